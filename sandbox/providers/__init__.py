@@ -1,0 +1,1 @@
+"""Resource providers for the sandbox: AWS, EKS, Kubernetes and Docker in the official provider protocol."""

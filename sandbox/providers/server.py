@@ -1,0 +1,345 @@
+"""Serves providers (see `protocol`) over gRPC on loopback, as an engine attaches to them by PULUMI_DEBUG_PROVIDERS.
+
+On the SDK's own `ProviderServicer`, which brings Construct, Call and Parameterize. Added here: Attach, Handshake and
+DiffConfig, which it lacks; configuration per connection; blocking provider calls in threads; unknown values; and
+failures as a gRPC status with one paragraph instead of a traceback.
+"""
+
+# ruff: noqa: N802, ARG002 -- gRPC service methods bear the protocol's names and take its arguments, used or not
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf import any_pb2, empty_pb2
+from pulumi.provider.experimental.server import ProviderServicer
+from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
+
+from sandbox.providers.protocol import (
+    Checked,
+    Connection,
+    Created,
+    Difference,
+    Failure,
+    Invoked,
+    PartialFailure,
+    Provider,
+    Resource,
+    Severity,
+)
+from sandbox.providers.values import Path, Properties, decode, encode, is_known
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+_CALLS_AT_ONCE = 64  # an engine runs at most 4 x CPUs steps at once unless told otherwise; they mostly wait
+_PEERS_REMEMBERED = 512  # a peer can't be seen leaving, so the longest silent one is forgotten
+_SEVERITY: Mapping[Severity, Any] = {
+    "debug": engine_pb2.DEBUG,
+    "info": engine_pb2.INFO,
+    "warning": engine_pb2.WARNING,
+    "error": engine_pb2.ERROR,
+}
+
+
+class _NotYetKnown(Connection):
+    """A provider whose configuration depends on something that the preview doesn't know: it can only echo."""
+
+    def check(self, resource: Resource, old: Properties, new: Properties, seed: bytes) -> Checked:
+        return Checked(new)
+
+    def diff(
+        self, resource: Resource, id: str, old_inputs: Properties, old_state: Properties, new_inputs: Properties
+    ) -> Difference:
+        return Difference()
+
+    def create(self, resource: Resource, inputs: Properties, preview: bool) -> Created:
+        if not preview:
+            raise Failure(f"{resource.type} can't be made: its provider's configuration has values that aren't known.")
+        return Created("", inputs)
+
+
+@dataclass
+class _Peer:
+    """What is remembered of one connection to the provider."""
+
+    connection: Connection | None = None
+    engine: str = ""
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+class Servicer(ProviderServicer):
+    """The ResourceProvider service for one provider and any number of connections to it."""
+
+    def __init__(self, provider: Provider, threads: ThreadPoolExecutor) -> None:
+        super().__init__([], provider.version, provider, "")
+        self._of = provider
+        self._threads = threads
+        self._peers: OrderedDict[str, _Peer] = OrderedDict()
+        self._engines: dict[str, engine_pb2_grpc.EngineStub] = {}
+
+    # The life of a connection
+
+    async def Handshake(self, request: Any, context: Any) -> provider_pb2.ProviderHandshakeResponse:
+        """Say what this provider understands; unlike Configure's answer, it counts for CheckConfig too."""
+        self._greet(request.engine_address, context)
+        return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, accept_resources=True, accept_outputs=True)
+
+    async def Attach(self, request: Any, context: Any) -> empty_pb2.Empty:
+        """Remember the engine that attached, whose Log service shows lines to the user."""
+        self._greet(request.address, context)
+        return empty_pb2.Empty()
+
+    async def Cancel(self, request: Any, context: Any) -> empty_pb2.Empty:
+        """Stop waiting for anything that this connection asked for."""
+        peer = self._peer(context)
+        peer.cancelled.set()
+        if peer.connection:
+            peer.connection.cancel()
+        return empty_pb2.Empty()
+
+    async def GetPluginInfo(self, request: Any, context: Any) -> plugin_pb2.PluginInfo:
+        """The version of the SDK that this provider stands in for."""
+        return plugin_pb2.PluginInfo(version=self._of.version)
+
+    async def CheckConfig(self, request: Any, context: Any) -> provider_pb2.CheckResponse:
+        """Check a configuration."""
+        old, new = decode(request.olds), decode(request.news)
+        checked = await self._run(context, lambda: self._of.check_configuration(old.values, new.values))
+        return _check_response(checked, new.secrets)
+
+    async def DiffConfig(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
+        """Compare two configurations."""
+        old = decode(request.old_inputs if request.HasField("old_inputs") else request.olds)
+        new = decode(request.news)
+        ignored = set(request.ignoreChanges)
+        difference = await self._run(context, lambda: self._of.diff_configuration(old.values, new.values))
+        return _diff_response(difference, ignored)
+
+    async def Configure(self, request: Any, context: Any) -> provider_pb2.ConfigureResponse:
+        """Take a configuration for this connection only."""
+        values = decode(request.args).values
+        for key, text in request.variables.items():  # `aws:config:region`; the only form that old engines send
+            values.setdefault(key.rsplit(":", 1)[-1], text)
+        config = {key: _decoded(value) for key, value in values.items()}
+        known = is_known(config)
+        connection = await self._run(context, lambda: self._of.connect(config) if known else _NotYetKnown())
+        self._peer(context).connection = connection
+        return provider_pb2.ConfigureResponse(
+            acceptSecrets=True, supportsPreview=True, acceptResources=True, acceptOutputs=True
+        )
+
+    # Resources and functions
+
+    async def Check(self, request: Any, context: Any) -> provider_pb2.CheckResponse:
+        """Fill in defaults; report what is wrong."""
+        old, new, connection = decode(request.olds), decode(request.news), self._connection(context)
+        resource = self._resource(request, context)
+        checked = await self._run(
+            context, lambda: connection().check(resource, old.values, new.values, request.randomSeed)
+        )
+        return _check_response(checked, new.secrets)
+
+    async def Diff(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
+        """Compare old inputs with new ones; properties whose changes are ignored don't count."""
+        state, old, new = decode(request.olds), decode(request.old_inputs), decode(request.news)
+        old_inputs = old.values if request.HasField("old_inputs") else state.values
+        resource, connection = self._resource(request, context), self._connection(context)
+        difference = await self._run(
+            context, lambda: connection().diff(resource, request.id, old_inputs, state.values, new.values)
+        )
+        return _diff_response(difference, set(request.ignoreChanges))
+
+    async def Create(self, request: Any, context: Any) -> provider_pb2.CreateResponse:
+        """Make a resource."""
+        inputs, connection = decode(request.properties), self._connection(context)
+        resource = self._resource(request, context)
+        created = await self._run(
+            context, lambda: connection().create(resource, inputs.values, request.preview), inputs.secrets
+        )
+        secrets = inputs.secrets | set(created.secrets)
+        return provider_pb2.CreateResponse(id=created.id, properties=encode(created.state, secrets))
+
+    async def Read(self, request: Any, context: Any) -> provider_pb2.ReadResponse:
+        """Look a resource up; an empty id says that it is gone."""
+        state, inputs, connection = decode(request.properties), decode(request.inputs), self._connection(context)
+        resource = self._resource(request, context)
+        secrets = state.secrets | inputs.secrets
+        found = await self._run(
+            context, lambda: connection().read(resource, request.id, inputs.values, state.values), secrets
+        )
+        if found is None:
+            return provider_pb2.ReadResponse()
+        secrets |= set(found.secrets)
+        return provider_pb2.ReadResponse(
+            id=found.id, properties=encode(found.state, secrets), inputs=encode(found.inputs, secrets)
+        )
+
+    async def Update(self, request: Any, context: Any) -> provider_pb2.UpdateResponse:
+        """Change a resource in place."""
+        state, old, new = decode(request.olds), decode(request.old_inputs), decode(request.news)
+        old_inputs = old.values if request.HasField("old_inputs") else state.values
+        resource, connection = self._resource(request, context), self._connection(context)
+        updated = await self._run(
+            context,
+            lambda: connection().update(resource, request.id, old_inputs, state.values, new.values, request.preview),
+            new.secrets,
+        )
+        return provider_pb2.UpdateResponse(properties=encode(updated.state, new.secrets | set(updated.secrets)))
+
+    async def Delete(self, request: Any, context: Any) -> empty_pb2.Empty:
+        """Remove a resource."""
+        state, old = decode(request.properties), decode(request.old_inputs)
+        resource, connection = self._resource(request, context), self._connection(context)
+        await self._run(context, lambda: connection().delete(resource, request.id, old.values, state.values))
+        return empty_pb2.Empty()
+
+    async def Invoke(self, request: Any, context: Any) -> provider_pb2.InvokeResponse:
+        """Run a function."""
+        args, connection = decode(request.args), self._connection(context)
+        invoked: Invoked = await self._run(
+            context, lambda: connection().invoke(request.tok, args.values, request.preview)
+        )
+        result = encode(invoked.result, invoked.secrets)
+        failures = [provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in invoked.failures]
+        return provider_pb2.InvokeResponse(**{"return": result, "failures": failures})
+
+    # Plumbing
+
+    def _peer(self, context: Any) -> _Peer:
+        name = context.peer()
+        peer = self._peers.setdefault(name, _Peer())
+        self._peers.move_to_end(name)
+        if len(self._peers) > _PEERS_REMEMBERED:
+            self._peers.popitem(last=False)
+        return peer
+
+    def _greet(self, engine: str, context: Any) -> None:
+        self._peer(context).engine = engine
+        self._engine_address = engine  # the SDK's Construct logs there
+
+    def _connection(self, context: Any) -> Callable[[], Connection]:
+        peer = self._peer(context)
+
+        def configured() -> Connection:
+            if peer.connection is None:
+                raise Failure(f"the provider {self._of.name} was asked for something before it was configured.")
+            return peer.connection
+
+        return configured
+
+    def _resource(self, request: Any, context: Any) -> Resource:
+        peer, urn = self._peer(context), request.urn
+        kind, name = urn.split("::")[2].split("$")[-1], urn.split("::", 3)[-1]
+        loop = asyncio.get_running_loop()
+
+        def log(severity: Severity, text: str) -> None:
+            asyncio.run_coroutine_threadsafe(self._tell(peer.engine, severity, text, urn), loop)
+
+        timeout = getattr(request, "timeout", 0.0)
+        return Resource(request.urn, request.type or kind, request.name or name, timeout, log, peer.cancelled)
+
+    async def _tell(self, engine: str, severity: Severity, text: str, urn: str) -> None:
+        if not engine:
+            _log.warning("%s: %s", urn, text)
+            return
+        if engine not in self._engines:
+            channel = grpc.aio.insecure_channel(engine, options=_GRPC_CHANNEL_OPTIONS)
+            self._engines = {engine: engine_pb2_grpc.EngineStub(channel)}  # an engine's address lives for one run
+        line = engine_pb2.LogRequest(severity=_SEVERITY[severity], message=text, urn=urn)
+        try:
+            await self._engines[engine].Log(line, timeout=5)
+        except grpc.aio.AioRpcError:
+            _log.warning("%s: %s (the engine at %s no longer listens)", urn, text, engine)
+
+    async def _run(self, context: Any, action: Callable[[], T], secrets: Iterable[Path] = ()) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, action)
+        except PartialFailure as failure:
+            await _abort_partial(context, failure, secrets)
+        except Failure as failure:
+            # This code tells the engine that nothing is half-done; UNKNOWN would leave a pending operation in the state.
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(failure))
+        except NotImplementedError as missing:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{self._of.name}: {missing or 'not implemented'}")
+        except Exception as defect:  # noqa: BLE001 -- the last frame before the wire
+            _log.exception("defect in provider %s", self._of.name)
+            summary = f"the sandbox's provider {self._of.name} has a defect: {type(defect).__name__}: {defect}"
+            await context.abort(grpc.StatusCode.INTERNAL, f"{summary} (its log has the trace)")
+        raise AssertionError("abort always raises")
+
+
+def _decoded(value: Any) -> Any:
+    """SDKs send lists, maps, numbers and booleans of a provider's configuration as JSON text."""
+    if not isinstance(value, str) or value[:1] not in ("{", "[", "t", "f", '"', *"0123456789"):
+        return value
+    try:
+        decoded = json.loads(value)
+    except ValueError:
+        return value
+    return decoded if isinstance(decoded, (dict, list, bool)) else value
+
+
+def _check_response(checked: Checked, secrets: Iterable[Path]) -> provider_pb2.CheckResponse:
+    failures = [provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in checked.failures]
+    return provider_pb2.CheckResponse(inputs=encode(checked.inputs, secrets), failures=failures)
+
+
+def _diff_response(difference: Difference, ignored: set[str]) -> provider_pb2.DiffResponse:
+    changes = {path: change for path, change in difference.changes.items() if not _is_ignored(path, ignored)}
+    return provider_pb2.DiffResponse(
+        changes=provider_pb2.DiffResponse.DIFF_SOME if changes else provider_pb2.DiffResponse.DIFF_NONE,
+        diffs=sorted({_top(path) for path in changes}),
+        replaces=sorted({_top(path) for path, change in changes.items() if change.replaces}),
+        detailedDiff={
+            path: provider_pb2.PropertyDiff(kind=change.value, inputDiff=True) for path, change in changes.items()
+        },
+        hasDetailedDiff=True,
+        deleteBeforeReplace=difference.delete_before_replace,
+        stables=list(difference.stables),
+    )
+
+
+def _top(path: str) -> str:
+    return path.split(".", 1)[0].split("[", 1)[0]
+
+
+def _is_ignored(path: str, ignored: set[str]) -> bool:
+    return any(path == name or path.startswith((f"{name}.", f"{name}[")) for name in ignored)
+
+
+async def _abort_partial(context: Any, failure: PartialFailure, secrets: Iterable[Path]) -> None:
+    detail = provider_pb2.ErrorResourceInitFailed(
+        id=failure.id, properties=encode(failure.state, secrets), reasons=[str(failure)]
+    )
+    if failure.inputs is not None:
+        detail.inputs.CopyFrom(encode(failure.inputs, secrets))
+    packed = any_pb2.Any()
+    packed.Pack(detail)
+    code = grpc.StatusCode.UNKNOWN
+    status = status_pb2.Status(code=code.value[0], message=str(failure), details=[packed])
+    await context.abort(code, str(failure), (("grpc-status-details-bin", status.SerializeToString()),))
+
+
+async def serve(providers: Mapping[str, Provider]) -> tuple[dict[str, int], list[grpc.aio.Server]]:
+    """Serve each provider on a loopback port of the system's choice; returns the ports by name, and the servers."""
+    threads = ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="provider")
+    ports: dict[str, int] = {}
+    servers: list[grpc.aio.Server] = []
+    for name, provider in providers.items():
+        server = grpc.aio.server(options=_GRPC_CHANNEL_OPTIONS)
+        provider_pb2_grpc.add_ResourceProviderServicer_to_server(Servicer(provider, threads), server)
+        ports[name] = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        servers.append(server)
+    return ports, servers
