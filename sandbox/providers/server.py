@@ -338,7 +338,8 @@ async def serve(providers: Mapping[str, Provider]) -> tuple[dict[str, int], list
     servers: list[grpc.aio.Server] = []
     for name, provider in providers.items():
         server = grpc.aio.server(options=_GRPC_CHANNEL_OPTIONS)
-        provider_pb2_grpc.add_ResourceProviderServicer_to_server(Servicer(provider, threads), server)
+        servicer = getattr(provider, "servicer", Servicer)  # a provider of components brings its own
+        provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer(provider, threads), server)
         ports[name] = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         servers.append(server)

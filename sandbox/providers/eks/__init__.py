@@ -1,0 +1,32 @@
+"""pulumi-eks as a remote component provider: the same children, names and outputs, made by the sandbox."""
+
+from __future__ import annotations
+
+from sandbox.providers.protocol import Connection, Properties, Provider
+
+NAME = "eks"
+VERSION = "4.4.0"
+"""The pulumi-eks that the children are those of."""
+
+
+class Eks(Provider):
+    """The provider `eks`: it has components only, so any configuration makes the same connection."""
+
+    name = NAME
+    version = VERSION
+
+    @property
+    def servicer(self) -> type:
+        """The gRPC service that constructs components; imported late, since the AWS SDK takes a while."""
+        from sandbox.providers.eks.servicer import ComponentServicer  # noqa: PLC0415
+
+        return ComponentServicer
+
+    def connect(self, config: Properties) -> Connection:  # noqa: ARG002
+        """Return a connection that refuses every resource and function: there are none."""
+        return Connection()
+
+
+def provider() -> Eks:
+    """Return the provider for `python -m sandbox.providers eks`."""
+    return Eks()

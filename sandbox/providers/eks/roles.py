@@ -1,0 +1,65 @@
+"""eks:index:ServiceRole: an IAM role for a service and the AWS policies attached to it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from sandbox.providers.eks.kubeconfig import compact
+
+NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryReadOnly")
+AUTO_NODE_POLICIES = ("AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly")
+CLUSTER_POLICIES = ("AmazonEKSClusterPolicy",)
+AUTO_CLUSTER_POLICIES = (
+    "AmazonEKSComputePolicy",
+    "AmazonEKSBlockStoragePolicy",
+    "AmazonEKSLoadBalancingPolicy",
+    "AmazonEKSNetworkingPolicy",
+)
+
+
+class ServiceRole(pulumi.ComponentResource):
+    """A role `NAME-role` and an attachment `NAME-<hash>` per policy, the names that pulumi-eks gives them."""
+
+    direct: aws.iam.Role
+    """The role, before its policies."""
+    resolved: pulumi.Output[aws.iam.Role]
+    """The role once every policy is attached."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        service: str,
+        policies: Sequence[str],
+        partition: pulumi.Output[str],
+        tags: Any,
+        opts: pulumi.ResourceOptions,
+        description: str | None = None,
+        actions: Sequence[str] = ("sts:AssumeRole",),
+    ) -> None:
+        super().__init__("eks:index:ServiceRole", name, None, opts)
+        trust = {
+            "Version": "2012-10-17",
+            "Statement": [{"Action": list(actions), "Effect": "Allow", "Principal": {"Service": [service]}}],
+        }
+        child = pulumi.ResourceOptions(parent=self)
+        self.direct = aws.iam.Role(
+            f"{name}-role", description=description, assume_role_policy=compact(trust), tags=tags, opts=child
+        )
+        attachments = [
+            aws.iam.RolePolicyAttachment(
+                # pulumi-eks hashes the commercial partition's ARN, whatever the partition is.
+                f"{name}-{hashlib.sha1(f'arn:aws:iam::aws:policy/{policy}'.encode(), usedforsecurity=False).hexdigest()[:8]}",
+                policy_arn=partition.apply(lambda p, policy=policy: f"arn:{p}:iam::aws:policy/{policy}"),
+                role=self.direct.id,
+                opts=child,
+            )
+            for policy in policies
+        ]
+        self.resolved = pulumi.Output.all(self.direct.arn, *[a.id for a in attachments]).apply(lambda _: self.direct)
+        self.register_outputs({"resolvedRole": self.resolved, "directRole": self.direct})
