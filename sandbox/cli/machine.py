@@ -1,0 +1,119 @@
+"""`inventory`, `status`, `doctor`, `stop`: the account and the machine rather than one stack."""
+
+from __future__ import annotations
+
+import subprocess
+
+import click
+from rich.table import Table
+
+from sandbox import daemon, pulumi_cli
+from sandbox.cli import options
+from sandbox.cli.output import FAILED, Output
+from sandbox.doctor import checks
+from sandbox.engine import Backend, stack_summary
+from sandbox.home import PROJECT_DIRECTORY, Home
+from sandbox.stackfile import known_stacks, project_name
+
+
+@click.command()
+@options.as_json
+def inventory(as_json: bool) -> None:
+    """List everything that the emulated account holds."""
+    output = Output(as_json=as_json)
+    contents = daemon.inventory(daemon.ensure_running(Home.of_project()))
+    objects = contents["objects"]
+    if not objects:
+        output.say("The account is empty.")
+    else:
+        table = Table("service", "type", "name", "id", "region", box=None, header_style="bold", pad_edge=False)
+        for item in objects:
+            table.add_row(item["service"], item["type"], item.get("name") or "", item["id"], item.get("region") or "")
+        output.people.print(table)
+        output.say(f"{len(objects)} objects", style="bold")
+    for item in contents.get("pending", []):
+        output.note(f"{item['service']} {item['type']} {item['id']} waits for its deletion date, as in AWS.")
+    output.document({"result": "succeeded", **contents})
+
+
+@click.command()
+@options.as_json
+def status(as_json: bool) -> None:
+    """Show what runs in the background, and which stacks are up."""
+    output = Output(as_json=as_json)
+    home = Home.of_project()
+    running = daemon.find(home)
+    cli = pulumi_cli.find()
+    backend, project = Backend(home.state), project_name(PROJECT_DIRECTORY)
+    stacks = {name: stack_summary(backend, project, name) for name in backend.stacks(project)}
+    document = {
+        "result": "succeeded",
+        "running": running is not None,
+        "process": running.model_dump() if running else None,
+        "pulumi": {"version": cli.version, "covered": cli.covered} if cli else None,
+        "home": str(home.path),
+        "stacks": {name: stacks.get(name) for name in sorted({*stacks, *known_stacks(PROJECT_DIRECTORY)})},
+    }
+    if running:
+        output.say(f"The sandbox runs (process {running.pid}).", style="bold green")
+        output.say(f"  AWS endpoint  {running.account}")
+        output.say(f"  Kubernetes    {running.kubernetes}")
+        output.say(f"  registry      {running.registry}")
+        output.say(f"  providers     {', '.join(f'{name}:{port}' for name, port in sorted(running.providers.items()))}")
+    else:
+        output.say("The sandbox doesn't run; the next command that needs it starts it.", style="bold")
+    output.say(f"  engine        {_engine(cli)}")
+    output.say(f"  files         {home.path}")
+    table = Table("stack", "resources", "last change", box=None, header_style="bold", pad_edge=False)
+    for name in sorted({*stacks, *known_stacks(PROJECT_DIRECTORY)}):
+        summary = stacks.get(name)
+        table.add_row(name, str(summary["resources"]) if summary else "-", str(summary["time"]) if summary else "never up")
+    output.people.print(table)
+    output.document(document)
+
+
+def _engine(cli: pulumi_cli.PulumiCli | None) -> str:
+    if cli is None:
+        return "embedded (no Pulumi CLI on PATH)"
+    return f"pulumi {cli.version}" if cli.covered else f"embedded (pulumi {cli.version} is not among the covered versions; --engine pulumi takes it)"
+
+
+@click.command()
+@options.as_json
+@click.option("--fix", is_flag=True, help="Run the commands that install what is missing.")
+def doctor(as_json: bool, fix: bool) -> None:
+    """Tell what this machine has, what it lacks, what that means, and the command that mends it."""
+    output = Output(as_json=as_json)
+    found = checks()
+    failed: list[str] = []
+    if fix:
+        for command in dict.fromkeys(check.fix for check in found if check.state != "ok" and check.fix):
+            output.say(f"$ {command}", style="bold")
+            if subprocess.run(["bash", "-c", command], stdout=2 if as_json else None, check=False).returncode != 0:  # noqa: S603, S607
+                failed.append(command)
+        found = checks()
+    colours = {"ok": "green", "degraded": "yellow", "missing": "red"}
+    table = Table("", "check", "found", "why it matters", box=None, header_style="bold", pad_edge=False)
+    for check in found:
+        table.add_row(f"[{colours[check.state]}]{check.state}[/]", check.name, check.found, check.why)
+    output.people.print(table)
+    mending = list(dict.fromkeys(check.fix for check in found if check.state != "ok" and check.fix))
+    if mending:
+        output.say("\nWhat mends this (`make tools` runs it):", style="bold")
+        for command in mending:
+            output.say(f"  {command}")
+    output.document(
+        {"result": "failed" if failed else "succeeded", "checks": [vars(check) if not hasattr(check, "__slots__") else check.as_document() for check in found]}
+    )
+    if failed:
+        raise SystemExit(FAILED)
+
+
+@click.command()
+@options.as_json
+def stop(as_json: bool) -> None:
+    """End the background process. What the account holds stays on disk and is there again at the next start."""
+    output = Output(as_json=as_json)
+    there = daemon.stop(Home.of_project())
+    output.say("Stopped." if there else "Nothing was running.")
+    output.document({"result": "succeeded", "stopped": there})

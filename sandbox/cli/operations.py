@@ -1,0 +1,66 @@
+"""`up`, `preview`, `refresh`, `destroy`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from sandbox.cli import options
+from sandbox.cli.output import DONE, Output
+from sandbox.engine import display_for
+from sandbox.home import Home
+from sandbox.operations import EngineChoice, Kind, Session, choose_engine, operate
+
+
+def _operation(
+    kind: Kind,
+    stack: str,
+    overrides: tuple[str, ...],
+    engine: EngineChoice,
+    targets: tuple[str, ...],
+    time_scale: float,
+    *,
+    as_json: bool,
+    expect_no_changes: bool,
+    yes: bool,
+) -> None:
+    output = Output(as_json=as_json)
+    cli = choose_engine(engine)
+    if kind == "destroy" and not yes and not as_json and sys.stdin.isatty():
+        click.confirm(f"Remove everything that stack {stack} holds in the sandbox?", abort=True, err=True)
+    session = Session.open(Home.of_project(), stack, overrides, time_scale)
+    for note in session.file.notes:
+        output.note(note)
+    outcome = operate(session, kind, cli, display_for(output.people), targets=targets, expect_no_changes=expect_no_changes)
+    output.document(outcome.as_document())
+    if outcome.exit_code != DONE:
+        raise SystemExit(outcome.exit_code)
+
+
+@click.command()
+@options.operation
+def up(stack: str, **rest: object) -> None:
+    """Bring STACK up: create and change what its settings ask for."""
+    _operation("up", stack, **rest)  # type: ignore[arg-type]  # click hands the options over by name
+
+
+@click.command()
+@options.operation
+def preview(stack: str, **rest: object) -> None:
+    """Show what `up` would change."""
+    _operation("preview", stack, **rest)  # type: ignore[arg-type]
+
+
+@click.command()
+@options.operation
+def refresh(stack: str, **rest: object) -> None:
+    """Read what the account really holds into STACK's state."""
+    _operation("refresh", stack, **rest)  # type: ignore[arg-type]
+
+
+@click.command()
+@options.operation
+def destroy(stack: str, **rest: object) -> None:
+    """Remove everything that STACK holds."""
+    _operation("destroy", stack, **rest)  # type: ignore[arg-type]

@@ -1,0 +1,150 @@
+"""One operation on one stack in the sandbox: prepares the run, chooses the engine, and reports the same either way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from sandbox import pulumi_cli, stackfile
+from sandbox.daemon import Running, clean_environment, ensure_running
+from sandbox.engine import Backend, Display, Request, run
+from sandbox.home import PROJECT_DIRECTORY, Home
+
+Kind = Literal["preview", "up", "refresh", "destroy"]
+EngineChoice = Literal["auto", "embedded", "pulumi"]
+
+
+class NoEngineError(Exception):
+    """The engine that was asked for isn't there; the text says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What an operation did; `as_document` is what `--json` prints."""
+
+    exit_code: int
+    engine: str
+    stack: str
+    operation: str
+    changes: dict[str, int]
+    seconds: float
+    diagnostics: Sequence[str] = ()
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def as_document(self) -> dict[str, Any]:
+        """The operation's JSON document."""
+        return {
+            "result": "succeeded" if self.exit_code == 0 else "failed",
+            "operation": self.operation,
+            "engine": self.engine,
+            "stack": self.stack,
+            "changes": self.changes,
+            "seconds": round(self.seconds, 3),
+            "diagnostics": list(self.diagnostics),
+            **self.details,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """A stack made ready to run: the background process, the run's stack file, and the environment of both."""
+
+    home: Home
+    stack: str
+    file: stackfile.StackFile
+    running: Running
+    project: Path = PROJECT_DIRECTORY
+
+    @classmethod
+    def open(cls, home: Home, stack: str, overrides: Sequence[str] = (), time_scale: float = 0.0) -> Session:
+        """Prepare the stack's file first, so that a wrong one is refused before anything starts."""
+        file = stackfile.prepare(home, PROJECT_DIRECTORY, stack, overrides)
+        return cls(home=home, stack=stack, file=file, running=ensure_running(home, time_scale=time_scale))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables for a program and its providers in the sandbox."""
+        return clean_environment() | self.running.environment(self.home, self.file.region)
+
+    @property
+    def project_name(self) -> str:
+        """The Pulumi project's name."""
+        return stackfile.project_name(self.project)
+
+
+def choose_engine(choice: EngineChoice) -> pulumi_cli.PulumiCli | None:
+    """The Pulumi CLI to use, or None for the embedded engine.
+
+    `auto` takes a CLI only in a version that the conformance tests have covered. Raises NoEngineError.
+    """
+    if choice == "embedded":
+        return None
+    cli = pulumi_cli.find()
+    if choice == "pulumi" and cli is None:
+        raise NoEngineError(
+            "--engine pulumi needs `pulumi` and `pulumi-language-python` on PATH, and they aren't there. Install the Pulumi CLI, or use --engine embedded."
+        )
+    return cli if cli and (choice == "pulumi" or cli.covered) else None
+
+
+def operate(
+    session: Session,
+    kind: Kind,
+    cli: pulumi_cli.PulumiCli | None,
+    display: Display,
+    *,
+    targets: Sequence[str] = (),
+    expect_no_changes: bool = False,
+) -> Outcome:
+    """Run one operation with the CLI, or with the embedded engine when `cli` is None."""
+    if cli is not None:
+        backend = Backend(session.home.state)
+        if kind in ("preview", "up") and not backend.exists(session.project_name, session.stack):
+            backend.write(session.project_name, session.stack, "")
+        ran = pulumi_cli.run(
+            cli,
+            kind,
+            home=session.home,
+            project=session.project,
+            stack=session.stack,
+            stack_file=session.file.path,
+            environment=session.environment,
+            targets=targets,
+            expect_no_changes=expect_no_changes,
+        )
+        return Outcome(
+            exit_code=ran.exit_code,
+            engine=f"pulumi {cli.version}",
+            stack=session.stack,
+            operation=kind,
+            changes=ran.changes,
+            seconds=ran.seconds,
+            diagnostics=ran.diagnostics,
+        )
+    result = run(
+        Request(
+            kind=kind,
+            directory=session.project,
+            stack=session.stack,
+            backend=session.home.state,
+            passphrase=session.home.passphrase(),
+            config_file=session.file.path,
+            providers=session.running.providers,
+            targets=targets,
+            expect_no_changes=expect_no_changes,
+            environment=session.environment,
+        ),
+        display,
+    )
+    return Outcome(
+        exit_code=result.exit_code,
+        engine="embedded",
+        stack=session.stack,
+        operation=kind,
+        changes=dict(result.changes),
+        seconds=result.seconds,
+        diagnostics=result.diagnostics,
+        details=result.details(),
+    )
