@@ -21,7 +21,14 @@ from sandbox.home import Home
 COVERED = ((3, 259), (3, 272))
 
 # How the CLI's operations count in the sandbox's summary; the others (reads, refreshes) change nothing.
-_COUNTED = {"create": "create", "import": "create", "update": "update", "replace": "replace", "delete": "delete", "same": "same"}
+_COUNTED = {
+    "create": "create",
+    "import": "create",
+    "update": "update",
+    "replace": "replace",
+    "delete": "delete",
+    "same": "same",
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,9 @@ def find() -> PulumiCli | None:
     path = shutil.which("pulumi")
     if path is None or shutil.which("pulumi-language-python") is None:
         return None
-    answer = subprocess.run([path, "version"], capture_output=True, text=True, check=False, env=_quiet(os.environ), timeout=60)  # noqa: S603
+    answer = subprocess.run(
+        [path, "version"], capture_output=True, text=True, check=False, env=_quiet(os.environ), timeout=60
+    )
     return PulumiCli(path, answer.stdout.strip()) if answer.returncode == 0 else None
 
 
@@ -73,13 +82,26 @@ def run(
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="events-", dir=home.path) as folder:
         log = Path(folder) / "events.json"
-        command = [cli.path, kind, "--stack", stack, "--config-file", str(stack_file), "--non-interactive", "--event-log", str(log)]
+        command = [
+            cli.path,
+            kind,
+            "--stack",
+            stack,
+            "--config-file",
+            str(stack_file),
+            "--non-interactive",
+            "--event-log",
+            str(log),
+        ]
         command += [] if kind == "preview" else ["--yes", "--skip-preview"]
         command += ["--expect-no-changes"] if expect_no_changes else []
         for target in targets:
             command += ["--target", target]
-        variables = _quiet(environment) | {"PULUMI_HOME": str(home.path / "pulumi-home"), "PULUMI_DEBUG_COMMANDS": "true"}
-        process = subprocess.run(command, cwd=project, env=variables, stdout=sys.stderr, check=False)  # noqa: S603 - found on PATH
+        variables = _quiet(environment) | {
+            "PULUMI_HOME": str(home.path / "pulumi-home"),
+            "PULUMI_DEBUG_COMMANDS": "true",
+        }
+        process = subprocess.run(command, cwd=project, env=variables, stdout=sys.stderr, check=False)
         events = list(_events(log))
     changes = dict.fromkeys(("create", "update", "replace", "delete", "same"), 0)
     diagnostics: list[str] = []

@@ -56,7 +56,11 @@ def main() -> None:
     except (StackFileError, DaemonError, NoEngineError, EngineError) as error:
         _end(str(error), FAILED, as_json=as_json)
     except KeyboardInterrupt:
-        _end("interrupted; what was done so far is in the stack's state, and the next run goes on from there", FAILED, as_json=as_json)
+        _end(
+            "interrupted; what was done so far is in the stack's state, and the next run goes on from there",
+            FAILED,
+            as_json=as_json,
+        )
 
 
 def _end(message: str, code: int, *, as_json: bool) -> None:

@@ -67,7 +67,9 @@ def status(as_json: bool) -> None:
     table = Table("stack", "resources", "last change", box=None, header_style="bold", pad_edge=False)
     for name in sorted({*stacks, *known_stacks(PROJECT_DIRECTORY)}):
         summary = stacks.get(name)
-        table.add_row(name, str(summary["resources"]) if summary else "-", str(summary["time"]) if summary else "never up")
+        table.add_row(
+            name, str(summary["resources"]) if summary else "-", str(summary["time"]) if summary else "never up"
+        )
     output.people.print(table)
     output.document(document)
 
@@ -75,7 +77,11 @@ def status(as_json: bool) -> None:
 def _engine(cli: pulumi_cli.PulumiCli | None) -> str:
     if cli is None:
         return "embedded (no Pulumi CLI on PATH)"
-    return f"pulumi {cli.version}" if cli.covered else f"embedded (pulumi {cli.version} is not among the covered versions; --engine pulumi takes it)"
+    return (
+        f"pulumi {cli.version}"
+        if cli.covered
+        else f"embedded (pulumi {cli.version} is not among the covered versions; --engine pulumi takes it)"
+    )
 
 
 @click.command()
@@ -89,7 +95,7 @@ def doctor(as_json: bool, fix: bool) -> None:
     if fix:
         for command in dict.fromkeys(check.fix for check in found if check.state != "ok" and check.fix):
             output.say(f"$ {command}", style="bold")
-            if subprocess.run(["bash", "-c", command], stdout=2 if as_json else None, check=False).returncode != 0:  # noqa: S603, S607
+            if subprocess.run(["bash", "-c", command], stdout=2 if as_json else None, check=False).returncode != 0:
                 failed.append(command)
         found = checks()
     colours = {"ok": "green", "degraded": "yellow", "missing": "red"}
@@ -103,7 +109,10 @@ def doctor(as_json: bool, fix: bool) -> None:
         for command in mending:
             output.say(f"  {command}")
     output.document(
-        {"result": "failed" if failed else "succeeded", "checks": [vars(check) if not hasattr(check, "__slots__") else check.as_document() for check in found]}
+        {
+            "result": "failed" if failed else "succeeded",
+            "checks": [vars(check) if not hasattr(check, "__slots__") else check.as_document() for check in found],
+        }
     )
     if failed:
         raise SystemExit(FAILED)

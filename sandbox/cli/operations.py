@@ -32,7 +32,9 @@ def _operation(
     session = Session.open(Home.of_project(), stack, overrides, time_scale)
     for note in session.file.notes:
         output.note(note)
-    outcome = operate(session, kind, cli, display_for(output.people), targets=targets, expect_no_changes=expect_no_changes)
+    outcome = operate(
+        session, kind, cli, display_for(output.people), targets=targets, expect_no_changes=expect_no_changes
+    )
     output.document(outcome.as_document())
     if outcome.exit_code != DONE:
         raise SystemExit(outcome.exit_code)

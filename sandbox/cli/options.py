@@ -9,11 +9,18 @@ import click
 
 Decorated = Callable[..., Any]
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on stdout; words for people go to stderr.")
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print exactly one JSON document on stdout; words for people go to stderr."
+)
 yes = click.option("--yes", "-y", is_flag=True, help="Don't ask.")
 stack = click.argument("stack")
 overrides = click.option(
-    "-c", "--config", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting for this run, e.g. -c network.zones=3. May be repeated."
+    "-c",
+    "--config",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a setting for this run, e.g. -c network.zones=3. May be repeated.",
 )
 time_scale = click.option(
     "--time-scale",
@@ -39,7 +46,13 @@ def operation(function: Decorated) -> Decorated:
             ),
             as_json,
             click.option("--expect-no-changes", is_flag=True, help="Exit with 7 if anything changes, or would."),
-            click.option("--target", "targets", multiple=True, metavar="URN", help="Only this resource; * and ** match. May be repeated."),
+            click.option(
+                "--target",
+                "targets",
+                multiple=True,
+                metavar="URN",
+                help="Only this resource; * and ** match. May be repeated.",
+            ),
             yes,
             time_scale,
         )

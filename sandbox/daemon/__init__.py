@@ -30,7 +30,14 @@ STOP_SECONDS = 20.0
 # The emulated account accepts any key; these are plainly not real ones.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIASANDBOXSANDBOX00", "AWS_SECRET_ACCESS_KEY": "sandbox"}
 # Settings of a real account that must not leak into a run against the emulated one.
-FOREIGN_SETTINGS = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_ROLE_ARN", "AWS_CA_BUNDLE")
+FOREIGN_SETTINGS = (
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_ROLE_ARN",
+    "AWS_CA_BUNDLE",
+)
 
 
 class DaemonError(Exception):
@@ -67,7 +74,11 @@ class Running(BaseModel):
 def clean_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """The caller's variables without those that belong to a real account."""
     source = os.environ if environment is None else environment
-    return {key: value for key, value in source.items() if key not in FOREIGN_SETTINGS and not key.startswith("AWS_ENDPOINT_URL")}
+    return {
+        key: value
+        for key, value in source.items()
+        if key not in FOREIGN_SETTINGS and not key.startswith("AWS_ENDPOINT_URL")
+    }
 
 
 def code_fingerprint() -> str:
@@ -121,7 +132,7 @@ def _start(home: Home, time_scale: float) -> Running:
     home.announcement.unlink(missing_ok=True)
     log = home.logs / "daemon.log"
     with log.open("ab") as output:
-        process = subprocess.Popen(  # noqa: S603 - our own module
+        process = subprocess.Popen(
             [sys.executable, "-m", "sandbox.daemon", "--home", str(home.path), "--time-scale", str(time_scale)],
             cwd=PROJECT_DIRECTORY,
             env=clean_environment() | {"PYTHONPATH": str(PROJECT_DIRECTORY)},
@@ -136,7 +147,9 @@ def _start(home: Home, time_scale: float) -> Running:
         if running:
             return running
         if process.poll() is not None:
-            raise DaemonError(f"the sandbox's background process ended with code {process.returncode}: {_last_words(log)}\nIts log: {log}")
+            raise DaemonError(
+                f"the sandbox's background process ended with code {process.returncode}: {_last_words(log)}\nIts log: {log}"
+            )
         time.sleep(0.05)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)

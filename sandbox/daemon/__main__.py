@@ -1,0 +1,97 @@
+"""The background process: account, Kubernetes and registry in this process, the providers as its children."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from sandbox.account import Account
+from sandbox.daemon import Running, clean_environment, code_fingerprint
+from sandbox.home import Home
+from sandbox.kubernetes import Fleet
+from sandbox.registry import Registry
+from sandbox.registry.moto_rules import MotoRepositories
+
+# pulumi-eks's components set state of the whole process, so they have one of their own.
+PROVIDER_PROCESSES = (("aws", "kubernetes", "docker"), ("eks",))
+
+_log = logging.getLogger("sandbox.daemon")
+
+
+def main() -> None:
+    """Start everything, announce it, wait for SIGTERM, stop everything."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox.daemon", description=__doc__)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--time-scale", type=float, default=0.0)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    home = Home(arguments.home)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+
+    registry = Registry(home.registry, MotoRepositories())
+    account = Account(home.account, registry_host=registry.host, time_scale=arguments.time_scale)
+    fleet = Fleet(home.kubernetes, principals=account)
+    account.clusters = fleet
+    kubernetes_url = fleet.start()
+    account_url = account.start()
+    registry.start()
+
+    running = Running(
+        pid=os.getpid(),
+        code=code_fingerprint(),
+        time_scale=arguments.time_scale,
+        account=account_url,
+        kubernetes=kubernetes_url,
+        registry=registry.host,
+        providers={},
+    )
+    environment = clean_environment() | running.environment(home, "us-east-1")
+    children = [_provider_process(names, environment) for names in PROVIDER_PROCESSES]
+    try:
+        ports = {name: port for child in children for name, port in _announced(child).items()}
+        announcement = running.model_copy(update={"providers": ports}).model_dump_json()
+        temporary = home.announcement.with_suffix(".new")
+        temporary.write_text(announcement)
+        temporary.replace(home.announcement)
+        _log.info("serving: %s", announcement)
+        while not ended.wait(1.0):
+            for child in children:
+                if child.poll() is not None:
+                    # A half-working sandbox answers with riddles; the next command starts a whole one.
+                    _log.error("a provider process ended with code %s", child.returncode)
+                    ended.set()
+    finally:
+        for child in children:
+            child.terminate()
+        registry.stop()
+        account.stop()
+        fleet.stop()
+        for child in children:
+            child.wait(timeout=10)
+
+
+def _provider_process(names: tuple[str, ...], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    # Its stdin is our end of a pipe: it closes when this process dies, however it dies, and the child goes with it.
+    command = [sys.executable, "-m", "sandbox.providers", *names]
+    return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def _announced(child: subprocess.Popen[bytes]) -> dict[str, int]:
+    line = child.stdout.readline() if child.stdout else b""
+    if not line:
+        raise RuntimeError(f"a provider process ended at its start with code {child.wait()}; its reason is above")
+    ports: dict[str, int] = json.loads(line)
+    return ports
+
+
+if __name__ == "__main__":
+    main()
