@@ -1,1 +1,25 @@
 """An emulated AWS account: moto behind a layer that validates, remembers, refuses and survives."""
+
+from sandbox.account.clusters import (
+    ClusterEndpoint,
+    ClusterFacts,
+    ClusterHost,
+    Grant,
+    NodeFacts,
+    PrincipalLookup,
+    Taint,
+    UnknownPrincipalError,
+)
+from sandbox.account.server import Account
+
+__all__ = [
+    "Account",
+    "ClusterEndpoint",
+    "ClusterFacts",
+    "ClusterHost",
+    "Grant",
+    "NodeFacts",
+    "PrincipalLookup",
+    "Taint",
+    "UnknownPrincipalError",
+]

@@ -1,0 +1,276 @@
+"""The account itself: takes one request at a time through parsing, checks, faults, execution, amendment and journal.
+
+One lock orders everything that happens, which makes names unique under races and the journal a true order. A request
+never waits for provisioning while it holds the lock: what takes time is planned on the agenda.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import logging
+import secrets
+import threading
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from botocore.parsers import create_parser
+from moto.backends import get_backend
+from moto.core.base_backend import BackendDict
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+from sandbox.account import clock as clocks
+from sandbox.account import references, rules, validation, wire
+from sandbox.account.clusters import ClusterHost
+from sandbox.account.errors import AwsError, not_emulated
+from sandbox.account.faults import Faults
+from sandbox.account.inventory import Item
+from sandbox.account.journal import Entry, Journal
+from sandbox.account.provisioning import SECONDS, Agenda
+from sandbox.account.wire import ACCOUNT_ID, Call, Reply
+
+_LOG = logging.getLogger(__name__)
+_READS = ("Describe", "Get", "List", "Head", "BatchGet", "BatchCheck", "BatchDescribe", "Filter", "Lookup", "Search")
+_READS += ("Simulate", "Check", "Decode", "Estimate", "Preview", "Verify", "Select", "Test", "Validate")
+_READ_OPERATIONS = {
+    ("kms", name) for name in ("Encrypt", "Decrypt", "ReEncrypt", "GenerateDataKey", "GenerateRandom", "Sign")
+} | {("kms", "GenerateDataKeyWithoutPlaintext"), ("secretsmanager", "GetRandomPassword")}
+
+Record = dict[str, Any]
+Admin = Callable[["Emulator", dict[str, Any]], dict[str, Any]]
+ADMIN: dict[str, Admin] = {}
+
+
+def admin(path: str) -> Callable[[Admin], Admin]:
+    """Register a changing `POST /_sandbox/<path>`: it is journalled like any AWS request."""
+
+    def add(function: Admin) -> Admin:
+        ADMIN[f"/_sandbox/{path}"] = function
+        return function
+
+    return add
+
+
+def changes(call: Call) -> bool:
+    """Say whether an operation can change the account."""
+    return not (call.operation.startswith(_READS) or (call.service, call.operation) in _READ_OPERATIONS)
+
+
+class Emulator:
+    """State and execution. `clusters` runs Kubernetes; `registry_host` is "localhost:PORT" of the image registry."""
+
+    def __init__(
+        self, journal: Journal, clusters: ClusterHost, *, registry_host: str | None = None, time_scale: float = 1.0
+    ) -> None:
+        self.clusters = clusters
+        self.registry_host = registry_host
+        self.time_scale = time_scale
+        self.clock = clocks.clock
+        self.faults = Faults()
+        self.lock = threading.RLock()
+        self.replaying = False
+        self.tables: dict[str, dict[tuple[str, ...], Record]] = {}
+        self.agenda = Agenda()
+        self._journal = journal
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._outside: dict[str, Any] = {}
+
+    # --- state -------------------------------------------------------------------------------------------------
+
+    def table(self, name: str) -> dict[tuple[str, ...], Record]:
+        """Return the records of one type of this package's own objects, e.g. "eks.cluster", keyed (region, name…)."""
+        return self.tables.setdefault(name, {})
+
+    def backend(self, service: str, region: str = "aws") -> Any:
+        """Return moto's backend of a service in a region ("aws" for services without regions)."""
+        return get_backend(service)[ACCOUNT_ID][region]
+
+    def later(self, what: tuple[str, str], action: Callable[[], None]) -> float:
+        """Run `action` when AWS would have finished `what` (a key of provisioning.SECONDS); return that moment."""
+        moment = self.clock.time() + SECONDS[what] * self.time_scale
+        self.agenda.add(moment, action)
+        return moment
+
+    def outside(self, key: str, ask: Callable[[], Any]) -> Any:
+        """Ask something outside of the account once; a replay gets the answer of the first time."""
+        if self.replaying:
+            return copy.deepcopy(self._outside.get(key))
+        self._outside[key] = ask()
+        return self._outside[key]
+
+    def inventory(self) -> list[Item]:
+        """Return every object of the account, those on their way out marked `pending`."""
+        with self.lock:
+            self.settle()
+            return [item for lister in rules.LISTERS for item in lister(self)]
+
+    def close(self) -> None:
+        """Close the journal."""
+        self._journal.close()
+
+    # --- time --------------------------------------------------------------------------------------------------
+
+    def settle(self, moment: float | None = None) -> None:
+        """Do what is due on the agenda, each thing at its own moment."""
+        with self.lock:
+            now = self.clock.time() if moment is None else moment
+            while (due := self.agenda.pop_due(now)) is not None:
+                self.clock.freeze(due[0])
+                clocks.seed(f"agenda-{due[0]}-{due[1]}")
+                try:
+                    due[2]()
+                finally:
+                    self.clock.freeze(None)
+
+    # --- requests ----------------------------------------------------------------------------------------------
+
+    def handle(self, environ: dict[str, Any], body: bytes) -> Reply:
+        """Answer one request and remember it when it changed something."""
+        with self.lock:
+            moment, seed = self.clock.time(), secrets.token_hex(8)
+            self.settle(moment)
+            reply, changed = self._execute(environ, body, moment, seed)
+            if changed:
+                entry = self._journal.entry(moment, seed, self.time_scale, environ, body)
+                entry.outside = self._outside
+                self._journal.append(entry)
+            self.settle(moment)
+            return reply
+
+    def replay(self) -> int:
+        """Execute the journal; return the number of its requests. Afterwards the cluster host is reconciled once."""
+        count, scale = 0, self.time_scale
+        self.replaying = True
+        try:
+            for count, entry in enumerate(self._journal, 1):  # noqa: B007
+                self._replay_one(entry)
+        finally:
+            self.replaying = False
+            self.time_scale = scale
+        return count
+
+    def _replay_one(self, entry: Entry) -> None:
+        self.time_scale = entry.time_scale
+        self.settle(entry.moment)
+        self._outside = entry.outside
+        reply, _ = self._execute(entry.environ, self._journal.body(entry), entry.moment, entry.seed)
+        if reply.status >= 400:
+            _LOG.warning("replay of %s was refused: %s", entry.environ.get("PATH_INFO"), reply.body[:300])
+        self.settle(entry.moment)
+
+    def _execute(self, environ: dict[str, Any], body: bytes, moment: float, seed: str) -> tuple[Reply, bool]:
+        request_id = str(uuid.uuid4())
+        call: Call | None = None
+        if not self.replaying:
+            self._outside = {}
+        self.clock.freeze(moment)
+        clocks.seed(seed)
+        regions = _regions_in_use()
+        try:
+            if environ["PATH_INFO"].startswith("/_sandbox/"):
+                return self._administer(environ["PATH_INFO"], body), True
+            call = wire.parse(environ, body)
+            reply = self._answer(call, request_id)
+        except AwsError as error:
+            reply = wire.write(call, error, request_id) if call else wire.write_unparsed(environ, error, request_id)
+        except Exception as error:
+            _LOG.exception("%s", environ["PATH_INFO"])
+            where = f"{call.service}:{call.operation}" if call else environ["PATH_INFO"]
+            failure = AwsError("InternalFailure", f"{where} failed inside the sandbox: {error!r}", status=500)
+            reply = wire.write(call, failure, request_id) if call else wire.write_unparsed(environ, failure, request_id)
+        finally:
+            self.clock.freeze(None)
+        accepted = reply.status < 400
+        changed = accepted and call is not None and changes(call)
+        # The first look at a region makes its default objects, whose identifiers have to come back too.
+        return reply, changed or (accepted and _regions_in_use() != regions)
+
+    def _administer(self, path: str, body: bytes) -> Reply:
+        wanted = json.loads(body or b"{}")
+        try:
+            answer = ADMIN[path](self, wanted)
+        except AwsError as error:
+            return Reply(400, {"Content-Type": "application/json"}, json.dumps({"error": error.message}).encode())
+        return Reply(200, {"Content-Type": "application/json"}, json.dumps(answer).encode())
+
+    def _answer(self, call: Call, request_id: str) -> Reply:
+        key = (call.service, call.operation)
+        validation.validate(call)
+        if not self.replaying:
+            self.faults.raise_for(call)
+        for check in rules.CHECKS.get(key, ()):
+            check(self, call)
+        references.check(self, call)
+        own = rules.IMPLEMENTATIONS.get(key)
+        if own is not None:
+            return wire.write(call, copy.deepcopy(own(self, call) or {}), request_id)
+        if call.service in rules.OWN_SERVICES:
+            raise not_emulated(call.service, call.operation)
+        reply = self.ask_moto(call)
+        if reply.status >= 400 or not rules.AMENDMENTS.get(key):
+            return reply
+        result = self._understand(call, reply)
+        for amend in rules.AMENDMENTS[key]:
+            amend(self, call, result)
+        return wire.write(call, result, request_id)
+
+    def ask_moto(self, call: Call) -> Reply:
+        """Let moto execute a call. Raises AwsError where moto has no answer that a client could read."""
+        started: list[Any] = []
+
+        def start_response(
+            status: str, headers: list[tuple[str, str]], exc_info: Any = None
+        ) -> Callable[[bytes], None]:  # noqa: ARG001
+            started[:] = [int(status.split()[0]), dict(headers)]
+            return io.BytesIO().write  # type: ignore[return-value]
+
+        try:
+            chunks = self._moto(_with_wsgi(call.fresh_environ()), start_response)
+            body = b"".join(chunks)
+        except NotImplementedError as error:
+            raise not_emulated(call.service, call.operation) from error
+        status, headers = started
+        if status in {404, 405, 500} and ("html" in headers.get("Content-Type", "") and (not body or b"<html" in body)):
+            if call.environ.get("REQUEST_METHOD") != "HEAD":
+                raise not_emulated(call.service, call.operation)
+        return Reply(status, headers, body)
+
+    def moto_result(self, call: Call) -> dict[str, Any]:
+        """Execute a call in moto and return its result. Raises AwsError with moto's code when it is refused."""
+        reply = self.ask_moto(call)
+        result = self._understand(call, reply)
+        if reply.status >= 400:
+            error = result.get("Error", {})
+            raise AwsError(error.get("Code", "InternalFailure"), error.get("Message", ""), status=reply.status)
+        return result
+
+    def _understand(self, call: Call, reply: Reply) -> dict[str, Any]:
+        headers = {key.lower(): value for key, value in reply.headers.items()}
+        response = {"status_code": reply.status, "headers": headers, "body": reply.body}
+        parsed: dict[str, Any] = create_parser(call.protocol).parse(response, call.model.output_shape)
+        parsed.pop("ResponseMetadata", None)
+        return parsed
+
+
+def _with_wsgi(environ: dict[str, Any]) -> dict[str, Any]:
+    """Complete the WSGI keys that a replayed request no longer has."""
+    return {
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "HTTP_HOST": "127.0.0.1",
+        "SCRIPT_NAME": "",
+        "wsgi.url_scheme": "http",
+        "wsgi.version": (1, 0),
+        "wsgi.errors": io.StringIO(),
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        **environ,
+    }
+
+
+def _regions_in_use() -> int:
+    return sum(len(regions) for backends in BackendDict._instances for regions in backends.values())

@@ -1,0 +1,36 @@
+"""Prepares moto: its settings, the account's clock and chance in it, and regions without a default VPC."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+_done = False
+
+
+def install() -> None:
+    """Set moto up, once per process and before its service modules are imported.
+
+    Regions start without AWS's default VPC: nothing here uses one, and an account just started is then empty in fact
+    and not by exception.
+    """
+    global _done  # noqa: PLW0603  # once per process is the point
+    if _done:
+        return
+    os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
+    os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+    os.environ.setdefault("MOTO_ACM_VALIDATION_WAIT", "0")
+    from sandbox.account import clock  # noqa: PLC0415  # after the environment is set
+
+    clock.install()
+    from moto.ec2.models import EC2Backend  # noqa: PLC0415
+
+    original = EC2Backend.__init__
+
+    def without_default_vpc(self: Any, region_name: str, account_id: str) -> None:
+        original(self, region_name, account_id)
+        for collection in ("vpcs", "subnets", "groups", "route_tables", "network_acls", "tags", "dhcp_options_sets"):
+            getattr(self, collection).clear()
+
+    EC2Backend.__init__ = without_default_vpc
+    _done = True

@@ -1,0 +1,179 @@
+"""The account as an HTTP server on the loopback interface: AWS requests, and `/_sandbox/` for its keeper."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from moto.core.base_backend import BackendDict
+from moto.moto_server.werkzeug_app import MotoRequestHandler
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from sandbox.account import moto_setup, services
+from sandbox.account.clusters import ClusterHost, Grant
+from sandbox.account.emulator import ADMIN, Emulator
+from sandbox.account.journal import Journal
+from sandbox.account.principals import Principals
+from sandbox.account.wire import Reply, read_body
+
+_StartResponse = Callable[[str, list[tuple[str, str]]], object]
+_running = threading.Lock()
+
+
+class _Handler(MotoRequestHandler):  # type: ignore[misc]
+    """HTTP/1.1, so that clients keep their connections; and no line on the terminal per request."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
+        logging.getLogger("sandbox.account.http").debug(message, *args)
+
+
+class Account:
+    """An AWS account that survives stop and crash in `directory`.
+
+    moto keeps its state in the process, so one process can run one account at a time: a second `start` raises
+    RuntimeError. `time_scale` multiplies AWS's provisioning times (0: everything is ready at once). `registry_host`
+    is "localhost:PORT" of the image registry that stands behind ECR. Also answers Kubernetes' questions about
+    principals (clusters.PrincipalLookup).
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        clusters: ClusterHost | None = None,
+        *,
+        registry_host: str | None = None,
+        time_scale: float = 1.0,
+    ) -> None:
+        from sandbox.account.lone_clusters import LoneClusters  # noqa: PLC0415
+
+        self._directory = directory
+        self.clusters: ClusterHost = clusters if clusters is not None else LoneClusters()
+        self.registry_host = registry_host
+        self.time_scale = time_scale
+        self._emulator: Emulator | None = None
+        self._principals: Principals | None = None
+        self._server: BaseWSGIServer | None = None
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self.url = ""
+
+    @property
+    def emulator(self) -> Emulator:
+        """The account's state and execution, while it runs."""
+        if self._emulator is None:
+            raise RuntimeError("the account isn't started")
+        return self._emulator
+
+    def start(self, port: int = 0) -> str:
+        """Replay the journal, listen on 127.0.0.1 and return the endpoint's URL."""
+        if not _running.acquire(blocking=False):
+            raise RuntimeError("another account runs in this process; stop it first")
+        try:
+            BackendDict.reset()
+            moto_setup.install()
+            services.load()
+            self._directory.mkdir(parents=True, exist_ok=True)
+            journal = Journal(self._directory)
+            self._emulator = Emulator(
+                journal, self.clusters, registry_host=self.registry_host, time_scale=self.time_scale
+            )
+            self._principals = Principals(self._emulator)
+            if self._emulator.replay():
+                self._emulator.settle()
+                if not self._emulator.inventory() and self._emulator.agenda.next_due() is None:
+                    journal.clear()
+            services.reconcile(self._emulator)
+            self._server = make_server("127.0.0.1", port, self._application, threaded=True, request_handler=_Handler)
+            self.url = f"http://127.0.0.1:{self._server.server_port}"
+        except BaseException:
+            _running.release()
+            raise
+        self._stopping.clear()
+        self._threads = [
+            threading.Thread(target=self._server.serve_forever, name="account-http", daemon=True),
+            threading.Thread(target=self._tick, name="account-agenda", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+        return self.url
+
+    def stop(self) -> None:
+        """Stop listening; what is in the journal is all there is to keep."""
+        if self._server is None:
+            return
+        self._stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+        for thread in self._threads:
+            thread.join()
+        self._server = None
+        self.emulator.close()
+        _running.release()
+
+    def identity(self, presigned_sts_url: str, *, cluster_name: str) -> str:
+        """Return the principal behind a Kubernetes token's URL; see clusters.PrincipalLookup."""
+        if self._principals is None:
+            raise RuntimeError("the account isn't started")
+        return self._principals.identity(presigned_sts_url, cluster_name=cluster_name)
+
+    def grants(self, cluster_arn: str, principal_arn: str) -> list[Grant]:
+        """Return what access entries give a principal; see clusters.PrincipalLookup."""
+        if self._principals is None:
+            raise RuntimeError("the account isn't started")
+        return self._principals.grants(cluster_arn, principal_arn)
+
+    def _tick(self) -> None:
+        """Let planned state changes happen even when nobody asks."""
+        while not self._stopping.wait(0.25):
+            due = self.emulator.agenda.next_due()
+            if due is not None and due <= self.emulator.clock.time():
+                self.emulator.settle()
+
+    def _application(self, environ: dict[str, Any], start_response: _StartResponse) -> Iterable[bytes]:
+        body = read_body(environ)
+        path = environ["PATH_INFO"]
+        if path.startswith("/_sandbox/") and path not in ADMIN:
+            reply = self._keep(environ["REQUEST_METHOD"], path.removeprefix("/_sandbox/"), body)
+        elif path.startswith("/moto-api"):
+            reply = _json(404, {"error": "moto's own API would bypass the journal; use /_sandbox/"})
+        else:
+            reply = self.emulator.handle(environ, body)
+        headers = {
+            k: v for k, v in reply.headers.items() if k.lower() not in {"connection", "transfer-encoding", "status"}
+        }
+        if environ["REQUEST_METHOD"] != "HEAD":
+            headers = {k: v for k, v in headers.items() if k.lower() != "content-length"}
+            headers["Content-Length"] = str(len(reply.body))
+        start_response(f"{reply.status} .", [(k, str(v)) for k, v in headers.items()])
+        return [reply.body]
+
+    def _keep(self, method: str, what: str, body: bytes) -> Reply:
+        match method, what:
+            case "GET", "health":
+                return _json(200, {"status": "ok", "time_scale": self.time_scale, "url": self.url})
+            case "GET", "inventory":
+                items = self.emulator.inventory()
+                alive = [asdict(item) for item in items if not item.pending]
+                return _json(200, {"items": alive, "pending": [asdict(item) for item in items if item.pending]})
+            case "GET", "faults":
+                return _json(200, {"faults": self.emulator.faults.list()})
+            case "POST", "faults":
+                try:
+                    return _json(201, asdict(self.emulator.faults.add(body)))
+                except (ValueError, TypeError) as error:
+                    return _json(400, {"error": str(error)})
+            case "DELETE", "faults":
+                self.emulator.faults.clear()
+                return _json(200, {"faults": []})
+        return _json(404, {"error": f"nothing at {method} /_sandbox/{what}; there are health, inventory, faults"})
+
+
+def _json(status: int, content: dict[str, Any]) -> Reply:
+    return Reply(status, {"Content-Type": "application/json"}, json.dumps(content).encode())
