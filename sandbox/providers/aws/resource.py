@@ -1,0 +1,323 @@
+"""The base of every emulated AWS resource type: declare its properties, write four small functions, list it in TYPES.
+
+    class LogGroup(Handler):
+        token = "aws:cloudwatch/logGroup:LogGroup"
+        noun = "CloudWatch Logs Log Group"               # as the AWS provider names it in its errors
+        inputs = {"name": text(replaces=True), "retentionInDays": integer(default=0), "skipDestroy": boolean(write_only=True)}
+        outputs = ("arn",)
+        autoname = AutoName("name", 512)
+        tagged = True                                    # adds tags, tagsAll; create() reads inputs["tagsAll"]
+        missing = ("ResourceNotFoundException",)         # error codes that mean: it doesn't exist
+
+        def create(self, call, inputs): …; return id     # call.made(id) first if steps follow that can fail
+        def read(self, call, id, known): return {…}      # every input that AWS tells, and every output; None: it is gone
+        def update(self, call, id, old, new, changed): … # names of changed properties; tags are done by retag()
+        def retag(self, call, id, state, put, drop): …
+        def delete(self, call, id, state): …
+
+    TYPES = (LogGroup(),)                                # each module of the package that has TYPES is found by itself
+
+`call` gives `call.client("logs")`, `call.region`, `call.account`, `call.wait(…)`, `call.retrying(…)` (see `calls`).
+`read` returns live values under the properties' names; all tags under "tagsAll" (the base splits off `tags`). It may
+leave out what AWS doesn't tell; `known` holds the last known state for what can't be asked (empty when importing).
+Inputs arrive checked, coerced and with defaults. After create and update the base reads, so those return nothing else.
+
+Done here once: unknown, missing and wrong properties by name; auto-naming; default tags; `region` per resource;
+differences, replacement and delete-before-replace; preview; refresh with drift; import; errors in readable words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sandbox.providers.aws import sdk
+from sandbox.providers.aws.calls import Call, code_of, in_words
+from sandbox.providers.aws.properties import Checking, Property, changes, map_of, nearest, same, settled, text
+from sandbox.providers.protocol import (
+    Checked,
+    Created,
+    Difference,
+    Failure,
+    Found,
+    PartialFailure,
+    Properties,
+    Updated,
+)
+from sandbox.providers.values import UNKNOWN, Path, is_known
+
+_DEFAULTS = "__defaults"  # where Pulumi's bridge notes which inputs the provider filled in itself
+_AT_REGION = re.compile(r"^(?P<id>.+)@(?P<region>[a-z]{2}(?:-[a-z]+)+-\d)$")
+
+
+@dataclass(frozen=True)
+class AutoName:
+    """Which property gets a name of the form `<resource's name>-<7 hex digits>` when the program gives none."""
+
+    property: str = "name"
+    longest: int = 255
+    unless: Sequence[str] = ()
+    """Properties that name the resource otherwise (`namePrefix`)."""
+    suffix: str = ""
+    lower: bool = False
+
+
+class Handler:
+    """One emulated resource type. See the module's text for what a subclass writes."""
+
+    token: ClassVar[str]
+    noun: ClassVar[str]
+    inputs: ClassVar[Mapping[str, Property]]
+    outputs: ClassVar[Sequence[str]] = ()
+    secret_outputs: ClassVar[Sequence[str]] = ()
+    volatile: ClassVar[Sequence[str]] = ()
+    """Outputs that an update may change, so that a preview of one doesn't know them."""
+    autoname: ClassVar[AutoName | None] = None
+    tagged: ClassVar[bool] = False
+    missing: ClassVar[Sequence[str]] = ()
+    delete_before_replace: ClassVar[bool] = False
+    conflicts: ClassVar[Sequence[Sequence[str]]] = ()
+    """Groups of properties of which at most one may be given."""
+    one_needed: ClassVar[Sequence[Sequence[str]]] = ()
+    """Groups of properties of which at least one must be given."""
+
+    def create(self, call: Call, inputs: Properties) -> str:
+        """Make it; return its id."""
+        raise NotImplementedError
+
+    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        """What AWS says of it now, or None when it is gone."""
+        raise NotImplementedError
+
+    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+        """Change it in place; `changed` never holds a property that replaces, nor tags."""
+        raise NotImplementedError(f"{self.token} has no property that can be updated, but {sorted(changed)} changed")
+
+    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+        """Put these tags and drop those keys."""
+        raise NotImplementedError(f"{self.token} has no way to change tags")
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        """Remove it; may raise an error whose code is in `missing`."""
+        raise NotImplementedError
+
+    def validate(self, call: Call, inputs: Properties) -> Iterable[tuple[str, str]]:
+        """What is wrong across properties: pairs of property and reason. Values may be unknown."""
+        return ()
+
+    @cached_property
+    def declared(self) -> Mapping[str, Property]:
+        """The inputs, with those that the base brings."""
+        found = dict(self.inputs)
+        if self.tagged:
+            found["tags"] = map_of()
+            found["tagsAll"] = map_of()
+        if "region" in sdk.arguments(self.token):
+            found.setdefault("region", text(computed=True, replaces=True))
+        return found
+
+    # What the provider calls
+
+    def checked(self, call: Call, old: Properties, new: Properties, seed: bytes) -> Checked:
+        """Check inputs; see `Connection.check`."""
+        checking = Checking(self._refusal)
+        given = {name: value for name, value in new.items() if name != "tagsAll"}
+        settable = {name: spec for name, spec in self.declared.items() if name != "tagsAll"}
+        named = self._named(call, old, given, seed)
+        inputs = checking.block(named, settable, ())
+        filled = sorted(name for name in inputs if given.get(name) is None)
+        failures = checking.failures
+        for group in self.conflicts:
+            both = [name for name in group if given.get(name) is not None]
+            if len(both) > 1:
+                failures.append((both[1], f'conflicts with "{both[0]}": give only one of {", ".join(group)}'))
+        for group in self.one_needed:
+            if all(given.get(name) is None for name in group):
+                failures.append((group[0], f"one of {', '.join(group)} must be given"))
+        if self.tagged:
+            tags = inputs.get("tags")
+            merged = {**call.session.default_tags, **tags} if isinstance(tags, Mapping) else call.session.default_tags
+            inputs["tagsAll"] = merged if tags is None or isinstance(tags, Mapping) else UNKNOWN
+        if not failures:
+            failures.extend(self.validate(call, inputs))
+        return Checked({**inputs, _DEFAULTS: filled}, failures)
+
+    def difference(self, old: Properties, new: Properties) -> Difference:
+        """Compare inputs; see `Connection.diff`."""
+        found = changes(old, new, self.declared)
+        name = self.autoname.property if self.autoname else None
+        taken = (
+            name is not None
+            and new.get(name) is not None
+            and new.get(name) == old.get(name)
+            and name not in new.get(_DEFAULTS, ())
+        )
+        replaces = any(change.replaces for change in found.values())
+        return Difference(found, delete_before_replace=replaces and (self.delete_before_replace or taken))
+
+    def created(self, call: Call, inputs: Properties, preview: bool) -> Created:
+        """Create it; see `Connection.create`."""
+        if preview:
+            return Created("", self._preview(inputs), self._secrets())
+        try:
+            id = self.create(call, _plain(inputs))
+            return Created(id, self._live(call, id, inputs, {}), self._secrets())
+        except (ClientError, BotoCoreError, Failure) as error:
+            said = in_words("creating", self.noun, str(inputs.get("name") or call.resource.name), error)
+            if call.id is None:
+                raise Failure(said) from error
+            raise PartialFailure(said, call.id, self._remembered(inputs, {}), inputs) from error
+
+    def found(self, call: Call, id: str, inputs: Properties, state: Properties) -> Found | None:
+        """Read it; see `Connection.read`."""
+        importing = not inputs
+        at_region = _AT_REGION.match(id) if importing else None
+        if at_region and "region" in self.declared:
+            id, call.region = at_region["id"], at_region["region"]
+        live = self._read(call, id, state)
+        if live is None:
+            return None
+        canonical = str(live.pop("id", id))
+        self._split_tags(call, live, inputs, state)
+        kept = {name: inputs[name] for name in (_DEFAULTS,) if name in inputs}
+        for name, spec in self.declared.items():
+            wanted, value = inputs.get(name), live.get(name)
+            if spec.write_only or name not in live:
+                value = spec.default if importing and wanted is None else wanted
+            elif wanted is not None and same(value, wanted, spec):
+                value = wanted
+            elif wanted is None and (
+                settled(value, spec) is None if importing else spec.computed or same(value, None, spec)
+            ):
+                value = None
+            if value is not None:
+                kept[name] = value
+        if importing:
+            kept[_DEFAULTS] = []
+        if self.tagged:
+            kept["tagsAll"] = live.get("tagsAll") or {}
+        return Found(canonical, self._state(live, kept, state), kept, self._secrets())
+
+    def updated(
+        self, call: Call, id: str, old: Properties, state: Properties, new: Properties, *, preview: bool
+    ) -> Updated:
+        """Update it; see `Connection.update`."""
+        if preview:
+            known = {**{k: v for k, v in state.items() if k not in self.volatile}, **_plain(new)}
+            unknown = dict.fromkeys(self.volatile, UNKNOWN)
+            return Updated({**known, **unknown}, self._secrets())
+        changed = {name.split(".")[0].split("[")[0] for name in changes(old, new, self.declared)}
+        wanted = _plain({**{k: v for k, v in state.items() if k in self.declared}, **new})
+        for name in self.declared:
+            if name not in new and name in changed:
+                wanted.pop(name, None)
+        try:
+            if "tagsAll" in changed:
+                before, after = old.get("tagsAll") or {}, new.get("tagsAll") or {}
+                put = {k: v for k, v in after.items() if before.get(k) != v}
+                self.retag(call, id, state, put, sorted(k for k in before if k not in after))
+            rest = frozenset(changed) - {"tags", "tagsAll"}
+            if rest:
+                self.update(call, id, {**state, **_plain(old)}, wanted, rest)
+            return Updated(self._live(call, id, new, state), self._secrets())
+        except (ClientError, BotoCoreError, Failure) as error:
+            said = in_words("updating", self.noun, id, error)
+            raise PartialFailure(said, id, state, old) from error
+
+    def deleted(self, call: Call, id: str, state: Properties) -> None:
+        """Delete it; see `Connection.delete`."""
+        try:
+            self.delete(call, id, state)
+        except (ClientError, BotoCoreError, Failure) as error:
+            if code_of(error) not in self.missing:
+                raise Failure(in_words("deleting", self.noun, id, error)) from error
+
+    # How
+
+    def _named(self, call: Call, old: Properties, given: Properties, seed: bytes) -> Properties:
+        auto = self.autoname
+        if auto is None or any(given.get(name) is not None for name in (auto.property, *auto.unless)):
+            return given
+        before = old.get(auto.property)
+        if before is not None and auto.property in old.get(_DEFAULTS, ()):
+            return {**given, auto.property: before}
+        digits = hashlib.sha256((seed or os.urandom(32)) + call.resource.urn.encode()).hexdigest()[:7]
+        base = call.resource.name.lower() if auto.lower else call.resource.name
+        stem = base[: auto.longest - len(digits) - 1 - len(auto.suffix)]
+        return {**given, auto.property: f"{stem}-{digits}{auto.suffix}"}
+
+    def _refusal(self, name: str, path: Sequence[str], declared: Iterable[str]) -> str:
+        known = sdk.arguments(self.token, tuple(path))
+        emulated = sorted(declared)
+        if name in known:
+            return (
+                f'{self.token} property "{name}" isn\'t emulated by the sandbox (see sandbox/providers/README.md);'
+                f" emulated here: {', '.join(emulated) or 'none'}"
+            )
+        return f'{self.token} has no property "{name}"{nearest(name, known or emulated)}'
+
+    def _preview(self, inputs: Properties) -> Properties:
+        state: Properties = dict.fromkeys(self.outputs, UNKNOWN)
+        for name, spec in self.declared.items():
+            if inputs.get(name) is not None:
+                state[name] = inputs[name]
+            elif spec.computed:
+                state[name] = UNKNOWN
+        return state
+
+    def _read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        try:
+            live = self.read(call, id, known)
+        except (ClientError, BotoCoreError, Failure) as error:
+            if code_of(error) in self.missing:
+                return None
+            raise Failure(in_words("reading", self.noun, id, error)) from error
+        if live is not None and "region" in self.declared:
+            live.setdefault("region", call.region)
+        return live
+
+    def _live(self, call: Call, id: str, inputs: Properties, state: Properties) -> Properties:
+        live = self._read(call, id, {**state, **_plain(inputs)})
+        if live is None:
+            raise Failure(f"{id} was gone when it was read back")
+        self._split_tags(call, live, inputs, state)
+        return self._state(live, inputs, state)
+
+    def _split_tags(self, call: Call, live: Properties, inputs: Properties, state: Properties) -> None:
+        if not self.tagged or "tagsAll" not in live:
+            return
+        every = {key: value for key, value in (live["tagsAll"] or {}).items() if not call.session.ignores_tag(key)}
+        own = inputs.get("tags") or state.get("tags") or {}
+        defaults = call.session.default_tags
+        live["tagsAll"] = every
+        live["tags"] = {key: value for key, value in every.items() if key in own or defaults.get(key) != value}
+
+    def _state(self, live: Properties, inputs: Properties, before: Properties) -> Properties:
+        state = self._remembered(inputs, before)
+        for name, value in live.items():
+            spec, wanted = self.declared.get(name), state.get(name)
+            if spec is None or not (wanted is not None and same(value, wanted, spec)):
+                state[name] = value
+        return {name: value for name, value in state.items() if value is not None}
+
+    def _remembered(self, inputs: Properties, before: Properties) -> Properties:
+        outputs = {name: before[name] for name in self.outputs if name in before}
+        return {**outputs, **_plain(inputs)}
+
+    def _secrets(self) -> list[Path]:
+        marked = [name for name, spec in self.declared.items() if spec.secret]
+        return [(name,) for name in (*self.secret_outputs, *marked)]
+
+
+def _plain(inputs: Properties) -> Properties:
+    return {name: value for name, value in inputs.items() if not name.startswith("__") and value is not None}
+
+
+__all__ = ["AutoName", "Call", "Handler", "is_known"]

@@ -1,0 +1,75 @@
+"""What the installed pulumi_aws SDK knows: which properties a resource type or function has, and its version."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import sys
+import typing
+from functools import cache
+from typing import Any
+
+from pulumi._types import input_type_py_to_pulumi_names, resource_pulumi_to_py_names
+
+
+def version() -> str:
+    """The version of the SDK, which is also that of the provider it was generated from."""
+    return importlib.metadata.version("pulumi_aws")
+
+
+@cache
+def resource_class(token: str) -> type | None:
+    """The SDK's class of a resource type (`aws:ec2/vpc:Vpc`), or None when it has none."""
+    package, path, name = token.split(":")
+    module = importlib.import_module("pulumi_aws")
+    if path.split("/")[0] != "index":
+        try:
+            module = importlib.import_module(f"pulumi_aws.{path.split('/')[0]}")
+        except ImportError:
+            return None
+    found = getattr(module, name, None)
+    return found if package == "aws" and isinstance(found, type) else None
+
+
+@cache
+def arguments_class(token: str) -> type | None:
+    """The SDK's class of arguments of a resource type."""
+    resource = resource_class(token)
+    found = getattr(sys.modules[resource.__module__], f"{resource.__name__}Args", None) if resource else None
+    return found if isinstance(found, type) else None
+
+
+def arguments(token: str, path: tuple[str, ...] = ()) -> frozenset[str]:
+    """The names of a resource type's arguments, or of the structure at a path inside them (`("ingress", "0")`)."""
+    found = arguments_class(token)
+    for key in path:
+        if found is not None and not key.isdigit():
+            found = _nested(found, key)
+    return frozenset(_names(found).values()) if found else frozenset()
+
+
+@cache
+def outputs(token: str) -> frozenset[str]:
+    """The names of a resource type's outputs, its inputs among them."""
+    found = resource_class(token)
+    return frozenset(resource_pulumi_to_py_names(found)) if found else frozenset()
+
+
+def _names(arguments: type) -> dict[str, str]:
+    return input_type_py_to_pulumi_names(arguments)
+
+
+@cache
+def _nested(arguments: type, key: str) -> type | None:
+    python = next((name for name, pulumi in _names(arguments).items() if pulumi == key), None)
+    if python is None:
+        return None
+    getter = getattr(arguments, python).fget
+    module = vars(sys.modules[arguments.__module__])
+    pending: list[Any] = [typing.get_type_hints(getter, module).get("return")]
+    while pending:
+        hint = pending.pop()
+        if isinstance(hint, type) and hasattr(hint, "_pulumi_input_type"):
+            return hint
+        pending.extend(typing.get_args(hint))
+    return None

@@ -1,0 +1,193 @@
+"""The provider's configuration, and the boto3 clients that follow from it.
+
+Names and meaning are those of the AWS provider (pulumi_aws.Provider). The account is found by boto3's own
+variables (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …) unless the configuration says otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sandbox.providers.aws import sdk
+from sandbox.providers.aws.properties import nearest
+from sandbox.providers.protocol import Failure, Properties
+
+_HONOURED = frozenset(
+    {
+        "accessKey", "allowedAccountIds", "assumeRoles", "defaultTags", "endpoints", "forbiddenAccountIds", "ignoreTags",
+        "maxRetries", "profile", "region", "retryMode", "s3UsePathStyle", "secretKey", "skipRequestingAccountId",
+        "stsRegion", "token",
+    }
+)  # fmt: skip
+# The checks that these switch off look at things that the sandbox doesn't have.
+_WITHOUT_EFFECT = frozenset({"skipCredentialsValidation", "skipMetadataApiCheck", "skipRegionValidation", "version"})
+
+_clients: dict[tuple[Any, ...], Any] = {}
+_making = threading.Lock()  # making boto3 clients isn't safe in threads; using them is
+
+
+def problems(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is wrong with a provider's configuration: pairs of property and reason."""
+    found: list[tuple[str, str]] = []
+    known = sdk.arguments("pulumi:providers:aws")
+    for name in config:
+        if name in _HONOURED or name in _WITHOUT_EFFECT or name.startswith("__"):
+            continue
+        if name in known:
+            found.append((name, f"the sandbox's AWS provider doesn't emulate the configuration \"{name}\""))
+        else:
+            found.append((name, f'"{name}" is no configuration of the AWS provider{nearest(name, known)}'))
+    return found
+
+
+@dataclass(frozen=True)
+class Session:
+    """One configuration of the AWS provider, ready to make clients."""
+
+    config: Properties
+    _assumed: dict[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def region(self) -> str:
+        """The region of resources that don't name one."""
+        region = self.config.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        if not region:
+            raise Failure(
+                "the AWS provider has no region: set it with `pulumi config set aws:region us-east-1`, in the"
+                " provider's arguments, or in the variable AWS_REGION."
+            )
+        return str(region)
+
+    @property
+    def default_tags(self) -> dict[str, str]:
+        """Tags that every resource gets unless it has the same keys itself."""
+        return dict((self.config.get("defaultTags") or {}).get("tags") or {})
+
+    def ignores_tag(self, key: str) -> bool:
+        """Whether the configuration leaves tags of that key to somebody else. AWS's own tags always are."""
+        ignored = self.config.get("ignoreTags") or {}
+        return key in (ignored.get("keys") or []) or key.startswith(("aws:", *(ignored.get("keyPrefixes") or [])))
+
+    @cached_property
+    def identity(self) -> Mapping[str, str]:
+        """Who the provider is: Account, Arn and UserId of STS GetCallerIdentity."""
+        try:
+            answer: Mapping[str, str] = self.client(
+                "sts", self.config.get("stsRegion") or self.region
+            ).get_caller_identity()
+        except (ClientError, BotoCoreError) as error:
+            where = os.environ.get("AWS_ENDPOINT_URL", "AWS")
+            raise Failure(f"the AWS provider can't ask {where} who it is: {error}") from error
+        return answer
+
+    @property
+    def account(self) -> str:
+        """The account's 12 digits."""
+        return self.identity["Account"]
+
+    @property
+    def partition(self) -> str:
+        """The ARN partition of the provider's region."""
+        return partition_of(self.region)
+
+    def verify(self) -> None:
+        """Refuse an account that the configuration doesn't allow, in the AWS provider's words."""
+        allowed = self.config.get("allowedAccountIds") or []
+        forbidden = self.config.get("forbiddenAccountIds") or []
+        if self.config.get("skipRequestingAccountId") and not allowed and not forbidden:
+            return
+        if (allowed and self.account not in allowed) or self.account in forbidden:
+            raise Failure(
+                f"AWS account ID not allowed: {self.account} (allowedAccountIds: {', '.join(allowed) or 'any'};"
+                f" forbiddenAccountIds: {', '.join(forbidden) or 'none'})."
+            )
+
+    def client(self, service: str, region: str | None = None) -> Any:
+        """A boto3 client, shared by everything with the same configuration."""
+        region = region or self.region
+        credentials = self._credentials()
+        key = (
+            service, region, os.environ.get("AWS_ENDPOINT_URL"), self._endpoint(service), self.config.get("profile"),
+            tuple(sorted(credentials.items())), self.config.get("maxRetries"), self.config.get("s3UsePathStyle"),
+        )  # fmt: skip
+        with _making:
+            if key not in _clients:
+                session = boto3.Session(profile_name=self.config.get("profile"))
+                _clients[key] = session.client(
+                    service,
+                    region_name=region,
+                    endpoint_url=self._endpoint(service),
+                    config=self._tuning(),
+                    **credentials,
+                )
+            return _clients[key]
+
+    def _endpoint(self, service: str) -> str | None:
+        for entry in self.config.get("endpoints") or []:
+            if entry.get(service):
+                return str(entry[service])
+        return None
+
+    def _tuning(self) -> Config:
+        local = "AWS_ENDPOINT_URL" in os.environ or bool(self.config.get("s3UsePathStyle"))
+        return Config(
+            max_pool_connections=64,
+            retries={
+                "max_attempts": int(self.config.get("maxRetries") or 3),
+                "mode": self.config.get("retryMode") or "standard",
+            },
+            s3={"addressing_style": "path"} if local else {},
+            connect_timeout=5,
+            read_timeout=60,
+        )
+
+    def _credentials(self) -> dict[str, Any]:
+        roles = self.config.get("assumeRoles") or []
+        if not roles:
+            return self._static()
+        if not self._assumed:
+            self._assumed.update(self._assume(roles))
+        return self._assumed
+
+    def _static(self) -> dict[str, Any]:
+        names = {
+            "accessKey": "aws_access_key_id", "secretKey": "aws_secret_access_key", "token": "aws_session_token"
+        }  # fmt: skip
+        return {boto: str(self.config[name]) for name, boto in names.items() if self.config.get(name)}
+
+    def _assume(self, roles: list[dict[str, Any]]) -> dict[str, Any]:
+        credentials = self._static()
+        for role in roles:
+            client = boto3.Session(profile_name=self.config.get("profile")).client(
+                "sts", region_name=self.region, config=self._tuning(), **credentials
+            )
+            request = {
+                "RoleArn": role.get("roleArn"),
+                "RoleSessionName": role.get("sessionName") or "pulumi",
+                "ExternalId": role.get("externalId"),
+                "Policy": role.get("policy"),
+            }
+            try:
+                given = client.assume_role(**{k: v for k, v in request.items() if v})["Credentials"]
+            except (ClientError, BotoCoreError) as error:
+                raise Failure(f"the AWS provider can't assume the role {role.get('roleArn')}: {error}") from error
+            credentials = {
+                "aws_access_key_id": given["AccessKeyId"],
+                "aws_secret_access_key": given["SecretAccessKey"],
+                "aws_session_token": given["SessionToken"],
+            }
+        return credentials
+
+
+def partition_of(region: str) -> str:
+    """The ARN partition that a region belongs to."""
+    return {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(region.rsplit("-", 2)[0], "aws")
