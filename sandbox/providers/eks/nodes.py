@@ -114,9 +114,7 @@ def _checked_role(arguments: Arguments, core: pulumi.Output[Mapping[str, Any]]) 
 
 
 def _mode(config: Any) -> str | None:
-    if config is None:
-        return None
-    return config.get("authenticationMode") if isinstance(config, dict) else config.authentication_mode
+    return config.authentication_mode if config else None
 
 
 def _scaling(config: Mapping[str, Any] | None) -> dict[str, Any]:
