@@ -1,0 +1,227 @@
+"""The OCI distribution API (v2) over HTTP: what docker, buildah, skopeo and Kubernetes' kubelet speak to a registry.
+
+Source: the OCI distribution specification 1.1, https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md.
+Deletion is refused here, as images of ECR are deleted through ECR's own API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from flask import Flask, Response, jsonify, make_response, request, send_file
+from werkzeug.exceptions import HTTPException
+
+from sandbox.registry.holdings import Holdings
+from sandbox.registry.rules import RefusedError, RepositoryRules
+from sandbox.registry.store import Store, checked
+
+# The specification asks for at least 4 MiB; ECR's quota is the same.
+MANIFEST_LIMIT = 4 << 20
+
+
+def create_app(store: Store, rules: RepositoryRules) -> Flask:
+    """Return the WSGI application. Every answer but a success is a JSON error of the specification."""
+    app = Flask("sandbox.registry", static_folder=None)
+    app.url_map.strict_slashes = False
+    _admission(app, rules)
+    _lists(app, store, rules)
+    _manifests(app, Holdings(store, rules))
+    _blobs(app, store, rules)
+    _uploads(app, store, rules)
+    return app
+
+
+def _admission(app: Flask, rules: RepositoryRules) -> None:
+    @app.before_request
+    def authorize() -> None:
+        if (given := request.authorization) is None or given.type != "basic":
+            rules.authorize("", "")
+        else:
+            rules.authorize(given.username or "", given.password or "")
+
+    @app.after_request
+    def versioned(response: Response) -> Response:
+        response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
+        return response
+
+    @app.errorhandler(RefusedError)
+    def refused(error: RefusedError) -> Response:
+        return _error(error.status, error.code, error.message, error.headers)
+
+    @app.errorhandler(HTTPException)
+    def unknown(error: HTTPException) -> Response:
+        status = error.code or 500
+        return _error(status, "UNSUPPORTED", f"{request.method} {request.path}: {HTTPStatus(status).phrase}.", {})
+
+
+def _lists(app: Flask, store: Store, rules: RepositoryRules) -> None:
+    holdings = Holdings(store, rules)
+
+    @app.get("/v2/")
+    def ping() -> Response:
+        return jsonify({})
+
+    @app.get("/v2/_catalog")
+    def catalog() -> Response:
+        page, link = _page(rules.repositories(), "/v2/_catalog")
+        return _linked(jsonify({"repositories": page}), link)
+
+    @app.get("/v2/<path:name>/tags/list")
+    def tags(name: str) -> Response:
+        rules.require(name)
+        names = sorted(tag for image in rules.images(name).values() for tag in image.tags)
+        page, link = _page(names, f"/v2/{name}/tags/list")
+        return _linked(jsonify({"name": name, "tags": page}), link)
+
+    @app.get("/v2/<path:name>/referrers/<digest>")
+    def referrers(name: str, digest: str) -> Response:
+        wanted = request.args.get("artifactType")
+        found = [
+            {
+                "mediaType": image.media_type,
+                "digest": image.digest,
+                "size": len(store.read(image.digest)),
+                "artifactType": image.artifact_type,
+                "annotations": image.annotations,
+            }
+            for image in holdings.referrers(name, checked(digest))
+            if wanted in (None, image.artifact_type)
+        ]
+        body = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": found}
+        response = make_response(body)
+        response.headers["Content-Type"] = body["mediaType"]
+        if wanted is not None:
+            response.headers["OCI-Filters-Applied"] = "artifactType"
+        return response
+
+
+def _manifests(app: Flask, holdings: Holdings) -> None:
+    @app.route("/v2/<path:name>/manifests/<reference>", methods=["GET"])
+    def manifest(name: str, reference: str) -> Response:  # Flask answers HEAD with the same headers
+        image = holdings.find(name, reference)
+        if request.method == "GET":
+            holdings.pulled(name, image)
+        response = make_response(image.manifest)
+        response.headers["Content-Type"] = image.media_type
+        response.headers["Docker-Content-Digest"] = image.digest
+        return response
+
+    @app.put("/v2/<path:name>/manifests/<reference>")
+    def push(name: str, reference: str) -> Response:
+        if (request.content_length or 0) > MANIFEST_LIMIT:
+            raise RefusedError(413, "MANIFEST_INVALID", f"A manifest has at most {MANIFEST_LIMIT} bytes.")
+        data = request.stream.read(MANIFEST_LIMIT + 1)
+        if len(data) > MANIFEST_LIMIT:
+            raise RefusedError(413, "MANIFEST_INVALID", f"A manifest has at most {MANIFEST_LIMIT} bytes.")
+        digest, subject = holdings.push(name, reference, data, request.mimetype or None)
+        response = _accepted(201, f"/v2/{name}/manifests/{digest}", digest)
+        if subject:
+            response.headers["OCI-Subject"] = subject
+        return response
+
+
+def _blobs(app: Flask, store: Store, rules: RepositoryRules) -> None:
+    @app.route("/v2/<path:name>/blobs/<digest>", methods=["GET"])
+    def blob(name: str, digest: str) -> Response:
+        rules.require(name)
+        path = store.blob(name, checked(digest))
+        if path is None:
+            raise RefusedError(404, "BLOB_UNKNOWN", f"The repository '{name}' has no blob {digest}.")
+        # A blob is named by its content, so its name is its ETag; `conditional` answers Range requests.
+        response = send_file(path, mimetype="application/octet-stream", etag=digest, conditional=True)
+        response.headers["Docker-Content-Digest"] = digest
+        response.headers["Accept-Ranges"] = "bytes"
+        return response
+
+    @app.delete("/v2/<path:name>/manifests/<reference>")
+    @app.delete("/v2/<path:name>/blobs/<reference>")
+    def delete(name: str, reference: str) -> Response:
+        raise RefusedError(
+            405,
+            "UNSUPPORTED",
+            f"Images are deleted through ECR: aws ecr batch-delete-image --repository-name {name} "
+            f"--image-ids imageDigest={reference}",
+        )
+
+
+def _uploads(app: Flask, store: Store, rules: RepositoryRules) -> None:
+    def _finish(name: str, upload: str, digest: str) -> Response:
+        checked(digest)
+        store.upload(name, upload).write(request.stream)
+        store.finish(name, upload, digest)
+        return _accepted(201, f"/v2/{name}/blobs/{digest}", digest)
+
+    @app.post("/v2/<path:name>/blobs/uploads/")
+    def begin(name: str) -> Response:
+        rules.require(name)
+        mounted, source = request.args.get("mount"), request.args.get("from")
+        if mounted and source and store.blob(source, checked(mounted)):
+            store.link(name, mounted)
+            return _accepted(201, f"/v2/{name}/blobs/{mounted}", mounted)
+        upload = store.begin(name)
+        if digest := request.args.get("digest"):
+            return _finish(name, upload, digest)
+        return _progress(202, name, upload, 0)
+
+    @app.patch("/v2/<path:name>/blobs/uploads/<upload>")
+    def append(name: str, upload: str) -> Response:
+        target = store.upload(name, upload)
+        if (sent := request.headers.get("Content-Range")) and sent.partition("-")[0] != str(target.size):
+            raise RefusedError(
+                416,
+                "BLOB_UPLOAD_INVALID",
+                f"The upload has {target.size} bytes; a chunk of {sent} does not follow them.",
+            )
+        target.write(request.stream)
+        return _progress(202, name, upload, target.size)
+
+    @app.put("/v2/<path:name>/blobs/uploads/<upload>")
+    def complete(name: str, upload: str) -> Response:
+        return _finish(name, upload, request.args.get("digest", ""))
+
+    @app.get("/v2/<path:name>/blobs/uploads/<upload>")
+    def progress(name: str, upload: str) -> Response:
+        return _progress(204, name, upload, store.upload(name, upload).size)
+
+    @app.delete("/v2/<path:name>/blobs/uploads/<upload>")
+    def cancel(name: str, upload: str) -> Response:
+        store.cancel(name, upload)
+        return Response(status=204)
+
+
+def _accepted(status: int, location: str, digest: str) -> Response:
+    response = Response(status=status)
+    response.headers["Location"] = location
+    response.headers["Docker-Content-Digest"] = digest
+    return response
+
+
+def _progress(status: int, name: str, upload: str, size: int) -> Response:
+    response = Response(status=status)
+    response.headers["Location"] = f"/v2/{name}/blobs/uploads/{upload}"
+    response.headers["Docker-Upload-UUID"] = upload
+    response.headers["Range"] = f"0-{max(size - 1, 0)}"
+    return response
+
+
+def _page(names: Sequence[str], path: str) -> tuple[list[str], str | None]:
+    """Return the page of `names` that `last` and `n` ask for, and the link to the next one."""
+    last, limit = request.args.get("last"), request.args.get("n", type=int)
+    rest = [name for name in names if last is None or name > last]
+    if limit is None or limit < 0 or len(rest) <= limit:
+        return rest, None
+    page = rest[:limit]
+    return page, f'<{path}?n={limit}&last={page[-1]}>; rel="next"' if page else None
+
+
+def _linked(response: Response, link: str | None) -> Response:
+    if link:
+        response.headers["Link"] = link
+    return response
+
+
+def _error(status: int, code: str, message: str, headers: dict[str, str]) -> Response:
+    response = make_response({"errors": [{"code": code, "message": message}]}, status)
+    response.headers.update(headers)
+    return response
