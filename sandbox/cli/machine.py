@@ -22,18 +22,18 @@ def inventory(as_json: bool) -> None:
     """List everything that the emulated account holds."""
     output = Output(as_json=as_json)
     contents = daemon.inventory(daemon.ensure_running(Home.of_project()))
-    objects = contents["objects"]
-    if not objects:
+    resources, pending = contents["items"], contents["pending"]
+    if not resources:
         output.say("The account is empty.")
     else:
         table = Table("service", "type", "name", "id", "region", box=None, header_style="bold", pad_edge=False)
-        for item in objects:
+        for item in resources:
             table.add_row(item["service"], item["type"], item.get("name") or "", item["id"], item.get("region") or "")
         output.people.print(table)
-        output.say(f"{len(objects)} objects", style="bold")
-    for item in contents.get("pending", []):
+        output.say(f"{len(resources)} resources", style="bold")
+    for item in pending:
         output.note(f"{item['service']} {item['type']} {item['id']} waits for its deletion date, as in AWS.")
-    output.document({"result": "succeeded", **contents})
+    output.document({"result": "succeeded", "count": len(resources), "resources": resources, "pending": pending})
 
 
 @click.command()

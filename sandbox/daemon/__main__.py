@@ -42,7 +42,7 @@ def main() -> None:
     fleet = Fleet(home.kubernetes, principals=account)
     account.clusters = fleet
     kubernetes_url = fleet.start()
-    account_url = account.start()
+    account_url = _on_the_same_port(account, home.account / "port")
     registry.start()
 
     running = Running(
@@ -77,6 +77,16 @@ def main() -> None:
         fleet.stop()
         for child in children:
             child.wait(timeout=10)
+
+
+def _on_the_same_port(account: Account, memory: Path) -> str:
+    """Start the account where it was before, so that shells with `sandbox env` in them stay right after a restart."""
+    try:
+        url = account.start(int(memory.read_text()))
+    except (FileNotFoundError, ValueError, OSError):
+        url = account.start()
+    memory.write_text(url.rpartition(":")[2])
+    return url
 
 
 def _provider_process(names: tuple[str, ...], environment: dict[str, str]) -> subprocess.Popen[bytes]:

@@ -1,0 +1,71 @@
+"""A sandbox of the tests' own, spoken to as a person or a script does: by its command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """The command line with a home of its own."""
+
+    home: Path
+
+    def run(self, *arguments: str, stdin: str | None = None, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        variables = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PULUMI_"))}
+        variables |= {"SANDBOX_HOME": str(self.home), "COLUMNS": "200"} | (environment or {})
+        command = [sys.executable, "-m", "sandbox", *arguments]
+        return subprocess.run(command, cwd=PROJECT, env=variables, input=stdin, capture_output=True, text=True, check=False, timeout=280)
+
+    def json(self, *arguments: str, code: int = 0) -> dict[str, Any]:
+        """Run with --json; the exit code has to be `code`, and stdout exactly one document."""
+        ran = self.run(*arguments, "--json")
+        assert ran.returncode == code, f"{arguments}: exit code {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
+        document = json.loads(ran.stdout)
+        assert isinstance(document, dict)
+        return document
+
+    def variables(self, stack: str) -> dict[str, str]:
+        variables: dict[str, str] = self.json("env", stack)["variables"]
+        return variables
+
+    def client(self, service: str, stack: str = "dev") -> Any:
+        """A boto3 client of the emulated account."""
+        variables = self.variables(stack)
+        return boto3.client(
+            service,
+            endpoint_url=variables["AWS_ENDPOINT_URL"],
+            region_name=variables["AWS_REGION"],
+            aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    def kubernetes(self, stack: str) -> Any:
+        """An API client of the stack's cluster, from the kubeconfig that kubectl would use."""
+        from kubernetes import config
+
+        return config.new_client_from_config(config_file=self.variables(stack)["KUBECONFIG"])
+
+    def resources(self) -> list[dict[str, Any]]:
+        """Everything that the account holds."""
+        resources: list[dict[str, Any]] = self.json("inventory")["resources"]
+        return resources
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    made = Sandbox(tmp_path_factory.mktemp("sandbox"))
+    yield made
+    made.run("stop")

@@ -1,0 +1,92 @@
+"""The stack file of a run: the project's own, with overrides, and with stand-ins for what only a real environment may read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sandbox.home import Home
+from sandbox.stackfile import StackFileError, UnknownStackError, prepare
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")
+    (tmp_path / "Pulumi.dev.yaml").write_text("config:\n  aws:region: eu-west-1\n  shop:network:\n    zones: 2\n    cidrs: [a, b]\n")
+    return tmp_path
+
+
+def prepared(project: Path, *overrides: str, stack: str = "dev") -> dict[str, Any]:
+    file = prepare(Home(project / "home"), project, stack, overrides)
+    content = yaml.safe_load(file.path.read_text())
+    assert isinstance(content, dict)
+    return content
+
+
+def test_the_projects_own_file_is_never_written(project: Path) -> None:
+    before = (project / "Pulumi.dev.yaml").read_bytes()
+    prepared(project, "network.zones=3")
+    assert (project / "Pulumi.dev.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("network.zones=3", {"shop:network": {"zones": 3, "cidrs": ["a", "b"]}}),
+        ("shop:network.zones=3", {"shop:network": {"zones": 3, "cidrs": ["a", "b"]}}),
+        ("network.cidrs[1]=c", {"shop:network": {"zones": 2, "cidrs": ["a", "c"]}}),
+        ("network.cidrs[2]=c", {"shop:network": {"zones": 2, "cidrs": ["a", "b", "c"]}}),
+        ("network.nat.mode=single", {"shop:network": {"zones": 2, "cidrs": ["a", "b"], "nat": {"mode": "single"}}}),
+        ("lifecycle=ephemeral", {"shop:network": {"zones": 2, "cidrs": ["a", "b"]}, "shop:lifecycle": "ephemeral"}),
+        ("tags={a: b}", {"shop:network": {"zones": 2, "cidrs": ["a", "b"]}, "shop:tags": {"a": "b"}}),
+        ("note=", {"shop:network": {"zones": 2, "cidrs": ["a", "b"]}, "shop:note": ""}),
+    ],
+)
+def test_an_override_reaches_its_place(project: Path, override: str, expected: dict[str, Any]) -> None:
+    assert prepared(project, override)["config"] == {"aws:region": "eu-west-1", **expected}
+
+
+@pytest.mark.parametrize("override", ["network.zones", "=3", "network..zones=3", "network.cidrs[x]=3", "network.cidrs[9]=c", "a={"])
+def test_an_override_that_has_no_place_is_refused_by_its_own_words(project: Path, override: str) -> None:
+    with pytest.raises(StackFileError, match="^-c "):
+        prepared(project, override)
+
+
+def test_a_missing_stack_is_refused_with_the_names_of_those_there_are(project: Path) -> None:
+    with pytest.raises(UnknownStackError, match=r"no stack 'prod'.*Stacks of this project: dev\."):
+        prepared(project, stack="prod")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("config: [", "not YAML"), ("- a\n", "a mapping is expected"), ("config: text\n", "`config` has to be a mapping"), ("\ta: b", "line 1")],
+)
+def test_a_file_that_is_no_stack_file_is_refused_by_name(project: Path, text: str, reason: str) -> None:
+    (project / "Pulumi.bad.yaml").write_text(text)
+    with pytest.raises(StackFileError, match=reason) as refused:
+        prepared(project, stack="bad")
+    assert "Pulumi.bad.yaml" in str(refused.value)
+
+
+def test_what_is_encrypted_for_a_real_environment_gets_a_stand_in_that_stays_the_same(project: Path) -> None:
+    (project / "Pulumi.real.yaml").write_text(
+        "secretsprovider: awskms://alias/x\nencryptedkey: AAAA\nconfig:\n  shop:token:\n    secure: v1:abc\n  shop:list: [{secure: v1:def}]\n"
+    )
+    first = prepared(project, stack="real")
+    assert first == prepared(project, stack="real")
+    assert "secretsprovider" not in first and "encryptedkey" not in first
+    assert first["config"]["shop:token"].startswith("sandbox-")
+    assert first["config"]["shop:token"] != first["config"]["shop:list"][0]
+    file = prepare(Home(project / "home"), project, "real")
+    assert [note.split(" ", 1)[0] for note in file.notes] == ["shop:token", "shop:list[0]"]
+    assert file.path.stat().st_mode & 0o077 == 0
+
+
+def test_the_sandboxs_salt_survives_the_next_run(project: Path) -> None:
+    home = Home(project / "home")
+    file = prepare(home, project, "dev")
+    file.path.write_text(file.path.read_text() + "encryptionsalt: v1:salt\n")
+    assert prepared(project, "network.zones=3")["encryptionsalt"] == "v1:salt"
