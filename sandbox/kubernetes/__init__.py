@@ -1,0 +1,8 @@
+"""A schema-checked Kubernetes API server behind the emulated EKS: objects, rules and controllers, but no containers."""
+
+from __future__ import annotations
+
+from sandbox.kubernetes.fleet import Fleet
+from sandbox.kubernetes.hooks import Hooks, ImageCheck, LoadBalancerError, LoadBalancerFacts, LoadBalancers
+
+__all__ = ["Fleet", "Hooks", "ImageCheck", "LoadBalancerError", "LoadBalancerFacts", "LoadBalancers"]

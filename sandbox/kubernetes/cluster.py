@@ -1,0 +1,78 @@
+"""One emulated cluster: its objects, who may use them, and the system objects that it starts with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sandbox.account.clusters import ClusterFacts, PrincipalLookup
+from sandbox.kubernetes import access, admission, schema
+from sandbox.kubernetes.api import Api, Write
+from sandbox.kubernetes.controllers import Controllers
+from sandbox.kubernetes.hooks import Hooks
+from sandbox.kubernetes.store import Json, Key, Store
+
+_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+_RBAC = "rbac.authorization.k8s.io/v1"
+
+
+class Cluster:
+    """The API server and controllers of one cluster, without a port: `server` speaks HTTP for it."""
+
+    def __init__(self, facts: ClusterFacts, directory: Path, principals: PrincipalLookup, hooks: Hooks) -> None:
+        self.facts = facts
+        self.schema = schema.load(facts.version)
+        self.store = Store(directory / "objects.sqlite")
+        self.context = admission.Context(self.store, facts.service_cidr)
+        self.api = Api(self.schema, self.store, self.context)
+        self.gate = access.Gate(arn=facts.arn, cluster_name=facts.name, principals=principals, store=self.store)
+        self._bootstrap()
+        self.controllers = Controllers(self.api, facts, hooks)
+        self.controllers.start()
+
+    def _ensure(self, api_version: str, kind: str, name: str, namespace: str = "", **content: Any) -> None:
+        found = self.api.kind(api_version, kind)
+        if not self.store.exists(Key(found.qualified, namespace, name)):
+            document: Json = {"metadata": {"name": name}, **content}
+            self.api.create(found, namespace, document, Write())
+
+    def _bootstrap(self) -> None:
+        for name in _NAMESPACES:
+            self._ensure("v1", "Namespace", name)
+            self._ensure("v1", "ServiceAccount", "default", name)
+        for name, rules in access.CLUSTER_ROLES.items():
+            self._ensure(
+                _RBAC, "ClusterRole", name,
+                rules=[rule.document() for rule in rules],
+            )  # fmt: skip
+        self._bind("cluster-admin", "Group", "system:masters")
+        for name, value in (("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)):
+            self._ensure("scheduling.k8s.io/v1", "PriorityClass", name, value=value)
+        self._ensure(
+            "v1", "Service", "kubernetes", "default",
+            spec={
+                "clusterIP": self._first_address(),
+                "ports": [{"name": "https", "port": 443, "targetPort": 443, "protocol": "TCP"}],
+            },
+        )  # fmt: skip
+        # EKS still creates gp2, and no longer makes it the default, from 1.30 on.
+        self._ensure(
+            "storage.k8s.io/v1", "StorageClass", "gp2", provisioner="kubernetes.io/aws-ebs",
+            parameters={"type": "gp2", "fsType": "ext4"}, volumeBindingMode="WaitForFirstConsumer",
+        )  # fmt: skip
+
+    def _bind(self, role: str, kind: str, subject: str) -> None:
+        reference: Mapping[str, str] = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}
+        subjects = [{"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": subject}]
+        self._ensure(_RBAC, "ClusterRoleBinding", role, roleRef=dict(reference), subjects=subjects)
+
+    def _first_address(self) -> str:
+        import ipaddress  # noqa: PLC0415 - once per cluster
+
+        return str(ipaddress.ip_network(self.facts.service_cidr).network_address + 1)
+
+    def close(self) -> None:
+        """Stop the controllers and let go of the files."""
+        self.controllers.stop()
+        self.store.close()
