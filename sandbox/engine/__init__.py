@@ -1,0 +1,30 @@
+"""Runs Pulumi programs where no Pulumi CLI is installed.
+
+`run(Request(…), display) -> Result` carries out one operation; `display_for(stream)` makes a display for people.
+`export_stack`, `import_stack`, `stack_outputs` and `list_stacks` read and write the same state as the Pulumi CLI.
+"""
+
+from sandbox.engine.display import PlainDisplay
+from sandbox.engine.errors import EngineError, UsageError
+from sandbox.engine.operation import run
+from sandbox.engine.request import Diagnostic, Display, PropertyChange, Request, Result, Step
+from sandbox.engine.stacks import export_stack, import_stack, list_stacks, stack_outputs
+from sandbox.engine.tree import display_for
+
+__all__ = [
+    "Diagnostic",
+    "Display",
+    "EngineError",
+    "PlainDisplay",
+    "PropertyChange",
+    "Request",
+    "Result",
+    "Step",
+    "UsageError",
+    "display_for",
+    "export_stack",
+    "import_stack",
+    "list_stacks",
+    "run",
+    "stack_outputs",
+]

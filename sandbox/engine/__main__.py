@@ -1,0 +1,134 @@
+"""`python -m sandbox.engine`: run any Pulumi Python program where no Pulumi CLI is installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlparse
+
+import click
+
+from sandbox.engine import Display, EngineError, Request, UsageError, display_for, run
+from sandbox.engine.request import Kind
+
+
+def _providers() -> dict[str, int]:
+    found = {}
+    for item in filter(None, os.environ.get("PULUMI_DEBUG_PROVIDERS", "").split(",")):
+        name, _, port = item.partition(":")
+        if not name or not port.isdigit():
+            raise UsageError(f"PULUMI_DEBUG_PROVIDERS has {item!r}; it must be name:port,name:port.")
+        found[name] = int(port)
+    return found
+
+
+def _backend() -> Path:
+    url = os.environ.get("PULUMI_BACKEND_URL", "")
+    parsed = urlparse(url)
+    if parsed.scheme != "file":
+        raise UsageError(
+            "Set PULUMI_BACKEND_URL to the folder that keeps the state: file:///path. No other backend is supported."
+        )
+    return Path(
+        (parsed.netloc + parsed.path).replace("~", str(Path.home()), 1)
+        if url.startswith("file://~")
+        else parsed.netloc + parsed.path
+    )
+
+
+def _passphrase() -> str:
+    if "PULUMI_CONFIG_PASSPHRASE" in os.environ:
+        return os.environ["PULUMI_CONFIG_PASSPHRASE"]
+    if os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
+        return Path(os.environ["PULUMI_CONFIG_PASSPHRASE_FILE"]).read_text().strip()
+    raise UsageError(
+        "Set PULUMI_CONFIG_PASSPHRASE (or PULUMI_CONFIG_PASSPHRASE_FILE): the stack's secrets are sealed with it."
+    )
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("operation", type=click.Choice(["preview", "up", "refresh", "destroy"]))
+@click.option("--cwd", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="The program's folder.")
+@click.option("--stack", "-s", required=True, help="The stack's name.")
+@click.option("--config-file", type=click.Path(dir_okay=False, path_type=Path), help="Instead of Pulumi.<stack>.yaml.")
+@click.option(
+    "--config", "-c", multiple=True, metavar="KEY=VALUE", help="Configuration for this run; dots reach into structures."
+)
+@click.option("--target", "-t", multiple=True, metavar="URN", help="Work on this resource only; * and ** match many.")
+@click.option("--target-dependents", is_flag=True, help="And on what depends on the targets.")
+@click.option(
+    "--parallel", "-p", type=click.IntRange(min=1), default=32, show_default=True, help="Operations at a time."
+)
+@click.option("--expect-no-changes", is_flag=True, help="End with exit code 7 if anything changes.")
+@click.option("--diff", is_flag=True, help="Show every property that changes.")
+@click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on standard output.")
+def main(
+    operation: Kind,
+    cwd: Path,
+    stack: str,
+    config_file: Path | None,
+    config: tuple[str, ...],
+    target: tuple[str, ...],
+    target_dependents: bool,
+    parallel: int,
+    expect_no_changes: bool,
+    diff: bool,
+    as_json: bool,
+) -> None:
+    """Run OPERATION on a stack of the Pulumi program in --cwd.
+
+    Providers are those that PULUMI_DEBUG_PROVIDERS=name:port,… names; state is under PULUMI_BACKEND_URL=file://….
+    Exit codes: 0 done, 1 failed, 2 wrong use, 7 changes where none were expected.
+    """
+    try:
+        overrides = {}
+        for item in config:
+            key, sign, text = item.partition("=")
+            if not sign:
+                raise UsageError(f"-c {item}: it must be KEY=VALUE.")
+            overrides[key] = text
+        request = Request(
+            kind=operation,
+            directory=cwd,
+            stack=stack,
+            backend=_backend(),
+            passphrase=_passphrase(),
+            config_file=config_file,
+            providers=_providers(),
+            targets=target,
+            target_dependents=target_dependents,
+            expect_no_changes=expect_no_changes,
+            parallel=parallel,
+            configuration=overrides,
+        )
+        display: Display = display_for(sys.stderr if as_json else sys.stdout, diff=diff)
+        result = run(request, display)
+    except EngineError as error:
+        code = 2 if isinstance(error, UsageError) else 1
+        click.echo(f"error: {error}", err=True)
+        if as_json:
+            click.echo(json.dumps(_failure(operation, stack, str(error))))
+        sys.exit(code)
+    if as_json:
+        click.echo(json.dumps(result.document(), default=str))
+    sys.exit(result.exit_code)
+
+
+def _failure(operation: str, stack: str, message: str) -> dict[str, object]:
+    return {
+        "result": "failed",
+        "engine": "embedded",
+        "stack": stack,
+        "operation": operation,
+        "changes": dict.fromkeys(("create", "update", "replace", "delete", "same"), 0),
+        "seconds": 0,
+        "diagnostics": [{"severity": "error", "urn": "", "message": message}],
+        "steps": [],
+        "outputs": {},
+    }
+
+
+if __name__ == "__main__":
+    main()

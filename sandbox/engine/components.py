@@ -1,0 +1,144 @@
+"""Component resources: constructed by a provider where they are remote, their outputs, methods and look-ups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pulumi.runtime.proto import provider_pb2, resource_pb2
+
+from sandbox.engine import values
+from sandbox.engine.defaults import DefaultProviders
+from sandbox.engine.deployment import Deployment
+from sandbox.engine.errors import EngineError, StepError
+from sandbox.engine.goals import Goal
+from sandbox.engine.registration import Skipped
+from sandbox.engine.state import Resource, make_urn, provider_package
+from sandbox.engine.values import Properties
+
+
+class Components:
+    """What has to do with components in one operation."""
+
+    def __init__(self, deployment: Deployment, defaults: DefaultProviders) -> None:
+        self._deployment, self._defaults = deployment, defaults
+
+    def construct(self, goal: Goal) -> Any:
+        """Let a provider construct a remote component; its registrations arrive at the monitor like the program's own."""
+        deployment = self._deployment
+        urn = make_urn(deployment.request.stack, deployment.project.name, goal.parent, goal.type, goal.name)
+        if goal.needs() & deployment.failed:
+            raise Skipped
+        if not deployment.preview and values.contains_unknown(goal.inputs):
+            raise Skipped
+        try:
+            package = provider_package(goal.type)
+            reference = goal.provider or goal.providers.get(package, "")
+            reference, plugin = self._defaults.resolve(reference, goal.parent, package, goal.version, goal.plugin_url)
+
+            def fill(request: Any) -> None:
+                self._describe(request, goal)
+                request.providers.setdefault(package, reference)
+
+            response = plugin.construct(fill, goal.inputs)
+        except Exception as error:
+            deployment.failed.add(urn)
+            raise StepError(urn, str(error)) from error
+        if response.urn in deployment.failed:
+            raise Skipped
+        return resource_pb2.RegisterResourceResponse(
+            urn=response.urn,
+            object=response.state,
+            propertyDependencies={
+                key: resource_pb2.RegisterResourceResponse.PropertyDependencies(urns=item.urns)
+                for key, item in response.stateDependencies.items()
+            },
+        )
+
+    def _describe(self, request: Any, goal: Goal) -> None:
+        self._locate(request)
+        request.type, request.name, request.parent = goal.type, goal.name, goal.parent
+        for key, urns in goal.property_dependencies.items():
+            request.inputDependencies[key].urns.extend(urns)
+        for package, reference in goal.providers.items():
+            request.providers[package] = reference
+        request.dependencies.extend(goal.dependencies)
+        request.additionalSecretOutputs.extend(goal.additional_secret_outputs)
+        request.ignoreChanges.extend(goal.ignore_changes)
+        request.replaceOnChanges.extend(goal.replace_on_changes)
+        request.replace_with.extend(goal.replace_with)
+        request.aliases.extend(goal.aliases)
+        for urn in goal.alias_urns:
+            request.aliases.add(urn=urn)
+        request.deletedWith = goal.deleted_with
+        for name, value in (
+            ("protect", goal.protect),
+            ("retainOnDelete", goal.retain_on_delete),
+            ("deleteBeforeReplace", goal.delete_before_replace),
+        ):
+            if value is not None:
+                setattr(request, name, value)
+        for key, seconds in goal.timeouts.items():
+            setattr(request.customTimeouts, key, f"{seconds:g}s")
+
+    def _locate(self, request: Any) -> None:
+        deployment = self._deployment
+        request.project, request.stack = deployment.project.name, deployment.request.stack
+        request.organization = "organization"
+        request.dryRun, request.parallel = deployment.preview, deployment.request.parallel
+        request.monitorEndpoint = deployment.engine_address
+        for key, text in deployment.configuration.values.items():
+            request.config[key] = text
+        request.configSecretKeys.extend(sorted(deployment.configuration.secret_keys))
+
+    def call(self, request: Any, version: str, url: str) -> Any:
+        """Call a component's method."""
+        package = provider_package(request.tok)
+        _, plugin = self._defaults.resolve(request.provider, "", package, version, url)
+
+        def fill(message: Any) -> None:
+            self._locate(message)
+            message.tok = request.tok
+            for key, item in request.argDependencies.items():
+                message.argDependencies[key].urns.extend(item.urns)
+
+        response = plugin.call(fill, values.from_struct(request.args, outputs=True))
+        if not isinstance(response, provider_pb2.CallResponse):
+            raise EngineError(f"{request.tok}: the provider answered with {type(response).__name__}.")
+        return response
+
+    def set_outputs(self, urn: str, outputs: Properties) -> None:
+        """Record a component's outputs. Of a failed run, what isn't known keeps its last known value."""
+        deployment = self._deployment
+        with deployment.lock:
+            resource = deployment.registered.get(urn)
+        if resource is None:
+            if urn in deployment.failed:
+                return
+            raise EngineError(f"Outputs were registered for {urn}, which hasn't been registered.")
+        if not deployment.preview:
+            old = deployment.olds.get(urn)
+            known = values.without_unknowns(outputs)
+            if old is not None and len(known) < len(outputs):
+                known = {key: old.outputs[key] for key in outputs if key in old.outputs} | known
+            outputs = known
+        if not _identical(resource.outputs, outputs):
+            resource.outputs = outputs
+            if not deployment.preview:
+                deployment.journal.changed(resource)
+
+    def get_resource(self, arguments: Properties) -> Any:
+        """Answer the SDK's question for a resource that it only has a reference to."""
+        urn = str(arguments.get("urn"))
+        deployment = self._deployment
+        with deployment.lock:
+            resource: Resource | None = deployment.registered.get(urn)
+        if resource is None:
+            raise EngineError(f"{urn} is referred to but hasn't been registered.")
+        found = {"urn": urn, "id": resource.id, "state": resource.outputs}
+        answer = resource_pb2.ResourceInvokeResponse()
+        getattr(answer, "return").CopyFrom(values.to_struct(found, secrets=True, resources=True))
+        return answer
+
+
+def _identical(left: Properties, right: Properties) -> bool:
+    return values.equal(left, right) and values.same_secrecy(left, right)

@@ -1,0 +1,155 @@
+"""One operation in progress: what every part of it shares, and how it reports."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from sandbox.engine.errors import EngineError
+from sandbox.engine.journal import Journal
+from sandbox.engine.paths import compare
+from sandbox.engine.project import Configuration, Project
+from sandbox.engine.providers import Providers
+from sandbox.engine.request import Diagnostic, Display, Op, PropertyChange, Request, Step
+from sandbox.engine.state import STACK_TYPE, Resource, make_urn
+from sandbox.engine.values import Properties
+
+
+class Recorder:
+    """Keeps the steps and diagnostics of an operation and hands them to the display, one at a time."""
+
+    def __init__(self, display: Display) -> None:
+        self.display = display
+        self.steps: list[Step] = []
+        self.diagnostics: list[Diagnostic] = []
+        self._lock = threading.Lock()
+
+    def started(self, step: Step) -> None:
+        """Show that a step is under way."""
+        with self._lock:
+            self.display.step_started(step)
+
+    def finished(self, step: Step) -> None:
+        """Record a step that is done or failed."""
+        with self._lock:
+            self.steps.append(step)
+            self.display.step_finished(step)
+
+    def message(self, severity: str, urn: str, text: str) -> None:
+        """Record something said to the user."""
+        diagnostic = Diagnostic(severity, urn, text.rstrip())
+        with self._lock:
+            self.diagnostics.append(diagnostic)
+            self.display.message(diagnostic)
+
+    def output(self, line: str) -> None:
+        """Pass on a line that the program printed."""
+        with self._lock:
+            self.display.output(line)
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether any error was reported."""
+        return any(item.severity == "error" for item in self.diagnostics)
+
+
+class Deployment:
+    """What the parts of one operation share. Registrations come from many threads; `lock` guards the bookkeeping."""
+
+    def __init__(
+        self,
+        request: Request,
+        project: Project,
+        configuration: Configuration,
+        journal: Journal,
+        recorder: Recorder,
+    ) -> None:
+        self.request, self.project, self.configuration = request, project, configuration
+        self.journal, self.recorder = journal, recorder
+        self.preview = request.kind == "preview"
+        self.engine_address = ""
+        directories = (str(project.directory), str(project.program))
+        self.providers = Providers(request.providers, lambda: self.engine_address, directories)
+        self.lock = threading.RLock()
+        self.olds = {item.urn: item for item in journal.base if not item.delete}
+        self.registered: dict[str, Resource] = {}
+        self.claimed: set[str] = set()  # URNs whose registration has begun
+        self.aliases: dict[str, str] = {}  # new URN to the old one it was found under
+        self.failed: set[str] = set()  # failed, or skipped because something it needs failed
+        self.elided: set[str] = set()  # not made because the targets leave them out
+        self.replaced: set[str] = set()
+        self.condemned: dict[str, Resource] = {}  # deleted already because something they need is replaced
+        self.targeted_parents: set[str] = set()
+        self._slots = threading.BoundedSemaphore(max(1, request.parallel))
+        self._targets = [_target(text) for text in request.targets]
+        self.stopping = threading.Event()
+
+    @property
+    def stack_urn(self) -> str:
+        """The root of every resource tree."""
+        name = f"{self.project.name}-{self.request.stack}"
+        return make_urn(self.request.stack, self.project.name, "", STACK_TYPE, name)
+
+    def targeted(self, urn: str) -> bool:
+        """Tell whether an operation limited to targets concerns this resource."""
+        return not self._targets or any(target.fullmatch(urn) for target in self._targets)
+
+    @property
+    def has_targets(self) -> bool:
+        """Tell whether the operation is limited to targets."""
+        return bool(self._targets)
+
+    @contextmanager
+    def step(
+        self, op: Op, resource: Resource, changes: Sequence[PropertyChange] = (), *, slot: bool = True
+    ) -> Iterator[Step]:
+        """Run one step under the parallelism limit, timed and reported; an exception marks it failed and goes on."""
+        step = Step(op, resource.urn, resource.id, resource.parent, resource.custom, list(changes))
+        if not slot:
+            self.recorder.started(step)
+            yield step
+            self.recorder.finished(step)
+            return
+        with self.quietly(step):
+            self.recorder.started(step)
+            yield step
+
+    @contextmanager
+    def quietly(self, step: Step) -> Iterator[Step]:
+        """Run a step under the parallelism limit, timed, and report it when it has ended."""
+        with self._slots:
+            if self.stopping.is_set():
+                raise EngineError("The operation was interrupted before this resource was reached.")
+            started = time.monotonic()
+            try:
+                yield step
+            except Exception as error:
+                step.error = str(error)
+                raise
+            finally:
+                step.seconds = time.monotonic() - started
+                self.recorder.finished(step)
+
+    def same(self, resource: Resource) -> None:
+        """Report a resource that needed nothing."""
+        step = Step("same", resource.urn, resource.id, resource.parent, resource.custom)
+        self.recorder.finished(step)
+
+    def differences(self, old: Properties, new: Properties) -> list[PropertyChange]:
+        """The differences between two property maps for showing."""
+        return compare(old, new)
+
+    def check_targets(self) -> None:
+        """Refuse targets that name nothing in the state or the program (a wildcard may match nothing)."""
+        known = {*self.claimed, *self.olds}
+        wrong = [text for text in self.request.targets if "*" not in text and text not in known]
+        if wrong:
+            raise EngineError(f"No resource has the targeted URN {', '.join(wrong)}. `export` lists the stack's URNs.")
+
+
+def _target(text: str) -> re.Pattern[str]:
+    parts = (re.escape(part).replace(r"\*", "[^:]*") for part in text.split("**"))
+    return re.compile(".*".join(parts))

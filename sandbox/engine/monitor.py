@@ -1,0 +1,271 @@
+"""The services that a program and its remote components talk to: ResourceMonitor and Engine, over gRPC."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from concurrent import futures
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, resource_pb2, resource_pb2_grpc
+
+from sandbox.engine import values
+from sandbox.engine.components import Components
+from sandbox.engine.defaults import DefaultProviders
+from sandbox.engine.deployment import Deployment
+from sandbox.engine.errors import EngineError, StepError
+from sandbox.engine.goals import Goal, decode_goal
+from sandbox.engine.plugins import GRPC_OPTIONS
+from sandbox.engine.reads import Reads
+from sandbox.engine.registration import Registrations, Skipped
+from sandbox.engine.state import make_urn, provider_package
+
+_FEATURES = (
+    "SECRETS",
+    "RESOURCE_REFERENCES",
+    "OUTPUT_VALUES",
+    "ALIAS_SPECS",
+    "REPLACEMENT_TRIGGER",
+    "DELETED_WITH",
+    "REPLACE_WITH",
+)
+_FEATURE_IDS = {
+    "secrets", "resourceReferences", "outputValues", "aliasSpecs", "replacementTrigger", "deletedWith", "replaceWith",
+}  # fmt: skip
+_SEVERITIES = {engine_pb2.INFO: "info", engine_pb2.WARNING: "warning", engine_pb2.ERROR: "error"}
+
+
+class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineServicer):
+    """Serves one operation on a loopback port; a request that fails ends as a gRPC status with one sentence."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        self._defaults = DefaultProviders(deployment)
+        self._registrations = Registrations(deployment, self._defaults)
+        self._defaults.register = self._register_default
+        self._components = Components(deployment, self._defaults)
+        self._reads = Reads(deployment, self._defaults)
+        self._packages: dict[str, resource_pb2.RegisterPackageRequest] = {}
+        self._active = 0
+        self._idle = threading.Condition()
+        # A thread per request under way: constructing a component waits for its children's registrations.
+        self._server = grpc.server(futures.ThreadPoolExecutor(max_workers=4096), options=GRPC_OPTIONS)
+        resource_pb2_grpc.add_ResourceMonitorServicer_to_server(self, self._server)
+        engine_pb2_grpc.add_EngineServicer_to_server(self, self._server)
+        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        deployment.engine_address = self.address
+        self._server.start()
+
+    def wait_idle(self) -> None:
+        """Wait until no request is being served (a program that died leaves some behind)."""
+        with self._idle:
+            self._idle.wait_for(lambda: self._active == 0)
+
+    def stop(self) -> None:
+        """End the service."""
+        self._server.stop(grace=None).wait()
+
+    def _register_default(self, goal: Goal) -> str:
+        state = self._registrations.register(goal).state
+        return f"{state.urn}::{state.id}"
+
+    @contextmanager
+    def _serving(self, context: Any) -> Iterator[None]:
+        with self._idle:
+            self._active += 1
+        try:
+            yield
+        except EngineError as error:
+            context.abort(grpc.StatusCode.UNKNOWN, str(error))
+        finally:
+            with self._idle:
+                self._active -= 1
+                self._idle.notify_all()
+
+    # ResourceMonitor
+
+    def GetDeploymentInfo(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """Tell the program where it runs."""
+        _ = (request, context)
+        deployment = self._deployment
+        return resource_pb2.DeploymentInfo(
+            project=deployment.project.name,
+            stack=deployment.request.stack,
+            organization="organization",
+            config=deployment.configuration.values,
+            configSecretKeys=sorted(deployment.configuration.secret_keys),
+            dryRun=deployment.preview,
+            parallel=deployment.request.parallel,
+            supportedFeatures=[
+                resource_pb2.ResourceMonitorFeature.Value(f"RESOURCE_MONITOR_FEATURE_{name}") for name in _FEATURES
+            ],
+        )
+
+    def SupportsFeature(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """Answer for one feature."""
+        _ = context
+        return resource_pb2.SupportsFeatureResponse(hasSupport=request.id in _FEATURE_IDS)
+
+    def RegisterPackage(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """Note a package's version for the requests that refer to it."""
+        with self._serving(context):
+            if request.HasField("parameterization") or request.HasField("extension"):
+                raise EngineError(
+                    f"Package {request.name!r} is parameterized, which the embedded engine doesn't support. Use the Pulumi CLI."
+                )
+            reference = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{request.name}@{request.version}@{request.download_url}"))
+            self._packages[reference] = request
+            return resource_pb2.RegisterPackageResponse(ref=reference)
+        return None
+
+    def _version(self, request: Any) -> tuple[str, str]:
+        package = self._packages.get(request.packageRef) if request.packageRef else None
+        if package is not None:
+            return package.version, package.download_url
+        return request.version, request.pluginDownloadURL
+
+    def RegisterResource(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """Bring a resource to what the program wants; a failure is answered as such and the program goes on."""
+        with self._serving(context):
+            try:
+                goal = decode_goal(request)
+                goal.version, goal.plugin_url = self._version(request)
+                if goal.remote:
+                    return self._components.construct(goal)
+                registered = self._registrations.register(goal)
+            except Skipped:
+                return self._not_made(request, resource_pb2.SKIP)
+            except EngineError as error:
+                urn = error.urn if isinstance(error, StepError) else ""
+                self._deployment.recorder.message("error", urn, str(error))
+                return self._not_made(request, resource_pb2.FAIL)
+            if goal.providers or goal.parent:
+                self._defaults.remember(registered.state.urn, goal.parent, goal.providers)
+            state = registered.state
+            unknown_id = (
+                "" if state.id == values.UNKNOWN_ID and not state.type.startswith("pulumi:providers:") else state.id
+            )
+            return resource_pb2.RegisterResourceResponse(
+                urn=state.urn,
+                id=unknown_id,
+                object=values.to_struct(state.outputs, secrets=True, resources=True),
+                unknown=registered.elided,
+            )
+        return None
+
+    def _not_made(self, request: Any, result: Any) -> Any:
+        deployment = self._deployment
+        if not request.supportsResultReporting:
+            raise EngineError(f"{request.type} {request.name!r} couldn't be made; the reason was reported with it.")
+        urn = _urn_of(deployment, request)
+        deployment.failed.add(urn)
+        return resource_pb2.RegisterResourceResponse(urn=urn, result=result)
+
+    def RegisterResourceOutputs(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """Attach a component's (or the stack's) outputs."""
+        with self._serving(context):
+            self._components.set_outputs(request.urn, values.from_struct(request.outputs))
+            return empty_pb2.Empty()
+        return None
+
+    def ReadResource(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """Look up an existing resource that the stack doesn't manage."""
+        with self._serving(context):
+            version, url = self._version(request)
+            try:
+                return self._reads.read(request, version, url)
+            except EngineError as error:
+                self._deployment.recorder.message("error", "", str(error))
+                raise
+        return None
+
+    def Invoke(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """Call a provider function."""
+        with self._serving(context):
+            version, url = self._version(request)
+            arguments = values.from_struct(request.args)
+            if request.tok == "pulumi:pulumi:getResource":
+                return self._components.get_resource(arguments)
+            _, plugin = self._defaults.resolve(request.provider, "", provider_package(request.tok), version, url)
+            if values.contains_unknown(arguments):
+                return resource_pb2.ResourceInvokeResponse()
+            found, failures = plugin.invoke(request.tok, arguments, preview=self._deployment.preview)
+            answer = resource_pb2.ResourceInvokeResponse(
+                failures=[provider_pb2.CheckFailure(property=item.property, reason=item.reason) for item in failures]
+            )
+            getattr(answer, "return").CopyFrom(values.to_struct(found or {}, secrets=True, resources=True))
+            return answer
+        return None
+
+    def Call(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """Call a method of a component."""
+        with self._serving(context):
+            version, url = self._version(request)
+            return self._components.call(request, version, url)
+        return None
+
+    def SignalAndWaitForShutdown(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """Let the program end: nothing here calls back into it."""
+        _ = (request, context)
+        return empty_pb2.Empty()
+
+    def _refuse(self, what: str, context: Any) -> Any:
+        with self._serving(context):
+            message = f"{what} are not supported by the embedded engine. Use the Pulumi CLI."
+            self._deployment.recorder.message("error", "", message)
+            raise EngineError(message)
+
+    def RegisterStackTransform(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """Refused."""
+        _ = request
+        return self._refuse("Stack transforms", context)
+
+    def RegisterStackInvokeTransform(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """Refused."""
+        _ = request
+        return self._refuse("Invoke transforms", context)
+
+    def RegisterResourceHook(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """Refused."""
+        _ = request
+        return self._refuse("Resource hooks", context)
+
+    def RegisterErrorHook(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """Refused."""
+        _ = request
+        return self._refuse("Error hooks", context)
+
+    # Engine
+
+    def Log(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """Show what the program or a provider says."""
+        _ = context
+        severity = _SEVERITIES.get(request.severity)
+        if severity and not (request.ephemeral and severity == "info"):
+            self._deployment.recorder.message(severity, request.urn, request.message)
+        return empty_pb2.Empty()
+
+    def GetRootResource(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """The stack resource's URN, once the program has registered it."""
+        _ = (request, context)
+        urn = self._deployment.stack_urn
+        return engine_pb2.GetRootResourceResponse(urn=urn if urn in self._deployment.registered else "")
+
+    def SetRootResource(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """The stack's URN follows from the project and stack names, so nothing is to be kept."""
+        _ = (request, context)
+        return engine_pb2.SetRootResourceResponse()
+
+    def RequirePulumiVersion(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """Refused: this is no Pulumi version."""
+        _ = request
+        return self._refuse("Requirements on the Pulumi version", context)
+
+
+def _urn_of(deployment: Deployment, request: Any) -> str:
+    """The URN that a request's resource has, made or not."""
+    return make_urn(deployment.request.stack, deployment.project.name, request.parent, request.type, request.name)

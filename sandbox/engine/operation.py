@@ -1,0 +1,244 @@
+"""Running one operation from its request to its result."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections import Counter
+from typing import Any
+
+from sandbox.engine.backend import Backend
+from sandbox.engine.deployment import Deployment, Recorder
+from sandbox.engine.errors import EngineError, UsageError
+from sandbox.engine.journal import Journal
+from sandbox.engine.monitor import Monitor
+from sandbox.engine.passphrase import PassphraseSecrets
+from sandbox.engine.program import Program
+from sandbox.engine.project import (
+    Configuration,
+    Project,
+    StackFile,
+    load_project,
+    load_stack_file,
+    resolve_configuration,
+)
+from sandbox.engine.refresh import refresh
+from sandbox.engine.removal import leftovers, refuse_protected, remove, within_targets
+from sandbox.engine.request import CHANGES, Display, Request, Result
+from sandbox.engine.state import STACK_TYPE, is_provider, urn_type
+from sandbox.engine.values import masked
+
+_KINDS = {"up": "update", "preview": "preview", "refresh": "refresh", "destroy": "destroy"}
+
+
+def run(request: Request, display: Display) -> Result:
+    """Carry out one operation.
+
+    Raises UsageError when the request itself is wrong (nothing was touched) and EngineError when the stack's state can't
+    be used. A failing resource or program doesn't raise: the result says so, with a diagnostic for each failure.
+    """
+    started, began = time.monotonic(), int(time.time())
+    project = load_project(request.directory)
+    file = load_stack_file(request.config_file or project.stack_file(request.stack), project.name)
+    backend = Backend(request.backend)
+    _require_stack(request, project, backend, file)
+    if request.kind == "preview":
+        return _run(request, display, project, file, backend, started, began)
+    with backend.lock(project.name, request.stack):
+        return _run(request, display, project, file, backend, started, began)
+
+
+def _require_stack(request: Request, project: Project, backend: Backend, file: StackFile) -> None:
+    if backend.exists(project.name, request.stack) or (request.kind in ("up", "preview") and file.path.exists()):
+        return
+    known = sorted({*backend.stacks(project.name), *project.stack_files()})
+    if request.kind in ("up", "preview"):
+        raise UsageError(
+            f"There is no stack {request.stack!r} of project {project.name!r}, and no {file.path.name} to make it from. "
+            f"Known stacks: {', '.join(known) or 'none'}."
+        )
+    raise UsageError(
+        f"Stack {request.stack!r} of project {project.name!r} has never been brought up, so there is nothing to "
+        f"{request.kind}. Known stacks: {', '.join(known) or 'none'}."
+    )
+
+
+def _run(
+    request: Request, display: Display, project: Project, file: StackFile, backend: Backend, started: float, began: int
+) -> Result:
+    def open_secrets(salt: str | None) -> PassphraseSecrets:
+        return PassphraseSecrets(request.passphrase, file.salt or salt)
+
+    journal = Journal(backend, project.name, request.stack, open_secrets, read_only=request.kind == "preview")
+    if request.kind in ("up", "preview"):
+        configuration = resolve_configuration(project, file, journal.secrets, request.configuration, request.stack)
+    else:
+        configuration = Configuration({}, frozenset())  # these work from the state alone
+    recorder = Recorder(display)
+    deployment = Deployment(request, project, configuration, journal, recorder)
+    display.started(request)
+    if request.kind != "preview":
+        backend.backup(project.name, request.stack)
+        journal.write(keep_backup=True)
+    _explain_interrupted(deployment)
+    try:
+        {"up": _update, "preview": _update, "destroy": _destroy, "refresh": _refresh}[request.kind](deployment)
+    except UsageError:
+        raise
+    except EngineError as error:
+        recorder.message("error", "", str(error))
+    finally:
+        deployment.providers.close()
+        journal.write()
+    result = _result(deployment, time.monotonic() - started)
+    if request.kind != "preview":
+        backend.record(project.name, request.stack, _history(deployment, result, began))
+    display.finished(result)
+    return result
+
+
+def _explain_interrupted(deployment: Deployment) -> None:
+    for operation, resource in deployment.journal.interrupted:
+        if operation == "creating":
+            text = (
+                "An earlier run was cut off while creating it, so it may exist without being in the state. "
+                "If creating it now fails because it exists, import or delete the old one."
+            )
+        else:
+            text = f"An earlier run was cut off while {operation} it; `refresh` finds out how far that went."
+        deployment.recorder.message("warning", resource.urn, text)
+    if deployment.request.kind in ("refresh", "destroy"):
+        deployment.journal.forget_interrupted()
+    else:
+        kept = [(operation, item) for operation, item in deployment.journal.interrupted if operation == "creating"]
+        deployment.journal.interrupted = kept
+
+
+def _update(deployment: Deployment) -> None:
+    monitor = Monitor(deployment)
+    try:
+        program = Program(deployment, monitor.address)
+        try:
+            code = program.wait()
+        except KeyboardInterrupt:
+            deployment.stopping.set()
+            program.stop()
+            deployment.providers.cancel()
+            deployment.recorder.message(
+                "error", "", "Interrupted. What had begun was finished; the next `up` goes on from there."
+            )
+            code = 1
+        monitor.wait_idle()
+        if code != 0 and not deployment.recorder.failed:
+            said = "\n".join(program.complaints[-20:])
+            deployment.recorder.message(
+                "error", "", f"The program ended with exit code {code}.{chr(10) + said if said else ''}"
+            )
+        if deployment.recorder.failed:
+            _explain_held_back(deployment)
+            return
+        deployment.check_targets()
+        unwanted = within_targets(deployment, leftovers(deployment))
+        refuse_protected(deployment, unwanted)
+        remove(deployment, unwanted)
+    finally:
+        monitor.stop()
+
+
+def _explain_held_back(deployment: Deployment) -> None:
+    held = leftovers(deployment)
+    if held and not deployment.preview:
+        deployment.recorder.message(
+            "info",
+            "",
+            f"{len(held)} resource(s) that are no longer wanted were kept, since not everything could be registered; "
+            "the next `up` that succeeds deletes them.",
+        )
+
+
+def _destroy(deployment: Deployment) -> None:
+    deployment.check_targets()
+    unwanted = within_targets(deployment, deployment.journal.resources())
+    refuse_protected(deployment, unwanted)
+    monitor = Monitor(deployment)  # providers report to an engine's address
+    try:
+        remove(deployment, unwanted)
+    except KeyboardInterrupt:
+        deployment.stopping.set()
+        deployment.providers.cancel()
+        deployment.recorder.message(
+            "error", "", "Interrupted. What had begun was finished; `destroy` goes on from there."
+        )
+    finally:
+        monitor.stop()
+
+
+def _refresh(deployment: Deployment) -> None:
+    deployment.check_targets()
+    monitor = Monitor(deployment)
+    try:
+        refresh(deployment)
+    finally:
+        monitor.stop()
+
+
+def _result(deployment: Deployment, seconds: float) -> Result:
+    recorder, request = deployment.recorder, deployment.request
+    counted = [
+        step
+        for step in recorder.steps
+        if not step.error and not (is_provider(urn_type(step.urn)) and "::default" in step.urn)
+    ]
+    counts = Counter(step.op for step in counted)
+    counts["create"] += counts.pop("import", 0)
+    changes = {op: counts.get(op, 0) for op in (*CHANGES, "same")}
+    stack = deployment.registered.get(deployment.stack_urn)
+    if stack is None and request.kind == "refresh":
+        stack = next((item for item in deployment.journal.resources() if item.type == STACK_TYPE), None)
+    result = Result(
+        result="failed" if recorder.failed else "succeeded",
+        stack=request.stack,
+        kind=request.kind,
+        changes=changes,
+        seconds=seconds,
+        steps=recorder.steps,
+        diagnostics=recorder.diagnostics,
+        outputs=masked(stack.outputs) if stack else {},
+    )
+    result.unexpected_changes = request.expect_no_changes and result.changed > 0
+    return result
+
+
+def _history(deployment: Deployment, result: Result, began: int) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        key: {"value": deployment.journal.secrets.encrypt(text), "secure": True}
+        if key in deployment.configuration.secret_keys
+        else {"value": text}
+        for key, text in deployment.configuration.values.items()
+    }
+    return {
+        "kind": _KINDS[deployment.request.kind],
+        "startTime": began,
+        "message": "",
+        "environment": _git(deployment.project),
+        "config": {key: _config_value(item) for key, item in config.items()},
+        "version": 0,
+        "result": "succeeded" if result.result == "succeeded" else "failed",
+        "endTime": int(time.time()),
+        "resourceChanges": {op: count for op, count in result.changes.items() if count},
+    }
+
+
+def _config_value(item: dict[str, Any]) -> Any:
+    return {"secure": item["value"]} if item.get("secure") else item["value"]
+
+
+def _git(project: Project) -> dict[str, str]:
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"],  # noqa: S607 - whichever git the user has
+            cwd=project.directory, capture_output=True, text=True, timeout=5, check=False,
+        )  # fmt: skip
+    except OSError:
+        return {}
+    return {"git.head": found.stdout.strip()} if found.returncode == 0 else {}

@@ -1,0 +1,105 @@
+"""Running the program in a child process, as Pulumi's Python language host does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from sandbox.engine.deployment import Deployment
+from sandbox.engine.errors import UsageError
+from sandbox.engine.project import Project
+
+_HOST = Path(__file__).with_name("program_host.py")
+
+
+def interpreter(project: Project) -> Path:
+    """The Python that the project's runtime options ask for; UsageError if it isn't there."""
+    options = dict(project.runtime)
+    virtualenv, toolchain = options.pop("virtualenv", None), options.pop("toolchain", None)
+    if toolchain not in (None, "pip", "uv"):
+        raise UsageError(
+            f"{project.directory}: runtime option toolchain {toolchain!r} is not supported; use pip or uv."
+        )
+    if options:
+        raise UsageError(
+            f"{project.directory}: runtime option {', '.join(sorted(options))} is not supported by the embedded engine."
+        )
+    if virtualenv is None and toolchain == "uv":
+        virtualenv = ".venv"
+    if virtualenv is None:
+        return Path(sys.executable)
+    python = project.directory / virtualenv / "bin" / "python"
+    if not python.exists():
+        raise UsageError(
+            f"Pulumi.yaml asks for the virtual environment {virtualenv!r}, but {python} doesn't exist. "
+            f"Make it: python3 -m venv {virtualenv} && {virtualenv}/bin/pip install -r requirements.txt"
+        )
+    return python
+
+
+class Program:
+    """One run of the program."""
+
+    def __init__(self, deployment: Deployment, engine_address: str) -> None:
+        """Start the program; what it prints goes to the deployment's recorder line by line."""
+        project, request = deployment.project, deployment.request
+        self._recorder = deployment.recorder
+        command = [
+            str(interpreter(project)), "-u", str(_HOST), "--engine", engine_address, "--project", project.name,
+            "--stack", request.stack, "--root", str(project.directory), "--parallel", str(request.parallel),
+            *(["--preview"] if deployment.preview else []), str(project.program),
+        ]  # fmt: skip
+        environment = {
+            **os.environ,
+            **request.environment,
+            "PULUMI_CONFIG": json.dumps(dict(deployment.configuration.values)),
+            "PULUMI_CONFIG_SECRET_KEYS": json.dumps(sorted(deployment.configuration.secret_keys)),
+        }
+        folder = project.program if project.program.is_dir() else project.program.parent
+        # A session of its own, so that Ctrl-C reaches the engine alone and it decides what ends when.
+        self._process = subprocess.Popen(  # noqa: S603 - running the user's program is the purpose
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+        self.complaints: list[str] = []
+        self._pumps = [
+            self._pump(self._process.stdout, self._recorder.output),
+            self._pump(self._process.stderr, self._complain),
+        ]
+
+    @staticmethod
+    def _pump(stream: IO[str] | None, receive: Callable[[str], None]) -> threading.Thread:
+        def read() -> None:
+            for line in stream or ():
+                receive(line.rstrip("\n"))
+
+        thread = threading.Thread(target=read, daemon=True)
+        thread.start()
+        return thread
+
+    def _complain(self, line: str) -> None:
+        self.complaints.append(line)
+        self._recorder.output(line)
+
+    def wait(self) -> int:
+        """Wait for the program's end; returns its exit code."""
+        code = self._process.wait()
+        for pump in self._pumps:
+            pump.join(timeout=5)
+        return code
+
+    def stop(self) -> None:
+        """End the program and what it started."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)
+            try:
+                self._process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)

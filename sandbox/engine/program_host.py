@@ -1,0 +1,94 @@
+"""Started inside the program's own interpreter: connects the SDK to the engine and runs the program.
+
+Uses nothing but the standard library and the Pulumi SDK, since the program may live in another virtual environment.
+Exit codes: 0 done, 1 the program raised RunError, 32 it raised anything else; the reason was sent to the engine.
+"""
+
+import sys
+
+sys.path.pop(0)  # this file's own folder, whose modules must not shadow the program's
+
+import argparse
+import asyncio
+import logging
+import os
+import runpy
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+FAILED, CRASHED = 1, 32
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    for name in ("engine", "project", "stack", "root"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--parallel", type=int, required=True)
+    parser.add_argument("--preview", action="store_true")
+    parser.add_argument("program")
+    return parser.parse_args()
+
+
+def _own_frames(error: BaseException, program: str) -> str:
+    """The traceback from the program's first line on, without what started it."""
+    folder = program if os.path.isdir(program) else os.path.dirname(program)
+    trace = error.__traceback__
+    first = trace
+    while first is not None and not os.path.abspath(first.tb_frame.f_code.co_filename).startswith(folder + os.sep):
+        first = first.tb_next
+    return "".join(traceback.format_exception(type(error), error, first or trace)).rstrip()
+
+
+def _main() -> int:
+    arguments = _arguments()
+    try:
+        import pulumi
+        import pulumi.runtime
+    except ImportError as error:
+        sys.stderr.write(
+            f"The Pulumi SDK can't be imported by {sys.executable}: {error}. Install the program's requirements.\n"
+        )
+        return CRASHED
+    runtime: Any = pulumi.runtime
+    runtime.set_all_config(runtime.get_config_env(), runtime.get_config_secret_keys_env())
+    runtime.configure(
+        runtime.Settings(
+            monitor=arguments.engine,
+            engine=arguments.engine,
+            project=arguments.project,
+            stack=arguments.stack,
+            parallel=arguments.parallel,
+            dry_run=arguments.preview,
+            organization="organization",
+            root_directory=arguments.root,
+        )
+    )
+    program = arguments.program
+    sys.argv = [program]
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    executor = ThreadPoolExecutor(max_workers=4 * max(1, arguments.parallel))
+    loop.set_default_executor(executor)
+    # A failed resource leaves futures that nobody awaits; the user hears of the failure, not of the futures.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    try:
+        loop.run_until_complete(runtime.run_in_stack(lambda: runpy.run_path(program, run_name="__main__") and None))
+    except pulumi.RunError as error:
+        pulumi.log.error(str(error))
+        return FAILED
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SystemExit) and error.code in (0, None):
+            return 0
+        pulumi.log.error(f"Program failed with an unhandled exception:\n{_own_frames(error, program)}")
+        return CRASHED
+    finally:
+        executor.shutdown(wait=True)
+        loop.close()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

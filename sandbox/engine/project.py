@@ -1,0 +1,246 @@
+"""A Pulumi project on disk: `Pulumi.yaml`, a stack's configuration file, and what the program is told of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sandbox.engine.errors import UsageError
+from sandbox.engine.passphrase import PassphraseSecrets
+
+_SUPPORTED = {
+    "name", "runtime", "description", "main", "config", "author", "website", "license", "template", "stackConfigDir",
+    "backend", "options",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What `Pulumi.yaml` says. `directory` holds the file; `program` is what Python runs."""
+
+    name: str
+    directory: Path
+    program: Path
+    runtime: Mapping[str, Any]
+    config: Mapping[str, Any]
+    config_directory: Path
+
+    def stack_file(self, stack: str) -> Path:
+        """Where the stack's configuration is, or would be."""
+        for suffix in (".yaml", ".yml"):
+            path = self.config_directory / f"Pulumi.{stack}{suffix}"
+            if path.exists():
+                return path
+        return self.config_directory / f"Pulumi.{stack}.yaml"
+
+    def stack_files(self) -> list[str]:
+        """Names of the stacks that have a configuration file."""
+        return sorted(
+            path.name.removeprefix("Pulumi.").rsplit(".", 1)[0] for path in self.config_directory.glob("Pulumi.*.y*ml")
+        )
+
+
+def load_project(directory: Path) -> Project:
+    """Read the project in `directory` or the nearest folder above it; UsageError if it isn't one this engine runs."""
+    directory = directory.resolve()
+    for folder in (directory, *directory.parents):
+        for name in ("Pulumi.yaml", "Pulumi.yml"):
+            if (folder / name).is_file():
+                return _read_project(folder / name)
+    raise UsageError(f"No Pulumi.yaml in {directory} or above it. Name the program's folder with --cwd.")
+
+
+def _read_project(path: Path) -> Project:
+    document = _read_yaml(path)
+    runtime = document.get("runtime")
+    if isinstance(runtime, str):
+        runtime = {"name": runtime}
+    if not isinstance(runtime, dict) or runtime.get("name") != "python":
+        raise UsageError(f"{path}: runtime is {document.get('runtime')!r}; this engine runs `python` programs only.")
+    unknown = sorted(set(document) - _SUPPORTED)
+    if unknown:
+        raise UsageError(
+            f"{path}: {', '.join(unknown)} is not supported by the embedded engine; the Pulumi CLI may do it."
+        )
+    if document.get("options") and document["options"].get("refresh"):
+        raise UsageError(f"{path}: options.refresh is not supported by the embedded engine; run `refresh` before `up`.")
+    if not document.get("name"):
+        raise UsageError(f"{path}: `name` is missing.")
+    main = path.parent / (document.get("main") or ".")
+    if not main.exists():
+        raise UsageError(f"{path}: `main` names {main}, which doesn't exist.")
+    folder = document.get("stackConfigDir")
+    return Project(
+        name=document["name"],
+        directory=path.parent,
+        program=main.resolve(),
+        runtime=runtime.get("options") or {},
+        config=document.get("config") or {},
+        config_directory=path.parent / folder if folder else path.parent,
+    )
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text()) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise UsageError(f"{path} can't be read: {error}") from error
+    if not isinstance(document, dict):
+        raise UsageError(f"{path} must be a mapping of keys to values.")
+    return document
+
+
+@dataclass(frozen=True, slots=True)
+class StackFile:
+    """A stack's configuration file as it stands: values not decrypted, keys with their namespace."""
+
+    path: Path
+    salt: str | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def load_stack_file(path: Path, project: str) -> StackFile:
+    """Read a stack file; a file that doesn't exist is an empty one."""
+    if not path.exists():
+        return StackFile(path)
+    document = _read_yaml(path)
+    for key in ("secretsprovider", "encryptedkey", "environment"):
+        if document.get(key) not in (None, "", "passphrase"):
+            raise UsageError(
+                f"{path}: `{key}` is not supported by the embedded engine; it knows the passphrase provider only."
+            )
+    values = document.get("config") or {}
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: `config` must be a mapping of keys to values.")
+    return StackFile(
+        path, document.get("encryptionsalt"), {_full_key(str(key), project): item for key, item in values.items()}
+    )
+
+
+def _full_key(key: str, project: str) -> str:
+    parts = key.split(":")
+    if len(parts) == 3 and parts[1] == "config":
+        return f"{parts[0]}:{parts[2]}"
+    return key if len(parts) > 1 else f"{project}:{key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Configuration as programs and providers get it: `namespace:key` to text (JSON for structures), and which are secret."""
+
+    values: Mapping[str, str]
+    secret_keys: frozenset[str]
+
+    def package(self, package: str) -> dict[str, tuple[str, bool]]:
+        """The settings for one provider package, each with whether it is secret."""
+        prefix = f"{package}:"
+        return {
+            key.removeprefix(prefix): (value, key in self.secret_keys)
+            for key, value in self.values.items()
+            if key.startswith(prefix)
+        }
+
+
+def resolve_configuration(
+    project: Project, file: StackFile, secrets: PassphraseSecrets, overrides: Mapping[str, str], stack: str
+) -> Configuration:
+    """Decrypt the stack file, add the project's defaults and this run's overrides (dots reach into structures)."""
+    values: dict[str, Any] = dict(file.values)
+    secret_keys: set[str] = set()
+    for key, item in values.items():
+        values[key], is_secret = _decrypted(item, secrets)
+        if is_secret:
+            secret_keys.add(key)
+    _apply_declarations(project, values, stack, file.path)
+    for key, text in overrides.items():
+        _override(values, _full_key(key, project.name), text)
+    return Configuration({key: _as_text(value) for key, value in values.items()}, frozenset(secret_keys))
+
+
+def _decrypted(item: Any, secrets: PassphraseSecrets) -> tuple[Any, bool]:
+    if isinstance(item, dict):
+        if set(item) == {"secure"}:
+            return secrets.decrypt(str(item["secure"])), True
+        pairs = {key: _decrypted(value, secrets) for key, value in item.items()}
+        return {key: value for key, (value, _) in pairs.items()}, any(marked for _, marked in pairs.values())
+    if isinstance(item, list):
+        found = [_decrypted(value, secrets) for value in item]
+        return [value for value, _ in found], any(marked for _, marked in found)
+    return item, False
+
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "string": (str, int, float, bool),
+    "boolean": (bool, str),
+    "integer": (int, str),
+    "array": (list,),
+    "object": (dict,),
+}
+
+
+def _apply_declarations(project: Project, values: dict[str, Any], stack: str, path: Path) -> None:
+    missing, wrong = [], []
+    for key, declaration in project.config.items():
+        full = _full_key(str(key), project.name)
+        declared = declaration if isinstance(declaration, dict) else {"value": declaration}
+        default = declared.get("default", declared.get("value"))
+        if full not in values:
+            if default is None:
+                missing.append(full)
+            else:
+                values[full] = default
+            continue
+        kind = declared.get("type")
+        if kind in _TYPES and not isinstance(values[full], _TYPES[kind]):
+            wrong.append(f"{full} must be of type {kind}")
+    if missing:
+        wrong.append(f"missing: {', '.join(missing)} (declared in Pulumi.yaml without a default)")
+    if wrong:
+        raise UsageError(f"Stack {stack!r} ({path}): " + "; ".join(wrong) + ". Set with `pulumi config set KEY VALUE`.")
+
+
+def _override(values: dict[str, Any], key: str, text: str) -> None:
+    namespace, _, path = key.partition(":")
+    first, *rest = path.split(".")
+    full = f"{namespace}:{first}"
+    if not rest:
+        values[full] = text
+        return
+    parsed = _scalar(text)
+    holder = values.setdefault(full, {})
+    for position, part in enumerate(rest):
+        if not isinstance(holder, dict):
+            raise UsageError(
+                f"-c {key}: {'.'.join([first, *rest[:position]])} is not a structure in this stack's configuration."
+            )
+        if position == len(rest) - 1:
+            holder[part] = parsed
+        else:
+            holder = holder.setdefault(part, {})
+
+
+def _scalar(text: str) -> Any:
+    """Inside a structure values have types: booleans, whole numbers, JSON lists and objects; all else is text."""
+    if text in ("true", "false"):
+        return text == "true"
+    if text.removeprefix("-").isdigit() and (text == "0" or not text.removeprefix("-").startswith("0")):
+        return int(text)
+    if text[:1] in ("[", "{"):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict | list):
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
+    return "" if value is None else str(value)

@@ -1,0 +1,72 @@
+"""Looking up resources that exist but aren't the stack's own (`Type.get(…)`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pulumi.runtime.proto import resource_pb2
+
+from sandbox.engine import values
+from sandbox.engine.defaults import DefaultProviders
+from sandbox.engine.deployment import Deployment
+from sandbox.engine.errors import StepError
+from sandbox.engine.state import Resource, make_urn, provider_package
+
+_UNSUPPORTED = {
+    "pulumi:pulumi:StackReference": "Stack references (pulumi.StackReference)",
+    "pulumi:pulumi:Stash": "Stashes (pulumi.Stash)",
+}
+
+
+class Reads:
+    """Serves reads in one operation."""
+
+    def __init__(self, deployment: Deployment, defaults: DefaultProviders) -> None:
+        self._deployment, self._defaults = deployment, defaults
+
+    def read(self, request: Any, version: str, url: str) -> Any:
+        """Read a resource by its id and keep it in the state as external; it is never changed or deleted."""
+        deployment = self._deployment
+        urn = make_urn(deployment.request.stack, deployment.project.name, request.parent, request.type, request.name)
+        if request.type in _UNSUPPORTED:
+            raise StepError(
+                urn, f"{_UNSUPPORTED[request.type]} are not supported by the embedded engine. Use the Pulumi CLI."
+            )
+        with deployment.lock:
+            if urn in deployment.claimed:
+                raise StepError(
+                    urn, f"Two resources have the URN {urn}. Give one of them another name, or another parent."
+                )
+            deployment.claimed.add(urn)
+        reference, plugin = self._defaults.resolve(
+            request.provider, request.parent, provider_package(request.type), version, url
+        )
+        inputs = values.from_struct(request.properties)
+        state = Resource(
+            urn=urn, type=request.type, custom=True, inputs=inputs, id=request.id, parent=request.parent,
+            external=True, dependencies=sorted(set(request.dependencies)), provider=reference,
+            additional_secret_outputs=list(request.additionalSecretOutputs),
+        )  # fmt: skip
+        if request.id == values.UNKNOWN_ID or not plugin.known or values.contains_unknown(inputs):
+            if not deployment.preview:
+                raise StepError(urn, "Its id comes from a resource that failed.")
+            state.outputs = inputs
+        else:
+            with deployment.step("read", state):
+                found = plugin.read(urn, request.id, inputs, inputs)
+                if found is None:
+                    raise StepError(urn, f"Nothing with the id {request.id!r} exists.")
+                state.id, state.outputs = found[0], found[2]
+                for key in state.additional_secret_outputs:
+                    if key in state.outputs:
+                        state.outputs[key] = values.secret(state.outputs[key])
+        old = deployment.olds.get(urn)
+        if old is not None and not old.external:
+            old.delete, old = True, None  # what was the stack's own goes at the end of the operation
+        with deployment.lock:
+            deployment.registered[urn] = state
+        if not deployment.preview:
+            deployment.journal.put(state, replacing=old)
+        return resource_pb2.ReadResourceResponse(
+            urn=urn, properties=values.to_struct(state.outputs, secrets=True, resources=True)
+        )

@@ -1,0 +1,66 @@
+"""Bringing the state in line with what is really there."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from sandbox.engine import paths
+from sandbox.engine.backend import now
+from sandbox.engine.deployment import Deployment
+from sandbox.engine.errors import EngineError
+from sandbox.engine.request import Step
+from sandbox.engine.state import Resource, is_provider
+from sandbox.engine.values import equal, secret
+
+
+def refresh(deployment: Deployment) -> None:
+    """Read every resource of the stack and record what has changed or gone."""
+    resources = deployment.journal.resources()
+    with ThreadPoolExecutor(max_workers=max(1, deployment.request.parallel)) as pool:
+        found = list(pool.map(lambda item: _refresh(deployment, item), resources))
+    kept = [item for item in found if item is not None]
+    present = {item.urn for item in kept}
+    for resource in kept:
+        _forget_missing(resource, present)
+    deployment.journal.replace_all(kept)
+
+
+def _refresh(deployment: Deployment, resource: Resource) -> Resource | None:
+    skipped = not resource.custom or is_provider(resource.type) or resource.pending_replacement or resource.delete
+    if skipped or not deployment.targeted(resource.urn):
+        return resource
+    step = Step("refresh", resource.urn, resource.id, resource.parent)
+    try:
+        with deployment.quietly(step):
+            plugin = deployment.providers.load(resource.provider, deployment.journal.resources())
+            live = plugin.read(
+                resource.urn, resource.id, resource.inputs, resource.outputs,
+                timeout=resource.custom_timeouts.get("read", 0),
+            )  # fmt: skip
+            if live is None:
+                step.op = "delete"
+                return None
+            identifier, inputs, outputs = live
+            inputs = inputs or resource.inputs
+            for key in resource.additional_secret_outputs:
+                if key in outputs:
+                    outputs[key] = secret(outputs[key])
+            step.op = "same" if equal(outputs, resource.outputs) else "update"
+            step.changes = paths.compare(resource.outputs, outputs)
+            if step.op == "same" and equal(inputs, resource.inputs) and identifier == resource.id:
+                return resource
+            return resource.copy(id=identifier, inputs=inputs, outputs=outputs, init_errors=[], modified=now())
+    except EngineError as error:
+        deployment.failed.add(resource.urn)
+        deployment.recorder.message("error", resource.urn, f"It couldn't be read: {error}")
+        return resource
+
+
+def _forget_missing(resource: Resource, present: set[str]) -> None:
+    resource.dependencies = [urn for urn in resource.dependencies if urn in present]
+    resource.property_dependencies = {
+        key: [urn for urn in urns if urn in present] for key, urns in resource.property_dependencies.items()
+    }
+    resource.replace_with = [urn for urn in resource.replace_with if urn in present]
+    if resource.deleted_with not in present:
+        resource.deleted_with = ""

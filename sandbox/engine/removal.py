@@ -1,0 +1,133 @@
+"""Deleting what is no longer wanted, in reverse dependency order, as much at a time as may be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+from sandbox.engine.deployment import Deployment
+from sandbox.engine.errors import EngineError, StepError
+from sandbox.engine.request import Op
+from sandbox.engine.state import Resource, is_provider
+
+
+def leftovers(deployment: Deployment) -> list[Resource]:
+    """What the program didn't register any more, and what was replaced."""
+    gone = set(map(id, deployment.journal.resources())) if not deployment.preview else None
+    found = []
+    for resource in deployment.journal.base:
+        if gone is not None and id(resource) not in gone:
+            continue
+        if resource.delete or resource.urn not in deployment.claimed:
+            found.append(resource)
+    return found
+
+
+def within_targets(deployment: Deployment, resources: Sequence[Resource]) -> list[Resource]:
+    """Limit deletions to the targets; EngineError where something else stands on a targeted resource."""
+    if not deployment.has_targets:
+        return list(resources)
+    chosen = [
+        item for item in resources if deployment.targeted(item.urn) or (item.delete and item.urn in deployment.replaced)
+    ]
+    urns = {item.urn for item in chosen}
+    blocked = []
+    for resource in deployment.journal.base:
+        if resource.urn in urns or not resource.needs() & urns or resource.urn in deployment.registered:
+            continue
+        if deployment.request.target_dependents:
+            chosen.append(resource)
+            urns.add(resource.urn)
+        else:
+            blocked.append(resource.urn)
+    if blocked:
+        raise EngineError(
+            f"Deleting the targets would leave {', '.join(blocked)} without what they need. "
+            "Target them too, or add --target-dependents."
+        )
+    return chosen
+
+
+def refuse_protected(deployment: Deployment, resources: Sequence[Resource]) -> None:
+    """Refuse the whole deletion if any resource in it is protected."""
+    protected = [
+        item.urn for item in resources if item.protect and not (item.delete and item.urn in deployment.replaced)
+    ]
+    for urn in protected:
+        deployment.recorder.message(
+            "error",
+            urn,
+            "It can't be deleted because it is protected. Take `protect` off it in the program and run `up`, then delete it.",
+        )
+    if protected:
+        raise EngineError(f"Nothing was deleted: {len(protected)} protected resource(s) would have been.")
+
+
+def remove(deployment: Deployment, resources: Sequence[Resource]) -> None:
+    """Delete resources, dependents first. What a failed deletion's resource needs stays; all else is still deleted."""
+    going = {item.urn for item in resources}
+    waiting: dict[int, Resource] = {id(item): item for item in resources}
+    stuck: set[int] = set()
+    running: dict[Future[None], Resource] = {}
+
+    with ThreadPoolExecutor(max_workers=max(1, deployment.request.parallel)) as pool:
+        while waiting or running:
+            needed = _needed([*waiting.values(), *running.values(), *(item for item in resources if id(item) in stuck)])
+            for key, resource in list(waiting.items()):
+                holders = needed.get(resource.urn, set()) - {key}
+                if not holders:
+                    del waiting[key]
+                    running[pool.submit(_delete, deployment, resource, going)] = resource
+                elif holders <= stuck:
+                    del waiting[key]
+                    stuck.add(key)
+            if not running:
+                if waiting and not any(key in stuck for key in waiting):
+                    stuck |= waiting.keys()
+                    names = ", ".join(item.urn for item in waiting.values())
+                    deployment.recorder.message(
+                        "error", "", f"These resources need each other, so none can be deleted first: {names}."
+                    )
+                    waiting.clear()
+                continue
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                resource = running.pop(future)
+                error = future.exception()
+                if error is not None:
+                    stuck.add(id(resource))
+                    deployment.failed.add(resource.urn)
+                    deployment.recorder.message("error", resource.urn, str(error))
+
+
+def _needed(resources: Sequence[Resource]) -> dict[str, set[int]]:
+    needed: dict[str, set[int]] = {}
+    for resource in resources:
+        for urn in resource.needs():
+            needed.setdefault(urn, set()).add(id(resource))
+    return needed
+
+
+def _delete(deployment: Deployment, resource: Resource, going: set[str]) -> None:
+    if resource.pending_replacement:
+        deployment.journal.drop(resource)
+        return
+    op: Op = "discard" if resource.external or resource.delete else "delete"
+    with deployment.step(op, resource):
+        if deployment.preview:
+            return
+        carried_off = resource.deleted_with and resource.deleted_with in going
+        managed = resource.custom and not resource.external and not is_provider(resource.type)
+        if managed and not resource.retain_on_delete and not carried_off:
+            if not resource.provider:
+                raise StepError(resource.urn, "The state names no provider for it.")
+            plugin = deployment.providers.load(resource.provider, deployment.journal.resources())
+            finish = deployment.journal.begin("deleting", resource)
+            try:
+                plugin.delete(
+                    resource.urn, resource.id, resource.inputs, resource.outputs,
+                    timeout=resource.custom_timeouts.get("delete", 0),
+                )  # fmt: skip
+            finally:
+                finish()
+        deployment.journal.drop(resource)

@@ -1,0 +1,89 @@
+"""Looking into stacks without running anything: listing, outputs, export and import of the state."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sandbox.engine.backend import Backend
+from sandbox.engine.errors import EngineError, UsageError
+from sandbox.engine.passphrase import PassphraseSecrets
+from sandbox.engine.state import STACK_TYPE, Resource, resource_from_state
+from sandbox.engine.values import SECRET, SIGNATURE, dumps, from_state, loads, masked, plain, to_state
+
+
+def list_stacks(backend: Path, project: str) -> list[str]:
+    """Names of the project's stacks that have been made, sorted."""
+    return Backend(backend).stacks(project)
+
+
+def stack_outputs(
+    backend: Path, project: str, stack: str, passphrase: str, *, show_secrets: bool = False
+) -> dict[str, Any]:
+    """The stack's outputs; secret ones read `[secret]` unless they are asked for."""
+    deployment = Backend(backend).read(project, stack)
+    for item in deployment.get("resources") or []:
+        if item["type"] == STACK_TYPE:
+            resource: Resource = resource_from_state({**item, "inputs": {}}, _secrets(deployment, passphrase))
+            return dict(plain(resource.outputs) if show_secrets else masked(resource.outputs))
+    return {}
+
+
+def export_stack(
+    backend: Path, project: str, stack: str, passphrase: str, *, show_secrets: bool = False
+) -> dict[str, Any]:
+    """The document that `pulumi stack export` prints; secrets stay sealed unless they are asked for."""
+    deployment = Backend(backend).read(project, stack)
+    if show_secrets and deployment:
+        secrets = _secrets(deployment, passphrase)
+        deployment = to_state(from_state(deployment, secrets), None)
+    return {"version": 3, "deployment": deployment}
+
+
+def import_stack(backend: Path, project: str, stack: str, passphrase: str, document: Mapping[str, Any]) -> None:
+    """Put an exported document in the stack's place; UsageError if it isn't one or belongs to another stack."""
+    deployment = document.get("deployment")
+    if document.get("version") != 3 or not isinstance(deployment, dict):
+        raise UsageError("This is no exported stack: it must be a JSON object with `version` 3 and a `deployment`.")
+    prefix = f"urn:pulumi:{stack}::{project}::"
+    foreign = [item["urn"] for item in deployment.get("resources") or [] if not item["urn"].startswith(prefix)]
+    if foreign:
+        raise UsageError(f"The exported state is of another stack: {foreign[0]} is not of {project}/{stack}.")
+    store = Backend(backend)
+    secrets = _secrets(deployment, passphrase)
+    sealed = _sealed(deployment, secrets)
+    sealed["secrets_providers"] = {"type": "passphrase", "state": {"salt": secrets.state}}
+    with store.lock(project, stack):
+        store.backup(project, stack)
+        store.write(project, stack, dumps(sealed), keep_backup=True)
+
+
+def _secrets(deployment: Mapping[str, Any], passphrase: str) -> PassphraseSecrets:
+    provider = deployment.get("secrets_providers") or {}
+    if provider and provider.get("type") != "passphrase":
+        raise EngineError(
+            f"The state uses the secrets provider {provider.get('type')!r}; only `passphrase` is supported."
+        )
+    return PassphraseSecrets(passphrase, (provider.get("state") or {}).get("salt"))
+
+
+def _sealed(value: Any, secrets: PassphraseSecrets) -> Any:
+    if isinstance(value, dict):
+        if value.get(SIGNATURE) == SECRET:
+            text = value["plaintext"] if "plaintext" in value else secrets.decrypt(value["ciphertext"])
+            return {SIGNATURE: SECRET, "ciphertext": secrets.encrypt(dumps(_sealed(loads(text), secrets)))}
+        return {key: _sealed(item, secrets) for key, item in value.items()}
+    return [_sealed(item, secrets) for item in value] if isinstance(value, list) else value
+
+
+def read_document(text: str) -> dict[str, Any]:
+    """Read an exported document; UsageError if it isn't JSON."""
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"The exported state is not JSON: {error}.") from error
+    if not isinstance(document, dict):
+        raise UsageError("The exported state must be a JSON object.")
+    return document

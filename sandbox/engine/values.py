@@ -1,0 +1,346 @@
+"""Property values: how the engine holds them, and their forms on the wire (protobuf) and in a checkpoint (JSON).
+
+Inside the engine a property is None, bool, int, float, str, list, dict, or one of three wrappers: `UNKNOWN`
+(a value not known before the operation runs), `Secret` (never shown, encrypted at rest) and `Output` (a value with
+the resources it depends on; kept only where a remote component or a method call needs it).
+Assets, archives and resource references stay dicts that carry Pulumi's signature key.
+Signatures and sentinels are those of the SDK (`pulumi.runtime.rpc`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from google.protobuf import struct_pb2
+
+SIGNATURE = "4dabf18193072939515e22adb298388d"
+SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - a published type signature
+ASSET = "c44067f5952c0a294b673a41bacd8c17"
+ARCHIVE = "0def7320c3a5731c473e5ecbe6d01bc7"
+RESOURCE = "5cf8f73096256a8f31e491e813e4eb8e"
+OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
+UNKNOWN_ID = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+_UNKNOWNS = frozenset(
+    {
+        UNKNOWN_ID,
+        "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
+        "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
+        "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
+        "030794c1-ac77-496b-92df-f27374a8bd58",
+        "e48ece36-62e2-4504-bad9-02848725956a",
+        "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
+    }
+)
+_EXACT_INTEGERS = 2**53  # beyond this a double no longer holds every integer
+
+
+class Unknown:
+    """The one value that is not known yet; prints as Pulumi prints it."""
+
+    def __repr__(self) -> str:
+        return "output<computed>"
+
+
+UNKNOWN = Unknown()
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A value that is never printed and is encrypted wherever it is written."""
+
+    value: Any
+
+    def __repr__(self) -> str:
+        return "[secret]"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A value together with the URNs it depends on, as programs send it to remote components."""
+
+    value: Any
+    dependencies: tuple[str, ...]
+
+
+Properties = dict[str, Any]
+
+
+class Encrypter(Protocol):
+    """What writing a checkpoint needs from the stack's secrets provider."""
+
+    def encrypt(self, plaintext: str) -> str:
+        """Return the ciphertext that the stack's secrets provider reads back."""
+
+
+class Decrypter(Protocol):
+    """What reading a checkpoint needs from the stack's secrets provider."""
+
+    def decrypt(self, ciphertext: str) -> str:
+        """Return the plaintext of one stored secret."""
+
+
+def from_struct(struct: struct_pb2.Struct, *, outputs: bool = False) -> Properties:
+    """Read a wire struct. `outputs` keeps dependency-carrying values; otherwise they become plain or secret."""
+    return {key: _from_wire(value, outputs) for key, value in struct.fields.items()}
+
+
+def from_value(value: struct_pb2.Value) -> Any:
+    """Read one wire value."""
+    return _from_wire(value, False)
+
+
+def _from_wire(value: struct_pb2.Value, outputs: bool) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind == "string_value":
+        return UNKNOWN if value.string_value in _UNKNOWNS else value.string_value
+    if kind == "number_value":
+        return _number(value.number_value)
+    if kind == "bool_value":
+        return value.bool_value
+    if kind == "list_value":
+        return [_from_wire(item, outputs) for item in value.list_value.values]
+    if kind == "struct_value":
+        return _from_wire_struct(value.struct_value, outputs)
+    return None
+
+
+def _from_wire_struct(struct: struct_pb2.Struct, outputs: bool) -> Any:
+    fields = struct.fields
+    signature = fields[SIGNATURE].string_value if SIGNATURE in fields else ""
+    if signature == SECRET:
+        return secret(_from_wire(fields["value"], outputs))
+    if signature == OUTPUT:
+        content = _from_wire(fields["value"], outputs) if "value" in fields else UNKNOWN
+        if "secret" in fields and fields["secret"].bool_value:
+            content = secret(content)
+        if outputs:
+            urns = fields["dependencies"].list_value.values if "dependencies" in fields else ()
+            return Output(content, tuple(urn.string_value for urn in urns))
+        return content
+    return {key: _from_wire(item, outputs) for key, item in fields.items()}
+
+
+def _number(number: float) -> int | float:
+    return int(number) if number.is_integer() and abs(number) < _EXACT_INTEGERS else number
+
+
+def secret(value: Any) -> Secret:
+    """Wrap once, however often asked."""
+    return value if isinstance(value, Secret) else Secret(value)
+
+
+def to_struct(
+    properties: Mapping[str, Any], *, secrets: bool, resources: bool = True, outputs: bool = False
+) -> struct_pb2.Struct:
+    """Write a wire struct. What the receiver doesn't accept (`secrets`, `resources`, `outputs`) is sent as the plain value."""
+    struct = struct_pb2.Struct()
+    for key, value in properties.items():
+        _to_wire(value, struct.fields[key], secrets, resources, outputs)
+    return struct
+
+
+def _to_wire(value: Any, wire: struct_pb2.Value, secrets: bool, resources: bool, outputs: bool) -> None:
+    if isinstance(value, Output):
+        if outputs:
+            _output_to_wire(value, wire, secrets, resources)
+        else:
+            _to_wire(value.value, wire, secrets, resources, outputs)
+    elif isinstance(value, Secret):
+        if secrets:
+            wire.struct_value.fields[SIGNATURE].string_value = SECRET
+            _to_wire(value.value, wire.struct_value.fields["value"], secrets, resources, outputs)
+        else:
+            _to_wire(value.value, wire, secrets, resources, outputs)
+    elif value is UNKNOWN:
+        wire.string_value = UNKNOWN_ID
+    elif value is None:
+        wire.null_value = struct_pb2.NULL_VALUE
+    elif isinstance(value, bool):
+        wire.bool_value = value
+    elif isinstance(value, str):
+        wire.string_value = value
+    elif isinstance(value, int | float):
+        wire.number_value = value
+    elif isinstance(value, list | tuple):
+        wire.list_value.SetInParent()
+        for item in value:
+            _to_wire(item, wire.list_value.values.add(), secrets, resources, outputs)
+    elif value.get(SIGNATURE) == RESOURCE and not resources:
+        _to_wire(value["id"] if "id" in value else value["urn"], wire, secrets, resources, outputs)
+    else:
+        wire.struct_value.SetInParent()
+        for key, item in value.items():
+            _to_wire(item, wire.struct_value.fields[key], secrets, resources, outputs)
+
+
+def _output_to_wire(value: Output, wire: struct_pb2.Value, secrets: bool, resources: bool) -> None:
+    fields = wire.struct_value.fields
+    fields[SIGNATURE].string_value = OUTPUT
+    content = value.value
+    if isinstance(content, Secret):
+        fields["secret"].bool_value = True
+        content = content.value
+    if content is not UNKNOWN:
+        _to_wire(content, fields["value"], secrets, resources, True)
+    if value.dependencies:
+        fields["dependencies"].list_value.values.extend(
+            [struct_pb2.Value(string_value=urn) for urn in value.dependencies]
+        )
+
+
+def to_state(value: Any, encrypter: Encrypter | None) -> Any:
+    """Return the JSON form for a checkpoint; without an encrypter secrets are written as readable plaintext (an export)."""
+    if isinstance(value, Secret):
+        plaintext = dumps(to_state(value.value, encrypter))
+        kept = {"plaintext": plaintext} if encrypter is None else {"ciphertext": encrypter.encrypt(plaintext)}
+        return {SIGNATURE: SECRET, **kept}
+    if isinstance(value, Output):
+        return to_state(value.value, encrypter)
+    if value is UNKNOWN:
+        return UNKNOWN_ID
+    if isinstance(value, list):
+        return [to_state(item, encrypter) for item in value]
+    if isinstance(value, dict):
+        return {key: to_state(item, encrypter) for key, item in value.items()}
+    return value
+
+
+def from_state(value: Any, decrypter: Decrypter) -> Any:
+    """Read the JSON form of a checkpoint."""
+    if isinstance(value, dict):
+        if value.get(SIGNATURE) == SECRET:
+            plaintext = value["plaintext"] if "plaintext" in value else decrypter.decrypt(value["ciphertext"])
+            return secret(from_state(loads(plaintext), decrypter))
+        return {key: from_state(item, decrypter) for key, item in value.items()}
+    if isinstance(value, list):
+        return [from_state(item, decrypter) for item in value]
+    if isinstance(value, str):
+        return UNKNOWN if value in _UNKNOWNS else value
+    return _number(value) if isinstance(value, float) else value
+
+
+def dumps(value: Any) -> str:
+    """JSON as the checkpoint holds it: compact, sorted like Go's maps, text as it is."""
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+
+
+def loads(text: str) -> Any:
+    """Read JSON from a checkpoint."""
+    return json.loads(text)
+
+
+def plain(value: Any) -> Any:
+    """Strip secret and output wrappers all the way down."""
+    if isinstance(value, Secret | Output):
+        return plain(value.value)
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return value
+
+
+def masked(value: Any) -> Any:
+    """Return a copy that may be shown: secrets as `[secret]`, unknowns as `output<computed>`."""
+    if isinstance(value, Secret):
+        return "[secret]"
+    if isinstance(value, Output):
+        return masked(value.value)
+    if value is UNKNOWN:
+        return repr(UNKNOWN)
+    if isinstance(value, list):
+        return [masked(item) for item in value]
+    if isinstance(value, dict):
+        return {key: masked(item) for key, item in value.items()}
+    return value
+
+
+def equal(left: Any, right: Any) -> bool:
+    """Compare plain values as the wire does: True is not 1, and an unknown equals nothing but itself."""
+    left, right = _unwrap(left), _unwrap(right)
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(equal(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(equal(one, other) for one, other in zip(left, right, strict=True))
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, float) and isinstance(right, float) and math.isnan(left):
+        return math.isnan(right)
+    return bool(left == right)
+
+
+def _unwrap(value: Any) -> Any:
+    while isinstance(value, Secret | Output):
+        value = value.value
+    return value
+
+
+def same_secrecy(left: Any, right: Any) -> bool:
+    """Tell whether two equal values also agree on what is secret (the state must follow a newly marked secret)."""
+    if isinstance(left, Secret) or isinstance(right, Secret):
+        return isinstance(left, Secret) and isinstance(right, Secret)
+    if isinstance(left, dict) and isinstance(right, dict):
+        return all(same_secrecy(left[key], right.get(key)) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return all(same_secrecy(one, other) for one, other in zip(left, right, strict=False))
+    return True
+
+
+def contains_unknown(value: Any) -> bool:
+    """Tell whether anything inside is not known yet."""
+    return any(leaf is UNKNOWN for leaf in _leaves(value))
+
+
+def contains_secret(value: Any) -> bool:
+    """Tell whether anything inside is secret."""
+    if isinstance(value, Secret):
+        return True
+    if isinstance(value, Output):
+        return contains_secret(value.value)
+    if isinstance(value, dict):
+        return any(contains_secret(item) for item in value.values())
+    return isinstance(value, list) and any(contains_secret(item) for item in value)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    value = _unwrap(value)
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _leaves(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
+
+
+def without_unknowns(properties: Mapping[str, Any]) -> Properties:
+    """Drop the properties that are not known; a checkpoint never holds one."""
+    return {key: value for key, value in properties.items() if not contains_unknown(value)}
+
+
+def annotate_secrets(results: Properties, sources: Mapping[str, Any]) -> None:
+    """Mark as secret what a provider without secret support gave back for a secret input (in place)."""
+    for key, source in sources.items():
+        if key not in results:
+            continue
+        result = results[key]
+        if isinstance(result, dict) and isinstance(source, dict):
+            annotate_secrets(result, source)
+        elif not isinstance(result, Secret) and contains_secret(source):
+            results[key] = Secret(result)
+
+
+def output_dependencies(value: Any) -> set[str]:
+    """Collect the URNs that the outputs inside a value depend on."""
+    if isinstance(value, Output):
+        return set(value.dependencies) | output_dependencies(value.value)
+    if isinstance(value, Secret):
+        return output_dependencies(value.value)
+    if isinstance(value, dict):
+        return set().union(*map(output_dependencies, value.values()))
+    return set().union(*map(output_dependencies, value)) if isinstance(value, list) else set()

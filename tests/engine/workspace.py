@@ -1,0 +1,118 @@
+"""A Pulumi project in a temporary folder, and the engine's CLI as its user calls it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+PRELUDE = """
+import pulumi
+from pulumi import ResourceOptions as Options
+
+class Thing(pulumi.CustomResource):
+    arn: pulumi.Output[str]
+    token: pulumi.Output[str]
+    def __init__(self, name, opts=None, **props):
+        super().__init__("kit:index:Thing", name, {"arn": None, "token": None, **props}, opts)
+
+class KitProvider(pulumi.ProviderResource):
+    def __init__(self, name, opts=None, **props):
+        super().__init__("kit", name, props, opts)
+
+class Group(pulumi.ComponentResource):
+    def __init__(self, name, opts=None):
+        super().__init__("test:index:Group", name, None, opts)
+"""
+
+
+class Workspace:
+    """One project with one stack, `dev`."""
+
+    def __init__(self, folder: Path, port: int, project: str = "demo") -> None:
+        self.project, self.port = project, port
+        self.folder, self.backend = folder / "program", folder / "state"
+        self.folder.mkdir()
+        self.backend.mkdir()
+        self.yaml("Pulumi.yaml", f"name: {project}\nruntime: python\n")
+        self.yaml("Pulumi.dev.yaml", "config: {}\n")
+
+    def yaml(self, name: str, text: str) -> None:
+        """Write a file of the project."""
+        (self.folder / name).write_text(text)
+
+    def program(self, text: str) -> None:
+        """Replace the program; `Thing`, `Group`, `KitProvider` and `Options` are at hand."""
+        (self.folder / "__main__.py").write_text(PRELUDE + textwrap.dedent(text))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What an engine, this one or the CLI, needs to know."""
+        return {
+            **os.environ,
+            "PULUMI_BACKEND_URL": f"file://{self.backend}",
+            "PULUMI_CONFIG_PASSPHRASE": "correct horse",
+            "PULUMI_DEBUG_PROVIDERS": f"kit:{self.port}",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PYTHONPATH": str(ROOT),
+            "NO_COLOR": "1",
+        }
+
+    def command(self, operation: str, *arguments: str) -> list[str]:
+        """The engine's command line."""
+        return [
+            sys.executable, "-m", "sandbox.engine", operation, "--cwd", str(self.folder), "--stack", "dev", *arguments,
+        ]  # fmt: skip
+
+    def run(self, operation: str, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run the engine and check its exit code."""
+        done = subprocess.run(
+            self.command(operation, *arguments), env=self.environment, capture_output=True, text=True, timeout=240
+        )
+        assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def json(self, operation: str, *arguments: str, expect: int = 0) -> dict[str, Any]:
+        """Run the engine with --json; returns the document."""
+        document: dict[str, Any] = json.loads(self.run(operation, "--json", *arguments, expect=expect).stdout)
+        return document
+
+    def changes(self, operation: str, *arguments: str, expect: int = 0) -> dict[str, int]:
+        """Run the engine; returns the counts that aren't zero, without `same`."""
+        counts = self.json(operation, *arguments, expect=expect)["changes"]
+        return {key: value for key, value in counts.items() if value and key != "same"}
+
+    @property
+    def state_file(self) -> Path:
+        """The stack's checkpoint."""
+        return self.backend / ".pulumi" / "stacks" / self.project / "dev.json"
+
+    def state(self) -> dict[str, Any]:
+        """The stack's deployment as it is on disk."""
+        found: dict[str, Any] = json.loads(self.state_file.read_text())["checkpoint"].get("latest", {})
+        return found
+
+    def resources(self) -> dict[str, dict[str, Any]]:
+        """The state's resources by name (the last one where several share it)."""
+        return {item["urn"].rsplit("::", 1)[-1]: item for item in self.state().get("resources", [])}
+
+    def urn(self, name: str) -> str:
+        """The URN of a resource of the state."""
+        return str(self.resources()[name]["urn"])
+
+
+def steps(document: dict[str, Any]) -> dict[str, str]:
+    """The operation done to each resource, by name."""
+    return {item["urn"].rsplit("::", 1)[-1]: item["op"] for item in document["steps"]}
+
+
+def messages(document: dict[str, Any], severity: str = "error") -> str:
+    """What was said, as one text."""
+    found: Sequence[dict[str, str]] = document["diagnostics"]
+    return "\n".join(f"{item['urn']}: {item['message']}" for item in found if item["severity"] == severity)
