@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from sandbox.providers.aws.policy_documents import same_json, same_policy
 from sandbox.providers.protocol import Change
-from sandbox.providers.values import Unknown, is_known
+from sandbox.providers.values import UNKNOWN, Unknown, is_known
 
 Kind = Literal["text", "integer", "number", "boolean", "list", "set", "map", "block", "any"]
 Rule = Callable[[Any], str | None]
@@ -151,7 +151,11 @@ class Checking:
 
     def value(self, value: Any, spec: Property, path: tuple[str, ...]) -> Any:  # noqa: PLR0911 -- one per kind
         """Check one value; returns it coerced."""
-        if value is None or isinstance(value, Unknown):
+        if value is None:
+            return value
+        if isinstance(value, Mapping) and spec.same in (same_json, same_policy):
+            value = json.dumps(value) if is_known(value) else UNKNOWN  # SDKs may send the document itself
+        if isinstance(value, Unknown):
             return value
         if spec.kind in ("list", "set"):
             if not isinstance(value, (list, tuple)):

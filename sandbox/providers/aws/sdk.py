@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import re
 import sys
-import typing
 from functools import cache
-from typing import Any
 
 from pulumi._types import input_type_py_to_pulumi_names, resource_pulumi_to_py_names
 
@@ -35,7 +34,11 @@ def resource_class(token: str) -> type | None:
 def arguments_class(token: str) -> type | None:
     """The SDK's class of arguments of a resource type."""
     resource = resource_class(token)
-    found = getattr(sys.modules[resource.__module__], f"{resource.__name__}Args", None) if resource else None
+    if resource is None:
+        return None
+    module = vars(sys.modules[resource.__module__])
+    # Where a structure already bears the name, the resource's own arguments are called InitArgs.
+    found = module.get(f"{resource.__name__}InitArgs") or module.get(f"{resource.__name__}Args")
     return found if isinstance(found, type) else None
 
 
@@ -64,12 +67,8 @@ def _nested(arguments: type, key: str) -> type | None:
     python = next((name for name, pulumi in _names(arguments).items() if pulumi == key), None)
     if python is None:
         return None
-    getter = getattr(arguments, python).fget
-    module = vars(sys.modules[arguments.__module__])
-    pending: list[Any] = [typing.get_type_hints(getter, module).get("return")]
-    while pending:
-        hint = pending.pop()
-        if isinstance(hint, type) and hasattr(hint, "_pulumi_input_type"):
-            return hint
-        pending.extend(typing.get_args(hint))
-    return None
+    # The annotation names the structure's class as text, inside types that can't be evaluated from outside.
+    annotation = repr(getattr(arguments, python).fget.__annotations__["return"])
+    name = re.search(r"'(\w+Args)'", annotation)
+    found = vars(sys.modules[arguments.__module__]).get(name[1]) if name else None
+    return found if isinstance(found, type) else None
