@@ -1,0 +1,65 @@
+"""Ways from a network to AWS's services that don't lead over the internet."""
+
+from collections.abc import Sequence
+
+import pulumi
+import pulumi_aws as aws
+
+from components.place import place_of
+
+
+def gateway_endpoint(
+    name: str, service: str, vpc_id: pulumi.Input[str], tables: Sequence[pulumi.Input[str]], parent: pulumi.Resource
+) -> aws.ec2.VpcEndpoint:
+    """A free route to S3, where ECR keeps image layers: always worth having, since NAT is billed by the gigabyte."""
+    return aws.ec2.VpcEndpoint(
+        f"{name}-{service}",
+        vpc_id=vpc_id,
+        service_name=pulumi.Output.concat("com.amazonaws.", place_of(parent).region, f".{service}"),
+        vpc_endpoint_type="Gateway",
+        route_table_ids=list(tables),
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
+
+
+def interface_endpoints(
+    name: str,
+    services: Sequence[str],
+    vpc: aws.ec2.Vpc,
+    subnet_ids: Sequence[pulumi.Input[str]],
+    parent: pulumi.Resource,
+) -> list[aws.ec2.VpcEndpoint]:
+    """An address in each zone for each service, open to the VPC on 443 only. Billed by the hour, zone and gigabyte."""
+    if not services:
+        return []
+    child = pulumi.ResourceOptions(parent=parent)
+    group = aws.ec2.SecurityGroup(
+        f"{name}-endpoints",
+        description="HTTPS from the VPC to AWS's interface endpoints",
+        vpc_id=vpc.id,
+        opts=child,
+    )
+    aws.vpc.SecurityGroupIngressRule(
+        f"{name}-endpoints",
+        security_group_id=group.id,
+        description="HTTPS from the VPC",
+        cidr_ipv4=vpc.cidr_block,
+        ip_protocol="tcp",
+        from_port=443,
+        to_port=443,
+        opts=child,
+    )
+    region = place_of(parent).region
+    return [
+        aws.ec2.VpcEndpoint(
+            f"{name}-{service}",
+            vpc_id=vpc.id,
+            service_name=pulumi.Output.concat("com.amazonaws.", region, f".{service}"),
+            vpc_endpoint_type="Interface",
+            private_dns_enabled=True,
+            subnet_ids=list(subnet_ids),
+            security_group_ids=[group.id],
+            opts=child,
+        )
+        for service in services
+    ]

@@ -1,0 +1,304 @@
+"""From commit to cluster: test, build once or take what was proven, approve, deploy by digest, verify."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pulumi
+import pulumi_aws as aws
+
+from components.encryption import encryption_key, for_logs
+from components.pipeline.access import admit_deployer, door
+from components.pipeline.artifacts import private_bucket
+from components.pipeline.permissions import of_build, of_deploy, of_promotion, of_proof
+from components.pipeline.projects import Inside, Workshop, artifact_access
+from components.pipeline.source import Source, github, s3
+from components.pipeline.stages import approval_stage, build_action, deploy_stage, source_stage
+from components.place import Place, place_of
+from components.policy import allow, document, role_trust, service_trust
+
+__all__ = ["Pipeline", "PipelineArgs", "Source"]
+
+ARTIFACT_DAYS = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineArgs:
+    """What a pipeline needs to know."""
+
+    prefix: str
+    """Stage prefix; the pipeline is called `<prefix>-<name>`."""
+    source: Source
+    buildspecs: str = "app/buildspecs"
+    """Folder of the buildspecs within the source."""
+    context: str = "app"
+    """Folder of the image's build context within the source."""
+    base_image: str | None = None
+    """Value for the Dockerfile's BASE_IMAGE, where another base than its own is wanted."""
+    architecture: Literal["amd64", "arm64"]
+    """Architecture of nodes and image, and therefore of the machines that build it."""
+    repository_url: pulumi.Input[str]
+    repository_name: pulumi.Input[str]
+    repository_arn: pulumi.Input[str]
+    cache_url: pulumi.Input[str]
+    cache_arn: pulumi.Input[str]
+    promote_from: str | None = None
+    """ECR repository of the environment that proves images. Set, nothing is built: its proven digest is taken, or none."""
+    cluster_name: pulumi.Input[str]
+    cluster_arn: pulumi.Input[str]
+    cluster_security_group_id: pulumi.Input[str]
+    vpc_id: pulumi.Input[str]
+    subnet_ids: Sequence[pulumi.Input[str]]
+    egress: Sequence[pulumi.Resource]
+    """What a build inside the VPC needs to reach AWS."""
+    namespace: str
+    """The only Kubernetes namespace in which the pipeline may change anything."""
+    deployment: str
+    url: pulumi.Input[str]
+    """Where the service answers: what a release is verified against."""
+    topic_arn: pulumi.Input[str]
+    """Where approvals and failures are told."""
+    approval: bool
+    """Whether a person must approve each release."""
+    execution_mode: Literal["SUPERSEDED", "QUEUED"]
+    """Whether a newer commit overtakes a waiting one."""
+    rollback: bool
+    """Go back to the digest before when deployment or verification fails."""
+    alarm_name: pulumi.Input[str] | None = None
+    """Alarm that keeps a release out while it rings."""
+    bake_minutes: int = 0
+    """Minutes for which that alarm is watched after a release; 0 doesn't watch."""
+    log_days: int = 30
+    protected: bool = False
+
+
+class Pipeline(pulumi.ComponentResource):
+    """Guarantees that what is deployed is what was tested and built, by digest; that each action has a role of its own,
+    usable by this pipeline only; and artifacts that are encrypted, reached by TLS only, and expire.
+
+    Refuses to own the Deployment: it sets the image there under its own field manager (docs/decisions/0004).
+    """
+
+    pipeline_name: pulumi.Output[str]
+    console_url: pulumi.Output[str]
+    """The pipeline in the AWS console."""
+
+    def __init__(self, name: str, args: PipelineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("platform:index:Pipeline", name, {}, opts)
+        physical = f"{args.prefix}-{name}"
+        place = place_of(self)
+        child = pulumi.ResourceOptions(parent=self)
+        key = encryption_key(
+            name,
+            place=place,
+            purpose=f"Artifacts and logs of {physical}",
+            alias=physical,
+            protected=args.protected,
+            parent=self,
+            statements=[for_logs(place, f"/aws/codebuild/{physical}-*")],
+        )
+        bucket = private_bucket(name, key=key, days=ARTIFACT_DAYS, protected=args.protected, parent=self)
+        workshop = Workshop(
+            prefix=physical,
+            buildspecs=args.buildspecs,
+            architecture=args.architecture,
+            bucket=bucket,
+            key=key,
+            place=place,
+            log_days=args.log_days,
+            parent=self,
+        )
+        origin = (
+            github(name, args.source, self)
+            if args.source.kind == "github"
+            else s3(name, pipeline_name=physical, key=key, place=place, protected=args.protected, parent=self)
+        )
+        inside = Inside(
+            vpc_id=args.vpc_id,
+            subnet_ids=args.subnet_ids,
+            security_group_id=door(name, args.vpc_id, args.cluster_security_group_id, self),
+        )
+        projects = _projects(name, args, workshop, inside, place)
+        admit_deployer(name, args.cluster_name, projects["deploy"][1].arn, args.namespace, place, self)
+
+        role = aws.iam.Role(
+            name,
+            assume_role_policy=service_trust(
+                "codepipeline.amazonaws.com",
+                account_id=place.account_id,
+                source_arn=place.arn("codepipeline", physical),
+            ),
+            opts=child,
+        )
+        source_role = aws.iam.Role(f"{name}-source", assume_role_policy=role_trust(role.arn), opts=child)
+        source_policy = aws.iam.RolePolicy(
+            f"{name}-source",
+            role=source_role.id,
+            policy=document(*origin.statements, *artifact_access(bucket, key, place)),
+            opts=child,
+        )
+        policy = aws.iam.RolePolicy(
+            name,
+            role=role.id,
+            policy=document(
+                *artifact_access(bucket, key, place),
+                allow("BecomeSource", ["sts:AssumeRole"], [source_role.arn]),
+                allow(
+                    "RunOwnProjects",
+                    ["codebuild:BatchGetBuilds", "codebuild:StartBuild"],
+                    [project.arn for project, _ in projects.values()],
+                ),
+                *([allow("AskForApproval", ["sns:Publish"], [args.topic_arn])] if args.approval else []),
+                # Alarm state can't be read by resource: CloudWatch checks this action against `*` only
+                # (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html).
+                *([allow("WatchAlarms", ["cloudwatch:DescribeAlarms"], ["*"])] if args.bake_minutes else []),
+            ),
+            opts=child,
+        )
+        pipeline = aws.codepipeline.Pipeline(
+            name,
+            name=physical,
+            role_arn=role.arn,
+            pipeline_type="V2",
+            execution_mode=args.execution_mode,
+            artifact_stores=[{"location": bucket.id, "type": "S3", "encryption_key": {"id": key.arn, "type": "KMS"}}],
+            triggers=origin.triggers,
+            stages=_stages(args, source_role, projects, origin.action, origin.commit),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy, source_policy]),
+        )
+        _notify(name, pipeline, args.topic_arn, self)
+        self.pipeline_name = pipeline.name
+        self.console_url = pulumi.Output.concat(
+            "https://",
+            place.region,
+            ".console.aws.amazon.com/codesuite/codepipeline/pipelines/",
+            pipeline.name,
+            "/view",
+        )
+        self.register_outputs({"pipeline_name": self.pipeline_name})
+
+
+def _projects(
+    name: str, args: PipelineArgs, workshop: Workshop, inside: Inside, place: Place
+) -> dict[str, tuple[aws.codebuild.Project, aws.iam.Role]]:
+    image: dict[str, pulumi.Input[str]] = {
+        "REPOSITORY_URL": args.repository_url,
+        "REPOSITORY_NAME": args.repository_name,
+        "CONTEXT": args.context,
+    }
+    if args.promote_from is None:
+        build = workshop.project(
+            name,
+            "build",
+            minutes=30,
+            privileged=True,  # BuildKit needs it; no other project gets it
+            environment={
+                **image,
+                "CACHE_URL": args.cache_url,
+                "PLATFORM": f"linux/{args.architecture}",
+                "BASE_IMAGE": args.base_image or "",
+            },
+            statements=of_build(args.repository_arn, args.cache_arn),
+        )
+    else:
+        build = workshop.project(
+            name,
+            "promote",
+            minutes=15,
+            environment={**image, "PROVEN_NAME": args.promote_from},
+            statements=of_promotion(args.repository_arn, place.arn("ecr", f"repository/{args.promote_from}")),
+        )
+    target: dict[str, pulumi.Input[str]] = {
+        "CLUSTER_NAME": args.cluster_name,
+        "NAMESPACE": args.namespace,
+        "DEPLOYMENT": args.deployment,
+        "REPOSITORY_URL": args.repository_url,
+    }
+    return {
+        "test": workshop.project(
+            name,
+            "test",
+            minutes=20,
+            environment={"CONTEXT": args.context},
+            statements=[_reports(place, f"{workshop.prefix}-test")],
+        ),
+        "build": build,
+        "deploy": workshop.project(
+            name,
+            "deploy",
+            minutes=20,
+            inside=inside,
+            environment=target,
+            statements=of_deploy(args.cluster_arn),
+        ),
+        "verify": workshop.project(
+            name,
+            "verify",
+            minutes=15,
+            environment={"URL": args.url, "REPOSITORY_NAME": args.repository_name},
+            statements=of_proof(args.repository_arn),
+        ),
+    }
+
+
+def _reports(place: Place, project: str) -> dict[str, Any]:
+    return allow(
+        "ReportTests",
+        [
+            "codebuild:BatchPutTestCases",
+            "codebuild:CreateReport",
+            "codebuild:CreateReportGroup",
+            "codebuild:UpdateReport",
+        ],
+        [place.arn("codebuild", f"report-group/{project}-*")],
+    )
+
+
+def _stages(
+    args: PipelineArgs,
+    source_role: aws.iam.Role,
+    projects: dict[str, tuple[aws.codebuild.Project, aws.iam.Role]],
+    source_action: dict[str, Any],
+    commit: str,
+) -> list[dict[str, Any]]:
+    names = {step: project.name for step, (project, _) in projects.items()}
+    made = "Build" if args.promote_from is None else "Promote"
+    released = {"COMMIT": commit, "IMAGE_DIGEST": "#{image.IMAGE_DIGEST}"}
+    question = f"Release commit {commit} as image {released['IMAGE_DIGEST']}?"
+    return [
+        source_stage(source_action, source_role.arn),
+        {"name": "Test", "actions": [build_action("Test", names["test"])]},
+        {
+            "name": made,
+            "actions": [build_action(made, names["build"], namespace="image", environment={"COMMIT": commit})],
+        },
+        *([approval_stage(args.topic_arn, question, args.url, 7 * 24 * 60)] if args.approval else []),
+        deploy_stage(
+            [
+                build_action("Deploy", names["deploy"], environment=released),
+                build_action("Verify", names["verify"], run_order=2, environment=released),
+            ],
+            rollback=args.rollback,
+            alarm_name=args.alarm_name,
+            bake_minutes=args.bake_minutes,
+        ),
+    ]
+
+
+def _notify(
+    name: str, pipeline: aws.codepipeline.Pipeline, topic_arn: pulumi.Input[str], parent: pulumi.Resource
+) -> None:
+    """What a team wants to hear: failures, and releases that arrived. Approvals are asked for by their own action."""
+    aws.codestarnotifications.NotificationRule(
+        name,
+        name=pipeline.name,
+        resource=pipeline.arn,
+        detail_type="FULL",
+        event_type_ids=[
+            "codepipeline-pipeline-pipeline-execution-failed",
+            "codepipeline-pipeline-pipeline-execution-succeeded",
+            "codepipeline-pipeline-manual-approval-needed",
+        ],
+        targets=[{"address": topic_arn, "type": "SNS"}],
+        opts=pulumi.ResourceOptions(parent=parent),
+    )

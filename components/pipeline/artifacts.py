@@ -1,0 +1,88 @@
+"""Buckets that a pipeline keeps things in: encrypted, TLS only, without public access, versioned, emptied by time."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components.policy import document
+
+
+def private_bucket(
+    name: str, *, key: aws.kms.Key, days: int, protected: bool, parent: pulumi.Resource
+) -> aws.s3.Bucket:
+    """Make the bucket `name`; objects go after `days`. Its physical name is AWS-wide, so Pulumi chooses one."""
+    child = pulumi.ResourceOptions(parent=parent)
+    bucket = aws.s3.Bucket(
+        name,
+        force_destroy=not protected,
+        opts=pulumi.ResourceOptions(parent=parent, protect=protected),
+    )
+    aws.s3.BucketOwnershipControls(name, bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=child)
+    block = aws.s3.BucketPublicAccessBlock(
+        name,
+        bucket=bucket.id,
+        block_public_acls=True,
+        block_public_policy=True,
+        ignore_public_acls=True,
+        restrict_public_buckets=True,
+        opts=child,
+    )
+    aws.s3.BucketVersioning(name, bucket=bucket.id, versioning_configuration={"status": "Enabled"}, opts=child)
+    aws.s3.BucketServerSideEncryptionConfiguration(
+        name,
+        bucket=bucket.id,
+        rules=[
+            {
+                "apply_server_side_encryption_by_default": {
+                    "sse_algorithm": "aws:kms",
+                    "kms_master_key_id": key.arn,
+                },
+                "bucket_key_enabled": True,
+            }
+        ],
+        opts=child,
+    )
+    aws.s3.BucketLifecycleConfiguration(
+        name,
+        bucket=bucket.id,
+        rules=[
+            {
+                "id": "expire",
+                "status": "Enabled",
+                "filter": {"prefix": ""},
+                "expiration": {"days": days},
+                "noncurrent_version_expiration": {"noncurrent_days": days},
+                "abort_incomplete_multipart_upload": {"days_after_initiation": 1},
+            }
+        ],
+        opts=child,
+    )
+    # One change to a bucket's access at a time: S3 refuses two at once with a conflict.
+    aws.s3.BucketPolicy(
+        name,
+        bucket=bucket.id,
+        policy=document(
+            _deny("DenyPlainHttp", "s3:*", bucket, {"Bool": {"aws:SecureTransport": "false"}}),
+            _deny(
+                "DenyOtherEncryption",
+                "s3:PutObject",
+                bucket,
+                {"StringNotEqualsIfExists": {"s3:x-amz-server-side-encryption": "aws:kms"}},
+            ),
+        ),
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[block]),
+    )
+    return bucket
+
+
+def _deny(sid: str, action: str, bucket: aws.s3.Bucket, condition: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "Sid": sid,
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": action,
+        "Resource": [bucket.arn, pulumi.Output.concat(bucket.arn, "/*")],
+        "Condition": condition,
+    }

@@ -1,0 +1,102 @@
+"""The stages of a release as plain values: test, build or promote, approve, deploy and verify."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pulumi
+
+
+def source_stage(action: Mapping[str, Any], role_arn: pulumi.Input[str]) -> dict[str, Any]:
+    """Fetch the commit, in a role of its own."""
+    return {
+        "name": "Source",
+        "actions": [
+            {
+                "name": "Source",
+                "namespace": "source",
+                "category": "Source",
+                "version": "1",
+                "output_artifacts": ["source"],
+                "role_arn": role_arn,
+                **action,
+            }
+        ],
+    }
+
+
+def build_action(
+    name: str,
+    project: pulumi.Input[str],
+    *,
+    run_order: int = 1,
+    namespace: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Run a CodeBuild project on the source. `environment` may name pipeline variables, `#{namespace.NAME}`."""
+    configuration: dict[str, Any] = {"ProjectName": project}
+    if environment:
+        configuration["EnvironmentVariables"] = json.dumps(
+            [{"name": key, "value": value, "type": "PLAINTEXT"} for key, value in environment.items()]
+        )
+    return {
+        "name": name,
+        "category": "Test" if name in {"Test", "Verify"} else "Build",
+        "owner": "AWS",
+        "provider": "CodeBuild",
+        "version": "1",
+        "input_artifacts": ["source"],
+        "run_order": run_order,
+        "configuration": configuration,
+        **({"namespace": namespace} if namespace else {}),
+    }
+
+
+def approval_stage(topic_arn: pulumi.Input[str], what: str, link: pulumi.Input[str], minutes: int) -> dict[str, Any]:
+    """Ask a person, who is told commit and digest, and where the service answers today."""
+    return {
+        "name": "Approve",
+        "actions": [
+            {
+                "name": "Approve",
+                "category": "Approval",
+                "owner": "AWS",
+                "provider": "Manual",
+                "version": "1",
+                "timeout_in_minutes": minutes,
+                "configuration": {"NotificationArn": topic_arn, "CustomData": what, "ExternalEntityLink": link},
+            }
+        ],
+    }
+
+
+def deploy_stage(
+    actions: Sequence[Mapping[str, Any]], *, rollback: bool, alarm_name: pulumi.Input[str] | None, bake_minutes: int
+) -> dict[str, Any]:
+    """Deploy and verify in one stage, so that a roll-back of the stage deploys the digest before.
+
+    With an alarm, the stage doesn't start while it rings, and is rolled back if it rings within `bake_minutes` after.
+    """
+    stage: dict[str, Any] = {"name": "Deploy", "actions": list(actions)}
+    if rollback:
+        stage["on_failure"] = {"result": "ROLLBACK"}
+    if alarm_name is not None and bake_minutes:
+        quiet = {"AlarmName": alarm_name}
+        stage["before_entry"] = {"condition": {"result": "FAIL", "rules": [_alarm_rule("Quiet", quiet)]}}
+        stage["on_success"] = {
+            "condition": {
+                "result": "ROLLBACK",
+                "rules": [_alarm_rule("Bake", {**quiet, "WaitTime": str(bake_minutes)})],
+            }
+        }
+    return stage
+
+
+def _alarm_rule(name: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "configuration": dict(configuration),
+        "rule_type_id": {"category": "Rule", "owner": "AWS", "provider": "CloudWatchAlarm", "version": "1"},
+    }

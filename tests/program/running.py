@@ -1,0 +1,48 @@
+"""Runs `__main__.py` as an engine would, under mocks, with a stack file and changes to it."""
+
+import json
+import runpy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi.runtime
+import yaml
+
+from tests.program.recording import Recording
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def stack_file(stack: str) -> dict[str, Any]:
+    """What the stack file says, without its prefix."""
+    text = (ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8")
+    return {key.removeprefix("platform:"): value for key, value in yaml.safe_load(text)["config"].items()}
+
+
+def run_program(
+    stack: str, changes: Mapping[str, Any] | None = None, secrets: Mapping[str, str] | None = None
+) -> Recording:
+    """Run the program to its end. `changes` maps dotted keys to values: `{"cluster.compute": "auto"}`."""
+    values = stack_file(stack)
+    for path, value in (changes or {}).items():
+        *parents, last = path.split(".")
+        place = values
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = value
+    config = {
+        f"platform:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in values.items()
+    }
+    config |= {f"platform:{key}": value for key, value in (secrets or {}).items()}
+    recording = Recording()
+    pulumi.runtime.set_mocks(recording, project="platform", stack=stack, preview=False)
+    pulumi.runtime.set_all_config(config, [f"platform:{key}" for key in secrets or {}])
+
+    @pulumi.runtime.test
+    def program() -> None:
+        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+
+    program()
+    return recording
