@@ -1,0 +1,422 @@
+"""IAM: roles, their policies, managed policies, instance profiles, OpenID Connect providers.
+
+Which properties replace, and the defaults: pulumi_aws's documentation of each type and the AWS provider's schema. Ids
+and import forms are the AWS provider's: a role's, profile's is its name; a policy's and a provider's its ARN; a role
+policy's `<role>:<name>`; an attachment's `<role>-<policy ARN>`, imported as `<role>/<policy ARN>`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+from botocore.exceptions import ClientError
+
+from sandbox.providers.aws.calls import code_of
+from sandbox.providers.aws.policy_documents import same_policy
+from sandbox.providers.aws.properties import (
+    Rule,
+    between,
+    block,
+    boolean,
+    integer,
+    length,
+    list_of,
+    policy,
+    set_of,
+    text,
+)
+from sandbox.providers.aws.resource import AutoName, Call, Handler
+from sandbox.providers.protocol import Properties
+
+_GONE = ("NoSuchEntity",)
+_NAME = re.compile(r"^[\w+=,.@-]+$")
+_PATH = re.compile(r"^/([\x21-\x7e]+/)?$")
+
+
+def _name(longest: int) -> Rule:
+    def check(value: str) -> str | None:
+        if not _NAME.match(value):
+            return f"letters, digits and +=,.@_- only, not {value!r}"
+        return length(1, longest)(value)
+
+    return check
+
+
+def _path(value: str) -> str | None:
+    return None if _PATH.match(value) else f"a path that begins and ends with /, not {value!r}"
+
+
+def _document(value: Any) -> str:
+    """A policy document as the API gives it: decoded by boto3, or still URL-encoded text."""
+    return unquote(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _tags(inputs: Properties) -> dict[str, Any]:
+    tags = [{"Key": key, "Value": value} for key, value in (inputs.get("tagsAll") or {}).items()]
+    return {"Tags": tags} if tags else {}
+
+
+def _tags_of(item: Mapping[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in item.get("Tags") or []}
+
+
+def _quietly(action: Any, **arguments: Any) -> None:
+    try:
+        action(**arguments)
+    except ClientError as error:
+        if code_of(error) not in _GONE:
+            raise
+
+
+class _Tagged(Handler):
+    """What is tagged through tag_<kind> and untag_<kind> by one key."""
+
+    tagged = True
+    missing = _GONE
+    kind: str
+    key: str
+
+    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+        iam = call.client("iam")
+        if drop:
+            getattr(iam, f"untag_{self.kind}")(**{self.key: id}, TagKeys=list(drop))
+        if put:
+            tags = [{"Key": key, "Value": value} for key, value in put.items()]
+            getattr(iam, f"tag_{self.kind}")(**{self.key: id}, Tags=tags)
+
+
+class Role(_Tagged):
+    """A role, with inline and attached policies where the program lists them here."""
+
+    token = "aws:iam/role:Role"
+    noun = "IAM Role"
+    kind, key = "role", "RoleName"
+    inputs = {
+        "assumeRolePolicy": policy(required=True),
+        "description": text(rule=length(0, 1000)),
+        "forceDetachPolicies": boolean(default=False, write_only=True),
+        "inlinePolicies": set_of(block({"name": text(), "policy": policy()}), computed=True),
+        "managedPolicyArns": set_of(text(), computed=True),
+        "maxSessionDuration": integer(default=3600, rule=between(3600, 43200)),
+        "name": text(replaces=True, rule=_name(64)),
+        "path": text(default="/", replaces=True, rule=_path),
+        "permissionsBoundary": text(),
+    }
+    outputs = ("arn", "createDate", "uniqueId")
+    autoname = AutoName("name", 64)
+
+    def create(self, call: Call, inputs: Properties) -> str:
+        iam, name = call.client("iam"), inputs["name"]
+        names = {"description": "Description", "permissionsBoundary": "PermissionsBoundary"}
+        iam.create_role(
+            RoleName=name,
+            Path=inputs["path"],
+            AssumeRolePolicyDocument=inputs["assumeRolePolicy"],
+            MaxSessionDuration=inputs["maxSessionDuration"],
+            **{api: inputs[key] for key, api in names.items() if inputs.get(key)},
+            **_tags(inputs),
+        )
+        call.made(name)
+        self._policies(call, name, {}, inputs)
+        return str(name)
+
+    def _policies(self, call: Call, name: str, old: Properties, new: Properties) -> None:
+        iam = call.client("iam")
+        before = {item["name"]: item["policy"] for item in old.get("inlinePolicies") or []}
+        after = {item["name"]: item["policy"] for item in new.get("inlinePolicies") or []}
+        for key in before.keys() - after.keys():
+            _quietly(iam.delete_role_policy, RoleName=name, PolicyName=key)
+        for key, document in after.items():
+            if key not in before or not same_policy(before[key], document):
+                iam.put_role_policy(RoleName=name, PolicyName=key, PolicyDocument=document)
+        attached, wanted = set(old.get("managedPolicyArns") or []), set(new.get("managedPolicyArns") or [])
+        for arn in sorted(attached - wanted):
+            _quietly(iam.detach_role_policy, RoleName=name, PolicyArn=arn)
+        for arn in sorted(wanted - attached):
+            iam.attach_role_policy(RoleName=name, PolicyArn=arn)
+
+    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        iam = call.client("iam")
+        role = iam.get_role(RoleName=id)["Role"]
+        inline = iam.list_role_policies(RoleName=id)["PolicyNames"]
+        attached = iam.list_attached_role_policies(RoleName=id)["AttachedPolicies"]
+        return {
+            "arn": role["Arn"],
+            "assumeRolePolicy": _document(role["AssumeRolePolicyDocument"]),
+            "createDate": role["CreateDate"].isoformat(),
+            "description": role.get("Description"),
+            "inlinePolicies": [
+                {
+                    "name": name,
+                    "policy": _document(iam.get_role_policy(RoleName=id, PolicyName=name)["PolicyDocument"]),
+                }
+                for name in inline
+            ],
+            "managedPolicyArns": [item["PolicyArn"] for item in attached],
+            "maxSessionDuration": role.get("MaxSessionDuration", 3600),
+            "name": role["RoleName"],
+            "path": role["Path"],
+            "permissionsBoundary": (role.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn"),
+            "tagsAll": _tags_of(role),
+            "uniqueId": role["RoleId"],
+        }
+
+    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+        iam = call.client("iam")
+        if "assumeRolePolicy" in changed:
+            iam.update_assume_role_policy(RoleName=id, PolicyDocument=new["assumeRolePolicy"])
+        if changed & {"description", "maxSessionDuration"}:
+            iam.update_role(
+                RoleName=id, Description=new.get("description", ""), MaxSessionDuration=new["maxSessionDuration"]
+            )
+        if "permissionsBoundary" in changed:
+            if new.get("permissionsBoundary"):
+                iam.put_role_permissions_boundary(RoleName=id, PermissionsBoundary=new["permissionsBoundary"])
+            else:
+                iam.delete_role_permissions_boundary(RoleName=id)
+        if changed & {"inlinePolicies", "managedPolicyArns"}:
+            self._policies(call, id, old, new)
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        iam = call.client("iam")
+        for profile in iam.list_instance_profiles_for_role(RoleName=id)["InstanceProfiles"]:
+            name = profile["InstanceProfileName"]
+            _quietly(iam.remove_role_from_instance_profile, InstanceProfileName=name, RoleName=id)
+        for item in iam.list_attached_role_policies(RoleName=id)["AttachedPolicies"]:
+            if state.get("forceDetachPolicies") or item["PolicyArn"] in (state.get("managedPolicyArns") or []):
+                _quietly(iam.detach_role_policy, RoleName=id, PolicyArn=item["PolicyArn"])
+        own = {item["name"] for item in state.get("inlinePolicies") or []}
+        for name in iam.list_role_policies(RoleName=id)["PolicyNames"]:
+            if state.get("forceDetachPolicies") or name in own:
+                _quietly(iam.delete_role_policy, RoleName=id, PolicyName=name)
+        call.retrying(lambda: iam.delete_role(RoleName=id), ("DeleteConflict",))
+
+
+class RolePolicy(Handler):
+    """An inline policy of a role."""
+
+    token = "aws:iam/rolePolicy:RolePolicy"
+    noun = "IAM Role Policy"
+    inputs = {
+        "name": text(replaces=True, rule=_name(128)),
+        "policy": policy(required=True),
+        "role": text(required=True, replaces=True),
+    }
+    autoname = AutoName("name", 128)
+    missing = _GONE
+
+    def create(self, call: Call, inputs: Properties) -> str:
+        self._put(call, inputs)
+        return call.made(f"{inputs['role']}:{inputs['name']}")
+
+    def _put(self, call: Call, inputs: Properties) -> None:
+        call.client("iam").put_role_policy(
+            RoleName=inputs["role"], PolicyName=inputs["name"], PolicyDocument=inputs["policy"]
+        )
+
+    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        role, _, name = id.partition(":")
+        found = call.client("iam").get_role_policy(RoleName=role, PolicyName=name)
+        return {"name": name, "policy": _document(found["PolicyDocument"]), "role": role}
+
+    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+        self._put(call, new)
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        role, _, name = id.partition(":")
+        call.client("iam").delete_role_policy(RoleName=role, PolicyName=name)
+
+
+class RolePolicyAttachment(Handler):
+    """A managed policy attached to a role."""
+
+    token = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
+    noun = "IAM Role Policy Attachment"
+    inputs = {"policyArn": text(required=True, replaces=True), "role": text(required=True, replaces=True)}
+    missing = _GONE
+
+    def create(self, call: Call, inputs: Properties) -> str:
+        call.client("iam").attach_role_policy(RoleName=inputs["role"], PolicyArn=inputs["policyArn"])
+        return call.made(f"{inputs['role']}-{inputs['policyArn']}")
+
+    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        role, arn = known.get("role"), known.get("policyArn")
+        if not role or not arn:
+            role, _, arn = id.partition("/") if "/arn:" in id else id.partition("-arn:")
+            arn = arn if arn.startswith("arn:") else f"arn:{arn}"
+        pages = call.client("iam").get_paginator("list_attached_role_policies").paginate(RoleName=role)
+        if not any(item["PolicyArn"] == arn for page in pages for item in page["AttachedPolicies"]):
+            return None
+        return {"id": f"{role}-{arn}", "policyArn": arn, "role": role}
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        call.client("iam").detach_role_policy(RoleName=state["role"], PolicyArn=state["policyArn"])
+
+
+class Policy(_Tagged):
+    """A managed policy; a change makes a new default version, and the oldest of five goes."""
+
+    token = "aws:iam/policy:Policy"
+    noun = "IAM Policy"
+    kind, key = "policy", "PolicyArn"
+    inputs = {
+        "description": text(replaces=True, rule=length(0, 1000)),
+        "name": text(replaces=True, rule=_name(128)),
+        "path": text(default="/", replaces=True, rule=_path),
+        "policy": policy(required=True),
+    }
+    outputs = ("arn", "attachmentCount", "policyId")
+    autoname = AutoName("name", 128)
+
+    def create(self, call: Call, inputs: Properties) -> str:
+        described = {"Description": inputs["description"]} if inputs.get("description") else {}
+        made = call.client("iam").create_policy(
+            PolicyName=inputs["name"],
+            Path=inputs["path"],
+            PolicyDocument=inputs["policy"],
+            **described,
+            **_tags(inputs),
+        )
+        return call.made(made["Policy"]["Arn"])
+
+    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        iam = call.client("iam")
+        found = iam.get_policy(PolicyArn=id)["Policy"]
+        version = iam.get_policy_version(PolicyArn=id, VersionId=found["DefaultVersionId"])["PolicyVersion"]
+        return {
+            "arn": id,
+            "attachmentCount": found.get("AttachmentCount", 0),
+            "description": found.get("Description"),
+            "name": found["PolicyName"],
+            "path": found["Path"],
+            "policy": _document(version["Document"]),
+            "policyId": found["PolicyId"],
+            "tagsAll": _tags_of(found) or _tags_of(iam.list_policy_tags(PolicyArn=id)),
+        }
+
+    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+        iam = call.client("iam")
+        self._prune(call, id, keep=4)
+        iam.create_policy_version(PolicyArn=id, PolicyDocument=new["policy"], SetAsDefault=True)
+
+    def _prune(self, call: Call, id: str, keep: int) -> None:
+        iam = call.client("iam")
+        versions = iam.list_policy_versions(PolicyArn=id)["Versions"]
+        others = sorted((v for v in versions if not v["IsDefaultVersion"]), key=lambda v: int(v["VersionId"][1:]))
+        for version in others[: max(0, len(versions) - keep)]:
+            iam.delete_policy_version(PolicyArn=id, VersionId=version["VersionId"])
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        self._prune(call, id, keep=1)
+        call.retrying(lambda: call.client("iam").delete_policy(PolicyArn=id), ("DeleteConflict",))
+
+
+class InstanceProfile(_Tagged):
+    """An instance profile with its role."""
+
+    token = "aws:iam/instanceProfile:InstanceProfile"
+    noun = "IAM Instance Profile"
+    kind, key = "instance_profile", "InstanceProfileName"
+    inputs = {
+        "name": text(replaces=True, rule=_name(128)),
+        "path": text(default="/", replaces=True, rule=_path),
+        "role": text(),
+    }
+    outputs = ("arn", "createDate", "uniqueId")
+    autoname = AutoName("name", 128)
+
+    def create(self, call: Call, inputs: Properties) -> str:
+        iam, name = call.client("iam"), inputs["name"]
+        iam.create_instance_profile(InstanceProfileName=name, Path=inputs["path"], **_tags(inputs))
+        call.made(name)
+        if inputs.get("role"):
+            iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=inputs["role"])
+        return str(name)
+
+    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        iam = call.client("iam")
+        found = iam.get_instance_profile(InstanceProfileName=id)["InstanceProfile"]
+        roles = found.get("Roles") or []
+        tags = found if found.get("Tags") else iam.list_instance_profile_tags(InstanceProfileName=id)
+        return {
+            "arn": found["Arn"],
+            "createDate": found["CreateDate"].isoformat(),
+            "name": id,
+            "path": found["Path"],
+            "role": roles[0]["RoleName"] if roles else None,
+            "tagsAll": _tags_of(tags),
+            "uniqueId": found["InstanceProfileId"],
+        }
+
+    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+        self._let_go(call, id, old)
+        if new.get("role"):
+            call.client("iam").add_role_to_instance_profile(InstanceProfileName=id, RoleName=new["role"])
+
+    def _let_go(self, call: Call, id: str, state: Properties) -> None:
+        if state.get("role"):
+            remove = call.client("iam").remove_role_from_instance_profile
+            _quietly(remove, InstanceProfileName=id, RoleName=state["role"])
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        self._let_go(call, id, state)
+        call.client("iam").delete_instance_profile(InstanceProfileName=id)
+
+
+class OpenIdConnectProvider(_Tagged):
+    """An OpenID Connect provider that roles may trust."""
+
+    token = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"
+    noun = "IAM OIDC Provider"
+    kind, key = "open_id_connect_provider", "OpenIDConnectProviderArn"
+    inputs = {
+        "clientIdLists": set_of(text(rule=length(1, 255)), required=True),
+        "thumbprintLists": list_of(text(rule=length(40, 40)), computed=True),
+        "url": text(
+            required=True,
+            replaces=True,
+            same=lambda one, other: one.removeprefix("https://") == other.removeprefix("https://"),
+        ),
+    }
+    outputs = ("arn",)
+
+    def create(self, call: Call, inputs: Properties) -> str:
+        url = inputs["url"] if inputs["url"].startswith("https://") else f"https://{inputs['url']}"
+        thumbprints = {"ThumbprintList": inputs["thumbprintLists"]} if inputs.get("thumbprintLists") else {}
+        made = call.client("iam").create_open_id_connect_provider(
+            Url=url, ClientIDList=inputs["clientIdLists"], **thumbprints, **_tags(inputs)
+        )
+        return call.made(made["OpenIDConnectProviderArn"])
+
+    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        found = call.client("iam").get_open_id_connect_provider(OpenIDConnectProviderArn=id)
+        return {
+            "arn": id,
+            "clientIdLists": found.get("ClientIDList") or [],
+            "tagsAll": _tags_of(found),
+            "thumbprintLists": found.get("ThumbprintList") or [],
+            "url": found["Url"].removeprefix("https://"),
+        }
+
+    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+        iam = call.client("iam")
+        if "clientIdLists" in changed:
+            before, after = set(old.get("clientIdLists") or []), set(new["clientIdLists"])
+            for client in sorted(after - before):
+                iam.add_client_id_to_open_id_connect_provider(OpenIDConnectProviderArn=id, ClientID=client)
+            for client in sorted(before - after):
+                iam.remove_client_id_from_open_id_connect_provider(OpenIDConnectProviderArn=id, ClientID=client)
+        if "thumbprintLists" in changed:
+            iam.update_open_id_connect_provider_thumbprint(
+                OpenIDConnectProviderArn=id, ThumbprintList=new["thumbprintLists"]
+            )
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        call.client("iam").delete_open_id_connect_provider(OpenIDConnectProviderArn=id)
+
+
+TYPES = (Role(), RolePolicy(), RolePolicyAttachment(), Policy(), InstanceProfile(), OpenIdConnectProvider())
