@@ -230,11 +230,11 @@ class Plugin:
         response = self._call("Read", request)
         if not response.id:
             return None
-        return (
-            response.id,
-            self._results(response.inputs, inputs),
-            self._results(response.properties, outputs, inputs),
-        )
+        live_inputs, live_outputs = values.from_struct(response.inputs), values.from_struct(response.properties)
+        # A provider can't know what the program marked as secret, and reading must never bring it into the open.
+        values.annotate_secrets(live_inputs, inputs)
+        values.annotate_secrets(live_outputs, outputs)
+        return response.id, live_inputs, live_outputs
 
     def delete(self, urn: str, identifier: str, inputs: Properties, outputs: Properties, *, timeout: float) -> None:
         """Delete the resource."""

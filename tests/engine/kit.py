@@ -32,6 +32,7 @@ class Kit(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self.things: dict[str, dict[str, Any]] = {}
+        self.secretive: dict[str, dict[str, Any]] = {}
         self.calls: list[tuple[str, str]] = []
         self.configured: list[dict[str, Any]] = []
         self.concurrent = self.most_concurrent = 0
@@ -127,6 +128,7 @@ class Kit(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc]
             self._count += 1
             identifier = f"thing-{self._count}"
             self.things[identifier] = {**plain(inputs), "__name": request.name}
+            self.secretive[identifier] = inputs
         state = self._state(identifier, inputs)
         if plain(inputs.get("fail")) == "partial":
             self._fail_partially(identifier, state, context)
@@ -150,6 +152,7 @@ class Kit(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc]
             self._note("update", request)
             self._fail_if_asked(inputs, "update", context, request.name)
             self.things[request.id] = {**plain(inputs), "__name": request.name}
+            self.secretive[request.id] = inputs
         return p.UpdateResponse(properties=_wire(self._state(request.id, inputs)))
 
     def Read(self, request: Any, context: Any) -> Any:
@@ -159,6 +162,8 @@ class Kit(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc]
             return p.ReadResponse()
         inputs = {key: value for key, value in thing.items() if key != "__name"}
         self._fail_if_asked(inputs, "read", context, request.name)
+        kept = self.secretive.get(request.id, {})
+        inputs = {key: Secret(item) if isinstance(kept.get(key), Secret) else item for key, item in inputs.items()}
         return p.ReadResponse(id=request.id, inputs=_wire(inputs), properties=_wire(self._state(request.id, inputs)))
 
     def Delete(self, request: Any, context: Any) -> Any:

@@ -56,6 +56,7 @@ class Workspace:
         """What an engine, this one or the CLI, needs to know."""
         return {
             **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PULUMI_BACKEND_URL": f"file://{self.backend}",
             "PULUMI_CONFIG_PASSPHRASE": "correct horse",
             "PULUMI_DEBUG_PROVIDERS": f"kit:{self.port}",

@@ -1,0 +1,133 @@
+"""The Pulumi CLI and this engine take over each other's stacks. Skipped where no `pulumi` is on PATH."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.engine.kit import Kit
+from tests.engine.workspace import Workspace
+
+pytestmark = pytest.mark.skipif(shutil.which("pulumi") is None, reason="no `pulumi` on PATH to compare with")
+
+Engine = Callable[[Workspace, str], dict[str, int]]
+_OPERATIONS = {"create": "create", "update": "update", "replace": "replace", "delete": "delete"}
+
+
+def cli(workspace: Workspace, operation: str) -> dict[str, int]:
+    """Run the CLI; returns the counts that aren't zero, without `same`."""
+    folder = str(workspace.folder)
+    environment = {**workspace.environment, "PULUMI_HOME": str(workspace.backend / "home")}
+    if not workspace.state_file.exists():
+        _run(["pulumi", "stack", "init", "dev", "--cwd", folder], environment)
+    command = ["pulumi", operation, "--stack", "dev", "--cwd", folder, "--non-interactive", "--json"]
+    if operation != "preview":
+        command += ["--yes", "--skip-preview"]
+    out = _run(command, environment)
+    return _counts(out)
+
+
+def _run(command: list[str], environment: dict[str, str]) -> str:
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def _counts(out: str) -> dict[str, int]:
+    summary: dict[str, Any] = {}
+    try:
+        summary = json.loads(out)["changeSummary"]
+    except (ValueError, KeyError):
+        for line in out.splitlines():
+            if line.startswith("{") and "summaryEvent" in line:
+                summary = json.loads(line)["summaryEvent"]["resourceChanges"]
+    return {_OPERATIONS[key]: count for key, count in summary.items() if key in _OPERATIONS and count}
+
+
+def embedded(workspace: Workspace, operation: str) -> dict[str, int]:
+    """Run this engine; returns the same counts."""
+    return workspace.changes(operation)
+
+
+PROGRAM = """
+config = pulumi.Config()
+own = KitProvider("own", region="north", password=config.require_secret("password"))
+group = Group("group")
+first = Thing("first", Options(parent=group, provider=own), secret=config.require_secret("password"), numbers=[1, 2.5, True, None])
+second = Thing("second", Options(additional_secret_outputs=["arn"], depends_on=[group]), of=first.arn, ünï="çödé <&>")
+third = Thing("third", Options(protect=False, retain_on_delete=False, ignore_changes=["loose"]), of=second.token, loose="PLACE", size=1)
+group.register_outputs({"first": first.id})
+pulumi.export("arn", second.arn)
+pulumi.export("structure", {"a": [1, "two", first.token]})
+"""
+
+
+def _prepare(workspace: Workspace) -> None:
+    workspace.program(PROGRAM)
+    environment = {**workspace.environment, "PULUMI_HOME": str(workspace.backend / "home")}
+    folder = str(workspace.folder)
+    _run(["pulumi", "stack", "init", "dev", "--cwd", folder], environment)
+    _run(["pulumi", "config", "set", "--secret", "password", "sesame", "--stack", "dev", "--cwd", folder], environment)
+    _run(["pulumi", "config", "set", "kit:colour", "teal", "--stack", "dev", "--cwd", folder], environment)
+
+
+@pytest.mark.parametrize(("one", "other"), [(embedded, cli), (cli, embedded)], ids=["ours-then-cli", "cli-then-ours"])
+def test_a_stack_of_one_engine_is_unchanged_under_the_other_and_destroyed_by_it(
+    workspace: Workspace, kit: Kit, one: Engine, other: Engine
+) -> None:
+    _prepare(workspace)
+    assert one(workspace, "up")["create"] >= 5
+    assert other(workspace, "preview") == {}
+    assert other(workspace, "up") == {}
+    assert one(workspace, "preview") == {}
+    workspace.program(PROGRAM.replace("size=1", "size=2").replace("PLACE", "OTHER"))
+    assert other(workspace, "preview") == {"replace": 1}
+    assert other(workspace, "up") == {"replace": 1}
+    assert one(workspace, "preview") == {}
+    assert other(workspace, "refresh") == {}
+    assert one(workspace, "preview") == {}
+    assert "sesame" not in workspace.state_file.read_text()
+    assert other(workspace, "destroy")["delete"] >= 5
+    assert not kit.things
+    assert one(workspace, "up")["create"] >= 5
+
+
+@pytest.mark.parametrize(("one", "other"), [(embedded, cli), (cli, embedded)], ids=["ours-then-cli", "cli-then-ours"])
+def test_both_engines_plan_the_same_for_a_renamed_reparented_and_reduced_program(
+    workspace: Workspace, one: Engine, other: Engine
+) -> None:
+    workspace.program("""
+        group = Group("old")
+        a = Thing("a", Options(parent=group), kind="x")
+        b = Thing("b", of=a.arn, kind=a.id)
+        c = Thing("c", of=b.arn)
+        d = Thing("d")
+    """)
+    one(workspace, "up")
+    workspace.program("""
+        group = Group("new", Options(aliases=[pulumi.Alias(name="old")]))
+        a = Thing("a", Options(parent=group), kind="y")
+        b = Thing("b", of=a.arn, kind=a.id)
+        c = Thing("c", of=b.arn)
+    """)
+    assert one(workspace, "preview") == other(workspace, "preview")
+    other(workspace, "up")
+    assert one(workspace, "preview") == {}
+    assert other(workspace, "preview") == {}
+
+
+def test_the_cli_shows_the_outputs_and_history_that_this_engine_wrote(workspace: Workspace) -> None:
+    _prepare(workspace)
+    workspace.run("up")
+    environment = {**workspace.environment, "PULUMI_HOME": str(workspace.backend / "home")}
+    where = ["--stack", "dev", "--cwd", str(workspace.folder)]
+    shown = json.loads(_run(["pulumi", "stack", "output", "--json", "--show-secrets", *where], environment))
+    assert shown["structure"]["a"][:2] == [1, "two"]
+    history = json.loads(_run(["pulumi", "stack", "history", "--json", *where], environment))
+    assert history[0]["kind"] == "update"
+    assert history[0]["resourceChanges"]["create"] >= 5
