@@ -19,7 +19,8 @@ CONNECT_TIMEOUT_SECONDS: Final = 3
 STATEMENT_TIMEOUT_SECONDS: Final = 5
 POOL_TIMEOUT_SECONDS: Final = 3
 RECYCLE_SECONDS: Final = 1800
-# After a failed attempt to connect, others fail at once for this long: threads must not queue up behind a dead host.
+# While the database is away one thread tries to connect, at most once in this time, and all others fail at once:
+# threads that queue up behind a dead host would take /livez down with them.
 BACK_OFF_SECONDS: Final = 1.0
 
 
@@ -30,6 +31,8 @@ class Store:
         self._database = database
         self._passwords = Passwords(database)
         self._lock = threading.Lock()
+        self._down = False
+        self._trying = False
         self._retry_at = 0.0
         self.engine = create_engine(
             "postgresql+psycopg://",
@@ -65,14 +68,19 @@ class Store:
 
     def _connect(self) -> psycopg.Connection[Any]:
         with self._lock:
-            if time.monotonic() < self._retry_at:
-                raise DatabaseUnavailableError("the last attempt to connect failed less than a second ago")
+            if self._down and (self._trying or time.monotonic() < self._retry_at):
+                raise DatabaseUnavailableError("the last attempt to connect failed a moment ago")
+            self._trying = True
+        down = True
         try:
             connection = self._attempt()
+            down = False
         except (psycopg.OperationalError, PasswordUnavailableError) as error:
-            with self._lock:
-                self._retry_at = time.monotonic() + BACK_OFF_SECONDS
             raise DatabaseUnavailableError(_reason(error)) from error
+        finally:
+            with self._lock:
+                self._down, self._trying = down, False
+                self._retry_at = time.monotonic() + BACK_OFF_SECONDS
         return connection
 
     def _attempt(self) -> psycopg.Connection[Any]:

@@ -24,7 +24,7 @@ class DatabaseUnavailableError(Exception):
 def unavailable(error: DatabaseUnavailableError) -> str:
     """Log and count it. Returns the sentence for the client."""
     DATABASE_FAILURES.inc()
-    _log.warning("database unavailable", extra={"reason": error.reason, "request_id": g.get("request_id")})
+    _log.warning("database unavailable", extra={"fields": {"reason": error.reason, "request_id": g.get("request_id")}})
     return "The database can't be reached right now. Nothing was written; try again in a few seconds."
 
 
@@ -61,7 +61,7 @@ def handle_errors(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:
-        _log.error("unexpected failure", exc_info=error, extra={"request_id": g.get("request_id")})
+        _log.error("unexpected failure", exc_info=error, extra={"fields": {"request_id": g.get("request_id")}})
         return _answer(500, InternalServerError().name, "The failure is in the log under this request's id.")
 
 

@@ -14,6 +14,7 @@ from app.health import health
 from app.lifecycle import Lifecycle
 from app.observation import observe
 from app.page import page
+from app.page_cache import PageCache
 from app.security import protect
 
 LARGEST_BODY: Final = 16 * 1024
@@ -51,9 +52,10 @@ def create_app(config: Config) -> Flask:
     app.register_blueprint(health(lifecycle, store))
     app.register_blueprint(api(config, guestbook))
     app.register_blueprint(page(config, guestbook))
+    app.wsgi_app = PageCache(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way
     if config.trusted_proxies:
         # Without this, what X-Forwarded-* says is ignored: anyone can send those.
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=config.trusted_proxies, x_proto=config.trusted_proxies)  # type: ignore[method-assign]  # Flask's documented way
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=config.trusted_proxies, x_proto=config.trusted_proxies)  # type: ignore[method-assign]  # as above
     return app
 
 

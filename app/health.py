@@ -29,7 +29,7 @@ def health(lifecycle: Lifecycle, store: Any) -> Blueprint:
         try:
             store.check()
         except DatabaseUnavailableError as error:
-            _log.warning("not ready", extra={"reason": error.reason, "request_id": g.request_id})
+            _log.warning("not ready", extra={"fields": {"reason": error.reason, "request_id": g.request_id}})
             return jsonify(status="database unavailable"), 503
         return jsonify(status="ready", database="reachable"), 200
 

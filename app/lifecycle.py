@@ -30,7 +30,7 @@ def drain_on_sigterm(worker: Any, lifecycle: Lifecycle, drain_seconds: float) ->
         if lifecycle.draining:
             return
         lifecycle.draining = True
-        _log.info("draining", extra={"seconds": drain_seconds})
+        _log.info("draining", extra={"fields": {"seconds": drain_seconds}})
         if drain_seconds <= 0:
             stop(signum, frame)
             return

@@ -6,11 +6,12 @@ import traceback
 from datetime import UTC, datetime
 from typing import Any
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+# Made once: json.dumps with options builds an encoder for each call.
+_encode = json.JSONEncoder(default=str, separators=(",", ":")).encode
 
 
 class JsonFormatter(logging.Formatter):
-    """Time (UTC), level, logger and message, then the record's extra fields, then the traceback if there is one."""
+    """Time (UTC), level, logger and message, then what `extra={"fields": {…}}` gave, then the traceback if any."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line: newlines inside values are escaped by JSON, so no value can forge a line."""
@@ -20,10 +21,10 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line.update((key, value) for key, value in vars(record).items() if key not in _STANDARD)
+        line.update(getattr(record, "fields", {}))
         if record.exc_info and record.exc_info[0] is not None:
             line["exception"] = "".join(traceback.format_exception(*record.exc_info))
-        return json.dumps(line, default=str, separators=(",", ":"))
+        return _encode(line)
 
 
 def logging_config(level: str) -> dict[str, Any]:

@@ -63,12 +63,14 @@ def main() -> int:
     deadline = time.monotonic() + ATTEMPTS_FOR_SECONDS
     while True:
         try:
-            _log.info("the database is at its newest revision", extra={"revision": upgrade(store)})
+            _log.info("the database is at its newest revision", extra={"fields": {"revision": upgrade(store)}})
         except DatabaseUnavailableError as error:
             if time.monotonic() >= deadline:
-                _log.error("the database can't be migrated: it is unavailable", extra={"reason": error.reason})
+                _log.error(
+                    "the database can't be migrated: it is unavailable", extra={"fields": {"reason": error.reason}}
+                )
                 return 1
-            _log.info("waiting for the database", extra={"reason": error.reason})
+            _log.info("waiting for the database", extra={"fields": {"reason": error.reason}})
             time.sleep(2)
         else:
             return 0

@@ -18,7 +18,6 @@ PAGE_LENGTH: Final = 20
 def page(config: Config, guestbook: Any) -> Blueprint:
     """The page's routes. `guestbook` is an app.guestbook.Guestbook, or None where no database is configured."""
     routes = Blueprint("page", __name__)
-    constant: dict[str, str] = {}
 
     def render(**more: Any) -> str:
         limits = {"name_length": NAME_LENGTH, "message_length": MESSAGE_LENGTH}
@@ -37,10 +36,7 @@ def page(config: Config, guestbook: Any) -> Blueprint:
     @routes.get("/")
     def show() -> Response:
         if guestbook is None:
-            # Without a database nothing on the page can change while the process lives.
-            if "page" not in constant:
-                constant["page"] = render(entries=None)
-            return Response(constant["page"])
+            return Response(render(entries=None))
         return with_entries(200, number("before", None, LARGEST_ID))
 
     @routes.post("/")
@@ -58,7 +54,8 @@ def page(config: Config, guestbook: Any) -> Blueprint:
             answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
             return answer
         ENTRIES.inc()
-        return redirect(f"/#entry-{entry.id}", 303)
+        # The query keeps the writer from being shown a page that was kept from before (app.page_cache).
+        return redirect(f"/?signed={entry.id}#entry-{entry.id}", 303)
 
     return routes
 
