@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import pulumi
-from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks
+from google.protobuf import json_format, struct_pb2
+from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, rpc
+from pulumi.runtime.mocks import MockMonitor
+from pulumi.runtime.proto import resource_pb2
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 
@@ -97,16 +99,37 @@ class Recording(Mocks):
 
     resources: list[Recorded] = field(default_factory=list)
     components: list[tuple[str, str]] = field(default_factory=list)
+    monitor: MockMonitor | None = None
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        request = args.resource_register_request
         if args.typ.startswith("platform:index:"):
-            self.components.append((args.typ, args.name))
             return "", dict(args.inputs)
         if args.typ not in KNOWN_TYPES:
             raise AssertionError(f"{args.name} is of the type {args.typ}, which the platform is not known to use")
-        self.resources.append(Recorded(args.typ, args.name, _plain(args.inputs), request))
-        return f"{args.name}-id", {**args.inputs, **_computed(args)}
+        outputs = {**args.inputs, **_computed(args)}
+        if args.typ == "eks:index:Cluster":
+            outputs["eksCluster"] = self._control_plane(args)
+        return f"{args.name}-id", outputs
+
+    def _control_plane(self, args: MockResourceArgs) -> dict[str, Any]:
+        """A reference to the EKS cluster inside pulumi-eks's component, which a provider makes and mocks don't."""
+        name = str(args.inputs["name"])
+        state = {
+            "name": name,
+            "arn": _arn("eks", f"cluster/{name}"),
+            "vpcConfig": {"clusterSecurityGroupId": f"sg-{name}", "subnetIds": []},
+        }
+        urn = f"urn:pulumi:test::platform::eks:index:Cluster$aws:eks/cluster:Cluster::{args.name}-eksCluster"
+        assert self.monitor is not None
+        self.monitor.resources[urn] = MockMonitor.ResourceRegistration(urn, name, state)
+        return {rpc._special_sig_key: rpc._special_resource_sig, "urn": urn, "id": name}
+
+    def note(self, recorded: Recorded) -> None:
+        """Keep what the engine was asked for."""
+        if recorded.type.startswith("platform:index:"):
+            self.components.append((recorded.type, recorded.name))
+        else:
+            self.resources.append(recorded)
 
     def call(self, args: MockCallArgs) -> dict[str, Any]:
         if args.token not in INVOKES:
@@ -124,14 +147,38 @@ class Recording(Mocks):
         return [resource for resource in self.resources if resource.type == kind]
 
 
+class RecordingMonitor(MockMonitor):
+    """The SDK's mock monitor, which keeps requests as they came (the SDK hands mocks no options) and leaves resource
+    references in inputs alone (the SDK would make resources of them, on an event loop that nobody runs).
+    """
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - a gRPC method's name
+        urn = self.make_urn(request.parent, request.type, request.name)
+        if request.type == "pulumi:pulumi:Stack":
+            return resource_pb2.RegisterResourceResponse(urn=urn)
+        recording = self.mocks
+        assert isinstance(recording, Recording)
+        inputs = _plain(json_format.MessageToDict(request.object))
+        recording.note(Recorded(request.type, request.name, inputs, request))
+        identity, state = recording.new_resource(MockResourceArgs(request.type, request.name, inputs))
+        self.resources[urn] = MockMonitor.ResourceRegistration(urn, str(identity), state)
+        answer = json_format.ParseDict(state, struct_pb2.Struct())
+        return resource_pb2.RegisterResourceResponse(urn=urn, id=identity, object=answer)
+
+
 def _plain(value: Any) -> Any:
-    """Secrets unwrapped, resources by their name."""
+    """Secrets unwrapped, resource references by name, whole numbers whole."""
     if isinstance(value, Mapping):
+        kind = value.get(rpc._special_sig_key)
+        if kind == rpc._special_secret_sig:
+            return _plain(value["value"])
+        if kind == rpc._special_resource_sig:
+            return f"<{str(value['urn']).rpartition('::')[2]}>"
         return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list):
         return [_plain(item) for item in value]
-    if isinstance(value, pulumi.Resource):
-        return f"<{value._name}>"
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     return value
 
 
@@ -170,13 +217,7 @@ def _computed(args: MockResourceArgs) -> dict[str, Any]:
         },
         "kubernetes:core/v1:Service": {"status": {"loadBalancer": {"ingress": [{"hostname": f"{name}.elb.test"}]}}},
         "eks:index:Cluster": {
-            "eksCluster": {
-                "name": inputs.get("name"),
-                "arn": _arn("eks", f"cluster/{inputs.get('name')}"),
-                "vpcConfig": {"clusterSecurityGroupId": f"sg-{name}"},
-            },
             "kubeconfigJson": json.dumps({"clusters": [{"cluster": {"server": "https://cluster.test"}}]}),
-            "kubeconfig": {},
         },
     }
     return {"arn": _arn(args.typ.split(":")[1].split("/")[0], physical), "name": physical, **special.get(args.typ, {})}

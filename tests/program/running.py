@@ -10,7 +10,7 @@ import pulumi
 import pulumi.runtime
 import yaml
 
-from tests.program.recording import Recording
+from tests.program.recording import Recording, RecordingMonitor
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,7 +37,8 @@ def run_program(
     }
     config |= {f"platform:{key}": value for key, value in (secrets or {}).items()}
     recording = Recording()
-    pulumi.runtime.set_mocks(recording, project="platform", stack=stack, preview=False)
+    recording.monitor = monitor = RecordingMonitor(recording)
+    pulumi.runtime.set_mocks(recording, project="platform", stack=stack, preview=False, monitor=monitor)
     pulumi.runtime.set_all_config(config, [f"platform:{key}" for key in secrets or {}])
 
     @pulumi.runtime.test
