@@ -135,7 +135,8 @@ class Api:
             raise errors.conflict(
                 kind, name, f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {old['uid']}"
             )
-        managed = metadata.get("managedFields") if applied else old.get("managedFields")
+        # A client that sends managedFields means them (kubectl moves ownership that way); most send none.
+        managed = metadata.get("managedFields") if applied or "managedFields" in metadata else old.get("managedFields")
         if subresource == "status":
             new = {**live, "status": new.get("status", {}), "metadata": {**old}}
             metadata = new["metadata"]
@@ -158,7 +159,8 @@ class Api:
             metadata["generation"] = old["generation"] + 1
         if not applied and how.manager != SYSTEM:
             who = fields.Manager(how.manager, "Update", kind.api_version, subresource, now())
-            fields.record_update(self.schema, self.schema.definition(kind.definition), live, new, who)
+            before = {**live, "metadata": {**old, "managedFields": managed or []}}
+            fields.record_update(self.schema, self.schema.definition(kind.definition), before, new, who)
         if how.dry_run or _same(new, live):
             return new if how.dry_run else live
         key = self.key(kind, old.get("namespace", ""), name)
@@ -173,7 +175,7 @@ class Api:
         """Apply a JSON, merge or strategic merge patch; the media type says which."""
         with self.store.lock:
             live = self.get(kind, namespace, name)
-            base = {**live, "metadata": {k: v for k, v in live["metadata"].items() if k != "managedFields"}}
+            base = copy.deepcopy(live)
             if content_type == "application/json-patch+json":
                 new = patches.json_patch(base, patch)
             elif content_type == "application/merge-patch+json":

@@ -124,7 +124,7 @@ def managers(document: Mapping[str, Any]) -> list[Manager]:
     return [
         Manager(
             name=entry.get("manager", ""),
-            operation=entry["operation"],
+            operation=entry.get("operation", "Update"),
             api_version=entry.get("apiVersion", ""),
             subresource=entry.get("subresource", ""),
             time=entry.get("time", ""),

@@ -20,8 +20,9 @@ from sandbox.kubernetes.server import Server, server_tls
 class Fleet:
     """Implements `ClusterHost`: clusters with their objects on disk, in `directory`, on one loopback port.
 
-    The port is remembered in `directory`, so kubeconfigs stay valid over restarts; a taken port is an OSError. The
-    clusters come back at construction; `reconcile` then drops those that the account no longer knows.
+    The port is taken at construction and remembered in `directory`, so that kubeconfigs stay valid over restarts; a
+    port that somebody else has meanwhile is an OSError. `start` brings the clusters back; `reconcile` then drops
+    those that the account no longer knows.
     """
 
     def __init__(self, directory: Path, principals: PrincipalLookup, hooks: Hooks | None = None) -> None:
@@ -35,9 +36,13 @@ class Fleet:
         self._server = Server(port, server_tls(str(certificate), str(key)), self._clusters.get)
         self.port = int(self._server.server_address[1])
         remembered.write_text(str(self.port))
-        for entry in sorted(directory.glob("clusters/*/facts.json")):
+
+    def start(self) -> str:
+        """Bring back the clusters, begin to serve, and return the base URL below which each cluster has a path."""
+        for entry in sorted(self._directory.glob("clusters/*/facts.json")):
             self._open(_read_facts(entry))
-        self._thread = self._server.serve()
+        self._server.serve()
+        return f"https://127.0.0.1:{self.port}"
 
     def create(self, cluster: ClusterFacts) -> ClusterEndpoint:
         """Start (or find) a cluster; new facts take effect, its objects stay."""
@@ -74,7 +79,7 @@ class Fleet:
         """Return a running cluster."""
         return self._clusters.get(_key(arn))
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Stop serving; everything is on disk already."""
         self._server.shutdown()
         self._server.server_close()

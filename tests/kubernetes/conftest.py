@@ -87,10 +87,11 @@ class Demo:
 def demo(tmp_path: Path) -> Iterator[Demo]:
     principals = Principals({ADMIN: [Grant(username=ADMIN, policy_arn=POLICY + "AmazonEKSClusterAdminPolicy")]})
     fleet = Fleet(tmp_path / "kubernetes", principals)
+    fleet.start()
     endpoint = fleet.create(ClusterFacts(arn=ARN, name="demo", region="us-east-1", version="1.33"))
     fleet.set_nodes(ARN, "workers", [node("node-a", "us-east-1a"), node("node-b", "us-east-1b")])
     yield Demo(fleet, principals, endpoint, tmp_path)
-    fleet.close()
+    fleet.stop()
 
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]

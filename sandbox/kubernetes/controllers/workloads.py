@@ -1,0 +1,180 @@
+"""The StatefulSet, DaemonSet and Job controllers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+from sandbox.kubernetes.api import now, random_suffix
+from sandbox.kubernetes.controllers import nodes, scheduler
+from sandbox.kubernetes.controllers.deployments import is_ready, make_pod
+from sandbox.kubernetes.controllers.work import Work, seconds_since, set_condition, terminating
+from sandbox.kubernetes.errors import ApiError
+from sandbox.kubernetes.store import Json
+
+_REVISION = "controller-revision-hash"
+
+
+def _revision(document: Mapping[str, Any]) -> str:
+    digest = sha256(json.dumps(document["spec"]["template"], sort_keys=True).encode()).hexdigest()[:10]
+    return f"{document['metadata']['name']}-{digest}"
+
+
+def stateful_sets(work: Work) -> None:
+    """Make pods with an ordinal, one after the other; replace those of an old template from the last to the first."""
+    for item in work.list("statefulsets.apps"):
+        if not terminating(item):
+            _stateful_set(work, item)
+
+
+def _stateful_set(work: Work, item: Json) -> None:
+    name, spec, revision = item["metadata"]["name"], item["spec"], _revision(item)
+    pods = {p["metadata"]["name"]: p for p in work.owned("pods", item) if not terminating(p)}
+    names = [f"{name}-{index}" for index in range(spec["replicas"])]
+    parallel = spec["podManagementPolicy"] == "Parallel"
+    for index, pod_name in enumerate(names):
+        pod = pods.get(pod_name)
+        if pod is None:
+            _stateful_pod(work, item, pod_name, index, revision)
+        if not parallel and (pod is None or not is_ready(pod)):
+            break
+    for pod_name in sorted(set(pods) - set(names), key=_ordinal, reverse=True)[: None if parallel else 1]:
+        work.delete(pods[pod_name])
+    partition = (spec["updateStrategy"].get("rollingUpdate") or {}).get("partition", 0)
+    if spec["updateStrategy"]["type"] == "RollingUpdate" and all(n in pods and is_ready(pods[n]) for n in names):
+        old = [n for n in names[partition:] if pods[n]["metadata"]["labels"].get(_REVISION) != revision]
+        if old:
+            work.delete(pods[old[-1]])
+    live = [p for p in work.owned("pods", item) if not terminating(p)]
+    updated = [p for p in live if p["metadata"]["labels"].get(_REVISION) == revision]
+    ready = sum(is_ready(p) for p in live)
+    before = item.get("status") or {}
+    done = len(updated) == spec["replicas"] == ready
+    work.status(
+        item,
+        {
+            "observedGeneration": item["metadata"]["generation"], "replicas": len(live), "readyReplicas": ready,
+            "availableReplicas": ready, "currentReplicas": len(updated) if done else len(live) - len(updated),
+            "updatedReplicas": len(updated), "updateRevision": revision,
+            "currentRevision": revision if done else before.get("currentRevision", revision), "collisionCount": 0,
+        },
+    )  # fmt: skip
+
+
+def _ordinal(name: str) -> int:
+    return int(name.rsplit("-", 1)[-1])
+
+
+def _stateful_pod(work: Work, item: Json, name: str, index: int, revision: str) -> None:
+    namespace = item["metadata"]["namespace"]
+    owner = json.loads(json.dumps(item))
+    spec = owner["spec"]["template"]["spec"]
+    spec.update(hostname=name, subdomain=item["spec"].get("serviceName", ""))
+    for template in item["spec"].get("volumeClaimTemplates") or ():
+        claim = f"{template['metadata']['name']}-{name}"
+        volumes = [v for v in spec.get("volumes") or () if v["name"] != template["metadata"]["name"]]
+        spec["volumes"] = [*volumes, {"name": template["metadata"]["name"], "persistentVolumeClaim": {"claimName": claim}}]
+        if work.named("persistentvolumeclaims", namespace, claim) is None:
+            labels = {**(item["spec"]["selector"].get("matchLabels") or {}), **(template["metadata"].get("labels") or {})}
+            work.create("v1", "PersistentVolumeClaim", namespace, {"metadata": {"name": claim, "labels": labels}, "spec": template["spec"]})
+    extra = {
+        _REVISION: revision,
+        "statefulset.kubernetes.io/pod-name": name,
+        "apps.kubernetes.io/pod-index": str(index),
+    }
+    try:
+        make_pod(work, owner, name, extra)
+    except ApiError as error:
+        message = f"create Pod {name} in StatefulSet {item['metadata']['name']} failed error: {error.message}"
+        work.event(item, "FailedCreate", message, "statefulset-controller", warning=True)
+
+
+def daemon_sets(work: Work) -> None:
+    """Run one pod per node that the pod template fits on."""
+    available = work.list("nodes")
+    for item in work.list("daemonsets.apps"):
+        if terminating(item):
+            continue
+        spec, revision = item["spec"]["template"]["spec"], _revision(item)
+        pods = {p["spec"].get("nodeName", ""): p for p in work.owned("pods", item) if not terminating(p)}
+        tolerations = [*(spec.get("tolerations") or ()), {"key": "node.kubernetes.io/unschedulable", "operator": "Exists"}]
+        wanted = [
+            node["metadata"]["name"]
+            for node in available
+            if scheduler.matches_node(spec, node["metadata"]["labels"])
+            and all(any(scheduler.tolerates(t, taint) for t in tolerations) for taint in nodes.taints(node) if taint.effect != "PreferNoSchedule")
+        ]
+        for name in wanted:
+            if name not in pods:
+                try:
+                    make_pod(work, item, f"{item['metadata']['name']}-{random_suffix()}", {_REVISION: revision}, name)
+                except ApiError as error:
+                    work.event(item, "FailedCreate", f"Error creating: {error.message}", "daemonset-controller", warning=True)
+        stale = [p for n, p in pods.items() if n in wanted and p["metadata"]["labels"].get(_REVISION) != revision]
+        for pod in [*stale[:1], *(p for n, p in pods.items() if n not in wanted)]:
+            work.delete(pod)
+        live = [p for p in work.owned("pods", item) if not terminating(p)]
+        ready = sum(is_ready(p) for p in live)
+        work.status(
+            item,
+            {
+                "observedGeneration": item["metadata"]["generation"], "desiredNumberScheduled": len(wanted),
+                "currentNumberScheduled": len(live), "numberReady": ready, "numberMisscheduled": 0,
+                **({"numberAvailable": ready} if ready else {}),
+                **({"numberUnavailable": len(wanted) - ready} if ready < len(wanted) else {}),
+                "updatedNumberScheduled": sum(p["metadata"]["labels"].get(_REVISION) == revision for p in live),
+            },
+        )  # fmt: skip
+
+
+def jobs(work: Work) -> None:
+    """Run a Job's pods; every pod that starts completes."""
+    for item in work.list("jobs.batch"):
+        if not terminating(item):
+            _job(work, item)
+
+
+def _job(work: Work, item: Json) -> None:
+    spec, status = item["spec"], item.get("status") or {}
+    conditions = status.get("conditions") or []
+    finished = any(c["type"] in {"Complete", "Failed"} and c["status"] == "True" for c in conditions)
+    if finished:
+        lifetime = spec.get("ttlSecondsAfterFinished")
+        if lifetime is not None:
+            left = lifetime - seconds_since(conditions[-1]["lastTransitionTime"])
+            if left <= 0:
+                work.delete(item)
+            else:
+                work.again_in(left)
+        return
+    if spec.get("suspend"):
+        work.status(item, {**status, "conditions": set_condition(conditions, "Suspended", "True", "JobSuspended", "Job suspended")})
+        return
+    pods = work.owned("pods", item)
+    succeeded = sum((p.get("status") or {}).get("phase") == "Succeeded" for p in pods)
+    active = [p for p in pods if (p.get("status") or {}).get("phase") not in {"Succeeded", "Failed"} and not terminating(p)]
+    completions = spec.get("completions") or 1
+    for _ in range(min(spec["parallelism"], completions - succeeded) - len(active)):
+        try:
+            active.append(make_pod(work, item, f"{item['metadata']['name'][:240]}-{random_suffix()}"))
+        except ApiError as error:
+            work.event(item, "FailedCreate", f"Error creating: {error.message}", "job-controller", warning=True)
+            break
+    new: Json = {**status, "startTime": status.get("startTime", now()), "ready": 0, "uncountedTerminatedPods": {}}
+    counts = {"active": len(active), "succeeded": succeeded}
+    new = {k: v for k, v in new.items() if k not in counts} | {k: v for k, v in counts.items() if v}
+    deadline = spec.get("activeDeadlineSeconds")
+    if succeeded >= completions:
+        new["completionTime"] = now()
+        reason = "CompletionsReached", "Reached expected number of succeeded pods"
+        new["conditions"] = set_condition(set_condition(conditions, "SuccessCriteriaMet", "True", *reason), "Complete", "True", *reason)
+    elif deadline is not None and seconds_since(new["startTime"]) >= deadline:
+        for pod in active:
+            work.delete(pod)
+        reason = "DeadlineExceeded", "Job was active longer than specified deadline"
+        new["conditions"] = set_condition(conditions, "Failed", "True", *reason)
+    elif deadline is not None:
+        work.again_in(deadline - seconds_since(new["startTime"]))
+    work.status(item, new)
