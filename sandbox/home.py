@@ -65,7 +65,15 @@ class Home:
     def prepare(self) -> None:
         """Make the folders; readable by their owner only, since state and keys are in them."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for folder in (self.state, self.account, self.kubernetes, self.registry, self.logs, self.path / "config", self.path / "kube"):
+        for folder in (
+            self.state,
+            self.account,
+            self.kubernetes,
+            self.registry,
+            self.logs,
+            self.path / "config",
+            self.path / "kube",
+        ):
             folder.mkdir(mode=0o700, exist_ok=True)
 
     def passphrase(self) -> str:

@@ -19,13 +19,17 @@ def write(home: Home, stack: str, kubeconfig: str | Mapping[str, Any], environme
     The program's kubeconfig runs `aws eks get-token`; here the same token comes from `python -m sandbox.kubernetes.token`,
     asked with the sandbox's endpoint and credentials.
     """
-    content: dict[str, Any] = json.loads(kubeconfig) if isinstance(kubeconfig, str) else json.loads(json.dumps(kubeconfig))
+    content: dict[str, Any] = (
+        json.loads(kubeconfig) if isinstance(kubeconfig, str) else json.loads(json.dumps(kubeconfig))
+    )
     for user in content.get("users", []):
         execution = user.get("user", {}).get("exec")
         if execution and "get-token" in execution.get("args", []):
             arguments = execution["args"]
             cluster = arguments[arguments.index("--cluster-name") + 1]
-            variables = {key: value for key, value in environment.items() if key.startswith("AWS_")} | {"PYTHONPATH": str(PROJECT_DIRECTORY)}
+            variables = {key: value for key, value in environment.items() if key.startswith("AWS_")} | {
+                "PYTHONPATH": str(PROJECT_DIRECTORY)
+            }
             user["user"]["exec"] = {
                 "apiVersion": "client.authentication.k8s.io/v1beta1",
                 "command": sys.executable,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from sandbox import pulumi_cli, stackfile
 from sandbox.daemon import Running, clean_environment, ensure_running
-from sandbox.engine import Backend, Display, Request, run
+from sandbox.engine import Display, Request, run
+from sandbox.engine.backend import Backend
 from sandbox.home import PROJECT_DIRECTORY, Home
 
 Kind = Literal["preview", "up", "refresh", "destroy"]
@@ -20,31 +21,12 @@ class NoEngineError(Exception):
     """The engine that was asked for isn't there; the text says what to do."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Outcome:
-    """What an operation did; `as_document` is what `--json` prints."""
+    """What an operation did: the command's exit code, and what `--json` prints, alike for both engines."""
 
     exit_code: int
-    engine: str
-    stack: str
-    operation: str
-    changes: dict[str, int]
-    seconds: float
-    diagnostics: Sequence[str] = ()
-    details: dict[str, Any] = field(default_factory=dict)
-
-    def as_document(self) -> dict[str, Any]:
-        """The operation's JSON document."""
-        return {
-            "result": "succeeded" if self.exit_code == 0 else "failed",
-            "operation": self.operation,
-            "engine": self.engine,
-            "stack": self.stack,
-            "changes": self.changes,
-            "seconds": round(self.seconds, 3),
-            "diagnostics": list(self.diagnostics),
-            **self.details,
-        }
+    document: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,13 +97,16 @@ def operate(
             expect_no_changes=expect_no_changes,
         )
         return Outcome(
-            exit_code=ran.exit_code,
-            engine=f"pulumi {cli.version}",
-            stack=session.stack,
-            operation=kind,
-            changes=ran.changes,
-            seconds=ran.seconds,
-            diagnostics=ran.diagnostics,
+            ran.exit_code,
+            {
+                "result": "succeeded" if ran.exit_code == 0 else "failed",
+                "engine": f"pulumi {cli.version}",
+                "stack": session.stack,
+                "operation": kind,
+                "changes": ran.changes,
+                "seconds": round(ran.seconds, 3),
+                "diagnostics": [{"severity": "error", "message": message} for message in ran.diagnostics],
+            },
         )
     result = run(
         Request(
@@ -138,13 +123,4 @@ def operate(
         ),
         display,
     )
-    return Outcome(
-        exit_code=result.exit_code,
-        engine="embedded",
-        stack=session.stack,
-        operation=kind,
-        changes=dict(result.changes),
-        seconds=result.seconds,
-        diagnostics=result.diagnostics,
-        details=result.details(),
-    )
+    return Outcome(result.exit_code, result.document())

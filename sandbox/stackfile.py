@@ -56,11 +56,15 @@ def prepare(home: Home, project: Path, stack: str, overrides: Iterable[str] = ()
     source = project / f"Pulumi.{stack}.yaml"
     if not source.is_file():
         known = ", ".join(known_stacks(project)) or "none"
-        raise UnknownStackError(f"there is no stack {stack!r}: {source.name} doesn't exist. Stacks of this project: {known}.")
+        raise UnknownStackError(
+            f"there is no stack {stack!r}: {source.name} doesn't exist. Stacks of this project: {known}."
+        )
     content = _mapping(source)
     config = content.get("config") or {}
     if not isinstance(config, dict):
-        raise StackFileError(f"{source.name}: `config` has to be a mapping of keys to values, not {type(config).__name__}.")
+        raise StackFileError(
+            f"{source.name}: `config` has to be a mapping of keys to values, not {type(config).__name__}."
+        )
     namespace = project_name(project)
     notes: list[str] = []
     had_keys = [content.pop(key) for key in SECRETS_KEYS if key in content]
@@ -118,7 +122,10 @@ def _stand_ins(config: dict[str, Any], passphrase: str, source: str, notes: list
         if isinstance(value, dict):
             if set(value) == {"secure"}:
                 notes.append(f"{path} is encrypted for a real environment in {source}; the sandbox uses a stand-in.")
-                return "sandbox-" + hashlib.blake2b(path.encode(), key=passphrase.encode()[:64], digest_size=12).hexdigest()
+                return (
+                    "sandbox-"
+                    + hashlib.blake2b(path.encode(), key=passphrase.encode()[:64], digest_size=12).hexdigest()
+                )
             return {key: replace(item, f"{path}.{key}" if path else str(key)) for key, item in value.items()}
         if isinstance(value, list):
             return [replace(item, f"{path}[{index}]") for index, item in enumerate(value)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from typing import Any
 
 import click
 from rich.table import Table
@@ -10,8 +11,8 @@ from rich.table import Table
 from sandbox import daemon, pulumi_cli
 from sandbox.cli import options
 from sandbox.cli.output import FAILED, Output
-from sandbox.doctor import checks
-from sandbox.engine import Backend, stack_summary
+from sandbox.engine import list_stacks
+from sandbox.engine.backend import Backend
 from sandbox.home import PROJECT_DIRECTORY, Home
 from sandbox.stackfile import known_stacks, project_name
 
@@ -44,8 +45,8 @@ def status(as_json: bool) -> None:
     home = Home.of_project()
     running = daemon.find(home)
     cli = pulumi_cli.find()
-    backend, project = Backend(home.state), project_name(PROJECT_DIRECTORY)
-    stacks = {name: stack_summary(backend, project, name) for name in backend.stacks(project)}
+    project = project_name(PROJECT_DIRECTORY)
+    stacks = {name: _summary(home, project, name) for name in list_stacks(home.state, project)}
     document = {
         "result": "succeeded",
         "running": running is not None,
@@ -74,6 +75,15 @@ def status(as_json: bool) -> None:
     output.document(document)
 
 
+def _summary(home: Home, project: str, stack: str) -> dict[str, Any]:
+    deployment = Backend(home.state).read(project, stack)
+    return {
+        "resources": len(deployment.get("resources") or []),
+        "time": (deployment.get("manifest") or {}).get("time", ""),
+        "interrupted": [item["resource"]["urn"] for item in deployment.get("pending_operations") or []],
+    }
+
+
 def _engine(cli: pulumi_cli.PulumiCli | None) -> str:
     if cli is None:
         return "embedded (no Pulumi CLI on PATH)"
@@ -89,6 +99,8 @@ def _engine(cli: pulumi_cli.PulumiCli | None) -> str:
 @click.option("--fix", is_flag=True, help="Run the commands that install what is missing.")
 def doctor(as_json: bool, fix: bool) -> None:
     """Tell what this machine has, what it lacks, what that means, and the command that mends it."""
+    from sandbox.doctor import checks  # noqa: PLC0415 - it looks at the machine; only this command needs it
+
     output = Output(as_json=as_json)
     found = checks()
     failed: list[str] = []

@@ -33,9 +33,14 @@ def _operation(
     for note in session.file.notes:
         output.note(note)
     outcome = operate(
-        session, kind, cli, display_for(output.people), targets=targets, expect_no_changes=expect_no_changes
+        session,
+        kind,
+        cli,
+        display_for(sys.stderr if as_json else sys.stdout),
+        targets=targets,
+        expect_no_changes=expect_no_changes,
     )
-    output.document(outcome.as_document())
+    output.document(outcome.document)
     if outcome.exit_code != DONE:
         raise SystemExit(outcome.exit_code)
 
