@@ -1,0 +1,352 @@
+"""Functions that look things up: zones, identity, region, policy documents, registry passwords, parameters, VPCs.
+
+Results have the names that pulumi_aws's result classes read (`pulumi_aws.get_region` and so on).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from sandbox.providers.aws.calls import Call
+from sandbox.providers.aws.ec2 import only, tags_of
+from sandbox.providers.aws.functions import Function
+from sandbox.providers.aws.properties import block, boolean, json_text, list_of, map_of, set_of, text
+from sandbox.providers.aws.session import partition_of
+from sandbox.providers.protocol import Failure, Invoked, Properties
+
+_FILTERS = set_of(block({"name": text(required=True), "values": set_of(text(), required=True)}))
+
+
+def _filters(args: Properties, **extra: Any) -> list[dict[str, Any]]:
+    found = [{"Name": item["name"], "Values": item["values"]} for item in args.get("filters") or []]
+    found += [{"Name": f"tag:{key}", "Values": [value]} for key, value in (args.get("tags") or {}).items()]
+    return found + [{"Name": name.replace("_", "-"), "Values": [value]} for name, value in extra.items() if value]
+
+
+def _zones(call: Call, args: Properties) -> Properties:
+    request: dict[str, Any] = {"AllAvailabilityZones": bool(args.get("allAvailabilityZones"))}
+    if args.get("filters"):
+        request["Filters"] = _filters(args)
+    if args.get("state"):
+        request.setdefault("Filters", []).append({"Name": "state", "Values": [args["state"]]})
+    zones = call.client("ec2").describe_availability_zones(**request)["AvailabilityZones"]
+    zones = [
+        zone
+        for zone in zones
+        if zone["ZoneName"] not in (args.get("excludeNames") or [])
+        and zone.get("ZoneId") not in (args.get("excludeZoneIds") or [])
+    ]
+    zones.sort(key=lambda zone: zone["ZoneName"])
+    return {
+        **args,
+        "id": call.region,
+        "groupNames": sorted({zone.get("GroupName") or call.region for zone in zones}),
+        "names": [zone["ZoneName"] for zone in zones],
+        "region": call.region,
+        "zoneIds": [zone.get("ZoneId") for zone in zones],
+    }
+
+
+def _identity(call: Call, args: Properties) -> Properties:
+    found = call.session.identity
+    return {"id": found["Account"], "accountId": found["Account"], "arn": found["Arn"], "userId": found["UserId"]}
+
+
+# Names as the console has them; endpoint and name are what pulumi_aws's GetRegionResult holds.
+_DESCRIPTIONS = {
+    "eu-central-1": "Europe (Frankfurt)",
+    "eu-west-1": "Europe (Ireland)",
+    "us-east-1": "US East (N. Virginia)",
+    "us-east-2": "US East (Ohio)",
+    "us-west-1": "US West (N. California)",
+    "us-west-2": "US West (Oregon)",
+}
+
+
+def _region(call: Call, args: Properties) -> Properties:
+    name = args.get("region") or args.get("name") or args.get("id") or call.region
+    if args.get("endpoint"):
+        name = args["endpoint"].removeprefix("ec2.").split(".")[0]
+    return {
+        "description": _DESCRIPTIONS.get(name, name),
+        "endpoint": f"ec2.{name}.{_dns_suffix(name)}",
+        "id": name,
+        "name": name,
+        "region": name,
+    }
+
+
+def _dns_suffix(region: str) -> str:
+    return "amazonaws.com.cn" if partition_of(region) == "aws-cn" else "amazonaws.com"
+
+
+def _partition(call: Call, args: Properties) -> Properties:
+    suffix = _dns_suffix(call.region)
+    reverse = ".".join(reversed(suffix.split(".")))
+    return {"id": call.partition, "dnsSuffix": suffix, "partition": call.partition, "reverseDnsPrefix": reverse}
+
+
+_PEOPLE = set_of(block({"identifiers": set_of(text(), required=True), "type": text(required=True)}))
+_STATEMENT = block(
+    {
+        "actions": set_of(text()),
+        "conditions": set_of(
+            block(
+                {"test": text(required=True), "values": list_of(text(), required=True), "variable": text(required=True)}
+            )
+        ),
+        "effect": text(default="Allow", one_of=("Allow", "Deny")),
+        "notActions": set_of(text()),
+        "notPrincipals": _PEOPLE,
+        "notResources": set_of(text()),
+        "principals": _PEOPLE,
+        "resources": set_of(text()),
+        "sid": text(),
+    }
+)
+
+
+def _one_or_many(values: list[str]) -> str | list[str]:
+    # The AWS provider writes sets in reverse order, and a single value bare.
+    return values[0] if len(values) == 1 else sorted(values, reverse=True)
+
+
+def _people(entries: list[Mapping[str, Any]]) -> Any:
+    if any(entry["type"] == "*" and entry["identifiers"] == ["*"] for entry in entries):
+        return "*"
+    found: dict[str, list[str]] = {}
+    for entry in entries:
+        found.setdefault(entry["type"], []).extend(entry["identifiers"])
+    return {kind: _one_or_many(sorted(set(values))) for kind, values in sorted(found.items())}
+
+
+def _conditions(entries: list[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, list[str]]] = {}
+    for entry in entries:
+        found.setdefault(entry["test"], {}).setdefault(entry["variable"], []).extend(entry["values"])
+    return {
+        test: {name: values[0] if len(values) == 1 else values for name, values in sorted(tests.items())}
+        for test, tests in sorted(found.items())
+    }
+
+
+def _statement(given: Mapping[str, Any]) -> dict[str, Any]:
+    statement: dict[str, Any] = {"Sid": given["sid"]} if given.get("sid") else {}
+    statement["Effect"] = given["effect"]
+    names = {"actions": "Action", "notActions": "NotAction", "resources": "Resource", "notResources": "NotResource"}
+    for name, key in names.items():
+        if given.get(name):
+            statement[key] = _one_or_many([value.replace("&{", "${") for value in given[name]])
+    if given.get("principals"):
+        statement["Principal"] = _people(given["principals"])
+    if given.get("notPrincipals"):
+        statement["NotPrincipal"] = _people(given["notPrincipals"])
+    if given.get("conditions"):
+        statement["Condition"] = _conditions(given["conditions"])
+    return statement
+
+
+def _merged(statements: list[dict[str, Any]], more: list[dict[str, Any]], *, override: bool) -> list[dict[str, Any]]:
+    result = list(statements)
+    for statement in more:
+        sid = statement.get("Sid")
+        place = next((i for i, other in enumerate(result) if sid and other.get("Sid") == sid), None)
+        if place is None:
+            result.append(statement)
+        elif override:
+            result[place] = statement
+        else:
+            raise Failure(f"duplicate Sid ({sid}) in the source policy documents; make each unique")
+    return result
+
+
+def _policy_document(call: Call, args: Properties) -> Properties:
+    statements: list[dict[str, Any]] = []
+    for source in args.get("sourcePolicyDocuments") or []:
+        statements = _merged(statements, _listed(json.loads(source)), override=False)
+    statements = _merged(statements, [_statement(given) for given in args.get("statements") or []], override=True)
+    for source in args.get("overridePolicyDocuments") or []:
+        statements = _merged(statements, _listed(json.loads(source)), override=True)
+    document: dict[str, Any] = {"Version": args["version"]}
+    if args.get("policyId"):
+        document["Id"] = args["policyId"]
+    document["Statement"] = statements
+    pretty = json.dumps(document, indent=2)
+    return {
+        **args,
+        "id": str(zlib.crc32(pretty.encode())),
+        "json": pretty,
+        "minifiedJson": json.dumps(document, separators=(",", ":")),
+    }
+
+
+def _listed(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    statements = document.get("Statement", [])
+    return statements if isinstance(statements, list) else [statements]
+
+
+def _registry_token(call: Call, args: Properties) -> Invoked:
+    found = call.client("ecr").get_authorization_token()["authorizationData"][0]
+    user, _, password = base64.b64decode(found["authorizationToken"]).decode().partition(":")
+    result = {
+        **args,
+        "authorizationToken": found["authorizationToken"],
+        "expiresAt": found["expiresAt"].isoformat(),
+        "id": call.region,
+        "password": password,
+        "proxyEndpoint": found["proxyEndpoint"],
+        "region": call.region,
+        "userName": user,
+    }
+    return Invoked(result, secrets=(("authorizationToken",), ("password",)))
+
+
+def _parameter(call: Call, args: Properties) -> Invoked:
+    found = call.client("ssm").get_parameter(Name=args["name"], WithDecryption=args["withDecryption"])["Parameter"]
+    plain = found["Type"] != "SecureString"
+    result = {
+        **args,
+        "arn": found.get("ARN") or call.arn("ssm", f"parameter{found['Name']}"),
+        "id": found["Name"],
+        "insecureValue": found["Value"] if plain else None,
+        "name": found["Name"],
+        "region": call.region,
+        "type": found["Type"],
+        "value": found["Value"],
+        "version": found["Version"],
+    }
+    return Invoked(result, secrets=(("value",),))
+
+
+def _vpc(call: Call, args: Properties) -> Properties:
+    ec2 = call.client("ec2")
+    default = str(args["default"]).lower() if "default" in args else None
+    names = {"cidr": args.get("cidrBlock"), "state": args.get("state"), "is_default": default}
+    request: dict[str, Any] = {"Filters": _filters(args, **names)}
+    if args.get("id"):
+        request["VpcIds"] = [args["id"]]
+    found = ec2.describe_vpcs(**{name: value for name, value in request.items() if value})["Vpcs"]
+    if len(found) != 1:
+        raise Failure(
+            "no matching EC2 VPC found" if not found else "multiple EC2 VPCs matched; use additional constraints"
+        )
+    vpc, id = found[0], found[0]["VpcId"]
+    main = only(
+        ec2.describe_route_tables(
+            Filters=[{"Name": "vpc-id", "Values": [id]}, {"Name": "association.main", "Values": ["true"]}]
+        )["RouteTables"]
+    )
+    attributes = {"enableDnsHostnames": "EnableDnsHostnames", "enableDnsSupport": "EnableDnsSupport"}
+    return {
+        **{
+            name: ec2.describe_vpc_attribute(VpcId=id, Attribute=name)[api]["Value"] for name, api in attributes.items()
+        },
+        "arn": call.arn("ec2", f"vpc/{id}"),
+        "cidrBlock": vpc["CidrBlock"],
+        "cidrBlockAssociations": [
+            {
+                "associationId": item["AssociationId"],
+                "cidrBlock": item["CidrBlock"],
+                "state": item["CidrBlockState"]["State"],
+            }
+            for item in vpc.get("CidrBlockAssociationSet") or []
+        ],
+        "default": vpc["IsDefault"],
+        "dhcpOptionsId": vpc.get("DhcpOptionsId"),
+        "enableNetworkAddressUsageMetrics": False,
+        "id": id,
+        "instanceTenancy": vpc["InstanceTenancy"],
+        "ipv6AssociationId": "",
+        "ipv6CidrBlock": "",
+        "mainRouteTableId": main["RouteTableId"] if main else "",
+        "ownerId": vpc.get("OwnerId") or call.account,
+        "region": call.region,
+        "state": vpc["State"],
+        "tags": tags_of(vpc),
+    }
+
+
+def _subnets(call: Call, args: Properties) -> Properties:
+    filters = _filters(args)
+    found = call.client("ec2").describe_subnets(**({"Filters": filters} if filters else {}))["Subnets"]
+    return {**args, "id": call.region, "ids": [item["SubnetId"] for item in found], "region": call.region}
+
+
+def _prefix_list(call: Call, args: Properties) -> Properties:
+    ec2 = call.client("ec2")
+    filters = _filters(args, prefix_list_name=args.get("name"), prefix_list_id=args.get("id"))
+    found = ec2.describe_managed_prefix_lists(**({"Filters": filters} if filters else {}))["PrefixLists"]
+    # moto 5.2.5 doesn't filter by every key, so the names are compared here too.
+    found = [item for item in found if args.get("name") in (None, item["PrefixListName"])]
+    if len(found) != 1:
+        raise Failure("no matching managed prefix list found" if not found else "multiple managed prefix lists matched")
+    item = found[0]
+    entries = ec2.get_managed_prefix_list_entries(PrefixListId=item["PrefixListId"]).get("Entries") or []
+    return {
+        "addressFamily": item.get("AddressFamily"),
+        "arn": item.get("PrefixListArn"),
+        "entries": [{"cidr": e["Cidr"], "description": e.get("Description", "")} for e in entries],
+        "id": item["PrefixListId"],
+        "maxEntries": item.get("MaxEntries", 0),
+        "name": item["PrefixListName"],
+        "ownerId": item.get("OwnerId"),
+        "region": call.region,
+        "tags": tags_of(item),
+        "version": item.get("Version", 0),
+    }
+
+
+_REGION = {"region": text()}
+
+FUNCTIONS = (
+    Function(
+        "aws:index/getAvailabilityZones:getAvailabilityZones",
+        {
+            **_REGION,
+            "allAvailabilityZones": boolean(),
+            "excludeNames": set_of(text()),
+            "excludeZoneIds": set_of(text()),
+            "filters": _FILTERS,
+            "state": text(one_of=("available", "information", "impaired", "unavailable", "constrained")),
+        },
+        _zones,
+    ),
+    Function("aws:index/getCallerIdentity:getCallerIdentity", {"id": text()}, _identity),
+    Function("aws:index/getRegion:getRegion", {**_REGION, "endpoint": text(), "id": text(), "name": text()}, _region),
+    Function("aws:index/getPartition:getPartition", {"id": text()}, _partition),
+    Function(
+        "aws:iam/getPolicyDocument:getPolicyDocument",
+        {
+            "overridePolicyDocuments": list_of(json_text()),
+            "policyId": text(),
+            "sourcePolicyDocuments": list_of(json_text()),
+            "statements": list_of(_STATEMENT),
+            "version": text(default="2012-10-17", one_of=("2008-10-17", "2012-10-17")),
+        },
+        _policy_document,
+    ),
+    Function("aws:ecr/getAuthorizationToken:getAuthorizationToken", {**_REGION, "registryId": text()}, _registry_token),
+    Function(
+        "aws:ssm/getParameter:getParameter",
+        {**_REGION, "name": text(required=True), "withDecryption": boolean(default=True)},
+        _parameter,
+    ),
+    Function(
+        "aws:ec2/getVpc:getVpc",
+        {
+            **_REGION, "cidrBlock": text(), "default": boolean(), "filters": _FILTERS, "id": text(), "state": text(),
+            "tags": map_of(),
+        },
+        _vpc,
+    ),
+    Function("aws:ec2/getSubnets:getSubnets", {**_REGION, "filters": _FILTERS, "tags": map_of()}, _subnets),
+    Function(
+        "aws:ec2/getManagedPrefixList:getManagedPrefixList",
+        {**_REGION, "filters": _FILTERS, "id": text(), "name": text(), "tags": map_of()},
+        _prefix_list,
+    ),
+)  # fmt: skip
