@@ -34,7 +34,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -210,7 +210,11 @@ class Handler:
     ) -> Updated:
         """Update it; see `Connection.update`."""
         if preview:
-            known = {**{k: v for k, v in state.items() if k not in self.volatile}, **_plain(new)}
+            filled = {
+                name: _completed(value, state.get(name), self.declared[name]) if name in self.declared else value
+                for name, value in _plain(new).items()
+            }
+            known = {**{k: v for k, v in state.items() if k not in self.volatile}, **filled}
             unknown = dict.fromkeys(self.volatile, UNKNOWN)
             return Updated({**known, **unknown}, self._secrets())
         changed = {name.split(".")[0].split("[")[0] for name in changes(old, new, self.declared)}
@@ -267,7 +271,7 @@ class Handler:
         state: Properties = dict.fromkeys(self.outputs, UNKNOWN)
         for name, spec in self.declared.items():
             if inputs.get(name) is not None:
-                state[name] = inputs[name]
+                state[name] = _completed(inputs[name], UNKNOWN, spec)
             elif spec.computed:
                 state[name] = UNKNOWN
         return state
@@ -305,6 +309,8 @@ class Handler:
             spec, wanted = self.declared.get(name), state.get(name)
             if spec is None or not (wanted is not None and same(value, wanted, spec)):
                 state[name] = value
+            else:
+                state[name] = _completed(wanted, value, spec)
         return {name: value for name, value in state.items() if value is not None}
 
     def _remembered(self, inputs: Properties, before: Properties) -> Properties:
@@ -314,6 +320,24 @@ class Handler:
     def _secrets(self) -> list[Path]:
         marked = [name for name, spec in self.declared.items() if spec.secret]
         return [(name,) for name in (*self.secret_outputs, *marked)]
+
+
+def _completed(wanted: Any, live: Any, spec: Property) -> Any:
+    """What the program wants, with what AWS fills in inside it (the VPC of a cluster's `vpcConfig`) taken from `live`."""
+    if spec.kind == "list" and spec.items and isinstance(wanted, list):
+        matches = isinstance(live, list) and len(live) == len(wanted)
+        theirs = live if matches else [live if live is UNKNOWN else None] * len(wanted)
+        return [_completed(mine, there, spec.items) for mine, there in zip(wanted, theirs, strict=True)]
+    if spec.kind != "block" or not isinstance(wanted, Mapping):
+        return wanted
+    result = dict(wanted)
+    for name, inner in spec.fields.items():
+        there = UNKNOWN if live is UNKNOWN else live.get(name) if isinstance(live, Mapping) else None
+        if result.get(name) is not None:
+            result[name] = _completed(result[name], there, inner)
+        elif inner.computed and there is not None:
+            result[name] = there
+    return result
 
 
 def _plain(inputs: Properties) -> Properties:

@@ -1,0 +1,225 @@
+"""CodeBuild projects. Only a new name replaces; an id is the project's ARN (imported by ARN or name)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sandbox.providers.aws.properties import Property, between, block, boolean, integer, length, list_of, set_of, text
+from sandbox.providers.aws.resource import AutoName, Call, Handler
+from sandbox.providers.aws.shapes import filled, given, tag_list, tag_map
+from sandbox.providers.protocol import Properties
+
+_SOURCES = ["BITBUCKET", "CODECOMMIT", "CODEPIPELINE", "GITHUB", "GITHUB_ENTERPRISE", "GITLAB", "GITLAB_SELF_MANAGED", "NO_SOURCE", "S3"]
+_ENVIRONMENTS = ["ARM_CONTAINER", "ARM_EC2", "ARM_LAMBDA_CONTAINER", "LINUX_CONTAINER", "LINUX_EC2", "LINUX_GPU_CONTAINER", "LINUX_LAMBDA_CONTAINER", "MAC_ARM", "WINDOWS_CONTAINER", "WINDOWS_EC2", "WINDOWS_SERVER_2019_CONTAINER", "WINDOWS_SERVER_2022_CONTAINER"]
+
+_SOURCE: Mapping[str, Property] = {
+    "type": text(required=True, one_of=_SOURCES),
+    "location": text(),
+    "buildspec": text(),
+    "gitCloneDepth": integer(),
+    "gitSubmodulesConfig": block({"fetchSubmodules": boolean(required=True)}),
+    "insecureSsl": boolean(),
+    "reportBuildStatus": boolean(),
+    "buildStatusConfig": block({"context": text(), "targetUrl": text()}),
+    "auth": block({"type": text(required=True, one_of=("CODECONNECTIONS", "SECRETS_MANAGER")), "resource": text()}),
+}
+_ARTIFACTS: Mapping[str, Property] = {
+    "type": text(required=True, one_of=("CODEPIPELINE", "NO_ARTIFACTS", "S3")),
+    "artifactIdentifier": text(),
+    "bucketOwnerAccess": text(one_of=("FULL", "NONE", "READ_ONLY")),
+    "encryptionDisabled": boolean(),
+    "location": text(),
+    "name": text(computed=True),
+    "namespaceType": text(computed=True, one_of=("BUILD_ID", "NONE")),
+    "overrideArtifactName": boolean(),
+    "packaging": text(computed=True, one_of=("NONE", "ZIP")),
+    "path": text(),
+}
+# Property and API name, where they differ; the same table serves both ways.
+_PLAIN = {
+    "description": "description",
+    "serviceRole": "serviceRole",
+    "encryptionKey": "encryptionKey",
+    "sourceVersion": "sourceVersion",
+    "buildTimeout": "timeoutInMinutes",
+    "queuedTimeout": "queuedTimeoutInMinutes",
+    "concurrentBuildLimit": "concurrentBuildLimit",
+    "autoRetryLimit": "autoRetryLimit",
+}
+
+
+class Project(Handler):
+    """A build project."""
+
+    token = "aws:codebuild/project:Project"
+    noun = "CodeBuild Project"
+    inputs = {
+        "name": text(replaces=True, rule=length(2, 150)),
+        "description": text(computed=True, rule=length(0, 255)),
+        "serviceRole": text(required=True),
+        "artifacts": block(_ARTIFACTS, required=True),
+        "source": block(_SOURCE, required=True),
+        "sourceVersion": text(),
+        "secondarySources": set_of(block({**_SOURCE, "sourceIdentifier": text(required=True)})),
+        "secondarySourceVersions": set_of(
+            block({"sourceIdentifier": text(required=True), "sourceVersion": text(required=True)})
+        ),
+        "secondaryArtifacts": set_of(block({**_ARTIFACTS, "artifactIdentifier": text(required=True)})),
+        "environment": block(
+            {
+                "computeType": text(required=True),
+                "image": text(required=True),
+                "type": text(required=True, one_of=_ENVIRONMENTS),
+                "certificate": text(),
+                "imagePullCredentialsType": text(default="CODEBUILD", one_of=("CODEBUILD", "SERVICE_ROLE")),
+                "privilegedMode": boolean(default=False),
+                "environmentVariables": list_of(
+                    block(
+                        {
+                            "name": text(required=True),
+                            "value": text(required=True),
+                            "type": text(
+                                default="PLAINTEXT", one_of=("PARAMETER_STORE", "PLAINTEXT", "SECRETS_MANAGER")
+                            ),
+                        }
+                    )
+                ),
+                "registryCredential": block(
+                    {"credential": text(required=True), "credentialProvider": text(required=True)}
+                ),
+                "dockerServer": block({"computeType": text(required=True), "securityGroupIds": list_of(text())}),
+                "fleet": block({"fleetArn": text()}),
+            },
+            required=True,
+        ),
+        "cache": block(
+            {
+                "type": text(default="NO_CACHE", one_of=("LOCAL", "NO_CACHE", "S3")),
+                "location": text(),
+                "modes": list_of(text()),
+            }
+        ),
+        "logsConfig": block(
+            {
+                "cloudwatchLogs": block({"groupName": text(), "streamName": text(), "status": text(default="ENABLED")}),
+                "s3Logs": block(
+                    {
+                        "status": text(default="DISABLED"),
+                        "location": text(),
+                        "encryptionDisabled": boolean(default=False),
+                        "bucketOwnerAccess": text(),
+                    }
+                ),
+            }
+        ),
+        "vpcConfig": block(
+            {
+                "vpcId": text(required=True),
+                "subnets": set_of(text(), required=True),
+                "securityGroupIds": set_of(text(), required=True),
+            }
+        ),
+        "buildTimeout": integer(default=60, rule=between(5, 2160)),
+        "queuedTimeout": integer(default=480, rule=between(5, 480)),
+        "concurrentBuildLimit": integer(),
+        "autoRetryLimit": integer(),
+        "encryptionKey": text(computed=True),
+        "badgeEnabled": boolean(default=False),
+        "projectVisibility": text(default="PRIVATE", write_only=True, one_of=("PRIVATE",)),
+    }
+    outputs = ("arn", "badgeUrl")
+    autoname = AutoName("name", 150)
+    tagged = True
+    missing = ("ResourceNotFoundException",)
+
+    def validate(self, call: Call, inputs: Properties) -> Iterable[tuple[str, str]]:
+        """CODEPIPELINE on one side means CODEPIPELINE on the other."""
+        sides = [
+            side.get("type") if isinstance(side := inputs.get(name), Mapping) else None
+            for name in ("source", "artifacts")
+        ]
+        if "CODEPIPELINE" in sides and None not in sides and sides[0] != sides[1]:
+            yield "artifacts.type", "source and artifacts must both be CODEPIPELINE, or neither"
+        cache = inputs.get("cache")
+        if isinstance(cache, Mapping) and cache.get("type") == "S3" and not cache.get("location"):
+            yield "cache.location", 'cache location is required when cache type is "S3"'
+
+    def create(self, call: Call, inputs: Properties) -> str:
+        """Make the project. A role that was made a moment ago isn't known to CodeBuild at once."""
+        client, request = call.client("codebuild"), _request(inputs)
+        made = call.retrying(lambda: client.create_project(**request), ("InvalidInputException",), seconds=1)
+        return call.made(made["project"]["arn"])
+
+    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        """Ask for the project."""
+        name = id.rsplit(":project/", 1)[-1]
+        found = call.client("codebuild").batch_get_projects(names=[name])["projects"]
+        if not found:
+            return None
+        project = found[0]
+        environment = dict(project["environment"])
+        logs = project.get("logsConfig") or {}
+        return {
+            "id": project["arn"],
+            "arn": project["arn"],
+            "name": project["name"],
+            **{key: project.get(api) for key, api in _PLAIN.items()},
+            "artifacts": project["artifacts"],
+            "source": project["source"],
+            "secondarySources": project.get("secondarySources") or [],
+            "secondarySourceVersions": project.get("secondarySourceVersions") or [],
+            "secondaryArtifacts": project.get("secondaryArtifacts") or [],
+            "environment": environment,
+            "cache": project.get("cache"),
+            "logsConfig": filled(cloudwatchLogs=logs.get("cloudWatchLogs"), s3Logs=logs.get("s3Logs")) or None,
+            "vpcConfig": (project.get("vpcConfig") or None) if (project.get("vpcConfig") or {}).get("vpcId") else None,
+            "badgeEnabled": bool((project.get("badge") or {}).get("badgeEnabled")),
+            "badgeUrl": (project.get("badge") or {}).get("badgeRequestUrl", ""),
+            "tagsAll": tag_map(project.get("tags"), "key", "value"),
+        }
+
+    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+        """Update the project; what is left out of the request stays, so emptied settings are sent empty."""
+        request = _request(new)
+        emptied = {
+            "vpcConfig": {},
+            "cache": {"type": "NO_CACHE"},
+            "sourceVersion": "",
+            "secondarySources": [],
+            "secondarySourceVersions": [],
+            "secondaryArtifacts": [],
+            "concurrentBuildLimit": -1,
+        }
+        for key, empty in emptied.items():
+            if key in changed:
+                request.setdefault(key, empty)
+        call.client("codebuild").update_project(**request)
+
+    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+        """Set all tags: CodeBuild has no call for single ones."""
+        tags = {k: v for k, v in {**(state.get("tagsAll") or {}), **put}.items() if k not in drop}
+        call.client("codebuild").update_project(name=state["name"], tags=tag_list(tags, "key", "value"))
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        """Delete the project."""
+        call.client("codebuild").delete_project(name=state["name"])
+
+
+def _request(inputs: Properties) -> dict[str, Any]:
+    logs = inputs.get("logsConfig") or {}
+    structures = ("artifacts", "source", "cache", "vpcConfig", "environment")
+    lists = ("secondarySources", "secondarySourceVersions", "secondaryArtifacts")
+    return {
+        **given(**{api: inputs.get(key) for key, api in _PLAIN.items()}),
+        **filled(
+            name=inputs["name"],
+            **{key: inputs.get(key) for key in (*structures, *lists)},
+            logsConfig=filled(cloudWatchLogs=logs.get("cloudwatchLogs"), s3Logs=logs.get("s3Logs")),
+            tags=tag_list(inputs.get("tagsAll") or {}, "key", "value"),
+        ),
+        "badgeEnabled": bool(inputs.get("badgeEnabled")),
+    }
+
+
+TYPES = (Project(),)
