@@ -64,9 +64,8 @@ def security_group(emulator: Emulator, region: str, group_id: str) -> Any | None
 
 def key(emulator: Emulator, region: str, name: str) -> Any | None:
     """Return moto's KMS key for a key id, key ARN, alias name or alias ARN."""
-    backend = emulator.backend("kms", region)
+    keys = emulator.backend("kms", region).keys
     short = name.rpartition(":")[2]
     if short.startswith("alias/"):
-        alias = next((a for a in getattr(backend, "aliases", {}).values() if a.alias_name == short), None)
-        short = alias.target_key_id if alias is not None else short
-    return backend.keys.get(short.removeprefix("key/"))
+        return next((found for found in keys.values() if short in found.aliases), None)
+    return keys.get(short.removeprefix("key/"))

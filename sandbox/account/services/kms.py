@@ -1,0 +1,132 @@
+"""KMS where moto differs: what a disabled or dying key can still do, rotation periods, key policies.
+
+Source: docs.aws.amazon.com/kms/latest/developerguide/key-state.html (the table of key states).
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any
+
+from sandbox.account import lookups
+from sandbox.account.errors import AwsError
+from sandbox.account.rules import amends, checks
+from sandbox.account.services import policies
+from sandbox.account.wire import ACCOUNT_ID
+
+if TYPE_CHECKING:
+    from sandbox.account.emulator import Emulator
+    from sandbox.account.wire import Call
+
+_CRYPTO = ("Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "ReEncrypt", "Sign", "CreateGrant")
+_NOT_WHILE_PENDING = (
+    "EnableKey", "DisableKey", "EnableKeyRotation", "DisableKeyRotation", "UpdateKeyDescription", "TagResource",
+    "UntagResource", "PutKeyPolicy", "ScheduleKeyDeletion",
+)  # fmt: skip
+
+
+def _key(emulator: Emulator, call: Call, name: str) -> Any | None:
+    return lookups.key(emulator, call.region, name)
+
+
+@checks("kms", *_CRYPTO)
+def usable(emulator: Emulator, call: Call) -> None:
+    """Only an enabled key works."""
+    found = _key(emulator, call, call.get("KeyId") or call.get("DestinationKeyId") or "")
+    if found is not None and found.key_state == "Disabled":
+        raise AwsError("DisabledException", f"{found.arn} is disabled.")
+    if found is not None and found.key_state == "PendingDeletion":
+        raise AwsError("KMSInvalidStateException", f"{found.arn} is pending deletion.")
+
+
+@checks("kms", *_NOT_WHILE_PENDING)
+def not_pending(emulator: Emulator, call: Call) -> None:
+    """A key that waits for its deletion can't be changed."""
+    found = _key(emulator, call, call["KeyId"])
+    if found is not None and found.key_state == "PendingDeletion":
+        raise AwsError("KMSInvalidStateException", f"{found.arn} is pending deletion.")
+
+
+@checks("kms", "CreateAlias", "UpdateAlias")
+def alias_target(emulator: Emulator, call: Call) -> None:
+    """An alias is for a key that lives."""
+    found = _key(emulator, call, call["TargetKeyId"])
+    if found is not None and found.key_state == "PendingDeletion":
+        raise AwsError("KMSInvalidStateException", f"{found.arn} is pending deletion.")
+
+
+@checks("kms", "CancelKeyDeletion")
+def is_pending(emulator: Emulator, call: Call) -> None:
+    """Only a pending deletion can be cancelled."""
+    found = _key(emulator, call, call["KeyId"])
+    if found is not None and found.key_state != "PendingDeletion":
+        raise AwsError("KMSInvalidStateException", f"{found.arn} is not pending deletion.")
+
+
+@checks("kms", "ScheduleKeyDeletion")
+def deletion_window(emulator: Emulator, call: Call) -> None:  # noqa: ARG001
+    """The waiting period is 7 to 30 days."""
+    if not 7 <= call.get("PendingWindowInDays", 30) <= 30:
+        text = "PendingWindowInDays has to be between 7 and 30 days"
+        raise AwsError("ValidationException", text)
+
+
+@amends("kms", "ScheduleKeyDeletion")
+def plan_deletion(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
+    """Delete the key with its aliases when its days are over (days are never scaled: nobody waits for them)."""
+    backend = emulator.backend("kms", call.region)
+    found = _key(emulator, call, call["KeyId"])
+    if found is None or found.deletion_date is None:
+        return
+    planned = found.deletion_date
+
+    def gone() -> None:
+        if found.key_state == "PendingDeletion" and found.deletion_date == planned:
+            backend.keys.pop(found.id, None)
+
+    emulator.agenda.add(planned.replace(tzinfo=datetime.UTC).timestamp(), gone)
+
+
+@checks("kms", "CreateKey", "PutKeyPolicy")
+def check_policy(emulator: Emulator, call: Call) -> None:
+    """A key policy is well-formed, names principals that exist, and doesn't lock its owner out."""
+    if not call.get("Policy"):
+        return
+
+    def malformed(text: str) -> AwsError:
+        return AwsError("MalformedPolicyDocumentException", text)
+
+    found = policies.statements(call["Policy"], malformed, principal=True)
+    policies.check_principals(emulator, found, malformed)
+    if call.get("BypassPolicyLockoutSafetyCheck"):
+        return
+    owners = {"*", f"arn:aws:iam::{ACCOUNT_ID}:root", ACCOUNT_ID, lookups.CALLER_ARN}
+    for statement in found:
+        actions = statement.get("Action", [])
+        rights = {actions} if isinstance(actions, str) else set(actions)
+        grants = rights & {"kms:*", "*", "kms:Put*", "kms:PutKeyPolicy"}
+        if statement["Effect"] == "Allow" and grants and owners & set(policies.aws_principals(statement)):
+            return
+    text = "The new key policy will not allow you to update the key policy in the future."
+    raise malformed(text)
+
+
+@amends("kms", "EnableKeyRotation")
+def keep_period(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
+    """Remember the rotation period and when it began."""
+    found = _key(emulator, call, call["KeyId"])
+    period = call.get("RotationPeriodInDays") or 365
+    emulator.table("kms.rotation")[call.region, getattr(found, "id", "")] = {
+        "days": period,
+        "since": emulator.clock.now(),
+    }
+
+
+@amends("kms", "GetKeyRotationStatus")
+def show_period(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:
+    """Return the rotation period and the next date."""
+    found = _key(emulator, call, call["KeyId"])
+    held = emulator.table("kms.rotation").get((call.region, getattr(found, "id", "")))
+    if result.get("KeyRotationEnabled") and held is not None and found is not None:
+        following = held["since"] + datetime.timedelta(days=held["days"])
+        result |= {"KeyId": found.id, "RotationPeriodInDays": held["days"], "NextRotationDate": following}

@@ -1,0 +1,73 @@
+"""S3 where moto differs: what a new bucket has, and which policies are accepted.
+
+Bucket policies are kept and checked, never enforced: moto evaluates them without their conditions, so that a TLS-only
+Deny would refuse every call of the loopback interface's plain HTTP.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sandbox.account.errors import AwsError
+from sandbox.account.rules import amends, checks
+from sandbox.account.services import policies
+
+if TYPE_CHECKING:
+    from sandbox.account.emulator import Emulator
+    from sandbox.account.wire import Call
+
+
+@amends("s3", "CreateBucket")
+def new_bucket(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
+    """Since April 2023 a bucket is encrypted, private and without ACLs from the start (S3 user guide, "FAQ")."""
+    s3, name = emulator.backend("s3"), call["Bucket"]
+    bucket = s3.get_bucket(name)
+    if bucket.encryption is None:
+        rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": False}
+        bucket.encryption = {"Rule": rule}
+        switches = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+        s3.put_public_access_block(name, dict.fromkeys(switches, "true"))
+        ownership = call.get("ObjectOwnership") or "BucketOwnerEnforced"
+        bucket.ownership_rule = ownership
+
+
+@checks("s3", "PutBucketPolicy")
+def check_policy(emulator: Emulator, call: Call) -> None:
+    """A bucket policy is well-formed, is about this bucket, and isn't public where that is blocked."""
+    arn = f"arn:aws:s3:::{call['Bucket']}"
+
+    def malformed(text: str) -> AwsError:
+        return AwsError("MalformedPolicy", text)
+
+    found = policies.statements(call["Policy"], malformed, principal=True)
+    policies.check_principals(emulator, found, malformed)
+    bucket = emulator.backend("s3").buckets.get(call["Bucket"])
+    for statement in found:
+        resources = statement.get("Resource", statement.get("NotResource"))
+        named = [resources] if isinstance(resources, str) else resources or []
+        if not named or any(
+            r != arn and not r.startswith(f"{arn}/") and r not in {"*", "arn:aws:s3:::*"} for r in named
+        ):
+            raise malformed("Policy has invalid resource")
+        actions = statement.get("Action", [])
+        for action in [actions] if isinstance(actions, str) else actions:
+            if action != "*" and not action.startswith("s3:"):
+                raise malformed("Policy has invalid action")
+        public = (
+            statement["Effect"] == "Allow"
+            and "*" in policies.aws_principals(statement)
+            and not statement.get("Condition")
+        )
+        block = getattr(bucket, "public_access_block", None)
+        if public and block is not None and str(block.block_public_policy).lower() == "true":
+            text = "User is not authorized to perform: s3:PutBucketPolicy because public policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access."
+            raise AwsError("AccessDenied", text, status=403)
+
+
+@checks("s3", "PutBucketNotificationConfiguration")
+def check_destinations(emulator: Emulator, call: Call) -> None:
+    """Notifications go to topics that exist."""
+    for configuration in (call.get("NotificationConfiguration") or {}).get("TopicConfigurations") or []:
+        arn = configuration["TopicArn"]
+        if arn not in emulator.backend("sns", arn.split(":")[3] if arn.count(":") == 5 else call.region).topics:
+            raise AwsError("InvalidArgument", f"Unable to validate the following destination configurations: {arn}")

@@ -1,0 +1,53 @@
+"""SSM's public parameters that name the EKS node images, which moto lacks."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any
+
+from sandbox.account.rules import implements
+from sandbox.account.services import eks_catalog as catalog
+
+if TYPE_CHECKING:
+    from sandbox.account.emulator import Emulator
+    from sandbox.account.wire import Call
+
+# docs.aws.amazon.com/eks/latest/userguide/retrieve-ami-id.html
+_IMAGE = re.compile(
+    r"/aws/service/eks/optimized-ami/(?P<version>[\d.]+)/amazon-linux-2023/(?P<architecture>x86_64|arm64)"
+    r"/(?P<variant>standard|nvidia|neuron)/recommended/(?P<what>image_id|release_version)"
+)
+
+
+def _image(call: Call, name: str) -> dict[str, Any] | None:
+    found = _IMAGE.fullmatch(name)
+    if found is None or found["version"] not in catalog.RELEASES:
+        return None
+    release = catalog.RELEASES[found["version"]].ami_release
+    unique = hashlib.sha256(f"{call.region}/{name.rpartition('/')[0]}/{release}".encode()).hexdigest()[:17]
+    return {
+        "Name": name,
+        "Type": "String",
+        "Value": release if found["what"] == "release_version" else f"ami-{unique}",
+        "Version": 1,
+        "ARN": f"arn:aws:ssm:{call.region}::parameter{name}",
+        "DataType": "text",
+    }
+
+
+@implements("ssm", "GetParameter")
+def get_parameter(emulator: Emulator, call: Call) -> dict[str, Any]:
+    """Return a public EKS parameter, or one of moto's."""
+    image = _image(call, call["Name"])
+    return {"Parameter": image} if image else emulator.moto_result(call)
+
+
+@implements("ssm", "GetParameters")
+def get_parameters(emulator: Emulator, call: Call) -> dict[str, Any]:
+    """Return several parameters, public EKS ones among them."""
+    result = emulator.moto_result(call)
+    images = [image for name in call["Names"] if (image := _image(call, name))]
+    known = {image["Name"] for image in images}
+    rest = [name for name in result.get("InvalidParameters") or [] if name not in known]
+    return {"Parameters": [*(result.get("Parameters") or []), *images], "InvalidParameters": rest}

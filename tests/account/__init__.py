@@ -1,0 +1,1 @@
+"""Tests of the emulated AWS account, all of them through boto3 over HTTP."""
