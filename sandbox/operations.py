@@ -71,6 +71,12 @@ def choose_engine(choice: EngineChoice) -> pulumi_cli.PulumiCli | None:
     return cli if cli and (choice == "pulumi" or cli.covered) else None
 
 
+def protected_resources(session: Session) -> list[str]:
+    """URNs of what the stack's state holds and mustn't be deleted."""
+    deployment = Backend(session.home.state).read(session.project_name, session.stack)
+    return [item["urn"] for item in deployment.get("resources") or [] if item.get("protect")]
+
+
 def operate(
     session: Session,
     kind: Kind,

@@ -10,7 +10,7 @@ from sandbox.cli import options
 from sandbox.cli.output import DONE, Output
 from sandbox.engine import display_for
 from sandbox.home import Home
-from sandbox.operations import EngineChoice, Kind, Session, choose_engine, operate
+from sandbox.operations import EngineChoice, Kind, Session, choose_engine, operate, protected_resources
 
 
 def _operation(
@@ -40,6 +40,13 @@ def _operation(
         targets=targets,
         expect_no_changes=expect_no_changes,
     )
+    if kind == "destroy" and outcome.exit_code != DONE and (protected := protected_resources(session)):
+        lift = (
+            f"stack {stack} protects {len(protected)} resources. To lift that: `python -m sandbox up {stack} -c lifecycle=ephemeral`, "
+            f"then destroy. On AWS: `pulumi config set {session.project_name}:lifecycle ephemeral --stack {stack}`, `pulumi up`, then `pulumi destroy`."
+        )
+        output.note(lift)
+        outcome.document["hint"] = lift
     output.document(outcome.document)
     if outcome.exit_code != DONE:
         raise SystemExit(outcome.exit_code)

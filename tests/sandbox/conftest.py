@@ -23,11 +23,15 @@ class Sandbox:
 
     home: Path
 
-    def run(self, *arguments: str, stdin: str | None = None, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, stdin: str | None = None, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         variables = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PULUMI_"))}
         variables |= {"SANDBOX_HOME": str(self.home), "COLUMNS": "200"} | (environment or {})
         command = [sys.executable, "-m", "sandbox", *arguments]
-        return subprocess.run(command, cwd=PROJECT, env=variables, input=stdin, capture_output=True, text=True, check=False, timeout=280)
+        return subprocess.run(
+            command, cwd=PROJECT, env=variables, input=stdin, capture_output=True, text=True, check=False, timeout=280
+        )
 
     def json(self, *arguments: str, code: int = 0) -> dict[str, Any]:
         """Run with --json; the exit code has to be `code`, and stdout exactly one document."""

@@ -1,4 +1,7 @@
-"""Both environments, through their whole life in the sandbox, with boto3 and the Kubernetes API as witnesses."""
+"""Both environments through their whole life in the sandbox, with boto3 and the Kubernetes API as witnesses.
+
+The tests of a stack run in order and build on each other: they are one walk, told in steps.
+"""
 
 from __future__ import annotations
 
@@ -9,24 +12,155 @@ import pytest
 
 from tests.sandbox.conftest import Sandbox
 
-# What a stack is asked for beyond its file, so that it can be destroyed at the end: lifting prod's protection is a
-# change of one key, applied by an `up` before the `destroy`.
-UNPROTECTED = ("-c", "lifecycle=ephemeral")
+STACKS = ("dev", "prod")
+ZONES = {"dev": 2, "prod": 3}
+NAT_GATEWAYS = {"dev": 1, "prod": 3}
+REPLICAS = {"dev": 1, "prod": 3}
+NOTHING = {"create": 0, "update": 0, "replace": 0, "delete": 0}
+
+pytestmark = pytest.mark.xdist_group("environments")
+each_stack = pytest.mark.parametrize("stack", STACKS)
 
 
-@pytest.fixture(scope="module", params=["dev", "prod"])
-def life(request: pytest.FixtureRequest, sandbox: Sandbox) -> tuple[Sandbox, str, dict[str, Any]]:
-    stack = str(request.param)
-    return sandbox, stack, sandbox.json("up", stack)
+def changed(document: dict[str, Any]) -> dict[str, int]:
+    return {operation: count for operation, count in document["changes"].items() if operation != "same"}
 
 
-def test_up_creates_everything_once(life: tuple[Sandbox, str, dict[str, Any]]) -> None:
-    _, stack, up = life
-    assert up["result"] == "succeeded"
-    assert up["stack"] == stack
-    assert up["changes"]["create"] > 80
-    assert {operation: count for operation, count in up["changes"].items() if operation not in ("create", "same")} == {
-        "update": 0,
-        "replace": 0,
-        "delete": 0,
-    }
+def of_stack(items: list[dict[str, Any]], stack: str) -> list[dict[str, Any]]:
+    """What carries the stack's tag, in AWS's list-of-pairs form."""
+    return [item for item in items if {"Key": "stack", "Value": stack} in item.get("Tags", item.get("TagSet", []))]
+
+
+@each_stack
+def test_up_creates_everything_at_once(sandbox: Sandbox, stack: str) -> None:
+    up = sandbox.json("up", stack)
+    assert (up["result"], up["stack"]) == ("succeeded", stack)
+    assert up["changes"]["create"] > 100
+    assert changed(up) == NOTHING | {"create": up["changes"]["create"]}
+
+
+@each_stack
+def test_a_preview_after_up_finds_no_change(sandbox: Sandbox, stack: str) -> None:
+    assert changed(sandbox.json("preview", stack, "--expect-no-changes")) == NOTHING
+
+
+@each_stack
+def test_the_network_is_the_one_of_the_stack_file(sandbox: Sandbox, stack: str) -> None:
+    ec2 = sandbox.client("ec2", stack)
+    subnets = of_stack(ec2.describe_subnets()["Subnets"], stack)
+    assert len({subnet["AvailabilityZone"] for subnet in subnets}) == ZONES[stack]
+    gateways = [
+        item for item in of_stack(ec2.describe_nat_gateways()["NatGateways"], stack) if item["State"] == "available"
+    ]
+    assert len(gateways) == NAT_GATEWAYS[stack]
+    assert len(of_stack(ec2.describe_flow_logs()["FlowLogs"], stack)) == 1
+
+
+@each_stack
+def test_the_cluster_is_active_with_explicit_access_and_encrypted_secrets(sandbox: Sandbox, stack: str) -> None:
+    eks = sandbox.client("eks", stack)
+    cluster = eks.describe_cluster(name=sandbox.json("output", stack, "cluster_name")["value"])["cluster"]
+    assert cluster["status"] == "ACTIVE"
+    assert cluster["accessConfig"]["authenticationMode"] == "API"
+    assert cluster["encryptionConfig"][0]["resources"] == ["secrets"]
+    assert cluster["upgradePolicy"]["supportType"] == "STANDARD"
+    assert cluster["resourcesVpcConfig"]["endpointPublicAccess"] is (stack == "dev")
+    assert cluster["deletionProtection"] is (stack == "prod")
+    (group,) = eks.list_nodegroups(clusterName=cluster["name"])["nodegroups"]
+    described = eks.describe_nodegroup(clusterName=cluster["name"], nodegroupName=group)["nodegroup"]
+    assert described["capacityType"] == {"dev": "SPOT", "prod": "ON_DEMAND"}[stack]
+    assert {"vpc-cni", "kube-proxy", "coredns", "eks-pod-identity-agent"} <= set(
+        eks.list_addons(clusterName=cluster["name"])["addons"]
+    )
+
+
+@each_stack
+def test_the_service_is_rolled_out_in_a_restricted_namespace(sandbox: Sandbox, stack: str) -> None:
+    from kubernetes import client
+
+    api = sandbox.kubernetes(stack)
+    deployments = client.AppsV1Api(api).list_namespaced_deployment("guestbook").items
+    assert [(item.status.ready_replicas, item.spec.replicas) for item in deployments] == [(REPLICAS[stack],) * 2]
+    namespace = client.CoreV1Api(api).read_namespace("guestbook")
+    assert namespace.metadata.labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    (container,) = deployments[0].spec.template.spec.containers
+    assert container.image == sandbox.json("output", stack, "image")["value"]
+
+
+@each_stack
+def test_a_changed_setting_changes_what_it_is_about_and_nothing_else(sandbox: Sandbox, stack: str) -> None:
+    change = ("-c", "pipeline.log_days=14")
+    preview = sandbox.json("preview", stack, *change)
+    assert changed(preview)["update"] > 0
+    assert changed(preview) == NOTHING | {"update": changed(preview)["update"]}
+    touched = {step["urn"].split("::")[2].rsplit("$", 1)[-1] for step in preview["steps"]}
+    assert touched <= {"aws:cloudwatch/logGroup:LogGroup", "pulumi:pulumi:Stack"}
+    assert {item["path"] for step in preview["steps"] for item in step["changes"]} == {"retentionInDays"}
+    assert sandbox.json("preview", stack, *change, "--expect-no-changes", code=7)["result"] == "failed"
+    assert changed(sandbox.json("up", stack, *change)) == changed(preview)
+    groups = sandbox.client("logs", stack).describe_log_groups()["logGroups"]
+    assert {
+        group["retentionInDays"]
+        for group in groups
+        if "codebuild" in group["logGroupName"] and stack in group["logGroupName"]
+    } == {14}
+    assert changed(sandbox.json("up", stack)) == changed(preview)
+
+
+@each_stack
+def test_refresh_sees_what_was_changed_behind_the_programs_back(sandbox: Sandbox, stack: str) -> None:
+    logs = sandbox.client("logs", stack)
+    name = next(
+        g["logGroupName"]
+        for g in logs.describe_log_groups()["logGroups"]
+        if stack in g["logGroupName"] and "codebuild" in g["logGroupName"]
+    )
+    logs.put_retention_policy(logGroupName=name, retentionInDays=545)
+    assert changed(sandbox.json("refresh", stack))["update"] == 1
+    assert changed(sandbox.json("up", stack)) == NOTHING | {"update": 1}
+    assert changed(sandbox.json("refresh", stack, "--expect-no-changes")) == NOTHING
+
+
+@each_stack
+def test_no_secret_is_in_the_state_or_in_what_is_printed(sandbox: Sandbox, stack: str) -> None:
+    kubeconfig = json.dumps(sandbox.json("output", stack, "kubeconfig", "--show-secrets")["value"])
+    assert "certificate-authority-data" in kubeconfig
+    assert sandbox.json("output", stack, "kubeconfig")["value"] == "[secret]"
+    exported = sandbox.run("export", stack).stdout
+    authority = kubeconfig.split("certificate-authority-data")[1][5:60].strip('\\": ')
+    assert authority not in exported
+    manager = sandbox.client("secretsmanager", stack)
+    for secret in manager.list_secrets()["SecretList"]:
+        password = json.loads(manager.get_secret_value(SecretId=secret["ARN"])["SecretString"]).get("password", "")
+        assert password and password not in exported
+
+
+def test_the_account_outlives_the_background_process(sandbox: Sandbox) -> None:
+    before = sandbox.resources()
+    assert sandbox.json("stop")["stopped"] is True
+    assert sandbox.resources() == before
+    assert changed(sandbox.json("preview", "dev", "--expect-no-changes")) == NOTHING
+    assert changed(sandbox.json("refresh", "prod", "--expect-no-changes")) == NOTHING
+
+
+def test_a_protected_environment_is_not_destroyed_and_the_way_to_lift_it_is_named(sandbox: Sandbox) -> None:
+    before = sandbox.resources()
+    refused = sandbox.run("destroy", "prod", "--yes")
+    assert refused.returncode == 1
+    assert "protected" in refused.stderr + refused.stdout
+    assert "lifecycle" in refused.stderr + refused.stdout
+    assert sandbox.resources() == before
+
+
+def test_dev_goes_without_a_trace_and_prod_stays(sandbox: Sandbox) -> None:
+    destroyed = sandbox.json("destroy", "dev", "--yes")
+    assert destroyed["changes"]["delete"] > 100
+    left = [item for item in sandbox.resources() if "dev" in json.dumps(item)]
+    assert left == []
+    assert changed(sandbox.json("preview", "prod", "--expect-no-changes")) == NOTHING
+
+
+def test_the_account_is_empty_when_the_lifted_prod_is_destroyed_too(sandbox: Sandbox) -> None:
+    sandbox.json("up", "prod", "-c", "lifecycle=ephemeral")
+    sandbox.json("destroy", "prod", "--yes")
+    assert sandbox.resources() == []

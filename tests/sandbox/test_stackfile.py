@@ -15,7 +15,9 @@ from sandbox.stackfile import StackFileError, UnknownStackError, prepare
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")
-    (tmp_path / "Pulumi.dev.yaml").write_text("config:\n  aws:region: eu-west-1\n  shop:network:\n    zones: 2\n    cidrs: [a, b]\n")
+    (tmp_path / "Pulumi.dev.yaml").write_text(
+        "config:\n  aws:region: eu-west-1\n  shop:network:\n    zones: 2\n    cidrs: [a, b]\n"
+    )
     return tmp_path
 
 
@@ -49,9 +51,11 @@ def test_an_override_reaches_its_place(project: Path, override: str, expected: d
     assert prepared(project, override)["config"] == {"aws:region": "eu-west-1", **expected}
 
 
-@pytest.mark.parametrize("override", ["network.zones", "=3", "network..zones=3", "network.cidrs[x]=3", "network.cidrs[9]=c", "a={"])
+@pytest.mark.parametrize(
+    "override", ["network.zones", "=3", "network..zones=3", "network.cidrs[x]=3", "network.cidrs[9]=c", "a={"]
+)
 def test_an_override_that_has_no_place_is_refused_by_its_own_words(project: Path, override: str) -> None:
-    with pytest.raises(StackFileError, match="^-c "):
+    with pytest.raises(StackFileError, match=r"^-c "):
         prepared(project, override)
 
 
@@ -62,7 +66,12 @@ def test_a_missing_stack_is_refused_with_the_names_of_those_there_are(project: P
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("config: [", "not YAML"), ("- a\n", "a mapping is expected"), ("config: text\n", "`config` has to be a mapping"), ("\ta: b", "line 1")],
+    [
+        ("config: [", "not YAML"),
+        ("- a\n", "a mapping is expected"),
+        ("config: text\n", "`config` has to be a mapping"),
+        ("\ta: b", "line 1"),
+    ],
 )
 def test_a_file_that_is_no_stack_file_is_refused_by_name(project: Path, text: str, reason: str) -> None:
     (project / "Pulumi.bad.yaml").write_text(text)
