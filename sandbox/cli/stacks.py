@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
+from typing import IO
 
 import click
 
@@ -86,7 +87,7 @@ def export(stack: str, file: Path | None, *, show_secrets: bool, as_json: bool) 
 @options.stack
 @click.option("--file", type=click.File(), default="-", help="Read from here instead of stdin.")
 @options.as_json
-def import_(stack: str, file: click.utils.LazyFile, *, as_json: bool) -> None:
+def import_(stack: str, file: IO[str], *, as_json: bool) -> None:
     """Put an exported state in STACK's place; the one before is kept among the backups."""
     printed = Output(as_json=as_json)
     home, project = Home.of_project(), stackfile.project_name(PROJECT_DIRECTORY)

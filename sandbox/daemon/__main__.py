@@ -41,6 +41,7 @@ def main() -> None:
     account = Account(home.account, registry_host=registry.host, time_scale=arguments.time_scale)
     fleet = Fleet(home.kubernetes, principals=account)
     account.clusters = fleet
+    kubernetes_url = fleet.start()
     account_url = _on_the_same_port(account, home.account / "port")
     registry.start()
 
@@ -49,7 +50,7 @@ def main() -> None:
         code=code_fingerprint(),
         time_scale=arguments.time_scale,
         account=account_url,
-        kubernetes=f"https://127.0.0.1:{fleet.port}",
+        kubernetes=kubernetes_url,
         registry=registry.host,
         providers={},
     )
@@ -73,7 +74,7 @@ def main() -> None:
             child.terminate()
         registry.stop()
         account.stop()
-        fleet.close()
+        fleet.stop()
         for child in children:
             child.wait(timeout=10)
 

@@ -60,7 +60,8 @@ class Sandbox:
         """An API client of the stack's cluster, from the kubeconfig that kubectl would use."""
         from kubernetes import config
 
-        return config.new_client_from_config(config_file=self.variables(stack)["KUBECONFIG"])
+        made: Any = config.new_client_from_config  # the client has no types
+        return made(config_file=self.variables(stack)["KUBECONFIG"])
 
     def resources(self) -> list[dict[str, Any]]:
         """Everything that the account holds."""

@@ -79,9 +79,9 @@ def test_the_service_is_rolled_out_in_a_restricted_namespace(sandbox: Sandbox, s
     from kubernetes import client
 
     api = sandbox.kubernetes(stack)
-    deployments = client.AppsV1Api(api).list_namespaced_deployment("guestbook").items
+    deployments: Any = client.AppsV1Api(api).list_namespaced_deployment("guestbook").items
     assert [(item.status.ready_replicas, item.spec.replicas) for item in deployments] == [(REPLICAS[stack],) * 2]
-    namespace = client.CoreV1Api(api).read_namespace("guestbook")
+    namespace: Any = client.CoreV1Api(api).read_namespace("guestbook")
     assert namespace.metadata.labels["pod-security.kubernetes.io/enforce"] == "restricted"
     (container,) = deployments[0].spec.template.spec.containers
     assert container.image == sandbox.json("output", stack, "image")["value"]
