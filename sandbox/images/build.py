@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import re
@@ -15,7 +16,7 @@ import requests
 
 from sandbox.images import base, context, engines
 from sandbox.images.archive import OciImage, oci_image
-from sandbox.images.order import BuildError, Order, Outcome, Secret
+from sandbox.images.order import Order, Outcome, Secret
 from sandbox.images.publish import Destination
 from sandbox.images.sbom import SPDX, sbom
 
@@ -39,10 +40,7 @@ class Builder:
 
     def obstacle(self, order: Order) -> str | None:
         """Return in plain words why this order can't be built here, or None."""
-        found = self.engine()
-        if isinstance(found, engines.Absent):
-            return f"{found.reason}. `make tools` installs a builder"
-        return _foreign(order.architecture)
+        return _obstacle(self.engine(), order)
 
     def build(
         self, order: Order, destination: Destination | None, tag: str | None, log: engines.Log = lambda _line: None
@@ -51,36 +49,42 @@ class Builder:
 
         Raises BuildError when a builder is there but fails, or the registry refuses.
         """
-        if (reason := self.obstacle(order)) is not None:
-            digest = f"sha256:{context.digest(order.context, order.dockerfile)}"
-            return Outcome(digest=digest, builder="none", not_built=reason)
         engine = self.engine()
-        if isinstance(engine, engines.Absent):
-            raise BuildError(engine.reason)
+        if isinstance(engine, engines.Absent) or _foreign(order.architecture) is not None:
+            digest = f"sha256:{context.digest(order.context, order.dockerfile)}"
+            return Outcome(digest=digest, builder="none", not_built=_obstacle(engine, order))
         notes: list[str] = []
         with self._lock:  # one build at a time: two would fight for the same two cores and one store
             args = self._arguments(order, engine, notes)
-            image_id = engine.build(order, args, _secrets(), log)
-            image = self._image(engine, image_id, order, args)
+            memory = self._layers / f"order-{_key(order, args, engine)}.json"
+            image = OciImage.remembered(memory, self._layers)
+            if image is None:
+                image = self._image(engine, engine.build(order, args, _secrets(), log), order, args)
+                image.remember(memory)
             if destination is not None:
                 destination.push(image, tag)
-                destination.attach(image, SPDX, sbom(image, order.epoch))
+                destination.attach(image, SPDX, self.bill(image, order.epoch))
         return Outcome(digest=image.digest, builder=engine.name, notes=tuple(notes))
 
+    def bill(self, image: OciImage, epoch: int) -> bytes:
+        """Return the image's SBOM, made once."""
+        known = self._layers / f"bill-{image.digest.removeprefix('sha256:')}.spdx.json"
+        if not known.exists():
+            known.write_bytes(sbom(image, epoch))
+        return known.read_bytes()
+
+    @property
+    def _layers(self) -> Path:
+        folder = self._home / "layers"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
     def _image(self, engine: engines.Engine, image_id: str, order: Order, args: Mapping[str, str]) -> OciImage:
-        """Return the local image as an OCI image; one that was seen before comes from the cache."""
-        layers = self._home / "layers"
-        layers.mkdir(parents=True, exist_ok=True)
         base_layers = {layer for name in _bases(order.dockerfile, args) for layer in engine.layers(name)}
-        memory = layers / f"image-{image_id.removeprefix('sha256:')}-{order.epoch}.json"
-        if (known := OciImage.remembered(memory, layers)) is not None:
-            return known
         with tempfile.TemporaryDirectory(dir=self._home) as scratch:
             archive = Path(scratch) / "image.tar"
             engine.save(image_id, archive)
-            image = oci_image(archive, layers, base_layers=base_layers, epoch=order.epoch)
-        image.remember(memory)
-        return image
+            return oci_image(archive, self._layers, base_layers=base_layers, epoch=order.epoch)
 
     def _arguments(self, order: Order, engine: engines.Engine, notes: list[str]) -> dict[str, str]:
         """Return the build arguments, with a local base in place of one that can't be pulled here."""
@@ -89,7 +93,7 @@ class Builder:
         if "SOURCE_DATE_EPOCH" in declared:
             args.setdefault("SOURCE_DATE_EPOCH", str(order.epoch))
         wanted = args.get("BASE_IMAGE", declared.get("BASE_IMAGE"))
-        if not wanted or engine.has(wanted) or _pullable(wanted):
+        if not wanted or _pullable(wanted) or engine.has(wanted):
             return args
         made = base.local_base(self._home / "bases", order.architecture)
         for name, tar in (("BASE_IMAGE", made.base), ("BUILDER_IMAGE", made.builder)):
@@ -102,6 +106,19 @@ class Builder:
             f"the image stands on a base made of this machine's own Debian packages ({args['BASE_IMAGE']}) instead"
         )
         return args
+
+
+def _key(order: Order, args: Mapping[str, str], engine: engines.Engine) -> str:
+    """Name everything that decides what an image becomes; equal keys need no second build."""
+    content = context.digest(order.context, order.dockerfile)
+    parts = (engine.name, content, sorted(args.items()), order.platform, order.target, order.network, order.hosts)
+    return hashlib.sha256(repr((*parts, order.epoch)).encode()).hexdigest()
+
+
+def _obstacle(engine: engines.Engine | engines.Absent, order: Order) -> str | None:
+    if isinstance(engine, engines.Absent):
+        return f"{engine.reason}; `make tools` installs a builder"
+    return _foreign(order.architecture)
 
 
 def _foreign(architecture: str) -> str | None:

@@ -89,10 +89,8 @@ class DockerEngine:
 
     def layers(self, reference: str) -> list[str]:
         """Ask the engine."""
-        if not self.has(reference):
-            return []
-        text = _run([self.program, "image", "inspect", "--format", "{{json .RootFS.Layers}}", reference], self._env)
-        return list(json.loads(text))
+        text = _output([self.program, "image", "inspect", "--format", "{{json .RootFS.Layers}}", reference], self._env)
+        return list(json.loads(text)) if text else []
 
     def save(self, image_id: str, tar: Path) -> None:
         """Write what `docker save` writes."""
@@ -135,12 +133,8 @@ class BuildahEngine:
 
     def layers(self, reference: str) -> list[str]:
         """Ask the store."""
-        if not self.has(reference):
-            return []
-        text = _run(
-            [*self._base, "inspect", "--type", "image", "--format", "{{json .OCIv1.RootFS.DiffIDs}}", reference]
-        )
-        return list(json.loads(text))
+        text = _output([*self._base, "inspect", "--type", "image", reference])
+        return list(json.loads(text)["OCIv1"]["rootfs"]["diff_ids"]) if text else []
 
     def save(self, image_id: str, tar: Path) -> None:
         """Write a Docker archive, as `docker save` would."""
@@ -161,7 +155,7 @@ SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 def find(storage: Path) -> Engine | Absent:
     """Return the best builder that works on this machine, or what is in the way of each."""
     reasons: list[str] = []
-    for program in _docker_programs():
+    for program in docker_programs():
         if (reason := docker_trouble(program)) is None:
             return DockerEngine(program)
         reasons.append(reason)
@@ -183,7 +177,7 @@ def docker_trouble(program: str) -> str | None:
     return None
 
 
-def _docker_programs() -> list[str]:
+def docker_programs() -> list[str]:
     """Every docker on the PATH, as the first may be one without BuildKit."""
     found = [str(Path(folder) / "docker") for folder in os.get_exec_path() if (Path(folder) / "docker").is_file()]
     distinct = {str(Path(program).resolve()): program for program in reversed(found)}
