@@ -4,7 +4,7 @@ import logging
 from typing import Any, Final
 
 from flask import Flask, Response, g, json, render_template, request
-from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge, ServiceUnavailable
+from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
 
 from app.observation import DATABASE_FAILURES
 
@@ -48,9 +48,6 @@ def handle_errors(app: Flask) -> None:
         for name, value in error.get_headers():
             if name in ("Allow", "Retry-After"):
                 answer.headers[name] = value
-        if isinstance(error, RequestEntityTooLarge):
-            # The rest of the body is not wanted: reading it only to drop it would tie up a thread.
-            answer.headers["Connection"] = "close"
         return answer
 
     @app.errorhandler(DatabaseUnavailableError)
