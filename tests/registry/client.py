@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import boto3
 import requests
 
 from sandbox.registry import Registry
@@ -95,3 +96,9 @@ def credentials(ecr: Any) -> tuple[str, str]:
     [datum] = ecr.get_authorization_token()["authorizationData"]
     user, _, password = base64.b64decode(datum["authorizationToken"]).decode().partition(":")
     return user, password
+
+
+def ecr_client(endpoint: str) -> Any:
+    return boto3.client(
+        "ecr", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
+    )

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from moto.ecr.models import ecr_backends
 from moto.server import ThreadedMotoServer
 
-from tests.registry.client import ACCOUNT, Client, Running, credentials
+from tests.registry.client import ACCOUNT, Client, Running, credentials, ecr_client
 
 
 @pytest.fixture(scope="session")
@@ -27,13 +26,7 @@ def aws_endpoint() -> Iterator[str]:
 def ecr(aws_endpoint: str) -> Any:
     for backend in ecr_backends[ACCOUNT].values():
         backend.reset()
-    return boto3.client(
-        "ecr",
-        endpoint_url=aws_endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
+    return ecr_client(aws_endpoint)
 
 
 @pytest.fixture
