@@ -1,0 +1,96 @@
+"""The database goes away and comes back: right codes, nothing lost, no restart needed."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from psycopg import sql
+
+from tests.app.conftest import migrate
+from tests.app.postgresql import Postgres, binaries, running
+from tests.app.serving import Service, served
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Postgres]:
+    """A server that this test alone may stop."""
+    programs = binaries()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    with running(programs) as server:
+        yield server
+
+
+def ready_within(service: Service, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if service.get("/readyz").status == 200:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_an_outage_is_a_503_with_retry_after_and_ends_by_itself(tmp_path: Path, own_postgres: Postgres) -> None:
+    url = own_postgres.new_database()
+    migrate(url)
+    with served(tmp_path, DATABASE_URL=url) as service:
+        before = service.post_json("/api/entries", {"name": "a", "message": "before the outage"})
+        assert before.status == 201
+
+        own_postgres.stop()
+        try:
+            assert service.get("/livez").status == 200
+            assert service.get("/readyz").status == 503
+            for answer in (
+                service.post_json("/api/entries", {"name": "a", "message": "m"}),
+                service.get("/api/entries"),
+            ):
+                assert answer.status == 503
+                assert int(answer.headers["retry-after"]) > 0
+                assert answer.headers["content-type"] == "application/problem+json"
+                assert b"127.0.0.1" not in answer.body
+            form = urlencode({"name": "Ada", "message": "typed with care"}).encode()
+            kept = service.request("POST", "/", form, {"Content-Type": "application/x-www-form-urlencoded"})
+            assert kept.status == 503
+            assert b"typed with care" in kept.body
+            time.sleep(1.1)  # until no page from before is kept
+            page = service.get("/")
+            assert page.status == 200
+            assert b"be reached right now" in page.body
+        finally:
+            own_postgres.start()
+
+        assert ready_within(service, 15)
+        after = service.post_json("/api/entries", {"name": "a", "message": "after the outage"})
+        assert after.status == 201
+        messages = [entry["message"] for entry in service.get("/api/entries").json()["entries"]]
+        assert messages == ["after the outage", "before the outage"]
+        logged = service.log_file.read_text()
+        assert "Traceback" not in logged
+        assert own_postgres.password not in logged
+
+
+def test_a_password_rotated_in_its_file_needs_no_restart(tmp_path: Path, own_postgres: Postgres) -> None:
+    url = own_postgres.new_database()
+    migrate(url)
+    file = tmp_path / "password"
+    file.write_text(own_postgres.password + "\n")
+    variables = {
+        "DATABASE_HOST": "127.0.0.1",
+        "DATABASE_PORT": str(own_postgres.port),
+        "DATABASE_NAME": url.rsplit("/", 1)[1].split("?")[0],
+        "DATABASE_USER": "postgres",
+        "DATABASE_PASSWORD_FILE": str(file),
+        "DATABASE_SSLMODE": "disable",
+    }
+    with served(tmp_path, **variables) as service:
+        assert service.get("/readyz").status == 200
+        own_postgres.execute(sql.SQL("ALTER USER postgres PASSWORD 'rotated'"))
+        own_postgres.stop()
+        own_postgres.start()  # drops every connection, so new ones need the new password
+        own_postgres.password = "rotated"
+        assert not ready_within(service, 2)
+        file.write_text("rotated\n")
+        assert ready_within(service, 10)

@@ -1,0 +1,170 @@
+"""The service under gunicorn: probes, metrics, logs, hostile requests, and a stop that loses nothing."""
+
+import http.client
+import json
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.app.serving import Answer, Service, send, served
+
+
+def wait_until_draining(service: Service) -> None:
+    deadline = time.monotonic() + 10
+    while service.get("/readyz").status != 503:
+        assert time.monotonic() < deadline, "it never began to drain"
+        time.sleep(0.02)
+
+
+def test_probes_page_and_health_check_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from app import healthcheck
+
+    with served(tmp_path, APP_VERSION="9.9.9") as service:
+        assert service.get("/livez").json() == {"status": "alive"}
+        assert service.get("/readyz").status == 200
+        assert b"9.9.9" in service.get("/").body
+        monkeypatch.setenv("APP_PORT", str(service.port))
+        assert healthcheck.main() == 0
+    assert healthcheck.main() == 1
+
+
+def test_metrics_add_up_over_all_workers(tmp_path: Path) -> None:
+    with served(tmp_path, APP_WORKERS="3", APP_VERSION="9.9.9") as service:
+        for _ in range(60):
+            service.get("/api/release")
+        metrics = service.get("/metrics").body.decode()
+    assert 'app_http_request_seconds_count{method="GET",route="/api/release",status="200"} 60.0' in metrics
+    assert 'version="9.9.9"} 1.0' in metrics
+    # A route that isn't there must not become a label of its own.
+    assert "unmatched" not in metrics
+
+
+def test_every_log_line_is_json_and_forged_lines_stay_inside_theirs(tmp_path: Path) -> None:
+    with served(tmp_path) as service:
+        service.get("/nowhere%0A%7B%22level%22:%22forged%22%7D", **{"X-Request-Id": "request-0001"})
+        service.get("/livez")
+        lines = service.lines()
+    (mine,) = [line for line in lines if line.get("request_id") == "request-0001"]
+    assert (mine["status"], mine["method"], mine["path"]) == (404, "GET", '/nowhere\n{"level":"forged"}')
+    assert not [line for line in lines if line.get("path") == "/livez"]
+    assert {line["level"] for line in lines} == {"info"}
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 9000 + b"\r\n\r\n", 431),
+        (b"GET /" + b"y" * 5000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 70 + b"\r\n", 431),
+        (b"nonsense\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"POST /api/entries HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n", 404),
+    ],
+)
+def test_a_hostile_request_gets_an_error_and_the_next_one_an_answer(
+    tmp_path: Path, request_bytes: bytes, status: int
+) -> None:
+    with served(tmp_path) as service:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as raw:
+            raw.sendall(request_bytes)
+            first = raw.recv(65536)
+        assert first.startswith(f"HTTP/1.1 {status} ".encode())
+        assert b"Traceback" not in first
+        assert service.get("/livez").status == 200
+
+
+def test_a_body_too_large_is_refused_with_or_without_its_length(tmp_path: Path, database: str) -> None:
+    with served(tmp_path, DATABASE_URL=database) as service:
+        large = b"x" * 5_000_000
+        assert service.request("POST", "/api/entries", large, {"Content-Type": "application/json"}).status == 413
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)
+        chunks = iter([b"x" * 10_000] * 3)
+        connection.request("POST", "/api/entries", chunks, {"Content-Type": "application/json"}, encode_chunked=True)  # type: ignore[arg-type]
+        assert connection.getresponse().status == 413
+        connection.close()
+        assert service.get("/api/entries").json()["entries"] == []
+
+
+def test_on_sigterm_it_says_unready_still_serves_and_asks_clients_to_leave(tmp_path: Path) -> None:
+    with served(tmp_path, APP_DRAIN_SECONDS="2", APP_WORKERS="1") as service:
+        kept = http.client.HTTPConnection("127.0.0.1", service.port, timeout=10)
+        assert send(kept, "GET", "/livez").headers["connection"] == "keep-alive"
+        service.terminate()
+        wait_until_draining(service)
+        # A connection from before is answered and closed; a new one is still taken.
+        assert send(kept, "GET", "/livez").headers["connection"] == "close"
+        assert service.get("/").status == 200
+        assert service.process.wait(15) == 0
+        with pytest.raises(ConnectionRefusedError):
+            service.get("/livez")
+        assert not [line for line in service.lines() if line["level"] in ("error", "critical")]
+
+
+def test_a_request_under_way_at_sigterm_is_answered_and_its_entry_kept(tmp_path: Path, database: str) -> None:
+    with served(tmp_path, APP_DRAIN_SECONDS="0.2", DATABASE_URL=database) as service:
+        assert service.get("/readyz").status == 200
+        body = json.dumps({"name": "late", "message": "sent in two parts"}).encode()
+        head = (
+            "POST /api/entries HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        ).encode()
+        with socket.create_connection(("127.0.0.1", service.port), timeout=20) as slow:
+            slow.sendall(head + body[:10])
+            time.sleep(0.3)
+            service.terminate()
+            time.sleep(1.5)  # the drain is over: gunicorn waits for this request alone
+            assert service.process.poll() is None
+            slow.sendall(body[10:])
+            answer = slow.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 201 ")
+        assert service.process.wait(15) == 0
+    with served(tmp_path, DATABASE_URL=database) as service:
+        assert [entry["name"] for entry in service.get("/api/entries").json()["entries"]] == ["late"]
+
+
+def test_under_load_a_stop_fails_no_accepted_request(tmp_path: Path) -> None:
+    failures: list[str] = []
+    answered = 0
+    lock = threading.Lock()
+    with served(tmp_path, APP_DRAIN_SECONDS="1") as service:
+
+        def load() -> None:
+            nonlocal answered
+            connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)
+            while True:
+                try:
+                    if connection.sock is None:
+                        connection.connect()
+                except ConnectionRefusedError:
+                    return  # never accepted: it has stopped
+                try:
+                    answer: Answer = send(connection, "GET", "/api/release")
+                except (OSError, http.client.HTTPException) as error:
+                    with lock:
+                        failures.append(repr(error))
+                    return
+                with lock:
+                    answered += 1
+                    if answer.status != 200:
+                        failures.append(str(answer.status))
+                if answer.headers["connection"] == "close":
+                    connection.close()
+                    if service.process.poll() is not None or stopping.is_set():
+                        return
+
+        stopping = threading.Event()
+        clients = [threading.Thread(target=load) for _ in range(6)]
+        for client in clients:
+            client.start()
+        time.sleep(0.5)
+        # A client that was asked to leave goes elsewhere: in a cluster, to another pod.
+        stopping.set()
+        service.terminate()
+        for client in clients:
+            client.join(20)
+        assert service.process.wait(20) == 0
+    assert failures == []
+    assert answered > 50
