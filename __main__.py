@@ -170,7 +170,6 @@ pipeline = Pipeline(
         cluster_security_group_id=cluster.security_group_id,
         vpc_id=network.vpc_id,
         subnet_ids=network.private_subnet_ids,
-        egress=network.egress,
         namespace=workload.namespace,
         deployment=workload.deployment_name,
         url=workload.url,

@@ -40,6 +40,7 @@ def contradictions(sections: Mapping[str, Any], project: str, stack: str, today:
 
 
 def network_size(network: Network) -> Iterator[Finding]:
+    """A VPC must hold the plan and be one that AWS makes."""
     prefix = IPv4Network(network.cidr).prefixlen
     if prefix > NARROWEST_VPC:
         wrong = f"/{prefix} is too small for three zones of nodes, pods and load balancers: take /{WIDEST_VPC} to /{NARROWEST_VPC}"
@@ -55,6 +56,7 @@ def network_size(network: Network) -> Iterator[Finding]:
 
 
 def network_neighbours(network: Network) -> Iterator[Finding]:
+    """Networks that meet must not share addresses."""
     for position, neighbour in enumerate(network.neighbours):
         if IPv4Network(neighbour).overlaps(IPv4Network(network.cidr)):
             wrong = f"{network.cidr} overlaps {neighbour}, which network.neighbours[{position}] says it will be connected to"
@@ -62,6 +64,7 @@ def network_neighbours(network: Network) -> Iterator[Finding]:
 
 
 def service_network(network: Network, cluster: Cluster) -> Iterator[Finding]:
+    """Kubernetes Services must not hide addresses of the VPC."""
     services = IPv4Network(cluster.service_cidr)
     where = ("cluster", "service_cidr")
     if services.overlaps(IPv4Network(network.cidr)):
@@ -75,6 +78,7 @@ def service_network(network: Network, cluster: Cluster) -> Iterator[Finding]:
 
 
 def way_out(network: Network) -> Iterator[Finding]:
+    """Without NAT, everything that nodes need must have an endpoint."""
     missing = [name for name in NEEDED_WITHOUT_NAT if name not in network.interface_endpoints]
     if network.nat == "none" and missing:
         wrong = f"nodes without NAT can't join or pull images: interface endpoints are missing for {', '.join(missing)}"
@@ -82,6 +86,7 @@ def way_out(network: Network) -> Iterator[Finding]:
 
 
 def kubernetes_support(cluster: Cluster, today: date) -> Iterator[Finding]:
+    """A version must be in standard support today."""
     end = KUBERNETES_SUPPORT[cluster.version]
     if today > end:
         newest = max(KUBERNETES_SUPPORT, key=lambda version: KUBERNETES_SUPPORT[version])
@@ -89,8 +94,11 @@ def kubernetes_support(cluster: Cluster, today: date) -> Iterator[Finding]:
         yield ("cluster", "version"), wrong, ("cluster", "version"), newest
 
 
-def node_release(cluster: Cluster) -> Iterator[Finding]:
+def node_release(cluster: Cluster, today: date) -> Iterator[Finding]:
+    """Nodes run the Kubernetes of their control plane."""
     release = cluster.nodes.release_version
+    if today > KUBERNETES_SUPPORT[cluster.version]:
+        return  # the version changes first
     if cluster.compute == "managed" and not release.startswith(f"{cluster.version}."):
         wrong = f"{release} is a machine image for another Kubernetes than {cluster.version}"
         where = ("cluster", "nodes", "release_version")
@@ -98,6 +106,7 @@ def node_release(cluster: Cluster) -> Iterator[Finding]:
 
 
 def node_architecture(cluster: Cluster, architecture: str) -> Iterator[Finding]:
+    """Nodes must run the image that is built."""
     if cluster.compute == "auto":
         return  # Auto Mode chooses machines by what pods ask for
     for position, kind in enumerate(cluster.nodes.instance_types):
@@ -110,6 +119,7 @@ def node_architecture(cluster: Cluster, architecture: str) -> Iterator[Finding]:
 
 
 def bounds(cluster: Cluster, workload: Workload) -> Iterator[Finding]:
+    """A range has its ends in order."""
     for path, low, high in (
         (("cluster", "nodes"), cluster.nodes.minimum, cluster.nodes.maximum),
         (("workload",), workload.minimum, workload.maximum),
@@ -119,6 +129,7 @@ def bounds(cluster: Cluster, workload: Workload) -> Iterator[Finding]:
 
 
 def cluster_endpoint(cluster: Cluster) -> Iterator[Finding]:
+    """The Kubernetes API is reached by someone, and not by everyone."""
     endpoint, where = cluster.endpoint, ("cluster", "endpoint")
     if endpoint.public and not endpoint.allowed_cidrs:
         wrong = "a public endpoint without named networks answers the whole internet"
@@ -134,6 +145,7 @@ def cluster_endpoint(cluster: Cluster) -> Iterator[Finding]:
 
 
 def open_networks(cluster: Cluster, workload: Workload, lifecycle: str) -> Iterator[Finding]:
+    """Named networks are named, not everything."""
     for position, cidr in enumerate(cluster.endpoint.allowed_cidrs):
         if _too_open(cidr):
             path = ("cluster", "endpoint", "allowed_cidrs", position)
@@ -154,6 +166,7 @@ def open_networks(cluster: Cluster, workload: Workload, lifecycle: str) -> Itera
 
 
 def protected_means_it(network: Network, cluster: Cluster, lifecycle: str) -> Iterator[Finding]:
+    """What is protected from deletion isn't left to a single failure."""
     if lifecycle != "protected":
         return
     if network.nat == "single":
@@ -168,6 +181,7 @@ def protected_means_it(network: Network, cluster: Cluster, lifecycle: str) -> It
 
 
 def protected_data(database: Database, lifecycle: str) -> Iterator[Finding]:
+    """Protected data has a second copy, and yesterday's."""
     if lifecycle != "protected" or not database.enabled:
         return
     if not database.multi_az:
@@ -178,12 +192,14 @@ def protected_data(database: Database, lifecycle: str) -> Iterator[Finding]:
 
 
 def schema(database: Database, workload: Workload) -> Iterator[Finding]:
+    """A migration needs something to migrate."""
     if workload.migration and not database.enabled:
         wrong = "there is no database to migrate: database.enabled is false"
         yield ("workload", "migration"), wrong, None, None
 
 
-def exposure(workload: Workload, cluster: Cluster) -> Iterator[Finding]:
+def exposure(workload: Workload) -> Iterator[Finding]:
+    """A way in needs callers, and an Ingress its controller and name."""
     how, where = workload.exposure, ("workload", "exposure")
     if how.kind == "ingress" and how.ingress_class is None:
         wrong = "an Ingress needs the class of a controller that runs in the cluster"
@@ -196,6 +212,7 @@ def exposure(workload: Workload, cluster: Cluster) -> Iterator[Finding]:
 
 
 def pipeline_source(pipeline: Pipeline) -> Iterator[Finding]:
+    """A source says all that its kind needs, and nothing else."""
     source, where = pipeline.source, ("pipeline", "source")
     if source.kind == "github":
         if source.repository is None:
@@ -215,6 +232,7 @@ def pipeline_source(pipeline: Pipeline) -> Iterator[Finding]:
 
 
 def approval(pipeline: Pipeline, observability: Observability) -> Iterator[Finding]:
+    """Someone hears of an approval, and a bake can go back."""
     if pipeline.approval and not observability.contacts:
         wrong = "an approval that nobody is told about waits for ever: name contacts"
         yield ("pipeline", "approval"), wrong, ("observability", "contacts", 0), "team@example.com"

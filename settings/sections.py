@@ -31,7 +31,8 @@ class Network(Section):
     """The VPC."""
 
     cidr: t.Cidr = Field(examples=["10.10.0.0/16"])
-    zones: int = Field(ge=2, le=3, examples=[2])
+    zones: Literal[2, 3] = Field(examples=[2])
+    """EKS asks for two; the address plan holds three."""
     nat: Literal["none", "single", "per-zone"] = Field(examples=["single"])
     interface_endpoints: tuple[t.Endpoint, ...] = Field(default=(), examples=[["ecr.api", "ecr.dkr", "sts", "logs"]])
     flow_log_days: t.RetentionDays = Field(examples=[30])

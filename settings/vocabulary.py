@@ -25,7 +25,7 @@ RETENTION_DAYS = (
 
 def _text(value: Any) -> Any:
     if not isinstance(value, str):
-        raise ValueError("must be text; in YAML, write it in quotes")
+        raise ValueError("must be text; in YAML, write it in quotes")  # noqa: TRY004 - pydantic collects ValueErrors only
     return value
 
 

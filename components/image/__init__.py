@@ -146,7 +146,7 @@ class Image(pulumi.ComponentResource):
         return docker.RegistryArgs(
             server=repository.repository_url,
             username="AWS",
-            password=pulumi.Output.secret(token.authorization_token).apply(_password),
+            password=pulumi.Output.secret(token.authorization_token.apply(_password)),
         )
 
 

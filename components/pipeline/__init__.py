@@ -10,11 +10,11 @@ import pulumi_aws as aws
 from components.encryption import encryption_key, for_logs
 from components.pipeline.access import admit_deployer, door
 from components.pipeline.artifacts import private_bucket
-from components.pipeline.permissions import of_build, of_deploy, of_promotion, of_proof
 from components.pipeline.projects import Inside, Workshop, artifact_access
 from components.pipeline.source import Source, github, s3
 from components.pipeline.stages import approval_stage, build_action, deploy_stage, source_stage
-from components.place import Place, place_of
+from components.pipeline.steps import Step, steps
+from components.place import place_of
 from components.policy import allow, document, role_trust, service_trust
 
 __all__ = ["Pipeline", "PipelineArgs", "Source"]
@@ -49,8 +49,6 @@ class PipelineArgs:
     cluster_security_group_id: pulumi.Input[str]
     vpc_id: pulumi.Input[str]
     subnet_ids: Sequence[pulumi.Input[str]]
-    egress: Sequence[pulumi.Resource]
-    """What a build inside the VPC needs to reach AWS."""
     namespace: str
     """The only Kubernetes namespace in which the pipeline may change anything."""
     deployment: str
@@ -118,8 +116,8 @@ class Pipeline(pulumi.ComponentResource):
             subnet_ids=args.subnet_ids,
             security_group_id=door(name, args.vpc_id, args.cluster_security_group_id, self),
         )
-        projects = _projects(name, args, workshop, inside, place)
-        admit_deployer(name, args.cluster_name, projects["deploy"][1].arn, args.namespace, place, self)
+        projects = steps(name, args, workshop, inside, place)
+        admit_deployer(name, args.cluster_name, projects["deploy"].role.arn, args.namespace, place, self)
 
         role = aws.iam.Role(
             name,
@@ -146,7 +144,7 @@ class Pipeline(pulumi.ComponentResource):
                 allow(
                     "RunOwnProjects",
                     ["codebuild:BatchGetBuilds", "codebuild:StartBuild"],
-                    [project.arn for project, _ in projects.values()],
+                    [step.project.arn for step in projects.values()],
                 ),
                 *([allow("AskForApproval", ["sns:Publish"], [args.topic_arn])] if args.approval else []),
                 # Alarm state can't be read by resource: CloudWatch checks this action against `*` only
@@ -178,90 +176,14 @@ class Pipeline(pulumi.ComponentResource):
         self.register_outputs({"pipeline_name": self.pipeline_name})
 
 
-def _projects(
-    name: str, args: PipelineArgs, workshop: Workshop, inside: Inside, place: Place
-) -> dict[str, tuple[aws.codebuild.Project, aws.iam.Role]]:
-    image: dict[str, pulumi.Input[str]] = {
-        "REPOSITORY_URL": args.repository_url,
-        "REPOSITORY_NAME": args.repository_name,
-        "CONTEXT": args.context,
-    }
-    if args.promote_from is None:
-        build = workshop.project(
-            name,
-            "build",
-            minutes=30,
-            privileged=True,  # BuildKit needs it; no other project gets it
-            environment={
-                **image,
-                "CACHE_URL": args.cache_url,
-                "PLATFORM": f"linux/{args.architecture}",
-                "BASE_IMAGE": args.base_image or "",
-            },
-            statements=of_build(args.repository_arn, args.cache_arn),
-        )
-    else:
-        build = workshop.project(
-            name,
-            "promote",
-            minutes=15,
-            environment={**image, "PROVEN_NAME": args.promote_from},
-            statements=of_promotion(args.repository_arn, place.arn("ecr", f"repository/{args.promote_from}")),
-        )
-    target: dict[str, pulumi.Input[str]] = {
-        "CLUSTER_NAME": args.cluster_name,
-        "NAMESPACE": args.namespace,
-        "DEPLOYMENT": args.deployment,
-        "REPOSITORY_URL": args.repository_url,
-    }
-    return {
-        "test": workshop.project(
-            name,
-            "test",
-            minutes=20,
-            environment={"CONTEXT": args.context},
-            statements=[_reports(place, f"{workshop.prefix}-test")],
-        ),
-        "build": build,
-        "deploy": workshop.project(
-            name,
-            "deploy",
-            minutes=20,
-            inside=inside,
-            environment=target,
-            statements=of_deploy(args.cluster_arn),
-        ),
-        "verify": workshop.project(
-            name,
-            "verify",
-            minutes=15,
-            environment={"URL": args.url, "REPOSITORY_NAME": args.repository_name},
-            statements=of_proof(args.repository_arn),
-        ),
-    }
-
-
-def _reports(place: Place, project: str) -> dict[str, Any]:
-    return allow(
-        "ReportTests",
-        [
-            "codebuild:BatchPutTestCases",
-            "codebuild:CreateReport",
-            "codebuild:CreateReportGroup",
-            "codebuild:UpdateReport",
-        ],
-        [place.arn("codebuild", f"report-group/{project}-*")],
-    )
-
-
 def _stages(
     args: PipelineArgs,
     source_role: aws.iam.Role,
-    projects: dict[str, tuple[aws.codebuild.Project, aws.iam.Role]],
+    projects: dict[str, Step],
     source_action: dict[str, Any],
     commit: str,
-) -> list[dict[str, Any]]:
-    names = {step: project.name for step, (project, _) in projects.items()}
+) -> list[Any]:
+    names = {key: step.project.name for key, step in projects.items()}
     made = "Build" if args.promote_from is None else "Promote"
     released = {"COMMIT": commit, "IMAGE_DIGEST": "#{image.IMAGE_DIGEST}"}
     question = f"Release commit {commit} as image {released['IMAGE_DIGEST']}?"

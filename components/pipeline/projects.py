@@ -28,6 +28,14 @@ class Inside:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Step:
+    """A project, and the role it works in."""
+
+    project: aws.codebuild.Project
+    role: aws.iam.Role
+
+
+@dataclass(frozen=True, kw_only=True)
 class Workshop:
     """What all projects of one pipeline share."""
 
@@ -52,8 +60,7 @@ class Workshop:
         environment: Mapping[str, pulumi.Input[str]] | None = None,
         privileged: bool = False,
         inside: Inside | None = None,
-        inputs_from_artifacts: bool = True,
-    ) -> tuple[aws.codebuild.Project, aws.iam.Role]:
+    ) -> Step:
         """Make the project `<name>-<step>`, which runs `<buildspecs>/<step>.yml` for at most `minutes`."""
         child = pulumi.ResourceOptions(parent=self.parent)
         physical = f"{self.prefix}-{step}"
@@ -105,7 +112,7 @@ class Workshop:
             # CodeBuild tries the role's network permissions when it is made.
             opts=pulumi.ResourceOptions(parent=self.parent, depends_on=[policy]),
         )
-        return project, role
+        return Step(project=project, role=role)
 
     def _every_project(self, logs: aws.cloudwatch.LogGroup) -> list[Statement]:
         return [

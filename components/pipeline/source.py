@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import pulumi
 import pulumi_aws as aws
@@ -30,27 +30,21 @@ class Source:
     """Existing CodeConnections connection; None makes one, which a person must accept in the console once."""
 
 
-class Origin(Protocol):
+@dataclass(frozen=True, kw_only=True)
+class Origin:
     """A source, as the pipeline sees it."""
 
     action: dict[str, Any]
     """Provider and configuration of the source action."""
     statements: list[Statement]
     """What reading it takes."""
-    triggers: list[dict[str, Any]]
+    triggers: list[Any]
+    """What starts the pipeline, where that isn't EventBridge."""
     commit: str
     """Pipeline variable that names the commit."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Origin:
-    action: dict[str, Any]
-    statements: list[Statement]
-    triggers: list[dict[str, Any]]
-    commit: str
-
-
-def github(name: str, source: Source, parent: pulumi.Resource) -> _Origin:
+def github(name: str, source: Source, parent: pulumi.Resource) -> Origin:
     """A connection to GitHub, and pushes to a branch or of tags as triggers."""
     connection_arn: pulumi.Input[str] = source.connection_arn or ""
     if source.connection_arn is None:
@@ -58,7 +52,7 @@ def github(name: str, source: Source, parent: pulumi.Resource) -> _Origin:
             name, provider_type="GitHub", opts=pulumi.ResourceOptions(parent=parent)
         ).arn
     push = {"tags": {"includes": list(source.tags)}} if source.tags else {"branches": {"includes": [source.branch]}}
-    return _Origin(
+    return Origin(
         action={
             "owner": "AWS",
             "provider": "CodeStarSourceConnection",
@@ -90,7 +84,7 @@ def github(name: str, source: Source, parent: pulumi.Resource) -> _Origin:
 
 def s3(
     name: str, *, pipeline_name: str, key: aws.kms.Key, place: Place, protected: bool, parent: pulumi.Resource
-) -> _Origin:
+) -> Origin:
     """A bucket of its own; each new version of `source.zip` starts a release through EventBridge."""
     child = pulumi.ResourceOptions(parent=parent)
     bucket = private_bucket(f"{name}-source", key=key, days=SOURCE_DAYS, protected=protected, parent=parent)
@@ -120,7 +114,7 @@ def s3(
         opts=child,
     )
     aws.cloudwatch.EventTarget(f"{name}-source", rule=rule.name, arn=pipeline_arn, role_arn=role.arn, opts=child)
-    return _Origin(
+    return Origin(
         action={
             "owner": "AWS",
             "provider": "S3",

@@ -40,7 +40,7 @@ def expose(
     secure = exposure.certificate_arn is not None
     scheme, front = ("https", 443) if secure else ("http", 80)
     balanced = exposure.kind == "load-balancer"
-    spec: dict[str, Any] = {
+    spec: Any = {
         "type": "LoadBalancer" if balanced else "ClusterIP",
         "selector": dict(selector),
         "ports": [{"name": "http", "port": front if balanced else 80, "target_port": port, "protocol": "TCP"}],
@@ -97,7 +97,7 @@ def _ingress(name: str, exposure: Exposure, namespace: pulumi.Input[str], opts: 
             "alb.ingress.kubernetes.io/listen-ports": '[{"HTTP":80},{"HTTPS":443}]',
             "alb.ingress.kubernetes.io/ssl-redirect": "443",
         }
-    backend = {"service": {"name": name, "port": {"name": "http"}}}
+    backend: Any = {"service": {"name": name, "port": {"name": "http"}}}
     k8s.networking.v1.Ingress(
         name,
         metadata={"name": name, "namespace": namespace, "annotations": annotations},

@@ -44,7 +44,7 @@ def deployment(
         "spec.template.spec.containers[0].image",
         *(["spec.template.spec.initContainers[0].image"] if migration else []),
     ]
-    spec: dict[str, Any] = {
+    spec: Any = {
         "selector": {"match_labels": labels},
         "strategy": {"type": "RollingUpdate", "rolling_update": {"max_unavailable": 0, "max_surge": 1}},
         "progress_deadline_seconds": 300,

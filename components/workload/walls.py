@@ -19,7 +19,7 @@ def network_policies(
     name: str, args: WorkloadArgs, namespace: pulumi.Input[str], opts: pulumi.ResourceOptions
 ) -> list[pulumi.Resource]:
     """Deny everything in the namespace, then allow the service its callers, DNS, and what it was told to reach."""
-    allowed: list[dict[str, Any]] = [
+    allowed: list[Any] = [
         {
             "to": [
                 {"namespace_selector": {"match_labels": {"kubernetes.io/metadata.name": "kube-system"}}},
@@ -56,7 +56,7 @@ def network_policies(
                 "policy_types": ["Ingress", "Egress"],
                 "ingress": [
                     {
-                        "from": [
+                        "from_": [
                             {"ip_block": {"cidr": cidr}} for cidr in (args.vpc_cidr, *args.exposure.allowed_cidrs)
                         ],
                         "ports": [{"protocol": "TCP", "port": args.port}],

@@ -60,7 +60,7 @@ eks/accessEntry:AccessEntry eks/accessPolicyAssociation:AccessPolicyAssociation
 eks/podIdentityAssociation:PodIdentityAssociation rds/instance:Instance rds/subnetGroup:SubnetGroup
 rds/parameterGroup:ParameterGroup codebuild/project:Project codepipeline/pipeline:Pipeline
 codeconnections/connection:Connection codestarnotifications/notificationRule:NotificationRule budgets/budget:Budget
-""".split()
+"""
 
 OTHER_TYPES = """
 pulumi:providers:aws pulumi:providers:kubernetes eks:index:Cluster eks:index:ManagedNodeGroup docker:index/image:Image
@@ -68,9 +68,9 @@ kubernetes:core/v1:Namespace kubernetes:core/v1:ServiceAccount kubernetes:core/v
 kubernetes:core/v1:ResourceQuota kubernetes:apps/v1:Deployment kubernetes:autoscaling/v2:HorizontalPodAutoscaler
 kubernetes:policy/v1:PodDisruptionBudget kubernetes:networking.k8s.io/v1:NetworkPolicy
 kubernetes:networking.k8s.io/v1:Ingress
-""".split()
+"""
 
-KNOWN_TYPES = frozenset([*(f"aws:{kind}" for kind in AWS_TYPES), *OTHER_TYPES])
+KNOWN_TYPES = frozenset([*(f"aws:{kind}" for kind in AWS_TYPES.split()), *OTHER_TYPES.split()])
 
 
 @dataclass(frozen=True)

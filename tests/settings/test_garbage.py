@@ -1,0 +1,74 @@
+"""Whatever a stack file holds, the answer is settings or one SettingsError that repeats no value."""
+
+import copy
+from datetime import date
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from settings import SECRET, Settings, SettingsError, parse
+from settings.sections import Section
+from tests.program.running import stack_file
+
+TODAY = date(2026, 11, 22)
+SENTINEL = "s3cr3t-Zq9"
+
+names = st.sampled_from(sorted(Settings.model_fields)) | st.text(max_size=12)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.just(SENTINEL)
+    | st.just(SECRET)
+    | st.sampled_from(["{", "[", '{"a": [1]}', "[" * 5000, "0.0.0.0/0", "10.0.0.0/33", "::/0", "1.35", "\x00", "\ud800"])
+)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+def judged(raw: dict[str, Any]) -> None:
+    try:
+        result = parse(raw, "platform", "dev", today=TODAY)
+    except SettingsError as error:
+        assert error.problems
+        assert SENTINEL not in str(error)
+        assert str(error).isprintable() or all(letter.isprintable() or letter == "\n" for letter in str(error))
+    else:
+        assert isinstance(result, Settings)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.dictionaries(names, values, max_size=6))
+def test_any_configuration_at_all_is_judged(raw: dict[str, Any]) -> None:
+    judged(raw)
+
+
+def places(section: type[Section], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Every key that a stack file may have."""
+    found = []
+    for name, field in section.model_fields.items():
+        if name in {"project", "stack"}:
+            continue
+        found.append((*path, name))
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            found += places(field.annotation, (*path, name))
+    return found
+
+
+@settings(deadline=None, max_examples=600, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(["dev", "prod"]), st.lists(st.tuples(st.sampled_from(places(Settings)), values), max_size=3))
+def test_any_value_at_any_key_is_judged(stack: str, changes: list[tuple[tuple[str, ...], Any]]) -> None:
+    raw: Any = copy.deepcopy(stack_file(stack))
+    for path, value in changes:
+        place = raw
+        for key in path[:-1]:
+            place = place.setdefault(key, {}) if isinstance(place, dict) else None
+        if isinstance(place, dict):
+            place[path[-1]] = value
+    judged(raw)
