@@ -31,6 +31,14 @@ def new_bucket(emulator: Emulator, call: Call, result: dict[str, Any]) -> None: 
         bucket.ownership_rule = ownership
 
 
+@amends("s3", "GetBucketNotificationConfiguration")
+def told_event_bridge(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:
+    """Moto keeps that a bucket tells EventBridge, but doesn't say so."""
+    configuration = emulator.backend("s3").get_bucket(call["Bucket"]).notification_configuration
+    if configuration is not None and configuration.event_bridge is not None:
+        result["EventBridgeConfiguration"] = {}
+
+
 @checks("s3", "PutBucketPolicy")
 def check_policy(emulator: Emulator, call: Call) -> None:
     """A bucket policy is well-formed, is about this bucket, and isn't public where that is blocked."""

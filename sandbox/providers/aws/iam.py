@@ -338,17 +338,15 @@ class InstanceProfile(_Tagged):
         return str(name)
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        iam = call.client("iam")
-        found = iam.get_instance_profile(InstanceProfileName=id)["InstanceProfile"]
+        found = call.client("iam").get_instance_profile(InstanceProfileName=id)["InstanceProfile"]
         roles = found.get("Roles") or []
-        tags = found if found.get("Tags") else iam.list_instance_profile_tags(InstanceProfileName=id)
         return {
             "arn": found["Arn"],
             "createDate": found["CreateDate"].isoformat(),
             "name": id,
             "path": found["Path"],
             "role": roles[0]["RoleName"] if roles else None,
-            "tagsAll": _tags_of(tags),
+            "tagsAll": _tags_of(found),
             "uniqueId": found["InstanceProfileId"],
         }
 

@@ -124,8 +124,9 @@ class Subnet(Ec2Handler):
         )
         id = call.made(made["Subnet"]["SubnetId"])
         call.wait(lambda: self._state_of(call, id), {"available"}, what=id)
-        if inputs.get("mapPublicIpOnLaunch"):
-            ec2.modify_subnet_attribute(SubnetId=id, MapPublicIpOnLaunch={"Value": True})
+        wanted = bool(inputs.get("mapPublicIpOnLaunch"))
+        if made["Subnet"].get("MapPublicIpOnLaunch", False) != wanted:
+            ec2.modify_subnet_attribute(SubnetId=id, MapPublicIpOnLaunch={"Value": wanted})
         return id
 
     def _state_of(self, call: Call, id: str) -> str:
@@ -208,8 +209,7 @@ class Eip(Ec2Handler):
         "domain": text(computed=True, replaces=True, one_of=("vpc",)),
         "networkBorderGroup": text(computed=True, replaces=True),
     }
-    outputs = (
-        "allocationId", "arn", "associationId", "instance", "networkInterface", "privateDns", "privateIp", "publicDns",
+    outputs = ("allocationId", "arn", "associationId", "instance", "networkInterface", "privateIp", "publicDns",
         "publicIp",
     )  # fmt: skip
     missing = ("InvalidAllocationID.NotFound", "InvalidAddressID.NotFound")

@@ -6,6 +6,7 @@ import importlib
 import importlib.metadata
 import re
 import sys
+import warnings
 from functools import cache
 
 from pulumi._types import input_type_py_to_pulumi_names, resource_pulumi_to_py_names
@@ -26,7 +27,9 @@ def resource_class(token: str) -> type | None:
             module = importlib.import_module(f"pulumi_aws.{path.split('/')[0]}")
         except ImportError:
             return None
-    found = getattr(module, name, None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # loading a service's module loads its old types too
+        found = getattr(module, name, None)
     return found if package == "aws" and isinstance(found, type) else None
 
 

@@ -398,6 +398,8 @@ class _VpcRule(Ec2Handler):
             "referencedSecurityGroupId": "ReferencedGroupId", "toPort": "ToPort",
         }  # fmt: skip
         request = {api: new[name] for name, api in names.items() if new.get(name) is not None}
+        if request["IpProtocol"] == _ALL:
+            request |= {"FromPort": -1, "ToPort": -1}
         call.client("ec2").modify_security_group_rules(
             GroupId=new["securityGroupId"],
             SecurityGroupRules=[{"SecurityGroupRuleId": id, "SecurityGroupRule": request}],
