@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, jsonify, request, send_file
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
+from app.body import whole_body
 from app.config import Config
 from app.entry import LARGEST_ID, LARGEST_PAGE, InvalidDraftError, draft
 from app.errors import problem
@@ -92,7 +93,7 @@ def _json_object() -> dict[str, object]:
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("Send application/json.")
     try:
-        value = json.loads(request.get_data().decode("utf-8"))
+        value = json.loads(whole_body().decode("utf-8"))
     except (ValueError, RecursionError):
         raise BadRequest("The body is not JSON in UTF-8.") from None
     if not isinstance(value, dict):

@@ -16,7 +16,7 @@ class Lifecycle:
 
 
 def drain_on_sigterm(worker: Any, lifecycle: Lifecycle, drain_seconds: float) -> None:
-    """Put a drain before gunicorn's own graceful stop of `worker` (a gunicorn.workers.base.Worker).
+    """Put a drain before gunicorn's own graceful stop of `worker` (gunicorn's threaded one).
 
     gunicorn stops accepting at SIGTERM at once. A load balancer learns later, and what it sends meanwhile would be
     refused. So on SIGTERM: /readyz says no, every answer asks its client to leave (`Connection: close`), and new
@@ -34,7 +34,9 @@ def drain_on_sigterm(worker: Any, lifecycle: Lifecycle, drain_seconds: float) ->
         if drain_seconds <= 0:
             stop(signum, frame)
             return
-        worker.cfg.set("keepalive", 0)
+        # gunicorn answers with "Connection: close" when it holds this many idle connections already. Setting `keepalive`
+        # to 0 instead would also cut off clients that have just been promised that their connection stays.
+        worker.max_keepalived = 0
         # An alarm, not a thread: gunicorn's handler expects to run in the main thread.
         signal.signal(signal.SIGALRM, stop)
         signal.setitimer(signal.ITIMER_REAL, drain_seconds)

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, redirect, render_template, request
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from app.api import number
+from app.body import whole_body
 from app.config import Config
 from app.entry import LARGEST_ID, MESSAGE_LENGTH, NAME_LENGTH, InvalidDraftError, draft
 from app.errors import RETRY_AFTER_SECONDS, DatabaseUnavailableError, unavailable
@@ -65,7 +66,7 @@ def _form() -> dict[str, str]:
     if request.mimetype != "application/x-www-form-urlencoded":
         raise UnsupportedMediaType("Send the form as application/x-www-form-urlencoded.")
     try:
-        body = request.get_data().decode("ascii")
+        body = whole_body().decode("ascii")
         pairs = parse_qsl(body, keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=10)
     except ValueError:
         raise BadRequest("The form is not URL-encoded UTF-8.") from None

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
@@ -54,7 +55,10 @@ class Postgres:
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://{ADMINISTRATOR}:{self.password}@127.0.0.1:{self.port}/{database}?sslmode=disable"
 
-    def execute(self, statement: sql.Composable, database: str = "postgres") -> None:
+    def name_in(self, url: str) -> str:
+        return urlsplit(url).path.removeprefix("/")
+
+    def execute(self, statement: sql.SQL | sql.Composed, database: str = "postgres") -> None:
         with psycopg.connect(self.url(database), autocommit=True) as connection:
             connection.execute(statement)
 

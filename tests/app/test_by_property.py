@@ -11,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]  # it has no types
 
 from app.config import load
 from app.factory import create_app
@@ -127,4 +127,5 @@ def test_any_form_is_taken_or_comes_back(shared_book: FlaskClient, name: str, me
 @ALLOWED
 @given(path=st.text(max_size=60), method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]))
 def test_no_path_and_method_is_a_server_error(client: FlaskClient, path: str, method: str) -> None:
-    assert client.open("/" + quote(path, errors="replace"), method=method).status_code < 500
+    # Two slashes at the start would be a host to the test client.
+    assert client.open("/" + quote(path, errors="replace").lstrip("/"), method=method).status_code < 500

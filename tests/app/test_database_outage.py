@@ -80,7 +80,7 @@ def test_a_password_rotated_in_its_file_needs_no_restart(tmp_path: Path, own_pos
     variables = {
         "DATABASE_HOST": "127.0.0.1",
         "DATABASE_PORT": str(own_postgres.port),
-        "DATABASE_NAME": url.rsplit("/", 1)[1].split("?")[0],
+        "DATABASE_NAME": own_postgres.name_in(url),
         "DATABASE_USER": "postgres",
         "DATABASE_PASSWORD_FILE": str(file),
         "DATABASE_SSLMODE": "disable",

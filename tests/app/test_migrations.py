@@ -89,7 +89,13 @@ def test_a_failing_migration_changes_nothing(empty_database: str, monkeypatch: p
 
 def test_without_a_database_there_is_nothing_to_migrate_and_that_is_fine() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "app.migrate"], cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "app.migrate"],
+        check=False,
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0
     assert "no database is configured" in done.stdout

@@ -140,7 +140,7 @@ def test_a_rotated_secret_is_followed_without_a_restart(
         {
             "DATABASE_HOST": "127.0.0.1",
             "DATABASE_PORT": str(postgres.port),
-            "DATABASE_NAME": database.rsplit("/", 1)[1].split("?")[0],
+            "DATABASE_NAME": postgres.name_in(database),
             "DATABASE_SECRET_ARN": arn,
             "DATABASE_SSLMODE": "disable",
         }

@@ -57,7 +57,7 @@ def test_every_log_line_is_json_and_forged_lines_stay_inside_theirs(tmp_path: Pa
     ("request_bytes", "status"),
     [
         (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 9000 + b"\r\n\r\n", 431),
-        (b"GET /" + b"y" * 5000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET /" + b"y" * 5000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
         (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 70 + b"\r\n", 431),
         (b"nonsense\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
@@ -78,11 +78,11 @@ def test_a_hostile_request_gets_an_error_and_the_next_one_an_answer(
 
 def test_a_body_too_large_is_refused_with_or_without_its_length(tmp_path: Path, database: str) -> None:
     with served(tmp_path, DATABASE_URL=database) as service:
-        large = b"x" * 5_000_000
+        large = b"x" * 100_000
         assert service.request("POST", "/api/entries", large, {"Content-Type": "application/json"}).status == 413
         connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)
         chunks = iter([b"x" * 10_000] * 3)
-        connection.request("POST", "/api/entries", chunks, {"Content-Type": "application/json"}, encode_chunked=True)  # type: ignore[arg-type]
+        connection.request("POST", "/api/entries", chunks, {"Content-Type": "application/json"}, encode_chunked=True)
         assert connection.getresponse().status == 413
         connection.close()
         assert service.get("/api/entries").json()["entries"] == []
