@@ -50,6 +50,10 @@ class Recorder:
         with self._lock:
             self.display.output(line)
 
+    def reported(self, text: str) -> bool:
+        """Tell whether an error has been reported already (a program repeats what its requests failed with)."""
+        return any(item.severity == "error" and item.message in text for item in self.diagnostics)
+
     @property
     def failed(self) -> bool:
         """Tell whether any error was reported."""

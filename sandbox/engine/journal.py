@@ -87,6 +87,12 @@ class Journal:
             ]
         self.write()
 
+    def condemn(self, resource: Resource) -> None:
+        """Mark what was replaced, to be deleted at the end; on disk with the step that follows."""
+        with self._lock:
+            resource.delete = True
+            self._text.pop(id(resource), None)
+
     def changed(self, resource: Resource) -> None:
         """Record that a resource of the list was altered in place."""
         with self._lock:

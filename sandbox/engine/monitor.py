@@ -138,7 +138,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
                     return self._components.construct(goal)
                 registered = self._registrations.register(goal)
             except Skipped:
-                return self._not_made(request, resource_pb2.SKIP)
+                return self._not_made(request, resource_pb2.FAIL)
             except EngineError as error:
                 urn = error.urn if isinstance(error, StepError) else ""
                 self._deployment.recorder.message("error", urn, str(error))
@@ -246,7 +246,12 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
         _ = context
         severity = _SEVERITIES.get(request.severity)
         if severity and not (request.ephemeral and severity == "info"):
-            self._deployment.recorder.message(severity, request.urn, request.message)
+            # The SDK blames the CLI for what its engine lacks; here that is this engine.
+            text = request.message.replace("The Pulumi CLI does not support", "The embedded engine does not support")
+            text = text.replace("Please update the Pulumi CLI", "Use the Pulumi CLI")
+            recorder = self._deployment.recorder
+            if severity != "error" or not recorder.reported(text):
+                recorder.message(severity, request.urn, text)
         return empty_pb2.Empty()
 
     def GetRootResource(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name

@@ -4,6 +4,7 @@ Uses nothing but the standard library and the Pulumi SDK, since the program may 
 Exit codes: 0 done, 1 the program raised RunError, 32 it raised anything else; the reason was sent to the engine.
 """
 
+# ruff: noqa: PTH100, PTH112, PTH120, PLC0415, BLE001, E402 - must start before, and report, whatever the program breaks
 import sys
 
 sys.path.pop(0)  # this file's own folder, whose modules must not shadow the program's
@@ -31,13 +32,17 @@ def _arguments() -> argparse.Namespace:
 
 
 def _own_frames(error: BaseException, program: str) -> str:
-    """The traceback from the program's first line on, without what started it."""
+    """What went wrong, from the program's first line on, without what started it."""
     folder = program if os.path.isdir(program) else os.path.dirname(program)
-    trace = error.__traceback__
-    first = trace
-    while first is not None and not os.path.abspath(first.tb_frame.f_code.co_filename).startswith(folder + os.sep):
+    first = error.__traceback__
+    while first is not None:
+        file = first.tb_frame.f_code.co_filename
+        if not file.startswith("<") and os.path.abspath(file).startswith(folder + os.sep):
+            break
         first = first.tb_next
-    return "".join(traceback.format_exception(type(error), error, first or trace)).rstrip()
+    if first is None:  # raised while resources were being made; the SDK's own frames help nobody
+        return str(error) or repr(error)
+    return "".join(traceback.format_exception(type(error), error, first)).rstrip()
 
 
 def _main() -> int:
@@ -80,7 +85,7 @@ def _main() -> int:
     except (Exception, SystemExit) as error:
         if isinstance(error, SystemExit) and error.code in (0, None):
             return 0
-        pulumi.log.error(f"Program failed with an unhandled exception:\n{_own_frames(error, program)}")
+        pulumi.log.error(_own_frames(error, program))
         return CRASHED
     finally:
         executor.shutdown(wait=True)

@@ -62,7 +62,8 @@ class Reads:
                         state.outputs[key] = values.secret(state.outputs[key])
         old = deployment.olds.get(urn)
         if old is not None and not old.external:
-            old.delete, old = True, None  # what was the stack's own goes at the end of the operation
+            deployment.journal.condemn(old)  # what was the stack's own goes at the end of the operation
+            old = None
         with deployment.lock:
             deployment.registered[urn] = state
         if not deployment.preview:

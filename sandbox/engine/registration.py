@@ -39,7 +39,7 @@ class Registered:
     elided: bool = False
 
 
-class Skipped(Exception):
+class Skipped(Exception):  # noqa: N818 - no error: the failure has been reported where it happened
     """A resource wasn't tried because something that it needs failed; that failure has been reported."""
 
 
@@ -95,6 +95,8 @@ class Registrations:
     def _register(self, goal: Goal, urn: str) -> Registered:
         deployment = self._deployment
         old = self._find_old(goal, urn)
+        if not self._is_targeted(goal, urn):
+            return self._untouched(self._new_state(goal, urn, old), old)
         if not deployment.preview and contains_unknown(goal.inputs):
             # Only a failed or left-out resource has unknown outputs while things are really made.
             left_out = goal.needs() & deployment.elided
@@ -104,8 +106,6 @@ class Registrations:
                 )
             raise Skipped
         new = self._new_state(goal, urn, old)
-        if not self._is_targeted(goal, urn):
-            return self._untouched(new, old)
         work = _Work(goal, urn, old, new, self._handler(goal, new), [])
         if goal.import_id and self._wants_import(work):
             return Registered(self._import(work))
@@ -343,7 +343,7 @@ class Registrations:
                 if error.partial is not None and error.partial.id:
                     self._keep_partial(work, error.partial, op)
                 else:
-                    self._forget(new)
+                    deployment.journal.write()
                 raise
             if finish:
                 finish()
@@ -352,10 +352,6 @@ class Registrations:
             new.created = new.modified = now()
             self._record(new, work.old, op)
         return new
-
-    def _forget(self, new: Resource) -> None:
-        if not self._deployment.preview:
-            self._deployment.journal.write()
 
     def _keep_partial(self, work: _Work, partial: PartialState, op: Op) -> None:
         new = work.new
@@ -389,7 +385,7 @@ class Registrations:
                 if error.partial is not None and error.partial.id:
                     self._keep_partial(work, error.partial, "update")
                 else:
-                    self._forget(new)
+                    deployment.journal.write()
                 raise
             if finish:
                 finish()
@@ -421,13 +417,12 @@ class Registrations:
                 self._condemn(dependent, because=new.urn)
             self._condemn(old, because=new.urn)
             return self._create(work, "replace")
-        old_delete = old.delete
-        old.delete = True
+        deployment.journal.condemn(old)
         try:
             return self._create(work, "replace")
         except Exception:
             if new.urn not in deployment.registered:
-                old.delete = old_delete
+                old.delete = False
                 if not deployment.preview:
                     deployment.journal.changed(old)
             raise
@@ -504,7 +499,7 @@ class Registrations:
             self._mark_secrets(new)
             new.created = new.modified = now()
             if work.old is not None:
-                work.old.delete = True
+                deployment.journal.condemn(work.old)
             self._record(new, None, "import")
         return new
 

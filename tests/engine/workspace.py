@@ -11,6 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
+from sandbox.engine.__main__ import main
+
 ROOT = Path(__file__).parents[2]
 PRELUDE = """
 import pulumi
@@ -80,8 +84,12 @@ class Workspace:
         return done
 
     def json(self, operation: str, *arguments: str, expect: int = 0) -> dict[str, Any]:
-        """Run the engine with --json; returns the document."""
-        document: dict[str, Any] = json.loads(self.run(operation, "--json", *arguments, expect=expect).stdout)
+        """Run the engine's CLI with --json inside this process (quicker); returns the document."""
+        command = [operation, "--cwd", str(self.folder), "--stack", "dev", "--json", *arguments]
+        done = CliRunner(env=self.environment).invoke(main, command)
+        assert done.exit_code == expect, f"exit {done.exit_code}\n{done.stdout}\n{done.stderr}\n{done.exception!r}"
+        assert "sandbox/engine" not in done.stderr, done.stderr  # no frame of the engine's own is ever shown
+        document: dict[str, Any] = json.loads(done.stdout)
         return document
 
     def changes(self, operation: str, *arguments: str, expect: int = 0) -> dict[str, int]:
