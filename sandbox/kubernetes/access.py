@@ -34,7 +34,10 @@ class Rule:
         if not ({"*", request.verb} & set(self.verbs)):
             return False
         if request.path:
-            return any(url == "*" or url == request.path or (url.endswith("*") and request.path.startswith(url[:-1])) for url in self.urls)
+            return any(
+                url == "*" or url == request.path or (url.endswith("*") and request.path.startswith(url[:-1]))
+                for url in self.urls
+            )
         wanted = f"{request.resource}/{request.subresource}" if request.subresource else request.resource
         fits = {"*", wanted} | ({f"*/{request.subresource}"} if request.subresource else set())
         return (
@@ -108,7 +111,19 @@ _ADMINISTERED = (
 )
 _EVERYTHING = (Rule(("*",), ("*",), ("*",)), Rule((), (), ("*",), urls=("*",)))
 _READ_EVERYTHING = (Rule(("*",), ("*",), _READ), Rule((), (), ("get",), urls=("*",)))
-_DISCOVERY = ("/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz", "/version", "/version/")
+_DISCOVERY = (
+    "/api",
+    "/api/*",
+    "/apis",
+    "/apis/*",
+    "/healthz",
+    "/livez",
+    "/openapi",
+    "/openapi/*",
+    "/readyz",
+    "/version",
+    "/version/",
+)
 _PUBLIC = (Rule((), (), ("get",), urls=("/healthz", "/livez", "/readyz", "/version", "/version/")),)
 _ANYONE = (
     Rule((), (), ("get",), urls=_DISCOVERY),
@@ -194,11 +209,11 @@ class Gate:
         for grant in user.grants:
             if grant.policy_arn and (grant.namespaces is None or (namespace and _within(namespace, grant.namespaces))):
                 yield from POLICIES.get(grant.policy_arn.removeprefix(_POLICY_ARN), ())
-        for binding in self.store.list(f"clusterrolebindings.{_RBAC}"):
+        for binding in self.store.listed(f"clusterrolebindings.{_RBAC}"):
             if _names(binding, user):
                 yield from self._role(binding["roleRef"], "")
         if namespace:
-            for binding in self.store.list(f"rolebindings.{_RBAC}", namespace):
+            for binding in self.store.listed(f"rolebindings.{_RBAC}", namespace):
                 if _names(binding, user):
                     yield from self._role(binding["roleRef"], namespace)
 

@@ -28,17 +28,17 @@ class Context:
 
     def listed(self, resource: str, namespace: str = "") -> list[Json]:
         """Return the objects of a type."""
-        return self.store.list(resource, namespace)
+        return self.store.listed(resource, namespace)
 
     def cluster_ips(self) -> set[str]:
         """Return the service addresses in use."""
-        return {str(item["spec"].get("clusterIP")) for item in self.store.list("services")}
+        return {str(item["spec"].get("clusterIP")) for item in self.store.listed("services")}
 
     def node_ports(self) -> set[int]:
         """Return the node ports in use."""
         return {
             port["nodePort"]
-            for item in self.store.list("services")
+            for item in self.store.listed("services")
             for port in item["spec"].get("ports") or ()
             if port.get("nodePort")
         }
@@ -47,7 +47,7 @@ class Context:
         """Give a claim that names no storage class the default one, if there is one."""
         if "storageClassName" in claim:
             return
-        for item in self.store.list("storageclasses.storage.k8s.io"):
+        for item in self.store.listed("storageclasses.storage.k8s.io"):
             if (item["metadata"].get("annotations") or {}).get("storageclass.kubernetes.io/is-default-class") == "true":
                 claim["storageClassName"] = item["metadata"]["name"]
 
@@ -122,7 +122,12 @@ def validate(context: Context, kind: Kind, new: Json, live: Mapping[str, Any] | 
 
 
 def _pod(
-    context: Context, kind: Kind, new: Json, live: Mapping[str, Any] | None, labels: Mapping[str, str], warnings: list[str]
+    context: Context,
+    kind: Kind,
+    new: Json,
+    live: Mapping[str, Any] | None,
+    labels: Mapping[str, str],
+    warnings: list[str],
 ) -> None:
     name, namespace = new["metadata"]["name"], new["metadata"]["namespace"]
     account = new["spec"]["serviceAccountName"]

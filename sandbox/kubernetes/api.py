@@ -20,7 +20,14 @@ from sandbox.kubernetes.schema import Schema
 from sandbox.kubernetes.store import Json, Key, Store
 
 _CONSONANTS = "bcdfghjklmnpqrstvwxz2456789"
-_KEPT_METADATA = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "managedFields")
+_KEPT_METADATA = (
+    "uid",
+    "creationTimestamp",
+    "generation",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "managedFields",
+)
 SYSTEM = "sandbox-controllers"
 
 
@@ -133,7 +140,9 @@ class Api:
             raise errors.conflict(kind, name)
         if metadata.get("uid") and metadata["uid"] != old["uid"]:
             raise errors.conflict(
-                kind, name, f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {old['uid']}"
+                kind,
+                name,
+                f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {old['uid']}",
             )
         # A client that sends managedFields means them (kubectl moves ownership that way); most send none.
         managed = metadata.get("managedFields") if applied or "managedFields" in metadata else old.get("managedFields")
@@ -155,7 +164,9 @@ class Api:
         defaults.fill(kind, new, self.context, live)
         self._validate(kind, new, live)
         admission.validate(self.context, kind, new, live, how.warnings)
-        if "generation" in old and any(new.get(part) != live.get(part) for part in new.keys() | live.keys() if part not in {"metadata", "status"}):
+        if "generation" in old and any(
+            new.get(part) != live.get(part) for part in new.keys() | live.keys() if part not in {"metadata", "status"}
+        ):
             metadata["generation"] = old["generation"] + 1
         if not applied and how.manager != SYSTEM:
             who = fields.Manager(how.manager, "Update", kind.api_version, subresource, now())
@@ -187,7 +198,9 @@ class Api:
                         "the body of the request was in an unknown format - accepted media types include: "
                         "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
                     )  # fmt: skip
-                new = patches.strategic_merge(self.schema, self.schema.definition(kind.definition), copy.deepcopy(base), patch)
+                new = patches.strategic_merge(
+                    self.schema, self.schema.definition(kind.definition), copy.deepcopy(base), patch
+                )
             else:
                 raise errors.ApiError(415, "UnsupportedMediaType", f"unknown patch type {content_type}")
             return self.update(kind, namespace, name, new, how, subresource)
@@ -204,6 +217,7 @@ class Api:
                 f"failed to create typed patch object ({place}; {kind.api_version}, Kind={kind.kind}): {'; '.join(what)}"
             )
         document = _without_nulls(document)
+        assert isinstance(document, dict)  # noqa: S101 - a copy of a mapping
         if document.get("apiVersion") != kind.api_version or document.get("kind") != kind.kind:
             raise errors.bad_request(f"the object must be of apiVersion {kind.api_version}, kind {kind.kind}")
         metadata = document.setdefault("metadata", {})
@@ -212,7 +226,9 @@ class Api:
         _place(kind, metadata, namespace)
         metadata.setdefault("name", name)
         if metadata["name"] != name:
-            raise errors.bad_request(f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})")
+            raise errors.bad_request(
+                f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+            )
         node = self.schema.definition(kind.definition)
         who = fields.Manager(how.manager, "Apply", kind.api_version, subresource, now())
         with self.store.lock:
@@ -281,7 +297,10 @@ class Api:
         return new
 
     def _validate(self, kind: Kind, new: Json, live: Json | None) -> None:
-        causes: Sequence[errors.Cause] = [*self.schema.check(kind, new).missing, *rules.check(kind, new, live, self.context)]
+        causes: Sequence[errors.Cause] = [
+            *self.schema.check(kind, new).missing,
+            *rules.check(kind, new, live, self.context),
+        ]
         if causes:
             raise errors.invalid(kind, new["metadata"].get("name", ""), causes)
 
@@ -331,5 +350,3 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nulls(item) for item in value]
     return value
-
-

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from sandbox.kubernetes.admission import Context
 
 # Kinds that have a generation although they may be created without a spec.
-GENERATED = frozenset({"Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "Job", "CronJob", "Ingress", "NetworkPolicy"})
+GENERATED = frozenset(
+    {"Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "Job", "CronJob", "Ingress", "NetworkPolicy"}
+)
 _TEMPLATED = frozenset({"Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "ReplicationController"})
 _NODE_PORTS = range(30000, 32768)
 
@@ -157,7 +159,14 @@ def _workload(kind: str, spec: Json) -> None:
 
 
 def _job(document: Json, spec: Json) -> None:
-    _set(spec, backoffLimit=6, completionMode="NonIndexed", suspend=False, parallelism=1, podReplacementPolicy="TerminatingOrFailed")
+    _set(
+        spec,
+        backoffLimit=6,
+        completionMode="NonIndexed",
+        suspend=False,
+        parallelism=1,
+        podReplacementPolicy="TerminatingOrFailed",
+    )
     if "completions" not in spec and spec["parallelism"] == 1:
         spec["completions"] = 1
     template = spec.get("template")
@@ -206,5 +215,7 @@ def _cluster_ip(context: Context) -> str:
     # .1 is the API server's and .10 the cluster DNS's.
     first = int(network.network_address) + 16
     return next(
-        address for n in range(network.num_addresses - 32) if (address := str(ipaddress.ip_address(first + n))) not in taken
+        address
+        for n in range(network.num_addresses - 32)
+        if (address := str(ipaddress.ip_address(first + n))) not in taken
     )

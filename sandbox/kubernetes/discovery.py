@@ -41,7 +41,10 @@ def _group_versions(kinds: KindTable) -> dict[str, list[str]]:
         found.setdefault(kind.group, set()).add(kind.version)
     for group, review_version in REVIEWS:
         found.setdefault(group, set()).add(review_version)
-    return {group: sorted(versions, key=lambda text: int(text[1:]) if text[1:].isdigit() else 0, reverse=True) for group, versions in found.items()}
+    return {
+        group: sorted(versions, key=lambda text: int(text[1:]) if text[1:].isdigit() else 0, reverse=True)
+        for group, versions in found.items()
+    }
 
 
 def core_versions() -> dict[str, Any]:
@@ -141,8 +144,16 @@ def openapi(schema: Schema, kinds: KindTable, group_name: str, version_name: str
         _collect(schema, kind.definition, components)
         place = f"{base}/namespaces/{{namespace}}/{kind.plural}" if kind.namespaced else f"{base}/{kind.plural}"
         gvk = {"group": kind.group, "version": kind.version, "kind": kind.kind}
-        writes = [{"name": name, "in": "query", "schema": {"type": "string"}} for name in ("dryRun", "fieldManager", "fieldValidation")]
-        media = ["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"]
+        writes = [
+            {"name": name, "in": "query", "schema": {"type": "string"}}
+            for name in ("dryRun", "fieldManager", "fieldValidation")
+        ]
+        media = [
+            "application/apply-patch+yaml",
+            "application/json-patch+json",
+            "application/merge-patch+json",
+            "application/strategic-merge-patch+json",
+        ]
         paths[f"{place}/{{name}}"] = {
             "patch": {
                 "x-kubernetes-group-version-kind": gvk,
@@ -151,7 +162,11 @@ def openapi(schema: Schema, kinds: KindTable, group_name: str, version_name: str
                 "requestBody": {"content": {item: {"schema": {"type": "object"}} for item in media}},
                 "responses": {"200": {"description": "OK"}},
             },
-            "get": {"x-kubernetes-group-version-kind": gvk, "x-kubernetes-action": "get", "responses": {"200": {"description": "OK"}}},
+            "get": {
+                "x-kubernetes-group-version-kind": gvk,
+                "x-kubernetes-action": "get",
+                "responses": {"200": {"description": "OK"}},
+            },
         }
         paths[place] = {
             "post": {

@@ -48,7 +48,8 @@ class Manager:
         return mine == (other.name, other.operation, other.api_version, other.subresource)
 
 
-def _list_keys(node: Mapping[str, Any]) -> list[str]:
+def list_keys(node: Mapping[str, Any]) -> list[str]:
+    """Return the fields that tell a list's entries apart; none for a list that is one field."""
     if node.get("x-kubernetes-list-type") == "map":
         return list(node["x-kubernetes-list-map-keys"])
     if "x-kubernetes-list-type" not in node and node.get("x-kubernetes-patch-merge-key"):
@@ -56,7 +57,8 @@ def _list_keys(node: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _element(item: Mapping[str, Any], keys: Sequence[str]) -> str:
+def element(item: Mapping[str, Any], keys: Sequence[str]) -> str:
+    """Return the path element of a keyed list's entry."""
     found = {key: item.get(key, _DEFAULT_KEYS.get(key)) for key in keys}
     return "k:" + json.dumps({k: v for k, v in sorted(found.items()) if v is not None}, separators=(",", ":"))
 
@@ -71,11 +73,11 @@ def flatten(schema: Schema, node: Mapping[str, Any], value: Any, path: Path = ()
             found.update(flatten(schema, schema.child(content, key), item, (*path, f"f:{key}")))
         return found
     if isinstance(value, list):
-        keys = _list_keys(node)
+        keys = list_keys(node)
         if keys and all(isinstance(item, Mapping) for item in value):
             found = {}
             for item in value:
-                here = (*path, _element(item, keys))
+                here = (*path, element(item, keys))
                 found[here] = None
                 found.update(flatten(schema, schema.items(node), item, here))
             return found
@@ -95,12 +97,12 @@ def encode(paths: Iterable[Path]) -> dict[str, Any]:
     everything = set(paths)
     for path in sorted(everything):
         node = tree
-        for element in path:
-            node = node.setdefault(element, {})
+        for part in path:
+            node = node.setdefault(part, {})
     for path in everything:
         node = tree
-        for element in path:
-            node = node[element]
+        for part in path:
+            node = node[part]
         if node:
             node["."] = {}
     return tree
@@ -109,13 +111,13 @@ def encode(paths: Iterable[Path]) -> dict[str, Any]:
 def decode(tree: Mapping[str, Any], path: Path = ()) -> set[Path]:
     """Read `fieldsV1` as a set of paths."""
     found: set[Path] = set()
-    for element, below in tree.items():
-        if element == ".":
+    for part, below in tree.items():
+        if part == ".":
             found.add(path)
         elif below:
-            found |= decode(below, (*path, element))
+            found |= decode(below, (*path, part))
         else:
-            found.add((*path, element))
+            found.add((*path, part))
     return found
 
 
@@ -195,7 +197,10 @@ def apply(
     mine = next((entry for entry in entries if entry.same_as(who)), None)
     others = [entry for entry in entries if entry is not mine]
     contested = [
-        (entry, {path for path, value in wanted.items() if path in entry.paths and current.get(path, _MISSING) != value})
+        (
+            entry,
+            {path for path, value in wanted.items() if path in entry.paths and current.get(path, _MISSING) != value},
+        )
         for entry in others
     ]
     clashes = [(entry, paths) for entry, paths in contested if paths]
@@ -222,7 +227,9 @@ def _conflict(clashes: Sequence[tuple[Manager, set[Path]]]) -> ApiError:
     causes: list[dict[str, Any]] = []
     groups: list[tuple[str, list[str]]] = []
     for entry, paths in clashes:
-        using = f'conflict with "{entry.name}"' + (f' with subresource "{entry.subresource}"' if entry.subresource else "")
+        using = f'conflict with "{entry.name}"' + (
+            f' with subresource "{entry.subresource}"' if entry.subresource else ""
+        )
         if entry.operation == "Update":
             using += f" using {entry.api_version}" + (f" at {entry.time}" if entry.time else "")
         texts = [dotted(path) for path in sorted(paths)]
@@ -243,14 +250,14 @@ def _conflict(clashes: Sequence[tuple[Manager, set[Path]]]) -> ApiError:
 def dotted(path: Path) -> str:
     """Print a path as the API server does (`.spec.containers[name="app"].image`)."""
     text = ""
-    for element in path:
-        if element.startswith("k:"):
-            pairs = json.loads(element[2:]).items()
+    for part in path:
+        if part.startswith("k:"):
+            pairs = json.loads(part[2:]).items()
             text += "[" + ",".join(f"{key}={json.dumps(value)}" for key, value in pairs) + "]"
-        elif element.startswith("v:"):
-            text += f"[={element[2:]}]"
+        elif part.startswith("v:"):
+            text += f"[={part[2:]}]"
         else:
-            text += "." + element[2:]
+            text += "." + part[2:]
     return text
 
 
@@ -263,7 +270,7 @@ def _merge(schema: Schema, node: Mapping[str, Any], live: Any, applied: Any) -> 
             result[key] = _merge(schema, schema.child(content, key), live.get(key, _MISSING), value)
         return result
     if isinstance(applied, list) and isinstance(live, list):
-        keys = _list_keys(node)
+        keys = list_keys(node)
         if keys:
             return _merge_keyed(schema, node, live, applied, keys)
         if node.get("x-kubernetes-list-type") == "set":
@@ -274,14 +281,14 @@ def _merge(schema: Schema, node: Mapping[str, Any], live: Any, applied: Any) -> 
 def _merge_keyed(
     schema: Schema, node: Mapping[str, Any], live: list[Any], applied: list[Any], keys: Sequence[str]
 ) -> list[Any]:
-    old = {_element(item, keys): item for item in live}
+    old = {element(item, keys): item for item in live}
     new: dict[str, Any] = {}
     for item in applied:
-        element = _element(item, keys)
-        if element in new:
-            raise bad_request(f"duplicate entries for key [{element[2:]}]")
-        new[element] = _merge(schema, schema.items(node), old.get(element, _MISSING), item)
-    return [new.pop(element, None) or copy.deepcopy(item) for element, item in old.items()] + list(new.values())
+        part = element(item, keys)
+        if part in new:
+            raise bad_request(f"duplicate entries for key [{part[2:]}]")
+        new[part] = _merge(schema, schema.items(node), old.get(part, _MISSING), item)
+    return [new.pop(part, None) or copy.deepcopy(item) for part, item in old.items()] + list(new.values())
 
 
 def _drop(document: Any, path: Path) -> None:
@@ -308,8 +315,8 @@ def _drop(document: Any, path: Path) -> None:
             del document[key]
 
 
-def _is(item: Any, element: str) -> bool:
-    if element.startswith("v:"):
-        return bool(json.loads(element[2:]) == item)
-    wanted = json.loads(element[2:])
-    return isinstance(item, Mapping) and _element(item, list(wanted)) == element
+def _is(item: Any, part: str) -> bool:
+    if part.startswith("v:"):
+        return bool(json.loads(part[2:]) == item)
+    wanted = json.loads(part[2:])
+    return isinstance(item, Mapping) and element(item, list(wanted)) == part

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from sandbox.account.clusters import ClusterEndpoint, ClusterFacts, NodeFacts, PrincipalLookup
 from sandbox.kubernetes import certificates
@@ -111,5 +112,6 @@ def _key(arn: str) -> str:
 
 
 def _read_facts(path: Path) -> ClusterFacts:
-    content = json.loads(path.read_text())
-    return ClusterFacts(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+    content = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(path.read_text()).items()}
+    restored: dict[str, Any] = content
+    return ClusterFacts(**restored)

@@ -79,7 +79,7 @@ class Hooks:
     load_balancers: LoadBalancers = field(default_factory=ImaginaryLoadBalancers)
 
 
-def annotations(document: Mapping[str, Any]) -> Mapping[str, str]:
+def annotations_of(document: Mapping[str, Any]) -> Mapping[str, str]:
     """Return an object's annotations."""
     found: Mapping[str, str] = document["metadata"].get("annotations") or {}
     return found

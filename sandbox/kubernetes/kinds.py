@@ -12,11 +12,36 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _CLUSTER_SCOPED = frozenset(
-    "APIService CSIDriver CSINode CertificateSigningRequest ClusterRole ClusterRoleBinding CustomResourceDefinition "
-    "DeviceClass FlowSchema IPAddress IngressClass MutatingWebhookConfiguration Namespace Node PersistentVolume "
-    "PriorityClass PriorityLevelConfiguration ResourceSlice RuntimeClass ServiceCIDR StorageClass "
-    "ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding ValidatingWebhookConfiguration VolumeAttachment "
-    "VolumeAttributesClass MutatingAdmissionPolicy MutatingAdmissionPolicyBinding".split()
+    [
+        "APIService",
+        "CSIDriver",
+        "CSINode",
+        "CertificateSigningRequest",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "CustomResourceDefinition",
+        "DeviceClass",
+        "FlowSchema",
+        "IPAddress",
+        "IngressClass",
+        "MutatingWebhookConfiguration",
+        "Namespace",
+        "Node",
+        "PersistentVolume",
+        "PriorityClass",
+        "PriorityLevelConfiguration",
+        "ResourceSlice",
+        "RuntimeClass",
+        "ServiceCIDR",
+        "StorageClass",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+        "ValidatingWebhookConfiguration",
+        "VolumeAttachment",
+        "VolumeAttributesClass",
+        "MutatingAdmissionPolicy",
+        "MutatingAdmissionPolicyBinding",
+    ]
 )
 _SHORT_NAMES = {
     "ConfigMap": "cm", "Endpoints": "ep", "Event": "ev", "LimitRange": "limits", "Namespace": "ns", "Node": "no",
@@ -27,7 +52,18 @@ _SHORT_NAMES = {
     "CustomResourceDefinition": "crd",
 }  # fmt: skip
 _IN_ALL = frozenset(
-    "Pod ReplicationController Service DaemonSet Deployment ReplicaSet StatefulSet HorizontalPodAutoscaler CronJob Job".split()
+    [
+        "Pod",
+        "ReplicationController",
+        "Service",
+        "DaemonSet",
+        "Deployment",
+        "ReplicaSet",
+        "StatefulSet",
+        "HorizontalPodAutoscaler",
+        "CronJob",
+        "Job",
+    ]
 )
 # Not stored: they are requests in the shape of objects, parts of other objects, or (Event of events.k8s.io and HPA
 # of autoscaling/v1) a second view of a kind that is served once.
@@ -42,9 +78,33 @@ _NOT_SERVED = frozenset(
 _REVIEW_GROUPS = frozenset({"authentication.k8s.io", "authorization.k8s.io"})
 SCALABLE = frozenset({"Deployment", "ReplicaSet", "StatefulSet", "ReplicationController"})
 _NO_STATUS = frozenset(
-    "ConfigMap Secret ServiceAccount Role RoleBinding ClusterRole ClusterRoleBinding Event Endpoints EndpointSlice "
-    "LimitRange PodTemplate StorageClass IngressClass PriorityClass NetworkPolicy ControllerRevision Lease CSIDriver "
-    "CSINode RuntimeClass CSIStorageCapacity IPAddress MutatingWebhookConfiguration ValidatingWebhookConfiguration".split()
+    [
+        "ConfigMap",
+        "Secret",
+        "ServiceAccount",
+        "Role",
+        "RoleBinding",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "Event",
+        "Endpoints",
+        "EndpointSlice",
+        "LimitRange",
+        "PodTemplate",
+        "StorageClass",
+        "IngressClass",
+        "PriorityClass",
+        "NetworkPolicy",
+        "ControllerRevision",
+        "Lease",
+        "CSIDriver",
+        "CSINode",
+        "RuntimeClass",
+        "CSIStorageCapacity",
+        "IPAddress",
+        "MutatingWebhookConfiguration",
+        "ValidatingWebhookConfiguration",
+    ]
 )
 
 

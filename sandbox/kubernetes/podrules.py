@@ -81,9 +81,15 @@ def pod(spec: Mapping[str, Any], path: str) -> Iterator[Cause]:
         if constraint.get("maxSkew", 0) < 1:
             yield invalid_value(f"{where}.maxSkew", constraint.get("maxSkew"), "must be greater than zero")
         if constraint.get("whenUnsatisfiable") not in {"DoNotSchedule", "ScheduleAnyway"}:
-            yield unsupported(f"{where}.whenUnsatisfiable", constraint.get("whenUnsatisfiable"), ["DoNotSchedule", "ScheduleAnyway"])
+            yield unsupported(
+                f"{where}.whenUnsatisfiable", constraint.get("whenUnsatisfiable"), ["DoNotSchedule", "ScheduleAnyway"]
+            )
         if constraint.get("minDomains") is not None and constraint.get("whenUnsatisfiable") != "DoNotSchedule":
-            yield invalid_value(f"{where}.minDomains", constraint["minDomains"], "can only use minDomains if whenUnsatisfiable=DoNotSchedule")
+            yield invalid_value(
+                f"{where}.minDomains",
+                constraint["minDomains"],
+                "can only use minDomains if whenUnsatisfiable=DoNotSchedule",
+            )
 
 
 def _container(container: Mapping[str, Any], path: str, volumes: set[str]) -> Iterator[Cause]:
@@ -96,20 +102,34 @@ def _container(container: Mapping[str, Any], path: str, volumes: set[str]) -> It
     elif image != image.strip():
         yield invalid_value(f"{path}.image", image, "must not have leading or trailing whitespace")
     if container.get("imagePullPolicy") not in {"Always", "IfNotPresent", "Never"}:
-        yield unsupported(f"{path}.imagePullPolicy", container.get("imagePullPolicy"), ["Always", "IfNotPresent", "Never"])
+        yield unsupported(
+            f"{path}.imagePullPolicy", container.get("imagePullPolicy"), ["Always", "IfNotPresent", "Never"]
+        )
     yield from _ports(container, path)
     for index, entry in enumerate(container.get("env") or ()):
         if entry.get("name") and not _ENV_NAME.match(entry["name"]):
-            yield invalid_value(f"{path}.env[{index}].name", entry["name"], "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', and must not start with a digit")
+            yield invalid_value(
+                f"{path}.env[{index}].name",
+                entry["name"],
+                "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', and must not start with a digit",
+            )
         source = entry.get("valueFrom")
         if source is not None and entry.get("value"):
             yield invalid_value(f"{path}.env[{index}].valueFrom", "", "may not be specified when `value` is not empty")
         elif source is not None and len(source) != 1:
-            yield invalid_value(f"{path}.env[{index}].valueFrom", "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`")
+            yield invalid_value(
+                f"{path}.env[{index}].valueFrom",
+                "",
+                "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`",
+            )
     mounts: set[str] = set()
     for index, mount in enumerate(container.get("volumeMounts") or ()):
         if mount.get("name") not in volumes:
-            yield Cause(reason="FieldValueNotFound", field=f"{path}.volumeMounts[{index}].name", message=f'Not found: "{mount.get("name", "")}"')
+            yield Cause(
+                reason="FieldValueNotFound",
+                field=f"{path}.volumeMounts[{index}].name",
+                message=f'Not found: "{mount.get("name", "")}"',
+            )
         if mount.get("mountPath") in mounts:
             yield invalid_value(f"{path}.volumeMounts[{index}].mountPath", mount["mountPath"], "must be unique")
         mounts.add(mount.get("mountPath", ""))
@@ -119,7 +139,9 @@ def _container(container: Mapping[str, Any], path: str, volumes: set[str]) -> It
             yield from _probe(container[probe], f"{path}.{probe}", probe)
     context = container.get("securityContext") or {}
     if context.get("privileged") and context.get("allowPrivilegeEscalation") is False:
-        yield invalid_value(f"{path}.securityContext", {}, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true")
+        yield invalid_value(
+            f"{path}.securityContext", {}, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
+        )
 
 
 def _ports(container: Mapping[str, Any], path: str) -> Iterator[Cause]:
@@ -143,7 +165,11 @@ def resources(value: Mapping[str, Any], path: str) -> Iterator[Cause]:
                 yield invalid_value(f"{path}.{part}[{name}]", amount, RULE)
             elif parse(amount) < 0:
                 yield invalid_value(f"{path}.{part}[{name}]", amount, "must be greater than or equal to 0")
-            elif name not in {"cpu", "memory", "ephemeral-storage"} and "/" not in name and not name.startswith("hugepages-"):
+            elif (
+                name not in {"cpu", "memory", "ephemeral-storage"}
+                and "/" not in name
+                and not name.startswith("hugepages-")
+            ):
                 yield invalid_value(f"{path}.{part}[{name}]", name, "must be a standard resource for containers")
     for name, amount in (value.get("requests") or {}).items():
         limit = (value.get("limits") or {}).get(name)

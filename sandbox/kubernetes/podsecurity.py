@@ -11,15 +11,50 @@ from typing import Any
 
 LEVELS = ("privileged", "baseline", "restricted")
 _BASELINE_CAPABILITIES = frozenset(
-    "AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE SETFCAP SETGID SETPCAP SETUID SYS_CHROOT".split()
+    [
+        "AUDIT_WRITE",
+        "CHOWN",
+        "DAC_OVERRIDE",
+        "FOWNER",
+        "FSETID",
+        "KILL",
+        "MKNOD",
+        "NET_BIND_SERVICE",
+        "SETFCAP",
+        "SETGID",
+        "SETPCAP",
+        "SETUID",
+        "SYS_CHROOT",
+    ]
 )
 _SAFE_SYSCTLS = frozenset(
-    "kernel.shm_rmid_forced net.ipv4.ip_local_port_range net.ipv4.ip_unprivileged_port_start net.ipv4.tcp_syncookies "
-    "net.ipv4.ping_group_range net.ipv4.ip_local_reserved_ports net.ipv4.tcp_keepalive_time net.ipv4.tcp_fin_timeout "
-    "net.ipv4.tcp_keepalive_intvl net.ipv4.tcp_keepalive_probes net.ipv4.tcp_rmem net.ipv4.tcp_wmem".split()
+    [
+        "kernel.shm_rmid_forced",
+        "net.ipv4.ip_local_port_range",
+        "net.ipv4.ip_unprivileged_port_start",
+        "net.ipv4.tcp_syncookies",
+        "net.ipv4.ping_group_range",
+        "net.ipv4.ip_local_reserved_ports",
+        "net.ipv4.tcp_keepalive_time",
+        "net.ipv4.tcp_fin_timeout",
+        "net.ipv4.tcp_keepalive_intvl",
+        "net.ipv4.tcp_keepalive_probes",
+        "net.ipv4.tcp_rmem",
+        "net.ipv4.tcp_wmem",
+    ]
 )
 _RESTRICTED_VOLUMES = frozenset(
-    "configMap csi downwardAPI emptyDir ephemeral persistentVolumeClaim projected secret image".split()
+    [
+        "configMap",
+        "csi",
+        "downwardAPI",
+        "emptyDir",
+        "ephemeral",
+        "persistentVolumeClaim",
+        "projected",
+        "secret",
+        "image",
+    ]
 )
 
 
@@ -27,7 +62,11 @@ def check(level: str, spec: Mapping[str, Any]) -> list[str]:
     """Return what a level refuses in a pod's spec; nothing for `privileged` or no level."""
     if level not in {"baseline", "restricted"}:
         return []
-    containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ()), *(spec.get("ephemeralContainers") or ())]
+    containers = [
+        *(spec.get("initContainers") or ()),
+        *(spec.get("containers") or ()),
+        *(spec.get("ephemeralContainers") or ()),
+    ]
     problems = list(_baseline(spec, containers))
     if level == "restricted":
         problems += _restricted(spec, containers)
@@ -94,8 +133,12 @@ def _restricted(spec: Mapping[str, Any], containers: list[Mapping[str, Any]]) ->
     parts = []
     if bad := [c for c in containers if "ALL" not in ((_context(c).get("capabilities") or {}).get("drop") or ())]:
         parts.append(f'{_names(bad)} must set securityContext.capabilities.drop=["ALL"]')
-    if bad := [c for c in containers if set((_context(c).get("capabilities") or {}).get("add") or ()) - {"NET_BIND_SERVICE"}]:
-        parts.append(f'{_names(bad)} must not include anything but "NET_BIND_SERVICE" in securityContext.capabilities.add')
+    if bad := [
+        c for c in containers if set((_context(c).get("capabilities") or {}).get("add") or ()) - {"NET_BIND_SERVICE"}
+    ]:
+        parts.append(
+            f'{_names(bad)} must not include anything but "NET_BIND_SERVICE" in securityContext.capabilities.add'
+        )
     if parts:
         yield f"unrestricted capabilities ({'; '.join(parts)})"
     for volume in spec.get("volumes") or ():

@@ -69,15 +69,15 @@ def admit(quotas: Sequence[Json], store: Store, kind: Kind, new: Json) -> None:
     """Refuse an object that would exceed a quota of its namespace, or leaves out what a quota counts."""
     for item in quotas:
         hard: Mapping[str, Any] = item["spec"].get("hard") or {}
-        requested = {
-            name: _usage(kind.kind, kind.group, kind.plural, new, name) for name in hard
-        }
+        requested = {name: _usage(kind.kind, kind.group, kind.plural, new, name) for name in hard}
         name = item["metadata"]["name"]
         if kind.kind == "Pod":
             _must_specify(kind, new, name, hard)
         relevant = {resource: amount for resource, amount in requested.items() if amount > 0}
         current = {resource: used(store, new["metadata"]["namespace"], resource) for resource in relevant}
-        over = [resource for resource in sorted(relevant) if current[resource] + relevant[resource] > parse(hard[resource])]
+        over = [
+            resource for resource in sorted(relevant) if current[resource] + relevant[resource] > parse(hard[resource])
+        ]
         if over:
             parts = (
                 f"requested: {','.join(f'{r}={render(relevant[r], r)}' for r in over)}, "

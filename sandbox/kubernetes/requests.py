@@ -133,7 +133,14 @@ def _resource(
         verb = "deletecollection"
     cluster.gate.check(
         user,
-        Request(verb=verb, group=group, resource=plural, subresource=subresource, namespace=namespace if kind.namespaced else (name if kind.kind == "Namespace" else ""), name=name),
+        Request(
+            verb=verb,
+            group=group,
+            resource=plural,
+            subresource=subresource,
+            namespace=namespace if kind.namespaced else (name if kind.kind == "Namespace" else ""),
+            name=name,
+        ),
     )
     if subresource:
         return _subresource(cluster, call, target)
@@ -182,7 +189,9 @@ def _patched(cluster: Cluster, call: Call, target: Target, how: Write) -> tuple[
         )  # fmt: skip
     if call.content_type == "application/apply-patch+yaml":
         if not call.query.get("fieldManager"):
-            raise errors.bad_request("PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch")
+            raise errors.bad_request(
+                'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
+            )
         return api.apply(kind, namespace, name, call.body, how, target.subresource)
     return api.patch(kind, namespace, name, call.content_type, call.body, how, target.subresource), False
 
@@ -220,7 +229,11 @@ def _subresource(cluster: Cluster, call: Call, target: Target) -> Answer:
             return _shown(call, kind, _patched(cluster, call, target, how)[0])
         raise errors.method_not_allowed("the server does not allow this method on the requested resource")
     how = _options(call)
-    return Answer(*subresources.answer(cluster, kind, (namespace, name, subresource), call.method, call.content_type, call.body, how))
+    return Answer(
+        *subresources.answer(
+            cluster, kind, (namespace, name, subresource), call.method, call.content_type, call.body, how
+        )
+    )
 
 
 def _read(cluster: Cluster, call: Call, target: Target) -> Answer | Stream:
@@ -240,7 +253,7 @@ def _read(cluster: Cluster, call: Call, target: Target) -> Answer | Stream:
 def _selected(cluster: Cluster, call: Call, target: Target) -> list[Json]:
     labels = selectors.parse_labels(call.query.get("labelSelector", ""))
     fields = selectors.parse_fields(call.query.get("fieldSelector", ""))
-    found = cluster.store.list(target.kind.qualified, target.namespace)
+    found = cluster.store.listed(target.kind.qualified, target.namespace)
     return [item for item in found if selectors.selects(labels, item) and selectors.fields_match(fields, item)]
 
 
@@ -249,7 +262,10 @@ def _listing(cluster: Cluster, kind: Kind, found: Sequence[Json]) -> Json:
         "kind": f"{kind.kind}List",
         "apiVersion": kind.api_version,
         "metadata": {"resourceVersion": str(cluster.store.revision)},
-        "items": [{k: v for k, v in item.items() if k not in {"kind", "apiVersion"}} if kind.definition else item for item in found],
+        "items": [
+            {k: v for k, v in item.items() if k not in {"kind", "apiVersion"}} if kind.definition else item
+            for item in found
+        ],
     }
 
 
@@ -282,7 +298,7 @@ def _watch(cluster: Cluster, call: Call, target: Target) -> Iterator[Json]:
     start = call.query.get("resourceVersion", "")
     if start in {"", "0"}:
         with store.lock:
-            found, revision = store.list(kind.qualified, target.namespace), store.revision
+            found, revision = store.listed(kind.qualified, target.namespace), store.revision
         yield from (shown("ADDED", item) for item in found if wanted(item))
     else:
         revision = int(start) if start.isdigit() else 0
@@ -299,7 +315,11 @@ def _watch(cluster: Cluster, call: Call, target: Target) -> Iterator[Json]:
                 if change:
                     yield shown(change, event.object)
         if not events and call.flag("allowWatchBookmarks"):
-            bookmark = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": {"resourceVersion": str(revision)}}
+            bookmark = {
+                "kind": kind.kind,
+                "apiVersion": kind.api_version,
+                "metadata": {"resourceVersion": str(revision)},
+            }
             yield {"type": "BOOKMARK", "object": bookmark}
 
 
@@ -310,5 +330,3 @@ def _seen(event: Event, before: bool, after: bool) -> str:
     if after:
         return "MODIFIED" if before else "ADDED"
     return "DELETED" if before else ""
-
-

@@ -46,7 +46,9 @@ def check(kind: Kind, new: Mapping[str, Any], live: Mapping[str, Any] | None, co
     elif kind.kind == "Job":
         found += _job(spec, old)
     elif kind.kind == "CronJob":
-        found += podrules.pod(spec["jobTemplate"]["spec"]["template"].get("spec") or {}, "spec.jobTemplate.spec.template.spec")
+        found += podrules.pod(
+            spec["jobTemplate"]["spec"]["template"].get("spec") or {}, "spec.jobTemplate.spec.template.spec"
+        )
         if len(str(spec.get("schedule", "")).split()) != 5 and not str(spec.get("schedule", "")).startswith("@"):
             found.append(invalid_value("spec.schedule", spec.get("schedule"), "expected exactly 5 fields"))
     elif kind.kind in _CHECKS:
@@ -74,10 +76,14 @@ def metadata(kind: Kind, document: Mapping[str, Any]) -> Iterator[Cause]:
     yield from _labels(meta.get("labels") or {}, "metadata.labels")
     for key in meta.get("annotations") or {}:
         if not _qualified(key):
-            yield invalid_value("metadata.annotations", key, "name part must consist of alphanumeric characters, '-', '_' or '.'")
+            yield invalid_value(
+                "metadata.annotations", key, "name part must consist of alphanumeric characters, '-', '_' or '.'"
+            )
     for finalizer in meta.get("finalizers") or ():
         if not _qualified(finalizer):
-            yield invalid_value("metadata.finalizers", finalizer, "name is neither a standard finalizer name nor is it fully qualified")
+            yield invalid_value(
+                "metadata.finalizers", finalizer, "name is neither a standard finalizer name nor is it fully qualified"
+            )
 
 
 def _qualified(key: str) -> bool:
@@ -115,7 +121,9 @@ def _workload(kind: str, spec: Mapping[str, Any], old: Mapping[str, Any] | None)
         if not requirements:
             yield invalid_value("spec.selector", {}, f"empty selector is invalid for {kind.lower()}")
         elif not selects(requirements, {"metadata": {"labels": labels}}):
-            yield invalid_value("spec.template.metadata.labels", dict(labels), "`selector` does not match template `labels`")
+            yield invalid_value(
+                "spec.template.metadata.labels", dict(labels), "`selector` does not match template `labels`"
+            )
     pod = template.get("spec") or {}
     if pod.get("restartPolicy", "Always") != "Always":
         yield unsupported("spec.template.spec.restartPolicy", pod["restartPolicy"], ["Always"])
@@ -125,9 +133,19 @@ def _workload(kind: str, spec: Mapping[str, Any], old: Mapping[str, Any] | None)
     if kind == "Deployment":
         yield from _strategy(spec.get("strategy") or {})
         if spec.get("progressDeadlineSeconds", 600) <= spec.get("minReadySeconds", 0):
-            yield invalid_value("spec.progressDeadlineSeconds", spec["progressDeadlineSeconds"], "must be greater than minReadySeconds")
+            yield invalid_value(
+                "spec.progressDeadlineSeconds", spec["progressDeadlineSeconds"], "must be greater than minReadySeconds"
+            )
     if kind == "StatefulSet" and old is not None:
-        free = {"replicas", "ordinals", "template", "updateStrategy", "persistentVolumeClaimRetentionPolicy", "minReadySeconds", "revisionHistoryLimit"}
+        free = {
+            "replicas",
+            "ordinals",
+            "template",
+            "updateStrategy",
+            "persistentVolumeClaimRetentionPolicy",
+            "minReadySeconds",
+            "revisionHistoryLimit",
+        }
         if any(spec.get(name) != old.get(name) for name in (spec.keys() | old.keys()) - free - {"selector"}):
             yield forbidden_field(
                 "spec",
@@ -153,17 +171,27 @@ def _strategy(strategy: Mapping[str, Any]) -> Iterator[Cause]:
 def percent(value: Any, path: str) -> Iterator[Cause]:
     """Check a count or percentage."""
     if isinstance(value, str) and not re.fullmatch(r"\d+%", value):
-        yield invalid_value(path, value, "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')")
+        yield invalid_value(
+            path,
+            value,
+            "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')",
+        )
     elif isinstance(value, int) and value < 0:
         yield invalid_value(path, value, "must be greater than or equal to 0")
 
 
 def _job(spec: Mapping[str, Any], old: Mapping[str, Any] | None) -> Iterator[Cause]:
-    yield from _not_negative(spec, "parallelism", "completions", "backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished")
+    yield from _not_negative(
+        spec, "parallelism", "completions", "backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished"
+    )
     pod = (spec.get("template") or {}).get("spec") or {}
     if pod.get("restartPolicy") not in {"OnFailure", "Never"}:
         cause = unsupported("spec.template.spec.restartPolicy", pod.get("restartPolicy"), ["OnFailure", "Never"])
-        yield required("spec.template.spec.restartPolicy", 'valid values: "OnFailure", "Never"') if not pod.get("restartPolicy") else cause
+        yield (
+            required("spec.template.spec.restartPolicy", 'valid values: "OnFailure", "Never"')
+            if not pod.get("restartPolicy")
+            else cause
+        )
     yield from podrules.pod(pod, "spec.template.spec")
     if old is not None:
         for name in ("template", "selector", "completionMode"):
@@ -203,7 +231,11 @@ def _service(new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Co
         yield from podrules.protocol(port.get("protocol"), f"{path}.protocol")
         node_port = port.get("nodePort")
         if node_port and not 30000 <= node_port <= 32767:
-            yield invalid_value(f"{path}.nodePort", node_port, "provided port is not in the valid range. The range of valid ports is 30000-32767")
+            yield invalid_value(
+                f"{path}.nodePort",
+                node_port,
+                "provided port is not in the valid range. The range of valid ports is 30000-32767",
+            )
     yield from _labels(spec.get("selector") or {}, "spec.selector")
     old = ((live or {}).get("spec") or {}).get("clusterIP")
     if old and old != spec.get("clusterIP"):
@@ -227,13 +259,20 @@ def _autoscaler(new: Mapping[str, Any], live: Mapping[str, Any] | None, context:
         if metric.get("type") not in kinds:
             yield unsupported(f"spec.metrics[{index}].type", metric.get("type"), kinds)
         elif not metric.get(metric["type"][0].lower() + metric["type"][1:]):
-            yield required(f"spec.metrics[{index}].{metric['type'][0].lower() + metric['type'][1:]}", "must populate information for the given metric source")
+            yield required(
+                f"spec.metrics[{index}].{metric['type'][0].lower() + metric['type'][1:]}",
+                "must populate information for the given metric source",
+            )
 
 
 def _disruption_budget(new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Context) -> Iterator[Cause]:
     spec = new.get("spec") or {}
     if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
-        yield invalid_value("spec", {k: spec[k] for k in ("minAvailable", "maxUnavailable")}, "minAvailable and maxUnavailable cannot be both set")
+        yield invalid_value(
+            "spec",
+            {k: spec[k] for k in ("minAvailable", "maxUnavailable")},
+            "minAvailable and maxUnavailable cannot be both set",
+        )
     for name in ("minAvailable", "maxUnavailable"):
         yield from percent(spec.get(name), f"spec.{name}")
 
@@ -257,7 +296,10 @@ def _ingress(new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Co
                 yield invalid_value(f"{where}.path", path.get("path", ""), "must be an absolute path")
             port = ((path.get("backend") or {}).get("service") or {}).get("port") or {}
             if "service" in (path.get("backend") or {}) and bool(port.get("name")) == bool(port.get("number")):
-                yield required(f"{where}.backend", "port name or number is required" if not port else "cannot set both port name & port number")
+                yield required(
+                    f"{where}.backend",
+                    "port name or number is required" if not port else "cannot set both port name & port number",
+                )
 
 
 def _network_policy(new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Context) -> Iterator[Cause]:
@@ -276,9 +318,15 @@ def _network_policy(new: Mapping[str, Any], live: Mapping[str, Any] | None, cont
                     try:
                         ipaddress.ip_network(peer["ipBlock"].get("cidr", ""))
                     except ValueError:
-                        yield invalid_value(f"{where}.ipBlock.cidr", peer["ipBlock"].get("cidr"), "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)")
+                        yield invalid_value(
+                            f"{where}.ipBlock.cidr",
+                            peer["ipBlock"].get("cidr"),
+                            "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
+                        )
             for number, port in enumerate(rule.get("ports") or ()):
-                yield from podrules.protocol(port.get("protocol", "TCP"), f"spec.{direction}[{index}].ports[{number}].protocol")
+                yield from podrules.protocol(
+                    port.get("protocol", "TCP"), f"spec.{direction}[{index}].ports[{number}].protocol"
+                )
                 yield from podrules.port_reference(port.get("port"), f"spec.{direction}[{index}].ports[{number}].port")
 
 
@@ -294,7 +342,9 @@ def _frozen(new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Con
     """ConfigMap and Secret: `immutable` objects, key names, and the Secret's type."""
     for name in {**(new.get("data") or {}), **(new.get("binaryData") or {})}:
         if not re.fullmatch(r"[-._a-zA-Z0-9]+", name) or len(name) > 253:
-            yield invalid_value(f"data[{name}]", name, "a valid config key must consist of alphanumeric characters, '-', '_' or '.'")
+            yield invalid_value(
+                f"data[{name}]", name, "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
+            )
     if live is None:
         return
     if live.get("type") != new.get("type"):
@@ -327,7 +377,10 @@ def _claim(new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Cont
     if live is not None:
         for name in ("accessModes", "storageClassName", "volumeMode", "selector"):
             if live["spec"].get(name) != spec.get(name):
-                yield forbidden_field("spec", "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims")
+                yield forbidden_field(
+                    "spec",
+                    "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims",
+                )
                 return
 
 

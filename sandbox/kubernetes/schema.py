@@ -114,7 +114,7 @@ class Schema:
 
     def prune(self, kind: Kind, document: dict[str, Any]) -> dict[str, Any]:
         """Drop fields that the definition doesn't have, as the server does when validation only warns."""
-        return self._prune(document, self.definition(kind.definition)) if kind.definition else document  # type: ignore[no-any-return]
+        return dict(self._prune(document, self.definition(kind.definition))) if kind.definition else document
 
     def _prune(self, value: Any, node: Mapping[str, Any]) -> Any:
         _, node = self.resolve(node)
@@ -127,7 +127,14 @@ class Schema:
         return value
 
     def _object(
-        self, value: Mapping[str, Any], node: Mapping[str, Any], path: str, owner: str, problems: Problems, *, spec: bool
+        self,
+        value: Mapping[str, Any],
+        node: Mapping[str, Any],
+        path: str,
+        owner: str,
+        problems: Problems,
+        *,
+        spec: bool,
     ) -> None:
         properties = node.get("properties")
         if properties is None:
@@ -137,7 +144,9 @@ class Schema:
                 problems.unknown.append(_join(path, key))
             elif item is not None:
                 inside = spec and not (path == "" and key in {"status", "metadata"})
-                self._value(item, properties[key], _join(path, key), f"{owner}.{_join(path, key)}", problems, spec=inside)
+                self._value(
+                    item, properties[key], _join(path, key), f"{owner}.{_join(path, key)}", problems, spec=inside
+                )
         for key in node.get("required", ()) if spec else ():
             if value.get(key) in (None, ""):
                 problems.missing.append(required(_join(path, key)))

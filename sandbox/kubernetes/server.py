@@ -126,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
         self.wfile.write(b"0\r\n\r\n")
 
-    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the base class's name
+    def log_message(self, format: str, *arguments: Any) -> None:
         LOG.debug(format, *arguments)
 
     def version_string(self) -> str:
@@ -155,5 +155,3 @@ def server_tls(certificate: str, key: str) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key)
     return context
-
-

@@ -85,7 +85,7 @@ class Store:
         """Say whether there is such an object."""
         return key in self._objects
 
-    def list(self, resource: str, namespace: str = "") -> list[Json]:
+    def listed(self, resource: str, namespace: str = "") -> list[Json]:
         """Return copies of the objects of a type, in one namespace or ("") all, sorted by namespace and name."""
         with self.lock:
             keys = [k for k in self._objects if k.resource == resource and namespace in ("", k.namespace)]
@@ -137,9 +137,7 @@ class Store:
         self._database.execute("BEGIN")
         try:
             yield
-            self._database.execute(
-                "INSERT OR REPLACE INTO meta VALUES ('revision', ?)", (str(self.revision + 1),)
-            )
+            self._database.execute("INSERT OR REPLACE INTO meta VALUES ('revision', ?)", (str(self.revision + 1),))
         except BaseException:
             self._database.execute("ROLLBACK")
             raise

@@ -60,7 +60,9 @@ def _scale(
         else:
             wanted = patches.merge_patch(current, body)
         if not isinstance((wanted.get("spec") or {}).get("replicas", 0), int):
-            raise errors.bad_request("json: cannot unmarshal into Go struct field ScaleSpec.spec.replicas of type int32")
+            raise errors.bad_request(
+                "json: cannot unmarshal into Go struct field ScaleSpec.spec.replicas of type int32"
+            )
         live["spec"]["replicas"] = (wanted.get("spec") or {}).get("replicas", 0)
         given = (wanted.get("metadata") or {}).get("resourceVersion")
         if method == "PUT" and given:
@@ -70,7 +72,9 @@ def _scale(
 
 def _as_scale(document: Json) -> Json:
     selector = document["spec"].get("selector") or {}
-    labels = selector.get("matchLabels", {}) if "matchLabels" in selector or "matchExpressions" in selector else selector
+    labels = (
+        selector.get("matchLabels", {}) if "matchLabels" in selector or "matchExpressions" in selector else selector
+    )
     meta = document["metadata"]
     return {
         "kind": "Scale",
@@ -87,7 +91,7 @@ def _as_scale(document: Json) -> Json:
 def _evict(cluster: Cluster, kind: Kind, namespace: str, name: str, *, dry_run: bool) -> Json:
     with cluster.store.lock:
         pod = cluster.api.get(kind, namespace, name)
-        for budget in cluster.store.list("poddisruptionbudgets.policy", namespace):
+        for budget in cluster.store.listed("poddisruptionbudgets.policy", namespace):
             if not selects(from_object(budget["spec"].get("selector")), pod):
                 continue
             status = budget.get("status") or {}

@@ -72,7 +72,9 @@ def _targets(document: Mapping[str, Any]) -> str:
     found = []
     for metric in document["spec"].get("metrics") or ():
         target = (metric.get("resource") or {}).get("target") or {}
-        wanted = f"{target['averageUtilization']}%" if "averageUtilization" in target else target.get("averageValue", "?")
+        wanted = (
+            f"{target['averageUtilization']}%" if "averageUtilization" in target else target.get("averageValue", "?")
+        )
         found.append(f"{_dig(metric, 'resource', 'name')}: <unknown>/{wanted}")
     return ", ".join(found) or "<none>"
 
@@ -82,7 +84,9 @@ def _roles(document: Mapping[str, Any]) -> str:
 
 
 def _node_status(document: Mapping[str, Any]) -> str:
-    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in document.get("status", {}).get("conditions") or ())
+    ready = any(
+        c["type"] == "Ready" and c["status"] == "True" for c in document.get("status", {}).get("conditions") or ()
+    )
     return ("Ready" if ready else "NotReady") + (",SchedulingDisabled" if document["spec"].get("unschedulable") else "")
 
 

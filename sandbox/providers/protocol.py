@@ -82,6 +82,8 @@ class Resource:
     """Seconds that the program's custom timeout allows for this operation; 0 when it sets none."""
     log: Callable[[Severity, str], None] = field(default=lambda _severity, _text: None, compare=False)
     cancelled: threading.Event = field(default_factory=threading.Event, compare=False)
+    ignored: Sequence[str] = ()
+    """Property paths of `ignore_changes`; the engine has put their old values into the new inputs already."""
 
 
 @dataclass(frozen=True)
@@ -203,6 +205,8 @@ class Provider(sdk.Provider):
 
     name: str
     version: str
+    checks_offline: bool = False
+    """Whether `connect` takes a configuration that a preview doesn't know all of; else such a preview only echoes."""
 
     def connect(self, config: Properties) -> Connection:
         """Make the provider as this configuration wants it; JSON text in the configuration is decoded already."""

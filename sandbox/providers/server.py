@@ -133,7 +133,7 @@ class Servicer(ProviderServicer):
             values.setdefault(key.rsplit(":", 1)[-1], text)
         config = {key: _decoded(value) for key, value in values.items()}
         known = is_known(config)
-        connection = await self._run(context, lambda: self._of.connect(config) if known else _NotYetKnown())
+        connection = await self._run(context, lambda: self._of.connect(config) if known or self._of.checks_offline else _NotYetKnown())
         self._peer(context).connection = connection
         return provider_pb2.ConfigureResponse(
             acceptSecrets=True, supportsPreview=True, acceptResources=True, acceptOutputs=True
@@ -247,7 +247,8 @@ class Servicer(ProviderServicer):
             asyncio.run_coroutine_threadsafe(self._tell(peer.engine, severity, text, urn), loop)
 
         timeout = getattr(request, "timeout", 0.0)
-        return Resource(request.urn, request.type or kind, request.name or name, timeout, log, peer.cancelled)
+        ignored = tuple(getattr(request, "ignoreChanges", ()))
+        return Resource(request.urn, request.type or kind, request.name or name, timeout, log, peer.cancelled, ignored)
 
     async def _tell(self, engine: str, severity: Severity, text: str, urn: str) -> None:
         if not engine:

@@ -41,7 +41,9 @@ def token(principal: str) -> str:
     return "k8s-aws-v1." + base64.urlsafe_b64encode(f"https://sts/{principal}".encode()).decode().rstrip("=")
 
 
-def node(name: str, zone: str = "us-east-1a", architecture: str = "amd64", instance_type: str = "m6i.large") -> NodeFacts:
+def node(
+    name: str, zone: str = "us-east-1a", architecture: str = "amd64", instance_type: str = "m6i.large"
+) -> NodeFacts:
     return NodeFacts(
         name=name, instance_id=f"i-{abs(hash(name)):017x}"[:19], instance_type=instance_type, architecture=architecture,
         zone=zone, capacity_type="ON_DEMAND", version="1.33", private_ip="10.0.0.10",

@@ -117,7 +117,7 @@ class Client:
         )
         return self.call("Diff", request), inputs
 
-    def update(self, made: Made, news: Mapping[str, Any], *, preview: bool = False) -> Made:
+    def update(self, made: Made, news: Mapping[str, Any], *, preview: bool = False, ignore: Any = ()) -> Made:
         inputs = self.check(made.type, made.name, news, made.inputs)
         request = pb.UpdateRequest(
             urn=self.urn(made.type, made.name),
@@ -126,6 +126,7 @@ class Client:
             old_inputs=encode(made.inputs),
             news=encode(inputs),
             preview=preview,
+            ignoreChanges=list(ignore),
         )
         state = decode(self.call("Update", request).properties)
         return Made(made.type, made.name, made.id, inputs, state.values, state.secrets)

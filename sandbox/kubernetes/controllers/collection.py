@@ -67,7 +67,7 @@ def _remove(work: Work, item: Json) -> None:
 
 def namespaces(work: Work) -> None:
     """Delete the content of namespaces that are going away, then the namespaces."""
-    for item in work.list("namespaces"):
+    for item in work.listed("namespaces"):
         if not terminating(item):
             continue
         name = item["metadata"]["name"]
@@ -85,8 +85,16 @@ def namespaces(work: Work) -> None:
             resource = work.api.kind(document["apiVersion"], document["kind"]).qualified
             counted[resource] = counted.get(resource, 0) + 1
         status = item.get("status") or {}
-        remaining = ", ".join(f"{resource} has {count} resource instances" for resource, count in sorted(counted.items()))
-        conditions = set_condition(status.get("conditions") or [], "NamespaceContentRemaining", "True", "SomeResourcesRemain", f"Some resources are remaining: {remaining}")
+        remaining = ", ".join(
+            f"{resource} has {count} resource instances" for resource, count in sorted(counted.items())
+        )
+        conditions = set_condition(
+            status.get("conditions") or [],
+            "NamespaceContentRemaining",
+            "True",
+            "SomeResourcesRemain",
+            f"Some resources are remaining: {remaining}",
+        )
         conditions = set_condition(
             conditions, "NamespaceFinalizersRemaining", "True", "SomeFinalizersRemain",
             f"Some content in the namespace has finalizers remaining: {', '.join(held)}",

@@ -43,7 +43,7 @@ def is_available(work: Work, pod: Mapping[str, Any], min_ready: int) -> bool:
 
 def deployments(work: Work) -> None:
     """Move every Deployment one step."""
-    for item in work.list("deployments.apps"):
+    for item in work.listed("deployments.apps"):
         if not terminating(item):
             _Deployment(work, item).step()
 
@@ -171,7 +171,9 @@ class _Deployment:
         status: Json = {k: v for k, v in counts.items() if v}
         status["observedGeneration"] = self.document["metadata"]["generation"]
         done = updated == self.replicas == replicas == available
-        progressed = {k: old.get(k, 0) for k in counts} != counts or old.get("observedGeneration") != status["observedGeneration"]
+        progressed = {k: old.get(k, 0) for k in counts} != counts or old.get("observedGeneration") != status[
+            "observedGeneration"
+        ]
         conditions = self._availability(old.get("conditions") or [], available)
         status["conditions"] = self._failure(self._progress(conditions, done=done, progressed=progressed))
         self.work.status(self.document, status)
@@ -180,8 +182,22 @@ class _Deployment:
         rolling = self.spec["strategy"].get("rollingUpdate") or {}
         slack = count_of(rolling.get("maxUnavailable", 0), self.replicas, up=False)
         if available >= self.replicas - slack:
-            return set_condition(conditions, "Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability.", updated=True)
-        return set_condition(conditions, "Available", "False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.", updated=True)
+            return set_condition(
+                conditions,
+                "Available",
+                "True",
+                "MinimumReplicasAvailable",
+                "Deployment has minimum availability.",
+                updated=True,
+            )
+        return set_condition(
+            conditions,
+            "Available",
+            "False",
+            "MinimumReplicasUnavailable",
+            "Deployment does not have minimum availability.",
+            updated=True,
+        )
 
     def _progress(self, conditions: Sequence[Mapping[str, Any]], *, done: bool, progressed: bool) -> list[Json]:
         before = next((item for item in conditions if item["type"] == "Progressing"), None)
@@ -189,9 +205,23 @@ class _Deployment:
             return [dict(item) for item in conditions]
         name = self.new["metadata"]["name"]
         if done:
-            return set_condition(conditions, "Progressing", "True", "NewReplicaSetAvailable", f'ReplicaSet "{name}" has successfully progressed.', updated=True)
+            return set_condition(
+                conditions,
+                "Progressing",
+                "True",
+                "NewReplicaSetAvailable",
+                f'ReplicaSet "{name}" has successfully progressed.',
+                updated=True,
+            )
         if before is None or before["reason"] == "NewReplicaSetAvailable" or progressed:
-            found = set_condition(conditions, "Progressing", "True", "ReplicaSetUpdated", f'ReplicaSet "{name}" is progressing.', updated=True)
+            found = set_condition(
+                conditions,
+                "Progressing",
+                "True",
+                "ReplicaSetUpdated",
+                f'ReplicaSet "{name}" is progressing.',
+                updated=True,
+            )
             if progressed:
                 found[-1]["lastUpdateTime"] = now()
             self.work.again_in(self.spec["progressDeadlineSeconds"])
@@ -200,12 +230,21 @@ class _Deployment:
         if left > 0 and before["status"] == "True":
             self.work.again_in(left + 1)
             return [dict(item) for item in conditions]
-        return set_condition(conditions, "Progressing", "False", "ProgressDeadlineExceeded", f'ReplicaSet "{name}" has timed out progressing.', updated=True)
+        return set_condition(
+            conditions,
+            "Progressing",
+            "False",
+            "ProgressDeadlineExceeded",
+            f'ReplicaSet "{name}" has timed out progressing.',
+            updated=True,
+        )
 
     def _failure(self, conditions: list[Json]) -> list[Json]:
         failed = condition(self.new or {}, "ReplicaFailure")
         if failed:
-            return set_condition(conditions, "ReplicaFailure", "True", failed["reason"], failed["message"], updated=True)
+            return set_condition(
+                conditions, "ReplicaFailure", "True", failed["reason"], failed["message"], updated=True
+            )
         return [item for item in conditions if item["type"] != "ReplicaFailure"]
 
 
@@ -220,10 +259,12 @@ def _revision(replica_set: Mapping[str, Any]) -> int:
 
 def replica_sets(work: Work) -> None:
     """Make every ReplicaSet have as many pods as it wants."""
-    for item in work.list("replicasets.apps"):
+    for item in work.listed("replicasets.apps"):
         if terminating(item):
             continue
-        pods = [p for p in work.owned("pods", item) if (p.get("status") or {}).get("phase") not in {"Failed", "Succeeded"}]
+        pods = [
+            p for p in work.owned("pods", item) if (p.get("status") or {}).get("phase") not in {"Failed", "Succeeded"}
+        ]
         active = [p for p in pods if not terminating(p)]
         problem = scale_pods(work, item, active)
         _replica_set_status(work, item, [p for p in work.owned("pods", item) if not terminating(p)], problem)

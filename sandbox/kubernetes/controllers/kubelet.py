@@ -15,8 +15,8 @@ _DONE = {"Succeeded", "Failed"}
 
 def run_pods(work: Work, checked: Mapping[tuple[str, str], str | None]) -> None:
     """Report the state of every pod that has a node; `checked` says which images can't be pulled, and why."""
-    nodes = {item["metadata"]["name"]: item for item in work.list("nodes")}
-    for pod in work.list("pods"):
+    nodes = {item["metadata"]["name"]: item for item in work.listed("nodes")}
+    for pod in work.listed("pods"):
         status = pod.get("status") or {}
         name = pod["spec"].get("nodeName")
         if not name or terminating(pod) or status.get("phase") in _DONE:
@@ -31,8 +31,8 @@ def run_pods(work: Work, checked: Mapping[tuple[str, str], str | None]) -> None:
 
 def images(work: Work) -> Iterator[tuple[str, str]]:
     """Yield (image, architecture) of the pods that haven't started."""
-    architectures = {n["metadata"]["name"]: n["metadata"]["labels"]["kubernetes.io/arch"] for n in work.list("nodes")}
-    for pod in work.list("pods"):
+    architectures = {n["metadata"]["name"]: n["metadata"]["labels"]["kubernetes.io/arch"] for n in work.listed("nodes")}
+    for pod in work.listed("pods"):
         if pod["spec"].get("nodeName") in architectures and (pod.get("status") or {}).get("phase") == "Pending":
             for container in [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]:
                 yield container["image"], architectures[pod["spec"]["nodeName"]]
@@ -64,7 +64,11 @@ def _report(work: Work, pod: Json, node: Json, checked: Mapping[tuple[str, str],
 
 
 def _obstacle(
-    work: Work, pod: Json, container: Mapping[str, Any], architecture: str, checked: Mapping[tuple[str, str], str | None]
+    work: Work,
+    pod: Json,
+    container: Mapping[str, Any],
+    architecture: str,
+    checked: Mapping[tuple[str, str], str | None],
 ) -> Json | None:
     reason = checked.get((container["image"], architecture))
     if reason:
@@ -76,9 +80,17 @@ def _obstacle(
         singular = kind.removesuffix("s")
         if found is None and not optional:
             return {"reason": "CreateContainerConfigError", "message": f'{singular} "{name}" not found'}
-        if found is not None and key and not optional and key not in {**(found.get("data") or {}), **(found.get("binaryData") or {})}:
+        if (
+            found is not None
+            and key
+            and not optional
+            and key not in {**(found.get("data") or {}), **(found.get("binaryData") or {})}
+        ):
             title = "ConfigMap" if kind == "configmaps" else "Secret"
-            return {"reason": "CreateContainerConfigError", "message": f"couldn't find key {key} in {title} {namespace}/{name}"}
+            return {
+                "reason": "CreateContainerConfigError",
+                "message": f"couldn't find key {key} in {title} {namespace}/{name}",
+            }
     return None
 
 
@@ -104,7 +116,12 @@ def _missing_volume(work: Work, pod: Json) -> str:
                 item = source.get(part)
                 name = (item or {}).get("name") or (item or {}).get("secretName")
                 # Every namespace of a real cluster has this one; here it would be an object without use.
-                if name and name != "kube-root-ca.crt" and not item.get("optional") and work.named(kind, namespace, name) is None:
+                if (
+                    name
+                    and name != "kube-root-ca.crt"
+                    and not item.get("optional")
+                    and work.named(kind, namespace, name) is None
+                ):
                     singular = kind.removesuffix("s")
                     return f'MountVolume.SetUp failed for volume "{volume["name"]}" : {singular} "{name}" not found'
     return ""
@@ -136,7 +153,12 @@ def _status(pod: Json, node: Json, statuses: list[Json], *, stuck: bool) -> Json
     def state(kind: str, value: str, **extra: str) -> Json:
         before = previous.get(kind, {})
         same = before.get("status") == value and "lastTransitionTime" in before
-        return {"type": kind, "status": value, "lastTransitionTime": before["lastTransitionTime"] if same else moment, **extra}
+        return {
+            "type": kind,
+            "status": value,
+            "lastTransitionTime": before["lastTransitionTime"] if same else moment,
+            **extra,
+        }
 
     unready = [item["name"] for item in statuses if not item["ready"]]
     ready = "False" if stuck or done else "True"
@@ -147,9 +169,17 @@ def _status(pod: Json, node: Json, statuses: list[Json], *, stuck: bool) -> Json
         why = {"reason": "PodCompleted"}
     if done:
         for item in statuses:
-            item.update(ready=False, started=False, state={"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": moment, "finishedAt": moment}})
+            item.update(
+                ready=False,
+                started=False,
+                state={"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": moment, "finishedAt": moment}},
+            )
     if stuck and old.get("containerStatuses"):
-        statuses = statuses if [s["state"] for s in old["containerStatuses"]] != [s["state"] for s in statuses] else old["containerStatuses"]
+        statuses = (
+            statuses
+            if [s["state"] for s in old["containerStatuses"]] != [s["state"] for s in statuses]
+            else old["containerStatuses"]
+        )
     address = old.get("podIP") or pod_address(pod)
     return {
         "phase": "Pending" if stuck else "Succeeded" if done else "Running",
@@ -178,6 +208,9 @@ def pod_address(pod: Mapping[str, Any]) -> str:
 def _quality(pod: Mapping[str, Any]) -> str:
     containers = pod["spec"]["containers"]
     resources = [c.get("resources") or {} for c in containers]
-    if all(r.get("limits") and r.get("requests") == r["limits"] and {"cpu", "memory"} <= set(r["limits"]) for r in resources):
+    if all(
+        r.get("limits") and r.get("requests") == r["limits"] and {"cpu", "memory"} <= set(r["limits"])
+        for r in resources
+    ):
         return "Guaranteed"
     return "Burstable" if any(r.get("requests") or r.get("limits") for r in resources) else "BestEffort"

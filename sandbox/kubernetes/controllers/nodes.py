@@ -33,7 +33,13 @@ def capacity(instance_type: str) -> tuple[int, float, int]:
     else:
         cpus = 1 if size == "medium" else cpus
         memory = cpus * _MEMORY.get(family[:1], 4)
-    pods = {"nano": 4, "micro": 4, "small": 11, "medium": 17 if family.startswith("t") else 8, "large": 29 if not family.startswith("t") else 35}.get(size, 58)
+    pods = {
+        "nano": 4,
+        "micro": 4,
+        "small": 11,
+        "medium": 17 if family.startswith("t") else 8,
+        "large": 29 if not family.startswith("t") else 35,
+    }.get(size, 58)
     return cpus, memory, pods
 
 
@@ -49,7 +55,11 @@ def document(facts: NodeFacts, group: str, extra: Mapping[str, str] | None = Non
         **({"eks.amazonaws.com/nodegroup": group} if group else {}), **facts.labels, **(extra or {}),
     }  # fmt: skip
     # What kubelet and system keep for themselves, after EKS's bootstrap: 70 millicores or so, and memory per pod.
-    allocatable = {"cpu": f"{cpus * 1000 - 70 - 10 * (cpus > 2)}m", "memory": f"{int(memory * 1024) - 255 - 11 * pods - 100}Mi", "pods": str(pods)}
+    allocatable = {
+        "cpu": f"{cpus * 1000 - 70 - 10 * (cpus > 2)}m",
+        "memory": f"{int(memory * 1024) - 255 - 11 * pods - 100}Mi",
+        "pods": str(pods),
+    }
     moment = now()
     return {
         "metadata": {"name": facts.name, "labels": labels, "annotations": {_GROUP: group}},
@@ -80,7 +90,7 @@ def set_group(work: Work, group: str, nodes: Sequence[NodeFacts]) -> None:
     """Make these the nodes of a group; the pods of nodes that go are deleted, their owners make new ones."""
     with work.store.lock:
         wanted = {facts.name: facts for facts in nodes}
-        for item in work.list("nodes"):
+        for item in work.listed("nodes"):
             if item["metadata"]["annotations"].get(_GROUP) == group and item["metadata"]["name"] not in wanted:
                 work.delete(item)
         for facts in nodes:
@@ -100,10 +110,16 @@ def auto_node(work: Work, pod: Mapping[str, Any]) -> Json | None:
     spec = pod["spec"]
     selector = spec.get("nodeSelector") or {}
     architecture = selector.get("kubernetes.io/arch", "amd64")
-    known = {"kubernetes.io/arch", "kubernetes.io/os", "topology.kubernetes.io/zone", AUTO, "karpenter.sh/capacity-type"}
+    known = {
+        "kubernetes.io/arch",
+        "kubernetes.io/os",
+        "topology.kubernetes.io/zone",
+        AUTO,
+        "karpenter.sh/capacity-type",
+    }
     if set(selector) - known or architecture not in {"amd64", "arm64"}:
         return None
-    made = [n for n in work.list("nodes") if AUTO in n["metadata"]["labels"]]
+    made = [n for n in work.listed("nodes") if AUTO in n["metadata"]["labels"]]
     zones = [f"{work.facts.region}{letter}" for letter in _ZONES]
     used = [n["metadata"]["labels"]["topology.kubernetes.io/zone"] for n in made]
     zone = selector.get("topology.kubernetes.io/zone") or min(zones, key=lambda z: (used.count(z), z))
@@ -133,17 +149,17 @@ def _fitting_size(pod: Mapping[str, Any], family: str) -> str | None:
 
 def remove_idle(work: Work) -> None:
     """Remove the Auto Mode nodes that no pod runs on."""
-    busy = {pod["spec"].get("nodeName") for pod in work.list("pods")}
-    for item in work.list("nodes"):
+    busy = {pod["spec"].get("nodeName") for pod in work.listed("pods")}
+    for item in work.listed("nodes"):
         if AUTO in item["metadata"]["labels"] and item["metadata"]["name"] not in busy:
             work.delete(item)
 
 
 def taints(item: Mapping[str, Any]) -> list[Taint]:
     """Return a node's taints, with the one of a cordoned node."""
-    found = [Taint(key=t["key"], value=t.get("value", ""), effect=t["effect"]) for t in item["spec"].get("taints") or ()]
+    found = [
+        Taint(key=t["key"], value=t.get("value", ""), effect=t["effect"]) for t in item["spec"].get("taints") or ()
+    ]
     if item["spec"].get("unschedulable"):
         found.append(Taint(key="node.kubernetes.io/unschedulable", value="", effect="NoSchedule"))
     return found
-
-

@@ -18,7 +18,7 @@ _NO_METRICS = "the sandbox has no metrics: the number of replicas is only kept b
 
 def autoscalers(work: Work) -> None:
     """Keep the replicas of every target between its autoscaler's bounds."""
-    for item in work.list("horizontalpodautoscalers.autoscaling"):
+    for item in work.listed("horizontalpodautoscalers.autoscaling"):
         if terminating(item):
             continue
         reference = item["spec"]["scaleTargetRef"]
@@ -29,7 +29,13 @@ def autoscalers(work: Work) -> None:
         old = (item.get("status") or {}).get("conditions") or []
         if kind is None or target is None:
             message = f'the HPA controller was unable to get the target\'s current scale: {reference["kind"]} "{reference["name"]}" not found'
-            work.status(item, {**(item.get("status") or {}), "conditions": set_condition(old, "AbleToScale", "False", "FailedGetScale", message)})
+            work.status(
+                item,
+                {
+                    **(item.get("status") or {}),
+                    "conditions": set_condition(old, "AbleToScale", "False", "FailedGetScale", message),
+                },
+            )
             continue
         current = target["spec"].get("replicas", 1)
         low, high = item["spec"]["minReplicas"], item["spec"]["maxReplicas"]
@@ -38,9 +44,19 @@ def autoscalers(work: Work) -> None:
             target["spec"]["replicas"] = wanted
             how = Write(manager="kube-controller-manager")
             work.api.update(kind, target["metadata"]["namespace"], target["metadata"]["name"], target, how, "scale")
-            reason = "Current number of replicas below Spec.MinReplicas" if current < low else "Current number of replicas above Spec.MaxReplicas"
+            reason = (
+                "Current number of replicas below Spec.MinReplicas"
+                if current < low
+                else "Current number of replicas above Spec.MaxReplicas"
+            )
             work.event(item, "SuccessfulRescale", f"New size: {wanted}; reason: {reason}", "horizontal-pod-autoscaler")
-        conditions = set_condition(old, "AbleToScale", "True", "SucceededGetScale", "the HPA controller was able to get the target's current scale")
+        conditions = set_condition(
+            old,
+            "AbleToScale",
+            "True",
+            "SucceededGetScale",
+            "the HPA controller was able to get the target's current scale",
+        )
         conditions = set_condition(conditions, "ScalingActive", "False", "FailedGetResourceMetric", _NO_METRICS)
         status: Json = {"currentReplicas": current, "desiredReplicas": wanted, "conditions": conditions}
         if wanted != current:
@@ -52,10 +68,10 @@ def autoscalers(work: Work) -> None:
 
 def disruption_budgets(work: Work) -> None:
     """Count how many pods of each budget may go."""
-    for item in work.list("poddisruptionbudgets.policy"):
+    for item in work.listed("poddisruptionbudgets.policy"):
         spec = item.get("spec") or {}
         pods = [
-            p for p in work.list("pods", item["metadata"]["namespace"])
+            p for p in work.listed("pods", item["metadata"]["namespace"])
             if selects(from_object(spec.get("selector")), p) and not terminating(p)
         ]  # fmt: skip
         expected, healthy = len(pods), sum(is_ready(p) for p in pods)
@@ -78,15 +94,18 @@ def disruption_budgets(work: Work) -> None:
 
 def quotas(work: Work) -> None:
     """Write what each quota's namespace uses."""
-    for item in work.list("resourcequotas"):
+    for item in work.listed("resourcequotas"):
         hard = item["spec"].get("hard") or {}
-        used = {name: render(quota.used(work.store, item["metadata"]["namespace"], name) or Decimal(0), name) for name in hard}
+        used = {
+            name: render(quota.used(work.store, item["metadata"]["namespace"], name) or Decimal(0), name)
+            for name in hard
+        }
         work.status(item, {"hard": hard, "used": used})
 
 
 def service_accounts(work: Work) -> None:
     """Give every namespace its default service account."""
-    for item in work.list("namespaces"):
+    for item in work.listed("namespaces"):
         name = item["metadata"]["name"]
         if not terminating(item) and work.named("serviceaccounts", name, "default") is None:
             try:
@@ -94,4 +113,3 @@ def service_accounts(work: Work) -> None:
             except ApiError as error:
                 if error.code not in {403, 404}:
                     raise
-

@@ -20,11 +20,11 @@ _DONE = {"Succeeded", "Failed"}
 
 def schedule(work: Work) -> None:
     """Give every pod without a node one, or say on the pod why there is none."""
-    pods = [pod for pod in work.list("pods") if not terminating(pod)]
+    pods = [pod for pod in work.listed("pods") if not terminating(pod)]
     waiting = [pod for pod in pods if not pod["spec"].get("nodeName") and _phase(pod) not in _DONE]
     if not waiting:
         return
-    available = work.list("nodes")
+    available = work.listed("nodes")
     placed = [pod for pod in pods if pod["spec"].get("nodeName") and _phase(pod) not in _DONE]
     for pod in waiting:
         found = _place(work, pod, available, placed)
@@ -73,10 +73,18 @@ def _place(work: Work, pod: Json, available: Sequence[Json], placed: Sequence[Js
     node = min(fitting, key=preference)
     pod["spec"]["nodeName"] = node["metadata"]["name"]
     old = (pod.get("status") or {}).get("conditions") or []
-    conditions = [{k: v for k, v in item.items() if k not in {"reason", "message"} or v} for item in set_condition(old, "PodScheduled", "True", "", "")]
+    conditions = [
+        {k: v for k, v in item.items() if k not in {"reason", "message"} or v}
+        for item in set_condition(old, "PodScheduled", "True", "", "")
+    ]
     pod["status"] = {**(pod.get("status") or {}), "phase": "Pending", "conditions": conditions}
     _bind_claims(work, pod, node)
-    work.event(pod, "Scheduled", f"Successfully assigned {pod['metadata']['namespace']}/{pod['metadata']['name']} to {node['metadata']['name']}", "default-scheduler")
+    work.event(
+        pod,
+        "Scheduled",
+        f"Successfully assigned {pod['metadata']['namespace']}/{pod['metadata']['name']} to {node['metadata']['name']}",
+        "default-scheduler",
+    )
     return work.save(pod)
 
 
@@ -126,7 +134,9 @@ def matches_node(spec: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     """Say whether a node's labels satisfy nodeSelector and required node affinity."""
     if any(labels.get(key) != value for key, value in (spec.get("nodeSelector") or {}).items()):
         return False
-    affinity = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get("requiredDuringSchedulingIgnoredDuringExecution")
+    affinity = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    )
     if not affinity:
         return True
     return any(
@@ -146,12 +156,18 @@ def _domain(available: Sequence[Json], pod: Mapping[str, Any], key: str) -> str:
 
 
 def _clashes(pod: Json, labels: Mapping[str, str], available: Sequence[Json], placed: Sequence[Json]) -> bool:
-    affinity = ((pod["spec"].get("affinity") or {}).get("podAntiAffinity") or {}).get("requiredDuringSchedulingIgnoredDuringExecution") or ()
+    affinity = ((pod["spec"].get("affinity") or {}).get("podAntiAffinity") or {}).get(
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    ) or ()
     for term in affinity:
         key, wanted = term["topologyKey"], from_object(term.get("labelSelector"))
         namespaces = term.get("namespaces") or [pod["metadata"]["namespace"]]
         for other in placed:
-            if other["metadata"]["namespace"] in namespaces and selects(wanted, other) and _domain(available, other, key) == labels.get(key):
+            if (
+                other["metadata"]["namespace"] in namespaces
+                and selects(wanted, other)
+                and _domain(available, other, key) == labels.get(key)
+            ):
                 return True
     return False
 
@@ -164,7 +180,11 @@ def _skewed(pod: Json, labels: Mapping[str, str], available: Sequence[Json], pla
         if key not in labels:
             return True
         counted: Counter[str] = Counter()
-        domains = {n["metadata"]["labels"][key] for n in available if key in n["metadata"]["labels"] and matches_node(pod["spec"], n["metadata"]["labels"])}
+        domains = {
+            n["metadata"]["labels"][key]
+            for n in available
+            if key in n["metadata"]["labels"] and matches_node(pod["spec"], n["metadata"]["labels"])
+        }
         template_keys = constraint.get("matchLabelKeys") or ()
         mine = pod["metadata"].get("labels") or {}
         for other in placed:
@@ -199,7 +219,10 @@ def provisioner(work: Work, claim: Json) -> bool:
         return False
     if item["provisioner"] == "ebs.csi.eks.amazonaws.com":
         return work.facts.auto_mode
-    return item["provisioner"] in {"ebs.csi.aws.com", "kubernetes.io/aws-ebs"} and "aws-ebs-csi-driver" in work.facts.addons
+    return (
+        item["provisioner"] in {"ebs.csi.aws.com", "kubernetes.io/aws-ebs"}
+        and "aws-ebs-csi-driver" in work.facts.addons
+    )
 
 
 def _bind_claims(work: Work, pod: Json, node: Json) -> None:
@@ -229,5 +252,3 @@ def bind_claim(work: Work, claim: Json, zone: str) -> None:
     )  # fmt: skip
     bound = {"phase": "Bound", "accessModes": spec["accessModes"], "capacity": {"storage": size}}
     work.save({**claim, "spec": {**spec, "volumeName": name}, "status": bound})
-
-

@@ -8,7 +8,7 @@ from typing import Any
 from sandbox.kubernetes.controllers.deployments import is_ready
 from sandbox.kubernetes.controllers.work import Work, condition, terminating
 from sandbox.kubernetes.errors import ApiError
-from sandbox.kubernetes.hooks import LoadBalancerError, LoadBalancerFacts, annotations
+from sandbox.kubernetes.hooks import LoadBalancerError, LoadBalancerFacts, annotations_of
 from sandbox.kubernetes.selectors import Requirement, selects
 from sandbox.kubernetes.store import Json
 
@@ -21,14 +21,14 @@ _SCHEME = "load-balancer-scheme"
 
 def endpoints(work: Work) -> None:
     """Write the Endpoints and EndpointSlice of every Service with a selector."""
-    for service in work.list("services"):
+    for service in work.listed("services"):
         selector = service["spec"].get("selector")
         if not selector or terminating(service):
             continue
         wanted = [Requirement(key, "In", (value,)) for key, value in selector.items()]
         namespace = service["metadata"]["namespace"]
         pods = [
-            p for p in work.list("pods", namespace)
+            p for p in work.listed("pods", namespace)
             if selects(wanted, p) and not terminating(p) and (p.get("status") or {}).get("podIP")
             and p["status"].get("phase") not in {"Succeeded", "Failed"}
         ]  # fmt: skip
@@ -81,13 +81,18 @@ def _write_slice(work: Work, service: Json, pods: list[Json], ports: list[Json])
         }
         for pod in pods
     ]
-    labels = {"kubernetes.io/service-name": name, "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"}
+    labels = {
+        "kubernetes.io/service-name": name,
+        "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+    }
     slice_ports = [{"name": port.get("name", ""), **port} for port in ports]
     content = {"addressType": "IPv4", "endpoints": found, "ports": slice_ports}
     _upsert(work, service, "discovery.k8s.io/v1", "EndpointSlice", f"{name}-sandbox", content, labels)
 
 
-def _upsert(work: Work, owner: Json, api_version: str, kind: str, name: str, content: Json, labels: Mapping[str, str]) -> None:
+def _upsert(
+    work: Work, owner: Json, api_version: str, kind: str, name: str, content: Json, labels: Mapping[str, str]
+) -> None:
     namespace = owner["metadata"]["namespace"]
     live = work.named(work.api.kind(api_version, kind).qualified, namespace, name)
     if live is not None:
@@ -104,24 +109,30 @@ def _upsert(work: Work, owner: Json, api_version: str, kind: str, name: str, con
 
 def load_balancers(work: Work) -> None:
     """Make and remove load balancers. Runs without the store's lock, since the account may be asked over HTTP."""
-    for service in work.list("services"):
+    for service in work.listed("services"):
         wanted = service["spec"].get("type") == "LoadBalancer"
         if wanted or _SERVICE_FINALIZER in (service["metadata"].get("finalizers") or ()):
             _balance(work, service, _service_facts(work, service), _SERVICE_FINALIZER, wanted=wanted)
-    for ingress in work.list("ingresses.networking.k8s.io"):
+    for ingress in work.listed("ingresses.networking.k8s.io"):
         missing = _no_controller(work, ingress)
         if missing and _INGRESS_FINALIZER not in (ingress["metadata"].get("finalizers") or ()):
             with work.store.lock:
                 work.event(ingress, "NoIngressController", missing, "sandbox", warning=True)
         elif missing:
             with work.store.lock:
-                work.event(ingress, "NoIngressController", f"the load balancer can't be removed: {missing}", "sandbox", warning=True)
+                work.event(
+                    ingress,
+                    "NoIngressController",
+                    f"the load balancer can't be removed: {missing}",
+                    "sandbox",
+                    warning=True,
+                )
         else:
             _balance(work, ingress, _ingress_facts(work, ingress), _INGRESS_FINALIZER, wanted=True)
 
 
 def _service_facts(work: Work, service: Json) -> LoadBalancerFacts:
-    notes = annotations(service)
+    notes = annotations_of(service)
     scheme = notes.get(f"service.beta.kubernetes.io/aws-{_SCHEME}")
     if scheme is None:
         internal = notes.get("service.beta.kubernetes.io/aws-load-balancer-internal", "false") == "true"
@@ -131,7 +142,7 @@ def _service_facts(work: Work, service: Json) -> LoadBalancerFacts:
 
 
 def _ingress_facts(work: Work, ingress: Json) -> LoadBalancerFacts:
-    notes = annotations(ingress)
+    notes = annotations_of(ingress)
     scheme = notes.get("alb.ingress.kubernetes.io/scheme", "internal")
     secure = bool(ingress["spec"].get("tls")) or "alb.ingress.kubernetes.io/certificate-arn" in notes
     return _facts(work, ingress, "application", scheme, (443,) if secure else (80,))
@@ -141,15 +152,19 @@ def _facts(work: Work, item: Json, kind: str, scheme: str, ports: tuple[int, ...
     meta = item["metadata"]
     return LoadBalancerFacts(
         cluster=work.facts.name, cluster_arn=work.facts.arn, kind=item["kind"], namespace=meta["namespace"],
-        name=meta["name"], uid=meta["uid"], type=kind, scheme=scheme, ports=ports, annotations=dict(annotations(item)),
+        name=meta["name"], uid=meta["uid"], type=kind, scheme=scheme, ports=ports, annotations=dict(annotations_of(item)),
     )  # fmt: skip
 
 
 def _no_controller(work: Work, ingress: Json) -> str:
     """Return why nobody looks after an Ingress, or nothing."""
-    name = ingress["spec"].get("ingressClassName") or annotations(ingress).get("kubernetes.io/ingress.class", "")
+    name = ingress["spec"].get("ingressClassName") or annotations_of(ingress).get("kubernetes.io/ingress.class", "")
     if not name:
-        default = [c for c in work.list("ingressclasses.networking.k8s.io") if annotations(c).get("ingressclass.kubernetes.io/is-default-class") == "true"]
+        default = [
+            c
+            for c in work.listed("ingressclasses.networking.k8s.io")
+            if annotations_of(c).get("ingressclass.kubernetes.io/is-default-class") == "true"
+        ]
         if not default:
             return "it names no ingress class, and there is no default one"
         name = default[0]["metadata"]["name"]
@@ -161,11 +176,19 @@ def _no_controller(work: Work, ingress: Json) -> str:
         return f'IngressClass "{name}" is for EKS Auto Mode, which this cluster doesn\'t have'
     if controller == _LBC_ALB:
         running = [
-            d for d in work.list("deployments.apps")
+            d for d in work.listed("deployments.apps")
             if "aws-load-balancer-controller" in d["metadata"]["name"] and condition(d, "Available").get("status") == "True"
         ]  # fmt: skip
-        return "" if running else f'IngressClass "{name}" needs the AWS Load Balancer Controller, and no such Deployment is available'
-    return "" if controller == _AUTO_ALB else f'IngressClass "{name}" has the controller "{controller}", which the sandbox doesn\'t have'
+        return (
+            ""
+            if running
+            else f'IngressClass "{name}" needs the AWS Load Balancer Controller, and no such Deployment is available'
+        )
+    return (
+        ""
+        if controller == _AUTO_ALB
+        else f'IngressClass "{name}" has the controller "{controller}", which the sandbox doesn\'t have'
+    )
 
 
 def _balance(work: Work, item: Json, facts: LoadBalancerFacts, finalizer: str, *, wanted: bool) -> None:

@@ -28,9 +28,9 @@ class Work:
         """Ask to be called again after so many seconds, even when no object changes."""
         self.next_call = min(self.next_call, time.monotonic() + max(seconds, 0.05))
 
-    def list(self, resource: str, namespace: str = "") -> list[Json]:
+    def listed(self, resource: str, namespace: str = "") -> list[Json]:
         """Return the objects of a qualified plural."""
-        return self.store.list(resource, namespace)
+        return self.store.listed(resource, namespace)
 
     def named(self, resource: str, namespace: str, name: str) -> Json | None:
         """Return one object, or None."""
@@ -72,7 +72,7 @@ class Work:
         uid = owner["metadata"]["uid"]
         found = [
             item
-            for item in self.store.list(resource, owner["metadata"].get("namespace", ""))
+            for item in self.store.listed(resource, owner["metadata"].get("namespace", ""))
             if controller_of(item) == uid
         ]
         return sorted(found, key=lambda item: (item["metadata"]["creationTimestamp"], item["metadata"]["name"]))

@@ -24,7 +24,7 @@ def _revision(document: Mapping[str, Any]) -> str:
 
 def stateful_sets(work: Work) -> None:
     """Make pods with an ordinal, one after the other; replace those of an old template from the last to the first."""
-    for item in work.list("statefulsets.apps"):
+    for item in work.listed("statefulsets.apps"):
         if not terminating(item):
             _stateful_set(work, item)
 
@@ -75,10 +75,21 @@ def _stateful_pod(work: Work, item: Json, name: str, index: int, revision: str) 
     for template in item["spec"].get("volumeClaimTemplates") or ():
         claim = f"{template['metadata']['name']}-{name}"
         volumes = [v for v in spec.get("volumes") or () if v["name"] != template["metadata"]["name"]]
-        spec["volumes"] = [*volumes, {"name": template["metadata"]["name"], "persistentVolumeClaim": {"claimName": claim}}]
+        spec["volumes"] = [
+            *volumes,
+            {"name": template["metadata"]["name"], "persistentVolumeClaim": {"claimName": claim}},
+        ]
         if work.named("persistentvolumeclaims", namespace, claim) is None:
-            labels = {**(item["spec"]["selector"].get("matchLabels") or {}), **(template["metadata"].get("labels") or {})}
-            work.create("v1", "PersistentVolumeClaim", namespace, {"metadata": {"name": claim, "labels": labels}, "spec": template["spec"]})
+            labels = {
+                **(item["spec"]["selector"].get("matchLabels") or {}),
+                **(template["metadata"].get("labels") or {}),
+            }
+            work.create(
+                "v1",
+                "PersistentVolumeClaim",
+                namespace,
+                {"metadata": {"name": claim, "labels": labels}, "spec": template["spec"]},
+            )
     extra = {
         _REVISION: revision,
         "statefulset.kubernetes.io/pod-name": name,
@@ -93,25 +104,34 @@ def _stateful_pod(work: Work, item: Json, name: str, index: int, revision: str) 
 
 def daemon_sets(work: Work) -> None:
     """Run one pod per node that the pod template fits on."""
-    available = work.list("nodes")
-    for item in work.list("daemonsets.apps"):
+    available = work.listed("nodes")
+    for item in work.listed("daemonsets.apps"):
         if terminating(item):
             continue
         spec, revision = item["spec"]["template"]["spec"], _revision(item)
         pods = {p["spec"].get("nodeName", ""): p for p in work.owned("pods", item) if not terminating(p)}
-        tolerations = [*(spec.get("tolerations") or ()), {"key": "node.kubernetes.io/unschedulable", "operator": "Exists"}]
+        tolerations = [
+            *(spec.get("tolerations") or ()),
+            {"key": "node.kubernetes.io/unschedulable", "operator": "Exists"},
+        ]
         wanted = [
             node["metadata"]["name"]
             for node in available
             if scheduler.matches_node(spec, node["metadata"]["labels"])
-            and all(any(scheduler.tolerates(t, taint) for t in tolerations) for taint in nodes.taints(node) if taint.effect != "PreferNoSchedule")
+            and all(
+                any(scheduler.tolerates(t, taint) for t in tolerations)
+                for taint in nodes.taints(node)
+                if taint.effect != "PreferNoSchedule"
+            )
         ]
         for name in wanted:
             if name not in pods:
                 try:
                     make_pod(work, item, f"{item['metadata']['name']}-{random_suffix()}", {_REVISION: revision}, name)
                 except ApiError as error:
-                    work.event(item, "FailedCreate", f"Error creating: {error.message}", "daemonset-controller", warning=True)
+                    work.event(
+                        item, "FailedCreate", f"Error creating: {error.message}", "daemonset-controller", warning=True
+                    )
         stale = [p for n, p in pods.items() if n in wanted and p["metadata"]["labels"].get(_REVISION) != revision]
         for pod in [*stale[:1], *(p for n, p in pods.items() if n not in wanted)]:
             work.delete(pod)
@@ -131,7 +151,7 @@ def daemon_sets(work: Work) -> None:
 
 def jobs(work: Work) -> None:
     """Run a Job's pods; every pod that starts completes."""
-    for item in work.list("jobs.batch"):
+    for item in work.listed("jobs.batch"):
         if not terminating(item):
             _job(work, item)
 
@@ -150,11 +170,16 @@ def _job(work: Work, item: Json) -> None:
                 work.again_in(left)
         return
     if spec.get("suspend"):
-        work.status(item, {**status, "conditions": set_condition(conditions, "Suspended", "True", "JobSuspended", "Job suspended")})
+        work.status(
+            item,
+            {**status, "conditions": set_condition(conditions, "Suspended", "True", "JobSuspended", "Job suspended")},
+        )
         return
     pods = work.owned("pods", item)
     succeeded = sum((p.get("status") or {}).get("phase") == "Succeeded" for p in pods)
-    active = [p for p in pods if (p.get("status") or {}).get("phase") not in {"Succeeded", "Failed"} and not terminating(p)]
+    active = [
+        p for p in pods if (p.get("status") or {}).get("phase") not in {"Succeeded", "Failed"} and not terminating(p)
+    ]
     completions = spec.get("completions") or 1
     for _ in range(min(spec["parallelism"], completions - succeeded) - len(active)):
         try:
@@ -169,7 +194,9 @@ def _job(work: Work, item: Json) -> None:
     if succeeded >= completions:
         new["completionTime"] = now()
         reason = "CompletionsReached", "Reached expected number of succeeded pods"
-        new["conditions"] = set_condition(set_condition(conditions, "SuccessCriteriaMet", "True", *reason), "Complete", "True", *reason)
+        new["conditions"] = set_condition(
+            set_condition(conditions, "SuccessCriteriaMet", "True", *reason), "Complete", "True", *reason
+        )
     elif deadline is not None and seconds_since(new["startTime"]) >= deadline:
         for pod in active:
             work.delete(pod)
