@@ -11,8 +11,6 @@ import pytest
 
 from sandbox.account import Account
 
-pytest.register_assert_rewrite("tests.providers.life")
-
 from tests.providers.engine_client import Client, Served
 
 

@@ -82,7 +82,7 @@ def test_a_build_project_is_updated_in_place_and_replaced_by_a_new_name_only(
 
 
 def test_a_project_that_is_half_in_a_pipeline_is_refused(owned: Client, build_role: str) -> None:
-    with pytest.raises(CheckFailed, match="artifacts.type: source and artifacts must both be CODEPIPELINE"):
+    with pytest.raises(CheckFailed, match=r"artifacts\.type: source and artifacts must both be CODEPIPELINE"):
         owned.check(
             "aws:codebuild/project:Project", "x", {**project(build_role), "artifacts": {"type": "NO_ARTIFACTS"}}
         )
@@ -240,6 +240,6 @@ def test_a_notification_rule_tells_a_topic_of_failed_runs(
 def test_a_refused_pipeline_says_why_and_leaves_nothing(owned: Client, pipeline_role: str, bucket: str) -> None:
     given = pipeline(pipeline_role, bucket)
     given["stages"][1]["actions"][0]["inputArtifacts"] = ["never-made"]
-    with pytest.raises(Failed, match="creating CodePipeline Pipeline.*InvalidStructureException") as refused:
+    with pytest.raises(Failed, match=r"creating CodePipeline Pipeline.*InvalidActionDeclarationException") as refused:
         owned.create("aws:codepipeline/pipeline:Pipeline", "broken", given)
     assert refused.value.partial is None

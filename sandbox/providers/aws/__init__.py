@@ -63,8 +63,8 @@ class Aws(Connection):
         self, resource: Resource, id: str, old_inputs: Properties, old_state: Properties, new_inputs: Properties
     ) -> Difference:
         """See the base class."""
-        del id, old_state
-        return self._handler(resource).difference(old_inputs, new_inputs)
+        del id
+        return self._handler(resource).difference(old_inputs, old_state, new_inputs)
 
     def create(self, resource: Resource, inputs: Properties, preview: bool) -> Created:
         """See the base class."""

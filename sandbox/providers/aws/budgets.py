@@ -14,8 +14,27 @@ from sandbox.providers.protocol import Properties
 
 _TIME = "%Y-%m-%d_%H:%M"
 _FOREVER = "2087-06-15_00:00"
-_COST_TYPES = ["includeCredit", "includeDiscount", "includeOtherSubscription", "includeRecurring", "includeRefund", "includeSubscription", "includeSupport", "includeTax", "includeUpfront", "useAmortized", "useBlended"]
-_BUDGET_TYPES = ["COST", "USAGE", "RI_UTILIZATION", "RI_COVERAGE", "SAVINGS_PLANS_UTILIZATION", "SAVINGS_PLANS_COVERAGE"]
+_COST_TYPES = [
+    "includeCredit",
+    "includeDiscount",
+    "includeOtherSubscription",
+    "includeRecurring",
+    "includeRefund",
+    "includeSubscription",
+    "includeSupport",
+    "includeTax",
+    "includeUpfront",
+    "useAmortized",
+    "useBlended",
+]
+_BUDGET_TYPES = [
+    "COST",
+    "USAGE",
+    "RI_UTILIZATION",
+    "RI_COVERAGE",
+    "SAVINGS_PLANS_UTILIZATION",
+    "SAVINGS_PLANS_COVERAGE",
+]
 
 
 def _same_amount(one: str, other: str) -> bool:

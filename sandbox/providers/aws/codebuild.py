@@ -10,8 +10,31 @@ from sandbox.providers.aws.resource import AutoName, Call, Handler
 from sandbox.providers.aws.shapes import filled, given, tag_list, tag_map
 from sandbox.providers.protocol import Properties
 
-_SOURCES = ["BITBUCKET", "CODECOMMIT", "CODEPIPELINE", "GITHUB", "GITHUB_ENTERPRISE", "GITLAB", "GITLAB_SELF_MANAGED", "NO_SOURCE", "S3"]
-_ENVIRONMENTS = ["ARM_CONTAINER", "ARM_EC2", "ARM_LAMBDA_CONTAINER", "LINUX_CONTAINER", "LINUX_EC2", "LINUX_GPU_CONTAINER", "LINUX_LAMBDA_CONTAINER", "MAC_ARM", "WINDOWS_CONTAINER", "WINDOWS_EC2", "WINDOWS_SERVER_2019_CONTAINER", "WINDOWS_SERVER_2022_CONTAINER"]
+_SOURCES = [
+    "BITBUCKET",
+    "CODECOMMIT",
+    "CODEPIPELINE",
+    "GITHUB",
+    "GITHUB_ENTERPRISE",
+    "GITLAB",
+    "GITLAB_SELF_MANAGED",
+    "NO_SOURCE",
+    "S3",
+]
+_ENVIRONMENTS = [
+    "ARM_CONTAINER",
+    "ARM_EC2",
+    "ARM_LAMBDA_CONTAINER",
+    "LINUX_CONTAINER",
+    "LINUX_EC2",
+    "LINUX_GPU_CONTAINER",
+    "LINUX_LAMBDA_CONTAINER",
+    "MAC_ARM",
+    "WINDOWS_CONTAINER",
+    "WINDOWS_EC2",
+    "WINDOWS_SERVER_2019_CONTAINER",
+    "WINDOWS_SERVER_2022_CONTAINER",
+]
 
 _SOURCE: Mapping[str, Property] = {
     "type": text(required=True, one_of=_SOURCES),
@@ -159,7 +182,7 @@ class Project(Handler):
             return None
         project = found[0]
         environment = dict(project["environment"])
-        logs = project.get("logsConfig") or {}
+        logs, cache = project.get("logsConfig") or {}, project.get("cache") or {}
         return {
             "id": project["arn"],
             "arn": project["arn"],
@@ -171,7 +194,7 @@ class Project(Handler):
             "secondarySourceVersions": project.get("secondarySourceVersions") or [],
             "secondaryArtifacts": project.get("secondaryArtifacts") or [],
             "environment": environment,
-            "cache": project.get("cache"),
+            "cache": cache if cache.get("type", "NO_CACHE") != "NO_CACHE" or known.get("cache") else None,
             "logsConfig": filled(cloudwatchLogs=logs.get("cloudWatchLogs"), s3Logs=logs.get("s3Logs")) or None,
             "vpcConfig": (project.get("vpcConfig") or None) if (project.get("vpcConfig") or {}).get("vpcId") else None,
             "badgeEnabled": bool((project.get("badge") or {}).get("badgeEnabled")),

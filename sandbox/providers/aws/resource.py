@@ -149,9 +149,17 @@ class Handler:
             failures.extend(self.validate(call, inputs))
         return Checked({**inputs, _DEFAULTS: filled}, failures)
 
-    def difference(self, old: Properties, new: Properties) -> Difference:
-        """Compare inputs; see `Connection.diff`."""
-        found = changes(old, new, self.declared)
+    def difference(self, old: Properties, state: Properties, new: Properties) -> Difference:
+        """Compare inputs; see `Connection.diff`. What AWS had filled in counts as what was: asking for it is no change."""
+        before = {
+            name: _completed(old[name], state.get(name), spec)
+            if old.get(name) is not None
+            else state.get(name)
+            if spec.computed
+            else None
+            for name, spec in self.declared.items()
+        }
+        found = changes(before, new, self.declared)
         name = self.autoname.property if self.autoname else None
         taken = (
             name is not None
@@ -291,6 +299,7 @@ class Handler:
         live = self._read(call, id, {**state, **_plain(inputs)})
         if live is None:
             raise Failure(f"{id} was gone when it was read back")
+        live.pop("id", None)
         self._split_tags(call, live, inputs, state)
         return self._state(live, inputs, state)
 
