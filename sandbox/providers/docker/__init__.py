@@ -216,9 +216,8 @@ class Images(Connection):
         )
 
     def _path(self, text: str) -> Path:
-        """Return an absolute path; a relative one is the program's, whose folder holds the sandbox's."""
-        path = Path(text)
-        return path if path.is_absolute() else (self._home.parent / path).resolve()
+        """Return an absolute path; a relative one is the program's, whose folder the providers run in."""
+        return Path(text).absolute()
 
 
 def _known_type(resource: Resource) -> None:
