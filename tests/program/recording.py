@@ -101,7 +101,7 @@ class Recording(Mocks):
     components: list[tuple[str, str]] = field(default_factory=list)
     monitor: MockMonitor | None = None
 
-    def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+    def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
         if args.typ.startswith("platform:index:"):
             return "", dict(args.inputs)
         if args.typ not in KNOWN_TYPES:
@@ -131,10 +131,10 @@ class Recording(Mocks):
         else:
             self.resources.append(recorded)
 
-    def call(self, args: MockCallArgs) -> dict[str, Any]:
+    def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
         if args.token not in INVOKES:
             raise AssertionError(f"{args.token} is a call that the platform is not known to make")
-        return INVOKES[args.token]
+        return INVOKES[args.token], None
 
     def one(self, kind: str, name: str) -> Recorded:
         """The only resource of this type and name."""
@@ -161,7 +161,7 @@ class RecordingMonitor(MockMonitor):
         inputs = _plain(json_format.MessageToDict(request.object))
         recording.note(Recorded(request.type, request.name, inputs, request))
         identity, state = recording.new_resource(MockResourceArgs(request.type, request.name, inputs))
-        self.resources[urn] = MockMonitor.ResourceRegistration(urn, str(identity), state)
+        self.resources[urn] = MockMonitor.ResourceRegistration(urn, identity, state)
         answer = json_format.ParseDict(state, struct_pb2.Struct())
         return resource_pb2.RegisterResourceResponse(urn=urn, id=identity, object=answer)
 

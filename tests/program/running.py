@@ -2,7 +2,7 @@
 
 import json
 import runpy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,22 @@ def stack_file(stack: str) -> dict[str, Any]:
     return {key.removeprefix("platform:"): value for key, value in yaml.safe_load(text)["config"].items()}
 
 
+def run(
+    body: Callable[[], None],
+    *,
+    stack: str = "dev",
+    config: Mapping[str, str] | None = None,
+    secret_keys: Sequence[str] = (),
+) -> Recording:
+    """Run `body` as a program, to the end of everything that it started."""
+    recording = Recording()
+    recording.monitor = monitor = RecordingMonitor(recording)
+    pulumi.runtime.set_mocks(recording, project="platform", stack=stack, preview=False, monitor=monitor)
+    pulumi.runtime.set_all_config(dict(config or {}), list(secret_keys))
+    pulumi.runtime.test(body)()  # type: ignore[no-untyped-call]  # the SDK's decorator has no types
+    return recording
+
+
 def run_program(
     stack: str, changes: Mapping[str, Any] | None = None, secrets: Mapping[str, str] | None = None
 ) -> Recording:
@@ -36,14 +52,13 @@ def run_program(
         f"platform:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in values.items()
     }
     config |= {f"platform:{key}": value for key, value in (secrets or {}).items()}
-    recording = Recording()
-    recording.monitor = monitor = RecordingMonitor(recording)
-    pulumi.runtime.set_mocks(recording, project="platform", stack=stack, preview=False, monitor=monitor)
-    pulumi.runtime.set_all_config(config, [f"platform:{key}" for key in secrets or {}])
+    return run(
+        lambda: void(runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")),
+        stack=stack,
+        config=config,
+        secret_keys=[f"platform:{key}" for key in secrets or {}],
+    )
 
-    @pulumi.runtime.test
-    def program() -> None:
-        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
-    program()
-    return recording
+def void(_: object) -> None:
+    """A program's globals are no result."""
