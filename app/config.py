@@ -84,7 +84,7 @@ class Config:
     bind: str = "0.0.0.0"  # noqa: S104 -- inside a container there is no other way to be reached
     port: int = 8080
     workers: int = 2
-    threads: int = 4
+    threads: int = 2
     drain_seconds: float = 5.0
     """How long a process goes on accepting after SIGTERM, so that load balancers learn that it leaves."""
     keepalive_seconds: int = 75
