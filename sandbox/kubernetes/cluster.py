@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.account.clusters import ClusterFacts, PrincipalLookup
-from sandbox.kubernetes import access, admission, schema
+from sandbox.kubernetes import access, admission, custom, schema
 from sandbox.kubernetes.api import Api, Write
 from sandbox.kubernetes.controllers import Controllers
 from sandbox.kubernetes.hooks import Hooks
-from sandbox.kubernetes.store import Json, Key, Store
+from sandbox.kubernetes.store import Event, Json, Key, Store
 
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _RBAC = "rbac.authorization.k8s.io/v1"
@@ -26,10 +26,35 @@ class Cluster:
         self.store = Store(directory / "objects.sqlite")
         self.context = admission.Context(self.store, facts.service_cidr)
         self.api = Api(self.schema, self.store, self.context)
+        self._serve_custom_kinds()
+        self.store.listen(self._custom_kind_changed)
         self.gate = access.Gate(arn=facts.arn, cluster_name=facts.name, principals=principals, store=self.store)
         self._bootstrap()
         self.controllers = Controllers(self.api, facts, hooks)
         self.controllers.start()
+
+    def configure(self, facts: ClusterFacts) -> None:
+        """Take new facts, a newer Kubernetes version included; objects and watches stay."""
+        with self.store.lock:
+            self.facts = self.controllers.facts = facts
+            self.schema = self.api.schema = schema.load(facts.version)
+            self.api.kinds = self.schema.kinds()
+            self._serve_custom_kinds()
+        self.controllers.wake()
+
+    def _serve_custom_kinds(self) -> None:
+        kinds = list(custom.auto_mode()) if self.facts.auto_mode else []
+        for definition in self.store.listed(custom.DEFINITIONS):
+            kinds += custom.declared(definition)
+        for kind in kinds:
+            self.api.kinds.add(kind)
+
+    def _custom_kind_changed(self, event: Event) -> None:
+        if event.key.resource == custom.DEFINITIONS:
+            for kind in custom.declared(event.before) if event.before else ():
+                self.api.kinds.remove(kind)
+            for kind in custom.declared(event.object) if event.type != "DELETED" else ():
+                self.api.kinds.add(kind)
 
     def _ensure(self, api_version: str, kind: str, name: str, namespace: str = "", **content: Any) -> None:
         found = self.api.kind(api_version, kind)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.account.clusters import ClusterEndpoint, ClusterFacts, NodeFacts, PrincipalLookup
-from sandbox.kubernetes import certificates
+from sandbox.kubernetes import certificates, schema
 from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.hooks import Hooks
 from sandbox.kubernetes.server import Server, server_tls
@@ -97,12 +97,14 @@ class Fleet:
         running = self._clusters.get(key)
         if running is not None and running.facts == facts:
             return
-        if running is not None:
-            running.close()
         place = self._place(facts.arn)
-        place.mkdir(parents=True, exist_ok=True)
-        # Opened before its facts are written: a version without a schema leaves nothing behind.
-        self._clusters[key] = Cluster(facts, place, self._principals, self.hooks)
+        if running is not None:
+            running.configure(facts)
+        else:
+            # Loaded before anything is written: a version without a schema leaves nothing behind.
+            schema.load(facts.version)
+            place.mkdir(parents=True, exist_ok=True)
+            self._clusters[key] = Cluster(facts, place, self._principals, self.hooks)
         (place / "facts.json").write_text(json.dumps(asdict(facts)))
 
 

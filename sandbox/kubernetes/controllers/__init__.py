@@ -39,6 +39,7 @@ _LATER: Sequence[Callable[[Work], None]] = (
     services.endpoints,
     policies.disruption_budgets,
     policies.quotas,
+    collection.custom_resources,
     collection.collect,
     collection.namespaces,
     nodes.remove_idle,
@@ -67,6 +68,19 @@ class Controllers:
         self._stop = True
         self._wake.set()
         self._thread.join(timeout=10)
+
+    @property
+    def facts(self) -> ClusterFacts:
+        """The cluster's facts, as the controllers know them."""
+        return self._work.facts
+
+    @facts.setter
+    def facts(self, facts: ClusterFacts) -> None:
+        self._work.facts = facts
+
+    def wake(self) -> None:
+        """Look at everything again."""
+        self._wake.set()
 
     def set_nodes(self, group: str, members: Sequence[NodeFacts]) -> None:
         """Make these the nodes of a group."""

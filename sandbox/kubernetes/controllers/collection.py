@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sandbox.kubernetes import custom
 from sandbox.kubernetes.controllers.work import Work, set_condition, terminating
 from sandbox.kubernetes.store import Json
 
@@ -105,3 +106,21 @@ def namespaces(work: Work) -> None:
 def _content(work: Work, namespace: str) -> list[Json]:
     found = (work.store.get(key) for key in work.store.keys() if key.namespace == namespace)
     return [item for item in found if item is not None]
+
+
+def custom_resources(work: Work) -> None:
+    """Report CustomResourceDefinitions as established, and delete the objects of those that are going away."""
+    for item in work.listed(custom.DEFINITIONS):
+        if terminating(item):
+            continue
+        conditions = (item.get("status") or {}).get("conditions") or []
+        conditions = set_condition(conditions, "NamesAccepted", "True", "NoConflicts", "no conflicts found")
+        conditions = set_condition(
+            conditions, "Established", "True", "InitialNamesAccepted", "the initial names have been accepted"
+        )
+        stored = [version["name"] for version in item["spec"].get("versions") or () if version.get("storage")]
+        work.status(item, {"conditions": conditions, "acceptedNames": item["spec"]["names"], "storedVersions": stored})
+    served = {kind.qualified for kind in work.api.kinds.all()}
+    for key in work.store.keys():
+        if key.resource not in served:
+            work.store.remove(key)
