@@ -106,7 +106,8 @@ def _configuration(config: dict[str, Any], diff_ids: list[str], epoch: int, inhe
     moment = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     history, seen = [], 0
     for entry in config.get("history", []):
-        kept = {k: v for k, v in entry.items() if k in {"created", "created_by", "comment", "empty_layer"} and v}
+        # Not the comment, where buildah names its intermediate images, which are never the same twice.
+        kept = {k: v for k, v in entry.items() if k in {"created", "created_by", "empty_layer"} and v}
         if seen >= inherited and (seen > 0 or inherited == 0):
             kept["created"] = moment
         seen += 0 if entry.get("empty_layer") else 1

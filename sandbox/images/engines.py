@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -74,30 +75,39 @@ class DockerEngine:
         command += [f"--add-host={host}" for host in order.hosts]
         command += [f"--cache-from={image}" for image in order.cache_from]
         # A pull policy isn't set: BuildKit takes a local base before it asks a registry.
-        _run([*command, str(order.context)], self._env, log)
+        _run([*command, str(order.context)], self.env, log)
         image_id = id_file.read_text().strip()
         id_file.unlink()
         return image_id
 
     def load(self, tar: Path, tag: str) -> None:
         """Import a file system; the PATH is what Docker's own base images have."""
-        _run([self.program, "import", "--change", f"ENV PATH={SEARCH_PATH}", str(tar), tag], self._env)
+        _run([self.program, "import", "--change", f"ENV PATH={SEARCH_PATH}", str(tar), tag], self.env)
 
     def has(self, reference: str) -> bool:
         """Ask the engine."""
-        return _answers([self.program, "image", "inspect", reference], self._env)
+        return _answers([self.program, "image", "inspect", reference], self.env)
 
     def layers(self, reference: str) -> list[str]:
         """Ask the engine."""
-        text = _output([self.program, "image", "inspect", "--format", "{{json .RootFS.Layers}}", reference], self._env)
+        text = _output([self.program, "image", "inspect", "--format", "{{json .RootFS.Layers}}", reference], self.env)
         return list(json.loads(text)) if text else []
+
+    def tag(self, image_id: str, name: str) -> None:
+        """Name a local image."""
+        _run([self.program, "tag", image_id, name], self.env)
+
+    def works(self) -> bool:
+        """Tell whether this command line reaches its engine and has BuildKit."""
+        return docker_trouble(self.program, self.env) is None
 
     def save(self, image_id: str, tar: Path) -> None:
         """Write what `docker save` writes."""
-        _run([self.program, "save", "--output", str(tar), image_id], self._env)
+        _run([self.program, "save", "--output", str(tar), image_id], self.env)
 
     @property
-    def _env(self) -> dict[str, str]:
+    def env(self) -> dict[str, str]:
+        """The environment that docker is run in."""
         return {**os.environ, **self.environment, "DOCKER_BUILDKIT": "1"}
 
 
@@ -112,10 +122,18 @@ class BuildahEngine:
     def build(self, order: Order, args: Mapping[str, str], secrets: Sequence[Secret], log: Log) -> str:
         """Build in a chroot, which needs no more rights than the files do; the host's network is the build's."""
         id_file = _scratch(order, "buildah")
-        command = ["build", "--isolation", "chroot", "--layers", "--format", "docker", "--iidfile", str(id_file)]
-        command += _options(order, args, secrets)
-        command += [f"--add-host={host}" for host in order.hosts]
-        _run([*self._base, *command, str(order.context)], None, log)
+        options = ["--isolation", "chroot", "--layers", "--format", "docker", "--identity-label=false"]
+        options += ["--iidfile", str(id_file), *_options(order, args, secrets)]
+        options += [f"--add-host={host}" for host in order.hosts]
+        with tempfile.NamedTemporaryFile("w", prefix="Dockerfile-") as dockerfile:
+            dockerfile.write(expanded(order.dockerfile.read_text(encoding="utf-8"), args))
+            dockerfile.flush()
+            try:
+                _run([*self.base, "build", *options, "--file", dockerfile.name, str(order.context)], None, log)
+            except BuildError:
+                # A failed build leaves its working containers behind, and their mounts with them.
+                _output([*self.base, "rm", "--all"])
+                raise
         image_id = id_file.read_text().strip()
         id_file.unlink()
         return image_id
@@ -125,24 +143,25 @@ class BuildahEngine:
         dockerfile = tar.with_name("Dockerfile.import")
         dockerfile.write_text(f"FROM scratch\nADD {tar.name} /\nENV PATH={SEARCH_PATH}\n")
         options = ["--isolation", "chroot", "--timestamp", "0", "--file", str(dockerfile), "--tag", tag]
-        _run([*self._base, "build", *options, str(tar.parent)])
+        _run([*self.base, "build", *options, str(tar.parent)])
 
     def has(self, reference: str) -> bool:
         """Ask the store."""
-        return _answers([*self._base, "inspect", "--type", "image", reference])
+        return _answers([*self.base, "inspect", "--type", "image", reference])
 
     def layers(self, reference: str) -> list[str]:
         """Ask the store."""
-        text = _output([*self._base, "inspect", "--type", "image", reference])
+        text = _output([*self.base, "inspect", "--type", "image", reference])
         return list(json.loads(text)["OCIv1"]["rootfs"]["diff_ids"]) if text else []
 
     def save(self, image_id: str, tar: Path) -> None:
         """Write a Docker archive, as `docker save` would."""
         tar.unlink(missing_ok=True)
-        _run([*self._base, "push", "--quiet", image_id, f"docker-archive:{tar}"])
+        _run([*self.base, "push", "--quiet", image_id, f"docker-archive:{tar}"])
 
     @property
-    def _base(self) -> list[str]:
+    def base(self) -> list[str]:
+        """The command line up to buildah's verb: the program and where its store is."""
         # Native overlay mounts need root; vfs copies, but works for everybody.
         driver = "overlay" if os.geteuid() == 0 else "vfs"
         home = self.storage / driver
@@ -165,27 +184,40 @@ def find(storage: Path) -> Engine | Absent:
     return Absent("; ".join(dict.fromkeys(reasons)))
 
 
-def docker_trouble(program: str) -> str | None:
+def docker_trouble(program: str, environment: Mapping[str, str] | None = None) -> str | None:
     """Return why this Docker command line can't build for us, or None when it can."""
-    text = _output([program, "version", "--format", "{{.Client.Version}} {{.Server.Version}}"])
+    text = _output([program, "version", "--format", "{{.Client.Version}} {{.Server.Version}}"], environment)
     if text is None:
         return f"{program} reaches no Docker engine"
     client = int(text.split(".", 1)[0])
     # Command lines before 23 have BuildKit inside; later ones need the buildx plugin for it.
-    if client >= 23 and _output([program, "buildx", "version"]) is None:
+    if client >= 23 and _output([program, "buildx", "version"], environment) is None:
         return f"{program} has no BuildKit (the buildx plugin is missing)"
     return None
 
 
+def expanded(dockerfile: str, args: Mapping[str, str]) -> str:
+    """Put the values of `args` into the Dockerfile's ENV and LABEL instructions.
+
+    buildah 1.28 takes these two from its cache by their text alone, so that `LABEL revision=${REVISION}` would stay what
+    it was at the first build. RUN is taken from the cache by the values too.
+    """
+
+    def put(instruction: re.Match[str]) -> str:
+        return re.sub(r"(?<!\\)\$(?:\{(\w+)\}|(\w+))", lambda it: args.get(it[1] or it[2], it[0]), instruction[0])
+
+    return re.sub(r"^[ \t]*(?:ENV|LABEL)\s(?:.*\\\n)*.*", put, dockerfile, flags=re.IGNORECASE | re.MULTILINE)
+
+
 def docker_programs() -> list[str]:
-    """Every docker on the PATH, as the first may be one without BuildKit."""
+    """Return every docker on the PATH, as the first may be one without BuildKit."""
     found = [str(Path(folder) / "docker") for folder in os.get_exec_path() if (Path(folder) / "docker").is_file()]
     distinct = {str(Path(program).resolve()): program for program in reversed(found)}
     return [program for program in found if program in distinct.values()]
 
 
 def _options(order: Order, args: Mapping[str, str], secrets: Sequence[Secret]) -> list[str]:
-    options = ["--file", str(order.dockerfile), "--platform", order.platform]
+    options = ["--platform", order.platform]
     options += [f"--build-arg={name}={value}" for name, value in sorted(args.items())]
     options += [f"--secret=id={secret.name},src={secret.path}" for secret in secrets]
     options += [f"--target={order.target}"] if order.target else []

@@ -228,7 +228,7 @@ def test_defaults_are_filled_in_as_the_real_provider_does(docker: Client, contex
     ],
 )
 def test_wrong_inputs_are_refused_by_name(docker: Client, context: Path, change: dict[str, Any], failure: str) -> None:
-    news = {"imageName": "localhost:1/app:v1", "build": {"context": str(context)}}
+    news: dict[str, Any] = {"imageName": "localhost:1/app:v1", "build": {"context": str(context)}}
     for key, value in change.items():
         news[key] = {**news[key], **value} if key == "build" else value
     with pytest.raises(CheckFailed) as failed:
