@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -68,8 +69,8 @@ def _customer_policy(_: Any, policy: Any) -> str | None:
 
 
 def _kms_key(_: Any, key: Any) -> str | None:
-    if key.key_manager != "CUSTOMER":
-        return None
+    if key.key_manager != "CUSTOMER" or any(name.startswith("alias/aws/") for name in key.aliases):
+        return None  # AWS's own, made by a service when it needed one
     return f"to be deleted on {key.deletion_date:%Y-%m-%d}" if key.key_state == "PendingDeletion" else ""
 
 
@@ -81,8 +82,15 @@ def _default_parameters(_: Any, group: Any) -> str | None:
     return None if group.name.startswith("default.") else ""
 
 
+def _snapshot(_: Any, snapshot: Any) -> str | None:
+    """Automated snapshots belong to their instance and go with it."""
+    return None if snapshot.snapshot_type == "automated" else ""
+
+
 def _secret(_: Any, secret: Any) -> str | None:
-    return f"to be deleted on {secret.deleted_date}" if secret.deleted_date else ""
+    if not secret.deleted_date:
+        return ""
+    return f"to be deleted on {datetime.datetime.fromtimestamp(secret.deleted_date, datetime.UTC):%Y-%m-%d}"
 
 
 _KINDS = (
@@ -132,7 +140,13 @@ _KINDS = (
     _Kind("rds", "subnet-group", "subnet_groups", "name", "name", "arn"),
     _Kind("rds", "parameter-group", "db_parameter_groups", "name", "name", "arn", state=_default_parameters),
     _Kind(
-        "rds", "snapshot", "database_snapshots", "db_snapshot_identifier", "db_snapshot_identifier", "db_snapshot_arn"
+        "rds",
+        "snapshot",
+        "database_snapshots",
+        "db_snapshot_identifier",
+        "db_snapshot_identifier",
+        "db_snapshot_arn",
+        state=_snapshot,
     ),
     _Kind("secretsmanager", "secret", "secrets", "arn", "name", "arn", state=_secret),
     _Kind("acm", "certificate", "_certificates", "arn", "common_name", "arn"),
@@ -198,8 +212,8 @@ def _inner(service: str, backend: Any, region: str) -> Iterable[Item]:
     if service == "kms":
         for key in backend.keys.values():
             for alias in key.aliases.values():
-                if not alias.name.startswith("alias/aws/"):
-                    yield Item("kms", "alias", alias.name, alias.arn, alias.name, region)
+                if not alias.alias_name.startswith("alias/aws/"):
+                    yield Item("kms", "alias", alias.alias_name, alias.alias_arn, alias.alias_name, region)
     if service == "events":
         for bus in backend.event_buses.values():
             for rule in bus.rules.values():

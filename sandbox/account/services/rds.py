@@ -1,0 +1,322 @@
+"""RDS where moto differs: engines and classes on offer, passwords, groups in use, states, final snapshots.
+
+Engine versions and instance classes: docs.aws.amazon.com/AmazonRDS/latest/PostgreSQLReleaseNotes and
+AmazonRDS/latest/UserGuide/Concepts.DBInstanceClass.Support.html, PostgreSQL only; other engines are refused by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from sandbox.account import lookups
+from sandbox.account.clock import random_hex
+from sandbox.account.errors import AwsError
+from sandbox.account.references import refuses
+from sandbox.account.rules import amends, checks, implements
+
+if TYPE_CHECKING:
+    from sandbox.account.emulator import Emulator
+    from sandbox.account.wire import Call
+
+# major version: minor versions, newest first
+POSTGRES: dict[str, tuple[str, ...]] = {
+    "18": ("18.4", "18.3", "18.1"),
+    "17": ("17.10", "17.9", "17.7", "17.6", "17.5", "17.4", "17.2"),
+    "16": ("16.14", "16.13", "16.11", "16.10", "16.9", "16.8", "16.6"),
+    "15": ("15.18", "15.17", "15.15", "15.14", "15.13", "15.12"),
+    "14": ("14.23", "14.22", "14.20", "14.19", "14.18", "14.17"),
+}
+_FAMILIES = ("t3", "t4g", "m5", "m5d", "m6g", "m6gd", "m6i", "m6id", "m7g", "m7i", "m8g", "r5", "r5b", "r6g", "r6gd", "r6i", "r7g", "r7i", "r8g", "x2g")  # fmt: skip
+_CLASS = re.compile(r"db\.(?P<family>[a-z0-9]+)\.(?P<size>micro|small|medium|large|(?:\d+)?xlarge)")
+_SMALL_ONLY = {"t3", "t4g"}
+_PASSWORD = re.compile(r"[^/@\" ]{8,128}")
+
+
+def _version(wanted: str | None) -> str:
+    """Return the full version for a wanted one (a major version means its newest minor). Raises InvalidParameterCombination."""
+    major = (wanted or "17").partition(".")[0]
+    if major in POSTGRES and (wanted in {None, major} or wanted in POSTGRES[major]):
+        return POSTGRES[major][0] if wanted in {None, major} else str(wanted)
+    raise AwsError("InvalidParameterCombination", f"Cannot find version {wanted} for postgres")
+
+
+def _check_class(name: str, version: str) -> None:
+    found = _CLASS.fullmatch(name)
+    if (
+        found is None
+        or found["family"] not in _FAMILIES
+        or (found["size"] in {"micro", "small", "medium"} and found["family"] not in _SMALL_ONLY)
+    ):
+        raise AwsError("InvalidParameterValue", f"Invalid DB Instance class: {name}")
+    if found["family"] == "m5d" and version.startswith("18"):
+        raise AwsError(
+            "InvalidParameterCombination",
+            f"RDS does not support creating a DB instance with the following combination: DBInstanceClass={name}, Engine=postgres, EngineVersion={version}",
+        )
+
+
+@checks("rds", "CreateDBInstance")
+def check_instance(emulator: Emulator, call: Call) -> None:
+    """Refuse what RDS refuses before anything is made."""
+    if call["Engine"] != "postgres":
+        raise AwsError(
+            "InvalidParameterValue", f"Invalid DB engine: {call['Engine']} (the sandbox emulates postgres only)"
+        )
+    version = _version(call.get("EngineVersion"))
+    _check_class(call["DBInstanceClass"], version)
+    if not call.get("MasterUsername"):
+        raise AwsError("InvalidParameterValue", "The parameter MasterUsername must be provided and must not be blank.")
+    if call["MasterUsername"].lower() in {"admin", "postgres_admin", "rdsadmin"}:
+        text = f"MasterUsername {call['MasterUsername']} cannot be used as it is a reserved word used by the engine"
+        raise AwsError("InvalidParameterValue", text)
+    _check_password(call, required=True)
+    storage = call.get("AllocatedStorage")
+    if storage is None or not 20 <= storage <= 65536:
+        raise AwsError(
+            "InvalidParameterValue",
+            "Invalid storage size for engine name postgres and storage type gp3: 20 to 65536 GiB",
+        )
+    if call.get("MaxAllocatedStorage") is not None and call["MaxAllocatedStorage"] <= storage:
+        raise AwsError("InvalidParameterCombination", "Max storage size must be greater than storage size")
+    if not 0 <= call.get("BackupRetentionPeriod", 1) <= 35:
+        raise AwsError(
+            "InvalidParameterValue", "Invalid backup retention period. Retention period must be between 0 and 35"
+        )
+    if call.get("MultiAZ") and call.get("AvailabilityZone"):
+        text = "Requesting a specific availability zone is not valid for Multi-AZ instances."
+        raise AwsError("InvalidParameterCombination", text)
+    if call.get("KmsKeyId") and lookups.key(emulator, call.region, call["KmsKeyId"]) is None:
+        raise AwsError(
+            "KMSKeyNotAccessibleFault",
+            f"The specified KMS key [{call['KmsKeyId']}] does not exist, is not enabled or you do not have permissions to access it.",
+        )
+    _check_groups(emulator, call, version)
+
+
+def _check_password(call: Call, *, required: bool) -> None:
+    password, managed = call.get("MasterUserPassword"), call.get("ManageMasterUserPassword")
+    if password and managed:
+        raise AwsError(
+            "InvalidParameterCombination", "You can't specify MasterUserPassword with ManageMasterUserPassword."
+        )
+    if required and not password and not managed:
+        raise AwsError(
+            "InvalidParameterValue", "The parameter MasterUserPassword must be provided and must not be blank."
+        )
+    if password and not _PASSWORD.fullmatch(password):
+        text = "The parameter MasterUserPassword is not a valid password: 8 to 128 printable characters besides '/', '@', '\"', ' '."
+        raise AwsError("InvalidParameterValue", text)
+
+
+def _check_groups(emulator: Emulator, call: Call, version: str) -> None:
+    rds, ec2 = emulator.backend("rds", call.region), emulator.backend("ec2", call.region)
+    subnet_group = rds.subnet_groups.get(call.get("DBSubnetGroupName") or "default")
+    if subnet_group is None:
+        name = call.get("DBSubnetGroupName") or "default"
+        raise AwsError("DBSubnetGroupNotFoundFault", f"DBSubnetGroup '{name}' not found.")
+    for group_id in call.get("VpcSecurityGroupIds") or []:
+        group = lookups.security_group(emulator, call.region, group_id)
+        if group is None:
+            raise AwsError("InvalidParameterValue", f"Invalid security group , groupId= {group_id}, groupName=.")
+        if group.vpc_id != subnet_group.vpc_id:
+            text = "The DB instance and EC2 security group are in different VPCs."
+            raise AwsError("InvalidParameterCombination", text)
+    parameters = rds.db_parameter_groups.get(call.get("DBParameterGroupName") or "")
+    major = version.partition(".")[0]
+    if parameters is not None and parameters.family != f"postgres{major}":
+        text = f"The parameter group {parameters.name} with DBParameterGroupFamily {parameters.family} can't be used for this instance. Please use a parameter group with DBParameterGroupFamily postgres{major}"
+        raise AwsError("InvalidParameterCombination", text)
+    # moto takes the default security group from the default VPC, which regions here don't have.
+    ec2.default_vpc = ec2.vpcs[subnet_group.vpc_id]
+
+
+@amends("rds", "CreateDBInstance")
+def instance_creating(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:
+    """Give the instance its own resource id and full version, and let it be creating for as long as AWS takes."""
+    database = emulator.backend("rds", call.region).databases[call["DBInstanceIdentifier"]]
+    database.dbi_resource_id = result["DBInstance"]["DbiResourceId"] = f"db-{random_hex(26).upper()}"
+    database.engine_version = result["DBInstance"]["EngineVersion"] = _version(call.get("EngineVersion"))
+    database.status = result["DBInstance"]["DBInstanceStatus"] = "creating"
+    emulator.later(("rds", "instance.create"), lambda: _ready(database))
+
+
+def _ready(database: Any) -> None:
+    if database.status in {"creating", "modifying"}:
+        database.status = "available"
+
+
+@checks("rds", "ModifyDBInstance")
+def check_modification(emulator: Emulator, call: Call) -> None:
+    """Storage only grows, versions only rise, and an instance that is busy can't be changed."""
+    database = emulator.backend("rds", call.region).databases.get(call["DBInstanceIdentifier"])
+    if database is None:
+        return
+    if database.status != "available":
+        text = f"Database instance is not in available state: {call['DBInstanceIdentifier']} is {database.status}."
+        raise AwsError("InvalidDBInstanceState", text)
+    if call.get("AllocatedStorage") and call["AllocatedStorage"] < database.allocated_storage:
+        raise AwsError(
+            "InvalidParameterCombination",
+            "Requested storage size is smaller than the present size; storage can't shrink.",
+        )
+    if call.get("EngineVersion"):
+        wanted, present = (
+            tuple(map(int, v.split("."))) for v in (_version(call["EngineVersion"]), database.engine_version)
+        )
+        if wanted < present:
+            text = f"Cannot upgrade postgres from {database.engine_version} to {call['EngineVersion']}"
+            raise AwsError("InvalidParameterCombination", text)
+        if wanted[0] != present[0] and not call.get("AllowMajorVersionUpgrade"):
+            text = "The AllowMajorVersionUpgrade flag must be present when upgrading to a new major version."
+            raise AwsError("InvalidParameterCombination", text)
+    if call.get("DBInstanceClass"):
+        _check_class(call["DBInstanceClass"], database.engine_version)
+    _check_password(call, required=False)
+
+
+@amends("rds", "ModifyDBInstance")
+def instance_modifying(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:
+    """Let the instance be modifying for as long as AWS takes."""
+    name = call.get("NewDBInstanceIdentifier") or call["DBInstanceIdentifier"]
+    database = emulator.backend("rds", call.region).databases[name]
+    if call.get("EngineVersion"):
+        database.engine_version = result["DBInstance"]["EngineVersion"] = _version(call["EngineVersion"])
+    if emulator.time_scale:
+        database.status = result["DBInstance"]["DBInstanceStatus"] = "modifying"
+        emulator.later(("rds", "instance.modify"), lambda: _ready(database))
+
+
+@implements("rds", "DeleteDBInstance")
+def delete_instance(emulator: Emulator, call: Call) -> dict[str, Any]:
+    """Delete an instance: it is deleting for as long as AWS takes, and then gone with its managed secret."""
+    rds, name = emulator.backend("rds", call.region), call["DBInstanceIdentifier"]
+    database = rds.databases.get(name)
+    if database is None:
+        raise AwsError("DBInstanceNotFound", f"DBInstance {name} not found.")
+    if database.deletion_protection:
+        text = "Cannot delete protected DB Instance, please disable deletion protection and try again."
+        raise AwsError("InvalidParameterCombination", text)
+    skip, snapshot = call.get("SkipFinalSnapshot"), call.get("FinalDBSnapshotIdentifier")
+    if bool(skip) == bool(snapshot):
+        text = "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified."
+        if skip:
+            text = "FinalDBSnapshotIdentifier can not be specified when deleting an instance with SkipFinalSnapshot."
+        raise AwsError("InvalidParameterCombination", text)
+    if snapshot and snapshot in rds.database_snapshots:
+        raise AwsError(
+            "DBSnapshotAlreadyExists",
+            f"Cannot create the snapshot because a snapshot with the identifier {snapshot} already exists.",
+        )
+    if database.status == "deleting":
+        raise AwsError("InvalidDBInstanceState", f"Instance {name} is already being deleted.")
+    if emulator.time_scale == 0:
+        return emulator.moto_result(call)
+    database.status = "deleting"
+
+    def gone() -> None:
+        database.status = "available"
+        rds.delete_db_instance(name, snapshot, skip, call.get("DeleteAutomatedBackups", True))
+
+    emulator.later(("rds", "instance.delete"), gone)
+    return {"DBInstance": database}
+
+
+@checks("rds", "CreateDBSubnetGroup", "ModifyDBSubnetGroup")
+def check_subnet_group(emulator: Emulator, call: Call) -> None:
+    """A subnet group has an own name, and subnets of one VPC in two zones."""
+    name = call["DBSubnetGroupName"]
+    if call.operation == "CreateDBSubnetGroup" and name in emulator.backend("rds", call.region).subnet_groups:
+        raise AwsError("DBSubnetGroupAlreadyExists", f"The DB subnet group '{name}' already exists.")
+    found = [lookups.subnet(emulator, call.region, subnet_id) for subnet_id in call["SubnetIds"]]
+    if None in found:
+        missing = [subnet_id for subnet_id, subnet in zip(call["SubnetIds"], found, strict=True) if subnet is None]
+        raise AwsError("InvalidSubnet", f"Some input subnets in :[{', '.join(missing)}] are invalid.")
+    if len({subnet.vpc_id for subnet in found}) > 1:  # type: ignore[union-attr]
+        raise AwsError("InvalidVPCNetworkStateFault", "The subnets of a DB subnet group have to be in one VPC")
+    zones = {subnet.availability_zone for subnet in found}  # type: ignore[union-attr]
+    if len(zones) < 2:
+        text = f"The DB subnet group doesn't meet Availability Zone (AZ) coverage requirement. Current AZ coverage: {', '.join(zones)}. Add subnets to cover at least 2 AZs."
+        raise AwsError("DBSubnetGroupDoesNotCoverEnoughAZs", text)
+
+
+@refuses(
+    "rds",
+    "DeleteDBSubnetGroup",
+    "InvalidDBSubnetGroupStateFault",
+    "Cannot delete the subnet group '{DBSubnetGroupName}' because at least one database instance: {referrers} is still using it.",
+)
+def subnet_group_users(emulator: Emulator, call: Call) -> Iterator[str]:
+    """Yield the instances in a subnet group."""
+    for database in emulator.backend("rds", call.region).databases.values():
+        group = getattr(database, "db_subnet_group", None)
+        if group is not None and group.name == call["DBSubnetGroupName"].lower():
+            yield database.db_instance_identifier
+
+
+@refuses(
+    "rds",
+    "DeleteDBParameterGroup",
+    "InvalidDBParameterGroupState",
+    "One or more database instances are still members of this parameter group {DBParameterGroupName}, so the group cannot be deleted ({referrers})",
+)
+def parameter_group_users(emulator: Emulator, call: Call) -> Iterator[str]:
+    """Yield the instances with a parameter group."""
+    for database in emulator.backend("rds", call.region).databases.values():
+        if database.db_parameter_group_name == call["DBParameterGroupName"]:
+            yield database.db_instance_identifier
+
+
+@checks("rds", "CreateDBParameterGroup")
+def check_family(emulator: Emulator, call: Call) -> None:  # noqa: ARG001
+    """A parameter group is for an engine family that exists."""
+    family = call["DBParameterGroupFamily"]
+    if family.removeprefix("postgres") not in POSTGRES:
+        raise AwsError("InvalidParameterValue", f"ParameterGroupFamily {family} is not a valid parameter group family")
+
+
+@implements("rds", "DescribeDBEngineVersions")
+def describe_engine_versions(emulator: Emulator, call: Call) -> dict[str, Any]:  # noqa: ARG001
+    """Return the PostgreSQL versions on offer, perhaps only the default one."""
+    if call.get("Engine") not in {None, "postgres"}:
+        return {"DBEngineVersions": []}
+    wanted, family = call.get("EngineVersion"), call.get("DBParameterGroupFamily")
+    versions = []
+    for major, minors in POSTGRES.items():
+        for index, minor in enumerate(minors):
+            if wanted in {None, major, minor} and family in {None, f"postgres{major}"}:
+                newer = minors[:index]
+                upgrades = [
+                    {
+                        "Engine": "postgres",
+                        "EngineVersion": v,
+                        "IsMajorVersionUpgrade": False,
+                        "AutoUpgrade": v == minors[0],
+                    }
+                    for v in newer
+                ]
+                following = POSTGRES.get(str(int(major) + 1), ())
+                upgrades += [
+                    {"Engine": "postgres", "EngineVersion": v, "IsMajorVersionUpgrade": True, "AutoUpgrade": False}
+                    for v in following[:1]
+                ]
+                versions.append(
+                    {
+                        "Engine": "postgres",
+                        "EngineVersion": minor,
+                        "MajorEngineVersion": major,
+                        "DBParameterGroupFamily": f"postgres{major}",
+                        "DBEngineDescription": "PostgreSQL",
+                        "DBEngineVersionDescription": f"PostgreSQL {minor}-R1",
+                        "ValidUpgradeTarget": upgrades,
+                        "ExportableLogTypes": ["postgresql", "upgrade", "iam-db-auth-error"],
+                        "SupportsLogExportsToCloudwatchLogs": True,
+                        "SupportsReadReplica": True,
+                        "Status": "available",
+                    }
+                )
+    if call.get("DefaultOnly"):
+        default = _version(wanted)
+        versions = [version for version in versions if version["EngineVersion"] == default]
+    return {"DBEngineVersions": sorted(versions, key=lambda v: [int(p) for p in str(v["EngineVersion"]).split(".")])}
