@@ -10,7 +10,6 @@ import boto3
 import pytest
 
 from sandbox.account import Account
-
 from tests.providers.engine_client import Client, Served
 
 

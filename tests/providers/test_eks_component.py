@@ -1,5 +1,7 @@
 """pulumi-eks's components as the sandbox constructs them, seen by an engine that records every registration."""
 
+# ruff: noqa: N802 -- gRPC service methods bear the protocol's names
+
 from __future__ import annotations
 
 import json
@@ -162,7 +164,8 @@ def build(
         accepts_output_values=True,
         **request,
     )
-    return json_format.MessageToDict(provider.Construct(message, timeout=60).state)
+    state: dict[str, Any] = json_format.MessageToDict(provider.Construct(message, timeout=60).state)
+    return state
 
 
 NETWORK = {"vpcId": "vpc-1", "privateSubnetIds": ["subnet-a", "subnet-b"], "publicSubnetIds": ["subnet-p"]}

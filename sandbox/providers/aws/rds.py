@@ -370,7 +370,10 @@ class ParameterGroup(Handler):
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
         """Describe the group and what was set by hand."""
         rds = call.client("rds")
-        found = rds.describe_db_parameter_groups(DBParameterGroupName=id)["DBParameterGroups"][0]
+        groups = rds.describe_db_parameter_groups(DBParameterGroupName=id)["DBParameterGroups"]
+        if not groups:  # moto's way to say that there is none
+            return None
+        found = groups[0]
         pages = rds.get_paginator("describe_db_parameters").paginate(DBParameterGroupName=id, Source="user")
         return {
             "name": found["DBParameterGroupName"],

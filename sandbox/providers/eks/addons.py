@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from sandbox.providers.eks.arguments import Arguments, output
+from sandbox.providers.eks.arguments import Arguments, output, shaped
 
 OPTIONS = frozenset(
     {"enabled", "resolveConflictsOnCreate", "resolveConflictsOnUpdate", "version", "configurationValues"}
@@ -40,8 +40,8 @@ CNI_ENVIRONMENT = (
 CNI_INIT_ENVIRONMENT = (("disableTcpEarlyDemux", "DISABLE_TCP_EARLY_DEMUX", "false"),)
 CNI_ARGUMENTS = (
     frozenset(row[0] for row in (*CNI_ENVIRONMENT, *CNI_INIT_ENVIRONMENT))
-    | frozenset("addonVersion clusterName clusterVersion configurationValues enableNetworkPolicy".split())
-    | frozenset("resolveConflictsOnCreate resolveConflictsOnUpdate serviceAccountRoleArn tags".split())
+    | frozenset(["addonVersion", "clusterName", "clusterVersion", "configurationValues", "enableNetworkPolicy"])
+    | frozenset(["resolveConflictsOnCreate", "resolveConflictsOnUpdate", "serviceAccountRoleArn", "tags"])
 )
 
 
@@ -145,9 +145,11 @@ def sorted_json(values: Any) -> pulumi.Output[str] | None:
     """Return add-on configuration as JSON with sorted keys, so that its order is never a difference."""
     if not values:
         return None
-    return output(values).apply(
-        lambda v: None if v is None else json.dumps(v, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text: pulumi.Output[str] = shaped(
+        values,
+        lambda v: None if v is None else json.dumps(v, sort_keys=True, separators=(",", ":"), ensure_ascii=False),
     )
+    return text
 
 
 def _environment(table: tuple[tuple[str, str, str | None], ...], arguments: Arguments) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Inputs arrive as the engine sends them: camelCase keys, values plain or `Output`
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import pulumi
@@ -14,20 +14,85 @@ import pulumi
 Arguments = Mapping[str, Any]
 
 CLUSTER = frozenset(
-    """accessEntries authenticationMode autoMode bootstrapSelfManagedAddons clusterSecurityGroup
-    clusterSecurityGroupTags clusterTags corednsAddonOptions createInstanceRole createOidcProvider
-    deletionProtection desiredCapacity enableConfigMapMutable enabledClusterLogTypes encryptionConfigKeyArn
-    endpointPrivateAccess endpointPublicAccess instanceRole instanceRoles instanceType ipFamily
-    kubeProxyAddonOptions kubernetesServiceIpAddressRange maxSize minSize name nodeSecurityGroupTags nodeSubnetIds
-    privateSubnetIds providerCredentialOpts proxy publicAccessCidrs publicSubnetIds roleMappings serviceRole
-    skipDefaultNodeGroup skipDefaultSecurityGroups subnetIds tags upgradePolicy useDefaultVpcCni userMappings
-    version vpcCniOptions vpcId""".split()
+    [
+        "accessEntries",
+        "authenticationMode",
+        "autoMode",
+        "bootstrapSelfManagedAddons",
+        "clusterSecurityGroup",
+        "clusterSecurityGroupTags",
+        "clusterTags",
+        "corednsAddonOptions",
+        "createInstanceRole",
+        "createOidcProvider",
+        "deletionProtection",
+        "desiredCapacity",
+        "enableConfigMapMutable",
+        "enabledClusterLogTypes",
+        "encryptionConfigKeyArn",
+        "endpointPrivateAccess",
+        "endpointPublicAccess",
+        "instanceRole",
+        "instanceRoles",
+        "instanceType",
+        "ipFamily",
+        "kubeProxyAddonOptions",
+        "kubernetesServiceIpAddressRange",
+        "maxSize",
+        "minSize",
+        "name",
+        "nodeSecurityGroupTags",
+        "nodeSubnetIds",
+        "privateSubnetIds",
+        "providerCredentialOpts",
+        "proxy",
+        "publicAccessCidrs",
+        "publicSubnetIds",
+        "roleMappings",
+        "serviceRole",
+        "skipDefaultNodeGroup",
+        "skipDefaultSecurityGroups",
+        "subnetIds",
+        "tags",
+        "upgradePolicy",
+        "useDefaultVpcCni",
+        "userMappings",
+        "version",
+        "vpcCniOptions",
+        "vpcId",
+    ]
 )
 
 NODE_GROUP = frozenset(
-    """amiType capacityType clusterName diskSize enableIMDSv2 forceUpdateVersion ignoreScalingChanges instanceTypes
-    labels launchTemplate nodeGroupName nodeGroupNamePrefix nodeRepairConfig nodeRole nodeRoleArn operatingSystem gpu
-    region releaseVersion remoteAccess scalingConfig subnetIds tags taints updateConfig version cluster""".split()
+    [
+        "amiType",
+        "capacityType",
+        "clusterName",
+        "diskSize",
+        "enableIMDSv2",
+        "forceUpdateVersion",
+        "ignoreScalingChanges",
+        "instanceTypes",
+        "labels",
+        "launchTemplate",
+        "nodeGroupName",
+        "nodeGroupNamePrefix",
+        "nodeRepairConfig",
+        "nodeRole",
+        "nodeRoleArn",
+        "operatingSystem",
+        "gpu",
+        "region",
+        "releaseVersion",
+        "remoteAccess",
+        "scalingConfig",
+        "subnetIds",
+        "tags",
+        "taints",
+        "updateConfig",
+        "version",
+        "cluster",
+    ]
 )
 
 REFUSED = {
@@ -70,6 +135,11 @@ def plain(arguments: Arguments, key: str, default: Any = None) -> Any:
 def output(value: Any) -> pulumi.Output[Any]:
     """Return `value` as an output, nested outputs unwrapped."""
     return pulumi.Output.from_input(value)
+
+
+def shaped(value: Any, shape: Callable[[Any], Any]) -> Any:
+    """Return what `shape` makes of a value once it is known. Structures are in the wire's spelling, which no type says."""
+    return output(value).apply(shape)
 
 
 def given(**values: Any) -> dict[str, Any]:

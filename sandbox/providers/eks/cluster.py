@@ -13,7 +13,7 @@ from sandbox.providers.eks import arguments as arg
 from sandbox.providers.eks import roles, security
 from sandbox.providers.eks.access import access_entries, authentication_mode, aws_auth, uses_config_map, uses_entries
 from sandbox.providers.eks.addons import VpcCniAddon, plain_addon
-from sandbox.providers.eks.arguments import Arguments, given, output, plain
+from sandbox.providers.eks.arguments import Arguments, given, output, plain, shaped
 from sandbox.providers.eks.kubeconfig import compact, kubeconfig
 from sandbox.providers.eks.nodes import default_node_group
 from sandbox.providers.eks.roles import ServiceRole
@@ -121,43 +121,49 @@ class Cluster(pulumi.ComponentResource):
                 depends.append(node_role.resolved)
             # The provider takes Auto Mode's three settings only all known or all unknown, so each waits for all.
             mode = pulumi.Output.all(output(self._auto.get("computeConfig")), node_arn, network).apply(_auto_settings)
-            compute, storage, network = (mode.apply(lambda m, i=i: m[i]) for i in range(3))
-        self.cluster = aws.eks.Cluster(
-            f"{name}-eksCluster",
-            name=args.get("name"),
-            role_arn=role.apply(lambda known: known.arn),
-            compute_config=compute,
-            storage_config=storage,
-            kubernetes_network_config=network,
-            bootstrap_self_managed_addons=False
-            if self._is_auto
-            else _default(args.get("bootstrapSelfManagedAddons"), True),
-            vpc_config=given(
-                securityGroupIds=[output(self._group).apply(lambda g: g.id)] if self._group is not None else None,
+            compute, storage, network = mode[0], mode[1], mode[2]
+        self.cluster = self._control_plane(role.apply(lambda known: known.arn), compute, storage, network, depends)
+        proxy = plain(args, "kubeProxyAddonOptions") or {}
+        if proxy.get("enabled", not self._is_auto):
+            plain_addon(name, "kube-proxy", self.cluster, proxy, self._tags, self)
+
+    def _control_plane(
+        self, role: Any, compute: Any, storage: Any, network: Any, depends: list[Any]
+    ) -> aws.eks.Cluster:
+        args = self._args
+        groups = [shaped(self._group, lambda group: group.id)] if self._group is not None else None
+        access = {"authenticationMode": self._mode, "bootstrapClusterCreatorAdminPermissions": True}
+        bootstrap = False if self._is_auto else _default(args.get("bootstrapSelfManagedAddons"), True)
+        properties: dict[str, Any] = {
+            "name": args.get("name"),
+            "role_arn": role,
+            "compute_config": compute,
+            "storage_config": storage,
+            "kubernetes_network_config": network,
+            "bootstrap_self_managed_addons": bootstrap,
+            "vpc_config": given(
+                securityGroupIds=groups,
                 subnetIds=self._subnets,
                 endpointPrivateAccess=args.get("endpointPrivateAccess"),
                 endpointPublicAccess=args.get("endpointPublicAccess"),
                 publicAccessCidrs=self._public_cidrs(),
             ),
-            version=args.get("version"),
-            enabled_cluster_log_types=args.get("enabledClusterLogTypes"),
-            tags=security.merged_tags({"Name": f"{name}-eksCluster"}, args.get("clusterTags"), self._tags),
-            encryption_config=self._encryption(),
-            access_config={"authenticationMode": self._mode, "bootstrapClusterCreatorAdminPermissions": True}
-            if self._mode
-            else None,
-            upgrade_policy=args.get("upgradePolicy"),
-            deletion_protection=args.get("deletionProtection"),
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                # Both count at creation only; a later difference would replace the cluster.
-                ignore_changes=["accessConfig.bootstrapClusterCreatorAdminPermissions", "bootstrapSelfManagedAddons"],
-                depends_on=depends,
-            ),
+            "version": args.get("version"),
+            "enabled_cluster_log_types": args.get("enabledClusterLogTypes"),
+            "tags": security.merged_tags({"Name": f"{self._name}-eksCluster"}, args.get("clusterTags"), self._tags),
+            "encryption_config": self._encryption(),
+            "access_config": access if self._mode else None,
+            "upgrade_policy": args.get("upgradePolicy"),
+            "deletion_protection": args.get("deletionProtection"),
+        }
+        options = pulumi.ResourceOptions(
+            parent=self,
+            # Both count at creation only; a later difference would replace the cluster.
+            ignore_changes=["accessConfig.bootstrapClusterCreatorAdminPermissions", "bootstrapSelfManagedAddons"],
+            depends_on=depends,
         )
-        proxy = plain(args, "kubeProxyAddonOptions") or {}
-        if proxy.get("enabled", not self._is_auto):
-            plain_addon(name, "kube-proxy", self.cluster, proxy, self._tags, self)
+        cluster: aws.eks.Cluster = aws.eks.Cluster(f"{self._name}-eksCluster", opts=options, **properties)
+        return cluster
 
     def _network_config(self) -> Any:
         service_range, family = self._args.get("kubernetesServiceIpAddressRange"), self._args.get("ipFamily")
@@ -206,7 +212,7 @@ class Cluster(pulumi.ComponentResource):
             output(credentials or {}),
         )
         self._kubeconfig = facts.apply(lambda known: kubeconfig(*known, with_profile=False))
-        self._provider = kubernetes.Provider(
+        self._provider: pulumi.ProviderResource = kubernetes.Provider(
             f"{self._name}-eks-k8s",
             kubeconfig=facts.apply(lambda known: compact(kubeconfig(*known, with_profile=True))),
             enable_config_map_mutable=self._args.get("enableConfigMapMutable"),
@@ -278,6 +284,7 @@ class Cluster(pulumi.ComponentResource):
         use_default = plain(args, "useDefaultVpcCni")
         if not use_default if use_default is not None else not self._is_auto:
             options = {key: value for key, value in (plain(args, "vpcCniOptions") or {}).items() if value is not None}
+            own = {"kubernetes": self._provider}
             self._cni = VpcCniAddon(
                 f"{self._name}-vpc-cni",
                 {
@@ -286,7 +293,7 @@ class Cluster(pulumi.ComponentResource):
                     "clusterVersion": self.cluster.version,
                     **given(tags=self._tags),
                 },
-                pulumi.ResourceOptions(parent=self, depends_on=self._auth, providers={"kubernetes": self._provider}),
+                pulumi.ResourceOptions(parent=self, depends_on=self._auth, providers=own),
             )
         dns = plain(args, "corednsAddonOptions") or {}
         explicit = dns.get("enabled") is True or dns.get("configurationValues")
@@ -315,7 +322,7 @@ class Cluster(pulumi.ComponentResource):
                 "the default node group needs an instance role of its own and the default security groups; "
                 "set skipDefaultNodeGroup to make node groups yourself",
             )
-        waits = [made for made in (self._cni, self._node_access) if made is not None]
+        waits: list[pulumi.Resource] = [made for made in (self._cni, self._node_access) if made is not None]
         self._scaling_group = default_node_group(
             self._name,
             self._args,
@@ -356,7 +363,7 @@ class Cluster(pulumi.ComponentResource):
             fargateProfileStatus="",
             oidcProviderArn="",
             oidcProviderUrl=issuer,
-            oidcIssuer=issuer.apply(lambda url: url.replace("https://", "")),
+            oidcIssuer=shaped(issuer, lambda url: url.replace("https://", "")),
             autoModeNodeRoleName=self._node_role_name,
         )
 

@@ -12,7 +12,7 @@ from semver import Version
 
 from sandbox.providers.eks import NAME, VERSION
 from sandbox.providers.eks.addons import VpcCniAddon
-from sandbox.providers.eks.arguments import Arguments, output, snake
+from sandbox.providers.eks.arguments import Arguments, output, shaped, snake
 from sandbox.providers.eks.cluster import Cluster
 from sandbox.providers.eks.kubeconfig import compact, kubeconfig
 from sandbox.providers.eks.nodes import ManagedNodeGroup
@@ -102,7 +102,10 @@ def _core(arguments: Arguments) -> pulumi.Output[Any]:
     """Return the `core` of the cluster that an argument names, as the component itself or as its `core` output."""
     if arguments.get("cluster") is None:
         raise pulumi.InputPropertyError("cluster", "the cluster, or its core output, is required")
-    return output(arguments["cluster"]).apply(lambda given: given.core if isinstance(given, pulumi.Resource) else given)
+    core: pulumi.Output[Any] = shaped(
+        arguments["cluster"], lambda found: getattr(found, "core", None) if isinstance(found, Existing) else found
+    )
+    return core
 
 
 register_resource_module(NAME, "index", _Module())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -12,11 +12,23 @@ import yaml
 
 from sandbox.providers.eks import ami
 from sandbox.providers.eks.access import uses_entries
-from sandbox.providers.eks.arguments import NODE_GROUP, Arguments, output, refuse_unknown, snake
+from sandbox.providers.eks.arguments import NODE_GROUP, Arguments, output, refuse_unknown, shaped, snake
 
 _OWN = frozenset(
-    "cluster clusterName amiType nodeRole nodeRoleArn scalingConfig subnetIds launchTemplate enableIMDSv2 operatingSystem gpu "
-    "ignoreScalingChanges".split()
+    [
+        "cluster",
+        "clusterName",
+        "amiType",
+        "nodeRole",
+        "nodeRoleArn",
+        "scalingConfig",
+        "subnetIds",
+        "launchTemplate",
+        "enableIMDSv2",
+        "operatingSystem",
+        "gpu",
+        "ignoreScalingChanges",
+    ]
 )
 _CUSTOM_TEMPLATE = "bootstrapExtraArgs, kubeletExtraArgs, bottlerocketSettings, nodeadmExtraOptions, enableIMDSv2, userData, amiId, enableEfaSupport"
 _INVALID = "The input properties for the managed node group are invalid."
@@ -65,7 +77,7 @@ class ManagedNodeGroup(pulumi.ComponentResource):
             ami_type=kind,
             cluster_name=arguments.get("clusterName") or cluster.apply(lambda c: c.name),
             node_role_arn=role,
-            scaling_config=output(arguments.get("scalingConfig")).apply(_scaling),
+            scaling_config=shaped(arguments.get("scalingConfig"), _scaling),
             subnet_ids=arguments["subnetIds"]
             if arguments.get("subnetIds") is not None
             else core.apply(
@@ -132,15 +144,17 @@ def _launch_template(name: str, arguments: Arguments, opts: pulumi.ResourceOptio
         lambda v: "/dev/xvdb" if ami.operating_system(*v) == "Bottlerocket" else "/dev/xvda"
     )
     size = arguments.get("diskSize")
+    disks: list[Any] = [{"deviceName": device, "ebs": {"volumeSize": size}}]
     return aws.ec2.LaunchTemplate(
         f"{name}-launchTemplate",
-        block_device_mappings=[{"deviceName": device, "ebs": {"volumeSize": size}}] if size else None,
-        metadata_options=output(arguments["enableIMDSv2"]).apply(
+        block_device_mappings=disks if size else None,
+        metadata_options=shaped(
+            arguments["enableIMDSv2"],
             lambda on: {
                 "httpTokens": "required" if on else "optional",
                 "httpPutResponseHopLimit": 2,
                 "httpEndpoint": "enabled",
-            }
+            },
         ),
         opts=opts,
     )
@@ -156,7 +170,7 @@ def default_node_group(
     cluster: aws.eks.Cluster,
     profile: aws.iam.InstanceProfile,
     groups: tuple[aws.ec2.SecurityGroup, aws.ec2.SecurityGroupRule],
-    depends_on: list[pulumi.Resource],
+    depends_on: Sequence[pulumi.Resource],
     parent: pulumi.Resource,
 ) -> aws.autoscaling.Group:
     """Create the self-managed node group that a cluster has unless told otherwise: `NAME-launchTemplate` and `NAME`.
@@ -172,30 +186,21 @@ def default_node_group(
             "the sandbox doesn't look up which subnets are private: give the default node group nodeSubnetIds, "
             "privateSubnetIds or publicSubnetIds, or set skipDefaultNodeGroup",
         )
-    child, group, ingress = pulumi.ResourceOptions(parent=parent), *groups
+    group, ingress = groups
     instance = output(arguments.get("instanceType") or "t3.medium")
-    image = pulumi.Output.all(instance, cluster.version).apply(
-        lambda v: aws.ssm.get_parameter_output(
-            name=ami.AMIS[ami.ami_type_for("AL2023", False, ami.architecture([v[0]], "instanceType"))].parameter.format(
-                v[1]
-            ),
-            opts=pulumi.InvokeOutputOptions(parent=parent),
-        ).apply(lambda found: found.value)
-    )
-    template = aws.ec2.LaunchTemplate(
-        f"{name}-launchTemplate",
-        image_id=image,
-        instance_type=instance,
-        iam_instance_profile={"name": profile.name},
-        block_device_mappings=[],
-        network_interfaces=[
+    template: dict[str, Any] = {
+        "image_id": shaped([instance, cluster.version], lambda known: _image(known[0], known[1], parent)),
+        "instance_type": instance,
+        "iam_instance_profile": {"name": profile.name},
+        "block_device_mappings": [],
+        "network_interfaces": [
             {
                 "associatePublicIpAddress": "true",
                 # The rule's id makes the template wait for it: a node that can't reach the API server never joins.
-                "securityGroups": pulumi.Output.all(group.id, ingress.id).apply(lambda ids: [ids[0]]),
+                "securityGroups": shaped([group.id, ingress.id], lambda ids: ids[:1]),
             }
         ],
-        user_data=pulumi.Output.all(
+        "user_data": pulumi.Output.all(
             cluster.name,
             cluster.endpoint,
             cluster.certificate_authority.apply(lambda authority: authority.data),
@@ -203,27 +208,35 @@ def default_node_group(
                 lambda net: net.service_ipv6_cidr if net.ip_family == "ipv6" else net.service_ipv4_cidr
             ),
         ).apply(lambda facts: _nodeadm(*facts)),
-        opts=child,
-    )
-    return aws.autoscaling.Group(
-        name,
-        min_size=arguments.get("minSize", 1),
-        max_size=arguments.get("maxSize", 2),
-        desired_capacity=arguments.get("desiredCapacity", 2),
-        launch_template={
-            "name": template.name,
-            "version": template.latest_version.apply(lambda version: str(int(version))),
+    }
+    made = aws.ec2.LaunchTemplate(f"{name}-launchTemplate", opts=pulumi.ResourceOptions(parent=parent), **template)
+    scaling: dict[str, Any] = {
+        "min_size": arguments.get("minSize", 1),
+        "max_size": arguments.get("maxSize", 2),
+        "desired_capacity": arguments.get("desiredCapacity", 2),
+        "launch_template": {
+            "name": made.name,
+            "version": made.latest_version.apply(lambda version: str(int(version))),
         },
-        vpc_zone_identifiers=subnets,
-        instance_refresh={"strategy": "Rolling", "preferences": {"minHealthyPercentage": 50}},
-        tags=cluster.name.apply(
-            lambda known: [
-                {"key": f"kubernetes.io/cluster/{known}", "value": "owned", "propagateAtLaunch": True},
-                {"key": "Name", "value": f"{known}-worker", "propagateAtLaunch": True},
-            ]
-        ),
-        opts=pulumi.ResourceOptions(parent=parent, depends_on=depends_on),
-    )
+        "vpc_zone_identifiers": subnets,
+        "instance_refresh": {"strategy": "Rolling", "preferences": {"minHealthyPercentage": 50}},
+        "tags": shaped(cluster.name, _scaling_tags),
+    }
+    options = pulumi.ResourceOptions(parent=parent, depends_on=depends_on)
+    found: aws.autoscaling.Group = aws.autoscaling.Group(name, opts=options, **scaling)
+    return found
+
+
+def _image(instance: str, version: str, parent: pulumi.Resource) -> pulumi.Output[str]:
+    kind = ami.AMIS[ami.ami_type_for("AL2023", False, ami.architecture([instance], "instanceType"))]
+    name = kind.parameter.format(version)
+    parameter = aws.ssm.get_parameter_output(name=name, opts=pulumi.InvokeOutputOptions(parent=parent))
+    return parameter.apply(lambda found: found.value)
+
+
+def _scaling_tags(cluster: str) -> list[dict[str, Any]]:
+    tags = {f"kubernetes.io/cluster/{cluster}": "owned", "Name": f"{cluster}-worker"}
+    return [{"key": key, "value": value, "propagateAtLaunch": True} for key, value in tags.items()]
 
 
 def _nodeadm(name: str, endpoint: str, authority: str, cidr: str) -> str:

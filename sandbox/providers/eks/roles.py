@@ -55,7 +55,7 @@ class ServiceRole(pulumi.ComponentResource):
             aws.iam.RolePolicyAttachment(
                 # pulumi-eks hashes the commercial partition's ARN, whatever the partition is.
                 f"{name}-{hashlib.sha1(f'arn:aws:iam::aws:policy/{policy}'.encode(), usedforsecurity=False).hexdigest()[:8]}",
-                policy_arn=partition.apply(lambda p, policy=policy: f"arn:{p}:iam::aws:policy/{policy}"),
+                policy_arn=pulumi.Output.format("arn:{0}:iam::aws:policy/{1}", partition, policy),
                 role=self.direct.id,
                 opts=child,
             )

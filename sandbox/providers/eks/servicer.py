@@ -5,6 +5,8 @@ gives every request a context of its own, so constructions run side by side with
 constructs another one therefore can't wait for itself.
 """
 
+# ruff: noqa: N802 -- gRPC service methods bear the protocol's names
+
 from __future__ import annotations
 
 import asyncio
@@ -76,7 +78,7 @@ class ComponentServicer(Servicer):
             monitor_address=request.monitorEndpoint or None,
             preview=request.dryRun,
         )
-        await settings._load_monitor_feature_support()
+        await settings._load_monitor_feature_support()  # type: ignore[no-untyped-call]  # the SDK's
         config.set_all_config(dict(request.config), list(request.configSecretKeys))
 
     async def _answer(self, made: pulumi.Resource, state: dict[str, Any]) -> provider_pb2.ConstructResponse:
