@@ -26,9 +26,11 @@ class Components:
         """Let a provider construct a remote component; its registrations arrive at the monitor like the program's own."""
         deployment = self._deployment
         urn = make_urn(deployment.request.stack, deployment.project.name, goal.parent, goal.type, goal.name)
-        if goal.needs() & deployment.failed:
+        if goal.needs() & deployment.failed or goal.follows() & deployment.incomplete:
+            deployment.fail(urn, goal.parent)
             raise Skipped
         if not deployment.preview and values.contains_unknown(goal.inputs):
+            deployment.fail(urn, goal.parent)
             raise Skipped
         try:
             package = provider_package(goal.type)
@@ -41,7 +43,7 @@ class Components:
 
             response = plugin.construct(fill, goal.inputs)
         except Exception as error:
-            deployment.failed.add(urn)
+            deployment.fail(urn, goal.parent)
             raise StepError(urn, str(error)) from error
         if response.urn in deployment.failed:
             raise Skipped

@@ -83,6 +83,7 @@ class Deployment:
         self.claimed: set[str] = set()  # URNs whose registration has begun
         self.aliases: dict[str, str] = {}  # new URN to the old one it was found under
         self.failed: set[str] = set()  # failed, or skipped because something it needs failed
+        self.incomplete: set[str] = set()  # components of which something failed
         self.elided: set[str] = set()  # not made because the targets leave them out
         self.replaced: set[str] = set()
         self.condemned: dict[str, Resource] = {}  # deleted already because something they need is replaced
@@ -100,6 +101,14 @@ class Deployment:
     def targeted(self, urn: str) -> bool:
         """Tell whether an operation limited to targets concerns this resource."""
         return not self._targets or any(target.fullmatch(urn) for target in self._targets)
+
+    def fail(self, urn: str, parent: str) -> None:
+        """Note that a resource wasn't made, so that what needs it, or a component it is part of, is skipped."""
+        with self.lock:
+            self.failed.add(urn)
+            while parent and parent not in self.incomplete:
+                self.incomplete.add(parent)
+                parent = self.registered[parent].parent if parent in self.registered else ""
 
     @property
     def has_targets(self) -> bool:

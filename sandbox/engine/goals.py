@@ -51,6 +51,10 @@ class Goal:
         needed = {*self.dependencies, *(urn for urns in self.property_dependencies.values() for urn in urns)}
         return {urn for urn in (*needed, self.parent, self.deleted_with, self.provider.rpartition("::")[0]) if urn}
 
+    def follows(self) -> set[str]:
+        """URNs that it only comes after (`depends_on`), without using a property of theirs."""
+        return set(self.dependencies) - {urn for urns in self.property_dependencies.values() for urn in urns}
+
 
 def decode_goal(request: resource_pb2.RegisterResourceRequest) -> Goal:
     """Read a registration; EngineError naming what this engine doesn't do."""

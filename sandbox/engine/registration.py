@@ -70,13 +70,13 @@ class Registrations:
             self._claim(urn, goal)
             return self._register(goal, urn)
         except Skipped:
-            deployment.failed.add(urn)
+            deployment.fail(urn, goal.parent)
             raise
         except StepError as error:
-            deployment.failed.add(urn)
+            deployment.fail(urn, goal.parent)
             raise StepError(error.urn or urn, str(error)) from error
         except Exception as error:
-            deployment.failed.add(urn)
+            deployment.fail(urn, goal.parent)
             raise StepError(urn, str(error)) from error
 
     def _claim(self, urn: str, goal: Goal) -> None:
@@ -89,7 +89,7 @@ class Registrations:
             deployment.claimed.add(urn)
             if goal.parent and goal.parent not in deployment.registered and goal.parent not in deployment.failed:
                 raise StepError(urn, f"The parent {goal.parent} hasn't been registered.")
-            if goal.needs() & deployment.failed:
+            if goal.needs() & deployment.failed or goal.follows() & deployment.incomplete:
                 raise Skipped
 
     def _register(self, goal: Goal, urn: str) -> Registered:

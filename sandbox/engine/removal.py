@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from sandbox.engine.deployment import Deployment
@@ -66,46 +66,65 @@ def refuse_protected(deployment: Deployment, resources: Sequence[Resource]) -> N
 def remove(deployment: Deployment, resources: Sequence[Resource]) -> None:
     """Delete resources, dependents first. What a failed deletion's resource needs stays; all else is still deleted."""
     going = {item.urn for item in resources}
-    waiting: dict[int, Resource] = {id(item): item for item in resources}
+    holders = _holders(resources)
+    present: dict[int, Resource] = {id(item): item for item in resources}  # neither gone nor given up
+    waiting = dict(present)
     stuck: set[int] = set()
     running: dict[Future[None], Resource] = {}
-
     with ThreadPoolExecutor(max_workers=max(1, deployment.request.parallel)) as pool:
         while waiting or running:
-            needed = _needed([*waiting.values(), *running.values(), *(item for item in resources if id(item) in stuck)])
             for key, resource in list(waiting.items()):
-                holders = needed.get(resource.urn, set()) - {key}
-                if not holders:
-                    del waiting[key]
-                    running[pool.submit(_delete, deployment, resource, going)] = resource
-                elif holders <= stuck:
+                left = holders[key] & present.keys()
+                if not left:
+                    running[pool.submit(_delete, deployment, resource, going)] = waiting.pop(key)
+                elif left <= stuck:
                     del waiting[key]
                     stuck.add(key)
             if not running:
-                if waiting and not any(key in stuck for key in waiting):
-                    stuck |= waiting.keys()
+                if waiting and not any(holders[key] & stuck for key in waiting):
                     names = ", ".join(item.urn for item in waiting.values())
-                    deployment.recorder.message(
-                        "error", "", f"These resources need each other, so none can be deleted first: {names}."
-                    )
-                    waiting.clear()
+                    raise EngineError(f"These resources need each other, so none can be deleted first: {names}.")
                 continue
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
                 resource = running.pop(future)
                 error = future.exception()
-                if error is not None:
+                if error is None:
+                    del present[id(resource)]
+                else:
                     stuck.add(id(resource))
                     deployment.failed.add(resource.urn)
                     deployment.recorder.message("error", resource.urn, str(error))
 
 
-def _needed(resources: Sequence[Resource]) -> dict[str, set[int]]:
-    needed: dict[str, set[int]] = {}
+def _holders(resources: Sequence[Resource]) -> dict[int, set[int]]:
+    """For each resource, those that must be deleted before it. Who needs a component needs all that is in it."""
+    by_urn: dict[str, list[Resource]] = {}
     for resource in resources:
-        for urn in resource.needs():
-            needed.setdefault(urn, set()).add(id(resource))
-    return needed
+        by_urn.setdefault(resource.urn, []).append(resource)
+    parents = {resource.urn: resource.parent for resource in resources}
+    inside: dict[str, set[str]] = {}
+    for urn in parents:
+        for ancestor in _ancestors(urn, parents):
+            inside.setdefault(ancestor, set()).add(urn)
+    holders: dict[int, set[int]] = {id(resource): set() for resource in resources}
+    for resource in resources:
+        around = _ancestors(resource.urn, parents)
+        needed = set(resource.needs())
+        for urn in list(needed):
+            if urn not in around:
+                needed |= inside.get(urn, set())
+        for urn in needed:
+            for other in by_urn.get(urn, ()):
+                if other is not resource:
+                    holders[id(other)].add(id(resource))
+    return holders
+
+
+def _ancestors(urn: str, parents: Mapping[str, str]) -> set[str]:
+    found: set[str] = set()
+    while (urn := parents.get(urn, "")) and urn not in found:
+        found.add(urn)
+    return found
 
 
 def _delete(deployment: Deployment, resource: Resource, going: set[str]) -> None:

@@ -178,18 +178,17 @@ def _to_wire(value: Any, wire: struct_pb2.Value, secrets: bool, resources: bool,
 
 
 def _output_to_wire(value: Output, wire: struct_pb2.Value, secrets: bool, resources: bool) -> None:
+    content = value.value.value if isinstance(value.value, Secret) else value.value
     fields = wire.struct_value.fields
     fields[SIGNATURE].string_value = OUTPUT
-    content = value.value
-    if isinstance(content, Secret):
-        fields["secret"].bool_value = True
-        content = content.value
+    # Both are always written: the SDK's experimental provider can't read an output without them.
+    fields["secret"].bool_value = isinstance(value.value, Secret)
+    dependencies = fields["dependencies"].list_value
+    dependencies.values.extend([struct_pb2.Value(string_value=urn) for urn in value.dependencies])
+    if not value.dependencies:
+        dependencies.SetInParent()
     if content is not UNKNOWN:
         _to_wire(content, fields["value"], secrets, resources, True)
-    if value.dependencies:
-        fields["dependencies"].list_value.values.extend(
-            [struct_pb2.Value(string_value=urn) for urn in value.dependencies]
-        )
 
 
 def to_state(value: Any, encrypter: Encrypter | None) -> Any:

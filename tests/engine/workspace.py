@@ -41,6 +41,7 @@ class Workspace:
 
     def __init__(self, folder: Path, port: int, project: str = "demo") -> None:
         self.project, self.port = project, port
+        self.others = ""  # further providers: ",name:port"
         self.folder, self.backend = folder / "program", folder / "state"
         self.folder.mkdir()
         self.backend.mkdir()
@@ -63,7 +64,7 @@ class Workspace:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PULUMI_BACKEND_URL": f"file://{self.backend}",
             "PULUMI_CONFIG_PASSPHRASE": "correct horse",
-            "PULUMI_DEBUG_PROVIDERS": f"kit:{self.port}",
+            "PULUMI_DEBUG_PROVIDERS": f"kit:{self.port}{self.others}",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PYTHONPATH": str(ROOT),
             "NO_COLOR": "1",

@@ -1,0 +1,74 @@
+"""A provider of remote components, package `box`: run as a process, prints its port, serves until its stdin closes.
+
+Component `box:index:Pair`: two kit things, the second made from the first; fails when its `fail` input is set.
+"""
+
+# The SDK reads these annotations at run time, so they must not be strings.
+import asyncio
+import sys
+from typing import Any, Optional, TypedDict
+
+import grpc
+import pulumi
+from google.protobuf import empty_pb2
+from pulumi.provider.experimental.component import ComponentProvider
+from pulumi.provider.server import ProviderServicer
+from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
+
+
+class PairArgs(TypedDict):
+    """What a pair is made of."""
+
+    colour: pulumi.Input[str]
+    fail: Optional[pulumi.Input[bool]]  # noqa: UP045 - the only spelling that the SDK's analyzer reads
+
+
+class Pair(pulumi.ComponentResource):
+    """Two things, one of which needs the other."""
+
+    arn: pulumi.Output[str]
+    hidden: pulumi.Output[str]
+
+    def __init__(self, name: str, args: PairArgs, opts: Optional[pulumi.ResourceOptions] = None) -> None:  # noqa: UP045
+        super().__init__("box:index:Pair", name, {}, opts)
+        if args.get("fail"):
+            raise ValueError("a pair can't be made today")
+        child = pulumi.ResourceOptions(parent=self)
+        names = {"arn": None, "token": None}
+        first: Any = _Thing(f"{name}-first", {**names, "colour": args["colour"]}, child)
+        second: Any = _Thing(f"{name}-second", {**names, "of": first.arn}, child)
+        self.arn, self.hidden = second.arn, first.token
+        self.register_outputs({"arn": self.arn, "hidden": self.hidden})
+
+
+class _Thing(pulumi.CustomResource):
+    arn: pulumi.Output[str]
+    token: pulumi.Output[str]
+
+    def __init__(self, name: str, props: dict[str, Any], opts: pulumi.ResourceOptions) -> None:
+        super().__init__("kit:index:Thing", name, props, opts)
+
+
+class _Servicer(ProviderServicer):
+    async def Attach(self, request: Any, context: Any) -> Any:
+        self._engine_address = request.address
+        return empty_pb2.Empty()
+
+    async def Handshake(self, request: Any, context: Any) -> Any:
+        self._engine_address = request.engine_address
+        return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, accept_resources=True)
+
+
+async def _serve() -> None:
+    server = grpc.aio.server()
+    servicer = _Servicer(ComponentProvider([Pair], "box"), [], engine_address="")
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
+    sys.stdout.write(f"{server.add_insecure_port('127.0.0.1:0')}\n")
+    sys.stdout.flush()
+    await server.start()
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    await server.stop(grace=0)
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve())
