@@ -39,7 +39,7 @@ def _content(asset: Mapping[str, Any], folder: Path) -> bytes:
     if "text" in asset and asset["text"] is not None and not asset.get("path"):
         return str(asset["text"]).encode()
     if asset.get("path"):
-        path = folder / asset["path"]
+        path = folder / str(asset["path"])
         try:
             return path.read_bytes()
         except OSError as error:

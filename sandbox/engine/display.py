@@ -26,7 +26,7 @@ STYLES: dict[Op, tuple[str, str, str, str, str]] = {
     "discard": ("-", "red", "delete original", "deleting original", "deleted original"),
 }
 _CHANGE = {"add": ("+", "green"), "delete": ("-", "red"), "update": ("~", "yellow")}
-_TITLES = {"preview": "Previewing update", "up": "Updating", "refresh": "Refreshing", "destroy": "Destroying"}
+TITLES = {"preview": "Previewing update", "up": "Updating", "refresh": "Refreshing", "destroy": "Destroying"}
 _WIDTH = 120  # longest value that is shown on a line of its own
 
 
@@ -69,7 +69,7 @@ class PlainDisplay:
     def started(self, request: Request) -> None:
         """Say what begins."""
         self._preview, self._began = request.kind == "preview", time.monotonic()
-        self.console.print(f"[bold]{_TITLES[request.kind]}[/] ([bold]{escape(request.stack)}[/])\n")
+        self.console.print(f"[bold]{TITLES[request.kind]}[/] ([bold]{escape(request.stack)}[/])\n")
 
     def step_started(self, step: Step) -> None:
         """Say what is being worked on."""
@@ -136,7 +136,7 @@ def summarize(console: Console, result: Result) -> None:
     for op in ("create", "update", "replace", "delete"):
         count = result.changes.get(op, 0)
         if count:
-            symbol, colour, todo, _, done = STYLES[op]  # type: ignore[index]
+            symbol, colour, todo, _, done = STYLES[op]
             console.print(Text(f"    {symbol} {count} {f'to {todo}' if preview else done}", style=colour))
     if result.changes.get("same"):
         console.print(f"    {result.changes['same']} unchanged")

@@ -191,7 +191,7 @@ def _result(deployment: Deployment, seconds: float) -> Result:
     ]
     counts = Counter(step.op for step in counted)
     counts["create"] += counts.pop("import", 0)
-    changes = {op: counts.get(op, 0) for op in (*CHANGES, "same")}
+    changes: dict[str, int] = {op: counts.get(op, 0) for op in (*CHANGES, "same")}
     stack = deployment.registered.get(deployment.stack_urn)
     if stack is None and request.kind == "refresh":
         stack = next((item for item in deployment.journal.resources() if item.type == STACK_TYPE), None)
@@ -236,7 +236,7 @@ def _config_value(item: dict[str, Any]) -> Any:
 def _git(project: Project) -> dict[str, str]:
     try:
         found = subprocess.run(
-            ["git", "rev-parse", "HEAD"],  # noqa: S607 - whichever git the user has
+            ["git", "rev-parse", "HEAD"],
             cwd=project.directory, capture_output=True, text=True, timeout=5, check=False,
         )  # fmt: skip
     except OSError:

@@ -40,7 +40,7 @@ class PassphraseSecrets:
             self._cipher = AESGCM(_key(passphrase, base64.b64decode(salt_text)))
             self.state = state
             if self.decrypt(check) != _CHECK:
-                raise EngineError(_WRONG_PASSPHRASE)
+                raise EngineError(_UNOPENED)
         self._sealed: dict[str, str] = {}
 
     def encrypt(self, plaintext: str) -> str:
@@ -57,7 +57,7 @@ class PassphraseSecrets:
                 raise EngineError(f"A secret of the stack has format {version!r}; only `v1` is known.")
             opened = self._cipher.decrypt(base64.b64decode(nonce), base64.b64decode(sealed), None).decode()
         except (InvalidTag, ValueError) as error:
-            raise EngineError(_WRONG_PASSPHRASE) from error
+            raise EngineError(_UNOPENED) from error
         if hasattr(self, "_sealed"):
             self._sealed.setdefault(opened, ciphertext)
         return opened
@@ -68,7 +68,7 @@ class PassphraseSecrets:
         return f"v1:{base64.b64encode(nonce).decode()}:{base64.b64encode(sealed).decode()}"
 
 
-_WRONG_PASSPHRASE = (
+_UNOPENED = (
     "The passphrase doesn't open this stack's secrets. Set PULUMI_CONFIG_PASSPHRASE to the one it was made with "
     "(or PULUMI_CONFIG_PASSPHRASE_FILE to a file that holds it)."
 )

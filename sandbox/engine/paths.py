@@ -52,9 +52,7 @@ def format_path(path: Sequence[str | int]) -> str:
 
 def covers(pattern: Path, path: Path) -> bool:
     """Tell whether a pattern names a path or something it lies in."""
-    return len(pattern) <= len(path) and all(
-        one == "*" or one == other for one, other in zip(pattern, path, strict=False)
-    )
+    return len(pattern) <= len(path) and all(one in ("*", other) for one, other in zip(pattern, path, strict=False))
 
 
 def _open(value: Any) -> Any:

@@ -35,7 +35,7 @@ def interpreter(project: Project) -> Path:
         virtualenv = ".venv"
     if virtualenv is None:
         return Path(sys.executable)
-    python = project.directory / virtualenv / "bin" / "python"
+    python = project.directory / str(virtualenv) / "bin" / "python"
     if not python.exists():
         raise UsageError(
             f"Pulumi.yaml asks for the virtual environment {virtualenv!r}, but {python} doesn't exist. "
@@ -64,7 +64,7 @@ class Program:
         }
         folder = project.program if project.program.is_dir() else project.program.parent
         # A session of its own, so that Ctrl-C reaches the engine alone and it decides what ends when.
-        self._process = subprocess.Popen(  # noqa: S603 - running the user's program is the purpose
+        self._process = subprocess.Popen(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip

@@ -4,7 +4,7 @@ Uses nothing but the standard library and the Pulumi SDK, since the program may 
 Exit codes: 0 done, 1 the program raised RunError, 32 it raised anything else; the reason was sent to the engine.
 """
 
-# ruff: noqa: PTH100, PTH112, PTH120, PLC0415, BLE001, E402 - must start before, and report, whatever the program breaks
+# ruff: noqa: PTH100, PTH112, PTH120, PLC0415, BLE001 - must start before, and report, whatever the program breaks
 import sys
 
 sys.path.pop(0)  # this file's own folder, whose modules must not shadow the program's

@@ -195,7 +195,7 @@ def _apply_declarations(project: Project, values: dict[str, Any], stack: str, pa
             else:
                 values[full] = default
             continue
-        kind = declared.get("type")
+        kind = str(declared.get("type"))
         if kind in _TYPES and not isinstance(values[full], _TYPES[kind]):
             wrong.append(f"{full} must be of type {kind}")
     if missing:

@@ -468,7 +468,7 @@ class Registrations:
     @staticmethod
     def _wants_import(work: _Work) -> bool:
         old, wanted = work.old, work.goal.import_id
-        return old is None or old.external or (old.id != wanted and old.import_id != wanted)
+        return old is None or old.external or wanted not in (old.id, old.import_id)
 
     def _import(self, work: _Work) -> Resource:
         deployment, new, handler = self._deployment, work.new, work.handler

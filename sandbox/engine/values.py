@@ -143,7 +143,9 @@ def to_struct(
     return struct
 
 
-def _to_wire(value: Any, wire: struct_pb2.Value, secrets: bool, resources: bool, outputs: bool) -> None:
+def _to_wire(  # noqa: PLR0912 - one branch per kind of value
+    value: Any, wire: struct_pb2.Value, secrets: bool, resources: bool, outputs: bool
+) -> None:
     if isinstance(value, Output):
         if outputs:
             _output_to_wire(value, wire, secrets, resources)

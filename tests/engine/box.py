@@ -3,6 +3,8 @@
 Component `box:index:Pair`: two kit things, the second made from the first; fails when its `fail` input is set.
 """
 
+# ruff: noqa: N802 - the methods have gRPC's names
+
 # The SDK reads these annotations at run time, so they must not be strings.
 import asyncio
 import sys

@@ -6,6 +6,8 @@ being deleted first), `fail` (create, update, delete, read: that operation fails
 Function `kit:index:lookup` returns its arguments and `found`. Method calls and components are in `kit_components`.
 """
 
+# ruff: noqa: N802 - the methods have gRPC's names
+
 from __future__ import annotations
 
 import threading
@@ -27,7 +29,7 @@ def _wire(properties: dict[str, Any]) -> struct_pb2.Struct:
     return to_struct(properties, secrets=True)
 
 
-class Kit(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc]
+class Kit(provider_pb2_grpc.ResourceProviderServicer):
     """The provider, and what a test may look at: `things` by id, `calls` in order, `configured` settings."""
 
     def __init__(self) -> None:

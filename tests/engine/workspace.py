@@ -79,7 +79,12 @@ class Workspace:
     def run(self, operation: str, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
         """Run the engine and check its exit code."""
         done = subprocess.run(
-            self.command(operation, *arguments), env=self.environment, capture_output=True, text=True, timeout=240
+            self.command(operation, *arguments),
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
         )
         assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
