@@ -139,9 +139,10 @@ def openapi(schema: Schema, kinds: KindTable, group_name: str, version_name: str
     paths: dict[str, Any] = {}
     base = f"/apis/{group_name}/{version_name}" if group_name else f"/api/{version_name}"
     for kind in kinds.all():
-        if (kind.group, kind.version) != (group_name, version_name) or not kind.definition:
+        if (kind.group, kind.version) != (group_name, version_name):
             continue
-        _collect(schema, kind.definition, components)
+        if kind.definition:
+            _collect(schema, kind.definition, components)
         place = f"{base}/namespaces/{{namespace}}/{kind.plural}" if kind.namespaced else f"{base}/{kind.plural}"
         gvk = {"group": kind.group, "version": kind.version, "kind": kind.kind}
         writes = [
