@@ -31,8 +31,10 @@ class Needs:
         return self.make("aws:ec2/vpc:Vpc", {"cidrBlock": "10.9.0.0/16"})
 
     def subnet(self, vpc: Made | None = None) -> Made:
-        vpc = vpc or self.vpc()
-        return self.make("aws:ec2/subnet:Subnet", {"vpcId": vpc.id, "cidrBlock": "10.9.1.0/24"})
+        return self.subnet_in(vpc or self.vpc(), "10.9.1.0/24")
+
+    def subnet_in(self, vpc: Made, cidr: str) -> Made:
+        return self.make("aws:ec2/subnet:Subnet", {"vpcId": vpc.id, "cidrBlock": cidr})
 
     def gateway(self, vpc: Made) -> Made:
         return self.make("aws:ec2/internetGateway:InternetGateway", {"vpcId": vpc.id})
@@ -239,7 +241,7 @@ SAMPLES = [
         lambda n: {
             "vpcId": n.vpc().id,
             "description": "first",
-            "ingress": [_RULE],
+            "ingress": [_RULE, {**_RULE, "cidrBlocks": ["192.168.0.0/16"]}],
             "egress": [{**_RULE, "self": True}],
         },
         {"ingress": [_RULE, {**_RULE, "fromPort": 80, "toPort": 80, "description": "plain"}]},

@@ -37,11 +37,11 @@ class Made:
     secrets: frozenset[Path] = frozenset()
 
 
-class CheckFailed(Exception):
+class CheckFailed(Exception):  # noqa: N818 -- what it is, not what went wrong with the test
     """The failures of Check, as `property: reason` lines."""
 
 
-class Failed(Exception):
+class Failed(Exception):  # noqa: N818 -- as above
     """A gRPC status other than OK."""
 
     def __init__(self, error: grpc.RpcError) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from sandbox.providers.aws import handlers, sdk
 from sandbox.providers.aws.properties import same as same_value
 from sandbox.providers.values import UNKNOWN
-
 from tests.providers.aws_samples import SAMPLES, Needs, Sample
 from tests.providers.engine_client import Client
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import threading
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -120,6 +121,7 @@ class AwsProvider(Provider):
     def __init__(self) -> None:
         self.version = sdk.version()
         handlers()  # an import that fails must fail at the start, not in the middle of an update
+        threading.Thread(target=_warm_up, daemon=True).start()
 
     def connect(self, config: Properties) -> Connection:
         """See the base class."""
@@ -129,6 +131,12 @@ class AwsProvider(Provider):
         """Refuse configuration that isn't emulated, by name."""
         del old
         return Checked(new, session.problems(new))
+
+
+def _warm_up() -> None:
+    """Load the SDK's modules, seconds of work, before the first program asks for their names."""
+    for token in handlers():
+        sdk.arguments(token)
 
 
 def provider() -> Provider:

@@ -1,8 +1,8 @@
-"""IAM: roles, their policies, managed policies, instance profiles, OpenID Connect providers.
+"""IAM: roles, their policies, and managed policies.
 
 Which properties replace, and the defaults: pulumi_aws's documentation of each type and the AWS provider's schema. Ids
-and import forms are the AWS provider's: a role's, profile's is its name; a policy's and a provider's its ARN; a role
-policy's `<role>:<name>`; an attachment's `<role>-<policy ARN>`, imported as `<role>/<policy ARN>`.
+and import forms are the AWS provider's: a role's is its name; a policy's its ARN; a role policy's
+`<role>:<name>`; an attachment's `<role>-<policy ARN>`, imported as `<role>/<policy ARN>`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from sandbox.providers.aws.properties import (
     boolean,
     integer,
     length,
-    list_of,
     policy,
     set_of,
     text,
@@ -37,7 +36,9 @@ _NAME = re.compile(r"^[\w+=,.@-]+$")
 _PATH = re.compile(r"^/([\x21-\x7e]+/)?$")
 
 
-def _name(longest: int) -> Rule:
+def name_rule(longest: int) -> Rule:
+    """A rule for a name of at most that many characters."""
+
     def check(value: str) -> str | None:
         if not _NAME.match(value):
             return f"letters, digits and +=,.@_- only, not {value!r}"
@@ -46,7 +47,8 @@ def _name(longest: int) -> Rule:
     return check
 
 
-def _path(value: str) -> str | None:
+def path_rule(value: str) -> str | None:
+    """A rule for a path."""
     return None if _PATH.match(value) else f"a path that begins and ends with /, not {value!r}"
 
 
@@ -55,16 +57,19 @@ def _document(value: Any) -> str:
     return unquote(value) if isinstance(value, str) else json.dumps(value)
 
 
-def _tags(inputs: Properties) -> dict[str, Any]:
+def tag_list(inputs: Properties) -> dict[str, Any]:
+    """The argument that tags a new thing, or nothing when it has no tags."""
     tags = [{"Key": key, "Value": value} for key, value in (inputs.get("tagsAll") or {}).items()]
     return {"Tags": tags} if tags else {}
 
 
-def _tags_of(item: Mapping[str, Any]) -> dict[str, str]:
+def tags_of(item: Mapping[str, Any]) -> dict[str, str]:
+    """The tags in IAM's answer, by key."""
     return {tag["Key"]: tag["Value"] for tag in item.get("Tags") or []}
 
 
-def _quietly(action: Any, **arguments: Any) -> None:
+def quietly(action: Any, **arguments: Any) -> None:
+    """Call something whose object may be gone already."""
     try:
         action(**arguments)
     except ClientError as error:
@@ -72,7 +77,7 @@ def _quietly(action: Any, **arguments: Any) -> None:
             raise
 
 
-class _Tagged(Handler):
+class Tagged(Handler):
     """What is tagged through tag_<kind> and untag_<kind> by one key."""
 
     tagged = True
@@ -89,7 +94,7 @@ class _Tagged(Handler):
             getattr(iam, f"tag_{self.kind}")(**{self.key: id}, Tags=tags)
 
 
-class Role(_Tagged):
+class Role(Tagged):
     """A role, with inline and attached policies where the program lists them here."""
 
     token = "aws:iam/role:Role"
@@ -102,8 +107,8 @@ class Role(_Tagged):
         "inlinePolicies": set_of(block({"name": text(), "policy": policy()}), computed=True),
         "managedPolicyArns": set_of(text(), computed=True),
         "maxSessionDuration": integer(default=3600, rule=between(3600, 43200)),
-        "name": text(replaces=True, rule=_name(64)),
-        "path": text(default="/", replaces=True, rule=_path),
+        "name": text(replaces=True, rule=name_rule(64)),
+        "path": text(default="/", replaces=True, rule=path_rule),
         "permissionsBoundary": text(),
     }
     outputs = ("arn", "createDate", "uniqueId")
@@ -118,7 +123,7 @@ class Role(_Tagged):
             AssumeRolePolicyDocument=inputs["assumeRolePolicy"],
             MaxSessionDuration=inputs["maxSessionDuration"],
             **{api: inputs[key] for key, api in names.items() if inputs.get(key)},
-            **_tags(inputs),
+            **tag_list(inputs),
         )
         call.made(name)
         self._policies(call, name, {}, inputs)
@@ -129,13 +134,13 @@ class Role(_Tagged):
         before = {item["name"]: item["policy"] for item in old.get("inlinePolicies") or []}
         after = {item["name"]: item["policy"] for item in new.get("inlinePolicies") or []}
         for key in before.keys() - after.keys():
-            _quietly(iam.delete_role_policy, RoleName=name, PolicyName=key)
+            quietly(iam.delete_role_policy, RoleName=name, PolicyName=key)
         for key, document in after.items():
             if key not in before or not same_policy(before[key], document):
                 iam.put_role_policy(RoleName=name, PolicyName=key, PolicyDocument=document)
         attached, wanted = set(old.get("managedPolicyArns") or []), set(new.get("managedPolicyArns") or [])
         for arn in sorted(attached - wanted):
-            _quietly(iam.detach_role_policy, RoleName=name, PolicyArn=arn)
+            quietly(iam.detach_role_policy, RoleName=name, PolicyArn=arn)
         for arn in sorted(wanted - attached):
             iam.attach_role_policy(RoleName=name, PolicyArn=arn)
 
@@ -161,7 +166,7 @@ class Role(_Tagged):
             "name": role["RoleName"],
             "path": role["Path"],
             "permissionsBoundary": (role.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn"),
-            "tagsAll": _tags_of(role),
+            "tagsAll": tags_of(role),
             "uniqueId": role["RoleId"],
         }
 
@@ -185,14 +190,14 @@ class Role(_Tagged):
         iam = call.client("iam")
         for profile in iam.list_instance_profiles_for_role(RoleName=id)["InstanceProfiles"]:
             name = profile["InstanceProfileName"]
-            _quietly(iam.remove_role_from_instance_profile, InstanceProfileName=name, RoleName=id)
+            quietly(iam.remove_role_from_instance_profile, InstanceProfileName=name, RoleName=id)
         for item in iam.list_attached_role_policies(RoleName=id)["AttachedPolicies"]:
             if state.get("forceDetachPolicies") or item["PolicyArn"] in (state.get("managedPolicyArns") or []):
-                _quietly(iam.detach_role_policy, RoleName=id, PolicyArn=item["PolicyArn"])
+                quietly(iam.detach_role_policy, RoleName=id, PolicyArn=item["PolicyArn"])
         own = {item["name"] for item in state.get("inlinePolicies") or []}
         for name in iam.list_role_policies(RoleName=id)["PolicyNames"]:
             if state.get("forceDetachPolicies") or name in own:
-                _quietly(iam.delete_role_policy, RoleName=id, PolicyName=name)
+                quietly(iam.delete_role_policy, RoleName=id, PolicyName=name)
         call.retrying(lambda: iam.delete_role(RoleName=id), ("DeleteConflict",))
 
 
@@ -202,7 +207,7 @@ class RolePolicy(Handler):
     token = "aws:iam/rolePolicy:RolePolicy"
     noun = "IAM Role Policy"
     inputs = {
-        "name": text(replaces=True, rule=_name(128)),
+        "name": text(replaces=True, rule=name_rule(128)),
         "policy": policy(required=True),
         "role": text(required=True, replaces=True),
     }
@@ -257,7 +262,7 @@ class RolePolicyAttachment(Handler):
         call.client("iam").detach_role_policy(RoleName=state["role"], PolicyArn=state["policyArn"])
 
 
-class Policy(_Tagged):
+class Policy(Tagged):
     """A managed policy; a change makes a new default version, and the oldest of five goes."""
 
     token = "aws:iam/policy:Policy"
@@ -265,8 +270,8 @@ class Policy(_Tagged):
     kind, key = "policy", "PolicyArn"
     inputs = {
         "description": text(replaces=True, rule=length(0, 1000)),
-        "name": text(replaces=True, rule=_name(128)),
-        "path": text(default="/", replaces=True, rule=_path),
+        "name": text(replaces=True, rule=name_rule(128)),
+        "path": text(default="/", replaces=True, rule=path_rule),
         "policy": policy(required=True),
     }
     outputs = ("arn", "attachmentCount", "policyId")
@@ -279,7 +284,7 @@ class Policy(_Tagged):
             Path=inputs["path"],
             PolicyDocument=inputs["policy"],
             **described,
-            **_tags(inputs),
+            **tag_list(inputs),
         )
         return call.made(made["Policy"]["Arn"])
 
@@ -295,7 +300,7 @@ class Policy(_Tagged):
             "path": found["Path"],
             "policy": _document(version["Document"]),
             "policyId": found["PolicyId"],
-            "tagsAll": _tags_of(found) or _tags_of(iam.list_policy_tags(PolicyArn=id)),
+            "tagsAll": tags_of(found) or tags_of(iam.list_policy_tags(PolicyArn=id)),
         }
 
     def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
@@ -315,106 +320,4 @@ class Policy(_Tagged):
         call.retrying(lambda: call.client("iam").delete_policy(PolicyArn=id), ("DeleteConflict",))
 
 
-class InstanceProfile(_Tagged):
-    """An instance profile with its role."""
-
-    token = "aws:iam/instanceProfile:InstanceProfile"
-    noun = "IAM Instance Profile"
-    kind, key = "instance_profile", "InstanceProfileName"
-    inputs = {
-        "name": text(replaces=True, rule=_name(128)),
-        "path": text(default="/", replaces=True, rule=_path),
-        "role": text(),
-    }
-    outputs = ("arn", "createDate", "uniqueId")
-    autoname = AutoName("name", 128)
-
-    def create(self, call: Call, inputs: Properties) -> str:
-        iam, name = call.client("iam"), inputs["name"]
-        iam.create_instance_profile(InstanceProfileName=name, Path=inputs["path"], **_tags(inputs))
-        call.made(name)
-        if inputs.get("role"):
-            iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=inputs["role"])
-        return str(name)
-
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        found = call.client("iam").get_instance_profile(InstanceProfileName=id)["InstanceProfile"]
-        roles = found.get("Roles") or []
-        return {
-            "arn": found["Arn"],
-            "createDate": found["CreateDate"].isoformat(),
-            "name": id,
-            "path": found["Path"],
-            "role": roles[0]["RoleName"] if roles else None,
-            "tagsAll": _tags_of(found),
-            "uniqueId": found["InstanceProfileId"],
-        }
-
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        self._let_go(call, id, old)
-        if new.get("role"):
-            call.client("iam").add_role_to_instance_profile(InstanceProfileName=id, RoleName=new["role"])
-
-    def _let_go(self, call: Call, id: str, state: Properties) -> None:
-        if state.get("role"):
-            remove = call.client("iam").remove_role_from_instance_profile
-            _quietly(remove, InstanceProfileName=id, RoleName=state["role"])
-
-    def delete(self, call: Call, id: str, state: Properties) -> None:
-        self._let_go(call, id, state)
-        call.client("iam").delete_instance_profile(InstanceProfileName=id)
-
-
-class OpenIdConnectProvider(_Tagged):
-    """An OpenID Connect provider that roles may trust."""
-
-    token = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"
-    noun = "IAM OIDC Provider"
-    kind, key = "open_id_connect_provider", "OpenIDConnectProviderArn"
-    inputs = {
-        "clientIdLists": set_of(text(rule=length(1, 255)), required=True),
-        "thumbprintLists": list_of(text(rule=length(40, 40)), computed=True),
-        "url": text(
-            required=True,
-            replaces=True,
-            same=lambda one, other: one.removeprefix("https://") == other.removeprefix("https://"),
-        ),
-    }
-    outputs = ("arn",)
-
-    def create(self, call: Call, inputs: Properties) -> str:
-        url = inputs["url"] if inputs["url"].startswith("https://") else f"https://{inputs['url']}"
-        thumbprints = {"ThumbprintList": inputs["thumbprintLists"]} if inputs.get("thumbprintLists") else {}
-        made = call.client("iam").create_open_id_connect_provider(
-            Url=url, ClientIDList=inputs["clientIdLists"], **thumbprints, **_tags(inputs)
-        )
-        return call.made(made["OpenIDConnectProviderArn"])
-
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        found = call.client("iam").get_open_id_connect_provider(OpenIDConnectProviderArn=id)
-        return {
-            "arn": id,
-            "clientIdLists": found.get("ClientIDList") or [],
-            "tagsAll": _tags_of(found),
-            "thumbprintLists": found.get("ThumbprintList") or [],
-            "url": found["Url"].removeprefix("https://"),
-        }
-
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        iam = call.client("iam")
-        if "clientIdLists" in changed:
-            before, after = set(old.get("clientIdLists") or []), set(new["clientIdLists"])
-            for client in sorted(after - before):
-                iam.add_client_id_to_open_id_connect_provider(OpenIDConnectProviderArn=id, ClientID=client)
-            for client in sorted(before - after):
-                iam.remove_client_id_from_open_id_connect_provider(OpenIDConnectProviderArn=id, ClientID=client)
-        if "thumbprintLists" in changed:
-            iam.update_open_id_connect_provider_thumbprint(
-                OpenIDConnectProviderArn=id, ThumbprintList=new["thumbprintLists"]
-            )
-
-    def delete(self, call: Call, id: str, state: Properties) -> None:
-        call.client("iam").delete_open_id_connect_provider(OpenIDConnectProviderArn=id)
-
-
-TYPES = (Role(), RolePolicy(), RolePolicyAttachment(), Policy(), InstanceProfile(), OpenIdConnectProvider())
+TYPES = (Role(), RolePolicy(), RolePolicyAttachment(), Policy())

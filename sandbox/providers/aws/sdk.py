@@ -6,10 +6,13 @@ import importlib
 import importlib.metadata
 import re
 import sys
-import warnings
+import threading
 from functools import cache
 
 from pulumi._types import input_type_py_to_pulumi_names, resource_pulumi_to_py_names
+
+PROVIDER = "pulumi:providers:aws"
+_loading = threading.Lock()  # the SDK loads its modules lazily, in a way that isn't safe in threads before Python 3.12
 
 
 def version() -> str:
@@ -21,14 +24,15 @@ def version() -> str:
 def resource_class(token: str) -> type | None:
     """The SDK's class of a resource type (`aws:ec2/vpc:Vpc`), or None when it has none."""
     package, path, name = token.split(":")
-    module = importlib.import_module("pulumi_aws")
-    if path.split("/")[0] != "index":
-        try:
-            module = importlib.import_module(f"pulumi_aws.{path.split('/')[0]}")
-        except ImportError:
-            return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # loading a service's module loads its old types too
+    if token == PROVIDER:
+        package, path, name = "aws", "index", "Provider"
+    with _loading:
+        module = importlib.import_module("pulumi_aws")
+        if path.split("/")[0] != "index":
+            try:
+                module = importlib.import_module(f"pulumi_aws.{path.split('/')[0]}")
+            except ImportError:
+                return None
         found = getattr(module, name, None)
     return found if package == "aws" and isinstance(found, type) else None
 

@@ -38,7 +38,7 @@ _making = threading.Lock()  # making boto3 clients isn't safe in threads; using 
 def problems(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What is wrong with a provider's configuration: pairs of property and reason."""
     found: list[tuple[str, str]] = []
-    known = sdk.arguments("pulumi:providers:aws")
+    known = sdk.arguments(sdk.PROVIDER)
     for name in config:
         if name in _HONOURED or name in _WITHOUT_EFFECT or name.startswith("__"):
             continue
