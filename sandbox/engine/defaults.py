@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 
@@ -67,6 +68,8 @@ class DefaultProviders:
         name = "default" + "".join(
             f"_{part}" for part in version.replace("+", ".").replace("-", ".").split(".") if part
         )
+        if url:
+            name += "_" + re.sub(r"[^A-Za-z0-9_.]", "_", url)
         return Goal(type=PROVIDER_PREFIX + package, name=name, inputs=dict(inputs))
 
 

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from sandbox.engine.request import Diagnostic, Op, PropertyChange, Request, Result, Step
-from sandbox.engine.state import urn_name, urn_type
+from sandbox.engine.state import is_provider, urn_name, urn_type
 
 STYLES: dict[Op, tuple[str, str, str, str, str]] = {
     # symbol, colour, to be done, being done, done
@@ -52,6 +52,11 @@ def _short(value: object) -> str:
     return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
 
 
+def is_hidden(step: Step) -> bool:
+    """Tell whether a step is of no interest: a default provider's, unless it failed."""
+    return not step.error and is_provider(urn_type(step.urn)) and urn_name(step.urn).startswith("default")
+
+
 def name_of(urn: str) -> Text:
     """A resource as people call it: type, then name."""
     return Text.assemble((urn_type(urn), "dim"), " ", (urn_name(urn), "bold")) if "::" in urn else Text("")
@@ -73,12 +78,12 @@ class PlainDisplay:
 
     def step_started(self, step: Step) -> None:
         """Say what is being worked on."""
-        if not self._preview and step.custom and step.op not in ("same", "refresh"):
+        if not self._preview and step.custom and step.op not in ("same", "refresh") and not is_hidden(step):
             self._line(step, STYLES[step.op][3])
 
     def step_finished(self, step: Step) -> None:
         """Say what was done."""
-        if step.op == "same" and not step.error:
+        if is_hidden(step) or (step.op == "same" and not step.error):
             return
         if step.error:
             self._line(step, "failed", "red")

@@ -9,11 +9,12 @@ from typing import Any
 
 from sandbox.engine.backend import Backend
 from sandbox.engine.deployment import Deployment, Recorder
+from sandbox.engine.display import is_hidden
 from sandbox.engine.errors import EngineError, UsageError
 from sandbox.engine.journal import Journal
 from sandbox.engine.monitor import Monitor
 from sandbox.engine.passphrase import PassphraseSecrets
-from sandbox.engine.program import Program
+from sandbox.engine.program import Program, interpreter
 from sandbox.engine.project import (
     Configuration,
     Project,
@@ -25,7 +26,7 @@ from sandbox.engine.project import (
 from sandbox.engine.refresh import refresh
 from sandbox.engine.removal import leftovers, refuse_protected, remove, within_targets
 from sandbox.engine.request import CHANGES, Display, Request, Result
-from sandbox.engine.state import STACK_TYPE, is_provider, urn_type
+from sandbox.engine.state import STACK_TYPE
 from sandbox.engine.values import masked
 
 _KINDS = {"up": "update", "preview": "preview", "refresh": "refresh", "destroy": "destroy"}
@@ -42,6 +43,8 @@ def run(request: Request, display: Display) -> Result:
     file = load_stack_file(request.config_file or project.stack_file(request.stack), project.name)
     backend = Backend(request.backend)
     _require_stack(request, project, backend, file)
+    if request.kind in ("up", "preview"):
+        interpreter(project)  # refuses a project whose Python isn't there before anything begins
     if request.kind == "preview":
         return _run(request, display, project, file, backend, started, began)
     with backend.lock(project.name, request.stack):
@@ -184,11 +187,7 @@ def _refresh(deployment: Deployment) -> None:
 
 def _result(deployment: Deployment, seconds: float) -> Result:
     recorder, request = deployment.recorder, deployment.request
-    counted = [
-        step
-        for step in recorder.steps
-        if not step.error and not (is_provider(urn_type(step.urn)) and "::default" in step.urn)
-    ]
+    counted = [step for step in recorder.steps if not step.error and not is_hidden(step)]
     counts = Counter(step.op for step in counted)
     counts["create"] += counts.pop("import", 0)
     changes: dict[str, int] = {op: counts.get(op, 0) for op in (*CHANGES, "same")}

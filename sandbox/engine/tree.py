@@ -10,7 +10,16 @@ from rich.live import Live
 from rich.text import Text
 from rich.tree import Tree
 
-from sandbox.engine.display import STYLES, TITLES, PlainDisplay, describe_change, diagnostic_text, name_of, summarize
+from sandbox.engine.display import (
+    STYLES,
+    TITLES,
+    PlainDisplay,
+    describe_change,
+    diagnostic_text,
+    is_hidden,
+    name_of,
+    summarize,
+)
 from sandbox.engine.request import Diagnostic, Display, Request, Result, Step
 
 _SHOWN = 14  # steps under way that fit below the log without scrolling a small terminal
@@ -31,9 +40,9 @@ class LiveDisplay:
         self._running: dict[str, tuple[Step, float]] = {}
         self._steps: dict[str, Step] = {}
         self._parents: dict[str, str] = {}
-        self._live = Live(console=self._console, get_renderable=self._below, refresh_per_second=4, transient=True)
         self._preview = False
         self._began = time.monotonic()
+        self._live = Live(console=self._console, get_renderable=self._below, refresh_per_second=4, transient=True)
 
     def started(self, request: Request) -> None:
         """Say what begins, and begin to draw."""
@@ -43,12 +52,17 @@ class LiveDisplay:
 
     def step_started(self, step: Step) -> None:
         """Put a resource among those being worked on."""
+        if is_hidden(step):
+            return
         self._running[step.urn] = (step, time.monotonic())
 
     def step_finished(self, step: Step) -> None:
         """Take a resource from there; log what was done."""
         self._running.pop(step.urn, None)
-        self._steps[step.urn] = step
+        if is_hidden(step):
+            return
+        if step.op != "discard" or step.urn not in self._steps:  # the end of a replacement isn't news
+            self._steps[step.urn] = step
         self._parents[step.urn] = step.parent
         if self._preview or (step.op == "same" and not step.error):
             return
@@ -76,7 +90,7 @@ class LiveDisplay:
         ]  # fmt: skip
         if len(running) > _SHOWN:
             lines.append(Text(f"     and {len(running) - _SHOWN} more", style="dim"))
-        same = sum(step.op == "same" for step in self._steps.values())
+        same = sum(step.op == "same" for step in list(self._steps.values()))
         counted = (
             f"{len(self._steps) - same} done, {same} unchanged, {len(running)} under way, {now - self._began:.0f}s"
         )
