@@ -28,10 +28,14 @@ _REGISTRY_SECONDS = 3.0
 
 
 class Builder:
-    """Builds for one sandbox; everything it keeps (builder's store, compressed layers, local bases) is under `home`."""
+    """Builds for one sandbox; everything it keeps (builder's store, compressed layers) is under `home`.
 
-    def __init__(self, home: Path) -> None:
+    Local base images are kept under `bases`, by default there too.
+    """
+
+    def __init__(self, home: Path, bases: Path | None = None) -> None:
         self._home = home
+        self._bases = bases or home / "bases"
         self._lock = threading.Lock()
 
     def engine(self) -> engines.Engine | engines.Absent:
@@ -95,7 +99,7 @@ class Builder:
         wanted = args.get("BASE_IMAGE", declared.get("BASE_IMAGE"))
         if not wanted or _pullable(wanted) or engine.has(wanted):
             return args
-        made = base.local_base(self._home / "bases", order.architecture)
+        made = base.local_base(self._bases, order.architecture)
         for name, tar in (("BASE_IMAGE", made.base), ("BUILDER_IMAGE", made.builder)):
             if name in declared:
                 args[name] = f"localhost/sandbox-{name.partition('_')[0].lower()}:{made.key}"

@@ -22,7 +22,10 @@ APP = Path(__file__).parents[2] / "app"
 @pytest.fixture(scope="session")
 def docker_host() -> Iterator[str]:
     # A socket's path has at most 108 characters, so its folder can't be pytest's deep one.
-    with tempfile.TemporaryDirectory(prefix="dockerd-") as folder, machine.docker_engine(Path(folder)) as host:
+    with (
+        tempfile.TemporaryDirectory(prefix="dockerd-", ignore_cleanup_errors=True) as folder,
+        machine.docker_engine(Path(folder)) as host,
+    ):
         yield host
 
 
@@ -74,7 +77,8 @@ class FixedBuilder(Builder):
     """A Builder that takes the engine it is given instead of the best one."""
 
     def __init__(self, home: Path, engine: engines.Engine) -> None:
-        super().__init__(home)
+        # Making a base takes a while, so the tests share the one of this clone's sandbox.
+        super().__init__(home, APP.parent / ".sandbox" / "images" / "bases")
         self._engine = engine
 
     def engine(self) -> engines.Engine:

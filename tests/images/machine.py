@@ -44,6 +44,8 @@ def docker_engine(folder: Path) -> Iterator[str]:
         finally:
             daemon.terminate()
             daemon.wait(timeout=30)
+            # The engine leaves the network namespace of its host-network containers mounted.
+            subprocess.run(["umount", f"{folder}/exec/netns/default"], capture_output=True, check=False)
 
 
 def _wait(daemon: subprocess.Popen[bytes], socket: str, log: Path) -> None:
