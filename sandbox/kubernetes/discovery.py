@@ -7,6 +7,8 @@ from typing import Any
 from sandbox.kubernetes.kinds import Kind, KindTable
 from sandbox.kubernetes.schema import Schema
 
+# An OpenAPI v2 document as protobuf that says nothing but its version (field 1, "2.0").
+OPENAPI_V2 = b"\x0a\x032.0"
 _VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 # Reviews: created, answered and forgotten.
 REVIEWS = {
@@ -198,7 +200,7 @@ def _translate(schema: Schema, node: Any, components: dict[str, Any]) -> Any:
         return [_translate(schema, item, components) for item in node]
     if not isinstance(node, dict):
         return node
-    if "$ref" in node:
+    if isinstance(node.get("$ref"), str):  # a field of JSONSchemaProps bears that name too
         name = str(node["$ref"]).rsplit("/", 1)[-1]
         _collect(schema, name, components)
         rest = {k: v for k, v in node.items() if k != "$ref"}

@@ -98,6 +98,9 @@ def _outline(cluster: Cluster, call: Call, parts: Sequence[str]) -> Answer:
             found = discovery.group(kinds, group)
         case ["apis", group, version]:
             found = discovery.resources(kinds, group, version)
+        case ["openapi", "v2"]:
+            # kubectl looks here for what v3 doesn't know, and takes an outline without paths for "no such type".
+            return Answer(discovery.OPENAPI_V2 if "protobuf" in call.accept else {"swagger": "2.0", "paths": {}})
         case ["openapi", "v3"]:
             found = discovery.openapi_root(kinds, call.prefix)
         case ["openapi", "v3", "api", version]:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
-from sandbox.kubernetes import errors
+from sandbox.kubernetes import errors, protobuf
 from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.requests import Answer, Call, Stream, answer
 
@@ -105,9 +105,9 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def _send(self, result: Answer, warnings: list[str]) -> None:
-        text = result.content.encode() if isinstance(result.content, str) else json.dumps(result.content).encode()
+        media, text = _written(result.content)
         self.send_response(result.code)
-        self.send_header("Content-Type", "text/plain" if isinstance(result.content, str) else "application/json")
+        self.send_header("Content-Type", media)
         self.send_header("Content-Length", str(len(text)))
         for warning in warnings:
             escaped = warning.replace("\\", "\\\\").replace('"', '\\"')
@@ -133,14 +133,19 @@ class _Handler(BaseHTTPRequestHandler):
         return "kubernetes-sandbox"
 
 
+def _written(content: Any) -> tuple[str, bytes]:
+    if isinstance(content, bytes):
+        return "application/com.github.proto-openapi.spec.v2@v1.0+protobuf", content
+    if isinstance(content, str):
+        return "text/plain", content.encode()
+    return "application/json", json.dumps(content).encode()
+
+
 def _parse(body: bytes, content_type: str) -> Any:
     if not body:
         return None
     if content_type == "application/vnd.kubernetes.protobuf":
-        raise errors.ApiError(
-            415, "UnsupportedMediaType",
-            "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml",
-        )  # fmt: skip
+        return protobuf.decode(body)
     try:
         if "yaml" in content_type:
             return json.loads(body) if body.lstrip()[:1] == b"{" else yaml.safe_load(body)

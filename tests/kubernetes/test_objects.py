@@ -70,7 +70,12 @@ def test_a_deployment_runs_spread_over_zones_and_rolls_without_losing_pods(apps:
     assert {pod.spec.node_name for pod in core.list_namespaced_pod("default").items} == {"node-a", "node-b"}
     least = []
     apps.patch_namespaced_deployment("web", "default", deployment(image="registry/app:2"))
-    eventually(lambda: least.append(available(apps)) or apps.read_namespaced_deployment("web", "default").status.updated_replicas == 2)
+    eventually(
+        lambda: (
+            least.append(available(apps))
+            or apps.read_namespaced_deployment("web", "default").status.updated_replicas == 2
+        )
+    )
     assert min(least) >= 2
     images = lambda: {pod.spec.containers[0].image for pod in core.list_namespaced_pod("default").items}  # noqa: E731
     eventually(lambda: images() == {"registry/app:2"})
@@ -97,7 +102,9 @@ def test_wrong_types_and_unknown_fields_are_named(demo: Demo) -> None:
     wrong = deployment()
     wrong["spec"]["replicas"] = "two"
     _, answer = demo.ask("POST", DEPLOYMENTS, wrong)
-    assert "cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32" in answer["message"]
+    assert (
+        "cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32" in answer["message"]
+    )
     wrong = deployment()
     wrong["spec"]["replica"] = 2
     code, answer = demo.ask("POST", DEPLOYMENTS + "?fieldValidation=Strict", wrong)
@@ -107,7 +114,9 @@ def test_wrong_types_and_unknown_fields_are_named(demo: Demo) -> None:
 
 def test_a_selector_cannot_be_changed(apps: Any) -> None:
     apps.create_namespaced_deployment("default", deployment())
-    changed = {"spec": {"selector": {"matchLabels": {"tier": "x"}}, "template": {"metadata": {"labels": {"tier": "x"}}}}}
+    changed = {
+        "spec": {"selector": {"matchLabels": {"tier": "x"}}, "template": {"metadata": {"labels": {"tier": "x"}}}}
+    }
     assert "field is immutable" in refusal(lambda: apps.patch_namespaced_deployment("web", "default", changed)).body
 
 
@@ -205,7 +214,9 @@ def test_pods_that_break_the_restricted_level_are_refused_and_the_deployment_say
     assert "would violate PodSecurity" in headers["Warning"]
     found = eventually(
         lambda: [
-            c for c in apps.read_namespaced_deployment("web", "app").status.conditions or () if c.type == "ReplicaFailure"
+            c
+            for c in apps.read_namespaced_deployment("web", "app").status.conditions or ()
+            if c.type == "ReplicaFailure"
         ]
     )
     assert 'violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false' in found[0].message
@@ -214,7 +225,9 @@ def test_pods_that_break_the_restricted_level_are_refused_and_the_deployment_say
 
 def test_a_quota_bounds_pods_and_a_limit_range_fills_in_what_they_leave_out(core: Any, apps: Any) -> None:
     core.create_namespace({"metadata": {"name": "app"}})
-    core.create_namespaced_resource_quota("app", {"metadata": {"name": "q"}, "spec": {"hard": {"requests.cpu": "250m"}}})
+    core.create_namespaced_resource_quota(
+        "app", {"metadata": {"name": "q"}, "spec": {"hard": {"requests.cpu": "250m"}}}
+    )
     apps.create_namespaced_deployment("app", deployment(replicas=3))
     failure = lambda text: any(  # noqa: E731
         text in (c.message or "") for c in apps.read_namespaced_deployment("web", "app").status.conditions or ()
@@ -223,13 +236,19 @@ def test_a_quota_bounds_pods_and_a_limit_range_fills_in_what_they_leave_out(core
     limits = {"limits": [{"type": "Container", "defaultRequest": {"cpu": "100m"}}]}
     core.create_namespaced_limit_range("app", {"metadata": {"name": "l"}, "spec": limits})
     eventually(lambda: len(core.list_namespaced_pod("app").items) == 2)
-    eventually(lambda: failure("exceeded quota: q, requested: requests.cpu=100m, used: requests.cpu=200m, limited: requests.cpu=250m"))
+    eventually(
+        lambda: failure(
+            "exceeded quota: q, requested: requests.cpu=100m, used: requests.cpu=200m, limited: requests.cpu=250m"
+        )
+    )
 
 
 def test_a_pod_that_fits_nowhere_says_why(core: Any, apps: Any) -> None:
     apps.create_namespaced_deployment("default", deployment(nodeSelector={"kubernetes.io/arch": "arm64"}))
     pods = eventually(lambda: core.list_namespaced_pod("default").items)
-    reason = lambda: next(iter(core.read_namespaced_pod(pods[0].metadata.name, "default").status.conditions or ()), None)  # noqa: E731
+    reason = lambda: next(
+        iter(core.read_namespaced_pod(pods[0].metadata.name, "default").status.conditions or ()), None
+    )  # noqa: E731
     assert "2 node(s) didn't match Pod's node affinity/selector" in eventually(reason).message
 
 
@@ -268,7 +287,11 @@ def test_auto_mode_makes_nodes_for_pods_and_removes_idle_ones(demo: Demo, core: 
 def test_an_autoscaler_without_metrics_keeps_to_its_bounds_and_says_so(demo: Demo, apps: Any) -> None:
     apps.create_namespaced_deployment("default", deployment(replicas=1))
     scaling = client.AutoscalingV2Api(demo.api())
-    spec = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "minReplicas": 3, "maxReplicas": 5}
+    spec = {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+        "minReplicas": 3,
+        "maxReplicas": 5,
+    }
     scaling.create_namespaced_horizontal_pod_autoscaler("default", {"metadata": {"name": "web"}, "spec": spec})
     eventually(lambda: available(apps) == 3)
     found = scaling.read_namespaced_horizontal_pod_autoscaler("web", "default")
@@ -285,12 +308,17 @@ def test_a_job_completes(demo: Demo) -> None:
 def test_rights_come_from_access_policies_and_from_kubernetes_groups(demo: Demo, core: Any) -> None:
     pipeline, reader = ADMIN + "-pipeline", ADMIN + "-reader"
     core.create_namespace({"metadata": {"name": "app"}})
-    demo.principals.given[pipeline] = [Grant(username="pipeline", policy_arn=POLICY + "AmazonEKSEditPolicy", namespaces=("app",))]
+    demo.principals.given[pipeline] = [
+        Grant(username="pipeline", policy_arn=POLICY + "AmazonEKSEditPolicy", namespaces=("app",))
+    ]
     demo.principals.given[reader] = [Grant(username="reader", groups=("readers",))]
     theirs = client.CoreV1Api(demo.api(pipeline))
     theirs.create_namespaced_config_map("app", {"metadata": {"name": "a"}})
     error = refusal(lambda: theirs.list_namespaced_config_map("default"))
-    assert 'User \\"pipeline\\" cannot list resource \\"configmaps\\" in API group \\"\\" in the namespace \\"default\\"' in error.body
+    assert (
+        'User \\"pipeline\\" cannot list resource \\"configmaps\\" in API group \\"\\" in the namespace \\"default\\"'
+        in error.body
+    )
     rbac = client.RbacAuthorizationV1Api(demo.api())
     rbac.create_namespaced_role_binding(
         "app",
