@@ -69,7 +69,8 @@ class DefaultProviders:
             f"_{part}" for part in version.replace("+", ".").replace("-", ".").split(".") if part
         )
         if url:
-            name += "_" + re.sub(r"[^A-Za-z0-9_.]", "_", url)
+            segments = filter(None, url.split("/"))
+            name += "_" + "/".join(re.sub(r"[^A-Za-z0-9_.-]", "_", segment) for segment in segments)
         return Goal(type=PROVIDER_PREFIX + package, name=name, inputs=dict(inputs))
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.engine.kit import Kit, serving
-from tests.engine.workspace import Workspace
+from tests.engine.workspace import ROOT, Workspace
 
 
 @pytest.fixture
@@ -20,3 +22,17 @@ def kit() -> Kit:
 def workspace(tmp_path: Path, kit: Kit) -> Iterator[Workspace]:
     with serving(kit) as port:
         yield Workspace(tmp_path, port)
+
+
+@pytest.fixture
+def boxed(workspace: Workspace) -> Iterator[Workspace]:
+    """The workspace with the `box` provider attached too."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.engine.box"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    workspace.others = f",box:{process.stdout.readline().strip()}"
+    yield workspace
+    process.stdin.close()
+    process.wait(timeout=20)

@@ -2,43 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Iterator
-
-import pytest
-
 from tests.engine.kit import Kit
-from tests.engine.workspace import ROOT, Workspace, messages, steps
-
-PAIR = """
-class Pair(pulumi.ComponentResource):
-    arn: pulumi.Output[str]
-    hidden: pulumi.Output[str]
-    def __init__(self, name, opts=None, **props):
-        super().__init__("box:index:Pair", name, {"arn": None, "hidden": None, **props}, opts, True)
-
-first = Thing("first", colour="red")
-pair = Pair("pair", colour=first.colour, EXTRA)
-after = Thing("after", of=pair.arn)
-follower = Thing("follower", Options(depends_on=[pair]))
-pulumi.export("arn", pair.arn)
-pulumi.export("hidden", pair.hidden)
-""".replace("first.colour", 'first.arn.apply(lambda arn: "from " + arn)')
-
-
-@pytest.fixture
-def boxed(workspace: Workspace) -> Iterator[Workspace]:
-    """The workspace with the `box` provider attached too."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.engine.box"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    workspace.others = f",box:{process.stdout.readline().strip()}"
-    yield workspace
-    process.stdin.close()
-    process.wait(timeout=20)
+from tests.engine.workspace import PAIR, Workspace, messages, steps
 
 
 def test_a_remote_component_comes_up_with_its_children_and_goes_away(boxed: Workspace, kit: Kit) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.engine.kit import Kit
-from tests.engine.workspace import Workspace
+from tests.engine.workspace import PAIR, Workspace
 
 pytestmark = pytest.mark.skipif(shutil.which("pulumi") is None, reason="no `pulumi` on PATH to compare with")
 
@@ -131,3 +131,16 @@ def test_the_cli_shows_the_outputs_and_history_that_this_engine_wrote(workspace:
     history = json.loads(_run(["pulumi", "stack", "history", "--json", *where], environment))
     assert history[0]["kind"] == "update"
     assert history[0]["resourceChanges"]["create"] >= 5
+
+
+@pytest.mark.parametrize(("one", "other"), [(embedded, cli), (cli, embedded)], ids=["ours-then-cli", "cli-then-ours"])
+def test_a_remote_component_of_one_engine_is_unchanged_under_the_other(
+    boxed: Workspace, kit: Kit, one: Engine, other: Engine
+) -> None:
+    boxed.program(PAIR.replace("EXTRA", ""))
+    assert one(boxed, "up")["create"] >= 6
+    assert other(boxed, "preview") == {}
+    assert other(boxed, "up") == {}
+    assert one(boxed, "preview") == {}
+    assert other(boxed, "destroy")["delete"] >= 6
+    assert not kit.things

@@ -35,6 +35,21 @@ class Group(pulumi.ComponentResource):
         super().__init__("test:index:Group", name, None, opts)
 """
 
+PAIR = """
+class Pair(pulumi.ComponentResource):
+    arn: pulumi.Output[str]
+    hidden: pulumi.Output[str]
+    def __init__(self, name, opts=None, **props):
+        super().__init__("box:index:Pair", name, {"arn": None, "hidden": None, **props}, opts, True)
+
+first = Thing("first", colour="red")
+pair = Pair("pair", colour=first.colour, EXTRA)
+after = Thing("after", of=pair.arn)
+follower = Thing("follower", Options(depends_on=[pair]))
+pulumi.export("arn", pair.arn)
+pulumi.export("hidden", pair.hidden)
+""".replace("first.colour", 'first.arn.apply(lambda arn: "from " + arn)')
+
 
 class Workspace:
     """One project with one stack, `dev`."""
