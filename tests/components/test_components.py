@@ -184,7 +184,7 @@ def test_the_children_of_a_component_are_under_it(maker: Callable[..., object]) 
     ((kind, _),) = recording.components
     children = [r for r in recording.resources if not r.type.startswith("pulumi:providers") or maker is cluster]
     assert children
-    assert {r.parent.rpartition("::")[0].rpartition("::")[2] for r in children} == {kind}
+    assert {r.parent.rpartition("$")[2] for r in children} == {f"{kind}::one"}
 
 
 @pytest.mark.parametrize("zones", [0, 4])

@@ -134,7 +134,7 @@ class Recording(Mocks):
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
         if args.token not in INVOKES:
             raise AssertionError(f"{args.token} is a call that the platform is not known to make")
-        return INVOKES[args.token], None
+        return INVOKES[args.token], []
 
     def one(self, kind: str, name: str) -> Recorded:
         """The only resource of this type and name."""

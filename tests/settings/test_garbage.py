@@ -23,7 +23,9 @@ scalars = (
     | st.text(max_size=20)
     | st.just(SENTINEL)
     | st.just(SECRET)
-    | st.sampled_from(["{", "[", '{"a": [1]}', "[" * 5000, "0.0.0.0/0", "10.0.0.0/33", "::/0", "1.35", "\x00", "\ud800"])
+    | st.sampled_from(
+        ["{", "[", '{"a": [1]}', "[" * 5000, "0.0.0.0/0", "10.0.0.0/33", "::/0", "1.35", "\x00", "\ud800"]
+    )
 )
 values = st.recursive(
     scalars,

@@ -331,7 +331,9 @@ def test_a_contradiction_is_named_with_the_command_that_mends_it(
 
 
 def test_auto_mode_does_not_ask_which_machines_fit_the_image() -> None:
-    settings = parse(changed("dev", {"cluster.compute": "auto", "architecture": "arm64"}), "platform", "dev", today=TODAY)
+    settings = parse(
+        changed("dev", {"cluster.compute": "auto", "architecture": "arm64"}), "platform", "dev", today=TODAY
+    )
     assert settings.cluster.auto_mode
 
 
@@ -378,7 +380,13 @@ def test_a_section_that_holds_a_secret_is_refused() -> None:
 
 def test_the_proposed_commands_mend_what_they_are_proposed_for() -> None:
     """Every command of an error is carried out on the file; what is left is sound."""
-    changes = {"network.zones": 9, "network.nat": "singel", "cluster.version": 1.35, "lifecycle": "?", "workload.prot": 1}
+    changes = {
+        "network.zones": 9,
+        "network.nat": "singel",
+        "cluster.version": 1.35,
+        "lifecycle": "?",
+        "workload.prot": 1,
+    }
     raw = changed("dev", changes)
     for problem in refused("dev", changes).problems:
         for mend in problem.mends:
