@@ -149,10 +149,13 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
             unknown_id = (
                 "" if state.id == values.UNKNOWN_ID and not state.type.startswith("pulumi:providers:") else state.id
             )
+            # A component's outputs of last time may refer to children that aren't registered yet this time; its
+            # program sets them anew with RegisterResourceOutputs.
+            outputs = state.outputs if state.custom else {}
             return resource_pb2.RegisterResourceResponse(
                 urn=state.urn,
                 id=unknown_id,
-                object=values.to_struct(state.outputs, secrets=True, resources=True),
+                object=values.to_struct(outputs, secrets=True, resources=True),
                 unknown=registered.elided,
             )
         return None
