@@ -287,7 +287,7 @@ def test_an_account_that_is_not_allowed_is_refused(served_aws: Served) -> None:
 
 
 def test_configuration_that_is_not_emulated_is_refused(served_aws: Served) -> None:
-    with pytest.raises(CheckFailed, match="^httpProxy: the sandbox's AWS provider doesn't emulate"):
+    with pytest.raises(CheckFailed, match=r"^httpProxy: the sandbox's AWS provider doesn't emulate"):
         served_aws.attach("aws", {"region": "us-east-1", "httpProxy": "http://proxy"})
     with pytest.raises(CheckFailed, match=r'"regoin" is no configuration of the AWS provider; did you mean "region"?'):
         served_aws.attach("aws", {"regoin": "us-east-1"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,3 +100,12 @@ def test_every_declared_property_is_one_of_the_sdk() -> None:
         assert known, f"{token} is no type of pulumi_aws"
         declared = {*handler.inputs, *handler.outputs}
         assert declared <= known, f"{token} declares {sorted(declared - known)}, which pulumi_aws doesn't have"
+
+
+def test_the_readme_lists_what_is_emulated() -> None:
+    from sandbox.providers.aws import table
+
+    readme = Path(table.__file__).with_name("README.md").read_text()
+    written = readme.partition(table.BEGIN)[2].partition(table.END)[0]
+    remedy = "put what `python -m sandbox.providers.aws.table` prints between the two marks of sandbox/providers/aws/README.md"
+    assert written.strip() == table.tables(), remedy

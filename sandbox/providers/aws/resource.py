@@ -270,7 +270,7 @@ class Handler:
         emulated = sorted(declared)
         if name in known:
             return (
-                f'{self.token} property "{name}" isn\'t emulated by the sandbox (see sandbox/providers/README.md);'
+                f'{self.token} property "{name}" isn\'t emulated by the sandbox (see sandbox/providers/aws/README.md);'
                 f" emulated here: {', '.join(emulated) or 'none'}"
             )
         return f'{self.token} has no property "{name}"{nearest(name, known or emulated)}'

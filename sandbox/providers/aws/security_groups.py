@@ -53,7 +53,7 @@ def permission(rule: Mapping[str, Any], group: str) -> dict[str, Any]:
         "UserIdGroupPairs": [{"GroupId": value, **described} for value in peers],
     }
     protocol = ALL if rule["protocol"].lower() == "all" else rule["protocol"]
-    ports = {} if protocol == ALL else {"FromPort": rule["fromPort"], "ToPort": rule["toPort"]}
+    ports = {} if protocol == ALL else {"FromPort": rule.get("fromPort", 0), "ToPort": rule.get("toPort", 0)}
     return {"IpProtocol": protocol, **ports, **{name: values for name, values in parts.items() if values}}
 
 
@@ -81,15 +81,15 @@ def _rules(permissions: Iterable[Mapping[str, Any]], group: str) -> list[dict[st
     return list(found.values())
 
 
-def _as_known(known: list[dict[str, Any]] | None, live: list[dict[str, Any]], group: str) -> list[dict[str, Any]]:
+def _same_rules(one: Iterable[Mapping[str, Any]], other: Iterable[Mapping[str, Any]]) -> bool:
     # EC2 merges rules that differ only in their source; a program may have written them apart.
-    return known if known and _sources(known, group) == _sources(live, group) else live
+    return _sources(one) == _sources(other)
 
 
-def _sources(rules: Iterable[Mapping[str, Any]], group: str) -> set[str]:
+def _sources(rules: Iterable[Mapping[str, Any]]) -> set[str]:
     found = set()
     for rule in rules:
-        entry = permission(rule, group)
+        entry = permission(rule, "itself")
         parts = {name: entry.pop(name) for name in [*entry] if isinstance(entry[name], list)}
         found |= {json.dumps([entry, name, item], sort_keys=True) for name, items in parts.items() for item in items}
     return found
@@ -131,8 +131,8 @@ class _Group(Ec2Handler):
         return {
             "arn": call.arn("ec2", f"security-group/{id}"),
             "description": group["Description"],
-            "egress": _as_known(known.get("egress"), _rules(group.get("IpPermissionsEgress") or [], id), id),
-            "ingress": _as_known(known.get("ingress"), _rules(group.get("IpPermissions") or [], id), id),
+            "egress": _rules(group.get("IpPermissionsEgress") or [], id),
+            "ingress": _rules(group.get("IpPermissions") or [], id),
             "name": group["GroupName"],
             "ownerId": group.get("OwnerId") or call.account,
             "tagsAll": tags_of(group),
@@ -155,8 +155,8 @@ class SecurityGroup(_Group):
     noun = "Security Group"
     inputs = {
         "description": text(default="Managed by Pulumi", replaces=True, rule=length(0, 255)),
-        "egress": set_of(_RULE, computed=True),
-        "ingress": set_of(_RULE, computed=True),
+        "egress": set_of(_RULE, computed=True, same=_same_rules),
+        "ingress": set_of(_RULE, computed=True, same=_same_rules),
         "name": text(replaces=True, rule=length(0, 255)),
         "revokeRulesOnDelete": boolean(default=False, write_only=True),
         "vpcId": text(computed=True, replaces=True),
@@ -195,8 +195,8 @@ class DefaultSecurityGroup(_Group):
     token = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"
     noun = "Default Security Group"
     inputs = {
-        "egress": set_of(_RULE, computed=True),
-        "ingress": set_of(_RULE, computed=True),
+        "egress": set_of(_RULE, computed=True, same=_same_rules),
+        "ingress": set_of(_RULE, computed=True, same=_same_rules),
         "revokeRulesOnDelete": boolean(default=False, write_only=True),
         "vpcId": text(computed=True, replaces=True),
     }
