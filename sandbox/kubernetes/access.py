@@ -35,7 +35,7 @@ class Rule:
             return False
         if request.path:
             return any(
-                url == "*" or url == request.path or (url.endswith("*") and request.path.startswith(url[:-1]))
+                url in {"*", request.path} or (url.endswith("*") and request.path.startswith(url[:-1]))
                 for url in self.urls
             )
         wanted = f"{request.resource}/{request.subresource}" if request.subresource else request.resource

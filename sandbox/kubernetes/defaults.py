@@ -20,7 +20,7 @@ _TEMPLATED = frozenset({"Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", 
 _NODE_PORTS = range(30000, 32768)
 
 
-def fill(kind: Kind, document: Json, context: Context, live: Mapping[str, Any] | None = None) -> None:
+def fill(kind: Kind, document: Json, context: Context, live: Mapping[str, Any] | None = None) -> None:  # noqa: PLR0912 - one branch per kind
     """Complete a document in place; `live` is its stored state, whose allocations are kept."""
     spec = document.get("spec")
     if kind.kind == "Namespace":

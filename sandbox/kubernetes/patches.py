@@ -87,7 +87,7 @@ def merge_patch(target: Any, patch: Any) -> Any:
     return result
 
 
-def strategic_merge(schema: Schema, node: Mapping[str, Any], target: Any, patch: Mapping[str, Any]) -> Any:
+def strategic_merge(schema: Schema, node: Mapping[str, Any], target: Any, patch: Mapping[str, Any]) -> Any:  # noqa: PLR0912 - one per directive
     """Apply Kubernetes' strategic merge patch: lists of the schema's `merge` strategy merge by their key.
 
     Understands `$patch: replace|delete`, `$retainKeys`, `$setElementOrder/…` and `$deleteFromPrimitiveList/…`.

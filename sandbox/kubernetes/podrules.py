@@ -42,7 +42,7 @@ def protocol(value: Any, path: str) -> Iterator[Cause]:
         yield unsupported(path, value, ["SCTP", "TCP", "UDP"])
 
 
-def pod(spec: Mapping[str, Any], path: str) -> Iterator[Cause]:
+def pod(spec: Mapping[str, Any], path: str) -> Iterator[Cause]:  # noqa: PLR0912 - one per rule
     """Check a pod's spec; `path` is where it is in the object."""
     if spec.get("restartPolicy") not in {"Always", "OnFailure", "Never"}:
         yield unsupported(f"{path}.restartPolicy", spec.get("restartPolicy"), ["Always", "Never", "OnFailure"])
@@ -92,7 +92,7 @@ def pod(spec: Mapping[str, Any], path: str) -> Iterator[Cause]:
             )
 
 
-def _container(container: Mapping[str, Any], path: str, volumes: set[str]) -> Iterator[Cause]:
+def _container(container: Mapping[str, Any], path: str, volumes: set[str]) -> Iterator[Cause]:  # noqa: PLR0912 - one per rule
     name = container.get("name", "")
     if name and (not _DNS_LABEL.match(name) or len(name) > 63):
         yield invalid_value(f"{path}.name", name, _LABEL_RULE)

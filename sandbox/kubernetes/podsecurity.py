@@ -82,7 +82,7 @@ def _context(container: Mapping[str, Any]) -> Mapping[str, Any]:
     return container.get("securityContext") or {}
 
 
-def _baseline(spec: Mapping[str, Any], containers: list[Mapping[str, Any]]) -> Iterable[str]:
+def _baseline(spec: Mapping[str, Any], containers: list[Mapping[str, Any]]) -> Iterable[str]:  # noqa: PLR0912 - one per control
     pod = spec.get("securityContext") or {}
     used = [f"{name}=true" for name in ("hostNetwork", "hostPID", "hostIPC") if spec.get(name)]
     if used:

@@ -56,7 +56,7 @@ def _finished(document: Mapping[str, Any]) -> bool:
 def used(store: Store, namespace: str, resource: str) -> Decimal:
     """Return how much of a quota's resource a namespace uses."""
     total = Decimal(0)
-    for key in store.keys():
+    for key in store.places():
         if key.namespace == namespace:
             document = store.get(key)
             if document is not None:

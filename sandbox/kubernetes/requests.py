@@ -80,7 +80,7 @@ def answer(cluster: Cluster, call: Call) -> Answer | Stream:
     return _outline(cluster, call, parts)
 
 
-def _outline(cluster: Cluster, call: Call, parts: Sequence[str]) -> Answer:
+def _outline(cluster: Cluster, call: Call, parts: Sequence[str]) -> Answer:  # noqa: PLR0912 - one per document
     kinds = cluster.api.kinds
     found: Any = None
     match list(parts):

@@ -37,13 +37,13 @@ class Server(ThreadingHTTPServer):
         connection, address = super().get_request()
         return self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), address
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's signature
         """Connections that break are the client's business."""
         LOG.debug("connection from %s ended", client_address, exc_info=True)
 
     def serve(self) -> threading.Thread:
         """Serve in a thread of its own."""
-        thread = threading.Thread(target=self.serve_forever, name="kubernetes-https", daemon=True)
+        thread = threading.Thread(target=self.serve_forever, args=(0.1,), name="kubernetes-https", daemon=True)
         thread.start()
         return thread
 
@@ -135,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _written(content: Any) -> tuple[str, bytes]:
     if isinstance(content, bytes):
-        return "application/com.github.proto-openapi.spec.v2@v1.0+protobuf", content
+        return "application/com.github.proto-openapi.spec.v2.v1.0+protobuf", content
     if isinstance(content, str):
         return "text/plain", content.encode()
     return "application/json", json.dumps(content).encode()

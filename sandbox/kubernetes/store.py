@@ -92,7 +92,7 @@ class Store:
             keys.sort(key=lambda k: (k.namespace, k.name))
             return [copy.deepcopy(self._objects[k]) for k in keys]
 
-    def keys(self) -> list[Key]:
+    def places(self) -> list[Key]:
         """Return the place of every object."""
         with self.lock:
             return list(self._objects)

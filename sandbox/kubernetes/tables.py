@@ -79,10 +79,6 @@ def _targets(document: Mapping[str, Any]) -> str:
     return ", ".join(found) or "<none>"
 
 
-def _roles(document: Mapping[str, Any]) -> str:
-    return "<none>"
-
-
 def _node_status(document: Mapping[str, Any]) -> str:
     ready = any(
         c["type"] == "Ready" and c["status"] == "True" for c in document.get("status", {}).get("conditions") or ()
@@ -151,7 +147,7 @@ _COLUMNS: dict[str, Columns] = {
     "Namespace": [("Status", lambda o: _dig(o, "status", "phase", default="Active"))],
     "Node": [
         ("Status", _node_status),
-        ("Roles", _roles),
+        ("Roles", lambda _: "<none>"),
         ("Version", lambda o: _dig(o, "status", "nodeInfo", "kubeletVersion")),
     ],
     "ConfigMap": [("Data", lambda o: len(o.get("data") or {}) + len(o.get("binaryData") or {}))],

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kubernetes import client as official
+from kubernetes import client as typed_client
 
 from sandbox.providers.kubernetes import provider
 from sandbox.providers.values import UNKNOWN
 from tests.kubernetes.conftest import Demo, demo  # noqa: F401 - a fixture
 from tests.providers.engine_client import CheckFailed, Client, Failed, Served
 
+official: Any = typed_client  # its types say "or None" wherever the API does
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
 
@@ -79,7 +80,7 @@ def test_a_misspelt_field_is_found_in_a_preview_without_a_cluster() -> None:
         engine = served.attach("kubernetes", {"kubeconfig": UNKNOWN})
         wrong = deployment()
         wrong["spec"]["replica"] = wrong["spec"].pop("replicas")
-        with pytest.raises(CheckFailed, match='unknown field "spec.replica" in apps/v1 Deployment'):
+        with pytest.raises(CheckFailed, match=r'unknown field "spec\.replica" in apps/v1 Deployment'):
             engine.check(DEPLOYMENT, "web", wrong)
         wrong = deployment()
         wrong["spec"]["selector"]["matchLabels"] = {"app": "other"}
@@ -92,7 +93,7 @@ def test_a_misspelt_field_is_found_in_a_preview_without_a_cluster() -> None:
 def test_types_that_are_no_objects_fail_by_name(engine: Client) -> None:
     with pytest.raises(Failed, match=r"kubernetes:helm.sh/v3:Release isn't emulated"):
         engine.check("kubernetes:helm.sh/v3:Release", "chart", {})
-    with pytest.raises(Failed, match="has no autoscaling/v2beta2 HorizontalPodAutoscaler; it has"):
+    with pytest.raises(Failed, match=r"has no autoscaling/v2beta2 HorizontalPodAutoscaler; it has"):
         engine.check("kubernetes:autoscaling/v2beta2:HorizontalPodAutoscaler", "scaler", {})
 
 

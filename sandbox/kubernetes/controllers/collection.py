@@ -13,7 +13,7 @@ _FOREGROUND, _ORPHAN = "foregroundDeletion", "orphan"
 
 def collect(work: Work) -> None:
     """Delete what nobody owns any more, and finish foreground and orphaning deletions."""
-    everything = [item for key in work.store.keys() if (item := work.store.get(key)) is not None]
+    everything = [item for key in work.store.places() if (item := work.store.get(key)) is not None]
     uids = {item["metadata"]["uid"]: item for item in everything}
     for item in everything:
         owners = item["metadata"].get("ownerReferences") or ()
@@ -104,7 +104,7 @@ def namespaces(work: Work) -> None:
 
 
 def _content(work: Work, namespace: str) -> list[Json]:
-    found = (work.store.get(key) for key in work.store.keys() if key.namespace == namespace)
+    found = (work.store.get(key) for key in work.store.places() if key.namespace == namespace)
     return [item for item in found if item is not None]
 
 
@@ -121,6 +121,6 @@ def custom_resources(work: Work) -> None:
         stored = [version["name"] for version in item["spec"].get("versions") or () if version.get("storage")]
         work.status(item, {"conditions": conditions, "acceptedNames": item["spec"]["names"], "storedVersions": stored})
     served = {kind.qualified for kind in work.api.kinds.all()}
-    for key in work.store.keys():
+    for key in work.store.places():
         if key.resource not in served:
             work.store.remove(key)

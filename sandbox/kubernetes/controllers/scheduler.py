@@ -95,7 +95,7 @@ def _zone(available: Sequence[Json], name: str) -> str:
     return ""
 
 
-def _refusal(pod: Json, node: Json, available: Sequence[Json], placed: Sequence[Json]) -> str:
+def _refusal(pod: Json, node: Json, available: Sequence[Json], placed: Sequence[Json]) -> str:  # noqa: PLR0911 - one per reason
     """Return why a pod can't go to a node, in the scheduler's words."""
     spec, labels = pod["spec"], node["metadata"]["labels"]
     for taint in nodes.taints(node):

@@ -4,6 +4,7 @@ It behaves as pulumi-kubernetes 4 does with its default, server-side apply. What
 README: charts, YAML bundles, patch resources and client-side apply aren't emulated, and fail by name.
 """
 
+# ruff: noqa: ARG002 -- the base class names the arguments
 from __future__ import annotations
 
 import os
@@ -16,7 +17,7 @@ from sandbox.kubernetes.kinds import Kind
 from sandbox.kubernetes.schema import Schema
 from sandbox.kubernetes.store import Json
 from sandbox.providers.kubernetes import ignoring, objects, waiting
-from sandbox.providers.kubernetes.client import ApiFailure, Client, UnreachableError
+from sandbox.providers.kubernetes.client import Client, RefusedError, UnreachableError
 from sandbox.providers.protocol import (
     Change,
     Checked,
@@ -88,7 +89,7 @@ class Kubernetes(Connection):
                 try:
                     found = self._client.request("GET", "/version")[0]
                     version = f"{found['major']}.{str(found['minor']).rstrip('+')}"
-                except (ApiFailure, UnreachableError):
+                except (RefusedError, UnreachableError):
                     return schemas.load(version)
             self._version = schemas.load(version if version in known else known[-1])
         return self._version
@@ -213,10 +214,8 @@ class Kubernetes(Connection):
         if live is None:
             return None
         manager = str(state.get("__fieldManager") or f"pulumi-kubernetes-{secrets.token_hex(4)}")
-        if inputs:
-            known = objects.project(objects.with_string_data(live, inputs), inputs)
-        else:
-            known = objects.importable(live)
+        shown = objects.with_string_data(live, inputs)
+        known = objects.project(shown, inputs) if inputs else objects.importable(live)
         return Found(objects.identifier(kind, live), objects.state_of(live, manager), known, hidden)
 
     def delete(self, resource: Resource, id: str, inputs: Properties, state: Properties) -> None:
@@ -236,7 +235,7 @@ class Kubernetes(Connection):
                 resource.log("warning", f"the cluster is unreachable: {id} is removed from the state only")
                 return
             raise Failure(_unreachable(error)) from None
-        except ApiFailure as failure:
+        except RefusedError as failure:
             if failure.code != 404 or failure.reason != "NotFound":
                 raise Failure(f"{kind.kind} {id} can't be deleted: {failure}") from None
         except waiting.NotReadyError as problem:
@@ -259,7 +258,7 @@ class Kubernetes(Connection):
             live = self._client.request("PATCH", place, document, query, _APPLY)[0]
         except UnreachableError:
             return state
-        except ApiFailure as failure:
+        except RefusedError as failure:
             # What it needs (its namespace, its kind, rights) may be made by the very update that is previewed.
             if failure.code in {401, 403, 404, 409}:
                 return state
@@ -283,7 +282,7 @@ class Kubernetes(Connection):
     def _get(self, client: Client, kind: Kind, namespace: str, name: str) -> Json | None:
         try:
             return dict(client.request("GET", objects.path(kind, namespace, name))[0])
-        except ApiFailure as failure:
+        except RefusedError as failure:
             if failure.code == 404:
                 return None
             raise Failure(f"{kind.kind} {name} can't be read: {_advice(failure)}") from None
@@ -300,7 +299,7 @@ class Kubernetes(Connection):
     ) -> Json:  # fmt: skip
         try:
             live, warnings = client.request(method, place, document, query, content_type)
-        except ApiFailure as failure:
+        except RefusedError as failure:
             kind = objects.kind_of(resource.type, self._schema())
             raise Failure(_refused(kind, document, failure)) from None
         except UnreachableError as error:
@@ -320,7 +319,7 @@ class Kubernetes(Connection):
         except waiting.NotReadyError as problem:
             state = objects.state_of(dict(problem.document) or live, manager)
             raise PartialFailure(str(problem), objects.identifier(kind, live), state) from None
-        except (ApiFailure, UnreachableError) as error:
+        except (RefusedError, UnreachableError) as error:
             text = f"{kind.kind} {name} was applied, but can't be waited for: {error}"
             raise PartialFailure(text, objects.identifier(kind, live), objects.state_of(live, manager)) from None
 
@@ -406,7 +405,7 @@ def _patience(resource: Resource, notes: Mapping[str, Any]) -> float:
     return float(given) if given.isdigit() else resource.timeout or waiting.PATIENCE
 
 
-def _refused(kind: Kind, document: Mapping[str, Any], failure: ApiFailure) -> str:
+def _refused(kind: Kind, document: Mapping[str, Any], failure: RefusedError) -> str:
     name = document["metadata"].get("name", "")
     if failure.code == 409 and failure.reason == "Conflict" and "conflict" in str(failure):
         return (
@@ -416,7 +415,7 @@ def _refused(kind: Kind, document: Mapping[str, Any], failure: ApiFailure) -> st
     return f"{kind.kind} {name} was refused by the API server: {_advice(failure)}"
 
 
-def _advice(failure: ApiFailure) -> str:
+def _advice(failure: RefusedError) -> str:
     if failure.code == 401:
         return "Unauthorized. The principal has no access entry in the EKS cluster, or its token is refused."
     return str(failure)

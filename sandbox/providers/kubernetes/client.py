@@ -25,7 +25,7 @@ _TOKEN_SECONDS = 600.0
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
-class ApiFailure(Exception):
+class RefusedError(Exception):
     """The API server's refusal: its `Status`."""
 
     def __init__(self, status: Mapping[str, Any]) -> None:
@@ -62,7 +62,7 @@ class Client:
         self, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
     ) -> tuple[Any, list[str]]:  # fmt: skip
-        """Return the answer and its warnings; raises ApiFailure or UnreachableError."""
+        """Return the answer and its warnings; raises RefusedError or UnreachableError."""
         url = self.server + path + (f"?{urlencode(query)}" if query else "")
         headers = {"Accept": "application/json", "User-Agent": "pulumi-kubernetes/4.34.2"}
         token = self._bearer()
@@ -85,7 +85,7 @@ class Client:
             if not isinstance(content, dict):
                 content = {}
             content.setdefault("code", answer.status)
-            raise ApiFailure(content)
+            raise RefusedError(content)
         warnings = [_warning(text) for text in answer.headers.getlist("Warning")]
         return content, warnings
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sandbox.kubernetes.kinds import Kind
-from sandbox.providers.kubernetes.client import ApiFailure, Client, UnreachableError
+from sandbox.providers.kubernetes.client import Client, RefusedError, UnreachableError
 from sandbox.providers.kubernetes.objects import path
 
 PATIENCE = 60.0  # seconds
@@ -38,7 +38,7 @@ class Watcher:
         """Return the object as it is now."""
         try:
             return dict(self.client.request("GET", path(self.kind, self.namespace, self.name))[0])
-        except ApiFailure as failure:
+        except RefusedError as failure:
             if failure.code == 404:
                 return None
             raise
@@ -92,7 +92,7 @@ class Watcher:
         query = {"labelSelector": ",".join(f"{key}={value}" for key, value in labels.items())}
         try:
             found = self.client.request("GET", f"/api/v1/namespaces/{self.namespace}/pods", query=query)[0]["items"]
-        except (ApiFailure, UnreachableError):
+        except (RefusedError, UnreachableError):
             return []
         problems = (f"pod {pod['metadata']['name']}: {problem}" for pod in found if (problem := pod_problem(pod)))
         return list(problems)[:3]
@@ -105,7 +105,7 @@ class Watcher:
         query = {"fieldSelector": f"involvedObject.uid={uid},type=Warning"}
         try:
             found = self.client.request("GET", f"/api/v1/namespaces/{namespace}/events", query=query)[0]["items"]
-        except (ApiFailure, UnreachableError):
+        except (RefusedError, UnreachableError):
             return []
         return [f"{item['reason']}: {item['message']}" for item in found][-3:]
 
@@ -221,7 +221,7 @@ def _service(watcher: Watcher, document: Document) -> tuple[str, bool]:
         return "", False
     try:
         found = watcher.client.request("GET", path(_ENDPOINTS, watcher.namespace, watcher.name))[0]
-    except ApiFailure as failure:
+    except RefusedError as failure:
         if failure.code != 404:
             raise
         found = {}
@@ -237,7 +237,7 @@ def _ingress(watcher: Watcher, document: Document) -> tuple[str, bool]:
             if name:
                 try:
                     watcher.client.request("GET", f"/api/v1/namespaces/{watcher.namespace}/services/{name}")
-                except ApiFailure as failure:
+                except RefusedError as failure:
                     if failure.code != 404:
                         raise
                     return f"its rule for {rule.get('host', '*')} names a service {name} that isn't there", False
@@ -253,7 +253,7 @@ def _claim(watcher: Watcher, document: Document) -> tuple[str, bool]:
     if name:
         try:
             found = watcher.client.request("GET", f"/apis/storage.k8s.io/v1/storageclasses/{name}")[0]
-        except ApiFailure as failure:
+        except RefusedError as failure:
             return f"storage class {name}: {failure}", False
         if found.get("volumeBindingMode") == "WaitForFirstConsumer":
             return "", False  # it is bound when a pod uses it
