@@ -141,9 +141,12 @@ def test_a_field_of_another_manager_is_a_conflict_that_names_it_until_forced(app
         "metadata": {"name": "web"},
         "spec": {"template": {"spec": {"containers": [{"name": "app", "image": "registry/app:2"}]}}},
     }
-    apply = lambda **options: apps.patch_namespaced_deployment(  # noqa: E731
-        "web", "default", release, field_manager="pipeline", _content_type=APPLY, **options
-    )
+
+    def apply(**options: Any) -> Any:
+        return apps.patch_namespaced_deployment(
+            "web", "default", release, field_manager="pipeline", _content_type=APPLY, **options
+        )
+
     error = refusal(apply)
     assert error.status == 409
     assert 'conflict with \\"pulumi\\": .spec.template.spec.containers[name=\\"app\\"].image' in error.body
@@ -227,9 +230,11 @@ def test_a_quota_bounds_pods_and_a_limit_range_fills_in_what_they_leave_out(core
         "app", {"metadata": {"name": "q"}, "spec": {"hard": {"requests.cpu": "250m"}}}
     )
     apps.create_namespaced_deployment("app", deployment(replicas=3))
-    failure = lambda text: any(  # noqa: E731
-        text in (c.message or "") for c in apps.read_namespaced_deployment("web", "app").status.conditions or ()
-    )
+
+    def failure(text: str) -> bool:
+        status = apps.read_namespaced_deployment("web", "app").status
+        return any(text in (item.message or "") for item in (status and status.conditions) or ())
+
     eventually(lambda: failure("failed quota: q: must specify requests.cpu for: app"))
     limits = {"limits": [{"type": "Container", "defaultRequest": {"cpu": "100m"}}]}
     core.create_namespaced_limit_range("app", {"metadata": {"name": "l"}, "spec": limits})
