@@ -74,7 +74,7 @@ class Pipeline(pulumi.ComponentResource):
     """Guarantees that what is deployed is what was tested and built, by digest; that each action has a role of its own,
     usable by this pipeline only; and artifacts that are encrypted, reached by TLS only, and expire.
 
-    Refuses to own the Deployment: it sets the image there under its own field manager (docs/decisions/0004).
+    Refuses to own the Deployment: it sets the image there under its own field manager (docs/decisions/the-pipeline-owns-the-image.md).
     """
 
     pipeline_name: pulumi.Output[str]

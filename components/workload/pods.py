@@ -30,7 +30,7 @@ def deployment(
     secret: k8s.core.v1.Secret | None,
     opts: pulumi.ResourceOptions,
 ) -> k8s.apps.v1.Deployment:
-    """The Deployment `name`; Pulumi sets its image once and never again (docs/decisions/0004)."""
+    """The Deployment `name`; Pulumi sets its image once and never again (docs/decisions/the-pipeline-owns-the-image.md)."""
     labels = {"app.kubernetes.io/name": name}
     main = _container(name, args, secret)
     migration = [{**main, "name": "migrate", "command": list(args.migration)}] if args.migration else []
