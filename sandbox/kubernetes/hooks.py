@@ -24,7 +24,7 @@ def accept_any_image(image: str, architecture: str) -> str | None:  # noqa: ARG0
 class LoadBalancerFacts:
     """What a Service or Ingress wants of its load balancer.
 
-    `scheme` is internet-facing or internal, `type` network or application; `ports` are listener ports.
+    `scheme` is internet-facing or internal, `type` network or application; `ports` are listener ports, `source_ranges` the CIDRs that may reach them (none: all).
     """
 
     cluster: str
@@ -36,6 +36,7 @@ class LoadBalancerFacts:
     type: str
     scheme: str
     ports: tuple[int, ...]
+    source_ranges: tuple[str, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -192,7 +192,7 @@ def _security_group(ec2: Any, vpc: str, wanted: LoadBalancerFacts) -> str:
         or wanted.annotations.get(f"{prefix}source-ranges")
         or "0.0.0.0/0"
     )
-    ranges = [{"CidrIp": item.strip()} for item in sources.split(",")]
+    ranges = [{"CidrIp": item.strip()} for item in wanted.source_ranges or sources.split(",")]
     permissions = [{"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": ranges} for port in wanted.ports]
     ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=permissions)
     return group

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -145,14 +146,20 @@ def _ingress_facts(work: Work, ingress: Json) -> LoadBalancerFacts:
     notes = annotations_of(ingress)
     scheme = notes.get("alb.ingress.kubernetes.io/scheme", "internal")
     secure = bool(ingress["spec"].get("tls")) or "alb.ingress.kubernetes.io/certificate-arn" in notes
-    return _facts(work, ingress, "application", scheme, (443,) if secure else (80,))
+    try:
+        listed = json.loads(notes.get("alb.ingress.kubernetes.io/listen-ports", "[]"))
+        ports = tuple(int(port) for entry in listed for port in entry.values())
+    except (ValueError, AttributeError, TypeError):
+        ports = ()
+    return _facts(work, ingress, "application", scheme, ports or ((443,) if secure else (80,)))
 
 
 def _facts(work: Work, item: Json, kind: str, scheme: str, ports: tuple[int, ...]) -> LoadBalancerFacts:
     meta = item["metadata"]
     return LoadBalancerFacts(
         cluster=work.facts.name, cluster_arn=work.facts.arn, kind=item["kind"], namespace=meta["namespace"],
-        name=meta["name"], uid=meta["uid"], type=kind, scheme=scheme, ports=ports, annotations=dict(annotations_of(item)),
+        name=meta["name"], uid=meta["uid"], type=kind, scheme=scheme, ports=ports,
+        source_ranges=tuple(item["spec"].get("loadBalancerSourceRanges") or ()), annotations=dict(annotations_of(item)),
     )  # fmt: skip
 
 
