@@ -1,6 +1,9 @@
 """`python -m sandbox`: the tool behind make."""
 
-from sandbox.cli import main
+from sandbox import bytecode
 
 if __name__ == "__main__":
+    bytecode.keep()
+    from sandbox.cli import main
+
     main()
