@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import types
+from typing import Any
 
 import moto.core.utils as moto_time
 from moto.moto_api._internal import mock_random
@@ -55,4 +56,5 @@ def install() -> None:
 
     seeded = types.SimpleNamespace(**{name: getattr(os, name) for name in ("environ", "path")})
     seeded.urandom = mock_random.randbytes
-    moto.kms.utils.os = seeded
+    kms: Any = moto.kms.utils
+    kms.os = seeded

@@ -18,7 +18,6 @@ from typing import Any
 
 from botocore.parsers import create_parser
 from moto.backends import get_backend
-from moto.core.base_backend import BackendDict
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from sandbox.account import clock as clocks
@@ -32,8 +31,10 @@ from sandbox.account.provisioning import SECONDS, Agenda
 from sandbox.account.wire import ACCOUNT_ID, Call, Reply
 
 _LOG = logging.getLogger(__name__)
-_READS = ("Describe", "Get", "List", "Head", "BatchGet", "BatchCheck", "BatchDescribe", "Filter", "Lookup", "Search")
-_READS += ("Simulate", "Check", "Decode", "Estimate", "Preview", "Verify", "Select", "Test", "Validate")
+_READS = (
+    "BatchCheck", "BatchDescribe", "BatchGet", "Check", "Decode", "Describe", "Estimate", "Filter", "Get", "Head", "List",
+    "Lookup", "Preview", "Search", "Select", "Simulate", "Test", "Validate", "Verify",
+)  # fmt: skip
 _READ_OPERATIONS = {
     ("kms", name) for name in ("Encrypt", "Decrypt", "ReEncrypt", "GenerateDataKey", "GenerateRandom", "Sign")
 } | {("kms", "GenerateDataKeyWithoutPlaintext"), ("secretsmanager", "GetRandomPassword")}
@@ -85,7 +86,8 @@ class Emulator:
 
     def backend(self, service: str, region: str = "aws") -> Any:
         """Return moto's backend of a service in a region ("aws" for services without regions)."""
-        return get_backend(service)[ACCOUNT_ID][region]
+        backends: Any = get_backend
+        return backends(service)[ACCOUNT_ID][region]
 
     def later(self, what: tuple[str, str], action: Callable[[], None]) -> float:
         """Run `action` when AWS would have finished `what` (a key of provisioning.SECONDS); return that moment."""
@@ -167,25 +169,22 @@ class Emulator:
             self._outside = {}
         self.clock.freeze(moment)
         clocks.seed(seed)
-        regions = _regions_in_use()
         try:
             if environ["PATH_INFO"].startswith("/_sandbox/"):
-                return self._administer(environ["PATH_INFO"], body), True
+                reply = self._administer(environ["PATH_INFO"], body)
+                return reply, reply.status < 400
             call = wire.parse(environ, body)
             reply = self._answer(call, request_id)
         except AwsError as error:
             reply = wire.write(call, error, request_id) if call else wire.write_unparsed(environ, error, request_id)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever breaks in moto must reach the client as an AWS error
             _LOG.exception("%s", environ["PATH_INFO"])
             where = f"{call.service}:{call.operation}" if call else environ["PATH_INFO"]
             failure = AwsError("InternalFailure", f"{where} failed inside the sandbox: {error!r}", status=500)
             reply = wire.write(call, failure, request_id) if call else wire.write_unparsed(environ, failure, request_id)
         finally:
             self.clock.freeze(None)
-        accepted = reply.status < 400
-        changed = accepted and call is not None and changes(call)
-        # The first look at a region makes its default objects, whose identifiers have to come back too.
-        return reply, changed or (accepted and _regions_in_use() != regions)
+        return reply, reply.status < 400 and call is not None and changes(call)
 
     def _administer(self, path: str, body: bytes) -> Reply:
         wanted = json.loads(body or b"{}")
@@ -220,11 +219,8 @@ class Emulator:
         """Let moto execute a call. Raises AwsError where moto has no answer that a client could read."""
         started: list[Any] = []
 
-        def start_response(
-            status: str, headers: list[tuple[str, str]], exc_info: Any = None
-        ) -> Callable[[bytes], None]:  # noqa: ARG001
-            started[:] = [int(status.split()[0]), dict(headers)]
-            return io.BytesIO().write  # type: ignore[return-value]
+        def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> None:
+            started[:] = [int(status.split(maxsplit=1)[0]), dict(headers)]
 
         try:
             chunks = self._moto(_with_wsgi(call.fresh_environ()), start_response)
@@ -232,9 +228,9 @@ class Emulator:
         except NotImplementedError as error:
             raise not_emulated(call.service, call.operation) from error
         status, headers = started
-        if status in {404, 405, 500} and ("html" in headers.get("Content-Type", "") and (not body or b"<html" in body)):
-            if call.environ.get("REQUEST_METHOD") != "HEAD":
-                raise not_emulated(call.service, call.operation)
+        is_page = "html" in headers.get("Content-Type", "") and (not body or b"<html" in body)
+        if status in {404, 405, 500} and is_page and call.environ.get("REQUEST_METHOD") != "HEAD":
+            raise not_emulated(call.service, call.operation)
         return Reply(status, headers, body)
 
     def moto_result(self, call: Call) -> dict[str, Any]:
@@ -249,7 +245,8 @@ class Emulator:
     def _understand(self, call: Call, reply: Reply) -> dict[str, Any]:
         headers = {key.lower(): value for key, value in reply.headers.items()}
         response = {"status_code": reply.status, "headers": headers, "body": reply.body}
-        parsed: dict[str, Any] = create_parser(call.protocol).parse(response, call.model.output_shape)
+        shape: Any = call.model.output_shape
+        parsed: dict[str, Any] = create_parser(call.protocol).parse(response, shape)
         parsed.pop("ResponseMetadata", None)
         return parsed
 
@@ -270,7 +267,3 @@ def _with_wsgi(environ: dict[str, Any]) -> dict[str, Any]:
         "wsgi.run_once": False,
         **environ,
     }
-
-
-def _regions_in_use() -> int:
-    return sum(len(regions) for backends in BackendDict._instances for regions in backends.values())

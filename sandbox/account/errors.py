@@ -7,7 +7,7 @@ from typing import Any
 from moto.core.exceptions import ServiceException
 
 
-class AwsError(ServiceException):  # type: ignore[misc]
+class AwsError(ServiceException):
     """An error with an AWS code; `fields` fill the members that the service model gives that error."""
 
     def __init__(self, code: str, message: str, *, status: int | None = None, **fields: Any) -> None:

@@ -23,6 +23,7 @@ def install() -> None:
     from sandbox.account import clock  # noqa: PLC0415  # after the environment is set
 
     clock.install()
+    _seed_backends()
     from moto.ec2.models import EC2Backend  # noqa: PLC0415
 
     original = EC2Backend.__init__
@@ -32,11 +33,37 @@ def install() -> None:
         for collection in ("vpcs", "subnets", "groups", "route_tables", "network_acls", "tags", "dhcp_options_sets"):
             getattr(self, collection).clear()
 
-    EC2Backend.__init__ = without_default_vpc
+    ec2: Any = EC2Backend
+    ec2.__init__ = without_default_vpc
 
     from moto.iam.access_control import PermissionResult  # noqa: PLC0415
     from moto.s3.models import FakeBucket  # noqa: PLC0415
 
     # moto evaluates bucket policies without their conditions; services/s3.py says what is done instead.
-    FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL
+    bucket: Any = FakeBucket
+    bucket.get_permission = lambda *_: PermissionResult.NEUTRAL
     _done = True
+
+
+def _seed_backends() -> None:
+    """Give a backend's default objects the same identifiers whenever it is made, and leave a request's own alone.
+
+    Otherwise a request that is refused (and so isn't in the journal) could use up identifiers by being first in a region.
+    """
+    from moto.core.base_backend import AccountSpecificBackend  # noqa: PLC0415
+    from moto.moto_api._internal import mock_random  # noqa: PLC0415
+
+    original = AccountSpecificBackend.__getitem__
+
+    def seeded(self: Any, region_name: str) -> Any:
+        if dict.__contains__(self, "aws" if region_name == "global" else region_name):
+            return original(self, region_name)
+        state = mock_random.getstate()
+        mock_random.seed(f"{self.service_name}-{self.account_id}-{region_name}")
+        try:
+            return original(self, region_name)
+        finally:
+            mock_random.setstate(state)
+
+    backends: Any = AccountSpecificBackend
+    backends.__getitem__ = seeded

@@ -25,12 +25,12 @@ _StartResponse = Callable[[str, list[tuple[str, str]]], object]
 _running = threading.Lock()
 
 
-class _Handler(MotoRequestHandler):  # type: ignore[misc]
+class _Handler(MotoRequestHandler):
     """HTTP/1.1, so that clients keep their connections; and no line on the terminal per request."""
 
     protocol_version = "HTTP/1.1"
 
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: ARG002  # the base class names it so
         logging.getLogger("sandbox.account.http").debug(message, *args)
 
 
@@ -154,7 +154,7 @@ class Account:
         start_response(f"{reply.status} .", [(k, str(v)) for k, v in headers.items()])
         return [reply.body]
 
-    def _keep(self, method: str, what: str, body: bytes) -> Reply:
+    def _keep(self, method: str, what: str, body: bytes) -> Reply:  # noqa: PLR0911  # one return per address
         match method, what:
             case "GET", "health":
                 return _json(200, {"status": "ok", "time_scale": self.time_scale, "url": self.url})

@@ -7,11 +7,13 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
-
-from moto.core.model import Shape
+from urllib.parse import parse_qsl
 
 from sandbox.account.errors import AwsError
 from sandbox.account.wire import Call
+
+# A botocore shape: which attributes it has depends on its type_name, which its classes don't express.
+Shape = Any
 
 # How each service words a malformed request: the code for a wrong value, and for a missing one where it differs.
 # Source: each service's "Common errors" page and the error shapes of its botocore model.
@@ -46,7 +48,7 @@ def validate(call: Call) -> None:
     shape = call.model.input_shape
     if shape is None:
         return
-    missing = [path for path in _missing(shape, call.params, "")]
+    missing = list(_missing(shape, call.params, ""))
     if missing:
         if missing_code == "MissingParameter":
             raise AwsError(missing_code, f"The request must contain the parameter {missing[0]}")
@@ -98,8 +100,6 @@ def _unknown(call: Call, shape: Shape) -> Iterator[str]:
 
 
 def _form_keys(call: Call) -> Iterator[str]:
-    from urllib.parse import parse_qsl  # noqa: PLC0415
-
     for source in (call.environ.get("QUERY_STRING", ""), call.body.decode("utf-8", "replace")):
         yield from (key for key, _ in parse_qsl(source, keep_blank_values=True))
 
@@ -148,7 +148,7 @@ def _problems(shape: Shape, value: Any, path: str) -> Iterator[str]:
     if value is None or getattr(shape, "is_document_type", False):
         return
     kind = shape.type_name
-    wanted = _TYPES.get(kind, (object,))
+    wanted: Any = _TYPES.get(kind, (object,))
     if not isinstance(value, wanted) or (isinstance(value, bool) and kind in _MANDATORY_RANGES):
         yield f"Value at '{path}' has the wrong type: {type(value).__name__} where a {kind} is wanted"
         return

@@ -6,7 +6,6 @@ import io
 import json
 import re
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -33,9 +32,35 @@ _SERVICE_OF_SIGNING_NAME = {
     "eventbridge": "events",
 }
 SERVICES = frozenset(
-    """acm autoscaling budgets cloudwatch codebuild codeconnections codepipeline codestar-connections
-    codestar-notifications ec2 ecr eks elbv2 events iam kms logs rds resourcegroupstaggingapi route53 s3
-    secretsmanager sns sqs ssm sts wafv2""".split()
+    {
+        "acm",
+        "autoscaling",
+        "budgets",
+        "cloudwatch",
+        "codebuild",
+        "codeconnections",
+        "codepipeline",
+        "codestar-connections",
+        "codestar-notifications",
+        "ec2",
+        "ecr",
+        "eks",
+        "elbv2",
+        "events",
+        "iam",
+        "kms",
+        "logs",
+        "rds",
+        "resourcegroupstaggingapi",
+        "route53",
+        "s3",
+        "secretsmanager",
+        "sns",
+        "sqs",
+        "ssm",
+        "sts",
+        "wafv2",
+    }
 )
 _SIGNED = re.compile(r"Credential=([^/]*)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 
@@ -97,11 +122,6 @@ def _scope(environ: dict[str, Any]) -> tuple[str, str, str] | None:
     return (parts[0], parts[2], parts[3]) if len(parts) == 5 else None
 
 
-@cache
-def _elastic_load_balancing(version: str) -> str:
-    return "elb" if version == "2012-06-01" else "elbv2"
-
-
 def identify(environ: dict[str, Any]) -> tuple[str, str, str]:
     """Return (service, region, access key); anything unsigned is S3, as on AWS's path-style endpoint."""
     scope = _scope(environ)
@@ -129,10 +149,7 @@ def parse(environ: dict[str, Any], body: bytes) -> Call:
     raw: dict[str, Any] | None = None
     try:
         if protocol in {"json", "rest-json"} and body and not _streams(operation):
-            loaded = json.loads(body)
-            if not isinstance(loaded, dict):
-                raise TypeError("the body is not a JSON object")
-            raw = loaded
+            raw = dict(json.loads(body).items())
         params = PROTOCOL_PARSERS[protocol](operation).parse(
             {
                 "method": request.method,
@@ -152,7 +169,7 @@ def parse(environ: dict[str, Any], body: bytes) -> Call:
 def _streams(operation: OperationModel) -> bool:
     shape = operation.input_shape
     payload = shape.serialization.get("payload") if shape else None
-    return bool(payload) and shape.members[payload].type_name in {"blob", "string"}
+    return shape is not None and payload is not None and shape.members[payload].type_name in {"blob", "string"}
 
 
 def write(call: Call, result: dict[str, Any] | AwsError, request_id: str) -> Reply:

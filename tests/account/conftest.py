@@ -13,6 +13,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+
 from sandbox.account import Account
 
 TRUST = "arn:aws:iam::123456789012:role/"
@@ -29,7 +30,7 @@ class World:
     def client(self, service: str, region: str = "us-east-1") -> Any:
         """Return a boto3 client that doesn't retry."""
         if (service, region) not in self._clients:
-            self._clients[service, region] = boto3.client(  # type: ignore[call-overload]
+            self._clients[service, region] = boto3.client(
                 service,
                 region_name=region,
                 endpoint_url=self.url,

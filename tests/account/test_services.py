@@ -53,9 +53,15 @@ def test_trust_and_permission_documents_are_checked(world: World) -> None:
     ):
         with refused("MalformedPolicyDocument", why):
             iam.create_role(RoleName="x", AssumeRolePolicyDocument=document)
-    ghost = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "arn:aws:iam::123456789012:role/ghost"}}
+    ghost = {
+        "Effect": "Allow",
+        "Action": "sts:AssumeRole",
+        "Principal": {"AWS": "arn:aws:iam::123456789012:role/ghost"},
+    }
     with refused("MalformedPolicyDocument", "Invalid principal"):
-        iam.create_role(RoleName="x", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": ghost}))
+        iam.create_role(
+            RoleName="x", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": ghost})
+        )
     with refused("AccessDenied", "ghost"):
         world.client("sts").assume_role(RoleArn="arn:aws:iam::123456789012:role/ghost", RoleSessionName="session")
     assert iam.list_roles()["Roles"] == []
@@ -135,7 +141,9 @@ def test_images_are_known_by_their_manifests_digest_and_immutable_tags_stay(worl
     with refused("ImageTagAlreadyExistsException"):
         ecr.put_image(repositoryName="app", imageManifest=manifest("two"), imageTag="v1")
     with refused("ImageDigestDoesNotMatchException"):
-        ecr.put_image(repositoryName="app", imageManifest=manifest("two"), imageTag="v2", imageDigest="sha256:" + "0" * 64)
+        ecr.put_image(
+            repositoryName="app", imageManifest=manifest("two"), imageTag="v2", imageDigest="sha256:" + "0" * 64
+        )
     with refused("RepositoryNotEmptyException"):
         ecr.delete_repository(repositoryName="app")
     ecr.delete_repository(repositoryName="app", force=True)
@@ -150,7 +158,12 @@ def test_logs_have_valid_retention_and_keys(world: World) -> None:
     plain = kms.create_key()["KeyMetadata"]["Arn"]
     with refused("InvalidParameterException", "logs.us-east-1.amazonaws.com"):
         logs.associate_kms_key(logGroupName="g", kmsKeyId=plain)
-    owner = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": "kms:*", "Resource": "*"}
+    owner = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
+        "Action": "kms:*",
+        "Resource": "*",
+    }
     service = {**owner, "Principal": {"Service": "logs.us-east-1.amazonaws.com"}}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [owner, service]})
     key = kms.create_key(Policy=policy)["KeyMetadata"]["Arn"]
@@ -252,7 +265,12 @@ def test_topic_policies_are_checked(world: World) -> None:
     topic = sns.create_topic(Name="t")["TopicArn"]
     with refused("InvalidParameter", "Json"):
         sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue="{")
-    statement = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "s3:Get", "Resource": topic}
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "s3:Get",
+        "Resource": topic,
+    }
     with refused("InvalidParameter", "out of service scope"):
         document = json.dumps({"Version": "2012-10-17", "Statement": statement})
         sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=document)
@@ -284,7 +302,12 @@ def test_connections_wait_for_their_handshake(world: World) -> None:
 def test_budgets_keep_notifications_subscribers_and_tags(world: World) -> None:
     budgets = world.client("budgets")
     account = {"AccountId": "123456789012"}
-    budget = {"BudgetName": "b", "BudgetLimit": {"Amount": "10", "Unit": "USD"}, "TimeUnit": "MONTHLY", "BudgetType": "COST"}
+    budget = {
+        "BudgetName": "b",
+        "BudgetLimit": {"Amount": "10", "Unit": "USD"},
+        "TimeUnit": "MONTHLY",
+        "BudgetType": "COST",
+    }
     eighty = {"NotificationType": "ACTUAL", "ComparisonOperator": "GREATER_THAN", "Threshold": 80.0}
     mail = {"SubscriptionType": "EMAIL", "Address": "a@example.org"}
     held = [{"Notification": eighty, "Subscribers": [mail]}]

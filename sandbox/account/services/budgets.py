@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 OWN_SERVICES.add("budgets")
 _MOST_SUBSCRIBERS = 11  # ten e-mail addresses and one topic
-_FOREVER = datetime.datetime(2087, 6, 15)  # noqa: DTZ001  # AWS's default end, in moto's zoneless UTC
+_FOREVER = datetime.datetime(2087, 6, 15)  # AWS's default end, in moto's zoneless UTC
 
 
 def _find(emulator: Emulator, call: Call) -> Record:

@@ -32,7 +32,7 @@ def _invalid(text: str) -> AwsError:
     return AwsError("InvalidInputException", text)
 
 
-def _check(emulator: Emulator, call: Call, project: Record) -> None:
+def _check(emulator: Emulator, call: Call, project: Record) -> None:  # noqa: PLR0912  # one branch per refusal
     """Refuse what CodeBuild refuses of a whole project. Source: CodeBuild API reference, CreateProject."""
     source, artifacts = project["source"], project["artifacts"]
     if (source["type"] == "CODEPIPELINE") != (artifacts["type"] == "CODEPIPELINE"):

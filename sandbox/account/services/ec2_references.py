@@ -59,8 +59,8 @@ def _in_subnet(emulator: Emulator, region: str, subnet_id: str) -> Iterator[str]
         if key[0] == region and subnet_id in group["subnets"]:
             yield f"nodes of EKS node group {key[2]}"
     for database in emulator.backend("rds", region).databases.values():
-        group = getattr(database, "db_subnet_group", None)
-        if group is not None and any(s.id == subnet_id for s in group._subnets):
+        placed = getattr(database, "db_subnet_group", None)
+        if placed is not None and any(s.id == subnet_id for s in placed._subnets):
             yield f"RDS instance {database.db_instance_identifier}"
 
 

@@ -81,7 +81,7 @@ def all_facts(emulator: Emulator) -> list[ClusterFacts]:
 
 def start_update(emulator: Emulator, record: Record, kind: str, params: dict[str, Any], *, scope: str = "") -> Record:
     """Record an update in progress of a cluster (or of `scope`, "nodegroup/NAME" or "addon/NAME")."""
-    update = {
+    update: Record = {
         "id": random_uuid(),
         "status": "InProgress",
         "type": kind,
@@ -358,7 +358,8 @@ def update_cluster_config(emulator: Emulator, call: Call) -> dict[str, Any]:
 
 
 def _changed(emulator: Emulator, call: Call, record: Record, name: str, given: dict[str, Any]) -> Any:
-    wanted, present = given[name], record.get(name)
+    wanted: Any = given[name]
+    present: Any = record.get(name)
     match name:
         case "resourcesVpcConfig":
             network = _network(emulator, call, {**present, **wanted})

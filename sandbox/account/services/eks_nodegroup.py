@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from sandbox.account import lookups
 from sandbox.account.clock import random_hex, random_uuid
 from sandbox.account.clusters import NodeFacts, Taint
 from sandbox.account.errors import AwsError
@@ -198,7 +199,7 @@ def _versions(cluster: Record, call: Call, ami_type: str, default: str) -> tuple
 def _place(emulator: Emulator, record: Record) -> None:
     """Give the group as many nodes as it desires, spread over its subnets, and tell the cluster host."""
     seats, desired = record["_seats"], record["scalingConfig"]["desiredSize"]
-    zones = [subnet for subnet in _subnets(emulator, record)]
+    zones = _subnets(emulator, record)
     while len(seats) < desired:
         subnet = zones[len(seats) % len(zones)]
         address = subnet.cidr_block.partition("/")[0].rsplit(".", 1)[0] + f".{20 + (int(random_hex(8), 16) % 230)}"
@@ -209,8 +210,6 @@ def _place(emulator: Emulator, record: Record) -> None:
 
 
 def _subnets(emulator: Emulator, record: Record) -> list[Any]:
-    from sandbox.account import lookups  # noqa: PLC0415
-
     found = (lookups.subnet(emulator, record["_region"], subnet_id) for subnet_id in record["subnets"])
     return [subnet for subnet in found if subnet is not None]
 

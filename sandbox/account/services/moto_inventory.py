@@ -61,7 +61,7 @@ def _deleted(_: Any, thing: Any) -> str | None:
 
 
 def _own_list(_: Any, prefix_list: Any) -> str | None:
-    return None if prefix_list.owner_id == "aws" or prefix_list.owner_id == "AWS" else ""
+    return None if prefix_list.owner_id in {"aws", "AWS"} else ""
 
 
 def _customer_policy(_: Any, policy: Any) -> str | None:
@@ -196,7 +196,8 @@ def _item(backend: Any, thing: Any, kind: _Kind, region: str) -> Item | None:
 @lists
 def inventory(emulator: Emulator) -> Iterable[Item]:  # noqa: ARG001
     """Yield every object of every backend that somebody used."""
-    for backends in BackendDict._instances:
+    registry: Any = BackendDict
+    for backends in registry._instances:
         for region, backend in backends.get(ACCOUNT_ID, {}).items():
             for kind in _KINDS:
                 if kind.service == backends.service_name:

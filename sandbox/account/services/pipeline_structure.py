@@ -164,7 +164,7 @@ def _check_condition(stage: str, name: str, condition: dict[str, Any], *, first:
         raise AwsError(
             "InvalidStageDeclarationException", f"Stage '{stage}': {name} can't have the result {wrong.pop()}"
         )
-    if first and (name == "beforeEntry" and condition or "ROLLBACK" in results):
+    if first and ((name == "beforeEntry" and condition) or "ROLLBACK" in results):
         raise AwsError(
             "InvalidStageDeclarationException", f"Stage '{stage}' is the source stage: no entry condition, no rollback"
         )

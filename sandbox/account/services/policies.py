@@ -72,6 +72,6 @@ def check_principals(emulator: Emulator, found: list[dict[str, Any]], refuse: Re
     """Refuse roles and users of this account that don't exist, as AWS does when a policy is stored."""
     for statement in found:
         for arn in aws_principals(statement):
-            if f"::{ACCOUNT_ID}:" in arn and (":role/" in arn or ":user/" in arn) and "*" not in arn:
-                if not lookups.principal_exists(emulator, arn):
-                    raise refuse(f'Invalid principal in policy: "AWS":"{arn}"')
+            ours = f"::{ACCOUNT_ID}:" in arn and (":role/" in arn or ":user/" in arn) and "*" not in arn
+            if ours and not lookups.principal_exists(emulator, arn):
+                raise refuse(f'Invalid principal in policy: "AWS":"{arn}"')
