@@ -16,7 +16,7 @@ def tables() -> str:
         inputs = sorted({*handler.declared} - {"tagsAll"})
         outputs = sorted({*handler.outputs} | ({"tagsAll"} if handler.tagged else set()))
         refused = sorted(sdk.arguments(token) - {*inputs})
-        cells = (f"`{token}`", ", ".join(inputs), ", ".join(outputs) or "–", ", ".join(refused) or "–")
+        cells = (f"`{token}`", ", ".join(inputs), ", ".join(outputs) or "none", ", ".join(refused) or "none")
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "| function | arguments |", "|---|---|"]
     for token, function in sorted(functions().items()):
