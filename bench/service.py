@@ -5,6 +5,7 @@
 Needs wrk (Debian's package). Each number is the median of rounds that take turns, so that what else the machine does
 falls on both. The load with a restart runs for 20 s unless told otherwise; the issue's bar is --load-seconds 600.
 """
+# ruff: noqa: RUF001 -- the multiplication sign is meant
 
 import argparse
 import datetime
