@@ -10,6 +10,7 @@ import boto3
 import botocore.session
 import pytest
 from botocore.signers import RequestSigner
+
 from sandbox.account.clusters import UnknownPrincipalError
 
 from .conftest import World, refused
@@ -19,7 +20,7 @@ def token_url(
     world: World, cluster: str, key: str = "test", secret: str = "test", session_token: str | None = None
 ) -> str:
     """Presign GetCallerIdentity as `aws eks get-token` does."""
-    credentials = boto3.Session(key, secret, session_token, region_name="us-east-1").get_credentials()
+    credentials: Any = boto3.Session(key, secret, session_token, region_name="us-east-1").get_credentials()
     session = botocore.session.get_session()
     service = session.get_service_model("sts").service_id
     signer = RequestSigner(service, "us-east-1", "sts", "v4", credentials, session.get_component("event_emitter"))
