@@ -21,7 +21,7 @@ one sentence, the trace goes to the provider's own stderr. `resource.log("warnin
 Components override `construct(request)` of `pulumi.provider.experimental.Provider`, which `Provider` is.
 """
 
-# ruff: noqa: ARG002, PLR0917 -- a base class names the arguments that its subclasses use
+# ruff: noqa: ARG002 -- a base class names the arguments that its subclasses use
 from __future__ import annotations
 
 import json

@@ -20,7 +20,7 @@ def tables() -> str:
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "| function | arguments |", "|---|---|"]
     for token, function in sorted(functions().items()):
-        lines.append(f"| `{token}` | {', '.join(sorted(function.arguments)) or '–'} |")
+        lines.append(f"| `{token}` | {', '.join(sorted(function.arguments)) or 'none'} |")
     return "\n".join(lines)
 
 
