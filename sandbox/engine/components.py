@@ -133,9 +133,10 @@ class Components:
         urn = str(arguments.get("urn"))
         deployment = self._deployment
         with deployment.lock:
-            resource: Resource | None = deployment.registered.get(urn)
+            # What this operation hasn't reached yet is answered from the state: a component may refer to its own children.
+            resource: Resource | None = deployment.registered.get(urn) or deployment.olds.get(urn)
         if resource is None:
-            raise EngineError(f"{urn} is referred to but hasn't been registered.")
+            raise EngineError(f"{urn} is referred to but not in the stack.")
         found = {"urn": urn, "id": resource.id, "state": resource.outputs}
         answer = resource_pb2.ResourceInvokeResponse()
         getattr(answer, "return").CopyFrom(values.to_struct(found, secrets=True, resources=True))

@@ -45,9 +45,14 @@ def _refresh(deployment: Deployment, resource: Resource) -> Resource | None:
             for key in resource.additional_secret_outputs:
                 if key in outputs:
                     outputs[key] = secret(outputs[key])
-            step.op = "same" if equal(outputs, resource.outputs) else "update"
-            step.changes = paths.compare(resource.outputs, outputs)
-            if step.op == "same" and equal(inputs, resource.inputs) and identifier == resource.id:
+            # As the CLI: what counts is what `up` would have to undo, not every output that settled since.
+            difference = plugin.diff(
+                resource.urn, identifier, inputs, outputs, resource.inputs, resource.ignore_changes
+            )
+            drifted = difference.changes if difference.changes is not None else not equal(inputs, resource.inputs)
+            step.op = "update" if drifted else "same"
+            step.changes = paths.compare(resource.inputs, inputs) if drifted else []
+            if equal(outputs, resource.outputs) and equal(inputs, resource.inputs) and identifier == resource.id:
                 return resource
             return resource.copy(id=identifier, inputs=inputs, outputs=outputs, init_errors=[], modified=now())
     except EngineError as error:
