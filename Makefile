@@ -8,7 +8,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 SANDBOX := $(BIN)/python -m sandbox
-CODE := __main__.py settings.py components sandbox app tests bench
+
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview refresh destroy status stop doctor tools test check format bench lock clean

@@ -14,8 +14,10 @@ from pathlib import Path
 
 from sandbox.account import Account
 from sandbox.daemon import Running, clean_environment, code_fingerprint
+from sandbox.daemon.pulls import PullCheck
 from sandbox.home import Home
-from sandbox.kubernetes import Fleet
+from sandbox.kubernetes import Fleet, Hooks
+from sandbox.kubernetes.load_balancers import ElasticLoadBalancers
 from sandbox.registry import Registry
 from sandbox.registry.moto_rules import MotoRepositories
 
@@ -39,7 +41,8 @@ def main() -> None:
 
     registry = Registry(home.registry, MotoRepositories())
     account = Account(home.account, registry_host=registry.host, time_scale=arguments.time_scale)
-    fleet = Fleet(home.kubernetes, principals=account)
+    hooks = Hooks(image_check=PullCheck(registry, home.path), load_balancers=ElasticLoadBalancers(lambda: account.url))
+    fleet = Fleet(home.kubernetes, account, hooks)
     account.clusters = fleet
     kubernetes_url = fleet.start()
     account_url = _on_the_same_port(account, home.account / "port")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from pathlib import Path
@@ -49,6 +50,13 @@ class Registry:
         )
         threading.Thread(target=self._server.serve_forever, args=(0.05,), name="registry", daemon=True).start()
         return self.host
+
+    def architecture(self, repository: str, reference: str) -> str:
+        """The CPU that an image's configuration names (amd64, arm64; "" where it names none). Raises RefusedError."""
+        manifest = json.loads(self._holdings.find(repository, reference).manifest)
+        if "config" not in manifest:
+            return ""
+        return str(json.loads(self._store.read(manifest["config"]["digest"])).get("architecture", ""))
 
     def stop(self) -> None:
         """Answer no more requests and free the port; the data stays."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from sandbox.images import Builder, BuildError, Destination, Order
 from sandbox.images import context as contexts
+from sandbox.images import unbuilt
 from sandbox.providers.protocol import (
     UNKNOWN,
     Change,
@@ -197,6 +198,7 @@ class Images(Connection):
         state["repoDigest"] = f"{repository}@{outcome.digest}" if push else outcome.digest
         if outcome.not_built is not None:
             state["notBuilt"] = outcome.not_built
+            unbuilt.remember(self._home, outcome.digest, outcome.not_built)
             resource.log("warning", f"not built: {outcome.not_built}. {state['repoDigest']} names the build's context.")
         return state
 
