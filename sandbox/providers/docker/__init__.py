@@ -14,9 +14,8 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from sandbox.images import Builder, BuildError, Destination, Order
+from sandbox.images import Builder, BuildError, Destination, Order, unbuilt
 from sandbox.images import context as contexts
-from sandbox.images import unbuilt
 from sandbox.providers.protocol import (
     UNKNOWN,
     Change,
