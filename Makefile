@@ -9,7 +9,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 SANDBOX := $(BIN)/python -m sandbox
 
-
 .DEFAULT_GOAL := help
 .PHONY: help up preview refresh destroy status stop doctor tools test check format bench lock clean
 
@@ -58,10 +57,10 @@ bench: $(VENV)/dev  ## measure against the bars in docs/benchmarks.md
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 lock: $(VENV)/uv  ## lock the dependencies anew (UPGRADE=--upgrade for newer versions)
 	echo uv | $(UV_COMPILE) $(UPGRADE) - -o requirements-uv.txt
-	$(UV_COMPILE) $(UPGRADE) pyproject.toml app/requirements.in --group sandbox --group dev -o requirements-dev.txt
+	$(UV_COMPILE) $(UPGRADE) pyproject.toml --group sandbox --group app --group dev -o requirements-dev.txt
 	$(UV_COMPILE) $(UPGRADE) pyproject.toml -c requirements-dev.txt -o requirements.txt
 	$(UV_COMPILE) $(UPGRADE) pyproject.toml --group sandbox -c requirements-dev.txt -o requirements-sandbox.txt
-	$(UV_COMPILE) $(UPGRADE) app/requirements.in -c requirements-dev.txt -o app/requirements.txt
+	$(UV_COMPILE) $(UPGRADE) --no-annotate --group app -c requirements-dev.txt -o app/requirements.txt
 
 clean: stop  ## forget the sandbox's contents, the environment and every cache
 	rm -rf .sandbox $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
