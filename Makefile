@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 SANDBOX := $(BIN)/python -m sandbox
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview refresh destroy status stop doctor tools test check format bench lock clean
+.PHONY: help up preview refresh destroy status stop doctor tools test check format bench lock settings clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ lock: $(VENV)/uv  ## lock the dependencies anew (UPGRADE=--upgrade for newer ver
 	$(UV_COMPILE) $(UPGRADE) pyproject.toml -c requirements-dev.txt -o requirements.txt
 	$(UV_COMPILE) $(UPGRADE) pyproject.toml --group sandbox -c requirements-dev.txt -o requirements-sandbox.txt
 	$(UV_COMPILE) $(UPGRADE) --no-annotate --group app -c requirements-dev.txt -o app/requirements.txt
+
+settings: $(VENV)/sandbox  ## write docs/settings.md anew
+	@$(BIN)/python -m settings.reference
 
 clean: stop  ## forget the sandbox's contents, the environment and every cache
 	rm -rf .sandbox $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
