@@ -138,10 +138,7 @@ def _override(config: dict[str, Any], override: str, namespace: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key.strip():
         raise StackFileError(f"-c {override}: KEY=VALUE is expected, for example -c {namespace}:network.zones=3.")
-    try:
-        value = yaml.safe_load(text) if text else ""
-    except yaml.YAMLError as error:
-        raise StackFileError(f"-c {override}: the value isn't YAML: {error}") from None
+    value = _value(text, override)
     head, *rest = _steps(key.strip(), override)
     name = str(head) if ":" in str(head) else f"{namespace}:{head}"
     place: Any = config
@@ -160,6 +157,15 @@ def _override(config: dict[str, Any], override: str, namespace: str) -> None:
         place[step : step + 1] = [value]
     else:
         raise StackFileError(f"-c {override}: {step!r} isn't a place in a list of {len(place)}.")
+
+
+def _value(text: str, override: str) -> Any:
+    """Whole numbers, truth values, lists and mappings as YAML reads them; anything else is text, so that 1.35 stays a version."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise StackFileError(f"-c {override}: the value isn't YAML: {error}") from None
+    return value if isinstance(value, (bool, int, list, dict)) else text
 
 
 def _element(place: Any, step: str | int, override: str) -> Any:

@@ -44,6 +44,8 @@ def test_the_projects_own_file_is_never_written(project: Path) -> None:
         ("network.nat.mode=single", {"shop:network": {"zones": 2, "cidrs": ["a", "b"], "nat": {"mode": "single"}}}),
         ("lifecycle=ephemeral", {"shop:network": {"zones": 2, "cidrs": ["a", "b"]}, "shop:lifecycle": "ephemeral"}),
         ("tags={a: b}", {"shop:network": {"zones": 2, "cidrs": ["a", "b"]}, "shop:tags": {"a": "b"}}),
+        ("version=1.35", {"shop:network": {"zones": 2, "cidrs": ["a", "b"]}, "shop:version": "1.35"}),
+        ("on=true", {"shop:network": {"zones": 2, "cidrs": ["a", "b"]}, "shop:on": True}),
         ("note=", {"shop:network": {"zones": 2, "cidrs": ["a", "b"]}, "shop:note": ""}),
     ],
 )
