@@ -41,7 +41,7 @@ tools: $(VENV)/sandbox  ## install what `make doctor` names (Debian, as root)
 	@$(SANDBOX) doctor --fix $(ARGS)
 
 test: $(VENV)/dev  ## run all tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 check: $(VENV)/dev  ## format, lint, strict types
 	@$(BIN)/ruff format --check --quiet . || { echo "make format mends this"; exit 1; }
