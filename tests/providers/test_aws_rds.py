@@ -135,7 +135,6 @@ def test_a_subnet_group_is_the_same_in_whatever_order_its_subnets_are(owned: Cli
     assert owned.read(made) is None
 
 
-@pytest.mark.xfail(strict=True, reason="moto 5.2.5 drops a subnet group that is modified; the account has to keep it")
 def test_a_subnet_group_that_changes_stays(owned: Client, boto: Boto, subnets: list[str]) -> None:
     made = owned.create("aws:rds/subnetGroup:SubnetGroup", "changing", {"subnetIds": subnets})
     made = owned.update(made, {"subnetIds": subnets, "description": "for databases"})
@@ -160,7 +159,6 @@ def test_a_parameter_group_sets_parameters(owned: Client, boto: Boto) -> None:
     assert owned.read(made) is None
 
 
-@pytest.mark.xfail(strict=True, reason="moto 5.2.5 has no ResetDBParameterGroup; the account has to bring it")
 def test_a_parameter_that_is_no_longer_given_is_reset(owned: Client, boto: Boto) -> None:
     ssl = {"name": "rds.force_ssl", "value": "1"}
     made = owned.create("aws:rds/parameterGroup:ParameterGroup", "reset", {"family": "postgres17", "parameters": [ssl]})

@@ -253,3 +253,23 @@ def hide_deleted_versions(emulator: Emulator, call: Call, result: dict[str, Any]
         for version in result.get("LaunchTemplateVersions") or []
         if (call.region, version["LaunchTemplateId"], str(version["VersionNumber"])) not in deleted
     ]
+
+
+@amends("ec2", "CreateLaunchTemplate")
+def keep_own_tags_out(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:
+    """Tags of the template itself are not among those that its instances get; moto adds them there."""
+    template = emulator.backend("ec2", call.region).launch_templates[result["LaunchTemplate"]["LaunchTemplateId"]]
+    wanted = (call.get("LaunchTemplateData") or {}).get("TagSpecifications") or []
+    data = template.versions[0].data
+    data["TagSpecifications"] = data.get("TagSpecifications", [])[: len(wanted)]
+    if not wanted:
+        del data["TagSpecifications"]
+
+
+@amends("ec2", "CreateSubnet")
+def no_public_addresses(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:
+    """A subnet that is made gives no public addresses; moto takes a zone's first one for its default subnet."""
+    subnet = lookups.subnet(emulator, call.region, result["Subnet"]["SubnetId"])
+    if subnet is not None:
+        subnet.map_public_ip_on_launch = subnet.default_for_az = False
+    result["Subnet"]["MapPublicIpOnLaunch"] = result["Subnet"]["DefaultForAz"] = False

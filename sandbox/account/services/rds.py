@@ -241,6 +241,37 @@ def check_subnet_group(emulator: Emulator, call: Call) -> None:
         raise AwsError("DBSubnetGroupDoesNotCoverEnoughAZs", text)
 
 
+@implements("rds", "ModifyDBSubnetGroup")
+def modify_subnet_group(emulator: Emulator, call: Call) -> dict[str, Any]:
+    """Change a subnet group; moto takes a changed one away for good."""
+    groups, name = emulator.backend("rds", call.region).subnet_groups, call["DBSubnetGroupName"]
+    group = groups.get(name)
+    if group is None:
+        raise AwsError("DBSubnetGroupNotFoundFault", f"DBSubnetGroup '{name}' not found.")
+    subnet = lookups.subnet(emulator, call.region, call["SubnetIds"][0])
+    if subnet is not None and subnet.vpc_id != group.vpc_id:
+        text = "The new subnets are not in the same VPC as the existing subnet group"
+        raise AwsError("InvalidVPCNetworkStateFault", text)
+    result = emulator.moto_result(call)
+    groups[name] = group
+    return result
+
+
+@implements("rds", "ResetDBParameterGroup")
+def reset_parameter_group(emulator: Emulator, call: Call) -> dict[str, Any]:
+    """Give parameters the engine's own values back: the named ones, or all."""
+    group = emulator.backend("rds", call.region).db_parameter_groups.get(call["DBParameterGroupName"])
+    if group is None:
+        raise AwsError("DBParameterGroupNotFound", f"DBParameterGroup not found: {call['DBParameterGroupName']}")
+    every, named = call.get("ResetAllParameters"), [item["ParameterName"] for item in call.get("Parameters") or []]
+    if bool(every) == bool(named):
+        text = "Either ResetAllParameters or a list of Parameters must be given, and not both."
+        raise AwsError("InvalidParameterCombination", text)
+    for parameter in [*group.parameters] if every else named:
+        group.parameters.pop(parameter, None)
+    return {"DBParameterGroupName": group.name}
+
+
 @refuses(
     "rds",
     "DeleteDBSubnetGroup",

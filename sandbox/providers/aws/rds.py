@@ -55,7 +55,8 @@ _SETTINGS: tuple[tuple[str, str, Property], ...] = (
     ("licenseModel", "LicenseModel", text(computed=True)),
     ("maintenanceWindow", "PreferredMaintenanceWindow", text(computed=True, same=_window_alike)),
     ("manageMasterUserPassword", "ManageMasterUserPassword", boolean()),
-    ("masterUserSecretKmsKeyId", "MasterUserSecretKmsKeyId", text(computed=True)),
+    # The AWS provider never reads it back (hashicorp/terraform-provider-aws#41817): a key's id stays an id.
+    ("masterUserSecretKmsKeyId", "MasterUserSecretKmsKeyId", text(computed=True, write_only=True)),
     ("maxAllocatedStorage", "MaxAllocatedStorage", integer()),
     ("monitoringInterval", "MonitoringInterval", integer(default=0)),
     ("monitoringRoleArn", "MonitoringRoleArn", text(computed=True)),
@@ -193,7 +194,6 @@ class Instance(Handler):
             "port": endpoint.get("Port"),
             "enabledCloudwatchLogsExports": found.get("EnabledCloudwatchLogsExports") or [],
             "manageMasterUserPassword": True if secret else None,
-            "masterUserSecretKmsKeyId": (secret or {}).get("KmsKeyId"),
             "masterUserSecrets": [
                 filled(
                     kmsKeyId=secret.get("KmsKeyId"), secretArn=secret["SecretArn"], secretStatus=secret["SecretStatus"]
