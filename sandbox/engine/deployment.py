@@ -8,14 +8,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from sandbox.engine.errors import EngineError
+from sandbox.engine.errors import EngineError, StepError
 from sandbox.engine.journal import Journal
-from sandbox.engine.paths import compare
 from sandbox.engine.project import Configuration, Project
 from sandbox.engine.providers import Providers
 from sandbox.engine.request import Diagnostic, Display, Op, PropertyChange, Request, Step
 from sandbox.engine.state import STACK_TYPE, Resource, make_urn
-from sandbox.engine.values import Properties
 
 
 class Recorder:
@@ -151,9 +149,19 @@ class Deployment:
         step = Step("same", resource.urn, resource.id, resource.parent, resource.custom)
         self.recorder.finished(step)
 
-    def differences(self, old: Properties, new: Properties) -> list[PropertyChange]:
-        """The differences between two property maps for showing."""
-        return compare(old, new)
+    def delete(self, resource: Resource) -> None:
+        """Have a resource's provider delete it; the state says so meanwhile."""
+        if not resource.provider:
+            raise StepError(resource.urn, "The state names no provider for it.")
+        plugin = self.providers.load(resource.provider, self.journal.resources())
+        finish = self.journal.begin("deleting", resource)
+        try:
+            plugin.delete(
+                resource.urn, resource.id, resource.inputs, resource.outputs,
+                timeout=resource.custom_timeouts.get("delete", 0),
+            )  # fmt: skip
+        finally:
+            finish()
 
     def check_targets(self) -> None:
         """Refuse targets that name nothing in the state or the program (a wildcard may match nothing)."""

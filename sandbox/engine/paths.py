@@ -110,11 +110,11 @@ def _reset(new: Any, old: Any, path: Path) -> Any:
     return new
 
 
-def compare(old: Mapping[str, Any], new: Mapping[str, Any], *, hidden: Sequence[Path] = ()) -> list[PropertyChange]:
+def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[PropertyChange]:
     """List the differences between two property maps, leaf by leaf, masked where secret."""
     changes: list[PropertyChange] = []
     _compare(dict(old), dict(new), (), changes)
-    return [change for change in changes if not any(covers(path, parse_path(change.path)) for path in hidden)]
+    return changes
 
 
 def _compare(old: Any, new: Any, path: Path, changes: list[PropertyChange]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ class Difference:
         return bool(self.replaces) or any(kind.endswith("replace") for kind, _ in self.detailed.values())
 
 
+_SERVED = re.compile(r"^(Unexpected <class '[^']*'>: |Exception calling application: )")
+_FRAMES = re.compile(r"^  File .*\n(?:    .*\n)*", re.MULTILINE)
 _KINDS = ("add", "add-replace", "delete", "delete-replace", "update", "update-replace")
 
 
@@ -95,8 +98,9 @@ class Plugin:
             raise self._failure(method, error) from None
 
     def _failure(self, method: str, error: Any) -> ProviderError:
-        code, message = error.code(), error.details() or "no reason given"
-        if code is grpc.StatusCode.UNIMPLEMENTED:
+        code, message = error.code(), _reason(error.details() or "no reason given")
+        # The SDK's own servers, asked for what a provider lacks, answer with the exception instead of the code.
+        if code is grpc.StatusCode.UNIMPLEMENTED or "<class 'NotImplementedError'>" in (error.details() or ""):
             return ProviderError(f"The provider {self.package!r} has no {method}.", unimplemented=True)
         if code is grpc.StatusCode.UNAVAILABLE:
             return ProviderError(f"The provider {self.package!r} is gone or broke off during {method}: {message}")
@@ -287,8 +291,17 @@ def _bare(properties: Mapping[str, Any]) -> Any:
 def _refuse_failures(failures: Any) -> None:
     if failures:
         raise ProviderError(
-            "; ".join(f"{item.property}: {item.reason}" if item.property else item.reason for item in failures)
+            "\n".join(f"{item.property}: {item.reason}" if item.property else item.reason for item in failures)
         )
+
+
+def _reason(details: str) -> str:
+    """What a provider said went wrong, without the words and frames that Python's servers put around it."""
+    text = _SERVED.sub("", details)
+    if "\n  File " in text:
+        before, _, _ = text.partition(":\n  File ")
+        text = _FRAMES.split(text)[-1] if before.startswith("Traceback") or before == text else before
+    return text.strip()
 
 
 def _difference(response: Any) -> Difference:

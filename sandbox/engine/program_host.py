@@ -4,16 +4,18 @@ Uses nothing but the standard library and the Pulumi SDK, since the program may 
 Exit codes: 0 done, 1 the program raised RunError, 32 it raised anything else; the reason was sent to the engine.
 """
 
-# ruff: noqa: PTH100, PTH112, PTH120, PLC0415, BLE001 - must start before, and report, whatever the program breaks
+# ruff: noqa: PTH100, PTH110, PTH112, PTH116, PTH118, PTH120, PLC0415, BLE001 - must start before, and report, whatever the program breaks
 import sys
 
 sys.path.pop(0)  # this file's own folder, whose modules must not shadow the program's
 
 import argparse
 import asyncio
+import importlib.machinery
 import logging
 import os
 import runpy
+import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -31,18 +33,30 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _own_frames(error: BaseException, program: str) -> str:
+def _told(error: BaseException, program: str) -> str:
     """What went wrong, from the program's first line on, without what started it."""
+    if isinstance(error, SystemExit):
+        return str(error.code) if isinstance(error.code, str) else f"The program ended with sys.exit({error.code})."
     folder = program if os.path.isdir(program) else os.path.dirname(program)
     first = error.__traceback__
     while first is not None:
         file = first.tb_frame.f_code.co_filename
         if not file.startswith("<") and os.path.abspath(file).startswith(folder + os.sep):
-            break
+            return "".join(traceback.format_exception(type(error), error, first)).rstrip()
         first = first.tb_next
-    if first is None:  # raised while resources were being made; the SDK's own frames help nobody
-        return str(error) or repr(error)
-    return "".join(traceback.format_exception(type(error), error, first)).rstrip()
+    return "".join(traceback.format_exception_only(error)).rstrip()  # the SDK's own frames help nobody
+
+
+def _keep_compiled_code_of_settled_sources() -> None:
+    """Compiled code is told apart by its source's second and size: of a source only just written it isn't kept."""
+    loader: Any = importlib.machinery.SourceFileLoader
+    write = loader.set_data
+
+    def set_data(self: Any, path: str, data: Any, *, _mode: int = 0o666) -> None:
+        if time.time() - os.stat(self.path).st_mtime > 2:
+            write(self, path, data, _mode=_mode)
+
+    loader.set_data = set_data
 
 
 def _main() -> int:
@@ -70,6 +84,10 @@ def _main() -> int:
         )
     )
     program = arguments.program
+    if os.path.isdir(program) and not os.path.exists(os.path.join(program, "__main__.py")):
+        pulumi.log.error(f"There is no program: {program} has no __main__.py.")
+        return FAILED
+    _keep_compiled_code_of_settled_sources()
     sys.argv = [program]
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -85,7 +103,7 @@ def _main() -> int:
     except (Exception, SystemExit) as error:
         if isinstance(error, SystemExit) and error.code in (0, None):
             return 0
-        pulumi.log.error(_own_frames(error, program))
+        pulumi.log.error(_told(error, program))
         return CRASHED
     finally:
         executor.shutdown(wait=True)

@@ -32,10 +32,6 @@ class Providers:
         self._opened: list[Plugin] = []
         self._lock = threading.RLock()
 
-    def available(self, package: str) -> bool:
-        """Tell whether a provider for the package is attached."""
-        return package in self._ports
-
     def _open(self, package: str) -> Plugin:
         if package in _BUILTIN:
             raise ProviderError(

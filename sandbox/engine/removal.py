@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from sandbox.engine.deployment import Deployment
-from sandbox.engine.errors import EngineError, StepError
+from sandbox.engine.errors import EngineError
 from sandbox.engine.request import Op
 from sandbox.engine.state import Resource, is_provider
 
@@ -138,15 +138,5 @@ def _delete(deployment: Deployment, resource: Resource, going: set[str]) -> None
         carried_off = resource.deleted_with and resource.deleted_with in going
         managed = resource.custom and not resource.external and not is_provider(resource.type)
         if managed and not resource.retain_on_delete and not carried_off:
-            if not resource.provider:
-                raise StepError(resource.urn, "The state names no provider for it.")
-            plugin = deployment.providers.load(resource.provider, deployment.journal.resources())
-            finish = deployment.journal.begin("deleting", resource)
-            try:
-                plugin.delete(
-                    resource.urn, resource.id, resource.inputs, resource.outputs,
-                    timeout=resource.custom_timeouts.get("delete", 0),
-                )  # fmt: skip
-            finally:
-                finish()
+            deployment.delete(resource)
         deployment.journal.drop(resource)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -76,14 +75,3 @@ def _sealed(value: Any, secrets: PassphraseSecrets) -> Any:
             return {SIGNATURE: SECRET, "ciphertext": secrets.encrypt(dumps(_sealed(loads(text), secrets)))}
         return {key: _sealed(item, secrets) for key, item in value.items()}
     return [_sealed(item, secrets) for item in value] if isinstance(value, list) else value
-
-
-def read_document(text: str) -> dict[str, Any]:
-    """Read an exported document; UsageError if it isn't JSON."""
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"The exported state is not JSON: {error}.") from error
-    if not isinstance(document, dict):
-        raise UsageError("The exported state must be a JSON object.")
-    return document

@@ -334,14 +334,3 @@ def annotate_secrets(results: Properties, sources: Mapping[str, Any]) -> None:
             annotate_secrets(result, source)
         elif not isinstance(result, Secret) and contains_secret(source):
             results[key] = Secret(result)
-
-
-def output_dependencies(value: Any) -> set[str]:
-    """Collect the URNs that the outputs inside a value depend on."""
-    if isinstance(value, Output):
-        return set(value.dependencies) | output_dependencies(value.value)
-    if isinstance(value, Secret):
-        return output_dependencies(value.value)
-    if isinstance(value, dict):
-        return set().union(*map(output_dependencies, value.values()))
-    return set().union(*map(output_dependencies, value)) if isinstance(value, list) else set()
