@@ -42,7 +42,7 @@ class Session:
     @classmethod
     def open(cls, home: Home, stack: str, overrides: Sequence[str] = (), time_scale: float = 0.0) -> Session:
         """Prepare the stack's file first, so that a wrong one is refused before anything starts."""
-        file = stackfile.prepare(home, PROJECT_DIRECTORY, stack, overrides)
+        file = stackfile.prepare(home, PROJECT_DIRECTORY, stack, overrides, salt=_salt(home, stack))
         return cls(home=home, stack=stack, file=file, running=ensure_running(home, time_scale=time_scale))
 
     @property
@@ -54,6 +54,13 @@ class Session:
     def project_name(self) -> str:
         """The Pulumi project's name."""
         return stackfile.project_name(self.project)
+
+
+def _salt(home: Home, stack: str) -> str | None:
+    """What the stack's state is encrypted with, once it has a state."""
+    backend, project = Backend(home.state), stackfile.project_name(PROJECT_DIRECTORY)
+    provider = backend.read(project, stack).get("secrets_providers") if backend.exists(project, stack) else None
+    return ((provider or {}).get("state") or {}).get("salt")
 
 
 def choose_engine(choice: EngineChoice) -> pulumi_cli.PulumiCli | None:

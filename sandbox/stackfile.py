@@ -47,8 +47,10 @@ def project_name(project: Path) -> str:
     return str(_mapping(project / "Pulumi.yaml").get("name", ""))
 
 
-def prepare(home: Home, project: Path, stack: str, overrides: Iterable[str] = ()) -> StackFile:
-    """Write the run's stack file under the sandbox's home.
+def prepare(
+    home: Home, project: Path, stack: str, overrides: Iterable[str] = (), *, salt: str | None = None
+) -> StackFile:
+    """Write the run's stack file under the sandbox's home, with the `salt` that the stack's state is encrypted with, if it has one.
 
     `overrides` are `KEY=VALUE`; a key may have dots and indices (`platform:network.zones=3`), and one without a
     namespace belongs to the project. Raises UnknownStackError, or StackFileError for a file or an override that can't be read.
@@ -74,8 +76,11 @@ def prepare(home: Home, project: Path, stack: str, overrides: Iterable[str] = ()
         _override(config, override, namespace)
     content["config"] = config
     target = home.stack_file(stack)
-    # The salt is the sandbox's and belongs to its passphrase: it stays from run to run.
-    if target.is_file() and (salt := _mapping(target).get("encryptionsalt")):
+    # The salt is the sandbox's and belongs to its passphrase: it stays from run to run, and is the state's, so that
+    # every engine opens what another has encrypted.
+    if salt is None and target.is_file():
+        salt = _mapping(target).get("encryptionsalt")
+    if salt:
         content["encryptionsalt"] = salt
     home.prepare()
     temporary = target.with_suffix(".new")
