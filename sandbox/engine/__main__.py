@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn, cast, get_args
 from urllib.parse import urlparse
 
 import click
 
-from sandbox.engine import Display, EngineError, Request, UsageError, display_for, run
+from sandbox.engine import Diagnostic, EngineError, Request, Result, UsageError, display_for, run
 from sandbox.engine.request import Kind
 
 
@@ -31,18 +34,17 @@ def _backend() -> Path:
         raise UsageError(
             "Set PULUMI_BACKEND_URL to the folder that keeps the state: file:///path. No other backend is supported."
         )
-    return Path(
-        (parsed.netloc + parsed.path).replace("~", str(Path.home()), 1)
-        if url.startswith("file://~")
-        else parsed.netloc + parsed.path
-    )
+    return Path(parsed.netloc + parsed.path).expanduser()
 
 
 def _passphrase() -> str:
     if "PULUMI_CONFIG_PASSPHRASE" in os.environ:
         return os.environ["PULUMI_CONFIG_PASSPHRASE"]
     if os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
-        return Path(os.environ["PULUMI_CONFIG_PASSPHRASE_FILE"]).read_text().strip()
+        try:
+            return Path(os.environ["PULUMI_CONFIG_PASSPHRASE_FILE"]).read_text().strip()
+        except OSError as error:
+            raise UsageError(f"PULUMI_CONFIG_PASSPHRASE_FILE can't be read: {error}.") from error
     raise UsageError(
         "Set PULUMI_CONFIG_PASSPHRASE (or PULUMI_CONFIG_PASSPHRASE_FILE): the stack's secrets are sealed with it."
     )
@@ -82,53 +84,83 @@ def main(
     Providers are those that PULUMI_DEBUG_PROVIDERS=name:port,… names; state is under PULUMI_BACKEND_URL=file://….
     Exit codes: 0 done, 1 failed, 2 wrong use, 7 changes where none were expected.
     """
-    try:
-        overrides = {}
-        for item in config:
-            key, sign, text = item.partition("=")
-            if not sign:
-                raise UsageError(f"-c {item}: it must be KEY=VALUE.")
-            overrides[key] = text
-        request = Request(
-            kind=operation,
-            directory=cwd,
-            stack=stack,
-            backend=_backend(),
-            passphrase=_passphrase(),
-            config_file=config_file,
-            providers=_providers(),
-            targets=target,
-            target_dependents=target_dependents,
-            expect_no_changes=expect_no_changes,
-            parallel=parallel,
-            configuration=overrides,
-        )
-        display: Display = display_for(sys.stderr if as_json else sys.stdout, diff=diff)
-        result = run(request, display)
-    except EngineError as error:
-        code = 2 if isinstance(error, UsageError) else 1
-        click.echo(f"error: {error}", err=True)
-        if as_json:
-            click.echo(json.dumps(_failure(operation, stack, str(error))))
-        sys.exit(code)
+    overrides = {}
+    for item in config:
+        key, sign, text = item.partition("=")
+        if not sign:
+            raise UsageError(f"-c {item}: it must be KEY=VALUE.")
+        overrides[key] = text
+    request = Request(
+        kind=operation,
+        directory=cwd,
+        stack=stack,
+        backend=_backend(),
+        passphrase=_passphrase(),
+        config_file=config_file,
+        providers=_providers(),
+        targets=target,
+        target_dependents=target_dependents,
+        expect_no_changes=expect_no_changes,
+        parallel=parallel,
+        configuration=overrides,
+    )
+    result = run(request, display_for(sys.stderr if as_json else sys.stdout, diff=diff))
     if as_json:
         click.echo(json.dumps(result.document(), default=str))
     sys.exit(result.exit_code)
 
 
-def _failure(operation: str, stack: str, message: str) -> dict[str, object]:
-    return {
-        "result": "failed",
-        "engine": "embedded",
-        "stack": stack,
-        "operation": operation,
-        "changes": dict.fromkeys(("create", "update", "replace", "delete", "same"), 0),
-        "seconds": 0,
-        "diagnostics": [{"severity": "error", "urn": "", "message": message}],
-        "steps": [],
-        "outputs": {},
-    }
+def engine(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; whatever goes wrong, `--json` prints one document with the reason in it."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        main(given, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        _fail(given, 2, error.format_message())
+    except EngineError as error:
+        click.echo(f"error: {error}", err=True)
+        _fail(given, 2 if isinstance(error, UsageError) else 1, str(error))
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("error: Interrupted.", err=True)
+        _fail(given, 1, "Interrupted; the state tells what was under way.")
+    except Exception as error:  # noqa: BLE001 - a full disk, a damaged state: also these end in a sentence
+        told = f"{type(error).__name__}: {error}"
+        click.echo(f"error: {told}", err=True)
+        _fail(given, 1, told)
+
+
+def _fail(arguments: Sequence[str], code: int, message: str) -> NoReturn:
+    if "--json" in arguments:
+        known = [item for item in arguments if item in get_args(Kind)]
+        operation = cast(Kind, known[0] if known else "")
+        failed = Result("failed", _stack_of(arguments), operation, {}, 0)
+        failed.diagnostics.append(Diagnostic("error", "", message))
+        click.echo(json.dumps(failed.document()))
+    sys.exit(code)
+
+
+def _stack_of(arguments: Sequence[str]) -> str:
+    for item, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if item in ("--stack", "-s"):
+            return following
+        if item.startswith("--stack="):
+            return item.partition("=")[2]
+    return ""
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
-    main()
+    # Both ask for an orderly end, also where a shell has started this with interrupts ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        engine()
+    except SystemExit as ending:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # A second interrupt leaves threads that wait for a provider; nobody waits for them.
+        os._exit(int(ending.code or 0))

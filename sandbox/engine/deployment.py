@@ -23,6 +23,7 @@ class Recorder:
         self.display = display
         self.steps: list[Step] = []
         self.diagnostics: list[Diagnostic] = []
+        self._held: Step | None = None
         self._lock = threading.Lock()
 
     def started(self, step: Step) -> None:
@@ -33,8 +34,27 @@ class Recorder:
     def finished(self, step: Step) -> None:
         """Record a step that is done or failed."""
         with self._lock:
-            self.steps.append(step)
-            self.display.step_finished(step)
+            self._release()
+            self._finished(step)
+
+    def hold(self, step: Step) -> None:
+        """Keep the root's step back: of a program that fails before it asks for anything there is nothing to tell."""
+        with self._lock:
+            self._held = step
+
+    def release(self) -> None:
+        """Record the root's step, if nothing else had it recorded."""
+        with self._lock:
+            self._release()
+
+    def _release(self) -> None:
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._finished(held)
+
+    def _finished(self, step: Step) -> None:
+        self.steps.append(step)
+        self.display.step_finished(step)
 
     def message(self, severity: str, urn: str, text: str) -> None:
         """Record something said to the user."""
@@ -120,9 +140,8 @@ class Deployment:
         """Run one step under the parallelism limit, timed and reported; an exception marks it failed and goes on."""
         step = Step(op, resource.urn, resource.id, resource.parent, resource.custom, list(changes))
         if not slot:
-            self.recorder.started(step)
             yield step
-            self.recorder.finished(step)
+            self._done(step)
             return
         with self.quietly(step):
             self.recorder.started(step)
@@ -146,8 +165,13 @@ class Deployment:
 
     def same(self, resource: Resource) -> None:
         """Report a resource that needed nothing."""
-        step = Step("same", resource.urn, resource.id, resource.parent, resource.custom)
-        self.recorder.finished(step)
+        self._done(Step("same", resource.urn, resource.id, resource.parent, resource.custom))
+
+    def _done(self, step: Step) -> None:
+        if step.urn == self.stack_urn and step.op in ("same", "create"):
+            self.recorder.hold(step)
+        else:
+            self.recorder.finished(step)
 
     def delete(self, resource: Resource) -> None:
         """Have a resource's provider delete it; the state says so meanwhile."""

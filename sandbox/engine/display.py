@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TextIO
 
 from rich.console import Console
@@ -25,31 +24,37 @@ STYLES: dict[Op, tuple[str, str, str, str, str]] = {
     "refresh": ("~", "yellow", "refresh", "refreshing", "refreshed"),
     "discard": ("-", "red", "delete original", "deleting original", "deleted original"),
 }
+_WORDS = ("[secret]", "output<computed>")  # stand for values, so they aren't quoted
 _CHANGE = {"add": ("+", "green"), "delete": ("-", "red"), "update": ("~", "yellow")}
 TITLES = {"preview": "Previewing update", "up": "Updating", "refresh": "Refreshing", "destroy": "Destroying"}
-_WIDTH = 120  # longest value that is shown on a line of its own
+_WIDTH = 240  # of a line in a log; longer values are cut to fit
+_SLOW = 5.0  # seconds after which an operation tells where its time went
 
 
-def describe_change(change: PropertyChange) -> Text:
-    """One property's change on one line: sign, path, old value, new value."""
+def describe_change(change: PropertyChange, width: int = _WIDTH) -> Text:
+    """One property's change on one line: sign, path, old value, new value; values are cut to keep to the width."""
     symbol, colour = _CHANGE.get(change.kind, _CHANGE["update"])
     line = Text(f"{symbol} {change.path}: ", style=colour)
+    room = max(24, width - len(line) - (14 if change.replaces else 0))
     if change.kind == "update":
-        line.append(_short(change.old), style="red")
+        half = room // 2 - 2
+        line.append(_short(change.old, half), style="red")
         line.append(" => ", style="dim")
-        line.append(_short(change.new), style="green")
+        line.append(_short(change.new, half), style="green")
     else:
-        line.append(_short(change.old if change.kind == "delete" else change.new), style=colour)
+        line.append(_short(change.old if change.kind == "delete" else change.new, room), style=colour)
     if change.replaces:
         line.append("  (replaces)", style="magenta")
     return line
 
 
-def _short(value: object) -> str:
-    if value in ("[secret]", "output<computed>"):
-        return str(value)
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
+def _short(value: object, width: int) -> str:
+    text = _text(value)
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _text(value: object) -> str:
+    return str(value) if value in _WORDS else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def is_hidden(step: Step) -> bool:
@@ -68,13 +73,19 @@ class PlainDisplay:
     def __init__(self, stream: TextIO, *, diff: bool = True) -> None:
         self.console = Console(file=stream, soft_wrap=True, highlight=False)
         self._diff = diff
-        self._preview = False
-        self._began = time.monotonic()
+        self._preview = self._quiet = False
 
     def started(self, request: Request) -> None:
         """Say what begins."""
-        self._preview, self._began = request.kind == "preview", time.monotonic()
-        self.console.print(f"[bold]{TITLES[request.kind]}[/] ([bold]{escape(request.stack)}[/])\n")
+        self._preview = request.kind == "preview"
+        self.console.print(f"[bold]{TITLES[request.kind]}[/] ([bold]{escape(request.stack)}[/])")
+        self._quiet = True
+
+    def _print(self, line: Text) -> None:
+        if self._quiet:  # the first line stands apart from the title
+            self.console.print()
+        self._quiet = False
+        self.console.print(line)
 
     def step_started(self, step: Step) -> None:
         """Say what is being worked on."""
@@ -92,22 +103,20 @@ class PlainDisplay:
         self._line(step, done if self._preview else f"{done} ({step.seconds:.1f}s)")
         if self._diff:
             for change in step.changes:
-                self.console.print(Text("       ") + describe_change(change))
+                self._print(Text("       ") + describe_change(change))
 
     def _line(self, step: Step, words: str, colour: str = "") -> None:
         symbol, own, *_ = STYLES[step.op]
-        self.console.print(
-            Text.assemble(f" {symbol:>2} ", name_of(step.urn), " ", words, style=None or "") if not (colour or own)
-            else Text.assemble((f" {symbol:>2} ", colour or own), name_of(step.urn), " ", (words, colour or own))
-        )  # fmt: skip
+        style = colour or own
+        self._print(Text.assemble((f" {symbol:>2} ", style), name_of(step.urn), " ", (words, style)))
 
     def message(self, diagnostic: Diagnostic) -> None:
         """Show a diagnostic at once."""
-        self.console.print(diagnostic_text(diagnostic))
+        self._print(diagnostic_text(diagnostic))
 
     def output(self, line: str) -> None:
         """Pass on what the program printed."""
-        self.console.print(Text(f"    {line}"))
+        self._print(Text(f"    {line}"))
 
     def finished(self, result: Result) -> None:
         """Show diagnostics that matter, outputs and the summary."""
@@ -125,30 +134,30 @@ def diagnostic_text(diagnostic: Diagnostic) -> Text:
 
 
 def summarize(console: Console, result: Result) -> None:
-    """Outputs, resource counts and duration, as `pulumi` ends."""
-    if result.outputs:
-        console.print("\n[bold blue]Outputs:[/]")
-        width = max(map(len, result.outputs))
-        for key, value in sorted(result.outputs.items()):
-            shown = (
-                value
-                if value in ("[secret]", "output<computed>")
-                else json.dumps(value, ensure_ascii=False, default=str)
-            )
-            console.print(Text(f"    {key:<{width}} : ") + Text(str(shown)))
-    console.print("\n[bold blue]Resources:[/]")
+    """Outputs, resource counts, slowest steps and duration, as `pulumi` ends; what there is none of is left out."""
     preview = result.kind == "preview"
+    counts = []
     for op in ("create", "update", "replace", "delete"):
-        count = result.changes.get(op, 0)
-        if count:
-            symbol, colour, todo, _, done = STYLES[op]
-            console.print(Text(f"    {symbol} {count} {f'to {todo}' if preview else done}", style=colour))
+        symbol, colour, todo, _, done = STYLES[op]
+        if count := result.changes.get(op, 0):
+            counts.append(Text(f"    {symbol} {count} {f'to {todo}' if preview else done}", style=colour))
     if result.changes.get("same"):
-        console.print(f"    {result.changes['same']} unchanged")
-    failed = [step for step in result.steps if step.error]
+        counts.append(Text(f"    {result.changes['same']} unchanged"))
+    width = max(map(len, result.outputs), default=0)
+    outputs = [Text(f"    {key:<{width}} : {_text(value)}") for key, value in sorted(result.outputs.items())]
+    slowest = [Text(f"    {step.seconds:5.1f}s ").append_text(name_of(step.urn)) for step in result.slowest]
+    sections = {"Outputs:": outputs, "Resources:": counts}
+    if not preview and result.seconds >= _SLOW:
+        sections["Slowest steps:"] = slowest
+    for title, lines in sections.items():
+        if lines:
+            console.print(f"\n[bold blue]{title}[/]")
+            for line in lines:
+                console.print(line)
     if result.result == "failed":
+        failed = {item.urn for item in result.diagnostics if item.severity == "error" and item.urn}
         console.print(Text(f"\nFailed: {len(failed)} resource(s)." if failed else "\nFailed.", style="bold red"))
-        if not preview and result.kind == "up":
+        if result.kind == "up" and result.changed:
             console.print("What succeeded is in the state; mend the cause and run `up` again: it goes on from there.")
     if result.unexpected_changes:
         console.print(Text("\nThere are changes, and none were expected.", style="bold red"))

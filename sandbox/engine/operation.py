@@ -26,7 +26,7 @@ from sandbox.engine.project import (
 from sandbox.engine.refresh import refresh
 from sandbox.engine.removal import leftovers, refuse_protected, remove, within_targets
 from sandbox.engine.request import CHANGES, Display, Request, Result
-from sandbox.engine.state import STACK_TYPE
+from sandbox.engine.state import STACK_TYPE, Resource
 from sandbox.engine.values import masked
 
 _KINDS = {"up": "update", "preview": "preview", "refresh": "refresh", "destroy": "destroy"}
@@ -70,11 +70,13 @@ def _run(
     request: Request, display: Display, project: Project, file: StackFile, backend: Backend, started: float, began: int
 ) -> Result:
     def open_secrets(salt: str | None) -> PassphraseSecrets:
-        return PassphraseSecrets(request.passphrase, file.salt or salt)
+        return PassphraseSecrets(request.passphrase, salt or file.salt)  # a state is opened by its own salt
 
     journal = Journal(backend, project.name, request.stack, open_secrets, read_only=request.kind == "preview")
     if request.kind in ("up", "preview"):
-        configuration = resolve_configuration(project, file, journal.secrets, request.configuration, request.stack)
+        same_salt = file.salt in (None, journal.secrets.state)
+        secrets = journal.secrets if same_salt else PassphraseSecrets(request.passphrase, file.salt)
+        configuration = resolve_configuration(project, file, secrets, request.configuration, request.stack)
     else:
         configuration = Configuration({}, frozenset())  # these work from the state alone
     recorder = Recorder(display)
@@ -85,11 +87,7 @@ def _run(
         journal.write(keep_backup=True)
     _explain_interrupted(deployment)
     try:
-        {"up": _update, "preview": _update, "destroy": _destroy, "refresh": _refresh}[request.kind](deployment)
-    except UsageError:
-        raise
-    except EngineError as error:
-        recorder.message("error", "", str(error))
+        _operate(deployment)
     finally:
         deployment.providers.close()
         journal.write()
@@ -98,6 +96,34 @@ def _run(
         backend.record(project.name, request.stack, _history(deployment, result, began))
     display.finished(result)
     return result
+
+
+def _operate(deployment: Deployment) -> None:
+    """Serve programs and providers while the operation runs; an interrupt lets what has begun come to its end."""
+    recorder, kind = deployment.recorder, deployment.request.kind
+    monitor = Monitor(deployment)
+    try:
+        if kind == "destroy":
+            deployment.check_targets()
+            _delete(deployment, deployment.journal.resources())
+        elif kind == "refresh":
+            deployment.check_targets()
+            refresh(deployment)
+        else:
+            _update(deployment, monitor)
+    except UsageError:
+        raise
+    except EngineError as error:
+        recorder.message("error", "", str(error))
+    except KeyboardInterrupt:
+        deployment.stopping.set()
+        deployment.providers.cancel()
+        recorder.message(
+            "error", "", f"Interrupted. What had begun was finished; the next `{kind}` goes on from there."
+        )
+    finally:
+        monitor.wait_idle()
+        monitor.stop()
 
 
 def _explain_interrupted(deployment: Deployment) -> None:
@@ -117,35 +143,32 @@ def _explain_interrupted(deployment: Deployment) -> None:
         deployment.journal.interrupted = kept
 
 
-def _update(deployment: Deployment) -> None:
-    monitor = Monitor(deployment)
+def _update(deployment: Deployment, monitor: Monitor) -> None:
+    program = Program(deployment, monitor.address)
     try:
-        program = Program(deployment, monitor.address)
-        try:
-            code = program.wait()
-        except KeyboardInterrupt:
-            deployment.stopping.set()
-            program.stop()
-            deployment.providers.cancel()
-            deployment.recorder.message(
-                "error", "", "Interrupted. What had begun was finished; the next `up` goes on from there."
-            )
-            code = 1
-        monitor.wait_idle()
-        if code != 0 and not deployment.recorder.failed:
-            said = "\n".join(program.complaints[-20:])
-            deployment.recorder.message(
-                "error", "", f"The program ended with exit code {code}.{chr(10) + said if said else ''}"
-            )
-        if deployment.recorder.failed:
-            _explain_held_back(deployment)
-            return
-        deployment.check_targets()
-        unwanted = within_targets(deployment, leftovers(deployment))
-        refuse_protected(deployment, unwanted)
-        remove(deployment, unwanted)
-    finally:
-        monitor.stop()
+        code = program.wait()
+    except KeyboardInterrupt:
+        deployment.stopping.set()
+        program.stop()
+        raise
+    monitor.wait_idle()
+    if code != 0 and not deployment.recorder.failed:
+        said = "\n".join(program.complaints[-20:])
+        deployment.recorder.message(
+            "error", "", f"The program ended with exit code {code}.{chr(10) + said if said else ''}"
+        )
+    if deployment.recorder.failed:
+        _explain_held_back(deployment)
+        return
+    deployment.recorder.release()
+    deployment.check_targets()
+    _delete(deployment, leftovers(deployment))
+
+
+def _delete(deployment: Deployment, resources: list[Resource]) -> None:
+    unwanted = within_targets(deployment, resources)
+    refuse_protected(deployment, unwanted)
+    remove(deployment, unwanted)
 
 
 def _explain_held_back(deployment: Deployment) -> None:
@@ -157,32 +180,6 @@ def _explain_held_back(deployment: Deployment) -> None:
             f"{len(held)} resource(s) that are no longer wanted were kept, since not everything could be registered; "
             "the next `up` that succeeds deletes them.",
         )
-
-
-def _destroy(deployment: Deployment) -> None:
-    deployment.check_targets()
-    unwanted = within_targets(deployment, deployment.journal.resources())
-    refuse_protected(deployment, unwanted)
-    monitor = Monitor(deployment)  # providers report to an engine's address
-    try:
-        remove(deployment, unwanted)
-    except KeyboardInterrupt:
-        deployment.stopping.set()
-        deployment.providers.cancel()
-        deployment.recorder.message(
-            "error", "", "Interrupted. What had begun was finished; `destroy` goes on from there."
-        )
-    finally:
-        monitor.stop()
-
-
-def _refresh(deployment: Deployment) -> None:
-    deployment.check_targets()
-    monitor = Monitor(deployment)
-    try:
-        refresh(deployment)
-    finally:
-        monitor.stop()
 
 
 def _result(deployment: Deployment, seconds: float) -> Result:
@@ -202,17 +199,16 @@ def _result(deployment: Deployment, seconds: float) -> Result:
         seconds=seconds,
         steps=recorder.steps,
         diagnostics=recorder.diagnostics,
-        outputs=masked(stack.outputs) if stack else {},
+        outputs=masked(stack.outputs) if stack and (recorder.steps or not recorder.failed) else {},
     )
     result.unexpected_changes = request.expect_no_changes and result.changed > 0
     return result
 
 
 def _history(deployment: Deployment, result: Result, began: int) -> dict[str, Any]:
-    config: dict[str, Any] = {
-        key: {"value": deployment.journal.secrets.encrypt(text), "secure": True}
-        if key in deployment.configuration.secret_keys
-        else {"value": text}
+    secrets, secret_keys = deployment.journal.secrets, deployment.configuration.secret_keys
+    config = {
+        key: {"secure": secrets.encrypt(text)} if key in secret_keys else text
         for key, text in deployment.configuration.values.items()
     }
     return {
@@ -220,16 +216,12 @@ def _history(deployment: Deployment, result: Result, began: int) -> dict[str, An
         "startTime": began,
         "message": "",
         "environment": _git(deployment.project),
-        "config": {key: _config_value(item) for key, item in config.items()},
+        "config": config,
         "version": 0,
         "result": "succeeded" if result.result == "succeeded" else "failed",
         "endTime": int(time.time()),
         "resourceChanges": {op: count for op, count in result.changes.items() if count},
     }
-
-
-def _config_value(item: dict[str, Any]) -> Any:
-    return {"secure": item["value"]} if item.get("secure") else item["value"]
 
 
 def _git(project: Project) -> dict[str, str]:

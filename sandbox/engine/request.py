@@ -92,8 +92,8 @@ class Result:
 
     @property
     def slowest(self) -> list[Step]:
-        """The ten steps that took longest, longest first."""
-        return sorted((step for step in self.steps if step.op != "same"), key=lambda step: -step.seconds)[:10]
+        """The five steps that took longest, longest first; a tenth of a second is not worth telling."""
+        return sorted((step for step in self.steps if step.seconds > 0.1), key=lambda step: -step.seconds)[:5]
 
     @property
     def exit_code(self) -> int:

@@ -66,9 +66,12 @@ class LiveDisplay:
         self._parents[step.urn] = step.parent
         if self._preview or (step.op == "same" and not step.error):
             return
-        self._live.console.print(self._line(step))
+        self._log(self._line(step))
         for change in step.changes if self._diff else ():
-            self._live.console.print(Text("      ") + describe_change(change))
+            self._log(Text("      ").append_text(describe_change(change, self._console.width - 6)))
+
+    def _log(self, line: Text) -> None:
+        self._live.console.print(line, no_wrap=True, overflow="ellipsis")
 
     def _line(self, step: Step) -> Text:
         symbol, colour, todo, _, done = STYLES[step.op]
@@ -94,7 +97,10 @@ class LiveDisplay:
         counted = (
             f"{len(self._steps) - same} done, {same} unchanged, {len(running)} under way, {now - self._began:.0f}s"
         )
-        return Group(*lines, Text(f" {counted}", style="dim"))
+        lines.append(Text(f" {counted}", style="dim"))
+        for line in lines:
+            line.no_wrap, line.overflow = True, "ellipsis"
+        return Group(*lines)
 
     def message(self, diagnostic: Diagnostic) -> None:
         """Log a diagnostic."""
@@ -127,6 +133,10 @@ class LiveDisplay:
         branches: dict[str, Tree] = {}
         roots: list[Tree] = []
 
+        def depth(urn: str) -> int:
+            parent = self._parents.get(urn, "")
+            return 1 + depth(parent) if parent in self._steps else 0
+
         def branch(urn: str) -> Tree:
             if urn not in branches:
                 step = self._steps.get(urn)
@@ -139,7 +149,7 @@ class LiveDisplay:
                     roots.append(branches[urn])
                 changes = step.changes if step is not None else []
                 for change in changes if self._diff else changes[:_PROPERTIES]:
-                    branches[urn].add(describe_change(change))
+                    branches[urn].add(describe_change(change, self._console.width - 4 * (depth(urn) + 1)))
                 if not self._diff and len(changes) > _PROPERTIES:
                     branches[urn].add(Text(f"and {len(changes) - _PROPERTIES} more (--diff shows them)", style="dim"))
             return branches[urn]
@@ -148,4 +158,4 @@ class LiveDisplay:
             if urn in shown:
                 branch(urn)
         for root in roots:
-            self._console.print(root)
+            self._console.print(root, no_wrap=True, overflow="ellipsis")

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
-from sandbox.engine.__main__ import main
+from sandbox.engine.__main__ import engine
 
 ROOT = Path(__file__).parents[2]
 PRELUDE = """
@@ -107,10 +108,13 @@ class Workspace:
     def json(self, operation: str, *arguments: str, expect: int = 0) -> dict[str, Any]:
         """Run the engine's CLI with --json inside this process (quicker); returns the document."""
         command = [operation, "--cwd", str(self.folder), "--stack", "dev", "--json", *arguments]
-        done = CliRunner(env=self.environment).invoke(main, command)
-        assert done.exit_code == expect, f"exit {done.exit_code}\n{done.stdout}\n{done.stderr}\n{done.exception!r}"
-        assert "sandbox/engine" not in done.stderr, done.stderr  # no frame of the engine's own is ever shown
-        document: dict[str, Any] = json.loads(done.stdout)
+        with CliRunner(env=self.environment).isolation() as (out, err, _):
+            with pytest.raises(SystemExit) as ending:
+                engine(command)
+            stdout, stderr = out.getvalue().decode(), err.getvalue().decode()
+        assert ending.value.code == expect, f"exit {ending.value.code}\n{stdout}\n{stderr}"
+        assert "sandbox/engine" not in stderr, stderr  # no frame of the engine's own is ever shown
+        document: dict[str, Any] = json.loads(stdout)
         return document
 
     def changes(self, operation: str, *arguments: str, expect: int = 0) -> dict[str, int]:
