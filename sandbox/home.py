@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,7 +65,8 @@ class Home:
 
     def prepare(self) -> None:
         """Make the folders; readable by their owner only, since state and keys are in them."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.path.chmod(0o700)  # something else may have made it first
         for folder in (
             self.state,
             self.account,
@@ -75,6 +77,19 @@ class Home:
             self.path / "kube",
         ):
             folder.mkdir(mode=0o700, exist_ok=True)
+
+    def forget(self) -> None:
+        """Remove what account, clusters, registry and stacks hold; nothing may be running. Caches and passphrase stay."""
+        for folder in (
+            self.account,
+            self.kubernetes,
+            self.registry,
+            self.state,
+            self.path / "config",
+            self.path / "kube",
+        ):
+            shutil.rmtree(folder, ignore_errors=True)
+        self.prepare()
 
     def passphrase(self) -> str:
         """The passphrase that secrets in the sandbox's state are encrypted with, made up at the first call."""

@@ -1,7 +1,7 @@
 """The stack file of one run in the sandbox: the project's own, with the run's overrides and without AWS's secrets keys.
 
 The project's `Pulumi.<stack>.yaml` is never written. A value that was encrypted for a real environment (`secure:`) can't
-be read here, and mustn't be; the sandbox puts a stand-in of its own in its place and says so.
+be read here, and mustn't be; the sandbox puts a stand-in of its own in its place, as secret as it was, and says so.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from sandbox.engine.passphrase import PassphraseSecrets
 from sandbox.home import Home
 
 # What `pulumi stack init --secrets-provider` writes for a real environment; the sandbox has its own passphrase.
@@ -22,6 +23,10 @@ SECRETS_KEYS = ("secretsprovider", "encryptedkey", "encryptionsalt")
 
 class StackFileError(Exception):
     """A stack or its file can't be used; the text says which, why and what to do."""
+
+
+class OverrideError(StackFileError):
+    """A `-c KEY=VALUE` that can't be understood."""
 
 
 class UnknownStackError(StackFileError):
@@ -53,13 +58,14 @@ def prepare(
     """Write the run's stack file under the sandbox's home, with the `salt` that the stack's state is encrypted with, if it has one.
 
     `overrides` are `KEY=VALUE`; a key may have dots and indices (`platform:network.zones=3`), and one without a
-    namespace belongs to the project. Raises UnknownStackError, or StackFileError for a file or an override that can't be read.
+    namespace belongs to the project. What is given for a name that a section's `secrets` lists is a secret; so is any
+    `KEY={secure: VALUE}`. Raises UnknownStackError, or StackFileError (OverrideError) for what can't be read.
     """
     source = project / f"Pulumi.{stack}.yaml"
-    if not source.is_file():
+    if not source.is_file() or stack not in known_stacks(project):
         known = ", ".join(known_stacks(project)) or "none"
         raise UnknownStackError(
-            f"there is no stack {stack!r}: {source.name} doesn't exist. Stacks of this project: {known}."
+            f"there is no stack {stack!r}: Pulumi.{stack}.yaml doesn't exist. Stacks of this project: {known}."
         )
     content = _mapping(source)
     config = content.get("config") or {}
@@ -69,17 +75,23 @@ def prepare(
         )
     namespace = project_name(project)
     notes: list[str] = []
-    had_keys = [content.pop(key) for key in SECRETS_KEYS if key in content]
-    if had_keys or _has_secure(config):
-        config = _stand_ins(config, home.passphrase(), source.name, notes)
+    for key in SECRETS_KEYS:
+        content.pop(key, None)
+    config = _stand_ins(config, home.passphrase(), source.name, notes)
+    given = dict(config)
     for override in overrides:
         _override(config, override, namespace)
-    content["config"] = config
+    changed = {key for key, value in config.items() if given.get(key) is not value}
+    for key in changed & _named_secrets(config, namespace):
+        if isinstance(config[key], str | int | float):
+            config[key] = {"secure": str(config[key])}
     target = home.stack_file(stack)
-    # The salt is the sandbox's and belongs to its passphrase: it stays from run to run, and is the state's, so that
-    # every engine opens what another has encrypted.
-    if salt is None and target.is_file():
-        salt = _mapping(target).get("encryptionsalt")
+    # The salt is the sandbox's and belongs to its passphrase: it stays from run to run.
+    salt = _mapping(target).get("encryptionsalt") if target.is_file() else None
+    if _has_secure(config):
+        sealing = PassphraseSecrets(home.passphrase(), salt)
+        config, salt = _sealed(config, sealing), sealing.state
+    content["config"] = config
     if salt:
         content["encryptionsalt"] = salt
     home.prepare()
@@ -127,10 +139,8 @@ def _stand_ins(config: dict[str, Any], passphrase: str, source: str, notes: list
         if isinstance(value, dict):
             if set(value) == {"secure"}:
                 notes.append(f"{path} is encrypted for a real environment in {source}; the sandbox uses a stand-in.")
-                return (
-                    "sandbox-"
-                    + hashlib.blake2b(path.encode(), key=passphrase.encode()[:64], digest_size=12).hexdigest()
-                )
+                digest = hashlib.blake2b(path.encode(), key=passphrase.encode()[:64], digest_size=12)
+                return {"secure": f"sandbox-{digest.hexdigest()}"}
             return {key: replace(item, f"{path}.{key}" if path else str(key)) for key, item in value.items()}
         if isinstance(value, list):
             return [replace(item, f"{path}[{index}]") for index, item in enumerate(value)]
@@ -139,10 +149,26 @@ def _stand_ins(config: dict[str, Any], passphrase: str, source: str, notes: list
     return {key: replace(value, str(key)) for key, value in config.items()}
 
 
+def _named_secrets(config: dict[str, Any], namespace: str) -> set[str]:
+    """The keys that a list called `secrets` in one of the project's sections names."""
+    sections = [value for key, value in config.items() if key.startswith(f"{namespace}:") and isinstance(value, dict)]
+    lists = [section["secrets"] for section in sections if isinstance(section.get("secrets"), list)]
+    return {f"{namespace}:{name}" for names in lists for name in names}
+
+
+def _sealed(value: Any, secrets: PassphraseSecrets) -> Any:
+    """Encrypt what stands under `secure:` with the sandbox's own passphrase."""
+    if isinstance(value, dict):
+        if set(value) == {"secure"}:
+            return {"secure": secrets.encrypt(str(value["secure"]))}
+        return {key: _sealed(item, secrets) for key, item in value.items()}
+    return [_sealed(item, secrets) for item in value] if isinstance(value, list) else value
+
+
 def _override(config: dict[str, Any], override: str, namespace: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key.strip():
-        raise StackFileError(f"-c {override}: KEY=VALUE is expected, for example -c {namespace}:network.zones=3.")
+        raise OverrideError(f"-c {override}: KEY=VALUE is expected, for example -c {namespace}:network.zones=3.")
     value = _value(text, override)
     head, *rest = _steps(key.strip(), override)
     name = str(head) if ":" in str(head) else f"{namespace}:{head}"
@@ -161,7 +187,7 @@ def _override(config: dict[str, Any], override: str, namespace: str) -> None:
     elif isinstance(place, list) and isinstance(step, int) and step <= len(place):
         place[step : step + 1] = [value]
     else:
-        raise StackFileError(f"-c {override}: {step!r} isn't a place in a list of {len(place)}.")
+        raise OverrideError(f"-c {override}: {step!r} isn't a place in a list of {len(place)}.")
 
 
 def _value(text: str, override: str) -> Any:
@@ -169,14 +195,14 @@ def _value(text: str, override: str) -> Any:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise StackFileError(f"-c {override}: the value isn't YAML: {error}") from None
+        raise OverrideError(f"-c {override}: the value isn't YAML: {error}") from None
     return value if isinstance(value, (bool, int, list, dict)) else text
 
 
 def _element(place: Any, step: str | int, override: str) -> Any:
     if isinstance(place, list) and isinstance(step, int) and step < len(place):
         return place[step]
-    raise StackFileError(f"-c {override}: {step!r} isn't a place in {type(place).__name__}.")
+    raise OverrideError(f"-c {override}: {step!r} isn't a place in {type(place).__name__}.")
 
 
 def _steps(key: str, override: str) -> list[str | int]:
@@ -184,12 +210,12 @@ def _steps(key: str, override: str) -> list[str | int]:
     for part in key.split("."):
         name, *indices = part.split("[")
         if not name and not (steps and indices):
-            raise StackFileError(f"-c {override}: an empty step in the key.")
+            raise OverrideError(f"-c {override}: an empty step in the key.")
         if name:
             steps.append(name)
         for index in indices:
             number = index.removesuffix("]")
             if not index.endswith("]") or not number.isdigit():
-                raise StackFileError(f"-c {override}: [{index} isn't an index.")
+                raise OverrideError(f"-c {override}: [{index} isn't an index.")
             steps.append(int(number))
     return steps

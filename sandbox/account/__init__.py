@@ -10,6 +10,7 @@ from sandbox.account.clusters import (
     Taint,
     UnknownPrincipalError,
 )
+from sandbox.account.journal import JournalError
 from sandbox.account.server import Account
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ClusterFacts",
     "ClusterHost",
     "Grant",
+    "JournalError",
     "NodeFacts",
     "PrincipalLookup",
     "Taint",

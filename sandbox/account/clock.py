@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import datetime
 import os
-import types
-from typing import Any
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import moto.core.utils as moto_time
 from moto.moto_api._internal import mock_random
+
+_chance = threading.local()
+_bytes = random.Random()  # noqa: S311  # a source of its own: whoever asks it doesn't shift moto's identifiers
+_system_urandom = os.urandom
 
 
 class Clock:
@@ -26,16 +32,29 @@ class Clock:
         return datetime.datetime.fromtimestamp(self.time(), datetime.UTC).replace(tzinfo=None)
 
     def freeze(self, moment: float | None) -> None:
-        """Hold time at a moment, or let it run again."""
+        """Hold time at a moment, and this thread's chance at its seed; or let both run again."""
         self._frozen = moment
+        _chance.seeded = moment is not None
 
 
 clock = Clock()
 
 
 def seed(value: str) -> None:
-    """Start moto's source of identifiers anew, so that the same request makes the same identifiers."""
+    """Start the sources of identifiers anew, so that the same request makes the same identifiers."""
     mock_random.seed(value)
+    _bytes.seed(value)
+
+
+@contextmanager
+def unseeded() -> Iterator[None]:
+    """Real chance for what happens outside of the account, and won't happen again at a replay."""
+    before = getattr(_chance, "seeded", False)
+    _chance.seeded = False
+    try:
+        yield
+    finally:
+        _chance.seeded = before
 
 
 def random_hex(length: int) -> str:
@@ -48,13 +67,15 @@ def random_uuid() -> str:
     return str(mock_random.uuid4())
 
 
+def _urandom(size: int) -> bytes:
+    return _bytes.randbytes(size) if getattr(_chance, "seeded", False) else _system_urandom(size)
+
+
 def install() -> None:
-    """Give moto this clock and seeded key material. Has to run before moto's service modules are imported."""
+    """Give moto this clock, and seeded bytes while it executes a request. Has to run before its service modules are imported.
+
+    moto's key material, upload ids and some UUIDs (RDS's managed secrets) come from `os.urandom`, not from its own source.
+    Other threads, and every thread between requests, keep the system's bytes.
+    """
     moto_time.utcnow = clock.now
-
-    import moto.kms.utils  # noqa: PLC0415  # imported here since it must see the clock set above
-
-    seeded = types.SimpleNamespace(**{name: getattr(os, name) for name in ("environ", "path")})
-    seeded.urandom = mock_random.randbytes
-    kms: Any = moto.kms.utils
-    kms.os = seeded
+    os.urandom = _urandom

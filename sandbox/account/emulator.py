@@ -10,10 +10,11 @@ import copy
 import io
 import json
 import logging
+import re
 import secrets
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from botocore.parsers import create_parser
@@ -26,7 +27,7 @@ from sandbox.account.clusters import ClusterHost
 from sandbox.account.errors import AwsError, not_emulated
 from sandbox.account.faults import Faults
 from sandbox.account.inventory import Item
-from sandbox.account.journal import Entry, Journal
+from sandbox.account.journal import Entry, Journal, JournalError
 from sandbox.account.provisioning import SECONDS, Agenda
 from sandbox.account.wire import ACCOUNT_ID, Call, Reply
 
@@ -38,6 +39,8 @@ _READS = (
 _READ_OPERATIONS = {
     ("kms", name) for name in ("Encrypt", "Decrypt", "ReEncrypt", "GenerateDataKey", "GenerateRandom", "Sign")
 } | {("kms", "GenerateDataKeyWithoutPlaintext"), ("secretsmanager", "GetRandomPassword")}
+
+_IDENTIFIER = re.compile(r"(^|[a-z])(id|arn|name|url|uri)$|(Id|Arn|ARN|ID|Name|Url|Uri|URL)$")
 
 Record = dict[str, Any]
 Admin = Callable[["Emulator", dict[str, Any]], dict[str, Any]]
@@ -99,7 +102,8 @@ class Emulator:
         """Ask something outside of the account once; a replay gets the answer of the first time."""
         if self.replaying:
             return copy.deepcopy(self._outside.get(key))
-        self._outside[key] = ask()
+        with clocks.unseeded():
+            self._outside[key] = ask()
         return self._outside[key]
 
     def inventory(self) -> list[Item]:
@@ -133,36 +137,51 @@ class Emulator:
         with self.lock:
             moment, seed = self.clock.time(), secrets.token_hex(8)
             self.settle(moment)
-            reply, changed = self._execute(environ, body, moment, seed)
-            if changed:
+            reply, call = self._execute(environ, body, moment, seed)
+            if reply.status < 400 and (call is None or changes(call)):
                 entry = self._journal.entry(moment, seed, self.time_scale, environ, body)
                 entry.outside = self._outside
+                entry.operation = _name_of(environ, call)
+                entry.identifiers = self._identifiers(call, reply)
                 self._journal.append(entry)
             self.settle(moment)
             return reply
 
     def replay(self) -> int:
-        """Execute the journal; return the number of its requests. Afterwards the cluster host is reconciled once."""
+        """Execute the journal; return the number of its requests. Afterwards the cluster host is reconciled once.
+
+        Raises JournalError when a request is refused, or answered with other identifiers, than the first time: an
+        account that differs from what its users remember must not be served.
+        """
         count, scale = 0, self.time_scale
         self.replaying = True
         try:
-            for count, entry in enumerate(self._journal, 1):  # noqa: B007
-                self._replay_one(entry)
+            for count, entry in enumerate(self._journal, 1):
+                self._replay_one(count, entry)
         finally:
             self.replaying = False
             self.time_scale = scale
         return count
 
-    def _replay_one(self, entry: Entry) -> None:
+    def _replay_one(self, number: int, entry: Entry) -> None:
         self.time_scale = entry.time_scale
         self.settle(entry.moment)
         self._outside = entry.outside
-        reply, _ = self._execute(entry.environ, self._journal.body(entry), entry.moment, entry.seed)
+        reply, call = self._execute(entry.environ, self._journal.body(entry), entry.moment, entry.seed)
+        which = f"request {number} of the account's journal, {entry.operation or _name_of(entry.environ, call)},"
         if reply.status >= 400:
-            _LOG.warning("replay of %s was refused: %s", entry.environ.get("PATH_INFO"), reply.body[:300])
+            raise JournalError(f"{which} succeeded once and is refused now: {_brief(reply)}")
+        missing = [name for name in entry.identifiers if name not in set(self._identifiers(call, reply))]
+        if missing:
+            raise JournalError(f"{which} was answered with {missing[0]} once, and isn't now")
         self.settle(entry.moment)
 
-    def _execute(self, environ: dict[str, Any], body: bytes, moment: float, seed: str) -> tuple[Reply, bool]:
+    def _identifiers(self, call: Call | None, reply: Reply) -> list[str]:
+        """The ids, ARNs and names in an answer: what others remember of it."""
+        content = json.loads(reply.body or b"{}") if call is None else self._understand(call, reply)
+        return sorted(set(_named(content)))
+
+    def _execute(self, environ: dict[str, Any], body: bytes, moment: float, seed: str) -> tuple[Reply, Call | None]:
         request_id = str(uuid.uuid4())
         call: Call | None = None
         if not self.replaying:
@@ -172,7 +191,7 @@ class Emulator:
         try:
             if environ["PATH_INFO"].startswith("/_sandbox/"):
                 reply = self._administer(environ["PATH_INFO"], body)
-                return reply, reply.status < 400
+                return reply, None
             call = wire.parse(environ, body)
             reply = self._answer(call, request_id)
         except AwsError as error:
@@ -184,7 +203,7 @@ class Emulator:
             reply = wire.write(call, failure, request_id) if call else wire.write_unparsed(environ, failure, request_id)
         finally:
             self.clock.freeze(None)
-        return reply, reply.status < 400 and call is not None and changes(call)
+        return reply, call
 
     def _administer(self, path: str, body: bytes) -> Reply:
         wanted = json.loads(body or b"{}")
@@ -249,6 +268,26 @@ class Emulator:
         parsed: dict[str, Any] = create_parser(call.protocol).parse(response, shape)
         parsed.pop("ResponseMetadata", None)
         return parsed
+
+
+def _named(value: Any, key: str = "") -> Iterator[str]:
+    """Every string whose key says that it identifies something."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _named(item, str(name))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _named(item, key)
+    elif isinstance(value, str) and _IDENTIFIER.search(key):
+        yield value
+
+
+def _name_of(environ: dict[str, Any], call: Call | None) -> str:
+    return f"{call.service}:{call.operation}" if call else str(environ.get("PATH_INFO", ""))
+
+
+def _brief(reply: Reply) -> str:
+    return " ".join(reply.body.decode(errors="replace").split())[:300]
 
 
 def _with_wsgi(environ: dict[str, Any]) -> dict[str, Any]:

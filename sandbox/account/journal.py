@@ -1,7 +1,8 @@
 """The account's memory on disk: every request that changed something, in order, to be replayed at the next start.
 
 One JSON line per request, written and flushed before its answer leaves, so an answered request survives kill -9 and an
-unanswered one may or may not. Bodies over 32 KiB lie beside it in `blobs/`, named by their SHA-256. The file holds what
+unanswered one may or may not. With each request stands what its answer called things: a replay by other code that calls
+them otherwise is found out instead of being served. Bodies over 32 KiB lie beside it in `blobs/`, named by their SHA-256. The file holds what
 requests held (passwords of the emulated databases too) and is readable by its owner only.
 """
 
@@ -16,6 +17,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+
+class JournalError(Exception):
+    """The journal can't be read, or doesn't make the account again that it made; the text says which line, and what to do."""
+
+
 _LARGE = 32 * 1024
 _KEPT_KEYS = ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "CONTENT_TYPE", "RAW_URI", "REQUEST_URI", "HTTP_HOST")
 _DROPPED_HEADERS = frozenset({"HTTP_HOST", "HTTP_USER_AGENT", "HTTP_CONNECTION", "HTTP_ACCEPT_ENCODING", "HTTP_EXPECT"})
@@ -23,7 +29,10 @@ _DROPPED_HEADERS = frozenset({"HTTP_HOST", "HTTP_USER_AGENT", "HTTP_CONNECTION",
 
 @dataclass
 class Entry:
-    """One request: when, under which seed and time scale, the WSGI keys that matter, and what the outside answered."""
+    """One request: when, under which seed and time scale, the WSGI keys that matter, and what the outside answered.
+
+    `operation` is "service:Operation" for people; `identifiers` are the ids, ARNs and names in its answer.
+    """
 
     moment: float
     seed: str
@@ -32,6 +41,8 @@ class Entry:
     body: str = ""
     blob: str = ""
     outside: dict[str, Any] = field(default_factory=dict)
+    operation: str = ""
+    identifiers: list[str] = field(default_factory=list)
 
 
 class Journal:
@@ -72,19 +83,29 @@ class Journal:
 
     def body(self, entry: Entry) -> bytes:
         """Return the request's body."""
-        return (self._blobs / entry.blob).read_bytes() if entry.blob else base64.b64decode(entry.body)
+        try:
+            return (self._blobs / entry.blob).read_bytes() if entry.blob else base64.b64decode(entry.body)
+        except (OSError, ValueError) as error:
+            raise JournalError(f"{self._path}: the body of {entry.operation or 'a request'} is lost: {error}") from None
 
     def __iter__(self) -> Iterator[Entry]:
-        """Yield the entries in order, and cut off a last line that a crash left half written."""
+        """Yield the entries in order, and cut off a last line that a crash left half written.
+
+        Raises JournalError for any other line that isn't an entry.
+        """
         if not self._path.exists():
             return
         good = 0
         with self._path.open("rb") as lines:
-            for line in lines:
+            for number, line in enumerate(lines, 1):
                 if not line.endswith(b"\n"):
                     break
                 good += len(line)
-                yield Entry(**json.loads(line))
+                try:
+                    entry = Entry(**json.loads(line))
+                except (ValueError, TypeError) as error:
+                    raise JournalError(f"{self._path}, line {number}, is damaged: {error}") from None
+                yield entry
         if good != self._path.stat().st_size:
             os.truncate(self._path, good)
 

@@ -7,14 +7,14 @@ import sys
 
 import click
 
-from sandbox.cli.machine import doctor, inventory, status, stop
+from sandbox.cli.machine import doctor, inventory, reset, status, stop
 from sandbox.cli.operations import destroy, preview, refresh, up
 from sandbox.cli.output import FAILED, WRONG_USE
 from sandbox.cli.stacks import env, export, import_, output
 from sandbox.daemon import DaemonError
 from sandbox.engine import EngineError
 from sandbox.operations import NoEngineError
-from sandbox.stackfile import StackFileError, UnknownStackError
+from sandbox.stackfile import OverrideError, StackFileError, UnknownStackError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -33,7 +33,7 @@ def commands() -> None:
     """
 
 
-for command in (up, preview, refresh, destroy, output, export, import_, env, inventory, status, doctor, stop):
+for command in (up, preview, refresh, destroy, output, export, import_, env, inventory, status, doctor, stop, reset):
     commands.add_command(command)
 
 
@@ -51,7 +51,7 @@ def main() -> None:
         usage = f"{context.get_usage()}\n" if context else ""
         sys.stderr.write(usage)
         _end(error.format_message(), WRONG_USE, as_json=as_json)
-    except UnknownStackError as error:
+    except (UnknownStackError, OverrideError) as error:
         _end(str(error), WRONG_USE, as_json=as_json)
     except (StackFileError, DaemonError, NoEngineError, EngineError) as error:
         _end(str(error), FAILED, as_json=as_json)

@@ -1,8 +1,10 @@
-"""`inventory`, `status`, `doctor`, `stop`: the account and the machine rather than one stack."""
+"""`inventory`, `status`, `doctor`, `stop`, `reset`: the account and the machine rather than one stack."""
 
 from __future__ import annotations
 
 import subprocess
+import sys
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -123,7 +125,7 @@ def doctor(as_json: bool, fix: bool) -> None:
     output.document(
         {
             "result": "failed" if failed else "succeeded",
-            "checks": [vars(check) if not hasattr(check, "__slots__") else check.as_document() for check in found],
+            "checks": [asdict(check) for check in found],
         }
     )
     if failed:
@@ -138,3 +140,20 @@ def stop(as_json: bool) -> None:
     there = daemon.stop(Home.of_project())
     output.say("Stopped." if there else "Nothing was running.")
     output.document({"result": "succeeded", "stopped": there})
+
+
+@click.command()
+@options.yes
+@options.as_json
+def reset(yes: bool, as_json: bool) -> None:
+    """Forget what the account, the clusters and the registry hold, and every stack's state with them."""
+    output = Output(as_json=as_json)
+    home = Home.of_project()
+    if not yes:
+        if as_json or not sys.stdin.isatty():
+            raise click.UsageError("reset forgets everything that the sandbox holds; --yes says that this is meant.")
+        click.confirm(f"Forget everything that the sandbox in {home.path} holds?", abort=True, err=True)
+    daemon.stop(home)
+    home.forget()
+    output.say("The account is empty, and no stack is up.")
+    output.document({"result": "succeeded"})

@@ -12,6 +12,7 @@ import click
 from sandbox import kubeconfig, stackfile
 from sandbox.cli import options
 from sandbox.cli.output import WRONG_USE, Output
+from sandbox.daemon import FOREIGN_SETTINGS
 from sandbox.engine import export_stack, import_stack, list_stacks, stack_outputs
 from sandbox.home import PROJECT_DIRECTORY, Home
 from sandbox.operations import Session
@@ -119,10 +120,12 @@ def env(stack: str, *, as_json: bool) -> None:
         )
         if "kubeconfig" in outputs:
             variables["KUBECONFIG"] = str(kubeconfig.write(session.home, stack, outputs["kubeconfig"], variables))
+    # Of this clone alone: in a shell that goes on to another clone it would lead that one here.
+    del variables["SANDBOX_HOME"]
     if as_json:
         printed.document({"result": "succeeded", "stack": stack, "variables": variables})
         return
     for key, value in sorted(variables.items()):
         click.echo(f"export {key}={shlex.quote(value)}")
-    for key in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+    for key in FOREIGN_SETTINGS:
         click.echo(f"unset {key}")

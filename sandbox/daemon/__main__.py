@@ -12,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
-from sandbox.account import Account
+from sandbox.account import Account, JournalError
 from sandbox.daemon import Running, clean_environment, code_fingerprint
 from sandbox.daemon.pulls import PullCheck
 from sandbox.home import Home
@@ -23,6 +23,11 @@ from sandbox.registry.moto_rules import MotoRepositories
 
 # pulumi-eks's components set state of the whole process, so they have one of their own.
 PROVIDER_PROCESSES = (("aws", "kubernetes", "docker"), ("eks",))
+
+MEND = (
+    "The account can't be made again as it was, most likely because the sandbox's code has changed since. "
+    "Go back to that code, or forget account, clusters, registry and state together: `python -m sandbox reset`."
+)
 
 _log = logging.getLogger("sandbox.daemon")
 
@@ -45,7 +50,10 @@ def main() -> None:
     fleet = Fleet(home.kubernetes, account, hooks)
     account.clusters = fleet
     kubernetes_url = fleet.start()
-    account_url = _on_the_same_port(account, home.account / "port")
+    try:
+        account_url = _on_the_same_port(account, home.account / "port")
+    except JournalError as error:
+        sys.exit(f"{error}. {MEND}")
     registry.start()
 
     running = Running(

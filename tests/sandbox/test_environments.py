@@ -18,7 +18,6 @@ NAT_GATEWAYS = {"dev": 1, "prod": 3}
 REPLICAS = {"dev": 1, "prod": 3}
 NOTHING = {"create": 0, "update": 0, "replace": 0, "delete": 0}
 
-pytestmark = pytest.mark.xdist_group("environments")
 each_stack = pytest.mark.parametrize("stack", STACKS)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sandbox.engine.passphrase import PassphraseSecrets
 from sandbox.home import Home
 from sandbox.stackfile import StackFileError, UnknownStackError, prepare
 
@@ -53,6 +54,21 @@ def test_an_override_reaches_its_place(project: Path, override: str, expected: d
     assert prepared(project, override)["config"] == {"aws:region": "eu-west-1", **expected}
 
 
+def opened(project: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """The configuration with its secrets decrypted; each value that wasn't secret is left out."""
+    secrets = PassphraseSecrets(Home(project / "home").passphrase(), content["encryptionsalt"])
+    found = {key: value if isinstance(value, list) else [value] for key, value in content["config"].items()}
+    secret = {key: items for key, items in found.items() if all(isinstance(i, dict) and "secure" in i for i in items)}
+    clear = {key: [secrets.decrypt(item["secure"]) for item in items] for key, items in secret.items()}
+    return {key: clear[key] if isinstance(content["config"][key], list) else clear[key][0] for key in clear}
+
+
+def test_an_override_of_a_name_that_the_configuration_calls_secret_is_encrypted(project: Path) -> None:
+    content = prepared(project, "workload.secrets=[TOKEN]", "TOKEN=plain", "PLAIN={secure: 5}", "network.zones=3")
+    assert opened(project, content) == {"shop:TOKEN": "plain", "shop:PLAIN": "5"}
+    assert "plain" not in str(content)
+
+
 @pytest.mark.parametrize(
     "override", ["network.zones", "=3", "network..zones=3", "network.cidrs[x]=3", "network.cidrs[9]=c", "a={"]
 )
@@ -86,11 +102,11 @@ def test_what_is_encrypted_for_a_real_environment_gets_a_stand_in_that_stays_the
     (project / "Pulumi.real.yaml").write_text(
         "secretsprovider: awskms://alias/x\nencryptedkey: AAAA\nconfig:\n  shop:token:\n    secure: v1:abc\n  shop:list: [{secure: v1:def}]\n"
     )
-    first = prepared(project, stack="real")
-    assert first == prepared(project, stack="real")
-    assert "secretsprovider" not in first and "encryptedkey" not in first
-    assert first["config"]["shop:token"].startswith("sandbox-")
-    assert first["config"]["shop:token"] != first["config"]["shop:list"][0]
+    first = opened(project, prepared(project, stack="real"))
+    assert first == opened(project, prepared(project, stack="real"))
+    assert first["shop:token"].startswith("sandbox-")
+    assert first["shop:token"] != first["shop:list"][0]
+    assert not {"secretsprovider", "encryptedkey"} & set(prepared(project, stack="real"))
     file = prepare(Home(project / "home"), project, "real")
     assert [note.split(" ", 1)[0] for note in file.notes] == ["shop:token", "shop:list[0]"]
     assert file.path.stat().st_mode & 0o077 == 0
