@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from sandbox.engine.dynamic import DynamicServer
 from sandbox.engine.errors import EngineError, StepError
 from sandbox.engine.journal import Journal
-from sandbox.engine.project import Configuration, Project
+from sandbox.engine.project import Configuration, Project, interpreter
 from sandbox.engine.providers import Providers
 from sandbox.engine.request import Diagnostic, Display, Op, PropertyChange, Request, Step
 from sandbox.engine.state import STACK_TYPE, Resource, make_urn
@@ -94,7 +95,9 @@ class Deployment:
         self.preview = request.kind == "preview"
         self.engine_address = ""
         directories = (str(project.directory), str(project.program))
-        self.providers = Providers(request.providers, lambda: self.engine_address, directories)
+        self.providers = Providers(
+            request.providers, lambda: self.engine_address, directories, lambda: _serve_dynamic(project, request)
+        )
         self.lock = threading.RLock()
         self.olds = {item.urn: item for item in journal.base if not item.delete}
         self.registered: dict[str, Resource] = {}
@@ -178,14 +181,11 @@ class Deployment:
         if not resource.provider:
             raise StepError(resource.urn, "The state names no provider for it.")
         plugin = self.providers.load(resource.provider, self.journal.resources())
-        finish = self.journal.begin("deleting", resource)
-        try:
+        with self.journal.during("deleting", resource):
             plugin.delete(
                 resource.urn, resource.id, resource.inputs, resource.outputs,
                 timeout=resource.custom_timeouts.get("delete", 0),
             )  # fmt: skip
-        finally:
-            finish()
 
     def check_targets(self) -> None:
         """Refuse targets that name nothing in the state or the program (a wildcard may match nothing)."""
@@ -193,6 +193,11 @@ class Deployment:
         wrong = [text for text in self.request.targets if "*" not in text and text not in known]
         if wrong:
             raise EngineError(f"No resource has the targeted URN {', '.join(wrong)}. `export` lists the stack's URNs.")
+
+
+def _serve_dynamic(project: Project, request: Request) -> DynamicServer:
+    """Start the server of the program's dynamic providers."""
+    return DynamicServer(interpreter(project), project.folder, project.name, request.environment)
 
 
 def _target(text: str) -> re.Pattern[str]:

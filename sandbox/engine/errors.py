@@ -20,11 +20,16 @@ class StepError(EngineError):
 
 
 class ProviderError(EngineError):
-    """A provider refused or failed a call; `partial` holds what it left behind, where it said so."""
+    """A provider refused or failed a call; `partial` holds what it left behind, where it said so.
 
-    def __init__(self, message: str, *, unimplemented: bool = False, partial: PartialState | None = None) -> None:
+    `lost`: the call broke off, so nobody knows how far it went.
+    """
+
+    def __init__(
+        self, message: str, *, unimplemented: bool = False, lost: bool = False, partial: PartialState | None = None
+    ) -> None:
         super().__init__(message)
-        self.unimplemented = unimplemented
+        self.unimplemented, self.lost = unimplemented, lost
         self.partial = partial
 
 

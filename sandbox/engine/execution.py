@@ -78,12 +78,10 @@ class Execution:
         """Call the provider; the state says so before, and afterwards holds whatever came of it."""
         deployment, new = self._deployment, work.new
         with deployment.step(op, new, work.changes) as step:
-            finish = None if deployment.preview else deployment.journal.begin(doing, new)
             try:
-                call()
+                with deployment.journal.during(doing, new):
+                    call()
             except ProviderError as error:
-                if finish:
-                    finish()
                 partial = error.partial
                 if partial is None or not partial.id:
                     deployment.journal.write()
@@ -93,8 +91,6 @@ class Execution:
                     new.inputs = dict(partial.inputs)
                 self._keep(work, op)
                 raise
-            if finish:
-                finish()
             step.id = new.id
             self._keep(work, op)
         return new

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sandbox.engine.backend import Backend, now
-from sandbox.engine.errors import EngineError
+from sandbox.engine.errors import EngineError, ProviderError
 from sandbox.engine.passphrase import PassphraseSecrets
 from sandbox.engine.state import Resource, resource_from_state, resource_to_state
 from sandbox.engine.values import dumps
@@ -63,18 +64,25 @@ class Journal:
         with self._lock:
             return self._done + [old for old in self.base if id(old) not in self._gone]
 
-    def begin(self, operation: str, resource: Resource) -> Callable[[], None]:
-        """Record that a provider is being called (`creating`, `updating`, `deleting`, `reading`); call the result when it returned."""
-        key = id(resource)
+    @contextmanager
+    def during(self, operation: str, resource: Resource) -> Iterator[None]:
+        """Record that a provider is being called (`creating`, `updating`, `deleting`), until it answers.
+
+        Where the call breaks off the record stays, for the next run to explain.
+        """
         with self._lock:
-            self._pending[key] = (operation, resource)
+            self._pending[id(resource)] = (operation, resource)
         self.write()
-
-        def finish() -> None:
-            with self._lock:
-                self._pending.pop(key, None)
-
-        return finish
+        lost = False
+        try:
+            yield
+        except ProviderError as error:
+            lost = error.lost
+            raise
+        finally:
+            if not lost:
+                with self._lock:
+                    del self._pending[id(resource)]
 
     def put(self, resource: Resource, *, replacing: Resource | None = None) -> None:
         """Record a registered resource in place of the old one, if there was one."""

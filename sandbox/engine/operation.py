@@ -14,11 +14,12 @@ from sandbox.engine.errors import EngineError, UsageError
 from sandbox.engine.journal import Journal
 from sandbox.engine.monitor import Monitor
 from sandbox.engine.passphrase import PassphraseSecrets
-from sandbox.engine.program import Program, interpreter
+from sandbox.engine.program import Program
 from sandbox.engine.project import (
     Configuration,
     Project,
     StackFile,
+    interpreter,
     load_project,
     load_stack_file,
     resolve_configuration,
@@ -118,6 +119,8 @@ def _operate(deployment: Deployment) -> None:
     except KeyboardInterrupt:
         deployment.stopping.set()
         deployment.providers.cancel()
+        recorder.message("info", "", "Waiting for what has begun to end. Interrupt again to leave it as it is.")
+        monitor.wait_idle()
         recorder.message(
             "error", "", f"Interrupted. What had begun was finished; the next `{kind}` goes on from there."
         )

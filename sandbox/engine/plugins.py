@@ -102,8 +102,11 @@ class Plugin:
         # The SDK's own servers, asked for what a provider lacks, answer with the exception instead of the code.
         if code is grpc.StatusCode.UNIMPLEMENTED or "<class 'NotImplementedError'>" in (error.details() or ""):
             return ProviderError(f"The provider {self.package!r} has no {method}.", unimplemented=True)
-        if code is grpc.StatusCode.UNAVAILABLE:
-            return ProviderError(f"The provider {self.package!r} is gone or broke off during {method}: {message}")
+        if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+            return ProviderError(
+                f"The provider {self.package!r} is gone or broke off during {method}: {message}",
+                lost="failed to connect" not in message,
+            )
         return ProviderError(message, partial=_partial(error))
 
     def _struct(self, properties: Mapping[str, Any], *, outputs: bool = False) -> Any:

@@ -6,42 +6,15 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 from sandbox.engine.deployment import Deployment
-from sandbox.engine.errors import UsageError
-from sandbox.engine.project import Project
+from sandbox.engine.project import interpreter
 
 _HOST = Path(__file__).with_name("program_host.py")
-
-
-def interpreter(project: Project) -> Path:
-    """The Python that the project's runtime options ask for; UsageError if it isn't there."""
-    options = dict(project.runtime)
-    virtualenv, toolchain = options.pop("virtualenv", None), options.pop("toolchain", None)
-    if toolchain not in (None, "pip", "uv"):
-        raise UsageError(
-            f"{project.directory}: runtime option toolchain {toolchain!r} is not supported; use pip or uv."
-        )
-    if options:
-        raise UsageError(
-            f"{project.directory}: runtime option {', '.join(sorted(options))} is not supported by the embedded engine."
-        )
-    if virtualenv is None and toolchain == "uv":
-        virtualenv = ".venv"
-    if virtualenv is None:
-        return Path(sys.executable)
-    python = project.directory / str(virtualenv) / "bin" / "python"
-    if not python.exists():
-        raise UsageError(
-            f"Pulumi.yaml asks for the virtual environment {virtualenv!r}, but {python} doesn't exist. "
-            f"Make it: python3 -m venv {virtualenv} && {virtualenv}/bin/pip install -r requirements.txt"
-        )
-    return python
 
 
 class Program:
@@ -62,12 +35,15 @@ class Program:
             "PULUMI_CONFIG": json.dumps(dict(deployment.configuration.values)),
             "PULUMI_CONFIG_SECRET_KEYS": json.dumps(sorted(deployment.configuration.secret_keys)),
         }
-        folder = project.program if project.program.is_dir() else project.program.parent
+        # Open for as long as this process lives: a program mustn't outlive an engine that is killed.
+        lifeline, self._alive = os.pipe()
+        command.insert(3, f"--lifeline={lifeline}")
         # A session of its own, so that Ctrl-C reaches the engine alone and it decides what ends when.
         self._process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, start_new_session=True,
+            command, cwd=project.folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, start_new_session=True, pass_fds=[lifeline],
         )  # fmt: skip
+        os.close(lifeline)
         self.complaints: list[str] = []
         self._pumps = [
             self._pump(self._process.stdout, self._recorder.output),
@@ -93,6 +69,7 @@ class Program:
         code = self._process.wait()
         for pump in self._pumps:
             pump.join(timeout=5)
+        os.close(self._alive)
         return code
 
     def stop(self) -> None:

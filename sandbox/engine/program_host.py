@@ -15,6 +15,7 @@ import importlib.machinery
 import logging
 import os
 import runpy
+import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ def _arguments() -> argparse.Namespace:
     for name in ("engine", "project", "stack", "root"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--parallel", type=int, required=True)
+    parser.add_argument("--lifeline", type=int, required=True)
     parser.add_argument("--preview", action="store_true")
     parser.add_argument("program")
     return parser.parse_args()
@@ -59,8 +61,15 @@ def _keep_compiled_code_of_settled_sources() -> None:
     loader.set_data = set_data
 
 
+def _end_with_engine(lifeline: int) -> None:
+    """Wait for the engine's end of the pipe to close, as it does even when the engine is killed."""
+    os.read(lifeline, 1)
+    os._exit(CRASHED)
+
+
 def _main() -> int:
     arguments = _arguments()
+    threading.Thread(target=_end_with_engine, args=[arguments.lifeline], daemon=True).start()
     try:
         import pulumi
         import pulumi.runtime

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from sandbox.engine import dynamic
 from sandbox.engine.errors import UsageError
 from sandbox.engine.passphrase import PassphraseSecrets
 
@@ -30,6 +32,11 @@ class Project:
     runtime: Mapping[str, Any]
     config: Mapping[str, Any]
     config_directory: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where the program runs."""
+        return self.program if self.program.is_dir() else self.program.parent
 
     def stack_file(self, stack: str) -> Path:
         """Where the stack's configuration is, or would be."""
@@ -84,6 +91,31 @@ def _read_project(path: Path) -> Project:
         config=document.get("config") or {},
         config_directory=path.parent / folder if folder else path.parent,
     )
+
+
+def interpreter(project: Project) -> Path:
+    """The Python that the project's runtime options ask for; UsageError if it isn't there."""
+    options = dict(project.runtime)
+    virtualenv, toolchain = options.pop("virtualenv", None), options.pop("toolchain", None)
+    if toolchain not in (None, "pip", "uv"):
+        raise UsageError(
+            f"{project.directory}: runtime option toolchain {toolchain!r} is not supported; use pip or uv."
+        )
+    if options:
+        raise UsageError(
+            f"{project.directory}: runtime option {', '.join(sorted(options))} is not supported by the embedded engine."
+        )
+    if virtualenv is None and toolchain == "uv":
+        virtualenv = ".venv"
+    if virtualenv is None:
+        return Path(sys.executable)
+    python = project.directory / str(virtualenv) / "bin" / "python"
+    if not python.exists():
+        raise UsageError(
+            f"Pulumi.yaml asks for the virtual environment {virtualenv!r}, but {python} doesn't exist. "
+            f"Make it: python3 -m venv {virtualenv} && {virtualenv}/bin/pip install -r requirements.txt"
+        )
+    return python
 
 
 class _Loader(yaml.SafeLoader):
@@ -153,8 +185,8 @@ class Configuration:
     secret_keys: frozenset[str]
 
     def package(self, package: str) -> dict[str, tuple[str, bool]]:
-        """The settings for one provider package, each with whether it is secret."""
-        prefix = f"{package}:"
+        """The settings for one provider package, each with whether it is secret; dynamic providers get all of them."""
+        prefix = "" if package == dynamic.PACKAGE else f"{package}:"
         return {
             key.removeprefix(prefix): (value, key in self.secret_keys)
             for key, value in self.values.items()

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sandbox.engine.dynamic import PACKAGE, DynamicServer
 from sandbox.engine.errors import ProviderError
 from sandbox.engine.plugins import Difference, Plugin
 from sandbox.engine.state import Resource, provider_package, split_reference, urn_type
@@ -24,9 +25,15 @@ class Providers:
     """Opens and configures providers; handles provider resources with the same calls as a plugin handles its own."""
 
     def __init__(
-        self, ports: Mapping[str, int], engine_address: Callable[[], str], directories: tuple[str, str]
+        self,
+        ports: Mapping[str, int],
+        engine_address: Callable[[], str],
+        directories: tuple[str, str],
+        start_dynamic: Callable[[], DynamicServer],
     ) -> None:
-        self._ports, self._engine_address, self._directories = ports, engine_address, directories
+        self._ports, self._engine_address, self._directories = dict(ports), engine_address, directories
+        self._start_dynamic = start_dynamic
+        self._dynamic: DynamicServer | None = None
         self._instances: dict[str, Plugin] = {}
         self._unconfigured: dict[str, Plugin] = {}
         self._opened: list[Plugin] = []
@@ -37,6 +44,10 @@ class Providers:
             raise ProviderError(
                 f"{_BUILTIN[package]} are not supported by the embedded engine; the Pulumi CLI has them."
             )
+        with self._lock:
+            if package == PACKAGE and package not in self._ports:
+                self._dynamic = self._start_dynamic()
+                self._ports[PACKAGE] = self._dynamic.port
         if package not in self._ports:
             known = ", ".join(sorted(self._ports)) or "none"
             raise ProviderError(
@@ -131,3 +142,5 @@ class Providers:
         """End every connection."""
         for plugin in self._opened:
             plugin.close()
+        if self._dynamic is not None:
+            self._dynamic.stop()
