@@ -22,7 +22,7 @@ from sandbox.engine.goals import Goal, decode_goal
 from sandbox.engine.plugins import GRPC_OPTIONS
 from sandbox.engine.reads import Reads
 from sandbox.engine.registration import Registrations, Skipped
-from sandbox.engine.state import make_urn, provider_package
+from sandbox.engine.state import is_provider, make_urn, provider_package
 
 _FEATURES = (
     "SECRETS",
@@ -134,6 +134,8 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
             try:
                 goal = decode_goal(request)
                 goal.version, goal.plugin_url = self._version(request)
+                if is_provider(goal.type) and goal.version:
+                    goal.inputs["version"] = goal.version  # where the CLI keeps it, so that both see the same inputs
                 if goal.remote:
                     return self._components.construct(goal)
                 registered = self._registrations.register(goal)
