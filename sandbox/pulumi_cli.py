@@ -42,7 +42,7 @@ class PulumiCli:
     def covered(self) -> bool:
         """Whether the conformance tests have seen this version."""
         match = re.match(r"v?(\d+)\.(\d+)\.", self.version)
-        return bool(match) and COVERED[0] <= (int(match[1]), int(match[2])) <= COVERED[1]
+        return match is not None and COVERED[0] <= (int(match[1]), int(match[2])) <= COVERED[1]
 
 
 @dataclass(frozen=True)
