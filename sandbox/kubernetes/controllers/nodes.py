@@ -72,7 +72,7 @@ def document(facts: NodeFacts, group: str, extra: Mapping[str, str] | None = Non
             "allocatable": allocatable,
             "addresses": [{"type": "InternalIP", "address": facts.private_ip}, {"type": "Hostname", "address": facts.name}],
             "nodeInfo": {
-                "kubeletVersion": f"v{facts.version}.0-eks-sandbox", "architecture": facts.architecture,
+                "kubeletVersion": f"v{_patched(facts.version)}-eks-sandbox", "architecture": facts.architecture,
                 "operatingSystem": "linux", "osImage": "Amazon Linux 2023", "containerRuntimeVersion": "sandbox://objects-only",
                 "kernelVersion": "", "machineID": "", "systemUUID": "", "bootID": "", "kubeProxyVersion": "",
             },
@@ -134,6 +134,11 @@ def auto_node(work: Work, pod: Mapping[str, Any]) -> Json | None:
     )  # fmt: skip
     labels = {AUTO: "auto", "karpenter.sh/nodepool": "general-purpose", "karpenter.sh/capacity-type": "on-demand"}
     return work.create("v1", "Node", "", document(facts, "", labels))
+
+
+def _patched(version: str) -> str:
+    """A kubelet's version has a patch number, which Auto Mode's nodes get from their cluster's minor version."""
+    return version if version.count(".") == 2 else f"{version}.0"
 
 
 def _fitting_size(pod: Mapping[str, Any], family: str) -> str | None:
