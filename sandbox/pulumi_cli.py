@@ -29,6 +29,8 @@ _COUNTED = {
     "delete": "delete",
     "same": "same",
 }
+# No update check: nothing beyond this machine is asked.
+_QUIET = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,23 @@ def find() -> PulumiCli | None:
     if path is None or shutil.which("pulumi-language-python") is None:
         return None
     answer = subprocess.run(
-        [path, "version"], capture_output=True, text=True, check=False, env=_quiet(os.environ), timeout=60
+        [path, "version"], capture_output=True, text=True, check=False, env=dict(os.environ) | _QUIET, timeout=60
     )
     return PulumiCli(path, answer.stdout.strip()) if answer.returncode == 0 else None
+
+
+def shell(home: Home, stack: str, stack_file: Path) -> dict[str, str]:
+    """The variables that make a plain `pulumi preview` in a shell act on a stack of the sandbox.
+
+    It then uses the run's stack file (the CLI writes its `encryptionsalt` there, not into the project's) and a home of
+    its own. What is set for `--config-file` by PULUMI_OPTION_CONFIG_FILE holds for every stack, hence PULUMI_STACK too.
+    """
+    return {
+        "PULUMI_HOME": str(home.path / "pulumi-home"),
+        "PULUMI_OPTION_CONFIG_FILE": str(stack_file),
+        "PULUMI_STACK": stack,
+        **_QUIET,
+    }
 
 
 def run(
@@ -97,10 +113,7 @@ def run(
         command += ["--expect-no-changes"] if expect_no_changes else []
         for target in targets:
             command += ["--target", target]
-        variables = _quiet(environment) | {
-            "PULUMI_HOME": str(home.path / "pulumi-home"),
-            "PULUMI_DEBUG_COMMANDS": "true",
-        }
+        variables = dict(environment) | shell(home, stack, stack_file) | {"PULUMI_DEBUG_COMMANDS": "true"}
         process = subprocess.run(command, cwd=project, env=variables, stdout=sys.stderr, check=False)
         events = list(_events(log))
     changes = dict.fromkeys(("create", "update", "replace", "delete", "same"), 0)
@@ -120,8 +133,3 @@ def _events(log: Path) -> Iterator[dict[str, Any]]:
         for line in log.read_text().splitlines():
             if line.strip():
                 yield json.loads(line)
-
-
-def _quiet(environment: Mapping[str, str]) -> dict[str, str]:
-    """No update check: nothing beyond this machine is asked."""
-    return dict(environment) | {"PULUMI_SKIP_UPDATE_CHECK": "true"}

@@ -9,7 +9,7 @@ from typing import IO
 
 import click
 
-from sandbox import kubeconfig, stackfile
+from sandbox import kubeconfig, pulumi_cli, stackfile
 from sandbox.cli import options
 from sandbox.cli.output import WRONG_USE, Output
 from sandbox.daemon import FOREIGN_SETTINGS
@@ -114,6 +114,7 @@ def env(stack: str, *, as_json: bool) -> None:
     printed = Output(as_json=as_json)
     session = Session.open(Home.of_project(), stack)
     variables = session.running.environment(session.home, session.file.region)
+    variables |= pulumi_cli.shell(session.home, stack, session.file.path)
     if stack in list_stacks(session.home.state, session.project_name):
         outputs = stack_outputs(
             session.home.state, session.project_name, stack, session.home.passphrase(), show_secrets=True
