@@ -76,19 +76,16 @@ class Account:
         if not _running.acquire(blocking=False):
             raise RuntimeError("another account runs in this process; stop it first")
         try:
-            BackendDict.reset()
             moto_setup.install()
             services.load()
             self._directory.mkdir(parents=True, exist_ok=True)
             journal = Journal(self._directory)
-            self._emulator = Emulator(
-                journal, self.clusters, registry_host=self.registry_host, time_scale=self.time_scale
-            )
+            self._emulator = self._remembering(journal)
+            if not any(not item.pending for item in self._emulator.inventory()):
+                # Only keys that wait for their deletion date, if anything: the long way to nothing needs no replay.
+                journal.clear()
+                self._emulator = self._remembering(journal)
             self._principals = Principals(self._emulator)
-            if self._emulator.replay():
-                self._emulator.settle()
-                if not self._emulator.inventory() and self._emulator.agenda.next_due() is None:
-                    journal.clear()
             services.reconcile(self._emulator)
             self._server = make_server("127.0.0.1", port, self._application, threaded=True, request_handler=_Handler)
             self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -103,6 +100,14 @@ class Account:
         for thread in self._threads:
             thread.start()
         return self.url
+
+    def _remembering(self, journal: Journal) -> Emulator:
+        """An emulator that holds what the journal says, and nothing else."""
+        BackendDict.reset()
+        emulator = Emulator(journal, self.clusters, registry_host=self.registry_host, time_scale=self.time_scale)
+        if emulator.replay():
+            emulator.settle()
+        return emulator
 
     def stop(self) -> None:
         """Stop listening; what is in the journal is all there is to keep."""

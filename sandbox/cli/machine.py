@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
@@ -34,8 +35,9 @@ def inventory(as_json: bool) -> None:
             table.add_row(item["service"], item["type"], item.get("name") or "", item["id"], item.get("region") or "")
         output.people.print(table)
         output.say(f"{len(resources)} resources", style="bold")
-    for item in pending:
-        output.note(f"{item['service']} {item['type']} {item['id']} waits for its deletion date, as in AWS.")
+    for (service, kind), number in Counter((item["service"], item["type"]) for item in pending).items():
+        waiting = f"1 {kind} waits for its" if number == 1 else f"{number} {kind}s wait for their"
+        output.note(f"{service}: {waiting} deletion date, as in AWS (--json lists what is pending).")
     output.document({"result": "succeeded", "count": len(resources), "resources": resources, "pending": pending})
 
 

@@ -229,8 +229,10 @@ def test_an_account_that_holds_nothing_starts_with_an_empty_journal(
     world = start()
     world.client("sns").create_topic(Name="t")
     world.client("sns").delete_topic(TopicArn="arn:aws:sns:us-east-1:123456789012:t")
+    key = world.client("kms").create_key()["KeyMetadata"]["KeyId"]
+    world.client("kms").schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
     assert (tmp_path / "account" / "journal.jsonl").stat().st_size > 0
-    start()
+    assert start().admin("GET", "inventory") == {"items": [], "pending": []}
     assert not (tmp_path / "account" / "journal.jsonl").exists()
 
 
