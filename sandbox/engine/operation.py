@@ -83,6 +83,10 @@ def _run(
     recorder = Recorder(display)
     deployment = Deployment(request, project, configuration, journal, recorder)
     display.started(request)
+    for key in file.unknown:
+        recorder.message(
+            "warning", "", f"{file.path} has a key `{key}`, which means nothing. Is it meant to be in `config`?"
+        )
     if request.kind != "preview":
         backend.backup(project.name, request.stack)
         journal.write(keep_backup=True)
@@ -125,7 +129,6 @@ def _operate(deployment: Deployment) -> None:
             "error", "", f"Interrupted. What had begun was finished; the next `{kind}` goes on from there."
         )
     finally:
-        monitor.wait_idle()
         monitor.stop()
 
 

@@ -20,6 +20,7 @@ _SUPPORTED = {
     "name", "runtime", "description", "main", "config", "author", "website", "license", "template", "stackConfigDir",
     "backend", "options",
 }  # fmt: skip
+_STACK_KEYS = {"config", "encryptionsalt", "secretsprovider", "encryptedkey", "environment"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,7 @@ class StackFile:
 
     path: Path
     salt: str | None = None
+    unknown: tuple[str, ...] = ()
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -166,7 +168,10 @@ def load_stack_file(path: Path, project: str) -> StackFile:
     if not isinstance(values, dict):
         raise UsageError(f"{path}: `config` must be a mapping of keys to values.")
     return StackFile(
-        path, document.get("encryptionsalt"), {_full_key(str(key), project): item for key, item in values.items()}
+        path,
+        document.get("encryptionsalt"),
+        tuple(sorted(map(str, document.keys() - _STACK_KEYS))),
+        {_full_key(str(key), project): item for key, item in values.items()},
     )
 
 
