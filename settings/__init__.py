@@ -12,6 +12,7 @@ import pulumi.runtime.config
 from pydantic import ValidationError
 
 from settings.errors import Problem, SettingsError, remove_command, secret_command, set_command
+from settings.partial import UnsoundError, sound_part
 from settings.rules import contradictions
 from settings.sections import Settings
 from settings.translation import nearest_of, problems_of, section_of, stranger, without_strangers
@@ -66,7 +67,7 @@ def parse(raw: Mapping[str, object], project: str, stack: str, *, today: date) -
     data: dict[str, Any] = {name: {} for name, field in FIELDS.items() if section_of(field)}
     data |= {name: _decoded(value) for name, value in raw.items() if name in FIELDS and value is not SECRET}
     sections, problems = _judged(data, project, stack)
-    named = sections["workload"].secrets if "workload" in sections else None
+    named = _named_secrets(sections)
     problems += _strangers(raw, named, project, stack)
     problems += contradictions(sections, project, stack, today)
     problems += _missing_secrets(raw, named or (), project, stack)
@@ -75,6 +76,14 @@ def parse(raw: Mapping[str, object], project: str, stack: str, *, today: date) -
         problems.sort(key=lambda problem: order.get(str(problem.path[0]), len(order)))
         raise SettingsError(file, problems, project)
     return Settings(project=project, stack=stack, **sections)
+
+
+def _named_secrets(sections: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The names of the workload's secrets; None if they can't be known."""
+    try:
+        return tuple(sections["workload"].secrets)
+    except (KeyError, UnsoundError):
+        return None
 
 
 def _decoded(value: object) -> object:
@@ -88,7 +97,7 @@ def _decoded(value: object) -> object:
 
 
 def _judged(data: Mapping[str, Any], project: str, stack: str) -> tuple[dict[str, Any], list[Problem]]:
-    """The sections that are sound (apart from keys that aren't settings), and what is wrong with all of them."""
+    """The sections as far as they are sound (apart from keys that aren't settings), and what is wrong with all of them."""
     problems: list[Problem] = []
     try:
         whole = Settings.model_validate({**data, "project": project, "stack": stack})
@@ -102,10 +111,9 @@ def _judged(data: Mapping[str, Any], project: str, stack: str) -> tuple[dict[str
             if isinstance(value, str) and value in typing.get_args(FIELDS[name].annotation):
                 sound[name] = value
             continue
-        try:
-            sound[name] = section.model_validate(without_strangers(value, FIELDS[name]))
-        except ValidationError:
-            continue  # its problems are listed already
+        part = sound_part(section, without_strangers(value, FIELDS[name]))
+        if part is not None:
+            sound[name] = part
     return sound, problems
 
 
@@ -126,9 +134,11 @@ def _strangers(raw: Mapping[str, object], named: tuple[str, ...] | None, project
             if nearest:
                 mend = secret_command(project, stack, nearest)
                 yield Problem(path=(key,), wrong=f"{wrong}; did you mean {nearest}?", mends=(mend, removal))
-            else:
+            elif key.isidentifier() and key.isascii():
                 mend = set_command(project, stack, ("workload", "secrets", len(named)), key)
                 yield Problem(path=(key,), wrong=wrong, mends=(mend, removal))
+            else:
+                yield Problem(path=(key,), wrong=wrong, mends=(removal,))
 
 
 def _missing_secrets(raw: Mapping[str, object], named: Iterable[str], project: str, stack: str) -> Iterator[Problem]:

@@ -3,11 +3,13 @@
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import date
 from ipaddress import IPv4Network
 from typing import Any
 
 from settings.errors import Path, Problem, remove_command, set_command
+from settings.partial import UnsoundError
 from settings.sections import Cluster, Database, Network, Observability, Pipeline, Workload
 from settings.vocabulary import KUBERNETES_SUPPORT
 
@@ -25,18 +27,19 @@ Finding = tuple[Path, str, Path | None, Any]
 
 
 def contradictions(sections: Mapping[str, Any], project: str, stack: str, today: date) -> Iterator[Problem]:
-    """Run every rule whose sections are sound. A rule names what it needs by its parameters."""
+    """Run every rule as far as what it reads is sound. A rule names the sections it needs by its parameters."""
     known = {**sections, "today": today}
     for rule in RULES:
-        if all(name in known for name in inspect.signature(rule).parameters):
-            arguments = {name: known[name] for name in inspect.signature(rule).parameters}
-            for path, wrong, mended, value in rule(**arguments):
-                command = (
-                    remove_command(project, stack, path)
-                    if mended is None
-                    else set_command(project, stack, mended, value)
-                )
-                yield Problem(path=path, wrong=wrong, mends=(command,))
+        names = inspect.signature(rule).parameters
+        if known.keys() >= names.keys():
+            with suppress(UnsoundError):  # a rule ends where it would need what is wrong already
+                for path, wrong, mended, value in rule(**{name: known[name] for name in names}):
+                    command = (
+                        remove_command(project, stack, path)
+                        if mended is None
+                        else set_command(project, stack, mended, value)
+                    )
+                    yield Problem(path=path, wrong=wrong, mends=(command,))
 
 
 def network_size(network: Network) -> Iterator[Finding]:

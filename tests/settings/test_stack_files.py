@@ -342,6 +342,30 @@ def test_a_misspelt_key_does_not_hide_a_contradiction_behind_it() -> None:
     assert [problem.path for problem in problems] == [("network", "zons"), ("network", "nat")]
 
 
+def test_a_wrong_value_does_not_hide_the_other_problems_of_its_section() -> None:
+    changes = {
+        "architecture": "arm64",
+        "network.zones": 9,
+        "network.cidr": "10.0.0.0/28",
+        "cluster.version": "0.1",
+        "cluster.endpoint.allowed_cidrs": ["0.0.0.0/0"],
+        "database": 5,
+        "workload.minimum": "many",
+        "workload.secrets": ["TOKEN"],
+    }
+    places = {".".join(map(str, problem.path)) for problem in refused("dev", changes).problems}
+    machines = {f"cluster.nodes.instance_types.{position}" for position in range(4)}
+    assert places == machines | {
+        "network.zones",
+        "network.cidr",
+        "cluster.version",
+        "cluster.endpoint.allowed_cidrs.0",
+        "database",
+        "workload.minimum",
+        "workload.secrets.0",
+    }
+
+
 def test_a_secret_that_the_workload_names_is_taken_without_its_value() -> None:
     raw = {**changed("dev", {"workload.secrets": ["SENTRY_DSN"]}), "SENTRY_DSN": SECRET}
     assert parse(raw, "platform", "dev", today=TODAY).workload.secrets == ("SENTRY_DSN",)
