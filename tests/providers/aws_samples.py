@@ -1,4 +1,7 @@
-"""One sample per AWS resource type: what it needs, its inputs, a change in place, and a change that replaces."""
+"""One sample per AWS resource type: what it needs, its inputs, a change in place, and a change that replaces.
+
+Longer than other modules: it is one table.
+"""
 
 from __future__ import annotations
 

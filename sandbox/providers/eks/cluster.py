@@ -1,4 +1,7 @@
-"""eks:index:Cluster: the children, names and outputs of pulumi-eks 4.4.0's cluster component."""
+"""eks:index:Cluster: the children, names and outputs of pulumi-eks 4.4.0's cluster component.
+
+Longer than other modules: it is one constructor told in order, and every step hands the next what it made.
+"""
 
 from __future__ import annotations
 
