@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -61,8 +62,12 @@ class Plugin:
         self.known = True
         self._lock = threading.Lock()
         try:
+            # A closed port says so at once, while a channel would go on trying: a provider that died must not cost
+            # every resource the whole wait.
+            socket.create_connection(("127.0.0.1", port), timeout=20).close()
             grpc.channel_ready_future(self._channel).result(timeout=20)
-        except grpc.FutureTimeoutError as error:
+        except (OSError, grpc.FutureTimeoutError) as error:
+            self._channel.close()
             raise ProviderError(
                 f"The provider {package!r} doesn't answer on port {port}. Is it still running?"
             ) from error
