@@ -133,7 +133,9 @@ class Servicer(ProviderServicer):
             values.setdefault(key.rsplit(":", 1)[-1], text)
         config = {key: _decoded(value) for key, value in values.items()}
         known = is_known(config)
-        connection = await self._run(context, lambda: self._of.connect(config) if known or self._of.checks_offline else _NotYetKnown())
+        connection = await self._run(
+            context, lambda: self._of.connect(config) if known or self._of.checks_offline else _NotYetKnown()
+        )
         self._peer(context).connection = connection
         return provider_pb2.ConfigureResponse(
             acceptSecrets=True, supportsPreview=True, acceptResources=True, acceptOutputs=True

@@ -16,7 +16,7 @@ from sandbox.providers.aws.ec2 import Ec2Handler, cidr, gone, ipv6_cidr, only, t
 from sandbox.providers.aws.properties import Property, boolean, integer, length, list_of, text
 from sandbox.providers.aws.resource import Call, Handler
 from sandbox.providers.aws.security_groups import ABSENT, ALL, authorize, permission, revoke, same_protocol
-from sandbox.providers.protocol import Failure, Properties
+from sandbox.providers.protocol import Change, Difference, Failure, Properties
 
 
 class SecurityGroupRule(Handler):
@@ -155,6 +155,18 @@ class _VpcRule(Ec2Handler):
         if inputs.get("ipProtocol") in (ALL, "all"):
             return [(n, "isn't for rules of all protocols") for n in ("fromPort", "toPort") if n in inputs]
         return []
+
+    def difference(self, old: Properties, state: Properties, new: Properties) -> Difference:
+        """Compare inputs; a rule can't change the kind of its source, so another kind makes another rule."""
+        found = super().difference(old, state, new)
+        kinds = {name for name in self.one_needed[0] if old.get(name) is not None}
+        if kinds == {name for name in self.one_needed[0] if new.get(name) is not None}:
+            return found
+        moved = {
+            name: Change[f"{kind.name}_REPLACE"] if name in self.one_needed[0] and not kind.replaces else kind
+            for name, kind in found.changes.items()
+        }
+        return Difference(moved, delete_before_replace=found.delete_before_replace)
 
     def _rule(self, inputs: Properties) -> dict[str, Any]:
         lists = {"cidrBlocks": "cidrIpv4", "ipv6CidrBlocks": "cidrIpv6", "prefixListIds": "prefixListId"}
