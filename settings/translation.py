@@ -25,6 +25,8 @@ WORDS = (
     ("Input should be", "must be"),
 )
 
+_WRONG_CONTAINERS = {"model_type", "model_attributes_type", "dict_type", "tuple_type"}
+
 
 def problems_of(error: ValidationError, project: str, stack: str) -> list[Problem]:
     """One problem for each key; where a key may be one of several things, all of them in one sentence."""
@@ -85,7 +87,9 @@ def _problem(detail: Any, project: str, stack: str) -> Problem:
     if field is not None and typing.get_origin(field.annotation) is dict and detail["type"] != "dict_type":
         # An entry of a mapping: no example fits a name that nobody knows.
         return Problem(path=path, wrong=wrong, mends=(remove_command(project, stack, path),))
-    return Problem(path=path, wrong=wrong, mends=tuple(_examples(path, field, project, stack)))
+    # `pulumi config set --path` goes into a list or a mapping that is there, and refuses anything else in its place.
+    first = (remove_command(project, stack, path),) if detail["type"] in _WRONG_CONTAINERS else ()
+    return Problem(path=path, wrong=wrong, mends=(*first, *_examples(path, field, project, stack)))
 
 
 def _examples(path: Path, field: FieldInfo | None, project: str, stack: str) -> Iterator[str]:

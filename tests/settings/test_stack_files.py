@@ -366,6 +366,13 @@ def test_a_wrong_value_does_not_hide_the_other_problems_of_its_section() -> None
     }
 
 
+def test_what_stands_in_the_place_of_a_section_or_a_list_is_removed_first() -> None:
+    for path, value in (("cluster.addons", 5), ("network", [1]), ("network.interface_endpoints", "sts")):
+        (problem,) = refused("dev", {path: value}).problems
+        assert problem.mends[0] == f"pulumi config rm --path 'platform:{path}' --stack dev"
+        assert problem.mends[1].startswith(f"pulumi config set --path 'platform:{path}")
+
+
 def test_a_secret_that_the_workload_names_is_taken_without_its_value() -> None:
     raw = {**changed("dev", {"workload.secrets": ["SENTRY_DSN"]}), "SENTRY_DSN": SECRET}
     assert parse(raw, "platform", "dev", today=TODAY).workload.secrets == ("SENTRY_DSN",)
