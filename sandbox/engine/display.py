@@ -153,7 +153,7 @@ def summarize(console: Console, result: Result) -> None:
         if lines:
             console.print(f"\n[bold blue]{title}[/]")
             for line in lines:
-                console.print(line)
+                console.print(line, soft_wrap=True)  # a long value stays one line to copy
     if result.result == "failed":
         failed = {item.urn for item in result.diagnostics if item.severity == "error" and item.urn}
         console.print(Text(f"\nFailed: {len(failed)} resource(s)." if failed else "\nFailed.", style="bold red"))

@@ -26,8 +26,10 @@ def refresh(deployment: Deployment) -> None:
 
 
 def _refresh(deployment: Deployment, resource: Resource) -> Resource | None:
-    skipped = not resource.custom or is_provider(resource.type) or resource.pending_replacement or resource.delete
-    if skipped or not deployment.targeted(resource.urn):
+    if resource.pending_replacement or resource.delete or not deployment.targeted(resource.urn):
+        return resource
+    if not resource.custom or is_provider(resource.type):  # nothing to read, but counted, as the CLI does
+        deployment.same(resource)
         return resource
     step = Step("refresh", resource.urn, resource.id, resource.parent)
     try:
