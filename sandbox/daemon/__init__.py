@@ -157,10 +157,17 @@ def _start(home: Home, time_scale: float) -> Running:
     raise DaemonError(f"the sandbox's background process didn't answer within {START_SECONDS:.0f} s. Its log: {log}")
 
 
-def _end(home: Home) -> bool:
+def announced(home: Home) -> int | None:
+    """The process id in the announcement, whether or not it still runs."""
     try:
-        pid = Running.model_validate_json(home.announcement.read_text()).pid
+        return Running.model_validate_json(home.announcement.read_text()).pid
     except (FileNotFoundError, ValueError):
+        return None
+
+
+def _end(home: Home) -> bool:
+    pid = announced(home)
+    if pid is None:
         return False
     there = _alive(pid)
     if there:

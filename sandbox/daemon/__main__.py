@@ -10,10 +10,11 @@ import signal
 import subprocess
 import sys
 import threading
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 from sandbox.account import Account, JournalError
-from sandbox.daemon import Running, clean_environment, code_fingerprint
+from sandbox.daemon import Running, announced, clean_environment, code_fingerprint
 from sandbox.daemon.pulls import PullCheck
 from sandbox.home import Home
 from sandbox.kubernetes import Fleet, Hooks
@@ -44,6 +45,9 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
 
+    # One process at a time has the account. Another that was forgotten (its announcement deleted) ends within a second.
+    alive = (home.path / "alive.lock").open("w")
+    flock(alive, LOCK_EX)
     registry = Registry(home.registry, MotoRepositories())
     account = Account(home.account, registry_host=registry.host, time_scale=arguments.time_scale)
     hooks = Hooks(image_check=PullCheck(registry, home.path), load_balancers=ElasticLoadBalancers(lambda: account.url))
@@ -74,7 +78,10 @@ def main() -> None:
         temporary.write_text(announcement)
         temporary.replace(home.announcement)
         _log.info("serving: %s", announcement)
-        while not ended.wait(1.0):
+        while not ended.wait(0.5):
+            if announced(home) != os.getpid():
+                _log.error("another process, or none, is announced in %s", home.announcement)
+                break
             for child in children:
                 if child.poll() is not None:
                     # A half-working sandbox answers with riddles; the next command starts a whole one.
