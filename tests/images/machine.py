@@ -36,8 +36,10 @@ def docker_engine(folder: Path) -> Iterator[str]:
     socket = f"unix://{folder}/docker.sock"
     options = ["--host", socket, "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"]
     options += ["--pidfile", f"{folder}/pid", "--bridge", "none", "--iptables=false", "--ip6tables=false"]
+    # With us it ends, even if we are killed: a parent's death is its SIGTERM.
+    command = ["setpriv", "--pdeathsig", "TERM", "dockerd", *options]
     with (folder / "log").open("w") as log:
-        daemon = subprocess.Popen(["dockerd", *options], stdout=log, stderr=subprocess.STDOUT)
+        daemon = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         try:
             _wait(daemon, socket, folder / "log")
             yield socket
