@@ -136,4 +136,6 @@ def operate(
         ),
         display,
     )
-    return Outcome(result.exit_code, result.document())
+    # Changes where none were expected are a failure of the command, with either engine.
+    failed = {"result": "failed"} if result.exit_code else {}
+    return Outcome(result.exit_code, {**result.document(), **failed})

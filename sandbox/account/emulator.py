@@ -107,10 +107,11 @@ class Emulator:
         return self._outside[key]
 
     def inventory(self) -> list[Item]:
-        """Return every object of the account, those on their way out marked `pending`."""
+        """Return every object of the account in a fixed order, those on their way out marked `pending`."""
         with self.lock:
             self.settle()
-            return [item for lister in rules.LISTERS for item in lister(self)]
+            found = [item for lister in rules.LISTERS for item in lister(self)]
+            return sorted(found, key=lambda item: (item.service, item.type, item.region, item.id))
 
     def close(self) -> None:
         """Close the journal."""
