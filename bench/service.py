@@ -91,9 +91,9 @@ def running(kind: str, folder: Path, port: int) -> Iterator[tuple[subprocess.Pop
             process.wait(30)
 
 
-def wrk(port: int, seconds: int) -> tuple[float, float]:
+def wrk(port: int, seconds: int, path: str = "/") -> tuple[float, float]:
     """Requests per second and the 99th percentile in milliseconds. Answers other than 2xx stop the benchmark."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", f"http://127.0.0.1:{port}/"]
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", f"http://127.0.0.1:{port}{path}"]
     out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     rate, p99 = re.search(r"Requests/sec:\s+([\d.]+)", out), re.search(r"99%\s+([\d.]+)(us|ms|s)", out)
     if rate is None or p99 is None or "Non-2xx" in out:
@@ -178,12 +178,13 @@ def machine() -> str:
     )
 
 
-def measure(seconds: int, load_seconds: float) -> str:
-    """Run everything; the section for docs/benchmarks.md."""
+def measure(seconds: int, load_seconds: float) -> tuple[str, bool]:
+    """Run everything; the section for docs/benchmarks.md, and whether every bar is met."""
     where = machine()
     rates: dict[str, list[float]] = {"seed": [], "service": []}
     tails: dict[str, list[float]] = {"seed": [], "service": []}
     starts: dict[str, list[float]] = {"seed": [], "service": []}
+    uncached: list[float] = []
     with tempfile.TemporaryDirectory(prefix="bench-service-") as name:
         folder = Path(name)
         for _ in range(ROUNDS):
@@ -193,6 +194,8 @@ def measure(seconds: int, load_seconds: float) -> str:
                     rate, tail = wrk(port, seconds)
                     rates[kind].append(rate)
                     tails[kind].append(tail)
+                    if kind == "service":
+                        uncached.append(wrk(port, seconds, "/api/release")[0])
         for _ in range(7):
             for kind in ("seed", "service"):
                 with running(kind, folder, free_port()) as (_, took):
@@ -204,8 +207,9 @@ def measure(seconds: int, load_seconds: float) -> str:
     }
     (seed_rate, seed_tail, seed_start), (rate, tail, start) = middle["seed"], middle["service"]
     rows = [
-        ("requests a second, page without a database", f"{rate:,.0f}", f"{seed_rate:,.0f}", f"{rate / seed_rate:.1f} ×", "≥ 5 ×", rate >= 5 * seed_rate),
-        ("99th percentile of the same, ms", f"{tail:.1f}", f"{seed_tail:.1f}", f"{tail / seed_tail:.2f} ×", "none", None),
+        ("requests a second, the page, no database", f"{rate:,.0f}", f"{seed_rate:,.0f}", f"{rate / seed_rate:.1f} ×", "≥ 5 ×", rate >= 5 * seed_rate),
+        ("requests a second, /api/release, which is never kept", f"{statistics.median(uncached):,.0f}", f"{seed_rate:,.0f}", f"{statistics.median(uncached) / seed_rate:.1f} ×", "none", None),
+        ("99th percentile of the page, ms", f"{tail:.1f}", f"{seed_tail:.1f}", f"{tail / seed_tail:.2f} ×", "none", None),
         ("process start to first good answer, s", f"{start:.2f}", f"{seed_start:.2f}", f"{start / seed_start:.2f} ×", "≤ 1.0 × and ≤ 1 s", start <= min(seed_start, 1)),
         (f"{load_seconds:g} s of load with a restart in the middle", f"{load.answered:,} answered, {len(load.failed)} failed, {load.refused} refused", "", "", "no accepted request fails", not load.failed),
     ]  # fmt: skip
@@ -214,7 +218,8 @@ def measure(seconds: int, load_seconds: float) -> str:
         "## The service against `python app.py`",
         "",
         f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, {where}. wrk, 1 thread, {CONNECTIONS} kept connections, {ROUNDS} rounds of {seconds} s in turn, medians;"
-        " the load generator shares the cores with both. `python -m bench.service` writes this section.",
+        " the load generator shares the cores with both. The service's page is kept for a second in each worker and every"
+        " request is logged, counted and given its id; the seed's answers `Hello, World!` and logs a line. `python -m bench.service` writes this section.",
         "",
         "| what | service | seed | ratio | bar | met |",
         "|---|---|---|---|---|---|",
@@ -225,7 +230,7 @@ def measure(seconds: int, load_seconds: float) -> str:
     ]
     if load.failed:
         lines += ["", f"First failures: {load.failed[:3]}"]
-    return "\n".join(lines)
+    return "\n".join(lines), all(row[-1] is not False for row in rows)
 
 
 def write(section: str) -> None:
@@ -248,9 +253,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("wrk is not installed: apt-get install wrk")
-    section = measure(arguments.seconds, arguments.load_seconds)
+    section, met = measure(arguments.seconds, arguments.load_seconds)
     write(section)
     sys.stdout.write(section + "\n")
+    sys.exit(0 if met else 1)
 
 
 if __name__ == "__main__":
