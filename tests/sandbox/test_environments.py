@@ -177,12 +177,12 @@ def test_what_a_crash_interrupts_is_told_and_the_next_run_goes_on(sandbox: Sandb
 
 
 def test_a_wrong_setting_is_refused_before_anything_is_touched(sandbox: Sandbox) -> None:
-    before = sandbox.run("export", "dev").stdout
+    before = sandbox.json("export", "dev")["deployment"]["resources"]
     refused = sandbox.json("up", "dev", "-c", "network.zones=9", "-c", "network.cidr=10.0.0.0/28", code=1)
     (diagnostic,) = (item for item in refused["diagnostics"] if item["severity"] == "error")
     assert "2 problems; nothing was touched" in diagnostic["message"]
     assert {"network.zones", "network.cidr"} <= set(re.findall(r"platform:([a-z.]+):", diagnostic["message"]))
-    assert sandbox.run("export", "dev").stdout == before
+    assert sandbox.json("export", "dev")["deployment"]["resources"] == before
 
 
 def test_a_protected_environment_is_not_destroyed_and_the_way_to_lift_it_is_named(sandbox: Sandbox) -> None:
