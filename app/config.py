@@ -81,7 +81,8 @@ class Config:
     commit: str = "unknown"
     image_digest: str = "unknown"
     pod: str = "unknown"
-    bind: str = "0.0.0.0"  # noqa: S104 -- inside a container there is no other way to be reached
+    bind: str = "127.0.0.1"
+    """Address to listen on; the image sets 0.0.0.0, since inside a container there is no other way to be reached."""
     port: int = 8080
     workers: int = 2
     threads: int = 2
