@@ -12,7 +12,7 @@ import pulumi_kubernetes as k8s
 
 from components.cluster.access import break_glass_entries, deployer_entries
 from components.cluster.addons import AddonVersions, after_nodes, before_nodes
-from components.cluster.nodes import Nodes, node_group, node_role
+from components.cluster.nodes import Nodes, node_groups, node_role
 from components.encryption import encryption_key, for_logs
 from components.place import place_of
 
@@ -137,7 +137,7 @@ class Cluster(pulumi.ComponentResource):
             role, policies = node_role(name, place, self)
             networking = before_nodes(name, self.cluster_name, args.addons, place, self)
             ready = [control_plane, *networking, *policies, *args.egress]
-            nodes = [node_group(name, args, control_plane, role, ready, self)]
+            nodes = [*node_groups(name, args, control_plane, role, ready, self)]
         self.compute = [
             *nodes,
             *after_nodes(name, self.cluster_name, args.addons, nodes, self, auto_mode=args.auto_mode),

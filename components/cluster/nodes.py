@@ -21,14 +21,16 @@ AMI_TYPES = {"amd64": "AL2023_x86_64_STANDARD", "arm64": "AL2023_ARM_64_STANDARD
 
 @dataclass(frozen=True, kw_only=True)
 class Nodes:
-    """One managed node group."""
+    """The managed nodes of a cluster: one group in each zone, all alike."""
 
     architecture: Literal["amd64", "arm64"]
     instance_types: Sequence[str]
     """Interchangeable types, best first. Spot wants several."""
     capacity: Literal["spot", "on-demand"]
     minimum: int
+    """Nodes in all zones together; spread as evenly as it goes, the first zones first."""
     maximum: int
+    """Likewise; every zone may have at least one."""
     disk_gib: int
     release_version: str
     """AMI release, such as `1.35.0-20260901`: machines change when this line does, never by themselves."""
@@ -47,15 +49,19 @@ def node_role(name: str, place: Place, parent: pulumi.Resource) -> tuple[aws.iam
     return role, attachments
 
 
-def node_group(
+def node_groups(
     name: str,
     args: ClusterArgs,
     control_plane: eks.Cluster,
     role: aws.iam.Role,
     ready: Sequence[pulumi.Resource],
     parent: pulumi.Resource,
-) -> eks.ManagedNodeGroup:
-    """The node group, after everything in `ready`.
+) -> list[eks.ManagedNodeGroup]:
+    """A node group for each zone, after everything in `ready`.
+
+    EKS can't change a group's subnets, so one group over all zones would be replaced when a zone is added; and only a
+    group of one zone can be scaled where the volume of a waiting pod is
+    (https://docs.aws.amazon.com/eks/latest/best-practices/cas.html).
 
     The launch template waits for the same: pulumi-eks is a remote component, and a real edge through the template's id
     holds on every engine and in both directions.
@@ -87,19 +93,31 @@ def node_group(
         ],
         opts=after,
     )
-    return eks.ManagedNodeGroup(
-        f"{name}-nodes",
-        cluster=control_plane,
-        node_role=role,
-        subnet_ids=list(args.private_subnet_ids),
-        version=args.version,
-        release_version=nodes.release_version,
-        ami_type=AMI_TYPES[nodes.architecture],
-        capacity_type=nodes.capacity.upper().replace("-", "_"),
-        instance_types=list(nodes.instance_types),
-        scaling_config={"min_size": nodes.minimum, "max_size": nodes.maximum, "desired_size": nodes.minimum},
-        ignore_scaling_changes=True,
-        launch_template={"id": template.id, "version": template.latest_version.apply(str)},
-        tags=dict(args.tags),
-        opts=after,
-    )
+    subnets = list(args.private_subnet_ids)
+    return [
+        eks.ManagedNodeGroup(
+            f"{name}-nodes-{'abc'[zone]}",
+            cluster=control_plane,
+            node_role=role,
+            subnet_ids=[subnet],
+            version=args.version,
+            release_version=nodes.release_version,
+            ami_type=AMI_TYPES[nodes.architecture],
+            capacity_type=nodes.capacity.upper().replace("-", "_"),
+            instance_types=list(nodes.instance_types),
+            scaling_config={
+                "min_size": _share(nodes.minimum, zone, len(subnets)),
+                "max_size": max(1, _share(nodes.maximum, zone, len(subnets))),
+                "desired_size": _share(nodes.minimum, zone, len(subnets)),
+            },
+            ignore_scaling_changes=True,
+            launch_template={"id": template.id, "version": template.latest_version.apply(str)},
+            tags=dict(args.tags),
+            opts=after,
+        )
+        for zone, subnet in enumerate(subnets)
+    ]
+
+
+def _share(total: int, zone: int, zones: int) -> int:
+    return total // zones + (zone < total % zones)

@@ -235,7 +235,7 @@ def test_nodes_are_encrypted_pinned_and_keep_their_credentials_from_pods() -> No
         "httpPutResponseHopLimit": 1,
     }
     assert template["blockDeviceMappings"][0]["ebs"]["encrypted"] == "true"
-    group = recording.one("eks:index:ManagedNodeGroup", "one-nodes").inputs
+    group = recording.one("eks:index:ManagedNodeGroup", "one-nodes-a").inputs
     assert group["ignoreScalingChanges"] is True
     assert (group["releaseVersion"], group["version"]) == ("1.35.0-20260901", "1.35")
 

@@ -32,7 +32,7 @@ def everything_before(recording: Recording, start: str) -> set[str]:
 
 
 CLUSTER = "eks:index:Cluster::cluster"
-NODES = "eks:index:ManagedNodeGroup::cluster-nodes"
+NODES = "eks:index:ManagedNodeGroup::cluster-nodes-a"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate::cluster-nodes"
 DEPLOYMENT = "kubernetes:apps/v1:Deployment::guestbook"
 SERVICE = "kubernetes:core/v1:Service::guestbook"

@@ -110,7 +110,7 @@ def test_auto_mode_has_no_nodes_and_no_networking_add_ons_of_its_own() -> None:
 
 def test_one_key_moves_nodes_image_and_builders_to_arm64() -> None:
     recording = run_program("dev", ARM_NODES)
-    assert recording.one("eks:index:ManagedNodeGroup", "cluster-nodes").inputs["amiType"] == "AL2023_ARM_64_STANDARD"
+    assert recording.one("eks:index:ManagedNodeGroup", "cluster-nodes-a").inputs["amiType"] == "AL2023_ARM_64_STANDARD"
     assert recording.one("docker:index/image:Image", "image").inputs["build"]["platform"] == "linux/arm64"
     builders = {r.inputs["environment"]["type"] for r in recording.all("aws:codebuild/project:Project")}
     assert builders == {"ARM_CONTAINER"}
