@@ -1,7 +1,8 @@
 """The state while an operation runs: what is done so far, what is under way, written after every step.
 
 The list keeps Pulumi's order: what this operation has registered, in order, then what it hasn't reached yet as it was.
-So everything stands behind what it depends on, and either engine can read the file at any moment.
+What is kept as it was may need something not reached yet, or not registered any more; that is moved before it. So
+everything stands behind what it depends on, and either engine can read the file at any moment.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from sandbox.engine.backend import Backend, now
 from sandbox.engine.errors import EngineError, ProviderError
 from sandbox.engine.passphrase import PassphraseSecrets
-from sandbox.engine.state import Resource, resource_from_state, resource_to_state
+from sandbox.engine.state import Resource, in_order, resource_from_state, resource_to_state
 from sandbox.engine.values import dumps
 
 _VERSION = "v3.272.0"  # the engine version whose checkpoint format is written
@@ -62,7 +63,7 @@ class Journal:
     def resources(self) -> list[Resource]:
         """The state as it stands."""
         with self._lock:
-            return self._done + [old for old in self.base if id(old) not in self._gone]
+            return in_order(self._done + [old for old in self.base if id(old) not in self._gone])
 
     @contextmanager
     def during(self, operation: str, resource: Resource) -> Iterator[None]:
@@ -122,15 +123,18 @@ class Journal:
         self.write()
 
     def rename(self, old: Resource, names: dict[str, str]) -> None:
-        """Let what still stands under an old name, and what refers to it, follow to the new one."""
+        """Let a resource, and what refers to it, follow from its old name to the new one before anything is done to it."""
         with self._lock:
-            self._gone.add(id(old))
-            for index, item in enumerate(self.base):
-                if item is not old and id(item) not in self._gone and item.needs() & names.keys():
+            old.urn = names.get(old.urn, old.urn)
+            self._text.pop(id(old), None)
+            for item in self.base:
+                if item is not old and id(item) not in self._gone and item.refers_to() & names.keys():
                     renamed = item.renamed(names)
-                    for attribute in ("parent", "dependencies", "property_dependencies", "deleted_with", "provider"):
+                    for attribute in (
+                        "parent", "dependencies", "property_dependencies", "deleted_with", "replace_with", "provider",
+                    ):  # fmt: skip
                         setattr(item, attribute, getattr(renamed, attribute))
-                    self._text.pop(id(self.base[index]), None)
+                    self._text.pop(id(item), None)
 
     def forget_interrupted(self) -> None:
         """Drop the record of what an earlier run was doing when it was killed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from sandbox.engine import paths
@@ -20,8 +21,9 @@ def refresh(deployment: Deployment) -> None:
         found = list(pool.map(lambda item: _refresh(deployment, item), resources))
     kept = [item for item in found if item is not None]
     present = {item.urn for item in kept}
+    parents = {item.urn: item.parent for item in resources}
     for resource in kept:
-        _forget_missing(resource, present)
+        _forget_missing(resource, present, parents)
     deployment.journal.replace_all(kept)
 
 
@@ -63,7 +65,9 @@ def _refresh(deployment: Deployment, resource: Resource) -> Resource | None:
         return resource
 
 
-def _forget_missing(resource: Resource, present: set[str]) -> None:
+def _forget_missing(resource: Resource, present: set[str], parents: Mapping[str, str]) -> None:
+    while resource.parent and resource.parent not in present:
+        resource.parent = parents.get(resource.parent, "")
     resource.dependencies = [urn for urn in resource.dependencies if urn in present]
     resource.property_dependencies = {
         key: [urn for urn in urns if urn in present] for key, urns in resource.property_dependencies.items()

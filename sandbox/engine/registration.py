@@ -72,16 +72,15 @@ class Registrations:
     def _register(self, goal: Goal, urn: str) -> Registered:
         deployment = self._deployment
         old = self._find_old(goal, urn)
-        if not self._is_targeted(goal, urn):
-            return self._untouched(self._new_state(goal, urn, old), old)
+        left_out = goal.needs() & deployment.elided
+        # A component is registered even if it isn't targeted, for what is in it may be; not where what it needs is missing.
+        unwanted = not goal.custom and left_out and not deployment.targeted(urn)
+        if (unwanted or not self._is_targeted(goal, urn)) and (old is None or goal.parent not in left_out):
+            return self._untouched(goal, self._new_state(goal, urn, old), old)
+        if left_out:
+            raise StepError(urn, f"It needs {', '.join(sorted(left_out))}, which the targets leave out. Target it too.")
         if not deployment.preview and contains_unknown(goal.inputs):
-            # Only a failed or left-out resource has unknown outputs while things are really made.
-            left_out = goal.needs() & deployment.elided
-            if left_out:
-                raise StepError(
-                    urn, f"It needs {', '.join(sorted(left_out))}, which the targets leave out. Target it too."
-                )
-            raise Skipped
+            raise Skipped  # only a failed resource has unknown outputs while things are really made
         new = self._new_state(goal, urn, old)
         work = Work(goal, old, new, self._handler(goal, new))
         if goal.import_id and self._wants_import(work):
@@ -96,13 +95,14 @@ class Registrations:
             deployment.targeted(needed) or needed in deployment.targeted_parents for needed in goal.needs()
         )
 
-    def _untouched(self, new: Resource, old: Resource | None) -> Registered:
+    def _untouched(self, goal: Goal, new: Resource, old: Resource | None) -> Registered:
         deployment = self._deployment
         if old is None:
             with deployment.lock:
                 deployment.elided.add(new.urn)
                 deployment.registered[new.urn] = new
             return Registered(new, elided=True)
+        self._handler(goal, new)  # providers are always registered, so that none seems to be unused
         kept = old.copy(urn=new.urn, parent=new.parent).renamed(deployment.aliases)
         if kept.provider:
             deployment.providers.load(kept.provider, deployment.journal.resources())
@@ -125,6 +125,8 @@ class Registrations:
                 if candidate != urn:
                     deployment.aliases[urn] = candidate
                     deployment.claimed.add(candidate)
+                    if candidate in deployment.condemned:
+                        deployment.condemned[urn] = deployment.condemned.pop(candidate)
                     deployment.journal.rename(old, {candidate: urn})
                 return old
         return None

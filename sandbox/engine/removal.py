@@ -30,12 +30,22 @@ def within_targets(deployment: Deployment, resources: Sequence[Resource]) -> lis
     chosen = [
         item for item in resources if deployment.targeted(item.urn) or (item.delete and item.urn in deployment.replaced)
     ]
+    going = set(map(id, chosen))
+    left = [item for item in deployment.journal.base if id(item) not in going]
+    held = {(deployment.registered.get(item.urn, item) if not item.delete else item).provider for item in left}
+    # What was replaced has its successor under its URN; but what is kept as it was refers to the very provider it had.
+    chosen = [item for item in chosen if not item.delete or f"{item.urn}::{item.id}" not in held]
     urns = {item.urn for item in chosen}
+    lost = {item.urn for item in chosen if item.urn not in deployment.registered}
     blocked = []
-    for resource in deployment.journal.base:
-        if resource.urn in urns or not resource.needs() & urns or resource.urn in deployment.registered:
+    for resource in left:
+        registered = deployment.registered.get(resource.urn)
+        if registered is not None:
+            if registered.needs() & lost:
+                blocked.append(resource.urn)
+        elif not resource.needs() & urns:
             continue
-        if deployment.request.target_dependents:
+        elif deployment.request.target_dependents:
             chosen.append(resource)
             urns.add(resource.urn)
         else:

@@ -98,6 +98,10 @@ class Resource:
             found.add(split_reference(self.provider)[0])
         return found - {"", self.urn}
 
+    def refers_to(self) -> set[str]:
+        """URNs that must stand before this resource in the state."""
+        return {*self.needs(), *self.replace_with} - {self.urn}
+
     def copy(self, **changes: Any) -> Resource:
         """Return a copy with the given fields changed."""
         return replace(self, **changes)
@@ -122,6 +126,33 @@ class Resource:
             replace_with=follow(self.replace_with),
             provider=provider,
         )
+
+
+def in_order(resources: Iterable[Resource]) -> list[Resource]:
+    """Return the resources with each behind what it refers to; what stands right already keeps its place."""
+    given = list(resources)
+    by_urn = {item.urn: item for item in sorted(given, key=lambda item: item.delete, reverse=True)}
+    # Of several under one URN any will do, but the provider has to be the very one.
+    providers = {f"{item.urn}::{item.id}": item for item in given if is_provider(item.type)}
+    placed: list[Resource] = []
+    entered: set[int] = set()
+    names: set[str] = set()
+
+    def place(resource: Resource) -> None:
+        if id(resource) in entered:
+            return
+        entered.add(id(resource))
+        wanted = [by_urn[urn] for urn in sorted(resource.refers_to() - names) if urn in by_urn]
+        if resource.provider in providers:
+            wanted.append(providers[resource.provider])
+        for other in wanted:
+            place(other)
+        placed.append(resource)
+        names.add(resource.urn)
+
+    for resource in given:
+        place(resource)
+    return placed
 
 
 # Field name in the checkpoint for each of our fields, in the order in which the checkpoint lists them.

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.engine.kit import Kit
-from tests.engine.workspace import PAIR, Workspace
+from tests.engine.kit import Kit, serving
+from tests.engine.workspace import PAIR, TWO_PACKAGES, Workspace
 
 pytestmark = pytest.mark.skipif(shutil.which("pulumi") is None, reason="no `pulumi` on PATH to compare with")
 
@@ -144,3 +144,16 @@ def test_a_remote_component_of_one_engine_is_unchanged_under_the_other(
     assert one(boxed, "preview") == {}
     assert other(boxed, "destroy")["delete"] >= 6
     assert not kit.things
+
+
+def test_the_cli_reads_the_state_that_a_targeted_operation_left(workspace: Workspace) -> None:
+    with serving(Kit()) as port:
+        workspace.others = f",other:{port}"
+        workspace.program(TWO_PACKAGES)
+        embedded(workspace, "up")
+        workspace.program(TWO_PACKAGES.replace("v=1", "v=2"))
+        assert workspace.changes("up", "--target", "**::b") == {"update": 1}
+        assert cli(workspace, "preview") == {"update": 1}
+        assert cli(workspace, "up") == {"update": 1}
+        assert embedded(workspace, "preview") == {}
+        assert cli(workspace, "destroy")["delete"] >= 2

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from sandbox.engine.__main__ import engine
+from tests.engine.integrity import violations
 
 ROOT = Path(__file__).parents[2]
 PRELUDE = """
@@ -50,6 +51,20 @@ follower = Thing("follower", Options(depends_on=[pair]))
 pulumi.export("arn", pair.arn)
 pulumi.export("hidden", pair.hidden)
 """.replace("first.colour", 'first.arn.apply(lambda arn: "from " + arn)')
+
+OTHER = """
+class Other(pulumi.CustomResource):
+    arn: pulumi.Output[str]
+    def __init__(self, name, opts=None, **props):
+        super().__init__("other:index:Thing", name, {"arn": None, **props}, opts)
+"""
+TWO_PACKAGES = (
+    OTHER
+    + """
+a = Other("a", v=1)
+b = Thing("b", of=a.arn, v=1)
+"""
+)
 
 
 class Workspace:
@@ -103,6 +118,7 @@ class Workspace:
             check=False,
         )
         assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        self.check_integrity()
         return done
 
     def json(self, operation: str, *arguments: str, expect: int = 0) -> dict[str, Any]:
@@ -114,6 +130,7 @@ class Workspace:
             stdout, stderr = out.getvalue().decode(), err.getvalue().decode()
         assert ending.value.code == expect, f"exit {ending.value.code}\n{stdout}\n{stderr}"
         assert "sandbox/engine" not in stderr, stderr  # no frame of the engine's own is ever shown
+        self.check_integrity()
         document: dict[str, Any] = json.loads(stdout)
         return document
 
@@ -131,6 +148,11 @@ class Workspace:
         """The stack's deployment as it is on disk."""
         found: dict[str, Any] = json.loads(self.state_file.read_text())["checkpoint"].get("latest", {})
         return found
+
+    def check_integrity(self) -> None:
+        """Whatever an operation came to, either engine has to be able to read the state it left."""
+        if self.state_file.exists():
+            assert violations(self.state().get("resources", [])) == []
 
     def resources(self) -> dict[str, dict[str, Any]]:
         """The state's resources by name (the last one where several share it)."""
