@@ -94,6 +94,10 @@ def operate(
     expect_no_changes: bool = False,
 ) -> Outcome:
     """Run one operation with the CLI, or with the embedded engine when `cli` is None."""
+    if cli is not None and kind == "destroy" and not targets and (kept := protected_resources(session)):
+        # The CLI deletes what it may before it meets the first protected resource; half an environment helps nobody.
+        refused = f"nothing was deleted: stack {session.stack} holds {len(kept)} protected resources"
+        return Outcome(1, _document(cli, session, kind, dict.fromkeys(pulumi_cli.CHANGES, 0), 1, [refused]))
     if cli is not None:
         backend = Backend(session.home.state)
         if kind in ("preview", "up") and not backend.exists(session.project_name, session.stack):
@@ -110,16 +114,7 @@ def operate(
             expect_no_changes=expect_no_changes,
         )
         return Outcome(
-            ran.exit_code,
-            {
-                "result": "succeeded" if ran.exit_code == 0 else "failed",
-                "engine": f"pulumi {cli.version}",
-                "stack": session.stack,
-                "operation": kind,
-                "changes": ran.changes,
-                "seconds": round(ran.seconds, 3),
-                "diagnostics": [{"severity": "error", "message": message} for message in ran.diagnostics],
-            },
+            ran.exit_code, _document(cli, session, kind, ran.changes, ran.exit_code, ran.diagnostics, ran.seconds)
         )
     result = run(
         Request(
@@ -139,3 +134,23 @@ def operate(
     # Changes where none were expected are a failure of the command, with either engine.
     failed = {"result": "failed"} if result.exit_code else {}
     return Outcome(result.exit_code, {**result.document(), **failed})
+
+
+def _document(
+    cli: pulumi_cli.PulumiCli,
+    session: Session,
+    kind: Kind,
+    changes: dict[str, int],
+    exit_code: int,
+    messages: Sequence[str],
+    seconds: float = 0.0,
+) -> dict[str, Any]:
+    return {
+        "result": "failed" if exit_code else "succeeded",
+        "engine": f"pulumi {cli.version}",
+        "stack": session.stack,
+        "operation": kind,
+        "changes": changes,
+        "seconds": round(seconds, 3),
+        "diagnostics": [{"severity": "error", "message": message} for message in messages],
+    }

@@ -20,6 +20,8 @@ from sandbox.home import Home
 # The versions that the conformance tests were run with; others work on request only (`--engine pulumi`).
 COVERED = ((3, 259), (3, 272))
 
+CHANGES = ("create", "update", "replace", "delete", "same")
+
 # How the CLI's operations count in the sandbox's summary; the others (reads, refreshes) change nothing.
 _COUNTED = {
     "create": "create",
@@ -116,7 +118,7 @@ def run(
         variables = dict(environment) | shell(home, stack, stack_file) | {"PULUMI_DEBUG_COMMANDS": "true"}
         process = subprocess.run(command, cwd=project, env=variables, stdout=sys.stderr, check=False)
         events = list(_events(log))
-    changes = dict.fromkeys(("create", "update", "replace", "delete", "same"), 0)
+    changes = dict.fromkeys(CHANGES, 0)
     diagnostics: list[str] = []
     for event in events:
         for operation, count in ((event.get("summaryEvent") or {}).get("resourceChanges") or {}).items():

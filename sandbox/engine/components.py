@@ -45,7 +45,8 @@ class Components:
         except Exception as error:
             deployment.fail(urn, goal.parent)
             raise StepError(urn, str(error)) from error
-        if response.urn in deployment.failed:
+        # Its outputs may refer to children that weren't made: what needs them is skipped rather than given holes.
+        if response.urn in deployment.failed or response.urn in deployment.incomplete:
             raise Skipped
         return resource_pb2.RegisterResourceResponse(
             urn=response.urn,

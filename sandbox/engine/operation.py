@@ -164,6 +164,7 @@ def _update(deployment: Deployment, monitor: Monitor) -> None:
             "error", "", f"The program ended with exit code {code}.{chr(10) + said if said else ''}"
         )
     if deployment.recorder.failed:
+        _keep_outputs(deployment)
         _explain_held_back(deployment)
         return
     deployment.recorder.release()
@@ -177,9 +178,17 @@ def _delete(deployment: Deployment, resources: list[Resource]) -> None:
     remove(deployment, unwanted)
 
 
+def _keep_outputs(deployment: Deployment) -> None:
+    """The SDK sets a stack's outputs even when its program fails: what it didn't come to export keeps its last value."""
+    old, new = deployment.olds.get(deployment.stack_urn), deployment.registered.get(deployment.stack_urn)
+    if old is not None and new is not None and not deployment.preview and old.outputs.keys() - new.outputs.keys():
+        new.outputs = {**old.outputs, **new.outputs}
+        deployment.journal.changed(new)
+
+
 def _explain_held_back(deployment: Deployment) -> None:
     held = leftovers(deployment)
-    if held and not deployment.preview:
+    if held and deployment.recorder.steps and not deployment.preview:
         deployment.recorder.message(
             "info",
             "",
