@@ -11,7 +11,7 @@ from app.body import whole_body
 from app.config import Config
 from app.entry import LARGEST_ID, LARGEST_PAGE, InvalidDraftError, draft
 from app.errors import problem
-from app.observation import ENTRIES
+from app.observation import count
 
 _DOCUMENT = Path(__file__).with_name("openapi.json")
 
@@ -45,7 +45,7 @@ def api(config: Config, guestbook: Any) -> Blueprint:
         except InvalidDraftError as error:
             return problem(422, "Unprocessable Entity", "The entry can't be taken as it is.", errors=error.errors)
         entry = book.add(wanted)
-        ENTRIES.inc()
+        count("ENTRIES")
         answer = jsonify(entry.as_json())
         answer.status_code = 201
         answer.headers["Location"] = f"/api/entries/{entry.id}"

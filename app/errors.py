@@ -6,7 +6,7 @@ from typing import Any, Final
 from flask import Flask, Response, g, json, render_template, request
 from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
 
-from app.observation import DATABASE_FAILURES
+from app.observation import count
 
 RETRY_AFTER_SECONDS: Final = 5
 
@@ -23,7 +23,7 @@ class DatabaseUnavailableError(Exception):
 
 def unavailable(error: DatabaseUnavailableError) -> str:
     """Log and count it. Returns the sentence for the client."""
-    DATABASE_FAILURES.inc()
+    count("DATABASE_FAILURES")
     _log.warning("database unavailable", extra={"fields": {"reason": error.reason, "request_id": g.get("request_id")}})
     return "The database can't be reached right now. Nothing was written; try again in a few seconds."
 

@@ -1,6 +1,6 @@
-"""gunicorn's settings. Start the service with `python3 -m gunicorn -c app/gunicorn.conf.py`.
+"""gunicorn's settings. Start the service with `python3 -m app` (or `python3 -m gunicorn -c app/gunicorn.conf.py`, which takes longer).
 
-Workers and threads were chosen by measurement: docs/benchmarks.md.
+The kind of worker and their number were chosen by measurement: docs/decisions/a-worker-of-our-own.md.
 """
 # ruff: noqa: N999 -- the name that gunicorn's users look for
 
@@ -14,11 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from app.config import ConfigurationError, load
-from app.lifecycle import drain_on_sigterm
 from app.logs import logging_config
-
-# What is imported stays: looking for garbage in it meanwhile makes the start an eighth longer.
-gc.disable()
 
 try:
     _config = load(os.environ)
@@ -35,7 +31,7 @@ wsgi_app = "app.wsgi:application"
 bind = f"{_config.bind}:{_config.port}"
 proc_name = "app"
 workers = _config.workers
-worker_class = "gthread"
+worker_class = "app.worker.Worker"
 threads = _config.threads
 preload_app = True  # imported once, then forked: a quicker start and shared memory
 worker_tmp_dir = _memory
@@ -62,11 +58,6 @@ def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001 -- gunicorn's s
     """Collect garbage from here on, but leave the pages that all workers share untouched."""
     gc.freeze()
     gc.enable()
-
-
-def post_worker_init(worker: Any) -> None:
-    """Each worker drains before it stops."""
-    drain_on_sigterm(worker, worker.wsgi.extensions["lifecycle"], _config.drain_seconds)
 
 
 def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 -- gunicorn's signature

@@ -24,6 +24,8 @@ from app.logs import logging_config
 
 LOCK: Final = 0x6775_6573_7462_6F6B  # "guestbok": any number, as long as every release uses the same one
 ATTEMPTS_FOR_SECONDS: Final = 60.0
+REFUSED_FOR_SECONDS: Final = 10.0
+"""A password that PostgreSQL refuses is seldom right a minute later; a rotation under way takes seconds."""
 STATEMENT_TIMEOUT: Final = "10min"
 
 _log = logging.getLogger("app.migrate")
@@ -60,12 +62,13 @@ def main() -> int:
         _log.info("no database is configured: nothing to migrate")
         return 0
     store = Store(config.database, pool_size=1)
-    deadline = time.monotonic() + ATTEMPTS_FOR_SECONDS
+    started = time.monotonic()
     while True:
         try:
             _log.info("the database is at its newest revision", extra={"fields": {"revision": upgrade(store)}})
         except DatabaseUnavailableError as error:
-            if time.monotonic() >= deadline:
+            refused = "password authentication failed" in error.reason  # libpq gives no code for it
+            if time.monotonic() - started >= (REFUSED_FOR_SECONDS if refused else ATTEMPTS_FOR_SECONDS):
                 _log.error(
                     "the database can't be migrated: it is unavailable", extra={"fields": {"reason": error.reason}}
                 )

@@ -1,16 +1,15 @@
 """What one can see of the service from outside: request ids, a log line per request, Prometheus metrics."""
 
 import logging
-import os
 import re
 import secrets
+import sys
+import threading
 import time
-from typing import Final
+from collections import deque
+from typing import Any, Final
 
 from flask import Flask, Response, g, request
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client import generate_latest as render
-from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.config import Config
 
@@ -20,19 +19,36 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 # Probes come every few seconds from every node: they are counted, and logged only when they fail.
 _QUIET: Final = frozenset({"/livez", "/readyz", "/metrics"})
 
-# Its _count is the number of requests: a counter beside it would cost every request and say nothing more.
-SECONDS = Histogram(
-    "app_http_request_seconds",
-    "Time from a request's arrival in the application to its answer.",
-    ["method", "route", "status"],
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
-)
-ENTRIES = Counter("app_guestbook_entries_total", "Guestbook entries written by this process.")
-DATABASE_FAILURES = Counter("app_database_unavailable_total", "Requests that found the database unavailable.")
-RELEASE = Gauge(
-    "app_release_info", "Always 1; its labels say what runs.", ["environment", "version", "commit", "image_digest"],
-    multiprocess_mode="mostrecent",
-)  # fmt: skip
+_ENOUGH: Final = 1000
+
+# What has been counted while app.metrics isn't loaded: loading takes as long as a dozen answers, and the first answers
+# after a start should not wait for it. A worker loads it within its first second (`Worker.run`), else the first reader.
+_counted: deque[tuple[str, tuple[Any, ...], float]] = deque()
+_loading = threading.Lock()
+
+
+def count(name: str, labels: tuple[Any, ...] = (), value: float = 1) -> None:
+    """Count in the metric of app.metrics with that name, now or when that is loaded."""
+    _counted.append((name, labels, value))
+    if "app.metrics" in sys.modules or len(_counted) >= _ENOUGH:
+        settle_metrics()
+
+
+def settle_metrics() -> None:
+    """Load app.metrics if it isn't, and bring everything counted into it."""
+    with _loading:
+        from app import metrics  # noqa: PLC0415 -- see above
+
+        while _counted:
+            name, labels, value = _counted.popleft()
+            metric = getattr(metrics, name)
+            metric = metric.labels(*labels) if labels else metric
+            if name == "SECONDS":
+                metric.observe(value)
+            elif name == "RELEASE":
+                metric.set(value)
+            else:
+                metric.inc(value)
 
 
 def request_id(given: str) -> str:
@@ -45,7 +61,7 @@ def record(
 ) -> None:
     """Count one answered request and log it. `started` is of time.perf_counter, `request` is its id."""
     seconds = time.perf_counter() - started
-    SECONDS.labels(method if method in _METHODS else "other", route, status).observe(seconds)
+    count("SECONDS", (method if method in _METHODS else "other", route, status), seconds)
     if status >= 400 or route not in _QUIET:
         fields = {
             "request_id": request,
@@ -60,7 +76,8 @@ def record(
 
 def observe(app: Flask, config: Config) -> None:
     """Give every request an id, a log line and a place in the metrics; serve the metrics at /metrics."""
-    RELEASE.labels(config.environment, config.version, config.commit, config.image_digest).set(1)
+    count("RELEASE", (config.environment, config.version, config.commit, config.image_digest))
+    app.extensions["settle"] = settle_metrics
 
     @app.before_request
     def begin() -> None:
@@ -82,10 +99,9 @@ def observe(app: Flask, config: Config) -> None:
         return response
 
     @app.get("/metrics")
-    def metrics() -> Response:
-        """All workers' metrics, when gunicorn gave them a folder to share; else this process's."""
-        registry = REGISTRY
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
-        return Response(render(registry), content_type=CONTENT_TYPE_LATEST)
+    def show_metrics() -> Response:
+        settle_metrics()
+        from app import metrics  # noqa: PLC0415 -- see above
+
+        body, content_type = metrics.rendered()
+        return Response(body, content_type=content_type)

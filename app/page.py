@@ -11,7 +11,7 @@ from app.body import whole_body
 from app.config import Config
 from app.entry import LARGEST_ID, MESSAGE_LENGTH, NAME_LENGTH, InvalidDraftError, draft
 from app.errors import RETRY_AFTER_SECONDS, DatabaseUnavailableError, unavailable
-from app.observation import ENTRIES
+from app.observation import count
 
 PAGE_LENGTH: Final = 20
 
@@ -54,7 +54,7 @@ def page(config: Config, guestbook: Any) -> Blueprint:
             answer = Response(render(entries=[], notice=unavailable(error), typed=fields), 503)
             answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
             return answer
-        ENTRIES.inc()
+        count("ENTRIES")
         # The query keeps the writer from being shown a page that was kept from before (app.page_cache).
         return redirect(f"/?signed={entry.id}#entry-{entry.id}", 303)
 

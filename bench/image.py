@@ -32,6 +32,8 @@ ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 MARKS = ("<!-- image: begin -->", "<!-- image: end -->")
 REPEATS = 5
+STARTS = 15
+"""More than of the builds: starts are short, close to each other, and scatter with whatever else the machine does."""
 # The seed's Dockerfile, with the base by argument and under the name that Debian gives the interpreter.
 SEED_DOCKERFILE = """ARG BASE_IMAGE
 FROM ${BASE_IMAGE}
@@ -96,9 +98,11 @@ def measure(docker: engines.DockerEngine, folder: Path) -> list[Row]:
             contender.edit(number)
             rebuild[contender.name].append(_timed(lambda it=contender: _build(docker, it, image, tags[it.name])))  # type: ignore[misc]
     start: dict[str, list[float]] = {"ours": [], "seed": []}
-    for _ in range(REPEATS):
-        for contender in (ours, seed):
-            start[contender.name].append(_start(docker, contender, tags[contender.name]))
+    for number in range(STARTS + 1):
+        for contender in (ours, seed) if number % 2 else (seed, ours):
+            seconds = _start(docker, contender, tags[contender.name])
+            if number:  # the first reads the files from the disk
+                start[contender.name].append(seconds)
     base_size = _size(docker, image)
     sizes = {name: _size(docker, tag) - base_size for name, tag in tags.items()}
     return [
@@ -270,7 +274,7 @@ def table(rows: Sequence[Row], docker: engines.DockerEngine) -> str:
     memory = int(next(it.split()[1] for it in _lines("/proc/meminfo") if it.startswith("MemTotal"))) / 2**20
     lines = [
         f"Measured {datetime.datetime.now(datetime.UTC):%Y-%m-%d} with `python -m bench.image` on {os.cpu_count()} cores "
-        f"({cpu}), {memory:.0f} GiB, Linux {platform.release().split('-')[0]}, Docker {text} with BuildKit; medians of {REPEATS}, alternating. "
+        f"({cpu}), {memory:.0f} GiB, Linux {platform.release().split('-')[0]}, Docker {text} with BuildKit; medians of {REPEATS} (starts: {STARTS}), alternating. "
         f"Load of the machine just before the rows were printed: {os.getloadavg()[0]:.1f}.",
         "",
         "| what | ours | seed | ratio | bar | met |",

@@ -85,7 +85,7 @@ def served(folder: Path, **variables: str) -> Iterator[Service]:
     log_file = folder / f"service-{time.monotonic_ns()}.log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "-c", "app/gunicorn.conf.py"],
+            [sys.executable, "-m", "app"],
             cwd=ROOT,
             env=environment(**variables),
             stdout=log,

@@ -75,7 +75,7 @@ def test_a_password_is_not_in_the_configurations_text() -> None:
     assert "hunter2" not in repr(load({"DATABASE_URL": "postgresql://u:hunter2@h/d"}))
 
 
-@pytest.mark.parametrize("command", [["-m", "gunicorn", "-c", "app/gunicorn.conf.py"], ["-m", "app.migrate"]])
+@pytest.mark.parametrize("command", [["-m", "app"], ["-m", "app.migrate"]])
 def test_a_wrong_environment_stops_the_start_with_one_message(command: list[str], tmp_path: Path) -> None:
     wrong = environment(APP_WORKERS="many", DATABASE_URL="hunter2")
     done = subprocess.run(

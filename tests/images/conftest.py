@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.ecr.models import ecr_backends
-from moto.server import ThreadedMotoServer
 
 from sandbox.images import Builder, Destination, Order, Outcome, engines
 from tests.images import machine
-from tests.registry.client import ACCOUNT, Running, credentials, ecr_client
+from tests.registry.client import Running, credentials, emptied_ecr, emulated_ecr
 
 APP = Path(__file__).parents[2] / "app"
 
@@ -43,19 +41,14 @@ def buildah(tmp_path_factory: pytest.TempPathFactory) -> engines.BuildahEngine:
     return engines.BuildahEngine(machine.buildah(), tmp_path_factory.mktemp("buildah"))
 
 
-@pytest.fixture(scope="session")
+# From here on each module has its own: moto's ECR is the process's, and tests elsewhere empty it.
+@pytest.fixture(scope="module")
 def ecr() -> Iterator[Any]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    for backend in ecr_backends[ACCOUNT].values():
-        backend.reset()
-    host, port = server.get_host_and_port()
-    client = ecr_client(f"http://{host}:{port}")
-    yield client
-    server.stop()
+    with emulated_ecr() as endpoint:
+        yield emptied_ecr(endpoint)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory, ecr: Any) -> Iterator[Running]:
     found = Running(tmp_path_factory.mktemp("registry"))
     found.start()
@@ -85,7 +78,7 @@ class FixedBuilder(Builder):
         return self._engine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def app(
     docker: engines.DockerEngine, registry: Running, ecr: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> BuiltApp:

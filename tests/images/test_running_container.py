@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,67 +12,15 @@ import requests
 
 from sandbox.images import engines
 from tests.images.conftest import BuiltApp
+from tests.images.container import Container, serving
 from tests.images.test_builds import docker_pull
-
-
-@dataclass(frozen=True)
-class Container:
-    """A running container of the service."""
-
-    docker: engines.DockerEngine
-    name: str
-    url: str
-
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [self.docker.program, *command], env=self.docker.env, capture_output=True, text=True, check=False
-        )
-
-    def inside(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return self.run("exec", self.name, *command)
-
-    def inspect(self) -> dict[str, dict[str, object]]:
-        [found] = json.loads(self.run("inspect", self.name).stdout)
-        return dict(found)
-
-    def logs(self) -> str:
-        done = self.run("logs", self.name)
-        return done.stdout + done.stderr
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture
 def container(app: BuiltApp, docker: engines.DockerEngine, tmp_path: Path) -> Iterator[Container]:
     assert docker_pull(docker, app, tmp_path).returncode == 0
-    port = free_port()
-    found = Container(docker, f"app-{port}", f"http://127.0.0.1:{port}")
-    # The host's network, since an engine that the tests start has no bridge; loopback only, as everything here.
-    options = ["--network", "host", "--env", f"APP_PORT={port}", "--env", "APP_BIND=127.0.0.1"]
-    options += ["--env", f"APP_IMAGE_DIGEST={app.outcome.digest}", "--env", "APP_DRAIN_SECONDS=1"]
-    options += ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "200"]
-    started = found.run("run", "--detach", "--name", found.name, *options, app.reference)
-    assert started.returncode == 0, started.stderr
-    try:
-        deadline = time.monotonic() + 20
-        while not answers(f"{found.url}/readyz"):
-            assert time.monotonic() < deadline, found.logs()
-            time.sleep(0.05)
+    with serving(app, docker) as found:
         yield found
-    finally:
-        found.run("rm", "--force", found.name)
-
-
-def answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=2).status_code == 200
-    except requests.RequestException:
-        return False
 
 
 def test_pages_answer_and_name_the_image_by_its_digest(container: Container, app: BuiltApp) -> None:
