@@ -5,7 +5,7 @@
 """
 
 from sandbox.engine.display import PlainDisplay
-from sandbox.engine.errors import EngineError, UsageError
+from sandbox.engine.errors import EngineError, UsageError, WrongPassphraseError
 from sandbox.engine.operation import run
 from sandbox.engine.request import Diagnostic, Display, PropertyChange, Request, Result, Step
 from sandbox.engine.stacks import export_stack, import_stack, list_stacks, stack_outputs
@@ -21,6 +21,7 @@ __all__ = [
     "Result",
     "Step",
     "UsageError",
+    "WrongPassphraseError",
     "display_for",
     "export_stack",
     "import_stack",

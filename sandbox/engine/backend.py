@@ -10,13 +10,15 @@ import secrets
 import socket
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sandbox.engine.errors import EngineError, UsageError
+from sandbox.engine.state import unknown_features
 
 _LAYOUT = 1  # stacks are kept by project: the only layout that new backends use
 
@@ -39,25 +41,31 @@ class Backend:
     def read(self, project: str, stack: str) -> dict[str, Any]:
         """Return the stack's deployment (empty if it never had one); EngineError where the file can't be used."""
         path = self._checkpoint(project, stack)
-        if not path.exists():
-            packed = path.with_name(path.name + ".gz")
-            if not packed.exists():
-                raise UsageError(f"There is no stack {stack!r} of project {project!r} in {self.directory}.")
-            content = gzip.decompress(packed.read_bytes()).decode()
-        else:
-            content = path.read_text()
+        packed = path.with_name(path.name + ".gz")
+        if not path.exists() and not packed.exists():
+            raise UsageError(f"There is no stack {stack!r} of project {project!r} in {self.directory}.")
         try:
-            document = json.loads(content)
-        except ValueError as error:
+            document = json.loads(path.read_bytes() if path.exists() else gzip.decompress(packed.read_bytes()))
+        except (ValueError, EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise EngineError(
                 f"{path} is not JSON ({error}). A copy from before the last write is beside it, ending in .bak."
             ) from error
-        version = document.get("version")
-        if version != 3:
-            raise EngineError(f"{path} is of checkpoint version {version}; only version 3 is supported.")
-        return document["checkpoint"].get("latest") or {}
+        version = document.get("version") if isinstance(document, dict) else None
+        if version not in (None, 3, 4):
+            raise EngineError(f"{path} is of checkpoint version {version}; only versions 3 and 4 are supported.")
+        if version and (unknown := unknown_features(document)):
+            raise EngineError(f"{path} uses {', '.join(unknown)}, which this engine doesn't have. Use the Pulumi CLI.")
+        checkpoint = document.get("checkpoint") if version else None
+        latest = (checkpoint.get("latest") or {}) if isinstance(checkpoint, dict) else None
+        if wrong := "it holds no checkpoint" if latest is None else malformed(latest):
+            raise EngineError(
+                f"{path} is damaged: {wrong}. A copy from before the last write is beside it, ending in .bak."
+            )
+        return cast("dict[str, Any]", latest)
 
-    def write(self, project: str, stack: str, deployment: str, *, keep_backup: bool = False) -> None:
+    def write(
+        self, project: str, stack: str, deployment: str, features: Sequence[str], *, keep_backup: bool = False
+    ) -> None:
         """Replace the stack's deployment (JSON text; empty for none) in one step that a crash can't split."""
         self._prepare()
         path = self._checkpoint(project, stack)
@@ -66,7 +74,8 @@ class Backend:
             _write(path.with_name(path.name + ".bak"), path.read_text())
         latest = f',"latest":{deployment}' if deployment else ""
         name = json.dumps(f"organization/{project}/{stack}")
-        _write(path, f'{{"version":3,"checkpoint":{{"stack":{name}{latest}}}}}')
+        version = f'4,"features":{json.dumps(features)}' if features else "3"
+        _write(path, f'{{"version":{version},"checkpoint":{{"stack":{name}{latest}}}}}')
         path.with_name(path.name + ".gz").unlink(missing_ok=True)
 
     def backup(self, project: str, stack: str) -> None:
@@ -140,6 +149,24 @@ class Backend:
         return self.directory / "stacks" / project / f"{stack}.json"
 
 
+def malformed(deployment: Any) -> str:
+    """What makes this no deployment; empty when its resources can be read one by one."""
+    if not isinstance(deployment, dict):
+        return "the deployment is no JSON object"
+    resources = deployment.get("resources") or []
+    if not isinstance(resources, list):
+        return "`resources` is no list"
+    for number, item in enumerate(resources, 1):
+        if not (
+            isinstance(item, dict)
+            and isinstance(item.get("urn"), str)
+            and isinstance(item.get("type"), str)
+            and "custom" in item
+        ):
+            return f"resource {number} has no `urn`, `type` or `custom`"
+    return ""
+
+
 def now() -> str:
     """The time as checkpoints write it."""
     return datetime.now(UTC).isoformat().replace("+00:00", "Z")
@@ -161,5 +188,12 @@ def _alive(pid: int) -> bool:
 
 def _write(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+    try:
+        temporary.write_text(text)
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise EngineError(
+            f"{path} can't be written: {error.strerror or error}. Mend that, and run this again: it goes on from where it was."
+        ) from error

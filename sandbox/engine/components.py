@@ -7,6 +7,7 @@ from typing import Any
 from pulumi.runtime.proto import provider_pb2, resource_pb2
 
 from sandbox.engine import values
+from sandbox.engine.assets import with_hashes
 from sandbox.engine.defaults import DefaultProviders
 from sandbox.engine.deployment import Deployment
 from sandbox.engine.errors import EngineError, StepError
@@ -112,6 +113,7 @@ class Components:
     def set_outputs(self, urn: str, outputs: Properties) -> None:
         """Record a component's outputs. Of a failed run, what isn't known keeps its last known value."""
         deployment = self._deployment
+        outputs = with_hashes(outputs, deployment.project.program)
         with deployment.lock:
             resource = deployment.registered.get(urn)
         if resource is None:

@@ -61,10 +61,7 @@ class DefaultProviders:
         inputs: dict[str, object] = {
             name: Secret(value) if hidden else value for name, (value, hidden) in settings.items()
         }
-        if version:
-            inputs |= {"__internal": {}, "version": version}
-        if url:
-            inputs["__internal"] = {"pluginDownloadURL": url}
+        inputs |= plugin_inputs(version, url)
         name = "default" + "".join(
             f"_{part}" for part in version.replace("+", ".").replace("-", ".").split(".") if part
         )
@@ -72,6 +69,12 @@ class DefaultProviders:
             segments = filter(None, url.split("/"))
             name += "_" + "/".join(re.sub(r"[^A-Za-z0-9_.-]", "_", segment) for segment in segments)
         return Goal(type=PROVIDER_PREFIX + package, name=name, inputs=dict(inputs))
+
+
+def plugin_inputs(version: str, url: str) -> dict[str, object]:
+    """What the program says of the plugin itself, as a provider's inputs hold it."""
+    internal = {"pluginDownloadURL": url} if url else {}
+    return ({"__internal": internal} if version or url else {}) | ({"version": version} if version else {})
 
 
 def _not_ready(goal: Goal) -> str:

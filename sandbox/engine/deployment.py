@@ -24,6 +24,7 @@ class Recorder:
         self.display = display
         self.steps: list[Step] = []
         self.diagnostics: list[Diagnostic] = []
+        self.failed = False
         self._held: Step | None = None
         self._lock = threading.Lock()
 
@@ -57,10 +58,11 @@ class Recorder:
         self.steps.append(step)
         self.display.step_finished(step)
 
-    def message(self, severity: str, urn: str, text: str) -> None:
-        """Record something said to the user."""
+    def message(self, severity: str, urn: str, text: str, *, said: bool = False) -> None:
+        """Record something for the user. An error is a failure, unless a program or provider only `said` it."""
         diagnostic = Diagnostic(severity, urn, text.rstrip())
         with self._lock:
+            self.failed = self.failed or (severity == "error" and not said)
             self.diagnostics.append(diagnostic)
             self.display.message(diagnostic)
 
@@ -72,11 +74,6 @@ class Recorder:
     def reported(self, text: str) -> bool:
         """Tell whether an error has been reported already (a program repeats what its requests failed with)."""
         return any(item.severity == "error" and item.message in text for item in self.diagnostics)
-
-    @property
-    def failed(self) -> bool:
-        """Tell whether any error was reported."""
-        return any(item.severity == "error" for item in self.diagnostics)
 
 
 class Deployment:

@@ -31,6 +31,14 @@ _WIDTH = 240  # of a line in a log; longer values are cut to fit
 _SLOW = 5.0  # seconds after which an operation tells where its time went
 
 
+class LastingConsole(Console):
+    """A console whose reader may leave (`up | head`): the operation goes on to its end, unseen."""
+
+    def on_broken_pipe(self) -> None:
+        """Stop printing; rich would end the process, or rather the thread that happened to print."""
+        self.quiet = True
+
+
 def describe_change(change: PropertyChange, width: int = _WIDTH) -> Text:
     """One property's change on one line: sign, path, old value, new value; values are cut to keep to the width."""
     symbol, colour = _CHANGE.get(change.kind, _CHANGE["update"])
@@ -64,14 +72,21 @@ def is_hidden(step: Step) -> bool:
 
 def name_of(urn: str) -> Text:
     """A resource as people call it: type, then name."""
-    return Text.assemble((urn_type(urn), "dim"), " ", (urn_name(urn), "bold")) if "::" in urn else Text("")
+    return Text.assemble((_short_type(urn_type(urn)), "dim"), " ", (urn_name(urn), "bold")) if "::" in urn else Text("")
+
+
+def _short_type(token: str) -> str:
+    """`aws:ec2:Vpc` for `aws:ec2/vpc:Vpc`, as the CLI shows it: the name isn't pushed out of a narrow terminal."""
+    module, _, name = token.rpartition(":")
+    head, _, repeated = module.rpartition("/")
+    return f"{head}:{name}" if head and repeated.lower() == name.lower() else token
 
 
 class PlainDisplay:
     """One line per event, for logs and pipes. With `diff` every property change is shown."""
 
     def __init__(self, stream: TextIO, *, diff: bool = True) -> None:
-        self.console = Console(file=stream, soft_wrap=True, highlight=False)
+        self.console = LastingConsole(file=stream, soft_wrap=True, highlight=False)
         self._diff = diff
         self._preview = self._quiet = False
 

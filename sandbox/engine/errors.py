@@ -11,6 +11,10 @@ class UsageError(EngineError):
     """The request itself is wrong (a missing stack, an unreadable project file); the CLI exits with 2."""
 
 
+class WrongPassphraseError(EngineError):
+    """The stack's secrets were sealed with another passphrase."""
+
+
 class StepError(EngineError):
     """One resource's step failed; others go on. `urn` is empty where the failure belongs to the whole operation."""
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
-from sandbox.engine import paths
 from sandbox.engine.backend import now
 from sandbox.engine.deployment import Deployment
 from sandbox.engine.errors import ProviderError, StepError
-from sandbox.engine.planning import Work, describe
+from sandbox.engine.planning import Work
 from sandbox.engine.plugins import Difference, Plugin
 from sandbox.engine.replacement import dependents_to_replace
 from sandbox.engine.request import Op
@@ -34,7 +32,8 @@ class Execution:
         if equal(old.inputs, new.inputs) and same_secrecy(old.inputs, new.inputs):
             new.modified, new.rest = old.modified, old.rest
         self.record(new, old, "same")
-        self._deployment.same(new)
+        if not work.imported:
+            self._deployment.same(new)
         return new
 
     def create(self, work: Work, op: Op) -> Resource:
@@ -67,12 +66,9 @@ class Execution:
         return self._change(work, "update", "updating", call)
 
     def _component(self, work: Work, op: Op) -> Resource:
-        new = work.new
-        # Until it registers its outputs, they are its inputs.
-        new.outputs = {key: value for key, value in new.inputs.items() if value is not None}
-        with self._deployment.step(op, new, work.changes, slot=False):
-            self.record(new, work.old, op)
-        return new
+        with self._deployment.step(op, work.new, work.changes, slot=False):
+            self.record(work.new, work.old, op)
+        return work.new
 
     def _change(self, work: Work, op: Op, doing: str, call: Callable[[], None]) -> Resource:
         """Call the provider; the state says so before, and afterwards holds whatever came of it."""
@@ -111,10 +107,15 @@ class Execution:
                 "It would have to be replaced, but it is protected. Take `protect` off it in the program, run `up`, "
                 "then make this change.",
             )
-        if work.goal.import_id and not deployment.preview:
-            raise StepError(
-                new.urn, "It was imported and would have to be replaced. Take the `import_` option off it first."
+        if work.goal.import_id:
+            told = "; ".join(f"{item.path}: {item.old!r} is live, {item.new!r} in the program" for item in work.changes)
+            problem = (
+                f"It was imported and would have to be replaced ({told}). "
+                "Make the program agree with what is there, or take the `import_` option off it."
             )
+            if not deployment.preview:
+                raise StepError(new.urn, problem)
+            deployment.recorder.message("warning", new.urn, problem)
         delete_first = work.goal.delete_before_replace
         if delete_first is None:
             delete_first = difference.delete_before_replace
@@ -128,7 +129,7 @@ class Execution:
         deployment.journal.condemn(old)
         try:
             return self.create(work, "replace")
-        except Exception:
+        except Exception:  # whatever it was: nothing stands in the old one's place, so it isn't condemned any more
             if new.urn not in deployment.registered:
                 old.delete = False
                 if not deployment.preview:
@@ -154,7 +155,7 @@ class Execution:
         if not (old.retain_on_delete or carried_off or is_provider(old.type)):
             try:
                 deployment.delete(old)
-            except Exception:
+            except Exception:  # whatever it was: it is still there
                 with deployment.lock:
                     del deployment.condemned[old.urn]
                 raise
@@ -162,36 +163,23 @@ class Execution:
         deployment.journal.changed(old)
 
     def adopt(self, work: Work) -> Resource:
-        """Take an existing resource into the stack (`import_`); StepError where it differs from the program."""
+        """Take an existing resource into the stack (`import_`) as it is; where the program differs, it is changed next."""
         deployment, new, handler = self._deployment, work.new, work.handler
-        identifier, ignored = work.goal.import_id, work.goal.ignore_changes
+        identifier, replaced = work.goal.import_id, work.old is not None and not work.old.external
         if not isinstance(handler, Plugin):
             raise StepError(new.urn, "Only a custom resource can be imported.")
-        with deployment.step("import", new) as step:
+        with deployment.step("replace" if replaced else "import", new) as step:
             step.id = identifier
             found = handler.read(new.urn, identifier, {}, {}, timeout=new.custom_timeouts.get("read", 0))
             if found is None:
                 raise StepError(new.urn, f"Nothing with the id {identifier!r} exists to be imported.")
             live_id, live_inputs, live_outputs = found
-            wanted = paths.ignore_changes(new.inputs, live_inputs, ignored)
-            new.inputs = handler.check(new.urn, live_inputs, wanted, os.urandom(32))
-            difference = handler.diff(new.urn, live_id, live_inputs, live_outputs, new.inputs, ignored)
-            if difference.changes or (difference.changes is None and not equal(live_inputs, new.inputs)):
-                live = new.copy(id=live_id, inputs=live_inputs, outputs=live_outputs)
-                step.changes = describe(live, new, Difference(True, detailed=difference.detailed))
-                text = "; ".join(
-                    f"{item.path}: {item.old!r} is live, {item.new!r} in the program" for item in step.changes
-                )
-                problem = f"The program's inputs don't match the resource to import: {text}. Make them agree."
-                if not deployment.preview:
-                    raise StepError(new.urn, problem)
-                deployment.recorder.message("warning", new.urn, problem)
-            new.id, new.outputs = live_id, live_outputs
+            live = new.copy(id=live_id, inputs=live_inputs, outputs=live_outputs, created=now(), modified=now())
             if work.old is not None:
                 deployment.journal.condemn(work.old)
-            new.created = ""
-            self._keep(work, "import")
-        return new
+            _mark_secrets(live)
+            self.record(live, work.old, "import")
+        return live
 
     def record(self, new: Resource, old: Resource | None, op: Op) -> None:
         """Let the state and the rest of the operation know of a resource that is as it should be."""

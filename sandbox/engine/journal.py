@@ -16,7 +16,7 @@ from typing import Any
 from sandbox.engine.backend import Backend, now
 from sandbox.engine.errors import EngineError, ProviderError
 from sandbox.engine.passphrase import PassphraseSecrets
-from sandbox.engine.state import Resource, in_order, resource_from_state, resource_to_state
+from sandbox.engine.state import Resource, features_used, in_order, is_provider, resource_from_state, resource_to_state
 from sandbox.engine.values import dumps
 
 _VERSION = "v3.272.0"  # the engine version whose checkpoint format is written
@@ -53,6 +53,7 @@ class Journal:
         self.base = _follow_aliases(deployment.get("resources") or [], self.base)
         self._done: list[Resource] = []
         self._gone: set[int] = set()
+        self._carried: list[tuple[Resource, Resource]] = []
         self._pending: dict[int, tuple[str, Resource]] = {}
         self._text: dict[int, str] = {}
         self._lock = threading.RLock()
@@ -63,7 +64,28 @@ class Journal:
     def resources(self) -> list[Resource]:
         """The state as it stands."""
         with self._lock:
-            return in_order(self._done + [old for old in self.base if id(old) not in self._gone])
+            gone = self._gone - self._still_there() if self._carried else self._gone
+            return in_order(self._done + [old for old in self.base if id(old) not in gone])
+
+    def _still_there(self) -> set[int]:
+        """What goes with its carrier, as long as the carrier is there; with the providers and components that it needs."""
+        self._carried = [(carrier, item) for carrier, item in self._carried if id(carrier) not in self._gone]
+        kept = [item for _, item in self._carried]
+        present = {item.urn for item in [*self._done, *self.base, *kept] if id(item) not in self._gone}
+        present |= {item.urn for item in kept}
+        for item in kept:  # grows: these are nowhere but in the state, so to keep them is no lie
+            missing = item.needs() - present
+            for other in self.base:
+                lost = not other.custom and other.urn in missing
+                if lost or (is_provider(other.type) and f"{other.urn}::{other.id}" == item.provider):
+                    present.add(other.urn)
+                    if not any(other is already for already in kept):
+                        kept.append(other)
+        for item in kept:
+            if item.refers_to() - present:
+                item.forget_missing(present, {})
+                self._text.pop(id(item), None)
+        return set(map(id, kept))
 
     @contextmanager
     def during(self, operation: str, resource: Resource) -> Iterator[None]:
@@ -88,9 +110,10 @@ class Journal:
     def put(self, resource: Resource, *, replacing: Resource | None = None) -> None:
         """Record a registered resource in place of the old one, if there was one."""
         with self._lock:
-            self._done.append(resource)
             if replacing is not None:
                 self._gone.add(id(replacing))
+                self._done = [item for item in self._done if item is not replacing]  # just imported
+            self._done.append(resource)
             self.interrupted = [
                 (kind, item) for kind, item in self.interrupted if kind != "creating" or item.urn != resource.urn
             ]
@@ -108,9 +131,11 @@ class Journal:
             self._text.pop(id(resource), None)
         self.write()
 
-    def drop(self, resource: Resource) -> None:
-        """Record that a resource is gone."""
+    def drop(self, resource: Resource, *, carrier: Resource | None = None) -> None:
+        """Record that a resource is gone, or that it goes when its `carrier` goes."""
         with self._lock:
+            if carrier is not None:
+                self._carried.append((carrier, resource))
             self._gone.add(id(resource))
             self._done = [item for item in self._done if item is not resource]
         self.write()
@@ -154,7 +179,10 @@ class Journal:
                 return
             with self._lock:
                 version, text = self._version, self.deployment()
-            self._backend.write(self._project, self._stack, text, keep_backup=keep_backup)
+                features = features_used(
+                    {**item.rest, "replaceWith": item.replace_with, "taint": item.taint} for item in self.resources()
+                )
+            self._backend.write(self._project, self._stack, text, features, keep_backup=keep_backup)
             self._written = version
 
     def deployment(self) -> str:

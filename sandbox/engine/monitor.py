@@ -15,7 +15,7 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, reso
 
 from sandbox.engine import values
 from sandbox.engine.components import Components
-from sandbox.engine.defaults import DefaultProviders
+from sandbox.engine.defaults import DefaultProviders, plugin_inputs
 from sandbox.engine.deployment import Deployment
 from sandbox.engine.errors import EngineError, StepError
 from sandbox.engine.goals import Goal, decode_goal
@@ -135,8 +135,8 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
             try:
                 goal = decode_goal(request)
                 goal.version, goal.plugin_url = self._version(request)
-                if is_provider(goal.type) and goal.version:
-                    goal.inputs["version"] = goal.version  # where the CLI keeps it, so that both see the same inputs
+                if is_provider(goal.type):  # where the CLI keeps them, so that both see the same inputs
+                    goal.inputs |= plugin_inputs(goal.version, goal.plugin_url)
                 if goal.remote:
                     return self._components.construct(goal)
                 registered = self._registrations.register(goal)
@@ -185,7 +185,8 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
             try:
                 return self._reads.read(request, version, url)
             except EngineError as error:
-                self._deployment.recorder.message("error", "", str(error))
+                urn = error.urn if isinstance(error, StepError) else _urn_of(self._deployment, request)
+                self._deployment.recorder.message("error", urn, str(error))
                 raise
         return None
 
@@ -257,7 +258,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
             text = text.replace("Please update the Pulumi CLI", "Use the Pulumi CLI")
             recorder = self._deployment.recorder
             if severity != "error" or not recorder.reported(text):
-                recorder.message(severity, request.urn, text)
+                recorder.message(severity, request.urn, text, said=True)
         return empty_pb2.Empty()
 
     def GetRootResource(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name

@@ -24,6 +24,7 @@ from sandbox.engine.project import (
     load_stack_file,
     resolve_configuration,
 )
+from sandbox.engine.recovery import clear_away
 from sandbox.engine.refresh import refresh
 from sandbox.engine.removal import leftovers, refuse_protected, remove, within_targets
 from sandbox.engine.request import CHANGES, Display, Request, Result
@@ -90,7 +91,6 @@ def _run(
     if request.kind != "preview":
         backend.backup(project.name, request.stack)
         journal.write(keep_backup=True)
-    _explain_interrupted(deployment)
     try:
         _operate(deployment)
     finally:
@@ -108,6 +108,8 @@ def _operate(deployment: Deployment) -> None:
     recorder, kind = deployment.recorder, deployment.request.kind
     monitor = Monitor(deployment)
     try:
+        clear_away(deployment)
+        _explain_interrupted(deployment)
         if kind == "destroy":
             deployment.check_targets()
             _delete(deployment, deployment.journal.resources())
@@ -158,11 +160,11 @@ def _update(deployment: Deployment, monitor: Monitor) -> None:
         program.stop()
         raise
     monitor.wait_idle()
-    if code != 0 and not deployment.recorder.failed:
-        said = "\n".join(program.complaints[-20:])
-        deployment.recorder.message(
-            "error", "", f"The program ended with exit code {code}.{chr(10) + said if said else ''}"
-        )
+    if code != 0:
+        deployment.recorder.failed = True
+        if not any(item.severity == "error" for item in deployment.recorder.diagnostics):
+            said = "\n".join([f"The program ended with exit code {code}.", *program.complaints[-20:]])
+            deployment.recorder.message("error", "", said)
     if deployment.recorder.failed:
         _keep_outputs(deployment)
         _explain_held_back(deployment)
@@ -175,6 +177,10 @@ def _update(deployment: Deployment, monitor: Monitor) -> None:
 def _delete(deployment: Deployment, resources: list[Resource]) -> None:
     unwanted = within_targets(deployment, resources)
     refuse_protected(deployment, unwanted)
+    chosen = set(map(id, unwanted))
+    for resource in resources:
+        if id(resource) not in chosen and not resource.delete:
+            deployment.same(resource)  # left out by the targets
     remove(deployment, unwanted)
 
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from sandbox.engine.errors import EngineError
+from sandbox.engine.errors import EngineError, WrongPassphraseError
 
 _ITERATIONS = 1_000_000
 _CHECK = "pulumi"
@@ -40,7 +40,7 @@ class PassphraseSecrets:
             self._cipher = AESGCM(_key(passphrase, base64.b64decode(salt_text)))
             self.state = state
             if self.decrypt(check) != _CHECK:
-                raise EngineError(_UNOPENED)
+                raise WrongPassphraseError(_UNOPENED)
         self._sealed: dict[str, str] = {}
 
     def encrypt(self, plaintext: str) -> str:
@@ -57,7 +57,7 @@ class PassphraseSecrets:
                 raise EngineError(f"A secret of the stack has format {version!r}; only `v1` is known.")
             opened = self._cipher.decrypt(base64.b64decode(nonce), base64.b64decode(sealed), None).decode()
         except (InvalidTag, ValueError) as error:
-            raise EngineError(_UNOPENED) from error
+            raise WrongPassphraseError(_UNOPENED) from error
         if hasattr(self, "_sealed"):
             self._sealed.setdefault(opened, ciphertext)
         return opened

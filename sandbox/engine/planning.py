@@ -23,6 +23,7 @@ class Work:
     new: Resource
     handler: Plugin | Providers | None
     changes: list[PropertyChange] = field(default_factory=list)
+    imported: bool = False  # `old` is what was imported just now: counted as that, not as unchanged
 
 
 def decide(deployment: Deployment, work: Work, old: Resource) -> Difference:

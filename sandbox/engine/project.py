@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -120,18 +122,49 @@ def interpreter(project: Project) -> Path:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as the Pulumi CLI reads it: `on` and `yes` are text, and so are times such as 22:30."""
+    """YAML as the Pulumi CLI reads it: `on`, `yes` and 22:30 are text, 0777 is octal, a date is Go's text for it."""
+
+
+def _number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | float:
+    text = str(loader.construct_scalar(node)).replace("_", "")
+    try:
+        number: float = int(re.sub(r"^([-+]?)0(?=[0-7]+$)", r"\g<1>0o", text), 0)
+        number = number if -(2**63) <= number < 2**64 else float(number)
+    except ValueError:
+        number = float(text)
+    return int(number) if isinstance(number, float) and number.is_integer() and abs(number) < 1e21 else number
+
+
+def _time(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
+    try:
+        found: Any = loader.construct_yaml_timestamp(node)
+    except ValueError:  # looks like one, and is no day of the calendar
+        return str(loader.construct_scalar(node))
+    moment = found if isinstance(found, datetime) else datetime(found.year, found.month, found.day)
+    fraction = f".{moment.microsecond:06d}".rstrip("0") if moment.microsecond else ""
+    zone = "+0000 UTC" if not moment.utcoffset() else f"{moment:%z %z}"
+    return f"{moment:%Y-%m-%d %H:%M:%S}{fraction} {zone}"
 
 
 _Loader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("int", r"[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F_]+)", "-+0123456789"),
-    ("float", r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.[0-9]+)", "-+0123456789."),
+    (
+        "int",
+        r"[-+]?(?:0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?)",
+        "-+0123456789.",
+    ),
+    (
+        "timestamp",
+        r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]+)?(?:Z|[-+][0-9:]+)?)?",
+        "0123456789",
+    ),
     ("merge", r"<<", "<"),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
+_Loader.add_constructor("tag:yaml.org,2002:int", _number)
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _time)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -203,58 +236,101 @@ def resolve_configuration(
     project: Project, file: StackFile, secrets: PassphraseSecrets, overrides: Mapping[str, str], stack: str
 ) -> Configuration:
     """Decrypt the stack file, add the project's defaults and this run's overrides (dots reach into structures)."""
-    values: dict[str, Any] = dict(file.values)
-    secret_keys: set[str] = set()
-    for key, item in values.items():
-        values[key], is_secret = _decrypted(item, secrets)
-        if is_secret:
-            secret_keys.add(key)
-    _apply_declarations(project, values, stack, file.path)
+    values: dict[str, Any] = {key: _decrypted(item, secrets) for key, item in file.values.items()}
+    for key, declared in _declarations(project).items():
+        default = declared.get("default", declared.get("value"))
+        if default is not None:
+            values.setdefault(key, copy.deepcopy(default))
     for key, text in overrides.items():
         _override(values, _full_key(key, project.name), text)
-    return Configuration({key: _as_text(value) for key, value in values.items()}, frozenset(secret_keys))
+    _check_declarations(project, values, stack, file.path)
+    return Configuration(
+        {key: _as_text(value.value if isinstance(value, _Sealed) else value) for key, value in values.items()},
+        frozenset(key for key, value in values.items() if isinstance(value, _Sealed)),
+    )
 
 
-def _decrypted(item: Any, secrets: PassphraseSecrets) -> tuple[Any, bool]:
-    if isinstance(item, dict):
-        if set(item) == {"secure"}:
-            return secrets.decrypt(str(item["secure"])), True
-        pairs = {key: _decrypted(value, secrets) for key, value in item.items()}
-        return {key: value for key, (value, _) in pairs.items()}, any(marked for _, marked in pairs.values())
-    if isinstance(item, list):
-        found = [_decrypted(value, secrets) for value in item]
-        return [value for value, _ in found], any(marked for _, marked in found)
-    return item, False
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """A setting that is secret, or has something secret in it."""
+
+    value: Any
 
 
-_TYPES: Mapping[str, tuple[type, ...]] = {
-    "string": (str, int, float, bool),
-    "boolean": (bool, str),
-    "integer": (int, str),
-    "array": (list,),
-    "object": (dict,),
-}
+def _decrypted(item: Any, secrets: PassphraseSecrets) -> Any:
+    """Return a setting with what is encrypted in it decrypted; `_Sealed` if anything is."""
+    found = False
+
+    def walk(value: Any) -> Any:
+        nonlocal found
+        if isinstance(value, dict):
+            if set(value) == {"secure"}:
+                found = True
+                return secrets.decrypt(str(value["secure"]))
+            return {key: walk(inner) for key, inner in value.items()}
+        return [walk(inner) for inner in value] if isinstance(value, list) else value
+
+    value = walk(item)
+    return _Sealed(value) if found else value
 
 
-def _apply_declarations(project: Project, values: dict[str, Any], stack: str, path: Path) -> None:
+def _check_declarations(project: Project, values: Mapping[str, Any], stack: str, path: Path) -> None:
+    """Refuse configuration that isn't as Pulumi.yaml declares it, by the CLI's rules."""
     missing, wrong = [], []
+    for key, declared in _declarations(project).items():
+        kind, items = declared.get("type"), declared.get("items")
+        if key not in values:
+            missing.append(key)
+        elif kind is not None and declared.get("secret") and not isinstance(values[key], _Sealed):
+            wrong.append(f"{key} is declared secret, so it must be set with `pulumi config set --secret`")
+        elif kind is not None and not _is_of_type(kind, items, _plain_text(values[key])):
+            wrong.append(f"{key} must be of type {kind}" + (f" of {items['type']}" if items else ""))
+    if missing:
+        wrong.append(f"missing: {', '.join(missing)} (there is no default)")
+    if wrong:
+        told = "; ".join(wrong)
+        raise UsageError(
+            f"Stack {stack!r} ({path}) isn't what Pulumi.yaml declares: {told}. Set with `pulumi config set KEY VALUE`."
+        )
+
+
+def _declarations(project: Project) -> dict[str, dict[str, Any]]:
+    found = {}
     for key, declaration in project.config.items():
         full = _full_key(str(key), project.name)
         declared = declaration if isinstance(declaration, dict) else {"value": declaration}
-        default = declared.get("default", declared.get("value"))
-        if full not in values:
-            if default is None:
-                missing.append(full)
-            else:
-                values[full] = default
-            continue
-        kind = str(declared.get("type"))
-        if kind in _TYPES and not isinstance(values[full], _TYPES[kind]):
-            wrong.append(f"{full} must be of type {kind}")
-    if missing:
-        wrong.append(f"missing: {', '.join(missing)} (declared in Pulumi.yaml without a default)")
-    if wrong:
-        raise UsageError(f"Stack {stack!r} ({path}): " + "; ".join(wrong) + ". Set with `pulumi config set KEY VALUE`.")
+        foreign = not full.startswith(f"{project.name}:") and sorted(declared.keys() & {"type", "default"})
+        if foreign:
+            raise UsageError(
+                f"{project.directory}: Pulumi.yaml gives {key} a `{foreign[0]}`, but it belongs to another namespace than "
+                f"{project.name}. Only a `value` can be given there."
+            )
+        if declared.get("type") == "array" and not declared.get("items"):
+            raise UsageError(
+                f"{project.directory}: Pulumi.yaml declares {key} an array, without saying of what (`items`)."
+            )
+        found[full] = declared
+    return found
+
+
+def _plain_text(value: Any) -> Any:
+    """A setting by itself is text, whatever it looks like; inside a structure values have types."""
+    value = value.value if isinstance(value, _Sealed) else value
+    return value if isinstance(value, dict | list) else _as_text(value)
+
+
+def _is_of_type(kind: str, items: Mapping[str, Any] | None, value: Any) -> bool:
+    if kind == "integer":
+        if isinstance(value, str):
+            return re.fullmatch(r"[-+]?[0-9]+", value) is not None
+        return isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
+    if kind == "array":
+        inner = items or {}
+        return isinstance(value, list) and all(
+            _is_of_type(str(inner.get("type")), inner.get("items"), item) for item in value
+        )
+    types = {"string": (str,), "boolean": (bool,), "object": (dict,)}
+    return isinstance(value, types.get(kind, ())) or (kind == "boolean" and value in ("true", "false"))
 
 
 def _override(values: dict[str, Any], key: str, text: str) -> None:
@@ -292,8 +368,10 @@ def _scalar(text: str) -> Any:
 
 
 def _as_text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict | list):
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
-    return "" if value is None else str(value)
+    """A setting as programs and providers get it; structures as Go writes JSON, so that both engines agree."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+    return re.sub("[<>&\u2028\u2029]", lambda found: f"\\u{ord(found.group()):04x}", text)

@@ -47,12 +47,14 @@ class Reads:
             external=True, dependencies=sorted(set(request.dependencies)), provider=reference,
             additional_secret_outputs=list(request.additionalSecretOutputs),
         )  # fmt: skip
+        old = deployment.olds.get(urn)
+        owned = old is not None and not old.external
         if request.id == values.UNKNOWN_ID or not plugin.known or values.contains_unknown(inputs):
             if not deployment.preview:
                 raise StepError(urn, "Its id comes from a resource that failed.")
             state.outputs = inputs
         else:
-            with deployment.step("read", state):
+            with deployment.step("replace" if owned else "read", state):
                 found = plugin.read(urn, request.id, inputs, inputs)
                 if found is None:
                     raise StepError(urn, f"Nothing with the id {request.id!r} exists.")
@@ -60,8 +62,7 @@ class Reads:
                 for key in state.additional_secret_outputs:
                     if key in state.outputs:
                         state.outputs[key] = values.secret(state.outputs[key])
-        old = deployment.olds.get(urn)
-        if old is not None and not old.external:
+        if old is not None and owned:
             deployment.journal.condemn(old)  # what was the stack's own goes at the end of the operation
             old = None
         with deployment.lock:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from sandbox.engine import paths
@@ -23,7 +22,7 @@ def refresh(deployment: Deployment) -> None:
     present = {item.urn for item in kept}
     parents = {item.urn: item.parent for item in resources}
     for resource in kept:
-        _forget_missing(resource, present, parents)
+        resource.forget_missing(present, parents)
     deployment.journal.replace_all(kept)
 
 
@@ -49,29 +48,20 @@ def _refresh(deployment: Deployment, resource: Resource) -> Resource | None:
             for key in resource.additional_secret_outputs:
                 if key in outputs:
                     outputs[key] = secret(outputs[key])
-            # As the CLI: what counts is what `up` would have to undo, not every output that settled since.
-            difference = plugin.diff(
-                resource.urn, identifier, inputs, outputs, resource.inputs, resource.ignore_changes
-            )
-            drifted = difference.changes if difference.changes is not None else not equal(inputs, resource.inputs)
+            if resource.external:
+                drifted = not equal(outputs, resource.outputs)
+            else:  # as the CLI: what counts is what `up` would have to undo, not every output that settled since
+                difference = plugin.diff(
+                    resource.urn, identifier, inputs, outputs, resource.inputs, resource.ignore_changes
+                )
+                drifted = difference.changes if difference.changes is not None else not equal(inputs, resource.inputs)
             step.op = "update" if drifted else "same"
             step.changes = paths.compare(resource.inputs, inputs) if drifted else []
-            if equal(outputs, resource.outputs) and equal(inputs, resource.inputs) and identifier == resource.id:
+            unchanged = equal(outputs, resource.outputs) and equal(inputs, resource.inputs)
+            if unchanged and identifier == resource.id and not resource.init_errors:
                 return resource
             return resource.copy(id=identifier, inputs=inputs, outputs=outputs, init_errors=[], modified=now())
     except EngineError as error:
         deployment.failed.add(resource.urn)
         deployment.recorder.message("error", resource.urn, f"It couldn't be read: {error}")
         return resource
-
-
-def _forget_missing(resource: Resource, present: set[str], parents: Mapping[str, str]) -> None:
-    while resource.parent and resource.parent not in present:
-        resource.parent = parents.get(resource.parent, "")
-    resource.dependencies = [urn for urn in resource.dependencies if urn in present]
-    resource.property_dependencies = {
-        key: [urn for urn in urns if urn in present] for key, urns in resource.property_dependencies.items()
-    }
-    resource.replace_with = [urn for urn in resource.replace_with if urn in present]
-    if resource.deleted_with not in present:
-        resource.deleted_with = ""

@@ -84,7 +84,9 @@ class Registrations:
         new = self._new_state(goal, urn, old)
         work = Work(goal, old, new, self._handler(goal, new))
         if goal.import_id and self._wants_import(work):
-            return Registered(self._execution.adopt(work))
+            live = self._execution.adopt(work)
+            work = Work(goal, live, self._new_state(goal, urn, live), work.handler, imported=True)
+            work.new.provider = live.provider
         return Registered(self._settle(work))
 
     def _is_targeted(self, goal: Goal, urn: str) -> bool:
@@ -101,6 +103,7 @@ class Registrations:
             with deployment.lock:
                 deployment.elided.add(new.urn)
                 deployment.registered[new.urn] = new
+            deployment.same(new)  # as the CLI counts it
             return Registered(new, elided=True)
         self._handler(goal, new)  # providers are always registered, so that none seems to be unused
         kept = old.copy(urn=new.urn, parent=new.parent).renamed(deployment.aliases)
@@ -184,7 +187,7 @@ class Registrations:
         if old is None:
             return self._execution.create(work, "create")
         if recreate:
-            return self._execution.create(work, "create" if old.external else "replace")
+            return self._execution.create(work, "replace")
         if old.custom != new.custom:
             raise StepError(new.urn, "A component can't become a custom resource, or the reverse, under the same URN.")
         difference = decide(self._deployment, work, old)

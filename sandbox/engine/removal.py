@@ -75,7 +75,7 @@ def refuse_protected(deployment: Deployment, resources: Sequence[Resource]) -> N
 
 def remove(deployment: Deployment, resources: Sequence[Resource]) -> None:
     """Delete resources, dependents first. What a failed deletion's resource needs stays; all else is still deleted."""
-    going = {item.urn for item in resources}
+    going = {item.urn: item for item in resources}
     holders = _holders(resources)
     present: dict[int, Resource] = {id(item): item for item in resources}  # neither gone nor given up
     waiting = dict(present)
@@ -137,7 +137,7 @@ def _ancestors(urn: str, parents: Mapping[str, str]) -> set[str]:
     return found
 
 
-def _delete(deployment: Deployment, resource: Resource, going: set[str]) -> None:
+def _delete(deployment: Deployment, resource: Resource, going: Mapping[str, Resource]) -> None:
     if resource.pending_replacement:
         deployment.journal.drop(resource)
         return
@@ -145,8 +145,8 @@ def _delete(deployment: Deployment, resource: Resource, going: set[str]) -> None
     with deployment.step(op, resource):
         if deployment.preview:
             return
-        carried_off = resource.deleted_with and resource.deleted_with in going
+        carrier = going.get(resource.deleted_with)
         managed = resource.custom and not resource.external and not is_provider(resource.type)
-        if managed and not resource.retain_on_delete and not carried_off:
+        if managed and not resource.retain_on_delete and carrier is None:
             deployment.delete(resource)
-        deployment.journal.drop(resource)
+        deployment.journal.drop(resource, carrier=carrier if managed else None)

@@ -18,7 +18,8 @@ class Request:
 
     directory: folder of Pulumi.yaml (or one below it). backend: folder that holds `.pulumi`. providers: package to
     port on 127.0.0.1. targets: URNs, `*` and `**` as the CLI takes them. parallel: provider operations at a time.
-    environment: added to the program's. configuration: `key` or `key.path` to text, for this run only.
+    environment: added to the program's. configuration: `key` or `key.path` to text, for this run only. made: pairs of URN
+    and id, oldest first, of what providers are known to have made: what an interrupted run left of it is cleared away.
     """
 
     kind: Kind
@@ -34,6 +35,7 @@ class Request:
     parallel: int = 32
     environment: Mapping[str, str] = field(default_factory=dict)
     configuration: Mapping[str, str] = field(default_factory=dict)
+    made: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)

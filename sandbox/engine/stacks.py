@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sandbox.engine.backend import Backend
+from sandbox.engine.backend import Backend, malformed
 from sandbox.engine.errors import EngineError, UsageError
 from sandbox.engine.passphrase import PassphraseSecrets
-from sandbox.engine.state import STACK_TYPE, Resource, resource_from_state
+from sandbox.engine.state import STACK_TYPE, Resource, features_used, resource_from_state, unknown_features
 from sandbox.engine.values import SECRET, SIGNATURE, dumps, from_state, loads, masked, plain, to_state
 
 
@@ -38,14 +38,25 @@ def export_stack(
     if show_secrets and deployment:
         secrets = _secrets(deployment, passphrase)
         deployment = to_state(from_state(deployment, secrets), None)
-    return {"version": 3, "deployment": deployment}
+    features = features_used(deployment.get("resources") or [])
+    return (
+        {"version": 4, "features": features, "deployment": deployment}
+        if features
+        else {"version": 3, "deployment": deployment}
+    )
 
 
 def import_stack(backend: Path, project: str, stack: str, passphrase: str, document: Mapping[str, Any]) -> None:
     """Put an exported document in the stack's place; UsageError if it isn't one or belongs to another stack."""
     deployment = document.get("deployment")
-    if document.get("version") != 3 or not isinstance(deployment, dict):
-        raise UsageError("This is no exported stack: it must be a JSON object with `version` 3 and a `deployment`.")
+    if document.get("version") not in (3, 4) or not isinstance(deployment, dict):
+        raise UsageError(
+            "This is no exported stack: it must be a JSON object with `version` 3 or 4 and a `deployment`."
+        )
+    if wrong := malformed(deployment):
+        raise UsageError(f"This is no exported stack: {wrong}.")
+    if unknown := unknown_features(document):
+        raise UsageError(f"The exported state uses {', '.join(unknown)}, which this engine doesn't have.")
     prefix = f"urn:pulumi:{stack}::{project}::"
     foreign = [item["urn"] for item in deployment.get("resources") or [] if not item["urn"].startswith(prefix)]
     if foreign:
@@ -56,7 +67,7 @@ def import_stack(backend: Path, project: str, stack: str, passphrase: str, docum
     sealed["secrets_providers"] = {"type": "passphrase", "state": {"salt": secrets.state}}
     with store.lock(project, stack):
         store.backup(project, stack)
-        store.write(project, stack, dumps(sealed), keep_backup=True)
+        store.write(project, stack, dumps(sealed), features_used(sealed.get("resources") or []), keep_backup=True)
 
 
 def _secrets(deployment: Mapping[str, Any], passphrase: str) -> PassphraseSecrets:

@@ -1,8 +1,8 @@
-"""Resources and their names as a deployment's state holds them, in Pulumi's checkpoint format (version 3)."""
+"""Resources and their names as a deployment's state holds them, in Pulumi's checkpoint format (versions 3 and 4)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -106,6 +106,20 @@ class Resource:
         """Return a copy with the given fields changed."""
         return replace(self, **changes)
 
+    def forget_missing(self, present: Set[str], parents: Mapping[str, str]) -> None:
+        """Drop references to what isn't there any more; the nearest ancestor that is becomes the parent."""
+        while self.parent and self.parent not in present:
+            self.parent = parents.get(self.parent, "")
+        self.dependencies = [urn for urn in self.dependencies if urn in present]
+        self.property_dependencies = {
+            key: left
+            for key, urns in self.property_dependencies.items()
+            if (left := [urn for urn in urns if urn in present])
+        }
+        self.replace_with = [urn for urn in self.replace_with if urn in present]
+        if self.deleted_with not in present:
+            self.deleted_with = ""
+
     def renamed(self, names: dict[str, str]) -> Resource:
         """Return the resource with every reference to a renamed URN following the new name."""
         if not names:
@@ -187,8 +201,22 @@ _FIELDS = {
     "replace_on_changes": "replaceOnChanges",
     "replacement_trigger": "replacementTrigger",
 }
+# What makes a checkpoint one of version 4, which names the features that a reader must know: by the field that uses it.
+_FEATURES = {
+    "refreshBeforeUpdate": "refreshBeforeUpdate", "replaceWith": "replaceWith", "taint": "taint", "viewOf": "views",
+}  # fmt: skip
 _SEALED = frozenset({"inputs", "outputs", "replacement_trigger"})  # fields that may hold secrets
 _ALWAYS = frozenset({"urn", "custom", "type"})
+
+
+def features_used(states: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Names of the features that resources in the checkpoint's JSON use."""
+    return sorted({name for state in states for field, name in _FEATURES.items() if state.get(field)})
+
+
+def unknown_features(document: Mapping[str, Any]) -> list[str]:
+    """Features that a checkpoint or an export names and this engine doesn't have."""
+    return sorted(set(document.get("features") or []) - set(_FEATURES.values()))
 
 
 def resource_to_state(resource: Resource, encrypter: Encrypter | None) -> dict[str, Any]:

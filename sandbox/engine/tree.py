@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TextIO
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 from rich.tree import Tree
@@ -13,6 +13,7 @@ from rich.tree import Tree
 from sandbox.engine.display import (
     STYLES,
     TITLES,
+    LastingConsole,
     PlainDisplay,
     describe_change,
     diagnostic_text,
@@ -35,7 +36,7 @@ class LiveDisplay:
     """Finished steps scroll up, running ones stay below with their time; redrawn four times a second."""
 
     def __init__(self, stream: TextIO, *, diff: bool = False) -> None:
-        self._console = Console(file=stream, highlight=False)
+        self._console = LastingConsole(file=stream, highlight=False)
         self._diff = diff
         self._running: dict[str, tuple[Step, float]] = {}
         self._steps: dict[str, Step] = {}

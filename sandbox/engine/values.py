@@ -121,7 +121,15 @@ def _from_wire_struct(struct: struct_pb2.Struct, outputs: bool) -> Any:
             urns = fields["dependencies"].list_value.values if "dependencies" in fields else ()
             return Output(content, tuple(urn.string_value for urn in urns))
         return content
-    return {key: _from_wire(item, outputs) for key, item in fields.items()}
+    return _complete({key: _from_wire(item, outputs) for key, item in fields.items()})
+
+
+def _complete(properties: Properties) -> Properties:
+    """A reference to a resource is kept as the CLI keeps it: with its version, without what its URN says already."""
+    if properties.get(SIGNATURE) == RESOURCE:
+        kept = {key: properties[key] for key in (SIGNATURE, "urn", "id") if key in properties}
+        return {**kept, "packageVersion": properties.get("packageVersion", "")}
+    return properties
 
 
 def _number(number: float) -> int | float:
@@ -216,7 +224,7 @@ def from_state(value: Any, decrypter: Decrypter) -> Any:
         if value.get(SIGNATURE) == SECRET:
             plaintext = value["plaintext"] if "plaintext" in value else decrypter.decrypt(value["ciphertext"])
             return secret(from_state(loads(plaintext), decrypter))
-        return {key: from_state(item, decrypter) for key, item in value.items()}
+        return _complete({key: from_state(item, decrypter) for key, item in value.items()})
     if isinstance(value, list):
         return [from_state(item, decrypter) for item in value]
     if isinstance(value, str):

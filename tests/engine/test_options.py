@@ -65,6 +65,28 @@ def test_retained_and_carried_off_resources_are_forgotten_but_not_deleted(worksp
     assert workspace.state().get("resources", []) == []
 
 
+def test_what_is_carried_off_stays_in_the_state_until_its_carrier_is_gone(workspace: Workspace, kit: Kit) -> None:
+    workspace.program("""
+        host = Thing("host")
+        own = KitProvider("own", region=host.arn)
+        group = Group("group")
+        really = Thing("really", Options(parent=group))
+        inside = Thing("inside", Options(parent=group, provider=own, deleted_with=host, depends_on=[really]))
+    """)
+    workspace.json("up")
+    kit.broken.add("delete host")
+    workspace.json("destroy", expect=1)
+    kit.broken.clear()
+    # Whoever goes on from here finds what is there, and only that.
+    assert {thing["__name"] for thing in kit.things.values()} == {"host", "inside"}
+    assert {"host", "own", "group", "inside"} <= workspace.resources().keys()
+    assert "really" not in workspace.resources()
+    assert workspace.changes("up") == {"create": 1}
+    workspace.json("destroy")
+    assert {thing["__name"] for thing in kit.things.values()} == {"inside"}
+    assert workspace.state().get("resources", []) == []
+
+
 def test_secrets_are_sealed_in_the_state_and_never_shown(workspace: Workspace, kit: Kit) -> None:
     workspace.program("""
         hidden = pulumi.Output.secret("xyzzy-plugh")
@@ -160,20 +182,33 @@ def test_targets_limit_what_is_made_changed_and_deleted(workspace: Workspace, ki
     assert "No resource has the targeted URN" in messages(wrong)
 
 
-def test_an_import_adopts_what_exists_and_refuses_what_differs(workspace: Workspace, kit: Kit) -> None:
-    kit.things["old-1"] = {"colour": "red", "defaulted": "by kit", "__name": "x"}
-    workspace.program('Thing("a", Options(import_="old-1"), colour="blue")')
-    assert "don't match" in messages(workspace.json("preview"), "warning")
-    assert "'red' is live, 'blue' in the program" in messages(workspace.json("up", expect=1))
+def test_an_import_adopts_what_exists_and_changes_what_differs(workspace: Workspace, kit: Kit) -> None:
+    kit.things["old-1"] = {"colour": "red", "size": 1, "defaulted": "by kit", "__name": "x"}
     workspace.program('Thing("a", Options(import_="none"), colour="red")')
     assert "Nothing with the id 'none' exists" in messages(workspace.json("up", expect=1))
-    workspace.program('Thing("a", Options(import_="old-1"), colour="red")')
-    assert steps(workspace.json("up"))["a"] == "import"
+    workspace.program('Thing("a", Options(import_="old-1"), colour="red", size=2)')
+    assert "size: 1 is live, 2 in the program" in messages(workspace.json("preview"), "warning")
+    assert "size: 1 is live, 2 in the program" in messages(workspace.json("up", expect=1))
+    assert workspace.resources()["a"]["inputs"]["size"] == 1  # imported, and not replaced
+    workspace.json("destroy")
+    kit.things["old-1"] = {"colour": "red", "defaulted": "by kit", "__name": "x"}
+    text = 'Thing("a", Options(import_="old-1"), colour="COLOUR")'
+    workspace.program(text.replace("COLOUR", "blue"))
+    for operation in ("preview", "up"):
+        assert workspace.changes(operation) == {"create": 2, "update": 1}  # the stack, and what is imported
     assert workspace.resources()["a"]["id"] == "old-1"
+    assert kit.things["old-1"]["colour"] == "blue"
     assert workspace.changes("up") == {}
     workspace.program('Thing("a", colour="green")')
     assert workspace.changes("up") == {"update": 1}
-    assert kit.things["old-1"]["colour"] == "green"
+    assert "importID" not in workspace.resources()["a"]
+    workspace.program('Thing("a", Options(import_="none"), colour="green")')
+    assert "Nothing with the id 'none' exists" in messages(workspace.json("up", expect=1))
+    kit.things["old-2"] = {"colour": "red", "defaulted": "by kit", "__name": "x"}
+    workspace.program('Thing("a", Options(import_="old-2"), colour="red")')
+    assert workspace.changes("preview") == {"replace": 1}
+    assert workspace.changes("up") == {"replace": 1}
+    assert list(kit.things) == ["old-2"]
 
 
 def test_a_resource_that_is_looked_up_is_read_and_never_deleted(workspace: Workspace, kit: Kit) -> None:

@@ -43,6 +43,25 @@ pulumi.export("stack", [pulumi.get_project(), pulumi.get_stack(), pulumi.get_org
     }
 
 
+def test_scalars_reach_the_program_as_the_cli_reads_them(workspace: Workspace) -> None:
+    written = {
+        "yes": "yes", "time": "22:30", "date": "2024-01-02", "octal": "0777", "account": "012345678901", "hex": "0xff",
+        "float": "1.50", "exponent": "1e3", "thousand": "1_000", "huge": "12345678901234567890123", "quoted": "'010'",
+        "moment": "2024-01-02T03:04:05.60+02:00", "nothing": "~", "version": "1.10", "nested": "{b: [1.0, on, 010], a: <&>}",
+    }  # fmt: skip
+    workspace.yaml("Pulumi.dev.yaml", "config:\n" + "".join(f"  demo:{key}: {text}\n" for key, text in written.items()))
+    workspace.program(f"""
+        config = pulumi.Config()
+        pulumi.export("read", {{key: config.get(key) for key in {list(written)}}})
+    """)
+    assert workspace.json("preview")["outputs"]["read"] == {
+        "yes": "yes", "time": "22:30", "date": "2024-01-02 00:00:00 +0000 UTC", "octal": "511",
+        "account": "12345678901", "hex": "255", "float": "1.5", "exponent": "1000", "thousand": "1000",
+        "huge": "1.2345678901234568e+22", "quoted": "010", "moment": "2024-01-02 03:04:05.6 +0200 +0200", "nothing": "",
+        "version": "1.1", "nested": r'{"a":"\u003c\u0026\u003e","b":[1,"on",8]}',
+    }  # fmt: skip
+
+
 def test_a_wrong_passphrase_is_told_and_nothing_is_touched(workspace: Workspace, kit: Kit) -> None:
     workspace.program('Thing("a", word=pulumi.Output.secret("x"))')
     workspace.json("up")
@@ -72,6 +91,22 @@ _ENVIRONMENT = Workspace.environment
             "virtual environment 'venv'",
         ),
         ("Pulumi.yaml", "name: demo\nruntime: python\nconfig:\n  need: {type: string}\n", "missing: demo:need"),
+        (
+            "Pulumi.yaml",
+            "name: demo\nruntime: python\nconfig:\n  n: {type: integer, default: x}\n",
+            "demo:n must be of type integer",
+        ),
+        (
+            "Pulumi.yaml",
+            "name: demo\nruntime: python\nconfig:\n  s: {type: string, secret: true, default: x}\n",
+            "demo:s is declared secret",
+        ),
+        ("Pulumi.yaml", "name: demo\nruntime: python\nconfig:\n  aws:region: {default: x}\n", "another namespace"),
+        (
+            "Pulumi.yaml",
+            "name: demo\nruntime: python\nconfig:\n  l: {type: array, items: {type: integer}, default: [1, x]}\n",
+            "demo:l must be of type array of integer",
+        ),
         ("Pulumi.dev.yaml", "config: [\n", "can't be read"),
         ("Pulumi.dev.yaml", "secretsprovider: awskms://x\nconfig: {}\n", "`secretsprovider` is not supported"),
     ],
@@ -110,6 +145,23 @@ def test_stacks_are_listed_exported_imported_and_their_outputs_read(workspace: W
     assert workspace.changes("preview") == {}
     with pytest.raises(UsageError, match="is of another stack"):
         import_stack(workspace.backend, "demo", "prod", "correct horse", exported)
+
+
+def test_a_state_names_the_features_that_a_reader_must_know_and_one_unknown_is_refused(workspace: Workspace) -> None:
+    workspace.program('a = Thing("a")\nThing("b", Options(replace_with=[a]))')
+    workspace.json("up")
+    checkpoint = json.loads(workspace.state_file.read_text())
+    assert (checkpoint["version"], checkpoint["features"]) == (4, ["replaceWith"])
+    exported = export_stack(workspace.backend, "demo", "dev", "correct horse")
+    assert (exported["version"], exported["features"]) == (4, ["replaceWith"])
+    import_stack(workspace.backend, "demo", "dev", "correct horse", exported)
+    assert workspace.changes("preview") == {}
+    workspace.state_file.write_text(json.dumps({**checkpoint, "features": ["hooks", "replaceWith"]}))
+    assert "uses hooks, which this engine doesn't have" in messages(workspace.json("preview", expect=1))
+    workspace.state_file.write_text(json.dumps(checkpoint))
+    workspace.program('Thing("a")\nThing("b")')
+    workspace.json("up")
+    assert json.loads(workspace.state_file.read_text())["version"] == 3
 
 
 def test_refresh_finds_what_changed_and_what_vanished(workspace: Workspace, kit: Kit) -> None:

@@ -6,17 +6,15 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from tests.engine.kit import Kit, serving
-from tests.engine.workspace import PAIR, TWO_PACKAGES, Workspace
+from tests.engine.workspace import PAIR, TWO_PACKAGES, Workspace, counted
 
 pytestmark = pytest.mark.skipif(shutil.which("pulumi") is None, reason="no `pulumi` on PATH to compare with")
 
 Engine = Callable[[Workspace, str], dict[str, int]]
-_OPERATIONS = {"create": "create", "update": "update", "replace": "replace", "delete": "delete"}
 
 
 def cli(workspace: Workspace, operation: str) -> dict[str, int]:
@@ -29,24 +27,13 @@ def cli(workspace: Workspace, operation: str) -> dict[str, int]:
     if operation != "preview":
         command += ["--yes", "--skip-preview"]
     out = _run(command, environment)
-    return _counts(out)
+    return counted(out)
 
 
 def _run(command: list[str], environment: dict[str, str]) -> str:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
-
-
-def _counts(out: str) -> dict[str, int]:
-    summary: dict[str, Any] = {}
-    try:
-        summary = json.loads(out)["changeSummary"]
-    except (ValueError, KeyError):
-        for line in out.splitlines():
-            if line.startswith("{") and "summaryEvent" in line:
-                summary = json.loads(line)["summaryEvent"]["resourceChanges"]
-    return {_OPERATIONS[key]: count for key, count in summary.items() if key in _OPERATIONS and count}
 
 
 def embedded(workspace: Workspace, operation: str) -> dict[str, int]:

@@ -133,6 +133,15 @@ def test_an_exception_in_an_apply_is_told_with_its_type(workspace: Workspace) ->
     assert "ValueError: no good: arn:kit:thing-1" in messages(workspace.json("up", expect=1))
 
 
+def test_an_error_that_a_program_only_logs_is_shown_and_fails_nothing(workspace: Workspace) -> None:
+    workspace.program('Thing("a")\nThing("b")')
+    workspace.json("up")
+    workspace.program('pulumi.log.error("what a mess")\nThing("a")')
+    document = workspace.json("up")
+    assert "what a mess" in messages(document)
+    assert document["changes"]["delete"] == 1
+
+
 def test_a_folder_without_a_program_is_told(workspace: Workspace) -> None:
     assert "has no __main__.py" in messages(workspace.json("preview", expect=1))
 
@@ -172,6 +181,13 @@ def test_a_key_that_no_stack_file_has_is_warned_of(workspace: Workspace) -> None
     assert "`confg`" in messages(workspace.json("preview"), "warning")
 
 
+def children(pid: int) -> list[int]:
+    """The processes that a process has started, as the kernel lists them for each of its threads."""
+    return [
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+
+
 def test_a_second_interrupt_leaves_a_record_and_no_process(workspace: Workspace, kit: Kit) -> None:
     workspace.program('a = Thing("a", pause=8)')
     process = subprocess.Popen(
@@ -181,7 +197,7 @@ def test_a_second_interrupt_leaves_a_record_and_no_process(workspace: Workspace,
     deadline = time.monotonic() + 60
     while ("create", "a") not in kit.calls and time.monotonic() < deadline:
         time.sleep(0.05)
-    host = int(subprocess.check_output(["pgrep", "-P", str(process.pid)]).split()[0])
+    (host,) = children(process.pid)
     began = time.monotonic()
     for number in (signal.SIGTERM, signal.SIGINT):
         process.send_signal(number)
@@ -201,11 +217,11 @@ def test_a_killed_engine_takes_its_program_along(workspace: Workspace, kit: Kit)
     workspace.program('a = Thing("a", pause=2)\nimport time\ntime.sleep(60)')
     process = subprocess.Popen(workspace.command("up"), env=workspace.environment, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while not (children := subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, check=False).stdout):
+    while not (hosts := children(process.pid)):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     process.kill()
     process.wait()
-    while subprocess.run(["ps", "-p", children.split()[0].decode()], capture_output=True, check=False).returncode == 0:
+    while Path(f"/proc/{hosts[0]}").exists():
         assert time.monotonic() < deadline
         time.sleep(0.1)

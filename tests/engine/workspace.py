@@ -172,3 +172,16 @@ def messages(document: dict[str, Any], severity: str = "error") -> str:
     """What was said, as one text."""
     found: Sequence[dict[str, str]] = document["diagnostics"]
     return "\n".join(f"{item['urn']}: {item['message']}" for item in found if item["severity"] == severity)
+
+
+def counted(out: str) -> dict[str, int]:
+    """What the CLI's `--json` counts, without what is the same; a resource that is imported is one more."""
+    summary: dict[str, Any] = {}
+    try:
+        summary = json.loads(out)["changeSummary"]
+    except (ValueError, KeyError):
+        for line in out.splitlines():
+            if line.startswith("{") and "summaryEvent" in line:
+                summary = json.loads(line)["summaryEvent"]["resourceChanges"]
+    summary["create"] = summary.get("create", 0) + summary.pop("import", 0)
+    return {key: summary[key] for key in ("create", "update", "replace", "delete") if summary.get(key)}
