@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.encryption import encryption_key
+from components.encryption import encryption_key, for_logs
 from components.place import place_of
 
 PORT = 5432
@@ -38,7 +38,7 @@ class DatabaseArgs:
     log_days: int = 30
     """Days for which PostgreSQL's log is kept."""
     protected: bool = False
-    """Refuse deletion, and leave a final snapshot when that is lifted."""
+    """Refuse deletion, and leave a final snapshot and the backups if it is deleted all the same."""
 
 
 class Database(pulumi.ComponentResource):
@@ -69,13 +69,15 @@ class Database(pulumi.ComponentResource):
     def _create(self, name: str, args: DatabaseArgs) -> None:
         child = pulumi.ResourceOptions(parent=self)
         physical = f"{args.prefix}-{name}"
+        place, group_name = place_of(self), f"/aws/rds/instance/{physical}/postgresql"
         key = encryption_key(
             name,
-            place=place_of(self),
-            purpose=f"Storage, backups and password of {physical}",
+            place=place,
+            purpose=f"Storage, backups, password and log of {physical}",
             alias=physical,
             protected=args.protected,
             parent=self,
+            statements=[for_logs(place, group_name)],
         )
         group = aws.ec2.SecurityGroup(
             name, description=f"PostgreSQL of {physical}", vpc_id=args.vpc_id, tags={"Name": physical}, opts=child
@@ -104,8 +106,9 @@ class Database(pulumi.ComponentResource):
         # RDS would make the group itself, kept for ever, and leave it behind: own it before and after.
         logs = aws.cloudwatch.LogGroup(
             name,
-            name=f"/aws/rds/instance/{physical}/postgresql",
+            name=group_name,
             retention_in_days=args.log_days,
+            kms_key_id=key.arn,
             opts=pulumi.ResourceOptions(parent=self, retain_on_delete=args.protected),
         )
         instance = aws.rds.Instance(
@@ -132,9 +135,12 @@ class Database(pulumi.ComponentResource):
             copy_tags_to_snapshot=True,
             auto_minor_version_upgrade=False,  # versions are pinned here as everywhere
             enabled_cloudwatch_logs_exports=["postgresql"],
+            # Where data is protected, a change that restarts the database waits for its maintenance window.
+            apply_immediately=not args.protected,
             deletion_protection=args.protected,
             skip_final_snapshot=not args.protected,
-            final_snapshot_identifier=f"{physical}-final" if args.protected else None,
+            # Told apart by the key, which is new whenever the database is: a name that was used before is refused.
+            final_snapshot_identifier=_final_snapshot(physical, key) if args.protected else None,
             opts=pulumi.ResourceOptions(parent=self, protect=args.protected, depends_on=[logs]),
         )
         secret_arn = instance.master_user_secrets.apply(_only_secret_arn)
@@ -147,6 +153,10 @@ class Database(pulumi.ComponentResource):
         }
         self.secret_arns, self.key_arns, self.ports = [secret_arn], [key.arn], [PORT]
         self.identifier = instance.identifier
+
+
+def _final_snapshot(physical: str, key: aws.kms.Key) -> pulumi.Output[str]:
+    return pulumi.Output.concat(physical, "-final-", key.key_id.apply(lambda identity: identity[:8]))
 
 
 def _only_secret_arn(secrets: Sequence[aws.rds.outputs.InstanceMasterUserSecret]) -> str:

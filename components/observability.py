@@ -12,11 +12,11 @@ from components.encryption import encryption_key
 from components.place import Place, place_of
 from components.policy import Statement, document
 
-# Services that tell something through the topic, and must therefore be let into it and its key.
+# Services that tell something through the topic, and must therefore be let into it and its key. A pipeline's approval
+# isn't one of them: it tells in the pipeline's own role.
 TELLERS = [
     "budgets.amazonaws.com",
     "cloudwatch.amazonaws.com",
-    "codepipeline.amazonaws.com",
     "codestar-notifications.amazonaws.com",
 ]
 
@@ -40,23 +40,25 @@ class ObservabilityArgs:
 
 
 class Observability(pulumi.ComponentResource):
-    """Guarantees an encrypted topic that AWS's services of this account alone can publish to, and one alarm, `release`,
-    that sums up the others for a pipeline to watch.
+    """Guarantees an encrypted topic that AWS's services of this account alone can publish to, alarms for a pipeline to
+    watch, and one alarm, `release`, that sums them up for people.
 
     Watches what AWS measures by itself: control plane (metrics in AWS/EKS) and database.
     Refuses to own metrics of the service, which it serves at /metrics to whoever scrapes them.
     """
 
     topic_arn: pulumi.Output[str]
-    release_alarm_name: pulumi.Output[str]
-    """The alarm that holds a release back or rolls it back."""
+    """The topic, once its policy lets the services in."""
+    topic_key_arn: pulumi.Output[str]
+    """Key of the topic: whoever publishes in a role of its own must be allowed to use it."""
+    release_alarm_names: list[pulumi.Output[str]]
+    """The alarms that hold a release back or roll it back."""
 
     def __init__(self, name: str, args: ObservabilityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("platform:index:Observability", name, {}, opts)
         self._name, self._args, self._physical = name, args, f"{args.prefix}-{name}"
         self._child = pulumi.ResourceOptions(parent=self)
-        topic = self._topic(place_of(self))
-        self.topic_arn = topic.arn
+        self._topic(place_of(self))
 
         unscheduled = self._alarm(
             "unscheduled",
@@ -71,23 +73,26 @@ class Observability(pulumi.ComponentResource):
             {"namespace": "AWS/EKS", "metric_name": "apiserver_request_total_5XX"},
             {"ClusterName": args.cluster_name},
             threshold=50,
+            statistic="Sum",
         )
         alarms = [unscheduled, refused, *self._database_alarms()]
-        release = aws.cloudwatch.CompositeAlarm(
+        # A pipeline watches these one by one: asked for an alarm by name, CloudWatch answers with metric alarms unless
+        # composite ones are asked for too (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html).
+        self.release_alarm_names = [alarm.name for alarm in alarms]
+        aws.cloudwatch.CompositeAlarm(
             name,
             alarm_name=f"{self._physical}-release",
             alarm_description="Any alarm of this environment: not a time to release",
-            alarm_rule=pulumi.Output.all(*(alarm.name for alarm in alarms)).apply(_any_of),
-            alarm_actions=[topic.arn],
-            ok_actions=[topic.arn],
+            alarm_rule=pulumi.Output.all(*self.release_alarm_names).apply(_any_of),
+            alarm_actions=[self.topic_arn],
+            ok_actions=[self.topic_arn],
             opts=self._child,
         )
-        self.release_alarm_name = release.alarm_name
         self._dashboard(alarms)
-        self._budget(topic)
+        self._budget()
         self.register_outputs({"topic_arn": self.topic_arn})
 
-    def _topic(self, place: Place) -> aws.sns.Topic:
+    def _topic(self, place: Place) -> None:
         ours = {"StringEquals": {"aws:SourceAccount": place.account_id}}
         use_key: Statement = {
             "Sid": "TellersEncrypt",
@@ -115,12 +120,12 @@ class Observability(pulumi.ComponentResource):
             "Resource": topic.arn,
             "Condition": ours,
         }
-        aws.sns.TopicPolicy(self._name, arn=topic.arn, policy=document(publish), opts=self._child)
+        opened = aws.sns.TopicPolicy(self._name, arn=topic.arn, policy=document(publish), opts=self._child)
+        self.topic_arn, self.topic_key_arn = opened.arn, key.arn
         for contact in self._args.contacts:
             aws.sns.TopicSubscription(
                 f"{self._name}-{contact}", topic=topic.arn, protocol="email", endpoint=contact, opts=self._child
             )
-        return topic
 
     def _alarm(
         self,
@@ -130,9 +135,9 @@ class Observability(pulumi.ComponentResource):
         dimensions: dict[str, pulumi.Input[str]],
         *,
         threshold: float,
-        below: bool = False,
+        statistic: str = "Maximum",
     ) -> aws.cloudwatch.MetricAlarm:
-        """Three minutes in a row beyond `threshold`. A metric that isn't there yet is no trouble."""
+        """Three minutes in a row above `threshold`, or below it for a minimum. A metric that isn't there is no trouble."""
         return aws.cloudwatch.MetricAlarm(
             f"{self._name}-{what}",
             name=f"{self._physical}-{what}",
@@ -140,11 +145,11 @@ class Observability(pulumi.ComponentResource):
             namespace=metric["namespace"],
             metric_name=metric["metric_name"],
             dimensions=dimensions,
-            statistic="Minimum" if below else "Maximum",
+            statistic=statistic,
             period=60,
             evaluation_periods=3,
             threshold=threshold,
-            comparison_operator="LessThanThreshold" if below else "GreaterThanThreshold",
+            comparison_operator="LessThanThreshold" if statistic == "Minimum" else "GreaterThanThreshold",
             treat_missing_data="notBreaching",
             opts=self._child,
         )
@@ -167,7 +172,7 @@ class Observability(pulumi.ComponentResource):
                 {"namespace": "AWS/RDS", "metric_name": "FreeStorageSpace"},
                 which,
                 threshold=2 * 1024**3,
-                below=True,
+                statistic="Minimum",
             ),
         ]
 
@@ -184,7 +189,7 @@ class Observability(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _budget(self, topic: aws.sns.Topic) -> None:
+    def _budget(self) -> None:
         aws.budgets.Budget(
             self._name,
             name=self._physical,
@@ -199,11 +204,12 @@ class Observability(pulumi.ComponentResource):
                     "threshold": percent,
                     "threshold_type": "PERCENTAGE",
                     "notification_type": kind,
-                    "subscriber_sns_topic_arns": [topic.arn],
+                    "subscriber_sns_topic_arns": [self.topic_arn],
                 }
                 for kind, percent in (("ACTUAL", 80), ("FORECASTED", 100))
             ],
-            opts=self._child,
+            # Its name is the account's, whatever the region.
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
 
 

@@ -3,8 +3,10 @@
 import json
 import typing
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from enum import Enum
+from pathlib import Path
 from typing import Any, Final
 
 import pulumi
@@ -12,6 +14,7 @@ import pulumi.runtime.config
 from pydantic import ValidationError
 
 from settings.errors import Problem, SettingsError, remove_command, secret_command, set_command
+from settings.names import unfit_names
 from settings.partial import UnsoundError, sound_part
 from settings.rules import contradictions
 from settings.sections import Settings
@@ -42,7 +45,8 @@ def load() -> Settings:
         for key, value in values.items()
         if key.startswith(prefix)
     }
-    return parse(raw, project, stack, today=datetime.now(UTC).date())
+    others = [key for key in values if not key.startswith((prefix, "pulumi:"))]
+    return parse(raw, project, stack, today=datetime.now(UTC).date(), others=others, folder=Path.cwd())
 
 
 def secrets(settings: Settings) -> dict[str, pulumi.Output[str]]:
@@ -51,11 +55,20 @@ def secrets(settings: Settings) -> dict[str, pulumi.Output[str]]:
     return {name: config.require_secret(name) for name in settings.workload.secrets}
 
 
-def parse(raw: Mapping[str, object], project: str, stack: str, *, today: date) -> Settings:
+def parse(
+    raw: Mapping[str, object],
+    project: str,
+    stack: str,
+    *,
+    today: date,
+    others: Iterable[str] = (),
+    folder: Path | None = None,
+) -> Settings:
     """Judge `raw`, the configuration without its `platform:` prefix; a section is a mapping or its JSON text.
 
-    `today` decides which Kubernetes versions are still supported. Raises SettingsError, and nothing else, whatever
-    `raw` holds; its message repeats no value.
+    `today` decides which Kubernetes versions are still supported; `others` are keys with other prefixes;
+    `folder` is the program's, in which an image's files have to be (None: they aren't looked for).
+    Raises SettingsError, and nothing else, whatever `raw` holds; its message repeats no value.
     """
     file = f"Pulumi.{stack}.yaml"
     if not raw:
@@ -71,9 +84,15 @@ def parse(raw: Mapping[str, object], project: str, stack: str, *, today: date) -
     problems += _strangers(raw, named, project, stack)
     problems += contradictions(sections, project, stack, today)
     problems += _missing_secrets(raw, named or (), project, stack)
+    problems += unfit_names(project, stack)
+    problems += _foreign(others, project, stack)
+    if folder is not None:
+        problems += _missing_files(sections, folder, project, stack)
     if problems:
-        order = {name: position for position, name in enumerate(FIELDS)}
-        problems.sort(key=lambda problem: order.get(str(problem.path[0]), len(order)))
+        order: dict[tuple[str | int, ...], int] = {(): -1} | {(name,): position for position, name in enumerate(FIELDS)}
+        problems.sort(
+            key=lambda problem: order.get(problem.path[:1], len(order)) if not problem.namespace else len(order)
+        )
         raise SettingsError(file, problems, project)
     return Settings(project=project, stack=stack, **sections)
 
@@ -139,6 +158,36 @@ def _strangers(raw: Mapping[str, object], named: tuple[str, ...] | None, project
                 yield Problem(path=(key,), wrong=wrong, mends=(mend, removal))
             else:
                 yield Problem(path=(key,), wrong=wrong, mends=(removal,))
+
+
+def _foreign(keys: Iterable[str], project: str, stack: str) -> Iterator[Problem]:
+    """Keys that the program doesn't read: those of default providers, which it doesn't use, and misspelt prefixes."""
+    for key in keys:
+        namespace, _, name = key.partition(":")
+        if nearest_of(namespace, [project]):
+            wrong = f"nothing reads it; did you mean {project}:{name}?"
+        elif namespace == "aws":
+            wrong = f"nothing reads it: the program makes its own AWS provider, and {project}:aws describes that"
+        else:
+            wrong = f"nothing reads it: settings of this program begin with {project}:"
+        yield Problem(
+            path=(name,), wrong=wrong, mends=(remove_command(namespace, stack, (name,)),), namespace=namespace
+        )
+
+
+def _missing_files(sections: Mapping[str, Any], folder: Path, project: str, stack: str) -> Iterator[Problem]:
+    """An image is built from what is there."""
+    with suppress(KeyError, UnsoundError):
+        context = folder / sections["image"].context
+        for key, found, kind in (
+            ("context", context.is_dir(), "folder"),
+            ("dockerfile", not context.is_dir() or (context / sections["image"].dockerfile).is_file(), "file"),
+        ):
+            if not found:
+                path = ("image", key)
+                yield Problem(
+                    path=path, wrong=f"there is no such {kind}", mends=(remove_command(project, stack, path),)
+                )
 
 
 def _missing_secrets(raw: Mapping[str, object], named: Iterable[str], project: str, stack: str) -> Iterator[Problem]:

@@ -22,6 +22,8 @@ class Problem:
     """What is wrong; never a value as it was typed."""
     mends: tuple[str, ...]
     """Commands or advice, one line each."""
+    namespace: str | None = None
+    """What stands before the colon, where it isn't the project's name."""
 
 
 class SettingsError(pulumi.RunError):
@@ -32,7 +34,7 @@ class SettingsError(pulumi.RunError):
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         lines = [f"{file} has {count}; nothing was touched."]
         for problem in problems:
-            where = shown(project, problem.path) if problem.path else file
+            where = shown(problem.namespace or project, problem.path) if problem.path else file
             lines += ["", f"  {where}: {problem.wrong}", *(f"    {mend}" for mend in problem.mends)]
         super().__init__("\n".join(lines))
 

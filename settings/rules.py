@@ -2,16 +2,17 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
+from functools import partial, reduce
 from ipaddress import IPv4Network
 from typing import Any
 
 from settings.errors import Path, Problem, remove_command, set_command
 from settings.partial import UnsoundError
-from settings.sections import Cluster, Database, Network, Observability, Pipeline, Workload
-from settings.vocabulary import KUBERNETES_SUPPORT
+from settings.sections import Aws, Cluster, Database, Network, Observability, Pipeline, Workload
+from settings.vocabulary import KUBE_PROXIES, KUBERNETES_SUPPORT
 
 EVERYONE = "0.0.0.0/0"
 # The plan of components/network: a quarter per zone for pods, a sixteenth per zone for load balancers.
@@ -22,24 +23,46 @@ WIDEST_SERVICES, NARROWEST_SERVICES = 12, 24
 # (https://docs.aws.amazon.com/eks/latest/userguide/private-clusters.html).
 NEEDED_WITHOUT_NAT = ("ec2", "ecr.api", "ecr.dkr", "eks", "eks-auth", "logs", "secretsmanager", "sts")
 
+# Variables that the program gives to the service itself, beside DATABASE_…
+GIVEN_TO_THE_SERVICE = ("APP_COMMIT", "APP_ENVIRONMENT", "APP_IMAGE_DIGEST", "APP_VERSION", "AWS_REGION", "POD_NAME")
+# Lists whose entries each make something, or mean something, once.
+LISTS = (
+    *("aws.account_ids", "network.interface_endpoints", "network.neighbours", "cluster.endpoint.allowed_cidrs"),
+    *("cluster.nodes.instance_types", "workload.exposure.allowed_cidrs", "workload.secrets", "pipeline.source.tags"),
+    "observability.contacts",
+)
+
 Finding = tuple[Path, str, Path | None, Any]
 """Where, what is wrong, and which key to set to which value instead (None: remove the first)."""
 
 
 def contradictions(sections: Mapping[str, Any], project: str, stack: str, today: date) -> Iterator[Problem]:
     """Run every rule as far as what it reads is sound. A rule names the sections it needs by its parameters."""
-    known = {**sections, "today": today}
+    known = {**sections, "project": project, "stack": stack, "today": today}
+    rules: list[Callable[[], Iterator[Finding]]] = [partial(repeated, sections, name.split(".")) for name in LISTS]
     for rule in RULES:
         names = inspect.signature(rule).parameters
         if known.keys() >= names.keys():
-            with suppress(UnsoundError):  # a rule ends where it would need what is wrong already
-                for path, wrong, mended, value in rule(**{name: known[name] for name in names}):
-                    command = (
-                        remove_command(project, stack, path)
-                        if mended is None
-                        else set_command(project, stack, mended, value)
-                    )
-                    yield Problem(path=path, wrong=wrong, mends=(command,))
+            rules.append(partial(rule, **{name: known[name] for name in names}))
+    for findings in rules:
+        with suppress(UnsoundError):  # a rule ends where it would need what is wrong already
+            for path, wrong, mended, value in findings():
+                command = (
+                    remove_command(project, stack, path)
+                    if mended is None
+                    else set_command(project, stack, mended, value)
+                )
+                yield Problem(path=path, wrong=wrong, mends=(command,))
+
+
+def repeated(sections: Mapping[str, Any], path: Sequence[str]) -> Iterator[Finding]:
+    """A list names each entry once: AWS refuses the second, or it would be made twice under one name."""
+    if path[0] not in sections:
+        return
+    entries = reduce(getattr, path[1:], sections[path[0]])
+    for position, entry in enumerate(entries):
+        if entry in entries[:position]:
+            yield (*path, position), "is in the list already", None, None
 
 
 def network_size(network: Network) -> Iterator[Finding]:
@@ -108,6 +131,42 @@ def node_release(cluster: Cluster, today: date) -> Iterator[Finding]:
         yield where, wrong, where, f"{cluster.version}.0-20260901"
 
 
+def proxy_version(cluster: Cluster, today: date) -> Iterator[Finding]:
+    """kube-proxy speaks to one version of Kubernetes; EKS refuses another's when everything else stands."""
+    if cluster.compute == "auto" or today > KUBERNETES_SUPPORT[cluster.version]:
+        return
+    if not cluster.addons.kube_proxy.startswith(f"v{cluster.version}."):
+        where = ("cluster", "addons", "kube_proxy")
+        wrong = f"{cluster.addons.kube_proxy} is for another Kubernetes than {cluster.version}"
+        yield where, wrong, where, KUBE_PROXIES[cluster.version]
+
+
+def principals(aws: Aws, cluster: Cluster) -> Iterator[Finding]:
+    """Entries go by their roles' names, without the account; and the role to assume is of an account that is allowed."""
+    for key, arns in (("deployers", cluster.deployers), ("break_glass", cluster.break_glass)):
+        named: dict[str, str] = {}
+        for position, arn in enumerate(arns):
+            name = arn.partition(":role/")[2].replace("/", "-")
+            if named.setdefault(name, arn) != arn:
+                wrong = f"another role of this list is called {name} in its account, and entries go by that name"
+                yield ("cluster", key, position), wrong, None, None
+    account = aws.role_arn.split(":")[4] if aws.role_arn else None
+    if account and aws.account_ids and account not in aws.account_ids:
+        yield (
+            ("aws", "role_arn"),
+            f"the role is of the account {account}, which aws.account_ids doesn't name",
+            ("aws", "account_ids", len(aws.account_ids)),
+            account,
+        )
+
+
+def tags(aws: Aws) -> Iterator[Finding]:
+    """Two tags are the program's own."""
+    for key in ("project", "stack"):
+        if key in aws.tags:
+            yield ("aws", "tags", key), "is set by the program: everything carries it", None, None
+
+
 def node_architecture(cluster: Cluster, architecture: str) -> Iterator[Finding]:
     """Nodes must run the image that is built."""
     if cluster.compute == "auto":
@@ -147,6 +206,19 @@ def cluster_endpoint(cluster: Cluster) -> Iterator[Finding]:
         yield (*where, "way_in"), "a public endpoint needs no other way in", None, None
 
 
+def administrators(aws: Aws, cluster: Cluster) -> Iterator[Finding]:
+    """A role has one access entry in a cluster, and its creator has one already."""
+    seen = {aws.role_arn}
+    for key, roles in (("deployers", cluster.deployers), ("break_glass", cluster.break_glass)):
+        for position, role in enumerate(roles):
+            if role in seen:
+                wrong = (
+                    "administers the cluster already, as aws.role_arn or by an earlier line; EKS refuses a second entry"
+                )
+                yield ("cluster", key, position), wrong, None, None
+            seen.add(role)
+
+
 def open_networks(cluster: Cluster, workload: Workload, lifecycle: str) -> Iterator[Finding]:
     """Named networks are named, not everything."""
     for position, cidr in enumerate(cluster.endpoint.allowed_cidrs):
@@ -158,7 +230,7 @@ def open_networks(cluster: Cluster, workload: Workload, lifecycle: str) -> Itera
                 path,
                 "203.0.113.0/24",
             )
-    if lifecycle == "protected" and workload.exposure.certificate_arn is None and workload.exposure.host is None:
+    if lifecycle == "protected" and workload.exposure.certificate_arn is None:
         for position, cidr in enumerate(workload.exposure.allowed_cidrs):
             if _too_open(cidr):
                 path = ("workload", "exposure", "allowed_cidrs", position)
@@ -201,9 +273,35 @@ def schema(database: Database, workload: Workload) -> Iterator[Finding]:
         yield ("workload", "migration"), wrong, None, None
 
 
-def exposure(workload: Workload) -> Iterator[Finding]:
-    """A way in needs callers, and an Ingress its controller and name."""
+def variables(database: Database, workload: Workload) -> Iterator[Finding]:
+    """A variable has one value."""
+    for key in workload.environment:
+        if key in GIVEN_TO_THE_SERVICE or (database.enabled and key.startswith("DATABASE_")):
+            yield ("workload", "environment", key), "is set by the program", None, None
+    for position, key in enumerate(workload.secrets):
+        path = ("workload", "secrets", position)
+        if key in GIVEN_TO_THE_SERVICE or (database.enabled and key.startswith("DATABASE_")):
+            yield path, f"{key} is set by the program", None, None
+        elif key in workload.environment:
+            yield path, f"{key} has a value in workload.environment as well", None, None
+
+
+def exposure(aws: Aws, workload: Workload) -> Iterator[Finding]:
+    """A way in needs callers, and an Ingress its controller and name; TLS needs something that ends it under a name."""
     how, where = workload.exposure, ("workload", "exposure")
+    if how.certificate_arn is not None:
+        region = how.certificate_arn.split(":")[3]
+        path = (*where, "certificate_arn")
+        if how.kind == "internal":
+            yield path, "nothing ends TLS for a service inside the cluster only", None, None
+        elif region != aws.region:
+            wrong = f"the certificate is of {region}; a load balancer in {aws.region} can't use it"
+            yield path, wrong, path, f"arn:aws:acm:{aws.region}:123456789012:certificate/ID"
+        elif how.host is None:
+            wrong = "is missing: a certificate is for a DNS name"
+            yield (*where, "host"), wrong, (*where, "host"), "guestbook.example.com"
+    if how.ingress_class is not None and how.kind != "ingress":
+        yield (*where, "ingress_class"), f"means nothing for a service of the kind {how.kind}", None, None
     if how.kind == "ingress" and how.ingress_class is None:
         wrong = "an Ingress needs the class of a controller that runs in the cluster"
         yield (*where, "ingress_class"), wrong, (*where, "ingress_class"), "alb"
@@ -234,6 +332,13 @@ def pipeline_source(pipeline: Pipeline) -> Iterator[Finding]:
                 yield (*where, key), "means nothing for a source in S3", None, None
 
 
+def promotion(pipeline: Pipeline, project: str, stack: str) -> Iterator[Finding]:
+    """What is promoted comes from elsewhere."""
+    if pipeline.promote_from == f"{project}-{stack}/image":
+        wrong = "is this environment's own repository, in which nothing would be built any more"
+        yield ("pipeline", "promote_from"), wrong, None, None
+
+
 def approval(pipeline: Pipeline, observability: Observability) -> Iterator[Finding]:
     """Someone hears of an approval, and a bake can go back."""
     if pipeline.approval and not observability.contacts:
@@ -251,15 +356,21 @@ RULES: tuple[Callable[..., Iterator[Finding]], ...] = (
     way_out,
     kubernetes_support,
     node_release,
+    proxy_version,
+    principals,
+    tags,
     node_architecture,
     bounds,
     cluster_endpoint,
+    administrators,
     open_networks,
     protected_means_it,
     protected_data,
     schema,
+    variables,
     exposure,
     pipeline_source,
+    promotion,
     approval,
 )
 

@@ -1,8 +1,8 @@
 """The sections of a stack file. A field's `examples` is what the mending command of an error proposes."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from settings import vocabulary as t
 
@@ -14,6 +14,17 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_and_truth_differ(cls, value: Any, info: ValidationInfo) -> Any:
+        """Pydantic takes true for 1 and 1 for true; whoever wrote one of them meant another key."""
+        wanted = cls.model_fields[str(info.field_name)].annotation
+        if wanted is int and isinstance(value, bool):
+            raise ValueError("must be a whole number")
+        if wanted is bool and isinstance(value, int) and not isinstance(value, bool):
+            raise ValueError("must be true or false")
+        return value
+
 
 class Aws(Section):
     """Where, as whom, and under which labels."""
@@ -24,7 +35,7 @@ class Aws(Section):
     """Accounts in which this stack may exist; empty for any."""
     role_arn: t.RoleArn | None = Field(default=None, examples=["arn:aws:iam::123456789012:role/deployer"])
     """Role to assume; None for the caller's own credentials."""
-    tags: dict[t.Text, t.Text] = Field(default={}, examples=[{"team": "platform"}])
+    tags: dict[t.TagKey, t.TagValue] = Field(default={}, examples=[{"team": "platform"}])
     """Tags for everything, beside project and stack."""
 
 
@@ -136,7 +147,7 @@ class Database(Section):
 
     enabled: bool = Field(examples=[True])
     """Whether there is a database; the service runs without one."""
-    name: t.Name = Field(default="guestbook", examples=["guestbook"])
+    name: t.DatabaseName = Field(default="guestbook", examples=["guestbook"])
     """The database's name."""
     engine_version: t.PostgresVersion = Field(default="17.6", examples=["17.6"])
     """PostgreSQL version."""
@@ -172,7 +183,7 @@ class Exposure(Section):
 class Workload(Section):
     """The service."""
 
-    namespace: t.Name = Field(examples=["guestbook"])
+    namespace: t.Namespace = Field(examples=["guestbook"])
     """Kubernetes namespace."""
     port: t.Port = Field(default=8080, examples=[8080])
     """Port that the container listens on."""
@@ -247,7 +258,7 @@ class Settings(Section):
     lifecycle: Literal["ephemeral", "protected"] = Field(examples=["ephemeral"])
     """`ephemeral`: destroy leaves nothing. `protected`: destroy is refused until this is lifted."""
     architecture: Literal["amd64", "arm64"] = Field(examples=["amd64"])
-    """Of nodes and image; the same in every environment that a digest is promoted through."""
+    """Of nodes and image; the same in every environment that a digest is promoted through. Chosen when an environment is made: the image that runs is the pipeline's, and `up` doesn't change it."""
     aws: Aws
     network: Network
     cluster: Cluster

@@ -5,6 +5,7 @@ from datetime import date
 from ipaddress import IPv4Network
 from typing import Annotated, Any
 
+from pulumi_aws import Region as AwsRegion
 from pydantic import AfterValidator, BeforeValidator, Field
 
 # Standard support ends on these days (https://endoflife.date/amazon-eks); after them EKS costs six times as much.
@@ -16,10 +17,119 @@ KUBERNETES_SUPPORT = {
     "1.35": date(2027, 3, 27),
 }
 
+# The kube-proxy that was tried with each version, for the commands that mend.
+KUBE_PROXIES = {
+    "1.32": "v1.32.9-eksbuild.2",
+    "1.33": "v1.33.5-eksbuild.2",
+    "1.34": "v1.34.3-eksbuild.2",
+    "1.35": "v1.35.0-eksbuild.2",
+}
+
 # What CloudWatch Logs accepts, in days (PutRetentionPolicy in its API reference).
 RETENTION_DAYS = (
     *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
     *(1096, 1827, 2192, 2557, 2922, 3288, 3653),
+)
+
+
+# Regions of AWS's other partitions begin so; names of services and endpoints differ there.
+OTHER_PARTITIONS = ("cn-", "us-gov-", "us-iso", "eu-iso", "eusc-")
+REGIONS = frozenset(region.value for region in AwsRegion if not region.value.startswith(OTHER_PARTITIONS))
+
+# Interface endpoints that something on the platform could use, by the last part of their name
+# (https://docs.aws.amazon.com/vpc/latest/privatelink/aws-services-privatelink-support.html).
+ENDPOINTS = (
+    *("autoscaling", "codebuild", "codepipeline", "ec2", "ec2messages", "ecr.api", "ecr.dkr", "eks", "eks-auth"),
+    *(
+        "elasticloadbalancing",
+        "events",
+        "guardduty-data",
+        "kms",
+        "lambda",
+        "logs",
+        "monitoring",
+        "rds",
+        "secretsmanager",
+    ),
+    *("sns", "sqs", "ssm", "ssmmessages", "sts", "xray"),
+)
+
+# What PostgreSQL reserves (https://www.postgresql.org/docs/current/sql-keywords-appendix.html), as far as a name could be it.
+RESERVED_BY_SQL = frozenset(
+    [
+        "all",
+        "analyse",
+        "analyze",
+        "and",
+        "any",
+        "array",
+        "as",
+        "asc",
+        "asymmetric",
+        "both",
+        "case",
+        "cast",
+        "check",
+        "collate",
+        "column",
+        "constraint",
+        "create",
+        "default",
+        "deferrable",
+        "desc",
+        "distinct",
+        "do",
+        "else",
+        "end",
+        "except",
+        "false",
+        "fetch",
+        "for",
+        "foreign",
+        "from",
+        "grant",
+        "group",
+        "having",
+        "in",
+        "initially",
+        "intersect",
+        "into",
+        "lateral",
+        "leading",
+        "limit",
+        "localtime",
+        "localtimestamp",
+        "not",
+        "null",
+        "offset",
+        "on",
+        "only",
+        "or",
+        "order",
+        "placing",
+        "primary",
+        "references",
+        "returning",
+        "select",
+        "session_user",
+        "some",
+        "symmetric",
+        "system_user",
+        "table",
+        "then",
+        "to",
+        "trailing",
+        "true",
+        "union",
+        "unique",
+        "user",
+        "using",
+        "variadic",
+        "when",
+        "where",
+        "window",
+        "with",
+    ]
 )
 
 
@@ -53,6 +163,34 @@ def _retention(days: int) -> int:
     return days
 
 
+def _region(name: str) -> str:
+    if name not in REGIONS:
+        raise ValueError(
+            "must be a region of AWS's commercial partition, such as eu-central-1; the platform isn't made for others"
+        )
+    return name
+
+
+def _endpoint(name: str) -> str:
+    if name not in ENDPOINTS:
+        raise ValueError(
+            f"must be the last part of an interface endpoint's name, of {', '.join(ENDPOINTS)}; S3 has one always"
+        )
+    return name
+
+
+def _database(name: str) -> str:
+    if name in RESERVED_BY_SQL:
+        raise ValueError("must be another name: this one is a word of SQL")
+    return name
+
+
+def _namespace(name: str) -> str:
+    if name == "default" or name.startswith("kube-"):
+        raise ValueError("must be a namespace of the service's own, not one of Kubernetes'")
+    return name
+
+
 def _kubernetes(version: str) -> str:
     if version not in KUBERNETES_SUPPORT:
         raise ValueError(f"must be a version that has been tried here: {', '.join(KUBERNETES_SUPPORT)}, in quotes")
@@ -60,9 +198,18 @@ def _kubernetes(version: str) -> str:
 
 
 Text = Annotated[str, BeforeValidator(_text)]
+# What all of AWS's services take (https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html).
+TagKey = Annotated[
+    str,
+    *_shape(r"(?![Aa][Ww][Ss]:)[\w +=.:/@-]{1,128}", "a tag's key: at most 128 letters, digits, spaces and +-=._:/@"),
+]
+TagValue = Annotated[
+    str, *_shape(r"[\w +=.:/@-]{0,256}", "a tag's value: at most 256 letters, digits, spaces and +-=._:/@")
+]
 Name = Annotated[
     str, *_shape(r"[a-z]([a-z0-9-]{0,30}[a-z0-9])?", "a name of at most 32 lower-case letters, digits and hyphens")
 ]
+Namespace = Annotated[Name, AfterValidator(_namespace)]
 Cidr = Annotated[str, BeforeValidator(_text), AfterValidator(_cidr)]
 KubernetesVersion = Annotated[str, BeforeValidator(_text), AfterValidator(_kubernetes)]
 AddonVersion = Annotated[
@@ -79,22 +226,27 @@ InstanceType = Annotated[
 InstanceClass = Annotated[
     str, *_shape(r"db\.[a-z]+\d+[a-z]*\.(\d*x?large|micro|small|medium)", "an RDS instance class, such as db.t4g.micro")
 ]
+DatabaseName = Annotated[
+    str,
+    *_shape(r"[a-z][a-z0-9_]{0,62}", "a name of PostgreSQL: at most 63 lower-case letters, digits and underscores"),
+    AfterValidator(_database),
+]
 PostgresVersion = Annotated[
     str, *_shape(r"1[4-9]\.\d+", "a PostgreSQL version with its minor version, such as 17.6, in quotes")
 ]
-Region = Annotated[str, *_shape(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region, such as eu-central-1")]
+Region = Annotated[str, BeforeValidator(_text), AfterValidator(_region)]
 AccountId = Annotated[str, *_shape(r"\d{12}", "a twelve-digit AWS account id, in quotes")]
 RoleArn = Annotated[
     str,
-    *_shape(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", "the ARN of an IAM role, arn:aws:iam::ACCOUNT:role/NAME"),
+    *_shape(r"arn:aws:iam::\d{12}:role/[\w+=,.@/-]+", "the ARN of an IAM role, arn:aws:iam::ACCOUNT:role/NAME"),
 ]
 CertificateArn = Annotated[
-    str, *_shape(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[\w-]+", "the ARN of an ACM certificate")
+    str, *_shape(r"arn:aws:acm:[a-z0-9-]+:\d{12}:certificate/[\w-]+", "the ARN of an ACM certificate")
 ]
 ConnectionArn = Annotated[
     str,
     *_shape(
-        r"arn:aws[a-z-]*:(codeconnections|codestar-connections):[a-z0-9-]+:\d{12}:connection/[\w-]+",
+        r"arn:aws:(codeconnections|codestar-connections):[a-z0-9-]+:\d{12}:connection/[\w-]+",
         "the ARN of a CodeConnections connection",
     ),
 ]
@@ -119,8 +271,10 @@ Email = Annotated[str, *_shape(r"[\w.+-]+@[\w-]+(\.[\w-]+)+", "a mail address")]
 VariableName = Annotated[
     str, *_shape(r"[A-Z][A-Z0-9_]{0,62}", "the name of an environment variable: capitals, digits and underscores")
 ]
-RelativePath = Annotated[str, *_shape(r"(?!.*\.\.)[\w.-]+(/[\w.-]+)*", "a path within the project, without `..`")]
-Endpoint = Annotated[str, *_shape(r"[a-z0-9]+([.-][a-z0-9]+)*", "the last part of an endpoint's name, such as ecr.api")]
+RelativePath = Annotated[
+    str, *_shape(r"(?!.*\.\.)[\w.-]{1,100}(/[\w.-]{1,100}){0,9}", "a path within the project, without `..`")
+]
+Endpoint = Annotated[str, BeforeValidator(_text), AfterValidator(_endpoint)]
 Percent = Annotated[int, Field(ge=1, le=100)]
 Port = Annotated[int, Field(ge=1024, le=65535)]
 RetentionDays = Annotated[int, AfterValidator(_retention)]

@@ -12,6 +12,7 @@ import pulumi_kubernetes as k8s
 
 from components.cluster.access import break_glass_entries, deployer_entries
 from components.cluster.addons import AddonVersions, after_nodes, before_nodes
+from components.cluster.automatic import automatic_nodes
 from components.cluster.nodes import Nodes, node_groups, node_role
 from components.encryption import encryption_key, for_logs
 from components.place import place_of
@@ -30,6 +31,8 @@ class ClusterArgs:
     version: str
     """Kubernetes version, such as `1.35`."""
     vpc_id: pulumi.Input[str]
+    vpc_cidr: str
+    """Where a private endpoint is reached from."""
     private_subnet_ids: Sequence[pulumi.Input[str]]
     public_subnet_ids: Sequence[pulumi.Input[str]]
     egress: Sequence[pulumi.Resource]
@@ -43,7 +46,7 @@ class ClusterArgs:
     service_cidr: str
     """IPv4 network of Kubernetes Services; must not overlap the VPC's."""
     nodes: Nodes
-    """The managed node group. Ignored under Auto Mode, which chooses machines by what pods ask for."""
+    """The managed nodes. Under Auto Mode, which chooses machines by what pods ask for, only the architecture counts."""
     auto_mode: bool = False
     """EKS Auto Mode instead of a managed node group."""
     addons: AddonVersions
@@ -127,12 +130,14 @@ class Cluster(pulumi.ComponentResource):
             kubeconfig=self.kubeconfig,
             cluster_identifier=self.cluster_arn,
             enable_server_side_apply=True,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[] if args.public_endpoint else [self._way_in()]),
         )
         break_glass_entries(name, self.cluster_name, args.break_glass, place, self)
 
         if args.auto_mode:
-            nodes: list[pulumi.Resource] = [control_plane, *args.egress]
+            inside = pulumi.ResourceOptions(parent=self, provider=self.provider, deleted_with=control_plane)
+            automatic = automatic_nodes(name, args.nodes.architecture, inside)
+            nodes: list[pulumi.Resource] = [control_plane, *automatic, *args.egress]
         else:
             role, policies = node_role(name, place, self)
             networking = before_nodes(name, self.cluster_name, args.addons, place, self)
@@ -143,6 +148,19 @@ class Cluster(pulumi.ComponentResource):
             *after_nodes(name, self.cluster_name, args.addons, nodes, self, auto_mode=args.auto_mode),
         ]
         self.register_outputs({"cluster_name": self.cluster_name})
+
+    def _way_in(self) -> pulumi.Resource:
+        """EKS lets only nodes reach a private endpoint: let in what else is in the VPC, this program or its proxy."""
+        return aws.vpc.SecurityGroupIngressRule(
+            f"{self._name}-endpoint",
+            security_group_id=self.security_group_id,
+            description="The VPC to the private endpoint",
+            cidr_ipv4=self._args.vpc_cidr,
+            ip_protocol="tcp",
+            from_port=443,
+            to_port=443,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
 
     def _control_plane_arguments(self, cluster_name: str, key: aws.kms.Key) -> dict[str, Any]:
         args = self._args

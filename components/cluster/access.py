@@ -14,7 +14,7 @@ ADMINISTRATOR = "AmazonEKSClusterAdminPolicy"
 def deployer_entries(role_arns: Sequence[str]) -> dict[str, eks.AccessEntryArgs]:
     """One entry for each role that runs this program: it creates namespaces, quotas and roles, so it administers."""
     return {
-        role_arn.rpartition("/")[2]: eks.AccessEntryArgs(
+        _short(role_arn): eks.AccessEntryArgs(
             principal_arn=role_arn,
             access_policies={
                 "administrator": eks.AccessPolicyAssociationArgs(
@@ -32,7 +32,7 @@ def break_glass_entries(
 ) -> None:
     """Entries of their own, so that no change to the deployers can take the last way in along."""
     for role_arn in role_arns:
-        child = f"{name}-break-glass-{role_arn.rpartition('/')[2]}"
+        child = f"{name}-break-glass-{_short(role_arn)}"
         entry = aws.eks.AccessEntry(
             child, cluster_name=cluster_name, principal_arn=role_arn, opts=pulumi.ResourceOptions(parent=parent)
         )
@@ -46,3 +46,8 @@ def break_glass_entries(
             access_scope=aws.eks.AccessPolicyAssociationAccessScopeArgs(type="cluster"),
             opts=pulumi.ResourceOptions(parent=parent),
         )
+
+
+def _short(role_arn: str) -> str:
+    """The role's name with its path, since two roles may differ in that alone."""
+    return role_arn.partition(":role/")[2].replace("/", "-")

@@ -5,10 +5,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
+import pulumi
+
 IGNORE_FILE = ".dockerignore"
 
 
-class ContextError(ValueError):
+class ContextError(pulumi.RunError):
     """A build context that can't be built: what is missing, and where."""
 
 

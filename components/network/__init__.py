@@ -44,7 +44,7 @@ class Network(pulumi.ComponentResource):
     """Guarantees a subnet plan that never moves, nodes without public addresses, and an empty default security group.
 
     Refuses to own anything that lives in the network: security groups of services, load balancers, DNS.
-    Raises ValueError for a CIDR or a number of zones that can't be planned.
+    Raises ValueError for a CIDR or a number of zones that can't be planned, RunError where the region has too few zones.
     """
 
     vpc_id: pulumi.Output[str]
@@ -55,6 +55,8 @@ class Network(pulumi.ComponentResource):
     """One subnet per zone in use, for nodes, pods and databases."""
     public_subnet_ids: list[pulumi.Output[str]]
     """One subnet per zone in use, for load balancers and NAT only."""
+    outside_cidrs: list[pulumi.Output[str]]
+    """The NAT gateways' addresses: where private subnets come from, as the internet sees them."""
     egress: list[pulumi.Resource]
     """What must stand before a machine in a private subnet can reach out, and be deleted after it."""
 
@@ -66,6 +68,7 @@ class Network(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         ranges = plan(args.cidr)
         self.cidr = args.cidr
+        available = self._zones_available()  # before anything is made: where there are too few, nothing is touched
 
         self._vpc = aws.ec2.Vpc(
             name,
@@ -79,14 +82,8 @@ class Network(pulumi.ComponentResource):
         # A rule-less default group: whoever forgets to name a group gets no access instead of all of it (EC2.2).
         aws.ec2.DefaultSecurityGroup(name, vpc_id=self._vpc.id, tags=self._tags("default"), opts=self._child)
 
-        available = aws.get_availability_zones_output(
-            state="available",
-            exclude_zone_ids=ZONES_WITHOUT_EKS,
-            filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
-            opts=pulumi.InvokeOptions(parent=self),
-        )
-        public = [self._subnet("public", n, ranges.public[n], available.names[n]) for n in range(args.zones)]
-        private = [self._subnet("private", n, ranges.private[n], available.names[n]) for n in range(args.zones)]
+        public = [self._subnet("public", n, ranges.public[n], available[n]) for n in range(args.zones)]
+        private = [self._subnet("private", n, ranges.private[n], available[n]) for n in range(args.zones)]
         self.public_subnet_ids = [subnet.id for subnet in public]
         self.private_subnet_ids = [subnet.id for subnet in private]
 
@@ -97,12 +94,30 @@ class Network(pulumi.ComponentResource):
         self._flow_logs()
         self.register_outputs({"vpc_id": self.vpc_id})
 
+    def _zones_available(self) -> Sequence[str]:
+        """The zones that EKS can use here, at least as many as are asked for."""
+        try:
+            found = aws.get_availability_zones(
+                state="available",
+                exclude_zone_ids=ZONES_WITHOUT_EKS,
+                filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
+                opts=pulumi.InvokeOptions(parent=self),
+            ).names
+        except Exception as error:  # the SDK raises nothing more precise, and would show its own frames
+            raise pulumi.RunError(
+                f"{self._name}: AWS doesn't say which availability zones there are: {error}"
+            ) from error
+        if len(found) < self._args.zones:
+            raise pulumi.RunError(
+                f"{self._name}: {self._args.zones} availability zones asked for, but EKS can use only {len(found)} of this "
+                f"account's in this region ({', '.join(found) or 'none'}): ask for fewer zones, or take another region"
+            )
+        return found
+
     def _tags(self, part: str | None = None) -> dict[str, str]:
         return {"Name": "-".join(filter(None, (self._args.prefix, self._name, part)))}
 
-    def _subnet(
-        self, kind: Literal["public", "private"], zone: int, cidr: str, zone_name: pulumi.Input[str]
-    ) -> aws.ec2.Subnet:
+    def _subnet(self, kind: Literal["public", "private"], zone: int, cidr: str, zone_name: str) -> aws.ec2.Subnet:
         # How Kubernetes finds the subnets for its load balancers
         # (https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html).
         role = "kubernetes.io/role/elb" if kind == "public" else "kubernetes.io/role/internal-elb"
@@ -148,6 +163,7 @@ class Network(pulumi.ComponentResource):
         """One table per zone, always: going from one NAT gateway to three then changes routes and replaces nothing."""
         gateways = {"none": 0, "single": 1, "per-zone": len(public)}[self._args.nat]
         nats = [self._nat(zone, public[zone], internet) for zone in range(gateways)]
+        self.outside_cidrs = [pulumi.Output.concat(nat.public_ip, "/32") for nat in nats]
         tables: list[aws.ec2.RouteTable] = []
         self.egress = []
         for zone, subnet in enumerate(private):

@@ -8,14 +8,14 @@ import pulumi
 import pulumi_aws as aws
 
 from components.encryption import encryption_key, for_logs
-from components.pipeline.access import admit_deployer, door
+from components.pipeline.access import admit, door
 from components.pipeline.artifacts import private_bucket
 from components.pipeline.projects import Inside, Workshop, artifact_access
 from components.pipeline.source import Source, github, s3
 from components.pipeline.stages import approval_stage, build_action, deploy_stage, source_stage
 from components.pipeline.steps import Step, steps
-from components.place import place_of
-from components.policy import allow, document, role_trust, service_trust
+from components.place import Place, place_of
+from components.policy import Statement, allow, document, role_trust, service_trust
 
 __all__ = ["Pipeline", "PipelineArgs", "Source"]
 
@@ -52,20 +52,24 @@ class PipelineArgs:
     namespace: str
     """The only Kubernetes namespace in which the pipeline may change anything."""
     deployment: str
-    url: pulumi.Input[str]
-    """Where the service answers: what a release is verified against."""
+    url: pulumi.Input[str] | None
+    """Where the service answers, to builds in the VPC too: what a release is verified against. None for a service that
+    only the cluster reaches, which is asked through the Kubernetes API.
+    """
     topic_arn: pulumi.Input[str]
     """Where approvals and failures are told."""
+    topic_key_arn: pulumi.Input[str]
+    """Key of that topic, which asking for an approval takes."""
     approval: bool
     """Whether a person must approve each release."""
     execution_mode: Literal["SUPERSEDED", "QUEUED"]
     """Whether a newer commit overtakes a waiting one."""
     rollback: bool
     """Go back to the digest before when deployment or verification fails."""
-    alarm_name: pulumi.Input[str] | None = None
-    """Alarm that keeps a release out while it rings."""
+    alarm_names: Sequence[pulumi.Input[str]] = ()
+    """Metric alarms, five at most, that keep a release out while one of them rings."""
     bake_minutes: int = 0
-    """Minutes for which that alarm is watched after a release; 0 doesn't watch."""
+    """Minutes for which those alarms are watched after a release; 0 doesn't watch."""
     log_days: int = 30
     protected: bool = False
 
@@ -117,7 +121,9 @@ class Pipeline(pulumi.ComponentResource):
             security_group_id=door(name, args.vpc_id, args.cluster_security_group_id, self),
         )
         projects = steps(name, args, workshop, inside, place)
-        admit_deployer(name, args.cluster_name, projects["deploy"].role.arn, args.namespace, place, self)
+        admitted = ["deploy"] if args.url is not None else ["deploy", "verify"]
+        for step in admitted:
+            admit(f"{name}-{step}", args.cluster_name, projects[step].role.arn, args.namespace, place, self)
 
         role = aws.iam.Role(
             name,
@@ -146,10 +152,8 @@ class Pipeline(pulumi.ComponentResource):
                     ["codebuild:BatchGetBuilds", "codebuild:StartBuild"],
                     [step.project.arn for step in projects.values()],
                 ),
-                *([allow("AskForApproval", ["sns:Publish"], [args.topic_arn])] if args.approval else []),
-                # Alarm state can't be read by resource: CloudWatch checks this action against `*` only
-                # (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html).
-                *([allow("WatchAlarms", ["cloudwatch:DescribeAlarms"], ["*"])] if args.bake_minutes else []),
+                *(_asking(args, place) if args.approval else []),
+                *(_watching(args, place) if args.bake_minutes and args.alarm_names else []),
             ),
             opts=child,
         )
@@ -176,6 +180,22 @@ class Pipeline(pulumi.ComponentResource):
         self.register_outputs({"pipeline_name": self.pipeline_name})
 
 
+def _asking(args: PipelineArgs, place: Place) -> list[Statement]:
+    """An approval is published in the pipeline's role, which therefore needs the topic's key too
+    (https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html).
+    """
+    through_sns = {"StringEquals": {"kms:ViaService": pulumi.Output.concat("sns.", place.region, ".amazonaws.com")}}
+    return [
+        allow("AskForApproval", ["sns:Publish"], [args.topic_arn]),
+        allow("EncryptQuestions", ["kms:Decrypt", "kms:GenerateDataKey*"], [args.topic_key_arn], through_sns),
+    ]
+
+
+def _watching(args: PipelineArgs, place: Place) -> list[Statement]:
+    alarms = [place.arn("cloudwatch", pulumi.Output.concat("alarm:", name)) for name in args.alarm_names]
+    return [allow("WatchAlarms", ["cloudwatch:DescribeAlarms"], alarms)]
+
+
 def _stages(
     args: PipelineArgs,
     source_role: aws.iam.Role,
@@ -185,8 +205,8 @@ def _stages(
 ) -> list[Any]:
     names = {key: step.project.name for key, step in projects.items()}
     made = "Build" if args.promote_from is None else "Promote"
-    released = {"COMMIT": commit, "IMAGE_DIGEST": "#{image.IMAGE_DIGEST}"}
-    question = f"Release commit {commit} as image {released['IMAGE_DIGEST']}?"
+    released = {"COMMIT": "#{image.COMMIT}", "IMAGE_DIGEST": "#{image.IMAGE_DIGEST}"}
+    question = f"Release commit {released['COMMIT']} as image {released['IMAGE_DIGEST']}?"
     return [
         source_stage(source_action, source_role.arn),
         {"name": "Test", "actions": [build_action("Test", names["test"])]},
@@ -201,7 +221,7 @@ def _stages(
                 build_action("Verify", names["verify"], run_order=2, environment=released),
             ],
             rollback=args.rollback,
-            alarm_name=args.alarm_name,
+            alarm_names=args.alarm_names,
             bake_minutes=args.bake_minutes,
         ),
     ]
@@ -219,7 +239,6 @@ def _notify(
         event_type_ids=[
             "codepipeline-pipeline-pipeline-execution-failed",
             "codepipeline-pipeline-pipeline-execution-succeeded",
-            "codepipeline-pipeline-manual-approval-needed",
         ],
         targets=[{"address": topic_arn, "type": "SNS"}],
         opts=pulumi.ResourceOptions(parent=parent),

@@ -65,11 +65,17 @@ def private_bucket(
         bucket=bucket.id,
         policy=document(
             _deny("DenyPlainHttp", "s3:*", bucket, {"Bool": {"aws:SecureTransport": "false"}}),
+            # An upload that names no encryption gets the bucket's own. A negated condition holds for an absent key too
+            # (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html),
+            # so absence has to be let through by name.
             _deny(
                 "DenyOtherEncryption",
                 "s3:PutObject",
                 bucket,
-                {"StringNotEqualsIfExists": {"s3:x-amz-server-side-encryption": "aws:kms"}},
+                {
+                    "Null": {"s3:x-amz-server-side-encryption": "false"},
+                    "StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"},
+                },
             ),
         ),
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[block]),

@@ -34,9 +34,3 @@ def of_deploy(cluster_arn: pulumi.Input[str]) -> list[Statement]:
 def of_proof(repository_arn: pulumi.Input[str]) -> list[Statement]:
     """Give a digest that was verified its tag `proven-<commit>`."""
     return [allow("TagProvenImage", ["ecr:BatchGetImage", "ecr:DescribeImages", "ecr:PutImage"], [repository_arn])]
-
-
-def of_tests(report_group_arn: pulumi.Input[str]) -> list[Statement]:
-    """Report test results."""
-    actions = ["BatchPutTestCases", "CreateReport", "CreateReportGroup", "UpdateReport"]
-    return [allow("ReportTests", [f"codebuild:{action}" for action in actions], [report_group_arn])]

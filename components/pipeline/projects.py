@@ -121,7 +121,7 @@ class Workshop:
                 ["logs:CreateLogStream", "logs:PutLogEvents"],
                 [pulumi.Output.concat(logs.arn, ":*")],
             ),
-            *artifact_access(self.bucket, self.key, self.place),
+            *artifact_access(self.bucket, self.key, self.place, write=False),  # no build hands on an artifact
         ]
 
     def _in_vpc(self, inside: Inside) -> list[Statement]:

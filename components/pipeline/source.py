@@ -13,6 +13,10 @@ from components.policy import Statement, allow, document, service_trust
 
 SOURCE_OBJECT = "source.zip"
 SOURCE_DAYS = 365
+CONTENT = "content"
+"""Stands for the commit of a source that has none: builds put a hash of the content in its place. An object's version
+won't do: it differs between the buckets of two environments, and isn't always a legal tag.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +45,7 @@ class Origin:
     triggers: list[Any]
     """What starts the pipeline, where that isn't EventBridge."""
     commit: str
-    """Pipeline variable that names the commit."""
+    """Pipeline variable that names the commit, or CONTENT."""
 
 
 def github(name: str, source: Source, parent: pulumi.Resource) -> Origin:
@@ -133,5 +137,5 @@ def s3(
             allow("LookAtSource", ["s3:GetBucketVersioning", "s3:GetBucketAcl", "s3:GetBucketLocation"], [bucket.arn]),
         ],
         triggers=[],
-        commit="#{source.VersionId}",
+        commit=CONTENT,
     )

@@ -54,8 +54,11 @@ def build_action(
     }
 
 
-def approval_stage(topic_arn: pulumi.Input[str], what: str, link: pulumi.Input[str], minutes: int) -> dict[str, Any]:
+def approval_stage(
+    topic_arn: pulumi.Input[str], what: str, link: pulumi.Input[str] | None, minutes: int
+) -> dict[str, Any]:
     """Ask a person, who is told commit and digest, and where the service answers today."""
+    configuration = {"NotificationArn": topic_arn, "CustomData": what}
     return {
         "name": "Approve",
         "actions": [
@@ -66,37 +69,38 @@ def approval_stage(topic_arn: pulumi.Input[str], what: str, link: pulumi.Input[s
                 "provider": "Manual",
                 "version": "1",
                 "timeout_in_minutes": minutes,
-                "configuration": {"NotificationArn": topic_arn, "CustomData": what, "ExternalEntityLink": link},
+                "configuration": configuration if link is None else {**configuration, "ExternalEntityLink": link},
             }
         ],
     }
 
 
 def deploy_stage(
-    actions: Sequence[Mapping[str, Any]], *, rollback: bool, alarm_name: pulumi.Input[str] | None, bake_minutes: int
+    actions: Sequence[Mapping[str, Any]], *, rollback: bool, alarm_names: Sequence[pulumi.Input[str]], bake_minutes: int
 ) -> dict[str, Any]:
     """Deploy and verify in one stage, so that a roll-back of the stage deploys the digest before.
 
-    With an alarm, the stage doesn't start while it rings, and is rolled back if it rings within `bake_minutes` after.
+    With alarms, the stage doesn't start while one rings, and is rolled back if one rings within `bake_minutes` after.
     """
     stage: dict[str, Any] = {"name": "Deploy", "actions": list(actions)}
     if rollback:
         stage["on_failure"] = {"result": "ROLLBACK"}
-    if alarm_name is not None and bake_minutes:
-        quiet = {"AlarmName": alarm_name}
-        stage["before_entry"] = {"condition": {"result": "FAIL", "rules": [_alarm_rule("Quiet", quiet)]}}
-        stage["on_success"] = {
-            "condition": {
-                "result": "ROLLBACK",
-                "rules": [_alarm_rule("Bake", {**quiet, "WaitTime": str(bake_minutes)})],
-            }
-        }
+    if alarm_names and bake_minutes:
+        wait = {"WaitTime": str(bake_minutes)}
+        stage["before_entry"] = {"condition": {"result": "FAIL", "rules": _alarm_rules("Quiet", alarm_names, {})}}
+        stage["on_success"] = {"condition": {"result": "ROLLBACK", "rules": _alarm_rules("Bake", alarm_names, wait)}}
     return stage
 
 
-def _alarm_rule(name: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "configuration": dict(configuration),
-        "rule_type_id": {"category": "Rule", "owner": "AWS", "provider": "CloudWatchAlarm", "version": "1"},
-    }
+def _alarm_rules(
+    name: str, alarm_names: Sequence[pulumi.Input[str]], configuration: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """One rule for each alarm; any that rings decides. CodePipeline takes five at most."""
+    return [
+        {
+            "name": f"{name}-{number}",
+            "configuration": {"AlarmName": alarm_name, **configuration},
+            "rule_type_id": {"category": "Rule", "owner": "AWS", "provider": "CloudWatchAlarm", "version": "1"},
+        }
+        for number, alarm_name in enumerate(alarm_names, 1)
+    ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -22,6 +23,8 @@ class WorkloadArgs:
     """Kubernetes namespace, which the workload owns."""
     image: pulumi.Input[str]
     """Image by digest. Used for the first roll-out; later ones belong to the pipeline."""
+    architecture: Literal["amd64", "arm64"]
+    """Architecture of the image: what nodes must have, and what Auto Mode makes nodes of."""
     port: int
     """Port on which the container answers HTTP."""
     minimum: int
@@ -68,6 +71,8 @@ class Workload(pulumi.ComponentResource):
 
     url: pulumi.Output[str]
     """Where the service answers."""
+    outside_url: pulumi.Output[str] | None
+    """The same, for callers outside the cluster; None where there is no way in."""
     namespace: str
     deployment_name: str
     """What the pipeline rolls out."""
@@ -123,6 +128,7 @@ class Workload(pulumi.ComponentResource):
         # Not deleted with the cluster: only Kubernetes can take its load balancer down, and must while it still runs.
         outside = pulumi.ResourceOptions(parent=self, depends_on=[*args.compute, pods])
         self.url = expose(name, args.exposure, args.namespace, within, labels(name), args.port, outside)
+        self.outside_url = None if args.exposure.kind == "internal" else self.url
         self.register_outputs({"url": self.url})
 
     @staticmethod

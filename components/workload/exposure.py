@@ -18,6 +18,8 @@ class Exposure:
     """`internal` stays in the cluster; `ingress` needs a controller for `ingress_class`, which the cluster's owner runs."""
     allowed_cidrs: Sequence[str] = ()
     """Who may call from outside the VPC."""
+    own_cidrs: Sequence[pulumi.Input[str]] = ()
+    """Who may call besides, of the platform itself: a release is verified from there."""
     certificate_arn: str | None = None
     """ACM certificate for TLS; None answers in plain HTTP."""
     host: str | None = None
@@ -25,6 +27,11 @@ class Exposure:
     ingress_class: str | None = None
     load_balancer_class: str | None = None
     """Controller that makes the load balancer; None for the one that every EKS cluster has built in."""
+
+    @property
+    def callers(self) -> list[pulumi.Input[str]]:
+        """Every network outside the VPC that may call."""
+        return [*self.allowed_cidrs, *self.own_cidrs]
 
 
 def expose(
@@ -46,7 +53,7 @@ def expose(
         "ports": [{"name": "http", "port": front if balanced else 80, "target_port": port, "protocol": "TCP"}],
     }
     if balanced:
-        spec["load_balancer_source_ranges"] = list(exposure.allowed_cidrs)
+        spec["load_balancer_source_ranges"] = exposure.callers
         if exposure.load_balancer_class:
             spec["load_balancer_class"] = exposure.load_balancer_class
     service = k8s.core.v1.Service(
@@ -85,11 +92,11 @@ def _annotations(exposure: Exposure) -> dict[str, str]:
 
 
 def _ingress(name: str, exposure: Exposure, namespace: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
-    annotations = {
+    annotations: dict[str, pulumi.Input[str]] = {
         "alb.ingress.kubernetes.io/scheme": "internet-facing",
         "alb.ingress.kubernetes.io/target-type": "ip",
         "alb.ingress.kubernetes.io/healthcheck-path": "/readyz",
-        "alb.ingress.kubernetes.io/inbound-cidrs": ",".join(exposure.allowed_cidrs),
+        "alb.ingress.kubernetes.io/inbound-cidrs": pulumi.Output.all(*exposure.callers).apply(",".join),
     }
     if exposure.certificate_arn:
         annotations |= {

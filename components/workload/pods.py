@@ -52,6 +52,7 @@ def deployment(
         "template": {
             "metadata": {"labels": labels, "annotations": {f"{RELEASE}/digest": args.image}},
             "spec": {
+                "node_selector": {"kubernetes.io/arch": args.architecture},
                 "service_account_name": service_account,
                 "automount_service_account_token": False,
                 "enable_service_links": False,

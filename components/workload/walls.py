@@ -56,9 +56,7 @@ def network_policies(
                 "policy_types": ["Ingress", "Egress"],
                 "ingress": [
                     {
-                        "from_": [
-                            {"ip_block": {"cidr": cidr}} for cidr in (args.vpc_cidr, *args.exposure.allowed_cidrs)
-                        ],
+                        "from_": [{"ip_block": {"cidr": cidr}} for cidr in (args.vpc_cidr, *args.exposure.callers)],
                         "ports": [{"protocol": "TCP", "port": args.port}],
                     }
                 ],

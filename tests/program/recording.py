@@ -67,7 +67,7 @@ pulumi:providers:aws pulumi:providers:kubernetes eks:index:Cluster eks:index:Man
 kubernetes:core/v1:Namespace kubernetes:core/v1:ServiceAccount kubernetes:core/v1:Secret kubernetes:core/v1:Service
 kubernetes:core/v1:ResourceQuota kubernetes:apps/v1:Deployment kubernetes:autoscaling/v2:HorizontalPodAutoscaler
 kubernetes:policy/v1:PodDisruptionBudget kubernetes:networking.k8s.io/v1:NetworkPolicy
-kubernetes:networking.k8s.io/v1:Ingress
+kubernetes:networking.k8s.io/v1:Ingress kubernetes:core/v1:ConfigMap kubernetes:karpenter.sh/v1:NodePool
 """
 
 KNOWN_TYPES = frozenset([*(f"aws:{kind}" for kind in AWS_TYPES.split()), *OTHER_TYPES.split()])
@@ -210,6 +210,7 @@ def _computed(args: MockResourceArgs) -> dict[str, Any]:
         "aws:codebuild/project:Project": {"arn": _arn("codebuild", f"project/{physical}")},
         "aws:codepipeline/pipeline:Pipeline": {"arn": _arn("codepipeline", physical)},
         "aws:sns/topic:Topic": {"arn": _arn("sns", physical)},
+        "aws:ec2/natGateway:NatGateway": {"publicIp": "198.51.100.7"},
         "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 1},
         "aws:codeconnections/connection:Connection": {"arn": _arn("codeconnections", f"connection/{name}")},
         "docker:index/image:Image": {

@@ -13,7 +13,6 @@ from tests.program.running import run_program
 WITHOUT_RESOURCE = {
     "LogInToRegistry": "ecr:GetAuthorizationToken has no resource",
     "LookAtNetworks": "EC2's Describe actions, and making an interface, can't be limited to a resource",
-    "WatchAlarms": "cloudwatch:DescribeAlarms is checked against * only",
 }
 # Actions with a star that stand for a family which belongs together.
 FAMILIES = {"kms:ReEncrypt*", "kms:GenerateDataKey*"}

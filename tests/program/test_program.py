@@ -95,7 +95,7 @@ def test_prod_asks_a_person_and_bakes_a_release_and_dev_does_neither(dev: Record
     bake = stages(prod)["Deploy"]["onSuccess"]["condition"]
     assert bake["result"] == "ROLLBACK"
     assert bake["rules"][0]["configuration"] == {
-        "AlarmName": "platform-prod-observability-release",
+        "AlarmName": "platform-prod-observability-unscheduled",
         "WaitTime": "10",
     }
 

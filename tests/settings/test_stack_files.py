@@ -1,4 +1,7 @@
-"""What stack files may say, and what is said about those that may not."""
+"""What stack files may say, and what is said about those that may not.
+
+Longer than other modules: most of it is one table of refusals, which reads best whole.
+"""
 
 import copy
 import json
@@ -11,9 +14,10 @@ import pytest
 
 from settings import SECRET, Settings, SettingsError, parse
 from settings.errors import Problem
-from tests.program.running import stack_file
+from tests.program.running import ROOT, stack_file
 
 TODAY = date(2026, 11, 22)
+ROLE = "arn:aws:iam::123456789012:role/deployer"
 
 
 def changed(stack: str, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -225,6 +229,27 @@ def test_an_unknown_stack_is_told_how_to_become_one() -> None:
         ),
         (
             "dev",
+            {"aws.role_arn": ROLE, "cluster.deployers": [ROLE]},
+            "cluster.deployers.0",
+            "administers the cluster already, as aws.role_arn or by an earlier line; EKS refuses a second entry",
+            "pulumi config rm --path 'platform:cluster.deployers[0]' --stack dev",
+        ),
+        (
+            "dev",
+            {"cluster.deployers": [ROLE], "cluster.break_glass": [ROLE]},
+            "cluster.break_glass.0",
+            "administers the cluster already, as aws.role_arn or by an earlier line; EKS refuses a second entry",
+            "pulumi config rm --path 'platform:cluster.break_glass[0]' --stack dev",
+        ),
+        (
+            "dev",
+            {"database.name": "guest-book"},
+            "database.name",
+            "must be a name of PostgreSQL: at most 63 lower-case letters, digits and underscores",
+            "pulumi config set --path 'platform:database.name' guestbook --stack dev",
+        ),
+        (
+            "dev",
             {"cluster.endpoint.allowed_cidrs": ["0.0.0.0/0"]},
             "cluster.endpoint.allowed_cidrs.0",
             "0.0.0.0/0 opens the Kubernetes API to the internet: name the networks that need it",
@@ -320,6 +345,117 @@ def test_an_unknown_stack_is_told_how_to_become_one() -> None:
             "image.base_image",
             "must be an image by digest, registry/name@sha256:…",
             f"pulumi config set --path 'platform:image.base_image' docker.io/library/python@sha256:{'0' * 64} --stack dev",
+        ),
+        (
+            "dev",
+            {"aws.region": "eu-central-9"},
+            "aws.region",
+            "must be a region of AWS's commercial partition, such as eu-central-1; the platform isn't made for others",
+            "pulumi config set --path 'platform:aws.region' us-east-1 --stack dev",
+        ),
+        (
+            "dev",
+            {"aws.tags": {"project": "mine"}},
+            "aws.tags.project",
+            "is set by the program: everything carries it",
+            "pulumi config rm --path 'platform:aws.tags.project' --stack dev",
+        ),
+        (
+            "dev",
+            {"aws.account_ids": ["210987654321"], "aws.role_arn": "arn:aws:iam::123456789012:role/deployer"},
+            "aws.role_arn",
+            "the role is of the account 123456789012, which aws.account_ids doesn't name",
+            "pulumi config set --path 'platform:aws.account_ids[1]' --type string 123456789012 --stack dev",
+        ),
+        (
+            "prod",
+            {"network.interface_endpoints": ["sts", "logs", "sts"]},
+            "network.interface_endpoints.2",
+            "is in the list already",
+            "pulumi config rm --path 'platform:network.interface_endpoints[2]' --stack prod",
+        ),
+        (
+            "dev",
+            {"cluster.addons.kube_proxy": "v1.34.0-eksbuild.2"},
+            "cluster.addons.kube_proxy",
+            "v1.34.0-eksbuild.2 is for another Kubernetes than 1.35",
+            "pulumi config set --path 'platform:cluster.addons.kube_proxy' v1.35.0-eksbuild.2 --stack dev",
+        ),
+        (
+            "dev",
+            {
+                "cluster.deployers": ["arn:aws:iam::123456789012:role/a/ci", "arn:aws:iam::210987654321:role/a/ci"],
+            },
+            "cluster.deployers.1",
+            "another role of this list is called a-ci in its account, and entries go by that name",
+            "pulumi config rm --path 'platform:cluster.deployers[1]' --stack dev",
+        ),
+        (
+            "dev",
+            {"database.name": "user"},
+            "database.name",
+            "must be another name: this one is a word of SQL",
+            "pulumi config set --path 'platform:database.name' guestbook --stack dev",
+        ),
+        (
+            "dev",
+            {"database.multi_az": 1},
+            "database.multi_az",
+            "must be true or false",
+            "pulumi config set --path 'platform:database.multi_az' true --stack dev",
+        ),
+        (
+            "dev",
+            {"pipeline.log_days": True},
+            "pipeline.log_days",
+            "must be a whole number",
+            "pulumi config set --path 'platform:pipeline.log_days' 30 --stack dev",
+        ),
+        (
+            "dev",
+            {"workload.namespace": "kube-system"},
+            "workload.namespace",
+            "must be a namespace of the service's own, not one of Kubernetes'",
+            "pulumi config set --path 'platform:workload.namespace' guestbook --stack dev",
+        ),
+        (
+            "dev",
+            {"workload.environment": {"DATABASE_HOST": "elsewhere"}},
+            "workload.environment.DATABASE_HOST",
+            "is set by the program",
+            "pulumi config rm --path 'platform:workload.environment.DATABASE_HOST' --stack dev",
+        ),
+        (
+            "dev",
+            {
+                "workload.exposure.certificate_arn": "arn:aws:acm:eu-west-1:123456789012:certificate/x",
+                "workload.exposure.host": "www.example.com",
+            },
+            "workload.exposure.certificate_arn",
+            "the certificate is of eu-west-1; a load balancer in us-east-1 can't use it",
+            "pulumi config set --path 'platform:workload.exposure.certificate_arn' "
+            "arn:aws:acm:us-east-1:123456789012:certificate/ID --stack dev",
+        ),
+        (
+            "dev",
+            {"workload.exposure.certificate_arn": "arn:aws:acm:us-east-1:123456789012:certificate/x"},
+            "workload.exposure.host",
+            "is missing: a certificate is for a DNS name",
+            "pulumi config set --path 'platform:workload.exposure.host' guestbook.example.com --stack dev",
+        ),
+        (
+            "prod",
+            {"workload.exposure.allowed_cidrs": ["0.0.0.0/0"], "workload.exposure.host": "www.example.com"},
+            "workload.exposure.allowed_cidrs.0",
+            "0.0.0.0/0 serves the internet in plain HTTP: name networks, or set workload.exposure.certificate_arn",
+            "pulumi config set --path 'platform:workload.exposure.allowed_cidrs[0]' 203.0.113.0/24 --stack prod",
+        ),
+        (
+            "prod",
+            {"pipeline.promote_from": "platform-prod/image"},
+            "pipeline.promote_from",
+            "is this environment's own repository, in which nothing would be built any more",
+            "pulumi config rm --path 'platform:pipeline.promote_from' --stack prod",
         ),
     ],
 )
@@ -432,3 +568,68 @@ def test_the_proposed_commands_mend_what_they_are_proposed_for() -> None:
                 text = words[words.index("--stack") - 1]
                 place[keys[-1]] = text if "--type" in words or not text.isdigit() else int(text)
     parse(raw, "platform", "dev", today=TODAY)
+
+
+@pytest.mark.parametrize(
+    ("project", "stack", "wrong", "mend"),
+    [
+        (
+            "platform",
+            "Dev_1.x",
+            "the stack's name must be lower-case letters and digits, joined by single hyphens: names in AWS begin with it",
+            "mv Pulumi.Dev_1.x.yaml Pulumi.dev-1-x.yaml && pulumi stack rename dev-1-x --stack Dev_1.x",
+        ),
+        (
+            "platform",
+            "a" * 46,
+            "project and stack must have at most 53 characters together: RDS takes no longer names",
+            f"mv Pulumi.{'a' * 46}.yaml Pulumi.{'a' * 45}.yaml && pulumi stack rename {'a' * 45} --stack {'a' * 46}",
+        ),
+        (
+            "My.App",
+            "dev",
+            "the project's name must be lower-case letters and digits, joined by single hyphens: names in AWS begin with it, "
+            "a letter first",
+            "change `name` in Pulumi.yaml",
+        ),
+    ],
+)
+def test_names_that_aws_would_refuse_halfway_are_refused_at_once(
+    project: str, stack: str, wrong: str, mend: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse(stack_file("dev"), project, stack, today=TODAY)
+    assert str(caught.value) == (
+        f"Pulumi.{stack}.yaml has 1 problem; nothing was touched.\n\n  Pulumi.{stack}.yaml: {wrong}\n    {mend}"
+    )
+
+
+def test_a_key_that_nothing_reads_is_refused_with_what_was_probably_meant() -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse(stack_file("dev"), "platform", "dev", today=TODAY, others=["aws:region", "plaftorm:network", "other:x"])
+    assert str(caught.value) == (
+        "Pulumi.dev.yaml has 3 problems; nothing was touched.\n"
+        "\n"
+        "  aws:region: nothing reads it: the program makes its own AWS provider, and platform:aws describes that\n"
+        "    pulumi config rm --path 'aws:region' --stack dev\n"
+        "\n"
+        "  plaftorm:network: nothing reads it; did you mean platform:network?\n"
+        "    pulumi config rm --path 'plaftorm:network' --stack dev\n"
+        "\n"
+        "  other:x: nothing reads it: settings of this program begin with platform:\n"
+        "    pulumi config rm --path 'other:x' --stack dev"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "kind"),
+    [({"image.context": "nowhere"}, "context", "folder"), ({"image.dockerfile": "Nothing"}, "dockerfile", "file")],
+)
+def test_an_image_without_its_files_is_refused_before_anything_is_made(
+    changes: dict[str, Any], key: str, kind: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse(changed("dev", changes), "platform", "dev", today=TODAY, folder=ROOT)
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.wrong) == (("image", key), f"there is no such {kind}")
+    assert problem.mends == (f"pulumi config rm --path 'platform:image.{key}' --stack dev",)
