@@ -74,6 +74,12 @@ _TOOLS = (
     _Tool(
         "Chromium", ("chromium", "chromium-browser", "google-chrome"), "chromium chromium-driver", "tests of the page"
     ),
+    _Tool(
+        "slirp4netns",
+        ("slirp4netns",),
+        "slirp4netns",
+        "gives the Docker engine of the compose tests a network of its own",
+    ),
     _Tool("wrk", ("wrk",), "wrk", "load for `make bench`", ("-v",)),
 )
 
@@ -81,7 +87,7 @@ _TOOLS = (
 def checks() -> list[Check]:
     """Look at the machine, changing nothing, and return every check, the most important first."""
     found = [_python(), _memory(), _disk(), _loopback(), _pulumi(), _builder()]
-    found += [_docker(), *(_tool(tool) for tool in _TOOLS), _postgresql()]
+    found += [_docker(), _compose(), *(_tool(tool) for tool in _TOOLS), _postgresql()]
     return _with_one_install(found)
 
 
@@ -157,6 +163,14 @@ def _docker() -> Check:
     if shutil.which("dockerd") is None:
         return Check("Docker engine", "missing", "no engine installed", why, "docker.io iptables")
     return Check("Docker engine", "degraded", "installed, not running", why, _start_docker())
+
+
+def _compose() -> Check:
+    why = "app/compose.sh brings the service and PostgreSQL up on this machine"
+    for command in (*([program, "compose"] for program in engines.docker_programs()), ["docker-compose"]):
+        if _succeeds([*command, "version"]):
+            return Check("compose", "ok", _version([*command, "version"]), why)
+    return Check("compose", "missing", "neither `docker compose` nor docker-compose", why, "docker-compose")
 
 
 def _start_docker() -> str:

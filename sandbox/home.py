@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from fcntl import LOCK_EX, LOCK_UN, flock
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 from pathlib import Path
 
 PROJECT_DIRECTORY = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Work:
+    """A command that is at work with what the background process holds: its words, its process id, its local start time."""
+
+    command: str
+    pid: int
+    since: str
+
+    def __str__(self) -> str:
+        return f"`{self.command}` (process {self.pid}, since {self.since})"
 
 
 @dataclass(frozen=True)
@@ -51,13 +66,32 @@ class Home:
         return self.path / "logs"
 
     @property
+    def daemon_log(self) -> Path:
+        """What the background process and its providers print."""
+        return self.logs / "daemon.log"
+
+    @property
     def announcement(self) -> Path:
         """Where the running background process says which ports it has."""
         return self.path / "daemon.json"
 
-    def stack_file(self, stack: str) -> Path:
-        """The stack file of one run: the project's, with the run's overrides and the sandbox's own keys."""
-        return self.path / "config" / f"Pulumi.{stack}.yaml"
+    @property
+    def _made(self) -> Path:
+        return self.path / "made"
+
+    @property
+    def _notes(self) -> Path:
+        return self.path / "working"
+
+    def stack_file(self, stack: str, overrides: Sequence[str] = ()) -> Path:
+        """The stack file of one run: the project's, with the run's overrides and the sandbox's own keys.
+
+        Each set of overrides has a place of its own: a preview of something else mustn't reach an `up` that begins.
+        """
+        folder = self.path / "config"
+        if overrides:
+            folder /= hashlib.sha256("\0".join(overrides).encode()).hexdigest()[:16]
+        return folder / f"Pulumi.{stack}.yaml"
 
     def kubeconfig(self, stack: str) -> Path:
         """The kubeconfig that `python -m sandbox env` points kubectl at."""
@@ -75,8 +109,28 @@ class Home:
             self.logs,
             self.path / "config",
             self.path / "kube",
+            self._notes,
         ):
             folder.mkdir(mode=0o700, exist_ok=True)
+
+    def note_made(self, stack: str, urn: str, id: str) -> None:
+        """Note what a provider has made, before the engine hears of it: it may be killed before it writes that down."""
+        self._made.mkdir(mode=0o700, exist_ok=True)
+        with (self._made / f"{stack}.jsonl").open("a") as file:
+            file.write(json.dumps([urn, id]) + "\n")
+
+    def made(self, stack: str) -> list[tuple[str, str]]:
+        """URN and id of what was made for a stack since the last operation that was written down whole, oldest first."""
+        try:
+            lines = (self._made / f"{stack}.jsonl").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        pairs = (json.loads(line) for line in lines if line.endswith("]"))  # a crash may have cut off the last
+        return [(urn, id) for urn, id in pairs]
+
+    def forget_made(self, stack: str) -> None:
+        """Forget these notes: the stack's state has it all."""
+        (self._made / f"{stack}.jsonl").unlink(missing_ok=True)
 
     def forget(self) -> None:
         """Remove what account, clusters, registry and stacks hold; nothing may be running. Caches and passphrase stay."""
@@ -87,6 +141,7 @@ class Home:
             self.state,
             self.path / "config",
             self.path / "kube",
+            self._made,
         ):
             shutil.rmtree(folder, ignore_errors=True)
         self.prepare()
@@ -95,11 +150,11 @@ class Home:
         """The passphrase that secrets in the sandbox's state are encrypted with, made up at the first call."""
         self.prepare()
         file = self.passphrase_file
-        try:
-            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
-                new.write(secrets.token_urlsafe(32))
-        except FileExistsError:
-            pass
+        with (
+            suppress(FileExistsError),
+            os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new,
+        ):
+            new.write(secrets.token_urlsafe(32))
         return file.read_text()
 
     @property
@@ -117,3 +172,34 @@ class Home:
                 yield
             finally:
                 flock(file, LOCK_UN)
+
+    @contextmanager
+    def working(self, command: str) -> Iterator[None]:
+        """Be among those `at_work`, for as long as this process lives at most: the lock on the note is what counts."""
+        work = Work(command, os.getpid(), datetime.now().astimezone().strftime("%H:%M:%S"))
+        with self.locked("daemon"):
+            note = self._notes / f"{work.pid}.json"
+            file = note.open("w")
+            flock(file, LOCK_EX)
+            file.write(json.dumps(asdict(work)))
+            file.flush()
+        try:
+            yield
+        finally:
+            note.unlink(missing_ok=True)
+            file.close()
+
+    def at_work(self) -> list[Work]:
+        """The commands of other processes that are at work. Call it with the lock "daemon" held."""
+        found = []
+        for note in sorted(self._notes.glob("*.json")):
+            if note.stem == str(os.getpid()):
+                continue
+            with note.open() as file:
+                try:
+                    flock(file, LOCK_EX | LOCK_NB)
+                except BlockingIOError:
+                    found.append(Work(**json.load(file)))
+                else:
+                    note.unlink(missing_ok=True)  # of a process that was killed
+        return found

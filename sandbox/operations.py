@@ -84,6 +84,10 @@ def protected_resources(session: Session) -> list[str]:
     return [item["urn"] for item in deployment.get("resources") or [] if item.get("protect")]
 
 
+def _interrupted(session: Session) -> bool:
+    return bool(Backend(session.home.state).read(session.project_name, session.stack).get("pending_operations"))
+
+
 def operate(
     session: Session,
     kind: Kind,
@@ -101,7 +105,7 @@ def operate(
     if cli is not None:
         backend = Backend(session.home.state)
         if kind in ("preview", "up") and not backend.exists(session.project_name, session.stack):
-            backend.write(session.project_name, session.stack, "")
+            backend.write(session.project_name, session.stack, "", [])
         ran = pulumi_cli.run(
             cli,
             kind,
@@ -128,12 +132,28 @@ def operate(
             targets=targets,
             expect_no_changes=expect_no_changes,
             environment=session.environment,
+            made=session.home.made(session.stack),
         ),
         display,
     )
+    if kind != "preview" and not _interrupted(session):
+        session.home.forget_made(session.stack)
     # Changes where none were expected are a failure of the command, with either engine.
     failed = {"result": "failed"} if result.exit_code else {}
     return Outcome(result.exit_code, {**result.document(), **failed})
+
+
+def blank(kind: Kind, stack: str, cli: pulumi_cli.PulumiCli | None) -> dict[str, Any]:
+    """What `--json` prints of an operation that failed before it did anything, but for the reason."""
+    return {
+        "result": "failed",
+        "engine": f"pulumi {cli.version}" if cli else "embedded",
+        "stack": stack,
+        "operation": kind,
+        "changes": dict.fromkeys(pulumi_cli.CHANGES, 0),
+        "seconds": 0.0,
+        "diagnostics": [],
+    }
 
 
 def _document(
@@ -146,10 +166,8 @@ def _document(
     seconds: float = 0.0,
 ) -> dict[str, Any]:
     return {
+        **blank(kind, session.stack, cli),
         "result": "failed" if exit_code else "succeeded",
-        "engine": f"pulumi {cli.version}",
-        "stack": session.stack,
-        "operation": kind,
         "changes": changes,
         "seconds": round(seconds, 3),
         "diagnostics": [{"severity": "error", "message": message} for message in messages],

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -116,7 +117,13 @@ def run(
         for target in targets:
             command += ["--target", target]
         variables = dict(environment) | shell(home, stack, stack_file) | {"PULUMI_DEBUG_COMMANDS": "true"}
-        process = subprocess.run(command, cwd=project, env=variables, stdout=sys.stderr, check=False)
+        # A session of its own, so that an interrupt reaches the CLI once, through us: a second one ends it at once.
+        process = subprocess.Popen(command, cwd=project, env=variables, stdout=sys.stderr, start_new_session=True)
+        while process.returncode is None:
+            try:
+                process.wait()
+            except KeyboardInterrupt:
+                process.send_signal(signal.SIGINT)
         events = list(_events(log))
     changes = dict.fromkeys(CHANGES, 0)
     diagnostics: list[str] = []

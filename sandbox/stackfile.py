@@ -7,7 +7,8 @@ be read here, and mustn't be; the sandbox puts a stand-in of its own in its plac
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def project_name(project: Path) -> str:
 
 
 def prepare(
-    home: Home, project: Path, stack: str, overrides: Iterable[str] = (), *, salt: str | None = None
+    home: Home, project: Path, stack: str, overrides: Sequence[str] = (), *, salt: str | None = None
 ) -> StackFile:
     """Write the run's stack file under the sandbox's home, with the `salt` that the stack's state is encrypted with, if it has one.
 
@@ -85,9 +86,9 @@ def prepare(
     for key in changed & _named_secrets(config, namespace):
         if isinstance(config[key], str | int | float):
             config[key] = {"secure": str(config[key])}
-    target = home.stack_file(stack)
+    kept, target = home.stack_file(stack), home.stack_file(stack, overrides)
     # The salt is the sandbox's and belongs to its passphrase: it stays from run to run.
-    salt = _mapping(target).get("encryptionsalt") if target.is_file() else None
+    salt = salt or (_mapping(kept).get("encryptionsalt") if kept.is_file() else None)
     if _has_secure(config):
         sealing = PassphraseSecrets(home.passphrase(), salt)
         config, salt = _sealed(config, sealing), sealing.state
@@ -95,7 +96,8 @@ def prepare(
     if salt:
         content["encryptionsalt"] = salt
     home.prepare()
-    temporary = target.with_suffix(".new")
+    target.parent.mkdir(mode=0o700, exist_ok=True)
+    temporary = target.with_name(f"{target.name}.{os.getpid()}.new")
     temporary.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     temporary.chmod(0o600)
     temporary.replace(target)
@@ -110,9 +112,24 @@ def _region(config: dict[str, Any], namespace: str) -> str:
     return region if isinstance(region, str) else "us-east-1"
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice, as the Pulumi CLI does: one of the two values would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key.value!r} stands here a second time", key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def _mapping(file: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(file.read_text())
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
     except FileNotFoundError:
         raise StackFileError(f"{file.name} doesn't exist in {file.parent}.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -75,6 +75,7 @@ class Emulator:
         self.faults = Faults()
         self.lock = threading.RLock()
         self.replaying = False
+        self.broken = ""
         self.tables: dict[str, dict[tuple[str, ...], Record]] = {}
         self.agenda = Agenda()
         self._journal = journal
@@ -134,19 +135,31 @@ class Emulator:
     # --- requests ----------------------------------------------------------------------------------------------
 
     def handle(self, environ: dict[str, Any], body: bytes) -> Reply:
-        """Answer one request and remember it when it changed something."""
+        """Answer one request and remember it when it changed something. What can't be remembered hasn't happened: see `broken`."""
         with self.lock:
+            if self.broken:
+                return self._unavailable(environ)
             moment, seed = self.clock.time(), secrets.token_hex(8)
             self.settle(moment)
             reply, call = self._execute(environ, body, moment, seed)
             if reply.status < 400 and (call is None or changes(call)):
-                entry = self._journal.entry(moment, seed, self.time_scale, environ, body)
-                entry.outside = self._outside
-                entry.operation = _name_of(environ, call)
-                entry.identifiers = self._identifiers(call, reply)
-                self._journal.append(entry)
+                try:
+                    entry = self._journal.entry(moment, seed, self.time_scale, environ, body)
+                    entry.outside = self._outside
+                    entry.operation = _name_of(environ, call)
+                    entry.identifiers = self._identifiers(call, reply)
+                    self._journal.append(entry)
+                except OSError as error:
+                    self.broken = f"the account's journal can't be written ({error.filename or 'its file'}: {error.strerror or error})"
+                    _LOG.error("%s; answering nothing more", self.broken)
+                    return self._unavailable(environ)
             self.settle(moment)
             return reply
+
+    def _unavailable(self, environ: dict[str, Any]) -> Reply:
+        """The answer of an account that did something it can't remember: the next start makes it what it was before."""
+        text = f"{self.broken}. Mend that; the next command starts the sandbox anew, as it was before this request."
+        return wire.write_unparsed(environ, AwsError("SandboxUnavailable", text, status=400), str(uuid.uuid4()))
 
     def replay(self) -> int:
         """Execute the journal; return the number of its requests. Afterwards the cluster host is reconciled once.

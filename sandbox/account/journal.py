@@ -9,6 +9,7 @@ requests held (passwords of the emulated databases too) and is readable by its o
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import json
 import os
@@ -19,7 +20,11 @@ from typing import IO, Any
 
 
 class JournalError(Exception):
-    """The journal can't be read, or doesn't make the account again that it made; the text says which line, and what to do."""
+    """The journal can't be read (`damaged`), or doesn't make the account again that it made; the text says where."""
+
+    def __init__(self, text: str, *, damaged: bool = False) -> None:
+        super().__init__(text)
+        self.damaged = damaged
 
 
 _LARGE = 32 * 1024
@@ -75,18 +80,29 @@ class Journal:
         return entry
 
     def append(self, entry: Entry) -> None:
-        """Write an entry; it is in the operating system's hands when this returns."""
+        """Write an entry; it is in the operating system's hands when this returns. Raises OSError, and has written nothing then."""
         if self._file is None:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             self._file = os.fdopen(descriptor, "ab", buffering=0)
-        self._file.write(json.dumps(asdict(entry), separators=(",", ":")).encode() + b"\n")
+        line = json.dumps(asdict(entry), separators=(",", ":")).encode() + b"\n"
+        before = os.fstat(self._file.fileno()).st_size
+        written = 0
+        try:
+            written = self._file.write(line)
+        finally:
+            if written != len(line):  # half a line in the middle would damage the whole
+                os.truncate(self._path, before)
+        if written != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
 
     def body(self, entry: Entry) -> bytes:
         """Return the request's body."""
         try:
             return (self._blobs / entry.blob).read_bytes() if entry.blob else base64.b64decode(entry.body)
         except (OSError, ValueError) as error:
-            raise JournalError(f"{self._path}: the body of {entry.operation or 'a request'} is lost: {error}") from None
+            raise JournalError(
+                f"{self._path}: the body of {entry.operation or 'a request'} is lost: {error}", damaged=True
+            ) from None
 
     def __iter__(self) -> Iterator[Entry]:
         """Yield the entries in order, and cut off a last line that a crash left half written.
@@ -104,7 +120,7 @@ class Journal:
                 try:
                     entry = Entry(**json.loads(line))
                 except (ValueError, TypeError) as error:
-                    raise JournalError(f"{self._path}, line {number}, is damaged: {error}") from None
+                    raise JournalError(f"{self._path}, line {number}, is damaged: {error}", damaged=True) from None
                 yield entry
         if good != self._path.stat().st_size:
             os.truncate(self._path, good)

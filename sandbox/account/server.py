@@ -161,6 +161,8 @@ class Account:
 
     def _keep(self, method: str, what: str, body: bytes) -> Reply:  # noqa: PLR0911  # one return per address
         match method, what:
+            case "GET", "health" if self.emulator.broken:
+                return _json(503, {"status": self.emulator.broken})
             case "GET", "health":
                 return _json(200, {"status": "ok", "time_scale": self.time_scale, "url": self.url})
             case "GET", "inventory":

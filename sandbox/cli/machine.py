@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import asdict
+from itertools import groupby
 from typing import Any
 
 import click
@@ -16,6 +17,7 @@ from sandbox.cli import options
 from sandbox.cli.output import FAILED, Output
 from sandbox.engine import list_stacks
 from sandbox.engine.backend import Backend
+from sandbox.engine.errors import EngineError
 from sandbox.home import PROJECT_DIRECTORY, Home
 from sandbox.stackfile import known_stacks, project_name
 
@@ -30,15 +32,29 @@ def inventory(as_json: bool) -> None:
     if not resources:
         output.say("The account is empty.")
     else:
-        table = Table("service", "type", "name", "id", "region", box=None, header_style="bold", pad_edge=False)
-        for item in resources:
-            table.add_row(item["service"], item["type"], item.get("name") or "", item["id"], item.get("region") or "")
-        output.people.print(table)
-        output.say(f"{len(resources)} resources", style="bold")
+        _list(output, resources)
+        regions = sorted({item["region"] for item in resources if item["region"]})
+        count = "1 resource" if len(resources) == 1 else f"{len(resources)} resources"
+        output.say(f"{count} in {', '.join(regions)}" if regions else count, style="bold")
     for (service, kind), number in Counter((item["service"], item["type"]) for item in pending).items():
         waiting = f"1 {kind} waits for its" if number == 1 else f"{number} {kind}s wait for their"
         output.note(f"{service}: {waiting} deletion date, as in AWS (--json lists what is pending).")
     output.document({"result": "succeeded", "count": len(resources), "resources": resources, "pending": pending})
+
+
+def _list(output: Output, resources: list[dict[str, Any]]) -> None:
+    """A heading for each service, a line for each object: type, id, and what people call it, cut where a terminal ends."""
+    several = len({item["region"] for item in resources if item["region"]}) > 1
+    for service, group in groupby(resources, key=lambda item: item["service"]):
+        output.say(service, style="bold")
+        items = [
+            (item, item["id"].rpartition(":")[2] if item["id"].startswith("arn:") else item["id"]) for item in group
+        ]
+        kinds, ids = max(len(item["type"]) for item, _ in items), max(len(id) for _, id in items)
+        for item, id in items:
+            name = item["name"] or item["tags"].get("Name", "")
+            words = [f"{id:<{ids}}", "" if name in (id, item["id"]) else name, item["region"] if several else ""]
+            output.line(f"  {item['type']:<{kinds}}  {'  '.join(word for word in words if word)}".rstrip())
 
 
 @click.command()
@@ -72,15 +88,22 @@ def status(as_json: bool) -> None:
     table = Table("stack", "resources", "last change", box=None, header_style="bold", pad_edge=False)
     for name in sorted({*stacks, *known_stacks(PROJECT_DIRECTORY)}):
         summary = stacks.get(name)
-        table.add_row(
-            name, str(summary["resources"]) if summary else "-", str(summary["time"]) if summary else "never up"
-        )
+        if summary is None:
+            table.add_row(name, "-", "never up")
+        elif "trouble" in summary:
+            table.add_row(name, "?", "its state can't be read")
+            output.note(summary["trouble"])
+        else:
+            table.add_row(name, str(summary["resources"]), str(summary["time"]))
     output.people.print(table)
     output.document(document)
 
 
 def _summary(home: Home, project: str, stack: str) -> dict[str, Any]:
-    deployment = Backend(home.state).read(project, stack)
+    try:
+        deployment = Backend(home.state).read(project, stack)
+    except EngineError as error:  # one stack's trouble must not hide the others
+        return {"trouble": str(error)}
     return {
         "resources": len(deployment.get("resources") or []),
         "time": (deployment.get("manifest") or {}).get("time", ""),
@@ -136,10 +159,11 @@ def doctor(as_json: bool, fix: bool) -> None:
 
 @click.command()
 @options.as_json
-def stop(as_json: bool) -> None:
+@click.option("--force", is_flag=True, help="Also while an operation is at work; it fails, and its next run goes on.")
+def stop(as_json: bool, force: bool) -> None:
     """End the background process. What the account holds stays on disk and is there again at the next start."""
     output = Output(as_json=as_json)
-    there = daemon.stop(Home.of_project())
+    there = daemon.stop(Home.of_project(), force=force)
     output.say("Stopped." if there else "Nothing was running.")
     output.document({"result": "succeeded", "stopped": there})
 

@@ -6,11 +6,12 @@ import sys
 
 import click
 
+from sandbox import daemon
 from sandbox.cli import options
-from sandbox.cli.output import DONE, Output
+from sandbox.cli.output import DONE, FAILED, Output
 from sandbox.engine import display_for
 from sandbox.home import Home
-from sandbox.operations import EngineChoice, Kind, Session, choose_engine, operate, protected_resources
+from sandbox.operations import EngineChoice, Kind, Session, blank, choose_engine, operate, protected_resources
 
 
 def _operation(
@@ -26,20 +27,32 @@ def _operation(
     yes: bool,
 ) -> None:
     output = Output(as_json=as_json)
+    facts = click.get_current_context().ensure_object(dict)
+    facts.update(blank(kind, stack, None))  # what the document says, should no engine come to say it
     cli = choose_engine(engine)
+    facts.update(blank(kind, stack, cli))
     if kind == "destroy" and not yes and not as_json and sys.stdin.isatty():
         click.confirm(f"Remove everything that stack {stack} holds in the sandbox?", abort=True, err=True)
-    session = Session.open(Home.of_project(), stack, overrides, time_scale)
-    for note in session.file.notes:
-        output.note(note)
-    outcome = operate(
-        session,
-        kind,
-        cli,
-        display_for(sys.stderr if as_json else sys.stdout),
-        targets=targets,
-        expect_no_changes=expect_no_changes,
-    )
+    home = Home.of_project()
+    with home.working(f"{kind} {stack}"):
+        session = Session.open(home, stack, overrides, time_scale)
+        for note in session.file.notes:
+            output.note(note)
+        outcome = operate(
+            session,
+            kind,
+            cli,
+            display_for(sys.stderr if as_json else sys.stdout),
+            targets=targets,
+            expect_no_changes=expect_no_changes,
+        )
+        if outcome.exit_code == FAILED and daemon.ended(session.running):
+            cut_off = (
+                f"the sandbox's background process ended while this {kind} was at work (its log: {home.daemon_log}). "
+                f"What was done is in the state; run `{kind}` again, which starts the sandbox again: it goes on from there."
+            )
+            output.note(cut_off)
+            outcome.document["hint"] = cut_off
     if kind == "destroy" and outcome.exit_code != DONE and (protected := protected_resources(session)):
         lift = (
             f"stack {stack} protects {len(protected)} resources. To lift that: `python -m sandbox up {stack} -c lifecycle=ephemeral`, "

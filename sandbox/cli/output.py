@@ -23,6 +23,17 @@ class Output:
         """Print a line for people."""
         self.people.print(text, style=style, markup=False)
 
+    def line(self, text: str) -> None:
+        """Print a line of a list: cut where a terminal ends, whole where a program or a file reads it."""
+        self.people.print(
+            text,
+            markup=False,
+            soft_wrap=not self.people.is_terminal,
+            no_wrap=True,
+            overflow="ellipsis",
+            crop=self.people.is_terminal,
+        )
+
     def note(self, text: str) -> None:
         """Print something a person should know but needn't act on; never on stdout."""
         self._errors.print(f"note: {text}", style="dim", markup=False)

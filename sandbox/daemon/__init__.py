@@ -27,6 +27,7 @@ from sandbox.home import PROJECT_DIRECTORY, Home
 # A start replays the account's journal, some 4 ms for each request on 2 cores.
 START_SECONDS = 300.0
 STOP_SECONDS = 20.0
+PATIENCE_SECONDS = 3.0  # of a start that says nothing
 
 # The emulated account accepts any key; these are plainly not real ones.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIASANDBOXSANDBOX00", "AWS_SECRET_ACCESS_KEY": "sandbox"}
@@ -104,20 +105,40 @@ def ensure_running(home: Home, *, time_scale: float = 0.0) -> Running:
     """Start the background process unless it runs with this code and time scale already.
 
     `time_scale` multiplies AWS's provisioning times; 0 makes everything ready at once.
-    Raises DaemonError when it doesn't answer in time.
+    Raises DaemonError when it doesn't answer in time, or would have to end while another command is at work with it.
     """
     with home.locked("daemon"):
         running = find(home)
         if running and running.code == code_fingerprint() and running.time_scale == time_scale:
             return running
+        if running:
+            other = (
+                "its code has changed"
+                if running.time_scale == time_scale
+                else f"it runs with --time-scale {running.time_scale:g}"
+            )
+            _refuse_while_at_work(home, f"the sandbox can't start anew now, as it has to ({other})")
         _end(home)
         return _start(home, time_scale)
 
 
-def stop(home: Home) -> bool:
-    """End the background process; True when there was one. The account's contents stay on disk."""
+def stop(home: Home, *, force: bool = False) -> bool:
+    """End the background process; True when there was one. The account's contents stay on disk.
+
+    Raises DaemonError while another command is at work with it, unless `force` cuts that off.
+    """
     with home.locked("daemon"):
+        if not force:
+            _refuse_while_at_work(home, "the sandbox was left running")
         return _end(home)
+
+
+def _refuse_while_at_work(home: Home, what: str) -> None:
+    if others := home.at_work():
+        raise DaemonError(
+            f"{' and '.join(map(str, others))} {'is' if len(others) == 1 else 'are'} at work, so {what}. "
+            "Wait for that to end, or end it with Ctrl-C in its terminal; `python -m sandbox stop --force` cuts it off."
+        )
 
 
 def inventory(running: Running) -> dict[str, Any]:
@@ -131,7 +152,7 @@ def _start(home: Home, time_scale: float) -> Running:
     home.prepare()
     home.passphrase()
     home.announcement.unlink(missing_ok=True)
-    log = home.logs / "daemon.log"
+    log = home.daemon_log
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "sandbox.daemon", "--home", str(home.path), "--time-scale", str(time_scale)],
@@ -142,8 +163,12 @@ def _start(home: Home, time_scale: float) -> Running:
             stderr=output,
             start_new_session=True,
         )
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
+    began = time.monotonic()
+    told = False
+    while time.monotonic() < began + START_SECONDS:
+        if not told and time.monotonic() > began + PATIENCE_SECONDS:
+            sys.stderr.write("The sandbox starts; it takes up what it held.\n")
+            told = True
         running = find(home)
         if running:
             return running
@@ -155,6 +180,11 @@ def _start(home: Home, time_scale: float) -> Running:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     raise DaemonError(f"the sandbox's background process didn't answer within {START_SECONDS:.0f} s. Its log: {log}")
+
+
+def ended(running: Running) -> bool:
+    """Whether this very process is no more."""
+    return not _alive(running.pid)
 
 
 def announced(home: Home) -> int | None:

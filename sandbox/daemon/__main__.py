@@ -13,6 +13,7 @@ import threading
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 
+from sandbox import ports
 from sandbox.account import Account, JournalError
 from sandbox.daemon import Running, announced, clean_environment, code_fingerprint
 from sandbox.daemon.pulls import PullCheck
@@ -25,10 +26,12 @@ from sandbox.registry.moto_rules import MotoRepositories
 # pulumi-eks's components set state of the whole process, so they have one of their own.
 PROVIDER_PROCESSES = (("aws", "kubernetes", "docker"), ("eks",))
 
-MEND = (
+_DAMAGED = "Nothing was changed. Put the file back as it was, if you have a copy."
+_OTHER_CODE = (
     "The account can't be made again as it was, most likely because the sandbox's code has changed since. "
-    "Go back to that code, or forget account, clusters, registry and state together: `python -m sandbox reset`."
+    "Go back to that code, if you can."
 )
+_FORGET = "Otherwise forget account, clusters, registry and state together: `python -m sandbox reset`."
 
 _log = logging.getLogger("sandbox.daemon")
 
@@ -48,16 +51,15 @@ def main() -> None:
     # One process at a time has the account. Another that was forgotten (its announcement deleted) ends within a second.
     alive = (home.path / "alive.lock").open("w")
     flock(alive, LOCK_EX)
-    registry = Registry(home.registry, MotoRepositories())
-    account = Account(home.account, registry_host=registry.host, time_scale=arguments.time_scale)
-    hooks = Hooks(image_check=PullCheck(registry, home.path), load_balancers=ElasticLoadBalancers(lambda: account.url))
-    fleet = Fleet(home.kubernetes, account, hooks)
-    account.clusters = fleet
+    try:
+        registry, account, fleet = _parts(home, arguments.time_scale)
+    except ports.PortTakenError as error:
+        sys.exit(str(error))
     kubernetes_url = fleet.start()
     try:
         account_url = _on_the_same_port(account, home.account / "port")
     except JournalError as error:
-        sys.exit(f"{error}. {MEND}")
+        sys.exit(f"{error}. {_DAMAGED if error.damaged else _OTHER_CODE} {_FORGET}")
     registry.start()
 
     running = Running(
@@ -72,8 +74,8 @@ def main() -> None:
     environment = clean_environment() | running.environment(home, "us-east-1")
     children = [_provider_process(names, environment) for names in PROVIDER_PROCESSES]
     try:
-        ports = {name: port for child in children for name, port in _announced(child).items()}
-        announcement = running.model_copy(update={"providers": ports}).model_dump_json()
+        providers = {name: port for child in children for name, port in _announced(child).items()}
+        announcement = running.model_copy(update={"providers": providers}).model_dump_json()
         temporary = home.announcement.with_suffix(".new")
         temporary.write_text(announcement)
         temporary.replace(home.announcement)
@@ -97,12 +99,22 @@ def main() -> None:
             child.wait(timeout=10)
 
 
+def _parts(home: Home, time_scale: float) -> tuple[Registry, Account, Fleet]:
+    """Registry, account and clusters, which know of each other. Raises PortTakenError."""
+    registry = Registry(home.registry, MotoRepositories())
+    account = Account(home.account, registry_host=registry.host, time_scale=time_scale)
+    hooks = Hooks(image_check=PullCheck(registry, home.path), load_balancers=ElasticLoadBalancers(lambda: account.url))
+    fleet = Fleet(home.kubernetes, account, hooks)
+    account.clusters = fleet
+    return registry, account, fleet
+
+
 def _on_the_same_port(account: Account, memory: Path) -> str:
     """Start the account where it was before, so that shells with `sandbox env` in them stay right after a restart."""
     try:
-        url = account.start(int(memory.read_text()))
-    except (FileNotFoundError, ValueError, OSError):
-        url = account.start()
+        url = account.start(ports.remembered(memory))
+    except OSError:
+        url = account.start(ports.fresh())  # nothing in the account names its own port
     memory.write_text(url.rpartition(":")[2])
     return url
 
@@ -117,8 +129,8 @@ def _announced(child: subprocess.Popen[bytes]) -> dict[str, int]:
     line = child.stdout.readline() if child.stdout else b""
     if not line:
         raise RuntimeError(f"a provider process ended at its start with code {child.wait()}; its reason is above")
-    ports: dict[str, int] = json.loads(line)
-    return ports
+    numbers: dict[str, int] = json.loads(line)
+    return numbers
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from sandbox import ports
 from sandbox.account.clusters import ClusterEndpoint, ClusterFacts, NodeFacts, PrincipalLookup
 from sandbox.kubernetes import certificates, schema
 from sandbox.kubernetes.cluster import Cluster
@@ -22,7 +23,7 @@ class Fleet:
     """Implements `ClusterHost`: clusters with their objects on disk, in `directory`, on one loopback port.
 
     The port is taken at construction and remembered in `directory`, so that kubeconfigs stay valid over restarts; a
-    port that somebody else has meanwhile is an OSError. `start` brings the clusters back; `reconcile` then drops
+    port that somebody else has meanwhile is a PortTakenError, unless no cluster names it. `start` brings the clusters back; `reconcile` then drops
     those that the account no longer knows.
     """
 
@@ -32,11 +33,16 @@ class Fleet:
         self._clusters: dict[str, Cluster] = {}
         directory.mkdir(parents=True, exist_ok=True)
         self.ca_pem, certificate, key = certificates.ensure(directory / "tls")
-        remembered = directory / "port"
-        port = int(remembered.read_text()) if remembered.exists() else 0
-        self._server = Server(port, server_tls(str(certificate), str(key)), self._clusters.get)
+        memory, tls = directory / "port", server_tls(str(certificate), str(key))
+        port = ports.remembered(memory)
+        try:
+            self._server = Server(port, tls, self._clusters.get)
+        except OSError:
+            if any(directory.glob("clusters/*/facts.json")):
+                raise ports.PortTakenError(port, "the clusters' endpoints") from None
+            self._server = Server(ports.fresh(), tls, self._clusters.get)
         self.port = int(self._server.server_address[1])
-        remembered.write_text(str(self.port))
+        memory.write_text(str(self.port))
 
     def start(self) -> str:
         """Bring back the clusters, begin to serve, and return the base URL below which each cluster has a path."""

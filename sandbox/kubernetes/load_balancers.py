@@ -91,6 +91,9 @@ class ElasticLoadBalancers:
     def _listen(self, elb: Any, wanted: LoadBalancerFacts, balancer: dict[str, Any]) -> None:
         arn = balancer["LoadBalancerArn"]
         present = {item["Port"] for item in elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]}
+        groups = {
+            item["TargetGroupName"]: item["TargetGroupArn"] for item in elb.describe_target_groups()["TargetGroups"]
+        }
         certificate = wanted.annotations.get(_CERTIFICATES[wanted.type], "").split(",")[0]
         for port in wanted.ports:
             if port in present:
@@ -101,9 +104,10 @@ class ElasticLoadBalancers:
                 raise LoadBalancerError(
                     f"no certificate found for host of {wanted.kind.lower()} {wanted.name}: set {_CERTIFICATES['application']}"
                 )
-            target = elb.create_target_group(
-                Name=f"{_name(wanted)[:25]}-{port}", Protocol=protocol, Port=port, VpcId=balancer["VpcId"], TargetType="ip",
-                Tags=_tags(wanted),
+            name = f"{_name(wanted)[:25]}-{port}"
+            # An earlier try may have come this far and no further.
+            target = groups.get(name) or elb.create_target_group(
+                Name=name, Protocol=protocol, Port=port, VpcId=balancer["VpcId"], TargetType="ip", Tags=_tags(wanted)
             )["TargetGroups"][0]["TargetGroupArn"]  # fmt: skip
             extra = {"Certificates": [{"CertificateArn": certificate}]} if secure else {}
             action = {"Type": "forward", "TargetGroupArn": target}
@@ -177,15 +181,14 @@ def _subnets(ec2: Any, vpc: str, wanted: LoadBalancerFacts) -> list[str]:
 def _security_group(ec2: Any, vpc: str, wanted: LoadBalancerFacts) -> str:
     filters = [{"Name": "group-name", "Values": [_name(wanted)]}, {"Name": "vpc-id", "Values": [vpc]}]
     found = ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
-    if found:
+    if found and found[0]["IpPermissions"]:
         return str(found[0]["GroupId"])
     tags = [{"ResourceType": "security-group", "Tags": _tags(wanted)}]
     description = "[k8s] Managed SecurityGroup for LoadBalancer"
-    group = str(
-        ec2.create_security_group(GroupName=_name(wanted), Description=description, VpcId=vpc, TagSpecifications=tags)[
-            "GroupId"
-        ]
-    )
+    made = found or [
+        ec2.create_security_group(GroupName=_name(wanted), Description=description, VpcId=vpc, TagSpecifications=tags)
+    ]
+    group = str(made[0]["GroupId"])
     prefix = _PREFIXES[wanted.type]
     sources = (
         wanted.annotations.get(f"{prefix}inbound-cidrs")

@@ -12,6 +12,7 @@ import contextlib
 import importlib
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -48,7 +49,8 @@ async def run(names: Sequence[str]) -> None:
 
     def wait_for_end_of_input() -> None:
         with contextlib.suppress(OSError, ValueError):
-            while sys.stdin.buffer.read(4096):
+            # Not through sys.stdin: its buffer is locked by this very thread when the interpreter wants to close it.
+            while os.read(sys.stdin.fileno(), 4096):
                 continue
         with contextlib.suppress(RuntimeError):  # the loop may have ended first
             loop.call_soon_threadsafe(stop.set)

@@ -25,6 +25,7 @@ from pulumi.provider.experimental.server import ProviderServicer
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
+from sandbox.providers.making import Making, undo
 from sandbox.providers.protocol import (
     Checked,
     Connection,
@@ -166,9 +167,16 @@ class Servicer(ProviderServicer):
         """Make a resource."""
         inputs, connection = decode(request.properties), self._connection(context)
         resource = self._resource(request, context)
-        created = await self._run(
-            context, lambda: connection().create(resource, inputs.values, request.preview), inputs.secrets
+        making = Making(
+            "" if request.preview else request.urn,
+            lambda: connection().create(resource, inputs.values, request.preview),
         )
+        try:
+            created = await self._run(context, making, inputs.secrets)
+        except asyncio.CancelledError:
+            # An engine that was killed never hears of what is made here: nobody would ever delete it.
+            making.when_made(self._threads, lambda id, state: undo(connection(), resource, id, inputs.values, state))
+            raise
         secrets = inputs.secrets | set(created.secrets)
         return provider_pb2.CreateResponse(id=created.id, properties=encode(created.state, secrets))
 

@@ -9,16 +9,13 @@ from pathlib import Path
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from sandbox import ports
 from sandbox.registry.api import create_app
 from sandbox.registry.holdings import Holdings
 from sandbox.registry.rules import RepositoryRules
 from sandbox.registry.store import Store
 
 LOOPBACK = "127.0.0.1"
-
-
-class PortTakenError(Exception):
-    """The port that stored image references name is in use by somebody else."""
 
 
 class Registry:
@@ -78,17 +75,14 @@ class _QuietHandler(WSGIRequestHandler):
 def _listening(port_file: Path, *, used: bool) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    port = int(port_file.read_text()) if port_file.exists() else 0
+    port = ports.remembered(port_file)
     try:
         listener.bind((LOOPBACK, port))
-    except OSError as error:
+    except OSError:
         if used:
             listener.close()
-            raise PortTakenError(
-                f"Port {port} on loopback, which the image references of this sandbox name, is in use by another "
-                f"process ({error.strerror}). End that process (`ss -ltnp | grep :{port}` shows it) and start again."
-            ) from None
-        listener.bind((LOOPBACK, 0))
+            raise ports.PortTakenError(port, "the image references") from None
+        listener.bind((LOOPBACK, ports.fresh()))
     listener.listen(64)
     port_file.write_text(str(listener.getsockname()[1]))
     return listener

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import urllib.error
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 
 from sandbox.account import JournalError
-from tests.account.conftest import World
+from tests.account.conftest import World, refused
 
 
 def rewrite(journal: Path, number: int, **changes: Any) -> None:
@@ -73,3 +75,21 @@ def test_a_managed_password_is_the_same_secret_after_a_restart(start: Callable[.
     (before,) = world.client("secretsmanager").list_secrets()["SecretList"]
     (after,) = start().client("secretsmanager").list_secrets()["SecretList"]
     assert (after["ARN"], after["SecretVersionsToStages"]) == (before["ARN"], before["SecretVersionsToStages"])
+
+
+def test_what_finds_no_room_in_the_journal_has_not_happened(start: Callable[..., World], journal: Path) -> None:
+    world = start()
+    before, limits = journal.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 50, limits[1]))  # as on a disk that is full
+    try:
+        for _ in range(2):  # afterwards nothing is answered that might not be so
+            with refused("SandboxUnavailable", "journal can't be written"):
+                world.client("sns").create_topic(Name="u")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert journal.read_bytes() == before
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        world.admin("GET", "health")
+    world.account.stop()
+    topics = start().client("sns").list_topics()["Topics"]
+    assert [topic["TopicArn"].rpartition(":")[2] for topic in topics] == ["t"]

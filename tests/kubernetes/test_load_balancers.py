@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,10 @@ def _serve_and_withdraw(directory: Path, fleet: Fleet, principals: Principals, u
         return " ".join(item.message or "" for item in core.list_namespaced_event("default").items)
 
     eventually(lambda: "match VPC and tags: [kubernetes.io/role/elb]" in events())
+    # What a failure half-way left is taken up, not made twice.
+    for service, operation in (("ec2", "AuthorizeSecurityGroupIngress"), ("elbv2", "CreateListener")):
+        fault = json.dumps({"service": service, "operation": operation, "code": "AccessDenied"}).encode()
+        urllib.request.urlopen(urllib.request.Request(f"{url}/_sandbox/faults", data=fault, method="POST")).close()
     ec2.create_tags(Resources=subnets, Tags=[{"Key": "kubernetes.io/role/elb", "Value": "1"}])
 
     def hostname() -> Any:
@@ -74,6 +79,10 @@ def _serve_and_withdraw(directory: Path, fleet: Fleet, principals: Principals, u
         return entries and entries[0].hostname
 
     assert eventually(hostname) == elb.describe_load_balancers()["LoadBalancers"][0]["DNSName"]
+    (group,) = (
+        item for item in ec2.describe_security_groups()["SecurityGroups"] if item["GroupName"].startswith("k8s-")
+    )
+    assert [rule["FromPort"] for rule in group["IpPermissions"]] == [80]
     with pytest.raises(ec2.exceptions.ClientError, match="DependencyViolation"):
         ec2.delete_subnet(SubnetId=subnets[0])
     core.delete_namespaced_service("web", "default")

@@ -289,6 +289,24 @@ def test_auto_mode_makes_nodes_for_pods_and_removes_idle_ones(demo: Demo, core: 
     eventually(lambda: not core.list_node().items)
 
 
+def test_auto_mode_makes_graviton_nodes_for_a_pool_that_names_them_only(demo: Demo, core: Any, apps: Any) -> None:
+    demo.fleet.create(ClusterFacts(arn=ARN, name="demo", region="us-east-1", version="1.33", auto_mode=True))
+    demo.fleet.set_nodes(ARN, "workers", [])
+    apps.create_namespaced_deployment("default", deployment(nodeSelector={"kubernetes.io/arch": "arm64"}))
+    eventually(lambda: len(core.list_namespaced_pod("default").items) == 2)
+    assert core.list_node().items == []
+    rule = {"key": "kubernetes.io/arch", "operator": "In", "values": ["arm64"]}
+    pool = {
+        "apiVersion": "karpenter.sh/v1",
+        "kind": "NodePool",
+        "metadata": {"name": "graviton"},
+        "spec": {"template": {"spec": {"requirements": [rule]}}},
+    }
+    client.CustomObjectsApi(demo.api()).create_cluster_custom_object("karpenter.sh", "v1", "nodepools", pool)
+    eventually(lambda: available(apps) == 2)
+    assert {n.metadata.labels["karpenter.sh/nodepool"] for n in core.list_node().items} == {"graviton"}
+
+
 def test_an_autoscaler_without_metrics_keeps_to_its_bounds_and_says_so(demo: Demo, apps: Any) -> None:
     apps.create_namespaced_deployment("default", deployment(replicas=1))
     scaling = client.AutoscalingV2Api(demo.api())

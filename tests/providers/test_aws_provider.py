@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pulumi.runtime.proto import provider_pb2
 
-from sandbox.providers.values import UNKNOWN
+from sandbox.providers.values import UNKNOWN, decode, encode
 from tests.providers.aws_samples import allow, trust
-from tests.providers.engine_client import CheckFailed, Client, Failed, Served
+from tests.providers.engine_client import CheckFailed, Client, Failed, Made, Served
 
 VPC = "aws:ec2/vpc:Vpc"
 GROUP = "aws:cloudwatch/logGroup:LogGroup"
@@ -245,7 +247,35 @@ def test_a_creation_that_fails_half_way_leaves_its_id_with_the_engine(aws: Clien
     assert caught.value.partial is not None
     assert caught.value.partial.id == "half"
     assert witness("logs").describe_log_groups(logGroupNamePrefix="half")["logGroups"]
+    # What the engine remembers is what is there: the next update sets the rest.
+    inputs, state = decode(caught.value.partial.inputs).values, decode(caught.value.partial.properties).values
+    made = Made(GROUP, "half", "half", inputs, state)
+    aws.update(made, {"name": "half", "retentionInDays": 7})
+    (group,) = witness("logs").describe_log_groups(logGroupNamePrefix="half")["logGroups"]
+    assert group["retentionInDays"] == 7
     witness("logs").delete_log_group(logGroupName="half")
+
+
+def test_what_an_engine_was_killed_over_is_deleted_again(aws: Client, faults: Any, witness: Any) -> None:
+    def groups() -> list[Any]:
+        found: list[Any] = witness("logs").describe_log_groups(logGroupNamePrefix="orphan")["logGroups"]
+        return found
+
+    def until(there: bool) -> None:
+        deadline = time.monotonic() + 20
+        while bool(groups()) is not there:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    inputs = aws.check(GROUP, "orphan", {"name": "orphan", "retentionInDays": 7})
+    faults(
+        service="logs", operation="PutRetentionPolicy", code="ThrottlingException", count=3
+    )  # for its seconds of retries
+    request = provider_pb2.CreateRequest(urn=aws.urn(GROUP, "orphan"), properties=encode(inputs))
+    call = aws.stub.Create.future(request)
+    until(True)
+    call.cancel()
+    until(False)
 
 
 def test_a_deletion_that_another_one_holds_up_is_tried_again(aws: Client, faults: Any) -> None:
@@ -284,6 +314,22 @@ def test_a_resource_may_name_a_region_of_its_own(aws: Client, witness: Any) -> N
 def test_an_account_that_is_not_allowed_is_refused(served_aws: Served) -> None:
     with pytest.raises(Failed, match="AWS account ID not allowed: 123456789012"):
         served_aws.attach("aws", {"region": "us-east-1", "allowedAccountIds": '["210987654321"]'})
+
+
+@pytest.mark.parametrize(
+    ("region", "wrong"),
+    [
+        ("eu-central-9", 'invalid AWS Region: eu-central-9; did you mean "eu-central-2"?'),
+        (
+            "cn-north-1",
+            "cn-north-1 belongs to the partition aws-cn; the sandbox emulates an account of the partition aws",
+        ),
+    ],
+)
+def test_a_region_that_the_account_does_not_have_is_refused(served_aws: Served, region: str, wrong: str) -> None:
+    with pytest.raises(CheckFailed) as caught:
+        served_aws.attach("aws", {"region": region})
+    assert str(caught.value) == f"region: {wrong}"
 
 
 def test_configuration_that_is_not_emulated_is_refused(served_aws: Served) -> None:

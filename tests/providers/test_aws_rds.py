@@ -112,6 +112,11 @@ def test_an_instance_without_a_last_snapshot_or_leave_to_skip_it_is_not_deleted(
     owned.delete(made)
 
 
+def test_a_database_whose_name_postgresql_would_have_to_quote_is_refused(owned: Client, group: str) -> None:
+    with pytest.raises(Failed, match="DBName must begin with a letter"):
+        owned.create("aws:rds/instance:Instance", "named", {**instance(group), "dbName": "guest-book"})
+
+
 def test_an_instance_without_what_it_needs_is_refused(owned: Client) -> None:
     with pytest.raises(CheckFailed) as refused:
         owned.check("aws:rds/instance:Instance", "x", {"instanceClass": "db.t4g.micro"})

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sandbox.providers.aws import handlers, sdk
+from sandbox.providers.aws.properties import Property
 from sandbox.providers.aws.properties import same as same_value
 from sandbox.providers.values import UNKNOWN
 from tests.providers.aws_samples import SAMPLES, Needs, Sample
-from tests.providers.engine_client import Client
+from tests.providers.engine_client import CheckFailed, Client
 
 _EVERY = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.token)
 
@@ -92,6 +94,26 @@ def test_a_preview_takes_unknown_inputs(aws: Client, needs: Needs, sample: Sampl
     state = aws.preview(sample.token, "previewed", inputs)
     for key in inputs:
         assert state[key] is UNKNOWN
+
+
+def _with_unknowns(spec: Property) -> Iterator[Any]:
+    """Unknown as a whole, and in each place that a value of this kind has."""
+    yield UNKNOWN
+    if spec.kind in ("list", "set", "map") and spec.items is not None:
+        for inner in _with_unknowns(spec.items):
+            yield {"key": inner} if spec.kind == "map" else [inner]
+    for name, part in spec.fields.items():
+        for inner in _with_unknowns(part):
+            yield {name: inner}
+
+
+@_EVERY
+def test_a_preview_takes_an_unknown_in_any_place(aws: Client, needs: Needs, sample: Sample) -> None:
+    inputs = sample.inputs(needs)
+    for key, spec in handlers()[sample.token].inputs.items():
+        for value in _with_unknowns(spec):
+            with suppress(CheckFailed):  # a block of which nothing but one part is given may be refused, and only that
+                aws.preview(sample.token, "previewed", {**inputs, key: value})
 
 
 def test_every_declared_property_is_one_of_the_sdk() -> None:

@@ -6,13 +6,16 @@ import base64
 import hashlib
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import boto3
 import requests
+from moto.ecr.models import ecr_backends
+from moto.server import ThreadedMotoServer
 
 from sandbox.registry import Registry
 from sandbox.registry.moto_rules import MotoRepositories
@@ -96,6 +99,23 @@ def credentials(ecr: Any) -> tuple[str, str]:
     [datum] = ecr.get_authorization_token()["authorizationData"]
     user, _, password = base64.b64decode(datum["authorizationToken"]).decode().partition(":")
     return user, password
+
+
+@contextmanager
+def emulated_ecr() -> Iterator[str]:
+    """moto's ECR behind an address."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+def emptied_ecr(endpoint: str) -> Any:
+    """A client of it, with nothing left of earlier tests."""
+    for backend in ecr_backends[ACCOUNT].values():
+        backend.reset()
+    return ecr_client(endpoint)
 
 
 def ecr_client(endpoint: str) -> Any:

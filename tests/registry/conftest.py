@@ -7,26 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.ecr.models import ecr_backends
-from moto.server import ThreadedMotoServer
 
-from tests.registry.client import ACCOUNT, Client, Running, credentials, ecr_client
+from tests.registry.client import Client, Running, credentials, emptied_ecr, emulated_ecr
 
 
 @pytest.fixture(scope="session")
 def aws_endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with emulated_ecr() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture
 def ecr(aws_endpoint: str) -> Any:
-    for backend in ecr_backends[ACCOUNT].values():
-        backend.reset()
-    return ecr_client(aws_endpoint)
+    return emptied_ecr(aws_endpoint)
 
 
 @pytest.fixture

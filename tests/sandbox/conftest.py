@@ -23,15 +23,27 @@ class Sandbox:
 
     home: Path
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of a command: the caller's, without those of a real account."""
+        variables = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PULUMI_"))}
+        return variables | {"SANDBOX_HOME": str(self.home), "COLUMNS": "200"}
+
     def run(
         self, *arguments: str, stdin: str | None = None, environment: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        variables = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PULUMI_"))}
-        variables |= {"SANDBOX_HOME": str(self.home), "COLUMNS": "200"} | (environment or {})
-        command = [sys.executable, "-m", "sandbox", *arguments]
         return subprocess.run(
-            command, cwd=PROJECT, env=variables, input=stdin, capture_output=True, text=True, check=False, timeout=280
-        )
+            [sys.executable, "-m", "sandbox", *arguments],
+            cwd=PROJECT, env=self.environment | (environment or {}), input=stdin,
+            capture_output=True, text=True, check=False, timeout=280,
+        )  # fmt: skip
+
+    def shell(self, line: str) -> subprocess.CompletedProcess[str]:
+        """Run a line in a shell whose `python` is this one."""
+        variables = self.environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        return subprocess.run(
+            line, shell=True, cwd=PROJECT, env=variables, capture_output=True, text=True, check=False, timeout=280
+        )  # fmt: skip
 
     def json(self, *arguments: str, code: int = 0) -> dict[str, Any]:
         """Run with --json; the exit code has to be `code`, and stdout exactly one document."""

@@ -121,8 +121,10 @@ def test_a_changed_setting_changes_what_it_is_about_and_nothing_else(sandbox: Sa
 
 
 def test_a_third_zone_comes_and_goes_without_replacing_anything(sandbox: Sandbox) -> None:
+    foretold = changed(sandbox.json("preview", "dev", "-c", "network.zones=3"))
     wider = changed(sandbox.json("up", "dev", "-c", "network.zones=3"))
     assert wider["create"] > 0
+    assert foretold == wider
     assert (wider["replace"], wider["delete"]) == (0, 0)
     back = changed(sandbox.json("up", "dev"))
     assert (back["create"], back["replace"], back["delete"]) == (0, 0, wider["create"])

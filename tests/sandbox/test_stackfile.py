@@ -117,3 +117,17 @@ def test_the_sandboxs_salt_survives_the_next_run(project: Path) -> None:
     file = prepare(home, project, "dev")
     file.path.write_text(file.path.read_text() + "encryptionsalt: v1:salt\n")
     assert prepared(project, "network.zones=3")["encryptionsalt"] == "v1:salt"
+
+
+def test_a_key_that_stands_twice_is_refused_with_its_line(project: Path) -> None:
+    (project / "Pulumi.dev.yaml").write_text("config:\n  shop:a: 1\n  shop:b: {x: 1}\n  shop:a: 2\n")
+    with pytest.raises(StackFileError, match=r"Pulumi.dev.yaml, line 4: .*'shop:a' stands here a second time"):
+        prepared(project)
+
+
+def test_a_preview_of_other_settings_does_not_reach_the_file_of_a_run_that_begins(project: Path) -> None:
+    home = Home(project / "home")
+    run = prepare(home, project, "dev")
+    before = run.path.read_bytes()
+    assert prepare(home, project, "dev", ["network.zones=3"]).path != run.path
+    assert run.path.read_bytes() == before

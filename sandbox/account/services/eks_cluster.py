@@ -140,9 +140,7 @@ def _public_cidrs(network: dict[str, Any], wanted: list[str] | None) -> list[str
     if not network["endpointPublicAccess"]:
         if not network["endpointPrivateAccess"]:
             raise AwsError("InvalidParameterException", "Private and public endpoint access cannot be false")
-        if wanted and wanted != ["0.0.0.0/0"]:
-            raise AwsError("InvalidParameterException", "Public access CIDRs need public endpoint access")
-        return []
+        return []  # named or not: terraform-aws-eks names them by default beside a private endpoint
     return wanted or ["0.0.0.0/0"]
 
 

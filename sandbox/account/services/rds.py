@@ -71,6 +71,10 @@ def check_instance(emulator: Emulator, call: Call) -> None:
     if call["MasterUsername"].lower() in {"admin", "postgres_admin", "rdsadmin"}:
         text = f"MasterUsername {call['MasterUsername']} cannot be used as it is a reserved word used by the engine"
         raise AwsError("InvalidParameterValue", text)
+    # PostgreSQL's rule, from DBName in RDS's API reference.
+    if call.get("DBName") is not None and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,62}", call["DBName"]):
+        text = "DBName must begin with a letter and contain only alphanumeric characters."
+        raise AwsError("InvalidParameterValue", text)
     _check_password(call, required=True)
     storage = call.get("AllocatedStorage")
     if storage is None or not 20 <= storage <= 65536:

@@ -51,16 +51,19 @@ def _report(work: Work, pod: Json, node: Json, checked: Mapping[tuple[str, str],
         waiting = {"reason": "ContainerCreating"} if problem else _obstacle(work, pod, container, architecture, checked)
         stuck = stuck or waiting is not None
         statuses.append(_container_status(container, waiting))
+    initial: list[Json] = []
     for container in pod["spec"].get("initContainers") or ():
         waiting = _obstacle(work, pod, container, architecture, checked)
         if waiting is not None:
             stuck = True
+            initial.append(_container_status(container, waiting))
             statuses = [_container_status(c, {"reason": "PodInitializing"}) for c in pod["spec"]["containers"]]
     if problem:
         work.event(pod, "FailedMount", problem, "kubelet", warning=True)
     if stuck:
         work.again_in(_RETRY)
-    work.status(pod, _status(pod, node, statuses, stuck=stuck))
+    status = _status(pod, node, statuses, stuck=stuck)
+    work.status(pod, {**status, "initContainerStatuses": initial} if initial else status)
 
 
 def _obstacle(

@@ -106,7 +106,7 @@ def set_group(work: Work, group: str, nodes: Sequence[NodeFacts]) -> None:
 
 
 def auto_node(work: Work, pod: Mapping[str, Any]) -> Json | None:
-    """Make a node for a pod that fits nowhere, as EKS Auto Mode's general-purpose pool does; None when it can't."""
+    """Make a node for a pod that fits nowhere, as EKS Auto Mode's node pools do; None when none of them can."""
     spec = pod["spec"]
     selector = spec.get("nodeSelector") or {}
     architecture = selector.get("kubernetes.io/arch", "amd64")
@@ -117,7 +117,8 @@ def auto_node(work: Work, pod: Mapping[str, Any]) -> Json | None:
         AUTO,
         "karpenter.sh/capacity-type",
     }
-    if set(selector) - known or architecture not in {"amd64", "arm64"}:
+    pool = _pool_for(work, architecture)
+    if set(selector) - known or pool is None:
         return None
     made = [n for n in work.listed("nodes") if AUTO in n["metadata"]["labels"]]
     zones = [f"{work.facts.region}{letter}" for letter in _ZONES]
@@ -132,8 +133,21 @@ def auto_node(work: Work, pod: Mapping[str, Any]) -> Json | None:
         name=identifier, instance_id=identifier, instance_type=f"{family}.{size}", architecture=architecture, zone=zone,
         capacity_type="ON_DEMAND", version=work.facts.version, private_ip=f"10.0.{len(made) % 250}.{10 + secrets.randbelow(200)}",
     )  # fmt: skip
-    labels = {AUTO: "auto", "karpenter.sh/nodepool": "general-purpose", "karpenter.sh/capacity-type": "on-demand"}
+    labels = {AUTO: "auto", "karpenter.sh/nodepool": pool, "karpenter.sh/capacity-type": "on-demand"}
     return work.create("v1", "Node", "", document(facts, "", labels))
+
+
+def _pool_for(work: Work, architecture: str) -> str | None:
+    """The built-in pool makes amd64 machines only; for others the cluster needs a NodePool that names them
+    (https://docs.aws.amazon.com/eks/latest/userguide/set-builtin-node-pools.html).
+    """
+    if architecture == "amd64":
+        return "general-purpose"
+    for pool in work.listed("nodepools.karpenter.sh"):
+        for rule in pool["spec"]["template"]["spec"].get("requirements") or ():
+            if rule.get("key") == "kubernetes.io/arch" and architecture in rule.get("values", ()):
+                return str(pool["metadata"]["name"])
+    return None
 
 
 def _patched(version: str) -> str:

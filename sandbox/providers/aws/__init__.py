@@ -19,6 +19,7 @@ from sandbox.providers.aws.functions import Function
 from sandbox.providers.aws.properties import nearest
 from sandbox.providers.aws.resource import Handler
 from sandbox.providers.protocol import (
+    Change,
     Checked,
     Connection,
     Created,
@@ -30,6 +31,7 @@ from sandbox.providers.protocol import (
     Provider,
     Resource,
     Updated,
+    plain_difference,
 )
 
 
@@ -131,6 +133,12 @@ class AwsProvider(Provider):
         """Refuse configuration that isn't emulated, by name."""
         del old
         return Checked(new, session.problems(new))
+
+    def diff_configuration(self, old: Properties, new: Properties) -> Difference:
+        """Another region is another provider, and everything of the old one is replaced by things there."""
+        plain = plain_difference(old, new)
+        moved = plain.changes.get("region") is Change.UPDATE
+        return Difference({**plain.changes, "region": Change.UPDATE_REPLACE}) if moved else plain
 
 
 def _warm_up() -> None:

@@ -103,7 +103,8 @@ class Budget(Handler):
         """Amount and unit go together, and everybody's notification needs somebody."""
         if (inputs.get("limitAmount") is None) != (inputs.get("limitUnit") is None):
             yield "limitUnit", "limitAmount and limitUnit must be given together"
-        for index, told in enumerate(inputs.get("notifications") or ()):
+        notifications = inputs.get("notifications") or ()
+        for index, told in enumerate(notifications if isinstance(notifications, list) else ()):
             if isinstance(told, Mapping) and not (
                 told.get("subscriberEmailAddresses") or told.get("subscriberSnsTopicArns")
             ):

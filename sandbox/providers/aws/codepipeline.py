@@ -142,7 +142,8 @@ class Pipeline(Handler):
             if inputs.get("executionMode") in ("QUEUED", "PARALLEL"):
                 yield "executionMode", f"{inputs['executionMode']} can only be used when pipelineType is V2"
         stores = inputs.get("artifactStores") or ()
-        if isinstance(stores, list) and len(stores) > 1 and any(not store.get("region") for store in stores):
+        known = [store for store in stores if isinstance(store, Mapping)] if isinstance(stores, list) else []
+        if len(known) > 1 and any(not store.get("region") for store in known):
             yield "artifactStores", "each store must have a region when there are several"
 
     def create(self, call: Call, inputs: Properties) -> str:

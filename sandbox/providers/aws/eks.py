@@ -13,6 +13,7 @@ from sandbox.providers.aws.properties import block, boolean, length, set_of, tex
 from sandbox.providers.aws.resource import AutoName, Call, Handler
 from sandbox.providers.aws.shapes import filled, given, moment
 from sandbox.providers.protocol import Properties
+from sandbox.providers.values import UNKNOWN
 
 LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 MISSING = ("ResourceNotFoundException",)
@@ -142,11 +143,10 @@ class Cluster(Handler):
 
     def validate(self, call: Call, inputs: Properties) -> Iterable[tuple[str, str]]:
         """Auto Mode's three switches go together, as the AWS provider insists."""
-        network = inputs.get("kubernetesNetworkConfig") or {}
         switches = (
-            (inputs.get("computeConfig") or {}).get("enabled", False),
-            (network.get("elasticLoadBalancing") or {}).get("enabled", False) if isinstance(network, dict) else None,
-            ((inputs.get("storageConfig") or {}).get("blockStorage") or {}).get("enabled", False),
+            _enabled(inputs, "computeConfig"),
+            _enabled(inputs, "kubernetesNetworkConfig", "elasticLoadBalancing"),
+            _enabled(inputs, "storageConfig", "blockStorage"),
         )
         if all(isinstance(switch, bool) for switch in switches) and len(set(switches)) > 1:
             yield (
@@ -228,6 +228,16 @@ class Cluster(Handler):
                 return "gone"
 
         call.wait(state_now, ("gone",), failed=("FAILED",), seconds=15 * MINUTE, what=f"cluster {id}")
+
+
+def _enabled(inputs: Properties, *blocks: str) -> Any:
+    """What a nested block's `enabled` says: false where there is no such block, UNKNOWN where it isn't known yet."""
+    found: Any = inputs
+    for name in (*blocks, "enabled"):
+        if found is UNKNOWN:
+            return UNKNOWN
+        found = (found or {}).get(name)
+    return False if found is None else found
 
 
 def _vpc_request(vpc: Mapping[str, Any]) -> dict[str, Any]:

@@ -134,7 +134,8 @@ class EventTarget(Handler):
 
     def validate(self, call: Call, inputs: Properties) -> Iterable[tuple[str, str]]:
         """At most five targets of Run Command."""
-        if len(inputs.get("runCommandTargets") or ()) > 5:
+        commands = inputs.get("runCommandTargets") or ()
+        if isinstance(commands, list) and len(commands) > 5:
             yield "runCommandTargets", "must be at most 5"
 
     def create(self, call: Call, inputs: Properties) -> str:

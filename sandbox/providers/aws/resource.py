@@ -181,7 +181,16 @@ class Handler:
             said = in_words("creating", self.noun, str(inputs.get("name") or call.resource.name), error)
             if call.id is None:
                 raise Failure(said) from error
-            raise PartialFailure(said, call.id, self._remembered(inputs, {}), inputs) from error
+            raise PartialFailure(said, call.id, *self._made_so_far(call, call.id, inputs)) from error
+
+    def _made_so_far(self, call: Call, id: str, inputs: Properties) -> tuple[Properties, Properties]:
+        """State and inputs of what a failed creation left. What wasn't set isn't among the inputs, so the next update sets it."""
+        remembered = self._remembered(inputs, {})
+        try:
+            found = self.found(call, id, inputs, remembered)
+        except (ClientError, BotoCoreError, Failure):
+            found = None
+        return (found.state, found.inputs) if found else (remembered, inputs)
 
     def found(self, call: Call, id: str, inputs: Properties, state: Properties) -> Found | None:
         """Read it; see `Connection.read`."""

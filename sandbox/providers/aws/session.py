@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import boto3
@@ -46,7 +46,24 @@ def problems(config: Mapping[str, Any]) -> list[tuple[str, str]]:
             found.append((name, f"the sandbox's AWS provider doesn't emulate the configuration \"{name}\""))
         else:
             found.append((name, f'"{name}" is no configuration of the AWS provider{nearest(name, known)}'))
+    region = config.get("region")
+    if isinstance(region, str) and (wrong := _elsewhere(region)):
+        found.append(("region", wrong))
     return found
+
+
+@cache
+def _elsewhere(region: str) -> str | None:
+    """Why a region can't be used; an account belongs to one partition, and the emulated one to the commercial."""
+    session = boto3.Session()
+    for partition in session.get_available_partitions():
+        if region in session.get_available_regions("ec2", partition):
+            if partition == "aws":
+                return None
+            return (
+                f"{region} belongs to the partition {partition}; the sandbox emulates an account of the partition aws"
+            )
+    return f"invalid AWS Region: {region}{nearest(region, session.get_available_regions('ec2'))}"
 
 
 @dataclass(frozen=True)
@@ -100,7 +117,9 @@ class Session:
         return partition_of(self.region)
 
     def verify(self) -> None:
-        """Refuse an account that the configuration doesn't allow, in the AWS provider's words."""
+        """Refuse a region or an account that can't be, in the AWS provider's words."""
+        if wrong := _elsewhere(self.region):
+            raise Failure(f"the AWS provider's region: {wrong}.")
         allowed = self.config.get("allowedAccountIds") or []
         forbidden = self.config.get("forbiddenAccountIds") or []
         if self.config.get("skipRequestingAccountId") and not allowed and not forbidden:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import pulumi
+from pulumi.output import Unknown
 
 Arguments = Mapping[str, Any]
 
@@ -140,6 +141,11 @@ def output(value: Any) -> pulumi.Output[Any]:
 def shaped(value: Any, shape: Callable[[Any], Any]) -> Any:
     """Return what `shape` makes of a value once it is known. Structures are in the wire's spelling, which no type says."""
     return output(value).apply(shape)
+
+
+def part(whole: pulumi.Output[Any], key: str) -> pulumi.Output[Any]:
+    """Return one entry of a structure, known even where others aren't yet: what doesn't change must not seem to."""
+    return whole.apply(lambda known: known if isinstance(known, Unknown) else known.get(key), run_with_unknowns=True)
 
 
 def given(**values: Any) -> dict[str, Any]:

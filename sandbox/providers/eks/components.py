@@ -12,7 +12,7 @@ from semver import Version
 
 from sandbox.providers.eks import NAME, VERSION
 from sandbox.providers.eks.addons import VpcCniAddon
-from sandbox.providers.eks.arguments import Arguments, output, shaped, snake
+from sandbox.providers.eks.arguments import Arguments, output, part, shaped, snake
 from sandbox.providers.eks.cluster import Cluster
 from sandbox.providers.eks.kubeconfig import compact, kubeconfig
 from sandbox.providers.eks.nodes import ManagedNodeGroup
@@ -68,7 +68,7 @@ class Addon(pulumi.ComponentResource):
         rest = {snake(key): value for key, value in arguments.items() if key not in ("cluster", "configurationValues")}
         self.addon = aws.eks.Addon(
             name,
-            cluster_name=_core(arguments).apply(lambda core: core["cluster"].name),
+            cluster_name=part(_core(arguments), "cluster").name,
             configuration_values=output(values).apply(compact) if values else None,
             opts=pulumi.ResourceOptions(parent=self),
             **rest,

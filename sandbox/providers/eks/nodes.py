@@ -12,7 +12,7 @@ import yaml
 
 from sandbox.providers.eks import ami
 from sandbox.providers.eks.access import uses_entries
-from sandbox.providers.eks.arguments import NODE_GROUP, Arguments, output, refuse_unknown, shaped, snake
+from sandbox.providers.eks.arguments import NODE_GROUP, Arguments, output, part, refuse_unknown, shaped, snake
 
 _OWN = frozenset(
     [
@@ -49,7 +49,7 @@ class ManagedNodeGroup(pulumi.ComponentResource):
         refuse_unknown("ManagedNodeGroup", NODE_GROUP, arguments)
         role = _checked_role(arguments, core)
         child = pulumi.ResourceOptions(parent=self)
-        cluster = core.apply(lambda c: c["cluster"])
+        cluster = part(core, "cluster")
         own_template = arguments.get("launchTemplate")
         template = own_template
         passed = {snake(key): value for key, value in arguments.items() if key not in _OWN}
@@ -64,7 +64,7 @@ class ManagedNodeGroup(pulumi.ComponentResource):
             template = {"id": made.id, "version": made.latest_version.apply(lambda v: str(int(v)))}
             passed.pop("disk_size", None)
         if not arguments.get("version") and not own_template:
-            passed["version"] = cluster.apply(lambda c: c.version)
+            passed["version"] = cluster.version
         kind = arguments.get("amiType")
         if kind is None and arguments.get("operatingSystem") is not None:
             kind = pulumi.Output.all(
@@ -75,7 +75,7 @@ class ManagedNodeGroup(pulumi.ComponentResource):
         self.group = aws.eks.NodeGroup(
             name,
             ami_type=kind,
-            cluster_name=arguments.get("clusterName") or cluster.apply(lambda c: c.name),
+            cluster_name=arguments.get("clusterName") or cluster.name,
             node_role_arn=role,
             scaling_config=shaped(arguments.get("scalingConfig"), _scaling),
             subnet_ids=arguments["subnetIds"]
@@ -120,8 +120,8 @@ def _checked_role(arguments: Arguments, core: pulumi.Output[Mapping[str, Any]]) 
             )
         return own
 
-    mode = core.apply(lambda c: c["cluster"].access_config).apply(_mode)
-    arns = core.apply(lambda c: output([role.arn for role in c.get("instanceRoles") or []]))
+    mode = part(core, "cluster").access_config.apply(_mode)
+    arns = part(core, "instanceRoles").apply(lambda roles: output([role.arn for role in roles or []]))
     return pulumi.Output.all(mode, arns, output(chosen)).apply(granted)
 
 

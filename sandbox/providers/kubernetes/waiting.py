@@ -117,7 +117,8 @@ def _because(reasons: list[str]) -> str:
 def pod_problem(pod: Document) -> str:
     """Return why a pod isn't ready, in one line, or nothing."""
     status = pod.get("status") or {}
-    for item in status.get("containerStatuses") or ():
+    # The containers wait for the init containers, and say no more than that.
+    for item in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
         waiting = (item.get("state") or {}).get("waiting")
         if waiting:
             detail = f" ({waiting['message']})" if waiting.get("message") else ""
