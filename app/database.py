@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from mmap import PAGESIZE, mmap
 from typing import Any, Final
 
 import psycopg
@@ -20,7 +21,7 @@ STATEMENT_TIMEOUT_SECONDS: Final = 5
 POOL_TIMEOUT_SECONDS: Final = 3
 RECYCLE_SECONDS: Final = 1800
 # While the database is away one thread tries to connect, at most once in this time, and all others fail at once:
-# threads that queue up behind a dead host would take /livez down with them.
+# threads that queue up behind a dead host would take /livez down with them. When another worker gets through, it's over.
 BACK_OFF_SECONDS: Final = 1.0
 
 
@@ -33,7 +34,11 @@ class Store:
         self._lock = threading.Lock()
         self._down = False
         self._trying = False
+        self._failed_at = 0.0  # when the last failed attempt began
         self._retry_at = 0.0
+        # When any worker last connected: memory that processes forked from here on share. Without it one worker could
+        # say on /readyz that the database is back, while another still turns requests away.
+        self._reached_at = memoryview(mmap(-1, PAGESIZE)).cast("d")
         self.engine = create_engine(
             "postgresql+psycopg://",
             creator=self._connect,
@@ -67,19 +72,24 @@ class Store:
                 raise DatabaseUnavailableError("the tables are missing: run `python3 -m app.migrate`")
 
     def _connect(self) -> psycopg.Connection[Any]:
+        began = time.monotonic()
         with self._lock:
-            if self._down and (self._trying or time.monotonic() < self._retry_at):
+            waiting = self._down and (self._trying or began < self._retry_at)
+            if waiting and self._reached_at[0] < self._failed_at:
                 raise DatabaseUnavailableError("the last attempt to connect failed a moment ago")
             self._trying = True
         down = True
         try:
             connection = self._attempt()
             down = False
+            self._reached_at[0] = time.monotonic()
         except (psycopg.OperationalError, PasswordUnavailableError) as error:
             raise DatabaseUnavailableError(_reason(error)) from error
         finally:
             with self._lock:
                 self._down, self._trying = down, False
+                if down:
+                    self._failed_at = began
                 self._retry_at = time.monotonic() + BACK_OFF_SECONDS
         return connection
 
