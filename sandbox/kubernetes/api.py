@@ -105,6 +105,8 @@ class Api:
             metadata.pop("managedFields", None)
         if how.manager != SYSTEM and kind.kind not in {"Node"}:
             new.pop("status", None)
+        if "status" not in new and (status := defaults.unseen_status(kind)) is not None:
+            new["status"] = status
         defaults.fill(kind, new, self.context)
         admission.mutate(self.context, kind, new)
         self._validate(kind, new, None)

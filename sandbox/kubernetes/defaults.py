@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from sandbox.kubernetes.kinds import Kind
@@ -18,6 +19,43 @@ GENERATED = frozenset(
 )
 _TEMPLATED = frozenset({"Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "ReplicationController"})
 _NODE_PORTS = range(30000, 32768)
+# What an object's status says before any controller has looked at it: the API server always answers with one, and
+# writes those of its fields that have no "omitempty". Clients rely on both.
+_UNSEEN: dict[str, Json] = {
+    "DaemonSet": {
+        "currentNumberScheduled": 0,
+        "desiredNumberScheduled": 0,
+        "numberMisscheduled": 0,
+        "numberReady": 0,
+    },
+    "Deployment": {},
+    "HorizontalPodAutoscaler": {"currentMetrics": None, "desiredReplicas": 0},
+    "Ingress": {"loadBalancer": {}},
+    "Job": {},
+    "CronJob": {},
+    "Namespace": {"phase": "Active"},
+    "Node": {},
+    "PersistentVolume": {"phase": "Pending"},
+    "PersistentVolumeClaim": {"phase": "Pending"},
+    "Pod": {"phase": "Pending"},
+    "PodDisruptionBudget": {
+        "currentHealthy": 0,
+        "desiredHealthy": 0,
+        "disruptionsAllowed": 0,
+        "expectedPods": 0,
+    },
+    "ReplicaSet": {"replicas": 0},
+    "ReplicationController": {"replicas": 0},
+    "ResourceQuota": {},
+    "Service": {"loadBalancer": {}},
+    "StatefulSet": {"availableReplicas": 0, "replicas": 0},
+}
+
+
+def unseen_status(kind: Kind) -> Json | None:
+    """The status of a new object, or None for a kind whose objects have none until somebody writes it (custom resources)."""
+    status = _UNSEEN.get(kind.kind) if kind.definition else None
+    return None if status is None else deepcopy(status)
 
 
 def fill(kind: Kind, document: Json, context: Context, live: Mapping[str, Any] | None = None) -> None:  # noqa: PLR0912 - one branch per kind
@@ -71,7 +109,6 @@ def _namespace(document: Json, live: Mapping[str, Any] | None) -> None:
     labels["kubernetes.io/metadata.name"] = document["metadata"].get("name", "")
     if live is None:
         document["spec"] = {"finalizers": ["kubernetes"]}
-        document["status"] = {"phase": "Active"}
     else:
         document["spec"] = live.get("spec", {})
 

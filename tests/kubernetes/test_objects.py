@@ -209,6 +209,17 @@ def test_a_namespace_goes_when_its_finalizers_are_done_and_takes_nothing_new_mea
     eventually(lambda: "app" not in {item.metadata.name for item in core.list_namespace().items})
 
 
+def test_a_new_object_has_a_status_before_any_controller_saw_it(core: Any, apps: Any, demo: Demo) -> None:
+    core.create_namespace({"metadata": {"name": "app"}})
+    assert apps.create_namespaced_deployment("app", deployment()).status is not None
+    budget = {"metadata": {"name": "web"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}}
+    made = client.PolicyV1Api(demo.api()).create_namespaced_pod_disruption_budget("app", budget)
+    assert (made.status.expected_pods, made.status.disruptions_allowed) == (0, 0)
+    service = {"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}, "status": {"conditions": []}}
+    made = core.create_namespaced_service("app", service)
+    assert made.status.to_dict() == {"conditions": None, "load_balancer": {"ingress": None}}
+
+
 def test_pods_that_break_the_restricted_level_are_refused_and_the_deployment_says_so(core: Any, apps: Any) -> None:
     core.create_namespace({"metadata": {"name": "app", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
     _, _, headers = apps.create_namespaced_deployment_with_http_info("app", deployment())
@@ -233,7 +244,7 @@ def test_a_quota_bounds_pods_and_a_limit_range_fills_in_what_they_leave_out(core
 
     def failure(text: str) -> bool:
         status = apps.read_namespaced_deployment("web", "app").status
-        return any(text in (item.message or "") for item in (status and status.conditions) or ())
+        return any(text in (item.message or "") for item in status.conditions or ())
 
     eventually(lambda: failure("failed quota: q: must specify requests.cpu for: app"))
     limits = {"limits": [{"type": "Container", "defaultRequest": {"cpu": "100m"}}]}
