@@ -2,8 +2,8 @@
 
 gunicorn's own threaded worker hands each request to a thread and back, which costs more than answering it, and reads
 from clients in those threads: as many slow clients as there are threads stop it. Here one loop reads from and writes to
-all clients and waits for none. A request is handled once it has arrived: at once in the loop, or by a thread where the
-application says that it would have to wait (app.waiting); meanwhile all others are answered. Its stop: app.stopping.
+all clients and waits for none. A request is handled once it has arrived whole: at once in the loop, or by a thread where
+the application says that it would have to wait (app.waiting); meanwhile all others are answered. Its stop: app.stopping.
 
 Parsing, limits, the WSGI environment, error answers and signals are gunicorn's. Why, and what it brings:
 docs/decisions/a-worker-of-our-own.md. It knows neither TLS nor HTTP/2: both end at the load balancer.
@@ -14,6 +14,7 @@ import contextlib
 import io
 import os
 import queue
+import re
 import selectors
 import socket
 import threading
@@ -25,7 +26,7 @@ from typing import Any, Final
 from gunicorn import util
 from gunicorn.http import wsgi
 from gunicorn.http.body import LengthReader
-from gunicorn.http.errors import LimitRequestHeaders
+from gunicorn.http.errors import InvalidHeader, LimitRequestHeaders
 from gunicorn.http.message import Request
 from gunicorn.http.unreader import Unreader
 
@@ -35,12 +36,12 @@ from app.waiting import MUST_NOT_WAIT, WouldWaitError
 
 ARRIVAL_SECONDS: Final = 10.0
 """What a client may take from the first byte of a request to its last, and as long again to take the answer."""
-THREAD_SECONDS: Final = 5.0
-"""How long a thread reads a body from its client at most; then it is taken to have broken off."""
 LINGER_SECONDS: Final = 2.0
 """How long a connection outlives its last answer, for the client to read it, and the worker's stop, for a last request."""
 _AT_ONCE: Final = 1 << 16
 _LARGEST_HEAD: Final = 1 << 16
+_LARGEST_IN_CHUNKS: Final = 8 * LARGEST_BODY  # the largest body, even if each byte comes as a chunk
+_CHUNK_SIZE: Final = re.compile(rb"[0-9a-fA-F]{1,16}(?=[\r; \t])")
 
 
 class _StarvedError(Exception):
@@ -48,31 +49,34 @@ class _StarvedError(Exception):
 
 
 class _Arrived(Unreader):  # type: ignore[misc]  # gunicorn is untyped
-    """What a client has sent and nobody has read yet. Only a thread may wait for more, until `deadline`."""
+    """What a client has sent and nobody has read yet."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        super().__init__()
-        self._sock = sock
-        self.deadline: float | None = None
-        self.broken_off = False
+    ended = False
+    """Whether no more of the request will come, or be waited for."""
+    next_chunk = 0
+    """Where in a body that comes in chunks the next one begins that has not been looked at."""
 
-    def chunk(self, size_hint: int | None = None) -> bytes:
+    def chunk(self, size_hint: int | None = None) -> bytes:  # noqa: ARG002 -- gunicorn's signature
         """gunicorn's parser and bodies call this when they need more than there is. Empty: nothing more will come."""
-        if self.deadline is None:
-            raise _StarvedError
-        try:
-            self._sock.settimeout(max(0.001, self.deadline - time.monotonic()))
-            data = self._sock.recv(min(size_hint or _AT_ONCE, _AT_ONCE))
-        except OSError:
-            data = b""
-        finally:
-            self._sock.setblocking(False)
-        self.broken_off = not data
-        return data
+        if self.ended:
+            return b""
+        raise _StarvedError
 
     def append(self, data: bytes) -> None:
         self.buf.seek(0, os.SEEK_END)
         self.buf.write(data)
+
+    def has_last_chunk(self) -> bool:
+        """Whether the chunks are here up to the last one, or to one that is wrong, which gunicorn's parser says better."""
+        data: bytes = self.buf.getvalue()
+        while (end := data.find(b"\r\n", self.next_chunk)) >= 0:
+            size = _CHUNK_SIZE.match(data, self.next_chunk)
+            if size is None:
+                return True
+            if int(size[0], 16) == 0:
+                return data.find(b"\r\n\r\n", end) >= 0
+            self.next_chunk = end + 2 + int(size[0], 16) + 2
+        return False
 
     def __len__(self) -> int:
         return int(self.buf.getbuffer().nbytes)
@@ -81,6 +85,14 @@ class _Arrived(Unreader):  # type: ignore[misc]  # gunicorn is untyped
 class _Request(Request):  # type: ignore[misc]  # as above
     """gunicorn's request, where nobody is believed about who is behind him: that is app.factory's matter."""
 
+    def parse(self, unreader: Any) -> Any:
+        """gunicorn's, and what HTTP demands beyond it: exactly one Host, from HTTP/1.1 on (RFC 9112, 3.2)."""
+        unused = super().parse(unreader)
+        hosts = [name for name, _ in self.headers if name == "HOST"]
+        if len(hosts) > 1 or (not hosts and self.version >= (1, 1)):
+            raise InvalidHeader("HOST")
+        return unused
+
     def _peer_is_trusted_proxy(self) -> bool:
         return False
 
@@ -88,10 +100,9 @@ class _Request(Request):  # type: ignore[misc]  # as above
 class _Outgoing:
     """Stands where gunicorn expects a socket to write to: keeps the answer, so that it can be sent in one piece."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self) -> None:
         self.parts: list[bytes] = []
         self.sendall = self.parts.append
-        self.send = sock.send  # gunicorn sends only its "100 Continue" so, when no answer is outstanding
 
     @staticmethod
     def gettimeout() -> float:
@@ -149,7 +160,7 @@ class _Response(wsgi.Response):  # type: ignore[misc]  # as above
 def _is_to_come(request: Any, arrived: _Arrived) -> bool:
     """Whether a part of the request's body has not arrived, and so where the next request begins isn't known."""
     reader = request.body.reader
-    if arrived.broken_off:
+    if arrived.ended:
         return True
     if isinstance(reader, LengthReader):
         return int(reader.length) > len(arrived)
@@ -165,7 +176,7 @@ class _Connection:
 
     def __init__(self, sock: socket.socket, client: Any, server: Any) -> None:
         self.sock, self.client, self.server = sock, client, server
-        self.arrived = _Arrived(sock)
+        self.arrived = _Arrived()
         self.request: Any = None
         """The request whose body is still to come, or that a thread has."""
         self.requests = 0
@@ -251,7 +262,10 @@ class Worker(DrainingWorker):
             return
         except OSError:
             data = b""
-        if not data:
+        if not data and connection.request is not None:  # in the middle of a body: the application says so
+            connection.arrived.ended = True
+            self._proceed(connection)
+        elif not data:
             self._close(connection)
         elif not connection.ending:  # what comes after the last answer is read only to let the client read that answer
             if connection.request is None and not len(connection.arrived):
@@ -270,20 +284,24 @@ class Worker(DrainingWorker):
                 except _StarvedError:
                     return
                 except Exception as error:  # noqa: BLE001 -- gunicorn sorts them
-                    outgoing = _Outgoing(connection.sock)
+                    outgoing = _Outgoing()
                     self.handle_error(None, outgoing, connection.client, error)
                     self._answered(connection, b"".join(outgoing.parts), keep=False)
                     return
-            request = connection.request
-            if not _is_to_come(request, connection.arrived):
-                try:
-                    self._answered(connection, *self._answer(connection, may_wait=False))
-                except WouldWaitError:
-                    self._hand_over(connection)
-            elif _is_small(request):
+            if not _is_whole(connection.request, connection.arrived):
+                self._ask_for_more(connection)
                 return
-            else:  # in chunks, too large or only after "100 Continue": the application reads it, in a thread
+            try:
+                self._answered(connection, *self._answer(connection, may_wait=False))
+            except WouldWaitError:
                 self._hand_over(connection)
+
+    def _ask_for_more(self, connection: _Connection) -> None:
+        """Tell a client that asked before sending a body to go on."""
+        if connection.request._expected_100_continue:
+            connection.request._expected_100_continue = False
+            with contextlib.suppress(OSError):  # gone: reading from it says so, too
+                connection.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _parsed(self, connection: _Connection) -> Any:
         """The request whose head has arrived. Raises _StarvedError and leaves everything as it was if it hasn't."""
@@ -298,7 +316,8 @@ class Worker(DrainingWorker):
 
     def _answer(self, connection: _Connection, *, may_wait: bool) -> tuple[bytes, bool]:
         """The application's answer, and whether the connection stays. Raises WouldWaitError, only if it may not wait."""
-        request, outgoing = connection.request, _Outgoing(connection.sock)
+        request, outgoing = connection.request, _Outgoing()
+        request._expected_100_continue = False  # all of it is here, or the answer comes without it
         try:
             response, environ = wsgi.create(
                 request, outgoing, connection.client, connection.server, self._settings,
@@ -338,9 +357,7 @@ class Worker(DrainingWorker):
         """A thread's life."""
         while True:
             connection = self._jobs.get()
-            connection.arrived.deadline = time.monotonic() + THREAD_SECONDS
             answer, keep = self._answer(connection, may_wait=True)
-            connection.arrived.deadline = None
             self._done.put((connection, answer, keep))
             with contextlib.suppress(BlockingIOError):  # full: the loop is awake anyway
                 os.write(self.PIPE[1], b".")
@@ -356,6 +373,7 @@ class Worker(DrainingWorker):
 
     def _answered(self, connection: _Connection, answer: bytes, keep: bool) -> None:
         connection.request = None
+        connection.arrived.next_chunk = 0
         connection.requests += 1
         connection.ending = not keep
         connection.outgoing = answer
@@ -411,7 +429,15 @@ class Worker(DrainingWorker):
             connection.ending, connection.outgoing = True, b""
 
 
-def _is_small(request: Any) -> bool:
-    """Whether the loop may keep the request's body until all of it is there, and the client doesn't ask before."""
+def _is_whole(request: Any, arrived: _Arrived) -> bool:
+    """Whether the request can be answered: it is here, or so large that the application refuses it without the rest."""
     reader = request.body.reader
-    return isinstance(reader, LengthReader) and reader.length <= LARGEST_BODY and not request._expected_100_continue
+    if isinstance(reader, LengthReader):
+        if reader.length <= len(arrived):
+            return True
+        arrived.ended = arrived.ended or reader.length > LARGEST_BODY
+    else:  # in chunks
+        if arrived.has_last_chunk():
+            return True
+        arrived.ended = arrived.ended or len(arrived) > _LARGEST_IN_CHUNKS
+    return arrived.ended

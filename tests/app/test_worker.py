@@ -44,8 +44,10 @@ def answers(raw: socket.socket, count: int) -> list[tuple[bytes, bytes]]:
         b"GET / HT",
         b"GET / HTTP/1.1\r\nHost: a\r\nX: y",
         b"POST /api/entries HTTP/1.1\r\n" + JSON + b"Content-Length: 10000\r\n\r\n{",
+        b"POST /api/entries HTTP/1.1\r\n" + JSON + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
+        b"POST /api/entries HTTP/1.1\r\n" + JSON + b"Expect: 100-continue\r\nContent-Length: 10\r\n\r\n",
     ],
-    ids=["nothing", "half a line", "half a head", "half a body"],
+    ids=["nothing", "half a line", "half a head", "half a body", "a chunk", "a question"],
 )
 def test_clients_that_stop_in_mid_request_hold_up_nobody(tmp_path: Path, beginning: bytes) -> None:
     with served(tmp_path) as service, ExitStack() as slow:
@@ -102,7 +104,9 @@ def test_a_body_in_chunks_is_read_and_the_connection_stays(tmp_path: Path, datab
     assert json.loads(entry)["message"] == "chunks"
 
 
-@pytest.mark.parametrize("chunks", [b"5\r\n{", b"zz\r\n", b"2\r\n{}no"])
+@pytest.mark.parametrize(
+    "chunks", [b"5\r\n{", b"zz\r\n", b"2\r\n{}no", b"-2\r\n", b"0x2\r\n{}\r\n0\r\n\r\n", b"0" * 99]
+)
 def test_a_body_in_chunks_that_breaks_off_or_is_wrong_is_the_clients_fault(
     tmp_path: Path, database: str, chunks: bytes
 ) -> None:
@@ -110,6 +114,22 @@ def test_a_body_in_chunks_that_breaks_off_or_is_wrong_is_the_clients_fault(
         raw.sendall(b"POST /api/entries HTTP/1.1\r\n" + JSON + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
         raw.shutdown(socket.SHUT_WR)
         assert raw.recv(65536).startswith(b"HTTP/1.1 400 ")
+
+
+def test_bodies_without_end_are_refused_and_hold_no_thread(tmp_path: Path, database: str) -> None:
+    head = b"POST /api/entries HTTP/1.1\r\n" + JSON
+    with served(tmp_path, DATABASE_URL=database, APP_WORKERS="1", APP_THREADS="1") as service, ExitStack() as endless:
+        for beginning in (
+            b"Transfer-Encoding: chunked\r\n\r\n" + b"400\r\n" + b" " * 0x400 + b"\r\n" * 200,
+            b"Transfer-Encoding: chunked\r\n\r\n" + b"1000000\r\n" + b" " * 200_000,
+            b"Expect: 100-continue\r\nContent-Length: 1000000\r\n\r\n",
+        ):
+            raw = endless.enter_context(connect(service))
+            raw.sendall(head + beginning)
+            assert raw.recv(65536).startswith((b"HTTP/1.1 413 ", b"HTTP/1.1 400 "))
+        for _ in range(8):
+            endless.enter_context(connect(service)).sendall(head + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{")
+        assert service.post_json("/api/entries", {"name": "in", "message": "between"}).status == 201
 
 
 def test_a_client_that_asks_before_it_sends_is_told_to_go_on(tmp_path: Path, database: str) -> None:
@@ -138,6 +158,15 @@ def test_what_an_unread_body_says_is_not_taken_for_a_request(tmp_path: Path) -> 
                 received += part
         assert received.count(b"HTTP/1.1 ") == 1
         assert b"\r\nConnection: close\r\n" in received
+
+
+@pytest.mark.parametrize(
+    "head", [b"GET /livez HTTP/1.1\r\n\r\n", b"GET /livez HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"], ids=["none", "two"]
+)
+def test_a_request_that_does_not_name_one_host_is_refused(tmp_path: Path, head: bytes) -> None:
+    with served(tmp_path) as service, connect(service) as raw:
+        raw.sendall(head)
+        assert raw.recv(65536).startswith(b"HTTP/1.1 400 ")
 
 
 def test_an_old_client_and_one_that_asks_for_it_find_the_connection_closed(tmp_path: Path) -> None:
