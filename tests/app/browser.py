@@ -29,7 +29,7 @@ class Browser:
     """One tab."""
 
     def __init__(self, address: str) -> None:
-        self._socket = websocket.create_connection(address, timeout=30)
+        self._socket = websocket.create_connection(address, timeout=120)
         self._last = 0
         self.problems: list[str] = []
         for domain in ("Page", "Runtime", "Log", "Network"):
@@ -56,7 +56,7 @@ class Browser:
         return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
 
     def wait_for(self, expression: str) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not self.evaluate(expression):
             assert time.monotonic() < deadline, f"never came true in the browser: {expression}"
             time.sleep(0.05)
@@ -80,15 +80,23 @@ def browsing(chromium: str, folder: Path) -> Iterator[Browser]:
     )  # fmt: skip
     try:
         told = folder / "DevToolsActivePort"
-        deadline = time.monotonic() + 60
-        while not told.exists() or not told.read_text().strip():
+        deadline = time.monotonic() + 120
+        # Two lines, the port and a path; then the tab appears, which may take a moment longer.
+        while not told.exists() or len(told.read_text().split()) < 2 or not (tabs := _tabs(told)):
             assert process.poll() is None, "Chromium ended at once"
-            assert time.monotonic() < deadline, "Chromium never opened its port"
+            assert time.monotonic() < deadline, "Chromium never opened its port, or no tab"
             time.sleep(0.05)
-        port = told.read_text().split()[0]
-        with urlopen(f"http://127.0.0.1:{port}/json/list", timeout=10) as answer:
-            (tab,) = [target for target in json.load(answer) if target["type"] == "page"]
+        (tab,) = tabs
         yield Browser(tab["webSocketDebuggerUrl"])
     finally:
         process.terminate()
-        process.wait(20)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _tabs(told: Path) -> list[dict[str, Any]]:
+    with urlopen(f"http://127.0.0.1:{told.read_text().split()[0]}/json/list", timeout=60) as answer:
+        return [target for target in json.load(answer) if target["type"] == "page"]

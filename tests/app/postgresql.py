@@ -1,6 +1,7 @@
 """A real PostgreSQL for the tests: Debian's, in a folder of its own, on loopback, as a user that isn't root."""
 
 import os
+import random
 import secrets
 import shutil
 import socket
@@ -24,10 +25,27 @@ def binaries() -> Path | None:
     return found[-1].parent if found else None
 
 
+_claims: list[socket.socket] = []
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on loopback that stays free until its server takes it, and while that is stopped for a moment.
+
+    Below those that the system gives to connections and to the sandbox, and claimed among all processes that run tests:
+    by a name that only one socket can have, which the kernel forgets with the process.
+    """
+    for port in random.sample(range(10000, 20000), 200):
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with socket.socket() as trial:
+            try:
+                claim.bind(f"\0tests-port-{port}")
+                trial.bind(("127.0.0.1", port))
+            except OSError:
+                claim.close()
+                continue
+        _claims.append(claim)
+        return port
+    raise AssertionError("200 ports on loopback, chosen at random from 10000 to 19999, are all taken")
 
 
 @dataclass
@@ -41,10 +59,11 @@ class Postgres:
 
     def start(self) -> None:
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-        self._run("pg_ctl", "-D", self.folder / "data", "-w", "-l", self.folder / "log", "-o", options, "start")
+        log = self.folder / "log"
+        self._run("pg_ctl", "-D", self.folder / "data", "-w", "-t", "240", "-l", log, "-o", options, "start")
 
     def stop(self) -> None:
-        self._run("pg_ctl", "-D", self.folder / "data", "-w", "-m", "immediate", "stop")
+        self._run("pg_ctl", "-D", self.folder / "data", "-w", "-t", "240", "-m", "immediate", "stop")
 
     def new_database(self) -> str:
         """An empty database's URL."""
@@ -65,23 +84,35 @@ class Postgres:
     def initialise(self) -> None:
         secret = self.folder / "password"
         secret.write_text(self.password)
+        if os.geteuid() == 0:  # the caller's umask may leave it to root alone
+            shutil.chown(secret, "postgres")
+        # The caller's locale may be one that this machine doesn't have.
         self._run(
             "initdb", "-D", self.folder / "data", "-U", ADMINISTRATOR, "--auth=scram-sha-256", f"--pwfile={secret}",
-            "--encoding=UTF8", "--no-sync",
+            "--encoding=UTF8", "--locale=C", "--no-sync",
         )  # fmt: skip
 
     def _run(self, program: str, *arguments: str | Path) -> None:
         # PostgreSQL refuses to run as root.
         user = "postgres" if os.geteuid() == 0 else None
-        subprocess.run(
-            [self.programs / program, *arguments],
-            check=True,
-            user=user,
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        # Into a file, since the server that `pg_ctl` leaves behind would keep a pipe open.
+        with (self.folder / f"{program}.out").open("w+") as out:
+            done = subprocess.run(
+                [self.programs / program, *arguments],
+                check=False,
+                user=user,
+                cwd=self.folder,
+                env={**os.environ, "LC_ALL": "C"},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+            out.seek(0)
+            said = out.read()
+        log = self.folder / "log"
+        if done.returncode and log.exists():
+            said += log.read_text()[-3000:]
+        assert done.returncode == 0, f"{program} failed with code {done.returncode}:\n{said}"
 
 
 @contextmanager

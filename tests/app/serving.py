@@ -38,7 +38,7 @@ class Service:
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
         """One request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             return send(connection, method, path, body, headers)
         finally:
@@ -97,14 +97,14 @@ def served(folder: Path, **variables: str) -> Iterator[Service]:
         if process.poll() is None:
             process.send_signal(signal.SIGQUIT)
             try:
-                process.wait(10)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
 
 
 def _port(process: subprocess.Popen[bytes], log_file: Path) -> int:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         found = re.search(r"Listening at: http://127\.0\.0\.1:(\d+)", log_file.read_text())
         if found:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]  # it has no types
 
@@ -19,7 +19,6 @@ from tests.app.conftest import RELEASE, migrate
 from tests.app.postgresql import Postgres
 
 DOCUMENT: dict[str, Any] = json.loads((Path(__file__).parents[2] / "app" / "openapi.json").read_text())
-ALLOWED = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +78,6 @@ def test_the_document_describes_every_route_of_the_api_and_no_other() -> None:
     assert served == {(path, method) for path, methods in DOCUMENT["paths"].items() for method in methods}
 
 
-@ALLOWED
 @given(fields=st.dictionaries(st.sampled_from(["name", "message", "other"]), value))
 @example(fields={"name": "\x00", "message": "\ud800"})
 def test_any_json_object_is_stored_whole_or_refused_as_described(
@@ -95,14 +93,12 @@ def test_any_json_object_is_stored_whole_or_refused_as_described(
         assert status == 422
 
 
-@ALLOWED
 @given(body=st.binary(max_size=400), kind=st.sampled_from(["application/json", "text/plain", "application/xml", ""]))
 def test_any_bytes_as_a_body_get_a_described_answer(shared_book: FlaskClient, body: bytes, kind: str) -> None:
     status, _ = check(shared_book, "post", "/api/entries", "/api/entries", data=body, content_type=kind)
     assert status in (400, 415, 422)
 
 
-@ALLOWED
 @given(
     limit=st.one_of(st.integers(-5, 200).map(str), text),
     before=st.one_of(st.none(), st.integers(-5, 2**70).map(str), text),
@@ -116,7 +112,6 @@ def test_any_parameters_of_the_list_get_a_described_answer(
         assert len(answer["entries"]) <= int(limit)
 
 
-@ALLOWED
 @given(name=text, message=text)
 def test_any_form_is_taken_or_comes_back(shared_book: FlaskClient, name: str, message: str) -> None:
     body = f"name={quote(name, errors='surrogatepass')}&message={quote(message, errors='surrogatepass')}"
@@ -124,7 +119,6 @@ def test_any_form_is_taken_or_comes_back(shared_book: FlaskClient, name: str, me
     assert response.status_code in (303, 400, 422)
 
 
-@ALLOWED
 @given(path=st.text(max_size=60), method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]))
 def test_no_path_and_method_is_a_server_error(client: FlaskClient, path: str, method: str) -> None:
     # Two slashes at the start would be a host to the test client.

@@ -79,7 +79,7 @@ def test_a_password_is_not_in_the_configurations_text() -> None:
 def test_a_wrong_environment_stops_the_start_with_one_message(command: list[str], tmp_path: Path) -> None:
     wrong = environment(APP_WORKERS="many", DATABASE_URL="hunter2")
     done = subprocess.run(
-        [sys.executable, *command], check=False, cwd=ROOT, env=wrong, capture_output=True, text=True, timeout=60
+        [sys.executable, *command], check=False, cwd=ROOT, env=wrong, capture_output=True, text=True, timeout=240
     )
     assert done.returncode != 0
     assert "2 problem(s)" in done.stderr

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import time
 
 import psycopg
 import pytest
@@ -12,6 +13,8 @@ from app.database import Store
 from app.guestbook import metadata
 from app.migrate import LOCK, upgrade
 from tests.app.serving import ROOT, environment
+
+WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 
 def store_of(url: str) -> Store:
@@ -40,7 +43,7 @@ def test_a_second_run_finds_nothing_to_do_and_keeps_the_entries(empty_database: 
 
 def test_the_commands_of_four_pods_at_once_all_succeed(empty_database: str) -> None:
     pods = [command(empty_database) for _ in range(4)]
-    outputs = [pod.communicate(timeout=100)[0] for pod in pods]
+    outputs = [pod.communicate(timeout=240)[0] for pod in pods]
     assert [pod.returncode for pod in pods] == [0, 0, 0, 0], outputs
     assert sum("Running upgrade" in output for output in outputs) == 1
 
@@ -57,8 +60,15 @@ def test_a_migration_waits_for_the_one_that_holds_the_lock(empty_database: str) 
         other.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         waiting = threading.Thread(target=migrate)
         waiting.start()
-        assert not done.wait(0.5)
-    waiting.join(30)
+        # Until PostgreSQL itself says that somebody waits for the lock that we hold.
+        deadline = time.monotonic() + 60
+        with psycopg.connect(empty_database, autocommit=True) as observer:
+            while observer.execute(WAITING).fetchone() == (0,):
+                assert time.monotonic() < deadline
+                assert waiting.is_alive(), "the migration didn't wait"
+                time.sleep(0.05)
+        assert not done.is_set()
+    waiting.join(120)
     assert done.is_set()
     store.engine.dispose()
 
@@ -95,7 +105,7 @@ def test_without_a_database_there_is_nothing_to_migrate_and_that_is_fine() -> No
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
     assert done.returncode == 0
     assert "no database is configured" in done.stdout

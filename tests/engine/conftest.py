@@ -35,4 +35,4 @@ def boxed(workspace: Workspace) -> Iterator[Workspace]:
     workspace.others = f",box:{process.stdout.readline().strip()}"
     yield workspace
     process.stdin.close()
-    process.wait(timeout=20)
+    process.wait(timeout=120)

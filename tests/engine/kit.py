@@ -2,7 +2,7 @@
 
 Type `kit:index:Thing`. Inputs: any. Special ones: `size` (a change replaces), `kind` (a change replaces, the old one
 being deleted first), `fail` (create, update, delete, read: that operation fails; partial: it is made, yet fails),
-`pause` (seconds that creating takes). Outputs: the inputs, `arn`, and a secret `token`.
+`pause` (seconds that creating takes), `hold` (creating ends when the test sets `released`). Outputs: the inputs, `arn`, and a secret `token`.
 Function `kit:index:lookup` returns its arguments and `found`. Method calls and components are in `kit_components`.
 """
 
@@ -39,12 +39,21 @@ class Kit(provider_pb2_grpc.ResourceProviderServicer):
         self.configured: list[dict[str, Any]] = []
         self.concurrent = self.most_concurrent = 0
         self.broken: set[str] = set()
+        self.released = threading.Event()
+        self.meeting: threading.Barrier | None = None  # where a test wants creations to overlap, so many of them meet
         self._count = 0
         self._lock = threading.Lock()
 
     def named(self, name: str) -> list[dict[str, Any]]:
         """The live things made under a logical name."""
         return [thing for thing in self.things.values() if thing["__name"] == name]
+
+    def wait_for(self, method: str, name: str) -> None:
+        """Return once the engine has asked for this."""
+        deadline = time.monotonic() + 120
+        while (method, name) not in self.calls:
+            assert time.monotonic() < deadline, f"{method} {name} was not asked for; what was: {self.calls}"
+            time.sleep(0.02)
 
     def _note(self, method: str, request: Any) -> None:
         with self._lock:
@@ -122,6 +131,10 @@ class Kit(provider_pb2_grpc.ResourceProviderServicer):
         with self._lock:
             self.concurrent += 1
             self.most_concurrent = max(self.most_concurrent, self.concurrent)
+        if self.meeting is not None:
+            self.meeting.wait(120)
+        if plain(inputs.get("hold")):
+            self.released.wait(240)
         time.sleep(float(plain(inputs.get("pause", 0))))
         with self._lock:
             self.concurrent -= 1
@@ -198,4 +211,5 @@ def serving(kit: Kit) -> Iterator[int]:
     try:
         yield port
     finally:
+        kit.released.set()
         server.stop(grace=None).wait()

@@ -161,7 +161,7 @@ def cli(workspace: Workspace, step: Stage) -> dict[str, int]:
     command = ["pulumi", step.operation, *where, "--json", *step.arguments]
     if step.operation != "preview":
         command += ["--yes", "--skip-preview"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert (done.returncode != 0) == step.fails, f"{command}\n{done.stdout}\n{done.stderr}"
     return counted(done.stdout)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 
 from tests.engine.kit import Kit
-from tests.engine.workspace import Workspace, messages, steps
+from tests.engine.workspace import Workspace, messages, steps, wait_until_said
 
 
 def test_a_failed_resource_lets_independent_ones_finish_and_the_next_up_goes_on(workspace: Workspace, kit: Kit) -> None:
@@ -129,17 +128,16 @@ def test_two_resources_of_one_name_are_refused(workspace: Workspace, kit: Kit) -
 def test_a_killed_engine_leaves_a_state_that_the_next_up_explains_and_finishes(workspace: Workspace, kit: Kit) -> None:
     workspace.program("""
         a = Thing("a")
-        b = Thing("b", of=a.arn, pause=3)
+        b = Thing("b", of=a.arn, hold=True)
         c = Thing("c", of=b.arn)
     """)
     process = subprocess.Popen(
         workspace.command("up"), env=workspace.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 60
-    while ("create", "b") not in kit.calls and time.monotonic() < deadline:
-        time.sleep(0.05)
+    kit.wait_for("create", "b")
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
+    kit.released.set()
     assert [item["type"] for item in workspace.state()["pending_operations"]] == ["creating"]
     assert "a" in workspace.resources()
     up = workspace.json("up")
@@ -151,36 +149,35 @@ def test_a_killed_engine_leaves_a_state_that_the_next_up_explains_and_finishes(w
 
 
 def test_a_stack_in_use_is_refused_naming_who_uses_it(workspace: Workspace, kit: Kit) -> None:
-    workspace.program('Thing("a", pause=3)')
+    workspace.program('Thing("a", hold=True)')
     process = subprocess.Popen(
         workspace.command("up"), env=workspace.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 60
-    while ("create", "a") not in kit.calls and time.monotonic() < deadline:
-        time.sleep(0.05)
+    kit.wait_for("create", "a")
     refused = workspace.json("up", expect=1)
     assert f"pid {process.pid}" in messages(refused)
-    assert process.wait(timeout=60) == 0
+    kit.released.set()
+    assert process.wait(timeout=240) == 0
 
 
 def test_an_interrupt_lets_running_steps_finish_and_records_them(workspace: Workspace, kit: Kit) -> None:
-    workspace.program('a = Thing("a", pause=2)\nb = Thing("b", of=a.arn)')
+    workspace.program('a = Thing("a", hold=True)\nb = Thing("b", of=a.arn)')
     process = subprocess.Popen(
         workspace.command("up", "--json"),
         env=workspace.environment,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 60
-    while ("create", "a") not in kit.calls and time.monotonic() < deadline:
-        time.sleep(0.05)
+    kit.wait_for("create", "a")
     os.kill(process.pid, signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    wait_until_said(process, "Waiting for what has begun to end")
+    kit.released.set()
+    out, _ = process.communicate(timeout=240)
     assert process.returncode == 1
     assert "Interrupted" in out
     assert "a" in workspace.resources()
     assert workspace.state().get("pending_operations", []) == []
-    workspace.program('a = Thing("a", pause=0)\nb = Thing("b", of=a.arn)')
+    workspace.program('a = Thing("a", hold=False)\nb = Thing("b", of=a.arn)')
     assert workspace.json("up")["result"] == "succeeded"
     assert len(kit.things) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 
@@ -242,6 +243,7 @@ def test_custom_timeouts_and_parallelism_reach_the_provider(workspace: Workspace
         for i in range(6):
             Thing(f"t{i}", Options(custom_timeouts=pulumi.CustomTimeouts(create="1h30m")), pause=0.2)
     """)
+    kit.meeting = threading.Barrier(2)
     workspace.json("up", "--parallel", "2")
     assert kit.most_concurrent == 2
     assert workspace.resources()["t0"]["customTimeouts"] == {"create": 5400}

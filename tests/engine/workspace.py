@@ -114,7 +114,7 @@ class Workspace:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=600,
             check=False,
         )
         assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -172,6 +172,16 @@ def messages(document: dict[str, Any], severity: str = "error") -> str:
     """What was said, as one text."""
     found: Sequence[dict[str, str]] = document["diagnostics"]
     return "\n".join(f"{item['urn']}: {item['message']}" for item in found if item["severity"] == severity)
+
+
+def wait_until_said(process: subprocess.Popen[str], text: str) -> None:
+    """Read what an engine says on stderr up to the line with this text."""
+    assert process.stderr is not None
+    said = ""
+    while text not in " ".join(said.split()):
+        line = process.stderr.readline()
+        assert line, f"it ended without saying {text!r}:\n{said}"
+        said += line
 
 
 def counted(out: str) -> dict[str, int]:

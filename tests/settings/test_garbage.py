@@ -4,7 +4,7 @@ import copy
 from datetime import date
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from settings import SECRET, Settings, SettingsError, parse
@@ -45,7 +45,6 @@ def judged(raw: dict[str, Any]) -> None:
         assert isinstance(result, Settings)
 
 
-@settings(deadline=None, max_examples=300)
 @given(st.dictionaries(names, values, max_size=6))
 def test_any_configuration_at_all_is_judged(raw: dict[str, Any]) -> None:
     judged(raw)
@@ -63,7 +62,6 @@ def places(section: type[Section], path: tuple[str, ...] = ()) -> list[tuple[str
     return found
 
 
-@settings(deadline=None, max_examples=600, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(["dev", "prod"]), st.lists(st.tuples(st.sampled_from(places(Settings)), values), max_size=3))
 def test_any_value_at_any_key_is_judged(stack: str, changes: list[tuple[tuple[str, ...], Any]]) -> None:
     raw: Any = copy.deepcopy(stack_file(stack))
