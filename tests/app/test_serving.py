@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from app.worker import ARRIVAL_SECONDS
 from tests.app.serving import Service, send, served
 
 
 def wait_until_draining(service: Service) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while service.get("/readyz").status != 503:
         assert time.monotonic() < deadline, "it never began to drain"
         time.sleep(0.02)
@@ -39,7 +40,7 @@ def test_metrics_add_up_over_all_workers(tmp_path: Path) -> None:
         for _ in range(60):
             service.get("/api/release")
         counted = 'app_http_request_seconds_count{method="GET",route="/api/release",status="200"} 60.0'
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         # A worker that has just started brings in within a second what it has counted.
         while counted not in (metrics := service.get("/metrics").body.decode()):
             assert time.monotonic() < deadline, metrics
@@ -75,7 +76,7 @@ def test_a_hostile_request_gets_an_error_and_the_next_one_an_answer(
     tmp_path: Path, request_bytes: bytes, status: int
 ) -> None:
     with served(tmp_path) as service:
-        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as raw:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=60) as raw:
             raw.sendall(request_bytes)
             first = raw.recv(65536)
         assert first.startswith(f"HTTP/1.1 {status} ".encode())
@@ -87,7 +88,7 @@ def test_a_body_too_large_is_refused_with_or_without_its_length(tmp_path: Path, 
     with served(tmp_path, DATABASE_URL=database) as service:
         large = b"x" * 100_000
         assert service.request("POST", "/api/entries", large, {"Content-Type": "application/json"}).status == 413
-        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
         chunks = iter([b"x" * 10_000] * 3)
         connection.request("POST", "/api/entries", chunks, {"Content-Type": "application/json"}, encode_chunked=True)
         assert connection.getresponse().status == 413
@@ -96,15 +97,15 @@ def test_a_body_too_large_is_refused_with_or_without_its_length(tmp_path: Path, 
 
 
 def test_on_sigterm_it_says_unready_still_serves_and_asks_clients_to_leave(tmp_path: Path) -> None:
-    with served(tmp_path, APP_DRAIN_SECONDS="2", APP_WORKERS="1") as service:
-        kept = http.client.HTTPConnection("127.0.0.1", service.port, timeout=10)
+    with served(tmp_path, APP_DRAIN_SECONDS="6", APP_WORKERS="1") as service:
+        kept = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
         assert send(kept, "GET", "/livez").headers["connection"] == "keep-alive"
         service.terminate()
         wait_until_draining(service)
         # A connection from before is answered and closed; a new one is still taken.
         assert send(kept, "GET", "/livez").headers["connection"] == "close"
         assert service.get("/").status == 200
-        assert service.process.wait(15) == 0
+        assert service.process.wait(60) == 0
         with pytest.raises(ConnectionRefusedError):
             service.get("/livez")
         assert not [line for line in service.lines() if line["level"] in ("error", "critical")]
@@ -118,7 +119,7 @@ def test_a_request_under_way_at_sigterm_is_answered_and_its_entry_kept(tmp_path:
             "POST /api/entries HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         ).encode()
-        with socket.create_connection(("127.0.0.1", service.port), timeout=20) as slow:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=60) as slow:
             slow.sendall(head + body[:10])
             time.sleep(0.3)
             service.terminate()
@@ -127,7 +128,7 @@ def test_a_request_under_way_at_sigterm_is_answered_and_its_entry_kept(tmp_path:
             slow.sendall(body[10:])
             answer = slow.recv(65536)
         assert answer.startswith(b"HTTP/1.1 201 ")
-        assert service.process.wait(15) == 0
+        assert service.process.wait(60) == 0
     with served(tmp_path, DATABASE_URL=database) as service:
         assert [entry["name"] for entry in service.get("/api/entries").json()["entries"]] == ["late"]
 
@@ -138,7 +139,7 @@ def reconnecting_clients(service: Service, number: int) -> tuple[list[threading.
 
     def client() -> None:
         while True:
-            connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
             try:
                 connection.connect()
             except ConnectionRefusedError:
@@ -152,7 +153,10 @@ def reconnecting_clients(service: Service, number: int) -> tuple[list[threading.
     clients = [threading.Thread(target=client) for _ in range(number)]
     for thread in clients:
         thread.start()
-    time.sleep(0.5)
+    deadline = time.monotonic() + 60
+    while sum(outcomes.values()) < 50:
+        assert time.monotonic() < deadline, outcomes
+        time.sleep(0.05)
     return clients, outcomes
 
 
@@ -162,17 +166,16 @@ def test_a_stop_under_load_loses_no_connection_that_was_accepted(tmp_path: Path,
         clients, outcomes = reconnecting_clients(service, 16)
         service.terminate()
         for client in clients:
-            client.join(30)
-        assert service.process.wait(20) == 0
+            client.join(120)
+        assert service.process.wait(60) == 0
     assert list(outcomes) == ["200"]
-    assert outcomes["200"] > 50
 
 
 def test_a_reload_under_load_replaces_the_workers_and_loses_nothing(tmp_path: Path) -> None:
     with served(tmp_path, APP_DRAIN_SECONDS="0.5", APP_WORKERS="1") as service:
         clients, outcomes = reconnecting_clients(service, 8)
         service.process.send_signal(signal.SIGHUP)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while "Worker exiting" not in service.log_file.read_text():  # the old worker, after its drain
             assert time.monotonic() < deadline
             time.sleep(0.1)
@@ -180,7 +183,7 @@ def test_a_reload_under_load_replaces_the_workers_and_loses_nothing(tmp_path: Pa
         assert service.get("/readyz").status == 200
         service.terminate()
         for client in clients:
-            client.join(30)
+            client.join(120)
     assert list(outcomes) == ["200"]
 
 
@@ -201,13 +204,14 @@ def test_clients_that_stall_keep_nobody_else_waiting(tmp_path: Path, sent: bytes
             stalled = open_until_the_end.enter_context(socket.create_connection(("127.0.0.1", service.port)))
             stalled.sendall(sent)
         time.sleep(0.2)
-        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=4)
+        # Less than those clients are given: nobody is answered only because they have been dropped.
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=ARRIVAL_SECONDS - 1)
         assert [send(connection, "GET", "/livez").status for _ in range(5)] == [200] * 5
 
 
 def test_a_body_that_trickles_in_by_chunks_is_cut_off_and_its_client_told(tmp_path: Path, database: str) -> None:
     with served(tmp_path, DATABASE_URL=database) as service:
-        with socket.create_connection(("127.0.0.1", service.port), timeout=20) as slow:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=60) as slow:
             slow.sendall(
                 b"POST /api/entries HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
                 b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"

@@ -23,6 +23,7 @@ import pytest
 
 from sandbox.images import base, engines
 from tests.app import postgresql
+from tests.images import machine
 
 FILES = Path(__file__).parent / "postgres"
 _PROGRAMS = ("initdb", "postgres", "pg_isready")
@@ -32,7 +33,7 @@ method, url, body = json.load(sys.stdin)
 data = json.dumps(body).encode() if body is not None else None
 request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
 try:
-    answer = urllib.request.urlopen(request, timeout=10)
+    answer = urllib.request.urlopen(request, timeout=60)
 except urllib.error.HTTPError as error:
     answer = error
 print(json.dumps([answer.status, answer.read().decode()]))
@@ -58,7 +59,7 @@ class Laptop:
             capture_output=True,
             text=True,
             check=False,
-            timeout=240,
+            timeout=600,
         )
 
     def ask(self, method: str, url: str, body: object = None) -> tuple[int, str]:
@@ -69,7 +70,7 @@ class Laptop:
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
+            timeout=120,
         )
         assert done.returncode == 0, done.stderr[-500:]
         status, text = json.loads(done.stdout)
@@ -132,8 +133,7 @@ def _process(command: list[str], log: Any) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
     finally:
-        process.terminate()
-        process.wait(timeout=60)
+        machine.end(process)
 
 
 def _ready(docker: engines.DockerEngine, log: Path) -> bool:
@@ -144,7 +144,7 @@ def _ready(docker: engines.DockerEngine, log: Path) -> bool:
 
 
 def _wait(condition: Any, log: Path) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not condition():
         if time.monotonic() > deadline:
             pytest.skip(f"dockerd does not start here: {log.read_text().strip().splitlines()[-1:]}")

@@ -58,7 +58,7 @@ def serving(app: BuiltApp, docker: engines.DockerEngine, **environment: str) -> 
     started = found.run("run", "--detach", "--name", found.name, *options, app.reference)
     assert started.returncode == 0, started.stderr
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not answers(f"{found.url}/livez"):
             assert time.monotonic() < deadline, found.logs()
             time.sleep(0.05)
@@ -81,7 +81,7 @@ def once(app: BuiltApp, docker: engines.DockerEngine, *command: str, **environme
 
 def answers(url: str) -> bool:
     try:
-        return requests.get(url, timeout=2).status_code == 200
+        return requests.get(url, timeout=20).status_code == 200
     except requests.RequestException:
         return False
 

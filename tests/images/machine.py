@@ -14,7 +14,7 @@ import pytest
 
 from sandbox.images import engines
 
-START_SECONDS = 20
+START_SECONDS = 120
 
 
 @contextmanager
@@ -44,10 +44,19 @@ def docker_engine(folder: Path) -> Iterator[str]:
             _wait(daemon, socket, folder / "log")
             yield socket
         finally:
-            daemon.terminate()
-            daemon.wait(timeout=30)
+            end(daemon)
             # The engine leaves the network namespace of its host-network containers mounted.
             subprocess.run(["umount", f"{folder}/exec/netns/default"], capture_output=True, check=False)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ask a process to end, and see to it."""
+    process.terminate()
+    try:
+        process.wait(timeout=120)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _wait(daemon: subprocess.Popen[bytes], socket: str, log: Path) -> None:

@@ -81,8 +81,8 @@ def test_a_pushed_image_has_the_users_settings_and_dates_from_the_epoch(
     auth = credentials(ecr)
     outcome = FixedBuilder(tmp_path, engine).build(order(context), Destination(f"{registry.host}/{name}", *auth), "v1")
     url = f"http://{registry.host}/v2/{name}"
-    manifest = requests.get(f"{url}/manifests/{outcome.digest}", auth=auth, timeout=10).json()
-    config = requests.get(f"{url}/blobs/{manifest['config']['digest']}", auth=auth, timeout=10).json()
+    manifest = requests.get(f"{url}/manifests/{outcome.digest}", auth=auth, timeout=60).json()
+    config = requests.get(f"{url}/blobs/{manifest['config']['digest']}", auth=auth, timeout=60).json()
     assert config["created"] == "1970-01-01T00:00:00Z"
     assert config["config"]["User"] == "10001:10001"
     assert config["config"]["Labels"]["name"] == "it"

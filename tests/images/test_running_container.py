@@ -24,11 +24,11 @@ def container(app: BuiltApp, docker: engines.DockerEngine, tmp_path: Path) -> It
 
 
 def test_pages_answer_and_name_the_image_by_its_digest(container: Container, app: BuiltApp) -> None:
-    page = requests.get(container.url, timeout=5)
+    page = requests.get(container.url, timeout=60)
     assert page.status_code == 200
     assert app.outcome.digest.removeprefix("sha256:")[:12] in page.text
-    assert requests.get(f"{container.url}/livez", timeout=5).status_code == 200
-    assert "# HELP" in requests.get(f"{container.url}/metrics", timeout=5).text
+    assert requests.get(f"{container.url}/livez", timeout=60).status_code == 200
+    assert "# HELP" in requests.get(f"{container.url}/metrics", timeout=60).text
 
 
 def test_it_runs_as_a_number_that_owns_nothing_on_a_read_only_root(container: Container) -> None:
@@ -55,25 +55,26 @@ def test_docker_calls_it_healthy_by_the_images_own_check(container: Container) -
 
 def test_sigterm_drains_what_has_begun_and_ends_with_success(container: Container) -> None:
     port = int(container.url.rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as begun:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as begun:
         begun.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n")  # a request under way
         time.sleep(0.3)
         container.run("kill", "--signal", "TERM", container.name)
         time.sleep(0.3)
         begun.sendall(b"Connection: close\r\n\r\n")
         assert begun.recv(4096).startswith(b"HTTP/1.1 200")
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 120
     while container.inspect()["State"]["Running"]:
-        assert time.monotonic() < deadline, "the service still runs 15 s after SIGTERM"
+        assert time.monotonic() < deadline, "the service still runs two minutes after SIGTERM"
         time.sleep(0.1)
     assert container.inspect()["State"]["ExitCode"] == 0, container.logs()
 
 
-def test_readiness_is_withdrawn_while_draining(container: Container) -> None:
-    container.run("kill", "--signal", "TERM", container.name)
-    time.sleep(0.3)
-    try:
-        answer = requests.get(f"{container.url}/readyz", timeout=2)
-    except requests.ConnectionError:
-        pytest.fail("the service stopped listening before its drain was over")
-    assert answer.status_code == 503
+def test_readiness_is_withdrawn_while_draining(app: BuiltApp, docker: engines.DockerEngine, tmp_path: Path) -> None:
+    assert docker_pull(docker, app, tmp_path).returncode == 0
+    with serving(app, docker, APP_DRAIN_SECONDS="300") as container:
+        container.run("kill", "--signal", "TERM", container.name)
+        deadline = time.monotonic() + 120
+        while requests.get(f"{container.url}/readyz", timeout=60).status_code != 503:
+            assert time.monotonic() < deadline, "it never began to drain"
+            time.sleep(0.1)
+        assert requests.get(f"{container.url}/livez", timeout=60).status_code == 200

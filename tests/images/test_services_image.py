@@ -65,9 +65,9 @@ def without_cache(engine: engines.Engine, home: Path) -> engines.Engine:
 def test_the_bill_of_materials_beside_the_image_lists_what_is_in_it_by_version(app: BuiltApp) -> None:
     host, _, name = app.reference.partition("@")[0].partition("/")
     url = f"http://{host}/v2/{name}"
-    [about] = requests.get(f"{url}/referrers/{app.outcome.digest}", auth=app.auth, timeout=10).json()["manifests"]
+    [about] = requests.get(f"{url}/referrers/{app.outcome.digest}", auth=app.auth, timeout=60).json()["manifests"]
     assert about["artifactType"] == "application/spdx+json"
-    manifest = requests.get(f"{url}/manifests/{about['digest']}", auth=app.auth, timeout=10).json()
+    manifest = requests.get(f"{url}/manifests/{about['digest']}", auth=app.auth, timeout=60).json()
     assert manifest["subject"]["digest"] == app.outcome.digest
     bill = requests.get(f"{url}/blobs/{manifest['layers'][0]['digest']}", auth=app.auth, timeout=60).json()
     assert bill["spdxVersion"] == "SPDX-2.3"

@@ -126,7 +126,7 @@ def kubectl(demo: Demo) -> Kubectl:
         text = stdin if isinstance(stdin, str) or stdin is None else json.dumps(stdin)
         done = subprocess.run(
             [program, "--kubeconfig", str(config), "--cache-dir", str(demo.directory / "cache"), *arguments],
-            input=text, capture_output=True, text=True, check=False, timeout=60,
+            input=text, capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
         if check and done.returncode:
             raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr}")

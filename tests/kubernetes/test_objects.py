@@ -37,7 +37,7 @@ def deployment(name: str = "web", replicas: int = 2, image: str = "registry/app:
     }
 
 
-def eventually(check: Callable[[], Any], seconds: float = 10.0) -> Any:
+def eventually(check: Callable[[], Any], seconds: float = 120.0) -> Any:
     deadline = time.monotonic() + seconds
     while True:
         found = check()
@@ -74,8 +74,17 @@ def test_a_deployment_runs_spread_over_zones_and_rolls_without_losing_pods(apps:
     assert {pod.spec.node_name for pod in core.list_namespaced_pod("default").items} == {"node-a", "node-b"}
     start = apps.list_namespaced_deployment("default").metadata.resource_version
     apps.patch_namespaced_deployment("web", "default", deployment(image="registry/app:2"))
-    events = watch.Watch().stream(apps.list_namespaced_deployment, "default", resource_version=start, timeout_seconds=2)
-    assert min(event["object"].status.available_replicas or 0 for event in events) >= 2
+    events = watch.Watch().stream(
+        apps.list_namespaced_deployment, "default", resource_version=start, timeout_seconds=120
+    )
+    seen = []
+    for event in events:
+        live = event["object"]
+        seen.append(live.status.available_replicas or 0)
+        told = (live.status.observed_generation, live.status.updated_replicas, live.status.replicas)
+        if told == (live.metadata.generation, 2, 2):
+            break
+    assert min(seen) >= 2
     assert {pod.spec.containers[0].image for pod in core.list_namespaced_pod("default").items} == {"registry/app:2"}
 
 
@@ -178,9 +187,14 @@ def test_a_watch_sees_what_its_selector_matches(core: Any) -> None:
     core.create_namespaced_config_map("default", {"metadata": {"name": "b"}})
     core.patch_namespaced_config_map("a", "default", {"metadata": {"labels": {"app": "y"}}})
     events = watch.Watch().stream(
-        core.list_namespaced_config_map, "default", label_selector="app=x", resource_version=start, timeout_seconds=1
+        core.list_namespaced_config_map, "default", label_selector="app=x", resource_version=start, timeout_seconds=120
     )
-    assert [(event["type"], event["object"].metadata.name) for event in events] == [("ADDED", "a"), ("DELETED", "a")]
+    seen = []
+    for event in events:
+        seen.append((event["type"], event["object"].metadata.name))
+        if event["type"] == "DELETED":
+            break
+    assert seen == [("ADDED", "a"), ("DELETED", "a")]
 
 
 def test_deleting_a_deployment_takes_its_pods_along_and_orphaning_leaves_them(apps: Any, core: Any) -> None:
@@ -328,8 +342,12 @@ def test_an_autoscaler_without_metrics_keeps_to_its_bounds_and_says_so(demo: Dem
     }
     scaling.create_namespaced_horizontal_pod_autoscaler("default", {"metadata": {"name": "web"}, "spec": spec})
     eventually(lambda: available(apps) == 3)
-    found = scaling.read_namespaced_horizontal_pod_autoscaler("web", "default")
-    assert "the sandbox has no metrics" in str(found.status.conditions)
+    eventually(
+        lambda: (
+            "the sandbox has no metrics"
+            in str(scaling.read_namespaced_horizontal_pod_autoscaler("web", "default").status)
+        )
+    )
 
 
 def test_a_job_completes(demo: Demo) -> None:

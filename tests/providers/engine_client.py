@@ -68,7 +68,7 @@ class Client:
 
     def call(self, method: str, request: Any) -> Any:
         try:
-            return getattr(self.stub, method)(request, timeout=60)
+            return getattr(self.stub, method)(request, timeout=240)
         except grpc.RpcError as error:
             raise Failed(error) from None
 
@@ -169,7 +169,7 @@ class Served:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self.ports, self._servers = asyncio.run_coroutine_threadsafe(serve(providers), self._loop).result(30)
+        self.ports, self._servers = asyncio.run_coroutine_threadsafe(serve(providers), self._loop).result(120)
         self._clients: list[Client] = []
 
     def attach(self, name: str, config: Mapping[str, Any] | None = None) -> Client:

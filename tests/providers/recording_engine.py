@@ -134,5 +134,5 @@ def build(
         accepts_output_values=True,
         **request,
     )
-    state: dict[str, Any] = json_format.MessageToDict(provider.Construct(message, timeout=60).state)
+    state: dict[str, Any] = json_format.MessageToDict(provider.Construct(message, timeout=240).state)
     return state

@@ -113,14 +113,14 @@ def test_an_sbom_lies_beside_the_pushed_image(
     docker.create(IMAGE, "app", inputs(registry, ecr, context, "v1"))
     digest = pushed(ecr)["imageDigest"]
     auth = credentials(ecr)
-    listed = requests.get(f"http://{registry.host}/v2/dev/app/referrers/{digest}", auth=auth, timeout=10).json()
+    listed = requests.get(f"http://{registry.host}/v2/dev/app/referrers/{digest}", auth=auth, timeout=60).json()
     [found] = listed["manifests"]
     assert found["artifactType"] == "application/spdx+json"
     manifest = requests.get(
-        f"http://{registry.host}/v2/dev/app/manifests/{found['digest']}", auth=auth, timeout=10
+        f"http://{registry.host}/v2/dev/app/manifests/{found['digest']}", auth=auth, timeout=60
     ).json()
     blob = manifest["layers"][0]["digest"]
-    document = requests.get(f"http://{registry.host}/v2/dev/app/blobs/{blob}", auth=auth, timeout=10).json()
+    document = requests.get(f"http://{registry.host}/v2/dev/app/blobs/{blob}", auth=auth, timeout=60).json()
     assert document["spdxVersion"] == "SPDX-2.3"
     assert document["packages"][0]["versionInfo"] == digest
 

@@ -384,7 +384,7 @@ def test_get_kubeconfig_scopes_the_kubeconfig_to_a_role(provider: Any, engine: A
         stack="dev",
         monitorEndpoint=engine.address,
     )
-    answer = getattr(provider.Call(request, timeout=30), "return")
+    answer = getattr(provider.Call(request, timeout=240), "return")
 
     run = json.loads(answer.fields["result"].string_value)["users"][0]["user"]["exec"]
     assert run["args"][-2:] == ["--role", "arn:aws:iam::123456789012:role/reader"]

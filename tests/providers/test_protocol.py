@@ -219,7 +219,7 @@ def test_the_process_prints_its_ports_and_ends_with_its_input() -> None:
     ports = json.loads(process.stdout.readline())
     assert list(ports) == ["aws"]
     with grpc.insecure_channel(f"127.0.0.1:{ports['aws']}") as channel:
-        grpc.channel_ready_future(channel).result(timeout=10)
+        grpc.channel_ready_future(channel).result(timeout=120)
     process.stdin.close()
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=120) == 0
     process.stdout.close()

@@ -40,7 +40,7 @@ class Client:
 
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
         url = path if path.startswith("http") else f"http://{self.host}{path}"
-        return self.session.request(method, url, auth=self.auth, timeout=30, **options)
+        return self.session.request(method, url, auth=self.auth, timeout=120, **options)
 
     def upload(self, repository: str, data: bytes) -> requests.Response:
         location = self.call("POST", f"/v2/{repository}/blobs/uploads/").headers["Location"]

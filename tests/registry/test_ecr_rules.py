@@ -80,7 +80,7 @@ def test_a_mutable_tag_moves_and_the_older_image_stays_untagged(client: Client, 
 
 @pytest.mark.parametrize("auth", [None, ("AWS", "guess"), ("AWS", "a.b"), ("root", "guess")])
 def test_nobody_without_an_ecr_token_gets_in(running: Running, auth: tuple[str, str] | None) -> None:
-    answer = requests.get(f"http://{running.host}/v2/", auth=auth, timeout=10)
+    answer = requests.get(f"http://{running.host}/v2/", auth=auth, timeout=60)
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"].startswith("Basic ")
     assert answer.json()["errors"][0]["code"] == "UNAUTHORIZED"
@@ -100,7 +100,7 @@ def test_a_token_of_another_sandbox_is_refused(running: Running, ecr: Any, tmp_p
         foreign = credentials(ecr)
     finally:
         other.stop()
-    assert requests.get(f"http://{running.host}/v2/", auth=foreign, timeout=10).status_code == 401
+    assert requests.get(f"http://{running.host}/v2/", auth=foreign, timeout=60).status_code == 401
 
 
 def test_batch_delete_image_removes_tag_then_data(client: Client, running: Running, ecr: Any) -> None:

@@ -35,14 +35,14 @@ class Sandbox:
         return subprocess.run(
             [sys.executable, "-m", "sandbox", *arguments],
             cwd=PROJECT, env=self.environment | (environment or {}), input=stdin,
-            capture_output=True, text=True, check=False, timeout=280,
+            capture_output=True, text=True, check=False, timeout=600,
         )  # fmt: skip
 
     def shell(self, line: str) -> subprocess.CompletedProcess[str]:
         """Run a line in a shell whose `python` is this one."""
         variables = self.environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         return subprocess.run(
-            line, shell=True, cwd=PROJECT, env=variables, capture_output=True, text=True, check=False, timeout=280
+            line, shell=True, cwd=PROJECT, env=variables, capture_output=True, text=True, check=False, timeout=600
         )  # fmt: skip
 
     def json(self, *arguments: str, code: int = 0) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def test_a_plain_pulumi_preview_works_in_a_shell_with_the_stacks_variables(
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PULUMI_"))}
     variables = kept | sandbox.variables("dev") | {"HOME": str(nothing_else_is_written)}
     command = [pulumi, "preview", "--stack", "dev", "--expect-no-changes", "--non-interactive"]
-    ran = subprocess.run(command, cwd=PROJECT, env=variables, capture_output=True, text=True, check=False, timeout=280)
+    ran = subprocess.run(command, cwd=PROJECT, env=variables, capture_output=True, text=True, check=False, timeout=600)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "unchanged" in ran.stdout
 

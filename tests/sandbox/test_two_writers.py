@@ -19,7 +19,6 @@ NOTHING = {"create": 0, "update": 0, "replace": 0, "delete": 0}
 MORE_MEMORY = ("-c", "workload.memory_mib=320")
 
 pytestmark = [
-    pytest.mark.timeout(600),  # the first test brings dev up, image and all, and makes a release
     pytest.mark.skipif(
         not (shutil.which("kubectl") and shutil.which("jq")),
         reason="the pipeline's deploy.sh needs kubectl and jq: apt-get install -y kubernetes-client jq",
@@ -71,7 +70,7 @@ def released(sandbox: Sandbox) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return f"{repository}@{told['IMAGE_DIGEST']}"
