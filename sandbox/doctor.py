@@ -24,7 +24,7 @@ State = Literal["ok", "missing", "degraded"]
 PYTHON = (3, 11)
 DISK_BYTES = 3 << 30
 MEMORY_BYTES = 2 << 30
-_SECONDS = 10
+_SECONDS = 30
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -150,11 +151,14 @@ class Home:
         """The passphrase that secrets in the sandbox's state are encrypted with, made up at the first call."""
         self.prepare()
         file = self.passphrase_file
-        with (
-            suppress(FileExistsError),
-            os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new,
-        ):
-            new.write(secrets.token_urlsafe(32))
+        if not file.exists():
+            # Written whole before it has its name: of two commands that begin at once, each reads the same one.
+            handle, new = tempfile.mkstemp(prefix="passphrase-", dir=self.path)
+            with os.fdopen(handle, "w") as opened:
+                opened.write(secrets.token_urlsafe(32))
+            with suppress(FileExistsError):
+                os.link(new, file)
+            Path(new).unlink()
         return file.read_text()
 
     @property
@@ -195,7 +199,8 @@ class Home:
         for note in sorted(self._notes.glob("*.json")):
             if note.stem == str(os.getpid()):
                 continue
-            with note.open() as file:
+            # Who comes to an end meanwhile takes its note away, which needs no lock.
+            with suppress(FileNotFoundError), note.open() as file:
                 try:
                     flock(file, LOCK_EX | LOCK_NB)
                 except BlockingIOError:

@@ -28,6 +28,7 @@ from sandbox.home import PROJECT_DIRECTORY, Home
 START_SECONDS = 300.0
 STOP_SECONDS = 20.0
 PATIENCE_SECONDS = 3.0  # of a start that says nothing
+ANSWER_SECONDS = 60.0  # a process that is there and silent for longer is taken to hang, and replaced
 
 # The emulated account accepts any key; these are plainly not real ones.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIASANDBOXSANDBOX00", "AWS_SECRET_ACCESS_KEY": "sandbox"}
@@ -143,7 +144,7 @@ def _refuse_while_at_work(home: Home, what: str) -> None:
 
 def inventory(running: Running) -> dict[str, Any]:
     """Everything that the emulated account holds, as the account tells it."""
-    with urllib.request.urlopen(f"{running.account}/_sandbox/inventory", timeout=30) as answer:  # noqa: S310 - loopback
+    with urllib.request.urlopen(f"{running.account}/_sandbox/inventory", timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - loopback
         contents: dict[str, Any] = json.load(answer)
     return contents
 
@@ -232,7 +233,7 @@ def _exists(pid: int) -> bool:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/_sandbox/health", timeout=5) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(f"{url}/_sandbox/health", timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - loopback
             return bool(answer.status == 200)
     except (urllib.error.URLError, TimeoutError, ConnectionError):
         return False

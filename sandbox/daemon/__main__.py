@@ -96,7 +96,10 @@ def main() -> None:
         account.stop()
         fleet.stop()
         for child in children:
-            child.wait(timeout=10)
+            try:
+                child.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                child.kill()
 
 
 def _parts(home: Home, time_scale: float) -> tuple[Registry, Account, Fleet]:

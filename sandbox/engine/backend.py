@@ -104,7 +104,7 @@ class Backend:
         own = folder / f"{uuid.uuid4()}.json"
         holder = {
             "pid": os.getpid(),
-            "username": getpass.getuser(),
+            "username": _user(),
             "hostname": socket.gethostname(),
             "timestamp": now(),
         }
@@ -170,6 +170,13 @@ def malformed(deployment: Any) -> str:
 def now() -> str:
     """The time as checkpoints write it."""
     return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a number that no name belongs to, as in containers
+        return str(os.getuid())
 
 
 def _is_checkpoint(path: Path) -> bool:

@@ -251,6 +251,6 @@ def _git(project: Project) -> dict[str, str]:
             ["git", "rev-parse", "HEAD"],
             cwd=project.directory, capture_output=True, text=True, timeout=5, check=False,
         )  # fmt: skip
-    except OSError:
+    except (OSError, subprocess.TimeoutExpired):  # the history can do without
         return {}
     return {"git.head": found.stdout.strip()} if found.returncode == 0 else {}

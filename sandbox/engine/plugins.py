@@ -44,6 +44,7 @@ class Difference:
         return bool(self.replaces) or any(kind.endswith("replace") for kind, _ in self.detailed.values())
 
 
+_ANSWER_SECONDS = 120  # for a provider that is there, on a machine that has much else to do
 _SERVED = re.compile(r"^(Unexpected <class '[^']*'>: |Exception calling application: )")
 _FRAMES = re.compile(r"^  File .*\n(?:    .*\n)*", re.MULTILINE)
 _KINDS = ("add", "add-replace", "delete", "delete-replace", "update", "update-replace")
@@ -64,8 +65,8 @@ class Plugin:
         try:
             # A closed port says so at once, while a channel would go on trying: a provider that died must not cost
             # every resource the whole wait.
-            socket.create_connection(("127.0.0.1", port), timeout=20).close()
-            grpc.channel_ready_future(self._channel).result(timeout=20)
+            socket.create_connection(("127.0.0.1", port), timeout=_ANSWER_SECONDS).close()
+            grpc.channel_ready_future(self._channel).result(timeout=_ANSWER_SECONDS)
         except (OSError, grpc.FutureTimeoutError) as error:
             self._channel.close()
             raise ProviderError(

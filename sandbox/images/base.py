@@ -77,10 +77,15 @@ def _make(base: LocalBase, architecture: str, whole: Path) -> None:
     command = ["mmdebstrap", "--quiet", "--variant=extract", f"--architectures={architecture}", f"--include={PACKAGES}"]
     command += [f"--dpkgopt=path-exclude={path}" for path in _LEFT_OUT]
     command += [f"--extract-hook={hook}" for hook in _HOOKS]
+    command += ['--aptopt=Acquire::Retries "5"']  # a mirror that hiccups is no reason to fail
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "0"}
-    done = subprocess.run(
-        [*command, SUITE, str(whole)], env=environment, capture_output=True, text=True, check=False, timeout=600
-    )
+    try:
+        done = subprocess.run(
+            [*command, SUITE, str(whole)], env=environment, capture_output=True, text=True, check=False, timeout=600
+        )
+    except subprocess.TimeoutExpired:
+        whole.unlink(missing_ok=True)
+        raise BuildError("mmdebstrap had not made a base image after 10 minutes: is Debian's mirror slow?") from None
     if done.returncode != 0:
         raise BuildError(f"mmdebstrap could not make a base image: {done.stderr.strip()[-600:]}")
     try:

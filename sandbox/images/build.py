@@ -24,7 +24,7 @@ from sandbox.images.sbom import SPDX, sbom
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 _EMULATORS = {"arm64": "qemu-aarch64", "amd64": "qemu-x86_64", "arm": "qemu-arm"}
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-_REGISTRY_SECONDS = 3.0
+_REGISTRY_SECONDS = 10.0
 
 
 class Builder:

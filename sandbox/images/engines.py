@@ -16,7 +16,7 @@ from typing import Protocol
 from sandbox.images.order import BuildError, Order, Secret
 
 # How long a question to a builder may take; a build may take as long as it takes.
-QUESTION_SECONDS = 20
+QUESTION_SECONDS = 60
 Log = Callable[[str], None]
 
 

@@ -69,7 +69,7 @@ class ElasticLoadBalancers:
         return session.client(
             service,
             endpoint_url=self._endpoint(),
-            config=Config(connect_timeout=5, read_timeout=30, retries={"max_attempts": 1}),
+            config=Config(connect_timeout=30, read_timeout=60, retries={"max_attempts": 1}),
         )
 
     def _create(self, elb: Any, wanted: LoadBalancerFacts) -> dict[str, Any]:

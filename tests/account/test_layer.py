@@ -20,6 +20,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from sandbox.account import Account
 
@@ -250,7 +251,7 @@ def test_kill_nine_amid_parallel_writes_loses_no_answered_request(start: Callabl
         try:
             while True:
                 answered.append(ec2.create_vpc(CidrBlock=f"10.{number}.0.0/16")["Vpc"]["VpcId"])
-        except (BotoCoreError, ClientError):
+        except (BotoCoreError, ClientError, ResponseParserError):
             return
 
     writers = [threading.Thread(target=write, args=(number,)) for number in range(4)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.kubernetes.conftest import Kubectl
-from tests.kubernetes.test_objects import deployment
+from tests.kubernetes.test_objects import deployment, eventually
 
 
 def test_apply_get_rollout_scale_and_undo(kubectl: Kubectl) -> None:
@@ -20,7 +20,7 @@ def test_apply_get_rollout_scale_and_undo(kubectl: Kubectl) -> None:
     kubectl("scale", "deployment/web", "--replicas=3")
     kubectl("wait", "deployment/web", "--for=jsonpath={.status.availableReplicas}=3", "--timeout=120s")
     kubectl("delete", "deployment", "web", "--timeout=120s")
-    assert "No resources found" in kubectl("get", "pods").stderr
+    eventually(lambda: "No resources found" in kubectl("get", "pods").stderr)  # collected once their owner is gone
 
 
 def test_apply_is_idempotent_on_both_sides(kubectl: Kubectl) -> None:

@@ -74,7 +74,7 @@ class Call:
             self._pause(pause)
             pause = min(pause * 1.5, 2.0)
 
-    def retrying(self, action: Callable[[], T], codes: Collection[str], seconds: float = 10) -> T:
+    def retrying(self, action: Callable[[], T], codes: Collection[str], seconds: float = 60) -> T:
         """Try again while AWS answers with one of these codes, which pass by themselves when other deletions end."""
         deadline, pause = time.monotonic() + seconds, 0.1
         while True:

@@ -165,7 +165,7 @@ class Session:
                 "mode": self.config.get("retryMode") or "standard",
             },
             s3={"addressing_style": "path"} if local else {},
-            connect_timeout=5,
+            connect_timeout=30,
             read_timeout=60,
         )
 
