@@ -418,7 +418,10 @@ class Worker(DrainingWorker):
                 over = waited > self.cfg.keepalive
             else:  # its client may be sending a request just now: it gets an answer, and is asked to leave
                 over = now - max(connection.since, stopped) > LINGER_SECONDS
-            if over:
+            if over and connection.request is not None and not connection.arrived.ended:
+                connection.arrived.ended = True  # the body breaks off here: the application says so
+                self._proceed(connection)
+            elif over:
                 self._close(connection)
 
     def _close(self, connection: _Connection) -> None:
