@@ -256,25 +256,29 @@ def test_a_creation_that_fails_half_way_leaves_its_id_with_the_engine(aws: Clien
     witness("logs").delete_log_group(logGroupName="half")
 
 
-def test_what_an_engine_was_killed_over_is_deleted_again(aws: Client, faults: Any, witness: Any) -> None:
+def test_what_an_engine_was_killed_over_is_deleted_again(
+    served_aws: Served, account: str, faults: Any, witness: Any
+) -> None:
+    aws = served_aws.attach("aws", {"region": "us-east-1", "maxRetries": "25"})
+
     def groups() -> list[Any]:
         found: list[Any] = witness("logs").describe_log_groups(logGroupNamePrefix="orphan")["logGroups"]
         return found
 
     def until(there: bool) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while bool(groups()) is not there:
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
     inputs = aws.check(GROUP, "orphan", {"name": "orphan", "retentionInDays": 7})
-    faults(
-        service="logs", operation="PutRetentionPolicy", code="ThrottlingException", count=3
-    )  # for its seconds of retries
+    # The creation is half way, and stays there, until nobody waits for it any more.
+    faults(service="logs", operation="PutRetentionPolicy", code="ThrottlingException", count=1000)
     request = provider_pb2.CreateRequest(urn=aws.urn(GROUP, "orphan"), properties=encode(inputs))
     call = aws.stub.Create.future(request)
     until(True)
     call.cancel()
+    urllib.request.urlopen(urllib.request.Request(f"{account}/_sandbox/faults", method="DELETE")).close()
     until(False)
 
 
