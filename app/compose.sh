@@ -30,7 +30,7 @@ fi
 attempt=0
 until compose exec -T app python3 -m app.healthcheck 2> /dev/null; do
     attempt=$((attempt + 1))
-    if [ "$attempt" -ge 30 ]; then
+    if [ "$attempt" -ge 60 ]; then
         echo "app/compose.sh: the service does not answer. Its last words:" >&2
         compose logs --tail 20 app >&2
         exit 1

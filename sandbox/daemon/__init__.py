@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict
 from sandbox.home import PROJECT_DIRECTORY, Home
 
 # A start replays the account's journal, some 4 ms for each request on 2 cores.
-START_SECONDS = 300.0
+START_SECONDS = 600.0
 STOP_SECONDS = 20.0
 PATIENCE_SECONDS = 3.0  # of a start that says nothing
 ANSWER_SECONDS = 60.0  # a process that is there and silent for longer is taken to hang, and replaced

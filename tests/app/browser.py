@@ -13,9 +13,9 @@ from urllib.request import urlopen
 
 import websocket
 
-# As root Chromium has no sandbox; the rest keeps it from calling home.
+# As root Chromium has no sandbox, and in a container little shared memory; the rest keeps it from calling home.
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--headless", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--remote-debugging-port=0",
     "--remote-allow-origins=*",
 )  # fmt: skip
@@ -23,6 +23,10 @@ FLAGS = (
 
 def program() -> str | None:
     return shutil.which("chromium")
+
+
+class PageGoneError(AssertionError):
+    """The page that was asked went away before it answered, for another one."""
 
 
 class Browser:
@@ -44,7 +48,9 @@ class Browser:
             if message.get("method") == "Log.entryAdded":
                 self.problems.append(message["params"]["entry"]["text"])
             if message.get("id") == self._last:
-                assert "error" not in message, message
+                if "error" in message:
+                    gone = any(word in message["error"]["message"] for word in ("navigated", "context"))
+                    raise PageGoneError(message) if gone else AssertionError(message)
                 result: dict[str, Any] = message["result"]
                 return result
 
@@ -57,9 +63,15 @@ class Browser:
 
     def wait_for(self, expression: str) -> None:
         deadline = time.monotonic() + 120
-        while not self.evaluate(expression):
+        while not self._holds(expression):
             assert time.monotonic() < deadline, f"never came true in the browser: {expression}"
             time.sleep(0.05)
+
+    def _holds(self, expression: str) -> bool:
+        try:
+            return bool(self.evaluate(expression))
+        except PageGoneError:
+            return False
 
     def appear(self, width: int, height: int, scheme: str) -> None:
         self.call(

@@ -41,7 +41,7 @@ def sign(browser: Browser, name: str, message: str) -> None:
     browser.call("Input.insertText", text=name)
     browser.call("Runtime.evaluate", expression="document.getElementById('message').focus()")
     browser.call("Input.insertText", text=message)
-    browser.call("Runtime.evaluate", expression="document.querySelector('form button').click()")
+    browser.call("Runtime.evaluate", expression="setTimeout(() => document.querySelector('form button').click())")
 
 
 def test_a_visitor_signs_the_guestbook_and_sees_the_entry(browser: Browser, service: Service, tmp_path: Path) -> None:
@@ -88,6 +88,6 @@ def test_another_sites_form_can_not_sign(browser: Browser, service: Service, tmp
         '<input name="message" value="forged"></form>'
     )
     browser.open(other.as_uri())
-    browser.evaluate("document.querySelector('form').submit()")
+    browser.evaluate("setTimeout(() => document.querySelector('form').submit())")
     browser.wait_for("document.body.innerText.includes('another site')")
     assert service.get("/api/entries").json()["entries"] == []
