@@ -16,6 +16,10 @@ from components.place import place_of
 
 __all__ = ["ContextError", "Image", "ImageArgs", "content_hash"]
 
+# Tags of what Pulumi builds. They tell of the content, so that a tag which comes again tells of the same: after a change
+# that was taken back, the image is pushed once more under a tag that ECR would refuse even for the same image.
+_CONTENT = "content-"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageArgs:
@@ -38,7 +42,7 @@ class ImageArgs:
 
 
 class Image(pulumi.ComponentResource):
-    """Guarantees immutable tags, a scan on every push, encryption under a key of its own and bounded growth; builds only
+    """Guarantees immutable tags for all but what it builds itself (whose tags are hashes of the content), a scan on every push, encryption under a key of its own and bounded growth; builds only
     when the content changes, and never in a preview.
 
     Refuses to know what runs the image. The cache repository is mutable, so that the image repository needn't be.
@@ -53,7 +57,7 @@ class Image(pulumi.ComponentResource):
     """Where builds keep their layers."""
     cache_arn: pulumi.Output[str]
     tag: str
-    """Hash of the content."""
+    """`content-` and a hash of the content."""
     reference: pulumi.Output[str]
     """`repository@sha256:…`: the only name under which the image is used."""
 
@@ -61,7 +65,8 @@ class Image(pulumi.ComponentResource):
         super().__init__("platform:index:Image", name, {}, opts)
         self._name, self._args = name, args
         platform = f"linux/{args.architecture}"
-        self.tag = content_hash(args.context, args.dockerfile, {**args.build_arguments, "platform": platform})
+        content = content_hash(args.context, args.dockerfile, {**args.build_arguments, "platform": platform})
+        self.tag = f"{_CONTENT}{content}"
 
         key = encryption_key(
             name,
@@ -71,7 +76,7 @@ class Image(pulumi.ComponentResource):
             protected=args.protected,
             parent=self,
         )
-        repository = self._repository("", "IMMUTABLE", args.keep_images, key)
+        repository = self._repository("", "IMMUTABLE_WITH_EXCLUSION", args.keep_images, key)
         cache = self._repository("-cache", "MUTABLE", 5, key)
         self.repository_url, self.repository_name = repository.repository_url, repository.name
         self.repository_arn = repository.arn
@@ -99,6 +104,9 @@ class Image(pulumi.ComponentResource):
             name,
             name=f"{self._args.prefix}/{name}",
             image_tag_mutability=mutability,
+            image_tag_mutability_exclusion_filters=[{"filter": f"{_CONTENT}*", "filter_type": "WILDCARD"}]
+            if mutability == "IMMUTABLE_WITH_EXCLUSION"
+            else None,
             image_scanning_configuration={"scan_on_push": True},
             encryption_configurations=[{"encryption_type": "KMS", "kms_key": key.arn}],
             force_delete=not self._args.protected,

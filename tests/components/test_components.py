@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 
 import pulumi
 import pytest
@@ -53,10 +54,16 @@ def test_the_registry_password_is_a_secret_and_the_image_is_not_built_in_preview
     assert built.inputs["registry"]["password"] == "password-of-the-registry"
 
 
-def test_image_tags_never_move_and_cache_tags_may() -> None:
+def test_image_tags_never_move_and_those_of_the_cache_and_of_a_content_may() -> None:
+    recording = made(lambda: image("one"))
+    tag = recording.one("docker:index/image:Image", "one").inputs["imageName"].rpartition(":")[2]
+    (movable,) = recording.one("aws:ecr/repository:Repository", "one").inputs["imageTagMutabilityExclusionFilters"]
+    assert movable["filterType"] == "WILDCARD"
+    assert fnmatchcase(tag, movable["filter"])
+    assert not any(fnmatchcase(f"{kind}{'0a' * 20}", movable["filter"]) for kind in ("", "proven-"))  # the pipeline's
     repositories = made(lambda: image("one")).all("aws:ecr/repository:Repository")
     assert {r.inputs["name"]: r.inputs["imageTagMutability"] for r in repositories} == {
-        "test/one": "IMMUTABLE",
+        "test/one": "IMMUTABLE_WITH_EXCLUSION",
         "test/one-cache": "MUTABLE",
     }
     assert all(r.inputs["imageScanningConfiguration"] == {"scanOnPush": True} for r in repositories)
