@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from sandbox.providers.values import UNKNOWN
+from sandbox.providers.values import UNKNOWN, decode
 from tests.providers.engine_client import CheckFailed, Client, Failed, Made
 from tests.providers.life import Boto, changes, imports, network, replaces, role, settled
 
@@ -97,6 +97,23 @@ def test_a_cluster_is_updated_in_place_one_setting_after_another(
     assert "live" not in boto("eks").list_clusters()["clusters"]
     assert owned.read(made) is None
     owned.delete(made)
+
+
+def test_what_a_failed_update_had_changed_is_not_asked_for_again(
+    owned: Client, boto: Boto, inputs: dict[str, Any]
+) -> None:
+    made = owned.create(CLUSTER, "half", {**inputs, "name": "half"})
+    _, elsewhere = network(boto, "10.1")
+    with pytest.raises(Failed, match="Subnets have to stay in the cluster's VPC") as caught:
+        owned.update(made, {**inputs, "name": "half", "version": "1.35", "vpcConfig": {"subnetIds": elsewhere}})
+
+    partial = caught.value.partial
+    assert partial is not None
+    half = Made(CLUSTER, "half", made.id, decode(partial.inputs).values, decode(partial.properties).values)
+    assert boto("eks").describe_cluster(name="half")["cluster"]["version"] == "1.35"
+    settled(owned, half)
+    assert changes(owned, half, {**inputs, "name": "half", "version": "1.35"}) == []
+    owned.delete(owned.update(half, {**inputs, "name": "half", "version": "1.35", "deletionProtection": False}))
 
 
 @pytest.mark.parametrize(

@@ -181,11 +181,16 @@ class Handler:
             said = in_words("creating", self.noun, str(inputs.get("name") or call.resource.name), error)
             if call.id is None:
                 raise Failure(said) from error
-            raise PartialFailure(said, call.id, *self._made_so_far(call, call.id, inputs)) from error
+            raise PartialFailure(said, call.id, *self._done_so_far(call, call.id, inputs, {})) from error
 
-    def _made_so_far(self, call: Call, id: str, inputs: Properties) -> tuple[Properties, Properties]:
-        """State and inputs of what a failed creation left. What wasn't set isn't among the inputs, so the next update sets it."""
-        remembered = self._remembered(inputs, {})
+    def _done_so_far(
+        self, call: Call, id: str, inputs: Properties, state: Properties
+    ) -> tuple[Properties, Properties]:
+        """State and inputs of what a failed creation or update left: of several requests, some were done.
+
+        What wasn't set isn't among the inputs, so the next update sets it; what was set is, so it isn't asked for twice.
+        """
+        remembered = self._remembered(inputs, state)
         try:
             found = self.found(call, id, inputs, remembered)
         except (ClientError, BotoCoreError, Failure):
@@ -250,7 +255,7 @@ class Handler:
             return Updated(self._live(call, id, new, state), self._secrets())
         except (ClientError, BotoCoreError, Failure) as error:
             said = in_words("updating", self.noun, id, error)
-            raise PartialFailure(said, id, state, old) from error
+            raise PartialFailure(said, id, *self._done_so_far(call, id, old, state)) from error
 
     def deleted(self, call: Call, id: str, state: Properties) -> None:
         """Delete it; see `Connection.delete`."""
