@@ -9,6 +9,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 SANDBOX := $(BIN)/python -m sandbox
 
+# What the user has set for other programs would be taken for packages of ours, pip's and the tests' included.
+unexport PYTHONPATH PYTHONHOME
+
 .DEFAULT_GOAL := help
 .PHONY: help up preview refresh destroy status stop doctor tools test check format bench lock settings clean
 

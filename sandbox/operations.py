@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sandbox import pulumi_cli, stackfile
-from sandbox.daemon import Running, clean_environment, ensure_running
+from sandbox.daemon import Running, ensure_running
 from sandbox.engine import Display, Request, run
 from sandbox.engine.backend import Backend
+from sandbox.environment import clean_environment
 from sandbox.home import PROJECT_DIRECTORY, Home
 
 Kind = Literal["preview", "up", "refresh", "destroy"]

@@ -12,8 +12,8 @@ import click
 from sandbox import kubeconfig, pulumi_cli, stackfile
 from sandbox.cli import options
 from sandbox.cli.output import WRONG_USE, Output
-from sandbox.daemon import FOREIGN_SETTINGS
 from sandbox.engine import export_stack, import_stack, list_stacks, stack_outputs
+from sandbox.environment import foreign_settings
 from sandbox.home import PROJECT_DIRECTORY, Home
 from sandbox.operations import Session
 
@@ -115,18 +115,21 @@ def env(stack: str, *, as_json: bool) -> None:
     session = Session.open(Home.of_project(), stack)
     variables = session.running.environment(session.home, session.file.region)
     variables |= pulumi_cli.shell(session.home, stack, session.file.path)
+    # Also while there is no cluster: kubectl must not act on the one that the user works with elsewhere.
+    variables["KUBECONFIG"] = str(session.home.kubeconfig(stack))
     if stack in list_stacks(session.home.state, session.project_name):
         outputs = stack_outputs(
             session.home.state, session.project_name, stack, session.home.passphrase(), show_secrets=True
         )
         if "kubeconfig" in outputs:
-            variables["KUBECONFIG"] = str(kubeconfig.write(session.home, stack, outputs["kubeconfig"], variables))
+            kubeconfig.write(session.home, stack, outputs["kubeconfig"], variables)
     # Of this clone alone: in a shell that goes on to another clone it would lead that one here.
     del variables["SANDBOX_HOME"]
+    unset = [name for name in foreign_settings() if name not in variables]
     if as_json:
-        printed.document({"result": "succeeded", "stack": stack, "variables": variables})
+        printed.document({"result": "succeeded", "stack": stack, "variables": variables, "unset": unset})
         return
     for key, value in sorted(variables.items()):
         click.echo(f"export {key}={shlex.quote(value)}")
-    for key in FOREIGN_SETTINGS:
+    for key in unset:
         click.echo(f"unset {key}")

@@ -16,12 +16,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from sandbox.engine.loopback import reaching_loopback
+from sandbox.environment import NO_REAL_ACCOUNT, clean_environment
 from sandbox.home import PROJECT_DIRECTORY, Home
 
 # A start replays the account's journal, some 4 ms for each request on 2 cores.
@@ -32,15 +33,10 @@ ANSWER_SECONDS = 60.0  # a process that is there and silent for longer is taken 
 
 # The emulated account accepts any key; these are plainly not real ones.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIASANDBOXSANDBOX00", "AWS_SECRET_ACCESS_KEY": "sandbox"}
-# Settings of a real account that must not leak into a run against the emulated one.
-FOREIGN_SETTINGS = (
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_SESSION_TOKEN",
-    "AWS_SECURITY_TOKEN",
-    "AWS_ROLE_ARN",
-    "AWS_CA_BUNDLE",
-)
+
+
+# Without the proxies of the environment, which would be asked for loopback too.
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class DaemonError(Exception):
@@ -67,21 +63,13 @@ class Running(BaseModel):
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
             **CREDENTIALS,
+            **NO_REAL_ACCOUNT,
+            **reaching_loopback(os.environ),
             "PULUMI_BACKEND_URL": home.state.as_uri(),
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(home.passphrase_file),
             "PULUMI_DEBUG_PROVIDERS": ",".join(f"{name}:{port}" for name, port in sorted(self.providers.items())),
             "SANDBOX_HOME": str(home.path),
         }
-
-
-def clean_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The caller's variables without those that belong to a real account."""
-    source = os.environ if environment is None else environment
-    return {
-        key: value
-        for key, value in source.items()
-        if key not in FOREIGN_SETTINGS and not key.startswith("AWS_ENDPOINT_URL")
-    }
 
 
 def code_fingerprint() -> str:
@@ -144,7 +132,7 @@ def _refuse_while_at_work(home: Home, what: str) -> None:
 
 def inventory(running: Running) -> dict[str, Any]:
     """Everything that the emulated account holds, as the account tells it."""
-    with urllib.request.urlopen(f"{running.account}/_sandbox/inventory", timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - loopback
+    with _DIRECT.open(f"{running.account}/_sandbox/inventory", timeout=ANSWER_SECONDS) as answer:
         contents: dict[str, Any] = json.load(answer)
     return contents
 
@@ -233,7 +221,7 @@ def _exists(pid: int) -> bool:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/_sandbox/health", timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - loopback
+        with _DIRECT.open(f"{url}/_sandbox/health", timeout=ANSWER_SECONDS) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, TimeoutError, ConnectionError):
         return False

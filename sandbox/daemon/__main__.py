@@ -15,8 +15,9 @@ from pathlib import Path
 
 from sandbox import ports
 from sandbox.account import Account, JournalError
-from sandbox.daemon import Running, announced, clean_environment, code_fingerprint
+from sandbox.daemon import Running, announced, code_fingerprint
 from sandbox.daemon.pulls import PullCheck
+from sandbox.environment import clean_environment
 from sandbox.home import Home
 from sandbox.kubernetes import Fleet, Hooks
 from sandbox.kubernetes.load_balancers import ElasticLoadBalancers

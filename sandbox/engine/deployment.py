@@ -194,7 +194,7 @@ class Deployment:
 
 def _serve_dynamic(project: Project, request: Request) -> DynamicServer:
     """Start the server of the program's dynamic providers."""
-    return DynamicServer(interpreter(project), project.folder, project.name, request.environment)
+    return DynamicServer(interpreter(project), project.folder, project.name, request.variables)
 
 
 def _target(text: str) -> re.Pattern[str]:

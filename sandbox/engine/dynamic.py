@@ -23,11 +23,11 @@ class DynamicServer:
 
     def __init__(self, python: Path, folder: Path, project: str, environment: Mapping[str, str]) -> None:
         """Start it and wait for its port."""
-        path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+        path = os.pathsep.join(filter(None, (str(folder), environment.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
             [str(python), "-u", "-c", _SERVE], cwd=folder, stdin=subprocess.PIPE, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-            env={**os.environ, **environment, "PULUMI_PROJECT": project, "PYTHONPATH": path},
+            env={**environment, "PULUMI_PROJECT": project, "PYTHONPATH": path},
         )  # fmt: skip
         line = self._process.stdout.readline() if self._process.stdout else ""
         if not line.strip().isdigit():

@@ -30,8 +30,7 @@ class Program:
             *(["--preview"] if deployment.preview else []), str(project.program),
         ]  # fmt: skip
         environment = {
-            **os.environ,
-            **request.environment,
+            **request.variables,
             "PULUMI_CONFIG": json.dumps(dict(deployment.configuration.values)),
             "PULUMI_CONFIG_SECRET_KEYS": json.dumps(sorted(deployment.configuration.secret_keys)),
         }

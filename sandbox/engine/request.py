@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
+
+from sandbox.engine.loopback import reaching_loopback
 
 Kind = Literal["preview", "up", "refresh", "destroy"]
 Op = Literal["same", "create", "update", "replace", "delete", "read", "import", "refresh", "discard"]
@@ -18,7 +21,7 @@ class Request:
 
     directory: folder of Pulumi.yaml (or one below it). backend: folder that holds `.pulumi`. providers: package to
     port on 127.0.0.1. targets: URNs, `*` and `**` as the CLI takes them. parallel: provider operations at a time.
-    environment: added to the program's. configuration: `key` or `key.path` to text, for this run only. made: pairs of URN
+    environment: the program's (None: this process's). configuration: `key` or `key.path` to text, for this run only. made: pairs of URN
     and id, oldest first, of what providers are known to have made: what an interrupted run left of it is cleared away.
     """
 
@@ -33,9 +36,15 @@ class Request:
     target_dependents: bool = False
     expect_no_changes: bool = False
     parallel: int = 32
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] | None = None
     configuration: Mapping[str, str] = field(default_factory=dict)
     made: Sequence[tuple[str, str]] = ()
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of the program and of what it starts."""
+        variables = dict(os.environ if self.environment is None else self.environment)
+        return variables | reaching_loopback(variables)
 
 
 @dataclass(frozen=True, slots=True)
