@@ -183,9 +183,7 @@ class Handler:
                 raise Failure(said) from error
             raise PartialFailure(said, call.id, *self._done_so_far(call, call.id, inputs, {})) from error
 
-    def _done_so_far(
-        self, call: Call, id: str, inputs: Properties, state: Properties
-    ) -> tuple[Properties, Properties]:
+    def _done_so_far(self, call: Call, id: str, inputs: Properties, state: Properties) -> tuple[Properties, Properties]:
         """State and inputs of what a failed creation or update left: of several requests, some were done.
 
         What wasn't set isn't among the inputs, so the next update sets it; what was set is, so it isn't asked for twice.
