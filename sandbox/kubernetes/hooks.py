@@ -48,7 +48,7 @@ class LoadBalancers(Protocol):
     """Makes and removes load balancers; both calls may be repeated."""
 
     def ensure(self, wanted: LoadBalancerFacts) -> str:
-        """Return the DNS name of the object's load balancer, which is made if need be."""
+        """Return the DNS name of the object's load balancer, which is made, and brought to what is wanted, if need be."""
         ...
 
     def remove(self, wanted: LoadBalancerFacts) -> None:

@@ -36,12 +36,17 @@ class ElasticLoadBalancers:
         self._endpoint = endpoint
 
     def ensure(self, wanted: LoadBalancerFacts) -> str:
-        """Return the DNS name of the load balancer; made, with all that belongs to it, if it isn't there."""
+        """Return the DNS name of the load balancer; made, with all that belongs to it, if it isn't there.
+
+        One that is there gets the callers and ports that are wanted now; its scheme and subnets stay what they were.
+        """
         with _explained():
             elb = self._client("elbv2", wanted)
             found = _existing(elb, wanted)
             if found is None:
                 found = self._create(elb, wanted)
+            else:
+                _security_group(self._client("ec2", wanted), found["VpcId"], wanted)
             self._listen(elb, wanted, found)
             return str(found["DNSName"])
 
@@ -179,10 +184,9 @@ def _subnets(ec2: Any, vpc: str, wanted: LoadBalancerFacts) -> list[str]:
 
 
 def _security_group(ec2: Any, vpc: str, wanted: LoadBalancerFacts) -> str:
+    """Find or make the group, and let in exactly who is to be let in now."""
     filters = [{"Name": "group-name", "Values": [_name(wanted)]}, {"Name": "vpc-id", "Values": [vpc]}]
     found = ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
-    if found and found[0]["IpPermissions"]:
-        return str(found[0]["GroupId"])
     tags = [{"ResourceType": "security-group", "Tags": _tags(wanted)}]
     description = "[k8s] Managed SecurityGroup for LoadBalancer"
     made = found or [
@@ -195,7 +199,22 @@ def _security_group(ec2: Any, vpc: str, wanted: LoadBalancerFacts) -> str:
         or wanted.annotations.get(f"{prefix}source-ranges")
         or "0.0.0.0/0"
     )
-    ranges = [{"CidrIp": item.strip()} for item in wanted.source_ranges or sources.split(",")]
-    permissions = [{"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": ranges} for port in wanted.ports]
-    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=permissions)
+    cidrs = [item.strip() for item in wanted.source_ranges or sources.split(",")]
+    allowed = {(port, cidr) for port in wanted.ports for cidr in cidrs}
+    present = {
+        (permission["FromPort"], item["CidrIp"])
+        for permission in made[0].get("IpPermissions") or ()
+        for item in permission["IpRanges"]
+    }
+    if allowed - present:
+        ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=_permissions(allowed - present))
+    if present - allowed:
+        ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=_permissions(present - allowed))
     return group
+
+
+def _permissions(pairs: set[tuple[int, str]]) -> list[dict[str, Any]]:
+    return [
+        {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": [{"CidrIp": cidr}]}
+        for port, cidr in sorted(pairs)
+    ]

@@ -83,6 +83,19 @@ def _serve_and_withdraw(directory: Path, fleet: Fleet, principals: Principals, u
         item for item in ec2.describe_security_groups()["SecurityGroups"] if item["GroupName"].startswith("k8s-")
     )
     assert [rule["FromPort"] for rule in group["IpPermissions"]] == [80]
+
+    def callers() -> list[str]:
+        (now,) = ec2.describe_security_groups(GroupIds=[group["GroupId"]])["SecurityGroups"]
+        return sorted(item["CidrIp"] for rule in now["IpPermissions"] for item in rule["IpRanges"])
+
+    # Other callers, who reach the load balancer that is there.
+    assert callers() == ["0.0.0.0/0"]
+    ranges = ["198.51.100.0/24", "203.0.113.0/24"]
+    core.patch_namespaced_service("web", "default", {"spec": {"loadBalancerSourceRanges": ranges}})
+    eventually(lambda: callers() == ranges)
+    core.patch_namespaced_service("web", "default", {"spec": {"loadBalancerSourceRanges": ranges[1:]}})
+    eventually(lambda: callers() == ranges[1:])
+    assert len(elb.describe_load_balancers()["LoadBalancers"]) == 1
     with pytest.raises(ec2.exceptions.ClientError, match="DependencyViolation"):
         ec2.delete_subnet(SubnetId=subnets[0])
     core.delete_namespaced_service("web", "default")

@@ -204,14 +204,16 @@ def _balance(work: Work, item: Json, facts: LoadBalancerFacts, finalizer: str, *
         if terminating(item) or not wanted:
             if finalizer in finalizers:
                 work.hooks.load_balancers.remove(facts)
+                work.balanced.pop(facts.uid, None)
                 _finish(work, item, finalizer)
             return
         if finalizer not in finalizers:
             with work.store.lock:
                 item = work.save({**item, "metadata": {**item["metadata"], "finalizers": [*finalizers, finalizer]}})
-        if (item.get("status") or {}).get("loadBalancer", {}).get("ingress"):
+        if (item.get("status") or {}).get("loadBalancer", {}).get("ingress") and work.balanced.get(facts.uid) == facts:
             return
         hostname = work.hooks.load_balancers.ensure(facts)
+        work.balanced[facts.uid] = facts
     except LoadBalancerError as error:
         verb = "FailedDeleteLoadBalancer" if terminating(item) else "SyncLoadBalancerFailed"
         with work.store.lock:

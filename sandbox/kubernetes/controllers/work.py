@@ -11,7 +11,7 @@ from typing import Any
 from sandbox.account.clusters import ClusterFacts
 from sandbox.kubernetes.api import Api, Write, now
 from sandbox.kubernetes.errors import ApiError
-from sandbox.kubernetes.hooks import Hooks
+from sandbox.kubernetes.hooks import Hooks, LoadBalancerFacts
 from sandbox.kubernetes.store import Json, Key
 
 __all__ = ["Work", "condition", "controller_of", "now", "seconds_since", "set_condition", "terminating"]
@@ -23,6 +23,8 @@ class Work:
     def __init__(self, api: Api, facts: ClusterFacts, hooks: Hooks) -> None:
         self.api, self.facts, self.hooks, self.store = api, facts, hooks, api.store
         self.next_call = float("inf")
+        # What each load balancer was last told, by its object's uid; after a start all of them are told once more.
+        self.balanced: dict[str, LoadBalancerFacts] = {}
 
     def again_in(self, seconds: float) -> None:
         """Ask to be called again after so many seconds, even when no object changes."""
