@@ -10,7 +10,7 @@ import pulumi_aws as aws
 import pulumi_eks as eks
 import pulumi_kubernetes as k8s
 
-from components.cluster.access import break_glass_entries, deployer_entries
+from components.cluster.access import break_glass_entries, deployer_entries, refuse_missing
 from components.cluster.addons import AddonVersions, after_nodes, before_nodes
 from components.cluster.automatic import automatic_nodes
 from components.cluster.nodes import Nodes, node_groups, node_role
@@ -51,9 +51,9 @@ class ClusterArgs:
     """EKS Auto Mode instead of a managed node group."""
     addons: AddonVersions
     deployers: Sequence[str] = ()
-    """ARNs of roles that run this program, beside the one that created the cluster."""
+    """ARNs of roles that run this program, beside the one that created the cluster. They must exist already."""
     break_glass: Sequence[str] = ()
-    """ARNs of roles for the day when everything else fails: cluster administrators, to be alarmed on."""
+    """ARNs of roles for the day when everything else fails: cluster administrators, to be alarmed on. They must exist."""
     assume_role_arn: str | None = None
     """Role that the kubeconfig's token command assumes; None for the caller's own identity."""
     log_days: int = 30
@@ -70,7 +70,7 @@ class Cluster(pulumi.ComponentResource):
     The control plane waits for subnets, role, key and log group; compute alone waits for routes and NAT.
     Refuses to own workloads, namespaces and load-balancer controllers. pulumi-eks grants the creating principal cluster
     administration; it can't be switched off there (`bootstrapClusterCreatorAdminPermissions`), so the creator must not be
-    listed again in `deployers`.
+    listed again in `deployers`. Raises RunError for an administrator's role that this account doesn't have.
     """
 
     cluster_name: pulumi.Output[str]
@@ -96,6 +96,7 @@ class Cluster(pulumi.ComponentResource):
         self.load_balancer_class = "eks.amazonaws.com/nlb" if args.auto_mode else None
         cluster_name = f"{args.prefix}-{name}"
         place = place_of(self)
+        refuse_missing(name, [*args.deployers, *args.break_glass], self)  # before anything is made
 
         group_name = f"/aws/eks/{cluster_name}/cluster"
         key = encryption_key(

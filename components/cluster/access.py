@@ -9,6 +9,35 @@ import pulumi_eks as eks
 from components.place import Place
 
 ADMINISTRATOR = "AmazonEKSClusterAdminPolicy"
+# What the provider says of a role that isn't there; anything else (no permission to ask) is no proof of that.
+NOT_FOUND = ("couldn't find resource", "NoSuchEntity")
+
+
+def refuse_missing(name: str, role_arns: Sequence[str], parent: pulumi.Resource) -> None:
+    """Raise RunError, naming all of them, if roles of this account aren't there.
+
+    EKS refuses an entry for a role that doesn't exist, but only once the control plane stands, and what hangs on it then
+    hangs on that entry. Roles of other accounts can't be asked for.
+    """
+    if not role_arns:
+        return
+    opts = pulumi.InvokeOptions(parent=parent)
+    account_id = aws.get_caller_identity(opts=opts).account_id
+    ours = [role_arn for role_arn in role_arns if role_arn.split(":")[4] == account_id]
+    missing = [role_arn for role_arn in ours if _is_missing(role_arn, opts)]
+    if missing:
+        raise pulumi.RunError(
+            f"{name}: EKS lets in only roles that exist, and IAM has none with the ARN {' or '.join(missing)}: "
+            "create what is missing first, or take it out of the cluster's deployers and break-glass roles"
+        )
+
+
+def _is_missing(role_arn: str, opts: pulumi.InvokeOptions) -> bool:
+    try:
+        found = aws.iam.get_role(name=role_arn.rpartition("/")[2], opts=opts)
+    except Exception as error:  # noqa: BLE001 - the SDK raises nothing more precise
+        return any(words in str(error) for words in NOT_FOUND)
+    return found.arn != role_arn  # a name is the account's, whatever the path
 
 
 def deployer_entries(role_arns: Sequence[str]) -> dict[str, eks.AccessEntryArgs]:

@@ -226,7 +226,10 @@ class Network(pulumi.ComponentResource):
                     "WriteOneGroup",
                     ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
                     [group.arn.apply(lambda arn: f"{arn}:*")],
-                )
+                ),
+                # Asked for before the first record; IAM can't limit it to one group
+                # (https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html).
+                allow("FindGroups", ["logs:DescribeLogGroups"], [place.arn("logs", "log-group:*")]),
             ),
             opts=self._child,
         )

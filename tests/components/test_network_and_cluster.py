@@ -61,6 +61,13 @@ def test_s3_is_always_reached_directly_and_other_services_where_asked() -> None:
     assert len(made(lambda: network("one")).all("aws:ec2/vpcEndpoint:VpcEndpoint")) == 1
 
 
+def test_flow_logs_are_written_to_one_group_by_whoever_may_look_for_it() -> None:
+    policy = made(lambda: network("one")).one("aws:iam/rolePolicy:RolePolicy", "one-flow").inputs["policy"]
+    write, find = json.loads(policy)["Statement"]
+    assert write["Resource"] == ["arn:aws:logs:us-east-1:123456789012:log-group:/platform/test/one/flow:*"]
+    assert find["Action"] == ["logs:DescribeLogGroups"]
+
+
 def test_a_network_without_nat_has_no_way_out() -> None:
     recording = made(lambda: network("one", nat="none"))
     assert recording.all("aws:ec2/natGateway:NatGateway") == []
@@ -127,6 +134,22 @@ def test_auto_mode_gets_a_pool_of_graviton_where_the_image_is_for_that() -> None
     assert pool["nodeClassRef"] == {"group": "eks.amazonaws.com", "kind": "NodeClass", "name": "default"}
     metrics = recording.one("aws:eks/addon:Addon", "one-metrics-server")
     assert "kubernetes:karpenter.sh/v1:NodePool::one-arm64" in metrics.depends_on
+
+
+def test_administrators_that_do_not_exist_are_refused_before_anything_is_made() -> None:
+    """EKS would refuse them too, when the control plane stands. Of another account's roles nothing is known."""
+    role = "arn:aws:iam::123456789012:role"
+    with pytest.raises(pulumi.RunError) as caught:
+        made(
+            lambda: cluster(
+                "one", deployers=[f"{role}/ci", f"{role}/deplyer"], break_glass=[f"{role}/team/glass", f"{role}/gone"]
+            )
+        )
+    assert str(caught.value) == (
+        f"one: EKS lets in only roles that exist, and IAM has none with the ARN {role}/deplyer or {role}/team/glass or "
+        f"{role}/gone: create what is missing first, or take it out of the cluster's deployers and break-glass roles"
+    )
+    assert made(lambda: cluster("one", break_glass=["arn:aws:iam::210987654321:role/glass"])).resources
 
 
 def test_deployers_and_break_glass_come_in_by_name() -> None:

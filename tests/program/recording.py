@@ -32,6 +32,7 @@ INVOKES: dict[str, dict[str, Any]] = {
         "reverseDnsPrefix": "com.amazonaws",
         "id": "aws",
     },
+    "aws:iam/getRole:getRole": {},  # answered by name, from ROLES
     "aws:ecr/getAuthorizationToken:getAuthorizationToken": {
         "authorizationToken": "QVdTOnBhc3N3b3JkLW9mLXRoZS1yZWdpc3RyeQ==",  # AWS:password-of-the-registry
         "userName": "AWS",
@@ -41,6 +42,9 @@ INVOKES: dict[str, dict[str, Any]] = {
         "id": REGION,
     },
 }
+
+ROLES = {"ci", "glass"}
+"""Roles that the account has, apart from those that a program makes."""
 
 AWS_TYPES = """
 ec2/vpc:Vpc ec2/subnet:Subnet ec2/internetGateway:InternetGateway ec2/eip:Eip ec2/natGateway:NatGateway
@@ -134,6 +138,8 @@ class Recording(Mocks):
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
         if args.token not in INVOKES:
             raise AssertionError(f"{args.token} is a call that the platform is not known to make")
+        if args.token == "aws:iam/getRole:getRole":
+            return _role(str(args.args["name"]))
         return INVOKES[args.token], []
 
     def one(self, kind: str, name: str) -> Recorded:
@@ -182,6 +188,13 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _role(name: str) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
+    """A role of the account, or the provider's words for one that isn't there."""
+    if name not in ROLES:
+        return {}, [("", f"reading IAM Role ({name}): couldn't find resource")]
+    return {"arn": f"arn:aws:iam::{ACCOUNT}:role/{name}", "name": name, "id": name}, []
+
+
 def _arn(service: str, resource: str) -> str:
     return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}"
 
@@ -212,7 +225,10 @@ def _computed(args: MockResourceArgs) -> dict[str, Any]:
         "aws:sns/topic:Topic": {"arn": _arn("sns", physical)},
         "aws:ec2/natGateway:NatGateway": {"publicIp": "198.51.100.7"},
         "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 1},
-        "aws:codeconnections/connection:Connection": {"arn": _arn("codeconnections", f"connection/{name}")},
+        "aws:codeconnections/connection:Connection": {
+            "arn": _arn("codeconnections", f"connection/{name}"),
+            "connectionStatus": "PENDING",
+        },
         "docker:index/image:Image": {
             "repoDigest": f"{re.sub(':[^:/]*$', '', str(inputs.get('imageName', '')))}@sha256:{'a' * 64}"
         },

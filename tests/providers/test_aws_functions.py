@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.providers.aws.policy_documents import same_policy
-from tests.providers.aws_samples import Needs
+from tests.providers.aws_samples import Needs, trust
 from tests.providers.engine_client import CheckFailed, Client, Failed
 
 
@@ -33,6 +33,16 @@ def test_identity_region_and_partition(aws: Client) -> None:
     assert aws.invoke("aws:index/getPartition:getPartition", {}) == {
         "id": "aws", "dnsSuffix": "amazonaws.com", "partition": "aws", "reverseDnsPrefix": "com.amazonaws",
     }  # fmt: skip
+
+
+def test_a_role_is_found_by_its_name(aws: Client, witness: Any) -> None:
+    made = witness("iam").create_role(
+        RoleName="ci", Path="/team/", AssumeRolePolicyDocument=trust("ec2.amazonaws.com")
+    )["Role"]
+    found = aws.invoke("aws:iam/getRole:getRole", {"name": "ci"})
+    assert (found["arn"], found["path"], found["uniqueId"]) == (made["Arn"], "/team/", made["RoleId"])
+    with pytest.raises(Failed, match=r"reading IAM Role \(gone\): couldn't find resource"):
+        aws.invoke("aws:iam/getRole:getRole", {"name": "gone"})
 
 
 def test_a_policy_document_is_put_together(aws: Client) -> None:

@@ -1,4 +1,4 @@
-"""Functions that look things up: zones, identity, region, policy documents, registry passwords, parameters, VPCs.
+"""Functions that look things up: zones, identity, region, roles, policy documents, registry passwords, parameters, VPCs.
 
 Results have the names that pulumi_aws's result classes read (`pulumi_aws.get_region` and so on).
 """
@@ -189,6 +189,29 @@ def _listed(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     return statements if isinstance(statements, list) else [statements]
 
 
+def _role(call: Call, args: Properties) -> Properties:
+    iam, name = call.client("iam"), args["name"]
+    try:
+        role = iam.get_role(RoleName=name)["Role"]
+    except iam.exceptions.NoSuchEntityException:
+        # Not AWS's words: the real provider has its own for what isn't there.
+        raise Failure(f"reading IAM Role ({name}): couldn't find resource") from None
+    return {
+        "id": role["RoleName"],
+        "name": role["RoleName"],
+        "arn": role["Arn"],
+        "assumeRolePolicy": json.dumps(role["AssumeRolePolicyDocument"], separators=(",", ":")),
+        "createDate": role["CreateDate"].strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "description": role.get("Description", ""),
+        "maxSessionDuration": role.get("MaxSessionDuration", 3600),
+        "path": role["Path"],
+        "permissionsBoundary": (role.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn", ""),
+        "roleLastUseds": [],
+        "tags": tags_of(role),
+        "uniqueId": role["RoleId"],
+    }
+
+
 def _registry_token(call: Call, args: Properties) -> Invoked:
     found = call.client("ecr").get_authorization_token()["authorizationData"][0]
     user, _, password = base64.b64decode(found["authorizationToken"]).decode().partition(":")
@@ -329,6 +352,7 @@ FUNCTIONS = (
         },
         _policy_document,
     ),
+    Function("aws:iam/getRole:getRole", {"name": text(required=True)}, _role),
     Function("aws:ecr/getAuthorizationToken:getAuthorizationToken", {**_REGION, "registryId": text()}, _registry_token),
     Function(
         "aws:ssm/getParameter:getParameter",
