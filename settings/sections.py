@@ -30,7 +30,7 @@ class Aws(Section):
     """Where, as whom, and under which labels."""
 
     region: t.Region = Field(examples=["us-east-1"])
-    """AWS region."""
+    """AWS region, for as long as the stack lives: another region is another stack."""
     account_ids: tuple[t.AccountId, ...] = Field(default=(), examples=[["123456789012"]])
     """Accounts in which this stack may exist; empty for any."""
     role_arn: t.RoleArn | None = Field(default=None, examples=["arn:aws:iam::123456789012:role/deployer"])
@@ -112,9 +112,9 @@ class Cluster(Section):
     nodes: NodeGroup
     addons: Addons
     deployers: tuple[t.RoleArn, ...] = Field(default=(), examples=[["arn:aws:iam::123456789012:role/deployer"]])
-    """Roles that administer the cluster beside its creator."""
+    """Roles that administer the cluster beside its creator; they must exist."""
     break_glass: tuple[t.RoleArn, ...] = Field(default=(), examples=[["arn:aws:iam::123456789012:role/break-glass"]])
-    """Roles for emergencies."""
+    """Roles for emergencies; they must exist."""
     log_days: t.RetentionDays = Field(examples=[30])
     """Days that logs are kept."""
 
@@ -134,7 +134,7 @@ class Image(Section):
     base_image: t.ImageReference | None = Field(default=None, examples=["docker.io/library/python@sha256:" + "0" * 64])
     """Other base than the Dockerfile's, by digest."""
     keep: int = Field(ge=5, le=1000, examples=[30])
-    """Images that the repository keeps."""
+    """Images that the repository keeps: so many proven ones, and so many of the rest."""
 
     @property
     def build_arguments(self) -> dict[str, str]:
@@ -236,7 +236,7 @@ class Pipeline(Section):
     rollback: bool = Field(examples=[True])
     """Whether a failed stage goes back to the last good release."""
     bake_minutes: int = Field(default=0, ge=0, le=1440, examples=[10])
-    """How long the alarm is watched after a deployment."""
+    """How long a release is watched: by asking the service all the time, then, for as long again, by the alarms; 0 doesn't."""
     log_days: t.RetentionDays = Field(examples=[30])
     """Days that logs are kept."""
 

@@ -21,6 +21,10 @@ __all__ = ["ContextError", "Image", "ImageArgs", "content_hash"]
 _CONTENT = "content-"
 
 
+PROVEN = "proven-"
+"""Begins the tag that a pipeline gives to a digest whose release it has verified (app/buildspecs/verify.yml)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageArgs:
     """What an image needs to know."""
@@ -36,7 +40,7 @@ class ImageArgs:
     build_arguments: Mapping[str, str] = field(default_factory=dict)
     """Values for the Dockerfile's ARG lines, such as BASE_IMAGE."""
     keep_images: int = 30
-    """Number of images that the lifecycle policy leaves in the repository."""
+    """Number of images that the lifecycle policy leaves in the repository: of proven ones, and of the rest."""
     protected: bool = False
     """Refuse to delete repositories, and images with them."""
 
@@ -131,6 +135,17 @@ class Image(pulumi.ComponentResource):
                         },
                         {
                             "rulePriority": 2,
+                            "description": f"The last {keep} proven images wait for promotion, whatever else is pushed",
+                            "selection": {
+                                "tagStatus": "tagged",
+                                "tagPrefixList": [PROVEN],
+                                "countType": "imageCountMoreThan",
+                                "countNumber": keep,
+                            },
+                            "action": {"type": "expire"},
+                        },
+                        {
+                            "rulePriority": 3,
                             "description": f"The last {keep} images are enough to roll back to",
                             "selection": {
                                 "tagStatus": "any",

@@ -20,6 +20,7 @@ from components.policy import Statement, allow, document, role_trust, service_tr
 __all__ = ["Pipeline", "PipelineArgs", "Source"]
 
 ARTIFACT_DAYS = 30
+MOST_ALARMS = 5  # rules of one condition (https://docs.aws.amazon.com/codepipeline/latest/userguide/limits.html)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,9 @@ class PipelineArgs:
     alarm_names: Sequence[pulumi.Input[str]] = ()
     """Metric alarms, five at most, that keep a release out while one of them rings."""
     bake_minutes: int = 0
-    """Minutes for which those alarms are watched after a release; 0 doesn't watch."""
+    """Minutes for which a release is watched: first by asking the service all the time, then, for as long again, by those
+    alarms. 0 asks once and doesn't watch.
+    """
     log_days: int = 30
     protected: bool = False
 
@@ -79,14 +82,23 @@ class Pipeline(pulumi.ComponentResource):
     usable by this pipeline only; and artifacts that are encrypted, reached by TLS only, and expire.
 
     Refuses to own the Deployment: it sets the image there under its own field manager (docs/decisions/the-pipeline-owns-the-image.md).
+    Raises ValueError for more alarms than CodePipeline watches.
     """
 
     pipeline_name: pulumi.Output[str]
     console_url: pulumi.Output[str]
     """The pipeline in the AWS console."""
+    connection: pulumi.Output[str] | None
+    """State of the connection to the Git host that the pipeline made, as it was at the last `up` or refresh, and where to
+    accept it while it is pending; None where it made none.
+    """
 
     def __init__(self, name: str, args: PipelineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("platform:index:Pipeline", name, {}, opts)
+        if len(args.alarm_names) > MOST_ALARMS:
+            raise ValueError(
+                f"{name}: {len(args.alarm_names)} alarms to watch; a condition of CodePipeline holds {MOST_ALARMS}"
+            )
         physical = f"{args.prefix}-{name}"
         place = place_of(self)
         child = pulumi.ResourceOptions(parent=self)
@@ -111,7 +123,7 @@ class Pipeline(pulumi.ComponentResource):
             parent=self,
         )
         origin = (
-            github(name, args.source, self)
+            github(name, args.source, place, self)
             if args.source.kind == "github"
             else s3(name, pipeline_name=physical, key=key, place=place, protected=args.protected, parent=self)
         )
@@ -177,6 +189,7 @@ class Pipeline(pulumi.ComponentResource):
             pipeline.name,
             "/view",
         )
+        self.connection = origin.connection
         self.register_outputs({"pipeline_name": self.pipeline_name})
 
 

@@ -46,15 +46,20 @@ class Origin:
     """What starts the pipeline, where that isn't EventBridge."""
     commit: str
     """Pipeline variable that names the commit, or CONTENT."""
+    connection: pulumi.Output[str] | None = None
+    """State of a connection that was made here, and where to accept it while it is pending."""
 
 
-def github(name: str, source: Source, parent: pulumi.Resource) -> Origin:
+def github(name: str, source: Source, place: Place, parent: pulumi.Resource) -> Origin:
     """A connection to GitHub, and pushes to a branch or of tags as triggers."""
     connection_arn: pulumi.Input[str] = source.connection_arn or ""
+    state: pulumi.Output[str] | None = None
     if source.connection_arn is None:
-        connection_arn = aws.codeconnections.Connection(
+        connection = aws.codeconnections.Connection(
             name, provider_type="GitHub", opts=pulumi.ResourceOptions(parent=parent)
-        ).arn
+        )
+        connection_arn = connection.arn
+        state = pulumi.Output.all(connection.connection_status, connection.name, place.region).apply(_handshake)
     push = {"tags": {"includes": list(source.tags)}} if source.tags else {"branches": {"includes": [source.branch]}}
     return Origin(
         action={
@@ -83,7 +88,17 @@ def github(name: str, source: Source, parent: pulumi.Resource) -> Origin:
             }
         ],
         commit="#{source.CommitId}",
+        connection=state,
     )
+
+
+def _handshake(known: Sequence[str]) -> str:
+    """Only a person can finish it: GitHub asks who they are."""
+    status, name, region = known
+    if status != "PENDING":
+        return status
+    console = f"https://{region}.console.aws.amazon.com/codesuite/settings/connections?region={region}"
+    return f"PENDING: no release starts until {name} is accepted once, by a person, at {console}"
 
 
 def s3(

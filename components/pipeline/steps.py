@@ -71,9 +71,14 @@ def steps(name: str, args: PipelineArgs, workshop: Workshop, inside: Inside, pla
         "verify": workshop.project(
             name,
             "verify",
-            minutes=15,
+            minutes=15 + args.bake_minutes,
             inside=inside,
-            environment={**target, "URL": args.url or "", "REPOSITORY_NAME": args.repository_name},
+            environment={
+                **target,
+                "URL": args.url or "",
+                "REPOSITORY_NAME": args.repository_name,
+                "BAKE_MINUTES": str(args.bake_minutes),
+            },
             statements=[*of_proof(args.repository_arn), *(of_deploy(args.cluster_arn) if args.url is None else [])],
         ),
     }

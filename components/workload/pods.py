@@ -71,6 +71,8 @@ def deployment(
                         "topology_key": key,
                         "when_unsatisfiable": "ScheduleAnyway",
                         "label_selector": {"match_labels": labels},
+                        # Each release is spread by itself: pods that are on their way out don't count.
+                        "match_label_keys": ["pod-template-hash"],
                     }
                     for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
                 ],

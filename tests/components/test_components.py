@@ -1,8 +1,10 @@
 """Each component on its own: its children under it, two of it in one stack; images, databases, alarms; what ends a test."""
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import pulumi
 import pytest
@@ -67,6 +69,16 @@ def test_image_tags_never_move_and_those_of_the_cache_and_of_a_content_may() -> 
         "test/one-cache": "MUTABLE",
     }
     assert all(r.inputs["imageScanningConfiguration"] == {"scanOnPush": True} for r in repositories)
+
+
+def test_a_proven_image_outlives_what_is_pushed_after_it() -> None:
+    """prod takes it days later; ECR lets a rule expire only what no rule before it is about."""
+    policies = made(lambda: image("one", keep_images=20)).all("aws:ecr/lifecyclePolicy:LifecyclePolicy")
+    (rules,) = (json.loads(p.inputs["policy"])["rules"] for p in policies if p.name == "one")
+    selections = [rule["selection"] for rule in sorted(rules, key=lambda rule: int(rule["rulePriority"]))]
+    assert [s["tagStatus"] for s in selections] == ["untagged", "tagged", "any"]
+    assert (selections[1]["tagPrefixList"], selections[1]["countNumber"]) == (["proven-"], 20)
+    assert "proven-$COMMIT" in Path("app/buildspecs/verify.yml").read_text(encoding="utf-8")
 
 
 def test_pulumi_never_sees_the_database_password() -> None:

@@ -6,6 +6,7 @@ import re
 import subprocess
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -96,6 +97,36 @@ def test_each_alarm_holds_a_release_back_by_a_rule_of_its_own() -> None:
         assert [rule["configuration"]["AlarmName"] for rule in rules] == ["unscheduled", "api-errors"]
 
 
+def test_more_alarms_than_a_condition_holds_are_refused() -> None:
+    with pytest.raises(ValueError) as caught:
+        made(lambda: pipeline("one", alarm_names=list("abcdef")))
+    assert str(caught.value) == "one: 6 alarms to watch; a condition of CodePipeline holds 5"
+
+
+def test_a_connection_that_nobody_has_accepted_says_where_to_do_it() -> None:
+    said: list[Any] = []
+
+    def told(**changes: Any) -> Any:
+        said.clear()
+
+        def body() -> None:
+            state = pipeline("one", **changes).connection
+            said.append(state)
+            if state is not None:
+                state.apply(lambda text: said.__setitem__(0, text))
+
+        made(body)
+        return said[0]
+
+    assert told() == (
+        "PENDING: no release starts until one-physical is accepted once, by a person, at "
+        "https://us-east-1.console.aws.amazon.com/codesuite/settings/connections?region=us-east-1"
+    )
+    given = "arn:aws:codeconnections:us-east-1:123456789012:connection/c"
+    assert told(source=Source(kind="github", repository="a/b", branch="main", connection_arn=given)) is None
+    assert told(source=Source(kind="s3")) is None
+
+
 def test_a_source_in_s3_is_named_by_its_content() -> None:
     recording = made(lambda: pipeline("one", source=Source(kind="s3")))
     stages = recording.one("aws:codepipeline/pipeline:Pipeline", "one").inputs["stages"]
@@ -112,6 +143,46 @@ def test_what_a_build_runs_is_bash(file: Path) -> None:
     script = "\n".join(command for phase in phases.values() for command in phase["commands"])
     parsed = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
     assert (parsed.returncode, parsed.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("page", "failures", "code", "said"),
+    [
+        ("sha256:new", 0, 0, "In 1 minutes after that, 0 of 12 questions were not answered in 2 s."),
+        ("sha256:new", 1, 1, "http://one.test failed 1 of 1 times, or took longer than 2 s: not a release to keep."),
+        ("sha256:old", 0, 1, "http://one.test doesn't answer as sha256:new."),
+    ],
+    ids=["well", "failing later", "another release"],
+)
+def test_a_release_is_asked_for_as_long_as_it_bakes(
+    tmp_path: Path, page: str, failures: int, code: int, said: str
+) -> None:
+    document = yaml.safe_load((BUILDSPECS / "verify.yml").read_text(encoding="utf-8"))
+    (script,) = document["phases"]["build"]["commands"]
+    # Answers well at first, and fails as often as told where an answer may take two seconds: in the bake.
+    curl = f"""case "$*" in *"--max-time 2 "*)
+        echo . >> {tmp_path}/asked
+        if [ "$(wc -l < {tmp_path}/asked)" -le {failures} ]; then exit 22; fi
+    esac
+    echo {page}"""
+    for name, body in {"curl": curl, "sleep": ""}.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "URL": "http://one.test",
+        "IMAGE_DIGEST": "sha256:new",
+        "BAKE_MINUTES": "1",
+    }
+    ran = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert (ran.returncode, (ran.stdout + ran.stderr).splitlines()[-1]) == (code, said)
+
+
+def test_a_verification_has_the_time_that_its_bake_takes() -> None:
+    verify = made(lambda: pipeline("one", bake_minutes=60)).one("aws:codebuild/project:Project", "one-verify").inputs
+    told = {entry["name"]: entry["value"] for entry in verify["environment"]["environmentVariables"]}
+    assert (told["BAKE_MINUTES"], verify["buildTimeout"]) == ("60", 75)
 
 
 @pytest.mark.parametrize("step", ["build", "promote"])

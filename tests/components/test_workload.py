@@ -47,6 +47,16 @@ def test_pods_may_do_little() -> None:
         }
 
 
+def test_the_pods_of_a_release_are_spread_over_zones_and_nodes_by_themselves() -> None:
+    recording = made(lambda: workload("one"))
+    pod = recording.one("kubernetes:apps/v1:Deployment", "one").inputs["spec"]["template"]["spec"]
+    assert [rule["topologyKey"] for rule in pod["topologySpreadConstraints"]] == [
+        "topology.kubernetes.io/zone",
+        "kubernetes.io/hostname",
+    ]
+    assert all(rule["matchLabelKeys"] == ["pod-template-hash"] for rule in pod["topologySpreadConstraints"])
+
+
 def test_an_ingress_answers_by_name_with_tls() -> None:
     certificate = "arn:aws:acm:us-east-1:123456789012:certificate/1"
     exposure = Exposure(
