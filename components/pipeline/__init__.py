@@ -12,7 +12,7 @@ from components.pipeline.access import admit, door
 from components.pipeline.artifacts import private_bucket
 from components.pipeline.projects import Inside, Workshop, artifact_access
 from components.pipeline.source import Source, github, s3
-from components.pipeline.stages import approval_stage, build_action, deploy_stage, source_stage
+from components.pipeline.stages import approval_stage, build_action, deploy_stage, held_back, source_stage
 from components.pipeline.steps import Step, steps
 from components.place import Place, place_of
 from components.policy import Statement, allow, document, role_trust, service_trust
@@ -220,7 +220,7 @@ def _stages(
     made = "Build" if args.promote_from is None else "Promote"
     released = {"COMMIT": "#{image.COMMIT}", "IMAGE_DIGEST": "#{image.IMAGE_DIGEST}"}
     question = f"Release commit {released['COMMIT']} as image {released['IMAGE_DIGEST']}?"
-    return [
+    before = [
         source_stage(source_action, source_role.arn),
         {"name": "Test", "actions": [build_action("Test", names["test"])]},
         {
@@ -228,6 +228,11 @@ def _stages(
             "actions": [build_action(made, names["build"], namespace="image", environment={"COMMIT": commit})],
         },
         *([approval_stage(args.topic_arn, question, args.url, 7 * 24 * 60)] if args.approval else []),
+    ]
+    if args.alarm_names and args.bake_minutes:
+        before[-1] = held_back(before[-1], args.alarm_names)
+    return [
+        *before,
         deploy_stage(
             [
                 build_action("Deploy", names["deploy"], environment=released),

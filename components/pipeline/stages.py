@@ -80,16 +80,24 @@ def deploy_stage(
 ) -> dict[str, Any]:
     """Deploy and verify in one stage, so that a roll-back of the stage deploys the digest before.
 
-    With alarms, the stage doesn't start while one rings, and is rolled back if one rings within `bake_minutes` after.
+    With alarms, the stage is rolled back if one rings within `bake_minutes` after.
     """
     stage: dict[str, Any] = {"name": "Deploy", "actions": list(actions)}
     if rollback:
         stage["on_failure"] = {"result": "ROLLBACK"}
     if alarm_names and bake_minutes:
         wait = {"WaitTime": str(bake_minutes)}
-        stage["before_entry"] = {"condition": {"result": "FAIL", "rules": _alarm_rules("Quiet", alarm_names, {})}}
         stage["on_success"] = {"condition": {"result": "ROLLBACK", "rules": _alarm_rules("Bake", alarm_names, wait)}}
     return stage
+
+
+def held_back(stage: Mapping[str, Any], alarm_names: Sequence[pulumi.Input[str]]) -> dict[str, Any]:
+    """`stage`, which nothing leaves while an alarm rings.
+
+    For the stage before the deploying one, whose own entry must stay open: a roll-back enters it again, and it is an alarm
+    that rings which asks for one.
+    """
+    return {**stage, "on_success": {"condition": {"result": "FAIL", "rules": _alarm_rules("Quiet", alarm_names, {})}}}
 
 
 def _alarm_rules(

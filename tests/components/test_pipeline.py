@@ -89,12 +89,20 @@ def test_promotion_copies_a_manifest_as_it_is() -> None:
 
 
 def test_each_alarm_holds_a_release_back_by_a_rule_of_its_own() -> None:
-    stages = made(lambda: pipeline("one")).one("aws:codepipeline/pipeline:Pipeline", "one").inputs["stages"]
-    deploy = stages[-1]
-    for moment, names in (("beforeEntry", ["Quiet-1", "Quiet-2"]), ("onSuccess", ["Bake-1", "Bake-2"])):
-        rules = deploy[moment]["condition"]["rules"]
-        assert [rule["name"] for rule in rules] == names
-        assert [rule["configuration"]["AlarmName"] for rule in rules] == ["unscheduled", "api-errors"]
+    """Where the deploying stage isn't entered again by the roll-back that a ringing alarm asks for."""
+    for approval, name in ((True, "Approve"), (False, "Build")):
+        recording = made(partial(pipeline, "one", approval=approval))
+        *_, before, deploy = recording.one("aws:codepipeline/pipeline:Pipeline", "one").inputs["stages"]
+        assert (before["name"], deploy["name"]) == (name, "Deploy")
+        for stage, result, names in (
+            (before, "FAIL", ["Quiet-1", "Quiet-2"]),
+            (deploy, "ROLLBACK", ["Bake-1", "Bake-2"]),
+        ):
+            condition = stage["onSuccess"]["condition"]
+            assert condition["result"] == result
+            assert [rule["name"] for rule in condition["rules"]] == names
+            assert [rule["configuration"]["AlarmName"] for rule in condition["rules"]] == ["unscheduled", "api-errors"]
+        assert "beforeEntry" not in deploy
 
 
 def test_more_alarms_than_a_condition_holds_are_refused() -> None:
