@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.encryption import encryption_key, for_logs
+from components.encryption import encryption_key, for_logs, log_group
 from components.place import place_of
 
 PORT = 5432
@@ -103,13 +103,8 @@ class Database(pulumi.ComponentResource):
             ],
             opts=child,
         )
-        # RDS would make the group itself, kept for ever, and leave it behind: own it before and after.
-        logs = aws.cloudwatch.LogGroup(
-            name,
-            name=group_name,
-            retention_in_days=args.log_days,
-            kms_key_id=key.arn,
-            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=args.protected),
+        logs = log_group(
+            name, group_name=group_name, days=args.log_days, key=key, parent=self, protected=args.protected
         )
         instance = aws.rds.Instance(
             name,

@@ -1,4 +1,6 @@
-"""A customer-managed key with its alias: rotated every year, usable only through the account's IAM and named services."""
+"""Customer-managed keys with their aliases, rotated every year and usable only through the account's IAM and named services;
+and log groups encrypted with them.
+"""
 
 from collections.abc import Sequence
 
@@ -64,3 +66,18 @@ def for_logs(place: Place, group_name: str) -> Statement:
         "Resource": "*",
         "Condition": {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": place.arn("logs", f"log-group:{group_name}")}},
     }
+
+
+def log_group(
+    name: str, *, group_name: str, days: int, key: aws.kms.Key, parent: pulumi.Resource, protected: bool = False
+) -> aws.cloudwatch.LogGroup:
+    """Make the group that an AWS service writes to, before the service would make it: unencrypted, kept for ever and left
+    behind. What is protected outlives its stack. The key's policy needs `for_logs`.
+    """
+    return aws.cloudwatch.LogGroup(
+        name,
+        name=group_name,
+        retention_in_days=days,
+        kms_key_id=key.arn,
+        opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=protected),
+    )

@@ -14,7 +14,7 @@ from components.cluster.access import break_glass_entries, deployer_entries, ref
 from components.cluster.addons import AddonVersions, after_nodes, before_nodes
 from components.cluster.automatic import automatic_nodes
 from components.cluster.nodes import Nodes, node_groups, node_role
-from components.encryption import encryption_key, for_logs
+from components.encryption import encryption_key, for_logs, log_group
 from components.place import place_of
 
 __all__ = ["AddonVersions", "Cluster", "ClusterArgs", "Nodes"]
@@ -108,13 +108,8 @@ class Cluster(pulumi.ComponentResource):
             parent=self,
             statements=[for_logs(place, group_name)],
         )
-        # EKS would make the group itself, unencrypted and kept for ever, and leave it behind: own it before and after.
-        logs = aws.cloudwatch.LogGroup(
-            name,
-            name=group_name,
-            retention_in_days=args.log_days,
-            kms_key_id=key.arn,
-            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=args.protected),
+        logs = log_group(
+            name, group_name=group_name, days=args.log_days, key=key, parent=self, protected=args.protected
         )
         control_plane = eks.Cluster(
             name,

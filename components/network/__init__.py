@@ -7,7 +7,7 @@ from typing import Literal
 import pulumi
 import pulumi_aws as aws
 
-from components.encryption import encryption_key, for_logs
+from components.encryption import encryption_key, for_logs, log_group
 from components.network.endpoints import gateway_endpoint, interface_endpoints
 from components.network.plan import ZONES, Plan, plan
 from components.place import place_of
@@ -202,12 +202,13 @@ class Network(pulumi.ComponentResource):
             parent=self,
             statements=[for_logs(place, group_name)],
         )
-        group = aws.cloudwatch.LogGroup(
+        group = log_group(
             name,
-            name=group_name,
-            retention_in_days=self._args.flow_log_days,
-            kms_key_id=key.arn,
-            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=self._args.protected),
+            group_name=group_name,
+            days=self._args.flow_log_days,
+            key=key,
+            parent=self,
+            protected=self._args.protected,
         )
         role = aws.iam.Role(
             name,

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pulumi
 import pulumi_aws as aws
 
+from components.encryption import log_group
 from components.place import Place
 from components.policy import Statement, allow, document, service_trust
 
@@ -64,12 +65,12 @@ class Workshop:
         """Make the project `<name>-<step>`, which runs `<buildspecs>/<step>.yml` for at most `minutes`."""
         child = pulumi.ResourceOptions(parent=self.parent)
         physical = f"{self.prefix}-{step}"
-        logs = aws.cloudwatch.LogGroup(
+        logs = log_group(
             f"{name}-{step}",
-            name=f"/aws/codebuild/{physical}",
-            retention_in_days=self.log_days,
-            kms_key_id=self.key.arn,
-            opts=child,
+            group_name=f"/aws/codebuild/{physical}",
+            days=self.log_days,
+            key=self.key,
+            parent=self.parent,
         )
         role = aws.iam.Role(
             f"{name}-{step}",
