@@ -12,6 +12,7 @@ from sandbox.engine.defaults import DefaultProviders
 from sandbox.engine.deployment import Deployment
 from sandbox.engine.errors import EngineError, StepError
 from sandbox.engine.goals import Goal
+from sandbox.engine.hooks import fill_binding
 from sandbox.engine.registration import Skipped
 from sandbox.engine.state import Resource, make_urn, provider_package
 from sandbox.engine.values import Properties
@@ -74,6 +75,10 @@ class Components:
         for urn in goal.alias_urns:
             request.aliases.add(urn=urn)
         request.deletedWith = goal.deleted_with
+        fill_binding(request.resource_hooks, goal.hooks)
+        if goal.replacement_trigger is not None:
+            wired = values.to_struct({"": goal.replacement_trigger}, secrets=True)
+            request.replacement_trigger.CopyFrom(wired.fields[""])
         for name, value in (
             ("protect", goal.protect),
             ("retainOnDelete", goal.retain_on_delete),
@@ -130,6 +135,7 @@ class Components:
             resource.outputs = outputs
             if not deployment.preview:
                 deployment.journal.changed(resource)
+        deployment.hooks.outputs_registered(urn)
 
     def get_resource(self, arguments: Properties) -> Any:
         """Answer the SDK's question for a resource that it only has a reference to."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sandbox.engine.deployment import Deployment
 from sandbox.engine.errors import EngineError, ProviderError
@@ -30,10 +30,14 @@ class DefaultProviders:
         with self._guard:
             self._by_parent[urn] = {**self._by_parent.get(parent, {}), **providers}
 
+    def named(self, reference: str, providers: Mapping[str, str], parent: str, package: str) -> str:
+        """The reference of the provider that is meant, empty where that is the default one."""
+        return reference or providers.get(package, "") or self._by_parent.get(parent, {}).get(package, "")
+
     def resolve(self, reference: str, parent: str, package: str, version: str, url: str) -> tuple[str, Plugin]:
         """Return the provider's reference and instance."""
         deployment = self._deployment
-        reference = reference or self._by_parent.get(parent, {}).get(package, "")
+        reference = self.named(reference, {}, parent, package)
         if not reference:
             reference = self._default(package, version, url)
         plugin = deployment.providers.get(reference)

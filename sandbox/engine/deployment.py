@@ -8,8 +8,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from sandbox.engine.callbacks import Callbacks
 from sandbox.engine.dynamic import DynamicServer
 from sandbox.engine.errors import EngineError, StepError
+from sandbox.engine.hooks import Hooks
 from sandbox.engine.journal import Journal
 from sandbox.engine.project import Configuration, Project, interpreter
 from sandbox.engine.providers import Providers
@@ -95,6 +97,8 @@ class Deployment:
         self.providers = Providers(
             request.providers, lambda: self.engine_address, directories, lambda: _serve_dynamic(project, request)
         )
+        self.callbacks = Callbacks()
+        self.hooks = Hooks(self.callbacks, recorder.message, preview=self.preview)
         self.lock = threading.RLock()
         self.olds = {item.urn: item for item in journal.base if not item.delete}
         self.registered: dict[str, Resource] = {}
@@ -178,11 +182,15 @@ class Deployment:
         if not resource.provider:
             raise StepError(resource.urn, "The state names no provider for it.")
         plugin = self.providers.load(resource.provider, self.journal.resources())
-        with self.journal.during("deleting", resource):
+
+        def call() -> None:
             plugin.delete(
                 resource.urn, resource.id, resource.inputs, resource.outputs,
                 timeout=resource.custom_timeouts.get("delete", 0),
             )  # fmt: skip
+
+        with self.journal.during("deleting", resource):
+            self.hooks.retrying("Delete", None, resource, call)
 
     def check_targets(self) -> None:
         """Refuse targets that name nothing in the state or the program (a wildcard may match nothing)."""

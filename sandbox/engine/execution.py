@@ -7,6 +7,7 @@ from collections.abc import Callable
 from sandbox.engine.backend import now
 from sandbox.engine.deployment import Deployment
 from sandbox.engine.errors import ProviderError, StepError
+from sandbox.engine.hooks import Action
 from sandbox.engine.planning import Work
 from sandbox.engine.plugins import Difference, Plugin
 from sandbox.engine.replacement import dependents_to_replace
@@ -48,7 +49,7 @@ class Execution:
             )
             new.created = now()
 
-        return self._change(work, op, "creating", call)
+        return self._change(work, op, "Create", call)
 
     def update(self, work: Work, old: Resource) -> Resource:
         """Change the resource in place."""
@@ -63,20 +64,27 @@ class Execution:
                 timeout=new.custom_timeouts.get("update", 0), preview=deployment.preview,
             )  # fmt: skip
 
-        return self._change(work, "update", "updating", call)
+        return self._change(work, "update", "Update", call)
 
     def _component(self, work: Work, op: Op) -> Resource:
-        with self._deployment.step(op, work.new, work.changes, slot=False):
-            self.record(work.new, work.old, op)
-        return work.new
+        deployment, new = self._deployment, work.new
+        action: Action = "Update" if op == "update" else "Create"
+        old = work.old if action == "Update" else None
+        deployment.hooks.before(action, new, old)
+        with deployment.step(op, new, work.changes, slot=False):
+            self.record(new, work.old, op)
+            deployment.hooks.await_outputs(action, new, old)
+        return new
 
-    def _change(self, work: Work, op: Op, doing: str, call: Callable[[], None]) -> Resource:
+    def _change(self, work: Work, op: Op, action: Action, call: Callable[[], None]) -> Resource:
         """Call the provider; the state says so before, and afterwards holds whatever came of it."""
         deployment, new = self._deployment, work.new
+        old = work.old if action == "Update" else None
         with deployment.step(op, new, work.changes) as step:
+            deployment.hooks.before(action, new, old)
             try:
-                with deployment.journal.during(doing, new):
-                    call()
+                with deployment.journal.during("updating" if old else "creating", new):
+                    deployment.hooks.retrying(action, new, old, call)
             except ProviderError as error:
                 partial = error.partial
                 if partial is None or not partial.id:
@@ -89,6 +97,7 @@ class Execution:
                 raise
             step.id = new.id
             self._keep(work, op)
+            deployment.hooks.after(action, new, old)
         return new
 
     def _keep(self, work: Work, op: Op) -> None:
@@ -149,18 +158,19 @@ class Execution:
                     "run `up`, then make this change.",
                 )
             deployment.condemned[old.urn] = old
-        if deployment.preview:
-            return
         carried_off = old.deleted_with and old.deleted_with in deployment.condemned
-        if not (old.retain_on_delete or carried_off or is_provider(old.type)):
-            try:
+        try:
+            deployment.hooks.before("Delete", None, old)
+            if not (deployment.preview or old.retain_on_delete or carried_off or is_provider(old.type)):
                 deployment.delete(old)
-            except Exception:  # whatever it was: it is still there
-                with deployment.lock:
-                    del deployment.condemned[old.urn]
-                raise
-        old.pending_replacement = True
-        deployment.journal.changed(old)
+        except Exception:  # whatever it was: it is still there
+            with deployment.lock:
+                del deployment.condemned[old.urn]
+            raise
+        if not deployment.preview:
+            old.pending_replacement = True
+            deployment.journal.changed(old)
+        deployment.hooks.after("Delete", None, old)
 
     def adopt(self, work: Work) -> Resource:
         """Take an existing resource into the stack (`import_`) as it is; where the program differs, it is changed next."""

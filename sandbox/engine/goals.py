@@ -9,6 +9,7 @@ from typing import Any
 from pulumi.runtime.proto import resource_pb2
 
 from sandbox.engine.errors import EngineError
+from sandbox.engine.hooks import hooks_of
 from sandbox.engine.values import Properties, from_struct, from_value
 
 _UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -45,6 +46,7 @@ class Goal:
     replace_with: list[str] = field(default_factory=list)
     replacement_trigger: Any = None
     hide_diff: list[str] = field(default_factory=list)
+    hooks: dict[str, list[str]] = field(default_factory=dict)
 
     def needs(self) -> set[str]:
         """URNs that the resource can't be made without."""
@@ -59,10 +61,6 @@ class Goal:
 def decode_goal(request: resource_pb2.RegisterResourceRequest) -> Goal:
     """Read a registration; EngineError naming what this engine doesn't do."""
     where = f"{request.type} {request.name!r}"
-    if request.HasField("hooks") and any(getattr(request.hooks, item.name) for item in request.hooks.DESCRIPTOR.fields):
-        raise EngineError(f"{where} uses resource hooks, which the embedded engine doesn't run. Use the Pulumi CLI.")
-    if request.transforms:
-        raise EngineError(f"{where} uses transforms, which the embedded engine doesn't run. Use the Pulumi CLI.")
     if request.state_migrations:
         raise EngineError(f"{where} uses state migrations, which the embedded engine doesn't run. Use the Pulumi CLI.")
     if request.envVarMappings:
@@ -105,6 +103,7 @@ def decode_goal(request: resource_pb2.RegisterResourceRequest) -> Goal:
         if request.HasField("replacement_trigger")
         else None,
         hide_diff=list(request.hideDiffs),
+        hooks=hooks_of(request),
     )
 
 

@@ -180,7 +180,13 @@ class Journal:
             with self._lock:
                 version, text = self._version, self.deployment()
                 features = features_used(
-                    {**item.rest, "replaceWith": item.replace_with, "taint": item.taint} for item in self.resources()
+                    {
+                        **item.rest,
+                        "replaceWith": item.replace_with,
+                        "resourceHooks": item.resource_hooks,
+                        "taint": item.taint,
+                    }
+                    for item in self.resources()
                 )
             self._backend.write(self._project, self._stack, text, features, keep_backup=keep_backup)
             self._written = version

@@ -23,6 +23,7 @@ from sandbox.engine.plugins import GRPC_OPTIONS
 from sandbox.engine.reads import Reads
 from sandbox.engine.registration import Registrations, Skipped
 from sandbox.engine.state import is_provider, make_urn, provider_package
+from sandbox.engine.transforms import Transforms
 
 _FEATURES = (
     "SECRETS",
@@ -32,9 +33,14 @@ _FEATURES = (
     "REPLACEMENT_TRIGGER",
     "DELETED_WITH",
     "REPLACE_WITH",
+    "TRANSFORMS",
+    "INVOKE_TRANSFORMS",
+    "RESOURCE_HOOKS",
+    "ERROR_HOOKS",
 )
 _FEATURE_IDS = {
     "secrets", "resourceReferences", "outputValues", "aliasSpecs", "replacementTrigger", "deletedWith", "replaceWith",
+    "transforms", "invokeTransforms", "resourceHooks", "errorHooks",
 }  # fmt: skip
 _SEVERITIES = {engine_pb2.INFO: "info", engine_pb2.WARNING: "warning", engine_pb2.ERROR: "error"}
 
@@ -49,9 +55,12 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
         self._defaults.register = self._register_default
         self._components = Components(deployment, self._defaults)
         self._reads = Reads(deployment, self._defaults)
+        self._transforms = Transforms(deployment, deployment.callbacks, self._defaults.named)
         self._packages: dict[str, resource_pb2.RegisterPackageRequest] = {}
         self._active = 0
         self._idle = threading.Condition()
+        self.settled = threading.Event()  # the program has asked for everything it wants, or has ended
+        self._released = threading.Event()  # nothing will be called back any more
         # A thread per request under way: constructing a component waits for its children's registrations.
         self._server = grpc.server(futures.ThreadPoolExecutor(max_workers=4096), options=GRPC_OPTIONS)
         resource_pb2_grpc.add_ResourceMonitorServicer_to_server(self, self._server)
@@ -65,8 +74,14 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
         with self._idle:
             self._idle.wait_for(lambda: self._active == 0)
 
+    def release(self) -> None:
+        """Let the program end, which has been kept for its hooks."""
+        self._deployment.callbacks.close()  # before its server ends: a connection that is cut off prints a complaint
+        self._released.set()
+
     def stop(self) -> None:
         """End the service."""
+        self.release()
         # In order: cut off, the clients in provider processes print a complaint each.
         self._server.stop(grace=1).wait()
 
@@ -133,6 +148,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
         """Bring a resource to what the program wants; a failure is answered as such and the program goes on."""
         with self._serving(context):
             try:
+                request = self._transforms.applied(request)
                 goal = decode_goal(request)
                 goal.version, goal.plugin_url = self._version(request)
                 if is_provider(goal.type):  # where the CLI keeps them, so that both see the same inputs
@@ -168,7 +184,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
         if not request.supportsResultReporting:
             raise EngineError(f"{request.type} {request.name!r} couldn't be made; the reason was reported with it.")
         urn = _urn_of(deployment, request)
-        deployment.failed.add(urn)
+        deployment.fail(urn, request.parent)
         return resource_pb2.RegisterResourceResponse(urn=urn, result=result)
 
     def RegisterResourceOutputs(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
@@ -193,6 +209,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
     def Invoke(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         """Call a provider function."""
         with self._serving(context):
+            request = self._transforms.applied_to_call(request)
             version, url = self._version(request)
             arguments = values.from_struct(request.args)
             if request.tok == "pulumi:pulumi:getResource":
@@ -216,8 +233,10 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
         return None
 
     def SignalAndWaitForShutdown(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """Let the program end: nothing here calls back into it."""
+        """Keep the program, which has asked for everything it wants, until its hooks have been called for the last time."""
         _ = (request, context)
+        self.settled.set()
+        self._released.wait()
         return empty_pb2.Empty()
 
     def _refuse(self, what: str, context: Any) -> Any:
@@ -227,24 +246,32 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
             raise EngineError(message)
 
     def RegisterStackTransform(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """Refused."""
-        _ = request
-        return self._refuse("Stack transforms", context)
+        """Take on a transform of every resource."""
+        with self._serving(context):
+            self._transforms.add_stack(request)
+            return empty_pb2.Empty()
+        return None
 
     def RegisterStackInvokeTransform(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """Refused."""
-        _ = request
-        return self._refuse("Invoke transforms", context)
+        """Take on a transform of every function's call."""
+        with self._serving(context):
+            self._transforms.add_invoke(request)
+            return empty_pb2.Empty()
+        return None
 
     def RegisterResourceHook(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """Refused."""
-        _ = request
-        return self._refuse("Resource hooks", context)
+        """Take on a hook."""
+        with self._serving(context):
+            self._deployment.hooks.register(request)
+            return empty_pb2.Empty()
+        return None
 
     def RegisterErrorHook(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """Refused."""
-        _ = request
-        return self._refuse("Error hooks", context)
+        """Take on an error hook."""
+        with self._serving(context):
+            self._deployment.hooks.register_error_hook(request)
+            return empty_pb2.Empty()
+        return None
 
     # Engine
 

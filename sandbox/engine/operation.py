@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sandbox.engine.backend import Backend
@@ -152,26 +154,45 @@ def _explain_interrupted(deployment: Deployment) -> None:
 
 
 def _update(deployment: Deployment, monitor: Monitor) -> None:
+    with _running(deployment, monitor):
+        if deployment.recorder.failed:
+            _keep_outputs(deployment)
+            _explain_held_back(deployment)
+            return
+        deployment.recorder.release()
+        deployment.check_targets()
+        _delete(deployment, leftovers(deployment))
+
+
+@contextmanager
+def _running(deployment: Deployment, monitor: Monitor) -> Iterator[None]:
+    """Run the program; what is done when it has asked for everything is done while it is still there, for its hooks."""
     program = Program(deployment, monitor.address)
     try:
-        code = program.wait()
+        if not program.settle(monitor.settled):
+            monitor.wait_idle()
+            _explain_end(deployment, program)
+        monitor.wait_idle()
+        yield
+        monitor.release()
+        _explain_end(deployment, program)
     except KeyboardInterrupt:
         deployment.stopping.set()
         program.stop()
         raise
-    monitor.wait_idle()
-    if code != 0:
-        deployment.recorder.failed = True
-        if not any(item.severity == "error" for item in deployment.recorder.diagnostics):
-            said = "\n".join([f"The program ended with exit code {code}.", *program.complaints[-20:]])
-            deployment.recorder.message("error", "", said)
-    if deployment.recorder.failed:
-        _keep_outputs(deployment)
-        _explain_held_back(deployment)
+    finally:
+        monitor.release()
+        program.wait()
+
+
+def _explain_end(deployment: Deployment, program: Program) -> None:
+    code = program.wait()
+    if code == 0:
         return
-    deployment.recorder.release()
-    deployment.check_targets()
-    _delete(deployment, leftovers(deployment))
+    deployment.recorder.failed = True
+    if not any(item.severity == "error" for item in deployment.recorder.diagnostics):
+        said = "\n".join([f"The program ended with exit code {code}.", *program.complaints[-20:]])
+        deployment.recorder.message("error", "", said)
 
 
 def _delete(deployment: Deployment, resources: list[Resource]) -> None:

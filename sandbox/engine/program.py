@@ -35,6 +35,7 @@ class Program:
             "PULUMI_CONFIG_SECRET_KEYS": json.dumps(sorted(deployment.configuration.secret_keys)),
         }
         # Open for as long as this process lives: a program mustn't outlive an engine that is killed.
+        self._alive: int | None
         lifeline, self._alive = os.pipe()
         command.insert(3, f"--lifeline={lifeline}")
         # A session of its own, so that Ctrl-C reaches the engine alone and it decides what ends when.
@@ -63,12 +64,25 @@ class Program:
         self.complaints.append(line)
         self._recorder.output(line)
 
+    def settle(self, settled: threading.Event) -> bool:
+        """Wait until the program has asked for everything it wants, which it says by the event; False if it ended first."""
+
+        def watch() -> None:
+            self._process.wait()
+            settled.set()
+
+        threading.Thread(target=watch, daemon=True).start()
+        settled.wait()
+        return self._process.poll() is None
+
     def wait(self) -> int:
         """Wait for the program's end; returns its exit code."""
         code = self._process.wait()
         for pump in self._pumps:
             pump.join(timeout=5)
-        os.close(self._alive)
+        if self._alive is not None:
+            os.close(self._alive)
+            self._alive = None
         return code
 
     def stop(self) -> None:

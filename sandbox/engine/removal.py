@@ -143,10 +143,11 @@ def _delete(deployment: Deployment, resource: Resource, going: Mapping[str, Reso
         return
     op: Op = "discard" if resource.external or resource.delete else "delete"
     with deployment.step(op, resource):
-        if deployment.preview:
-            return
-        carrier = going.get(resource.deleted_with)
-        managed = resource.custom and not resource.external and not is_provider(resource.type)
-        if managed and not resource.retain_on_delete and carrier is None:
-            deployment.delete(resource)
-        deployment.journal.drop(resource, carrier=carrier if managed else None)
+        deployment.hooks.before("Delete", None, resource)
+        if not deployment.preview:
+            carrier = going.get(resource.deleted_with)
+            managed = resource.custom and not resource.external and not is_provider(resource.type)
+            if managed and not resource.retain_on_delete and carrier is None:
+                deployment.delete(resource)
+            deployment.journal.drop(resource, carrier=carrier if managed else None)
+        deployment.hooks.after("Delete", None, resource)

@@ -80,6 +80,7 @@ class Resource:
     ignore_changes: list[str] = field(default_factory=list)
     replace_on_changes: list[str] = field(default_factory=list)
     hide_diff: list[Any] = field(default_factory=list)
+    resource_hooks: dict[str, list[str]] = field(default_factory=dict)
     created: str = ""
     modified: str = ""
     source_position: str = ""
@@ -198,12 +199,14 @@ _FIELDS = {
     "source_position": "sourcePosition",
     "ignore_changes": "ignoreChanges",
     "hide_diff": "hideDiff",
+    "resource_hooks": "resourceHooks",
     "replace_on_changes": "replaceOnChanges",
     "replacement_trigger": "replacementTrigger",
 }
 # What makes a checkpoint one of version 4, which names the features that a reader must know: by the field that uses it.
 _FEATURES = {
-    "refreshBeforeUpdate": "refreshBeforeUpdate", "replaceWith": "replaceWith", "taint": "taint", "viewOf": "views",
+    "refreshBeforeUpdate": "refreshBeforeUpdate", "replaceWith": "replaceWith", "resourceHooks": "hooks",
+    "taint": "taint", "viewOf": "views",
 }  # fmt: skip
 _SEALED = frozenset({"inputs", "outputs", "replacement_trigger"})  # fields that may hold secrets
 _ALWAYS = frozenset({"urn", "custom", "type"})

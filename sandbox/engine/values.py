@@ -299,6 +299,20 @@ def same_secrecy(left: Any, right: Any) -> bool:
     return True
 
 
+def outputs_within(value: Any) -> Iterator[Output]:
+    """Every value inside that carries its dependencies."""
+    if isinstance(value, Output):
+        yield value
+    if isinstance(value, Secret | Output):
+        yield from outputs_within(value.value)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from outputs_within(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from outputs_within(item)
+
+
 def contains_unknown(value: Any) -> bool:
     """Tell whether anything inside is not known yet."""
     return any(leaf is UNKNOWN for leaf in _leaves(value))
