@@ -43,7 +43,7 @@ class Components:
                 self._describe(request, goal)
                 request.providers.setdefault(package, reference)
 
-            response = plugin.construct(fill, goal.inputs)
+            response = plugin.construct(fill, with_hashes(goal.inputs, deployment.project.program))
         except Exception as error:
             deployment.fail(urn, goal.parent)
             raise StepError(urn, str(error)) from error

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sandbox.engine.errors import EngineError
 from sandbox.engine.request import PropertyChange
-from sandbox.engine.values import Output, Secret, equal, masked
+from sandbox.engine.values import ASSET, SIGNATURE, Output, Secret, equal, is_asset, masked
 
 Path = tuple[str | int, ...]
 _PART = re.compile(r"""\.?([^.\["\]]+)|\[(\d+)\]|\[\*\]|\["((?:[^"\\]|\\.)*)"\]""")
@@ -110,6 +111,21 @@ def _reset(new: Any, old: Any, path: Path) -> Any:
     return new
 
 
+def shown(value: Any) -> Any:
+    """A value as people are shown it: secrets masked, assets by their source and the beginning of their hash."""
+    if isinstance(value, list):
+        return [shown(item) for item in value]
+    if not isinstance(value, dict):
+        return masked(value)
+    if not is_asset(value):
+        return {key: shown(item) for key, item in value.items()}
+    what = "asset" if value[SIGNATURE] == ASSET else "archive"
+    source = next((key for key in ("path", "uri", "assets") if key in value), "text")
+    origin = {"path": "file", "uri": "uri", "assets": "assets", "text": "text"}[source]
+    place = f" {value[source]}" if source in ("path", "uri") else ""
+    return f"{what}({origin}:{str(value.get('hash', ''))[:7]}){place}"
+
+
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[PropertyChange]:
     """List the differences between two property maps, leaf by leaf, masked where secret."""
     changes: list[PropertyChange] = []
@@ -121,11 +137,17 @@ def _compare(old: Any, new: Any, path: Path, changes: list[PropertyChange]) -> N
     plain_old, plain_new = _open(old), _open(new)
     secretive = isinstance(old, Secret) or isinstance(new, Secret)
     if old is _ABSENT:
-        changes.append(PropertyChange(format_path(path), "add", None, masked(new)))
+        changes.append(PropertyChange(format_path(path), "add", None, shown(new)))
     elif new is _ABSENT:
-        changes.append(PropertyChange(format_path(path), "delete", masked(old), None))
+        changes.append(PropertyChange(format_path(path), "delete", shown(old), None))
     elif equal(old, new):
         return
+    elif not secretive and is_asset(plain_old) and is_asset(plain_new):
+        before, after = plain_old.get("assets"), plain_new.get("assets")
+        if before is None or after is None:
+            changes.append(PropertyChange(format_path(path), "update", shown(old), shown(new)))
+        else:
+            _compare(before, after, path, changes)
     elif not secretive and isinstance(plain_old, dict) and isinstance(plain_new, dict):
         for key in sorted({*plain_old, *plain_new}):
             _compare(plain_old.get(key, _ABSENT), plain_new.get(key, _ABSENT), (*path, key), changes)
@@ -135,7 +157,7 @@ def _compare(old: Any, new: Any, path: Path, changes: list[PropertyChange]) -> N
             after = plain_new[index] if index < len(plain_new) else _ABSENT
             _compare(before, after, (*path, index), changes)
     else:
-        one, other = ("[secret]", "[secret]") if secretive else (masked(old), masked(new))
+        one, other = ("[secret]", "[secret]") if secretive else (shown(old), shown(new))
         changes.append(PropertyChange(format_path(path), "update", one, other))
 
 
@@ -154,12 +176,17 @@ def described(
             before = lookup(old_outputs if of_input else old_inputs, path)
         after = None if kind.startswith("delete") else lookup(new_inputs, path)
         plain_kind, _, replaces = kind.partition("-")
+        if plain_kind == "update" and is_asset(before) and is_asset(after):  # member by member
+            inner: list[PropertyChange] = []
+            _compare(before, after, path, inner)
+            changes += [replace(item, replaces=bool(replaces)) for item in inner]
+            continue
         if isinstance(before, Secret) or isinstance(after, Secret):
             before = None if before is None else Secret(before)
             after = None if after is None else Secret(after)
         changes.append(
             PropertyChange(
-                text, plain_kind, None if plain_kind == "add" else masked(before), masked(after), bool(replaces)
+                text, plain_kind, None if plain_kind == "add" else shown(before), shown(after), bool(replaces)
             )
         )
     return changes

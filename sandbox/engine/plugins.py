@@ -14,7 +14,7 @@ import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from sandbox.engine import values
+from sandbox.engine import assets, values
 from sandbox.engine.errors import PartialState, ProviderError
 from sandbox.engine.state import provider_package, urn_name, urn_type
 from sandbox.engine.values import Properties
@@ -120,6 +120,10 @@ class Plugin:
             properties, secrets=self._accepts_secrets, resources=self._accepts_resources, outputs=outputs
         )
 
+    def _bare_struct(self, properties: Mapping[str, Any]) -> Any:
+        """Assets are sent without their contents where they are only compared, as the CLI does."""
+        return self._struct({key: assets.without_contents(value) for key, value in properties.items()})
+
     def _results(self, struct: Any, *sources: Mapping[str, Any]) -> Properties:
         results = values.from_struct(struct)
         if not self._accepts_secrets:
@@ -200,8 +204,8 @@ class Plugin:
         if not self.known:
             return Difference(None)
         request = provider_pb2.DiffRequest(
-            id=identifier, urn=urn, name=urn_name(urn), type=urn_type(urn), olds=self._struct(old_outputs),
-            news=self._struct(new), old_inputs=self._struct(old_inputs), ignoreChanges=ignored,
+            id=identifier, urn=urn, name=urn_name(urn), type=urn_type(urn), olds=self._bare_struct(old_outputs),
+            news=self._bare_struct(new), old_inputs=self._bare_struct(old_inputs), ignoreChanges=ignored,
         )  # fmt: skip
         return _difference(self._call("Diff", request))
 
@@ -226,8 +230,8 @@ class Plugin:
         if preview and not (self.known and self._previews):
             return dict(new)
         request = provider_pb2.UpdateRequest(
-            id=identifier, urn=urn, name=urn_name(urn), type=urn_type(urn), olds=self._struct(old_outputs),
-            news=self._struct(new), old_inputs=self._struct(old_inputs), ignoreChanges=ignored, timeout=timeout,
+            id=identifier, urn=urn, name=urn_name(urn), type=urn_type(urn), olds=self._bare_struct(old_outputs),
+            news=self._struct(new), old_inputs=self._bare_struct(old_inputs), ignoreChanges=ignored, timeout=timeout,
             preview=preview,
         )  # fmt: skip
         return self._results(self._call("Update", request).properties, new)
@@ -237,13 +241,14 @@ class Plugin:
     ) -> tuple[str, Properties, Properties] | None:
         """Read the live resource: id, inputs, outputs; None if it is gone."""
         request = provider_pb2.ReadRequest(
-            id=identifier, urn=urn, name=urn_name(urn), type=urn_type(urn), properties=self._struct(outputs),
-            inputs=self._struct(inputs), timeout=timeout,
+            id=identifier, urn=urn, name=urn_name(urn), type=urn_type(urn), properties=self._bare_struct(outputs),
+            inputs=self._bare_struct(inputs), timeout=timeout,
         )  # fmt: skip
         response = self._call("Read", request)
         if not response.id:
             return None
-        live_inputs, live_outputs = values.from_struct(response.inputs), values.from_struct(response.properties)
+        live_inputs = assets.restore_contents(values.from_struct(response.inputs), inputs)
+        live_outputs = assets.restore_contents(values.from_struct(response.properties), inputs)
         # A provider can't know what the program marked as secret, and reading must never bring it into the open.
         values.annotate_secrets(live_inputs, inputs)
         values.annotate_secrets(live_outputs, outputs)
@@ -254,8 +259,8 @@ class Plugin:
         self._call(
             "Delete",
             provider_pb2.DeleteRequest(
-                id=identifier, urn=urn, name=urn_name(urn), type=urn_type(urn), properties=self._struct(outputs),
-                old_inputs=self._struct(inputs), timeout=timeout,
+                id=identifier, urn=urn, name=urn_name(urn), type=urn_type(urn), properties=self._bare_struct(outputs),
+                old_inputs=self._bare_struct(inputs), timeout=timeout,
             ),
         )  # fmt: skip
 
