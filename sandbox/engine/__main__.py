@@ -64,6 +64,7 @@ def _passphrase() -> str:
     "--parallel", "-p", type=click.IntRange(min=1), default=32, show_default=True, help="Operations at a time."
 )
 @click.option("--expect-no-changes", is_flag=True, help="End with exit code 7 if anything changes.")
+@click.option("--run-program", is_flag=True, help="With destroy: run the program, for the hooks that it holds.")
 @click.option("--diff", is_flag=True, help="Show every property that changes.")
 @click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on standard output.")
 def main(
@@ -76,6 +77,7 @@ def main(
     target_dependents: bool,
     parallel: int,
     expect_no_changes: bool,
+    run_program: bool,
     diff: bool,
     as_json: bool,
 ) -> None:
@@ -90,6 +92,8 @@ def main(
         if not sign:
             raise UsageError(f"-c {item}: it must be KEY=VALUE.")
         overrides[key] = text
+    if run_program and operation != "destroy":
+        raise UsageError(f"--run-program is for destroy; {operation} can't do without it, or doesn't know it.")
     request = Request(
         kind=operation,
         directory=cwd,
@@ -103,6 +107,7 @@ def main(
         expect_no_changes=expect_no_changes,
         parallel=parallel,
         configuration=overrides,
+        run_program=run_program,
     )
     result = run(request, display_for(sys.stderr if as_json else sys.stdout, diff=diff))
     if as_json:

@@ -125,6 +125,8 @@ class Components:
             if urn in deployment.failed:
                 return
             raise EngineError(f"Outputs were registered for {urn}, which hasn't been registered.")
+        if deployment.destroying:
+            return
         if not deployment.preview:
             old = deployment.olds.get(urn)
             known = values.without_unknowns(outputs)

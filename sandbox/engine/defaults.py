@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 
+from sandbox.engine import builtins
 from sandbox.engine.deployment import Deployment
 from sandbox.engine.errors import EngineError, ProviderError
 from sandbox.engine.goals import Goal
@@ -57,7 +58,7 @@ class DefaultProviders:
     def _goal(self, package: str, version: str, url: str) -> Goal:
         settings = self._deployment.configuration.package(package)
         barred = self._deployment.configuration.values.get("pulumi:disable-default-providers", "")
-        if '"*"' in barred or f'"{package}"' in barred:
+        if package != builtins.PACKAGE and ('"*"' in barred or f'"{package}"' in barred):
             raise EngineError(
                 f"The default provider of {package!r} is disabled by pulumi:disable-default-providers. "
                 "Pass an explicit provider."

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from sandbox.engine.builtins import Stacks
 from sandbox.engine.callbacks import Callbacks
 from sandbox.engine.dynamic import DynamicServer
 from sandbox.engine.errors import EngineError, StepError
@@ -16,6 +17,7 @@ from sandbox.engine.journal import Journal
 from sandbox.engine.project import Configuration, Project, interpreter
 from sandbox.engine.providers import Providers
 from sandbox.engine.request import Diagnostic, Display, Op, PropertyChange, Request, Step
+from sandbox.engine.stacks import referenced_outputs, referenced_resources
 from sandbox.engine.state import STACK_TYPE, Resource, make_urn
 
 
@@ -92,10 +94,18 @@ class Deployment:
         self.request, self.project, self.configuration = request, project, configuration
         self.journal, self.recorder = journal, recorder
         self.preview = request.kind == "preview"
+        self.destroying = request.kind == "destroy"  # a program that is run then gets what the state has
         self.engine_address = ""
         directories = (str(project.directory), str(project.program))
         self.providers = Providers(
-            request.providers, lambda: self.engine_address, directories, lambda: _serve_dynamic(project, request)
+            request.providers,
+            lambda: self.engine_address,
+            directories,
+            lambda: _serve_dynamic(project, request),
+            Stacks(
+                lambda name: referenced_outputs(request.backend, project.name, name, request.passphrase),
+                lambda name: referenced_resources(request.backend, project.name, name, request.passphrase),
+            ),
         )
         self.callbacks = Callbacks()
         self.hooks = Hooks(self.callbacks, recorder.message, preview=self.preview)

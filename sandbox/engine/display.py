@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from sandbox.engine.paths import Label, shown
 from sandbox.engine.request import Diagnostic, Op, PropertyChange, Request, Result, Step
 from sandbox.engine.state import is_provider, urn_name, urn_type
 
@@ -62,7 +63,11 @@ def _short(value: object, width: int) -> str:
 
 
 def _text(value: object) -> str:
-    return str(value) if value in _WORDS else json.dumps(value, ensure_ascii=False, default=str)
+    return (
+        str(value)
+        if value in _WORDS or isinstance(value, Label)
+        else json.dumps(value, ensure_ascii=False, default=str)
+    )
 
 
 def is_hidden(step: Step) -> bool:
@@ -159,7 +164,7 @@ def summarize(console: Console, result: Result) -> None:
     if result.changes.get("same"):
         counts.append(Text(f"    {result.changes['same']} unchanged"))
     width = max(map(len, result.outputs), default=0)
-    outputs = [Text(f"    {key:<{width}} : {_text(value)}") for key, value in sorted(result.outputs.items())]
+    outputs = [Text(f"    {key:<{width}} : {_text(shown(value))}") for key, value in sorted(result.outputs.items())]
     slowest = [Text(f"    {step.seconds:5.1f}s ").append_text(name_of(step.urn)) for step in result.slowest]
     sections = {"Outputs:": outputs, "Resources:": counts}
     if not preview and result.seconds >= _SLOW:

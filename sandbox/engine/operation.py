@@ -28,7 +28,7 @@ from sandbox.engine.project import (
 )
 from sandbox.engine.recovery import clear_away
 from sandbox.engine.refresh import refresh
-from sandbox.engine.removal import leftovers, refuse_protected, remove, within_targets
+from sandbox.engine.removal import leftovers, refuse_hooked, refuse_protected, remove, within_targets
 from sandbox.engine.request import CHANGES, Display, Request, Result
 from sandbox.engine.state import STACK_TYPE, Resource
 from sandbox.engine.values import masked
@@ -47,7 +47,7 @@ def run(request: Request, display: Display) -> Result:
     file = load_stack_file(request.config_file or project.stack_file(request.stack), project.name)
     backend = Backend(request.backend)
     _require_stack(request, project, backend, file)
-    if request.kind in ("up", "preview"):
+    if request.needs_program:
         interpreter(project)  # refuses a project whose Python isn't there before anything begins
     if request.kind == "preview":
         return _run(request, display, project, file, backend, started, began)
@@ -77,7 +77,7 @@ def _run(
         return PassphraseSecrets(request.passphrase, salt or file.salt)  # a state is opened by its own salt
 
     journal = Journal(backend, project.name, request.stack, open_secrets, read_only=request.kind == "preview")
-    if request.kind in ("up", "preview"):
+    if request.needs_program:
         same_salt = file.salt in (None, journal.secrets.state)
         secrets = journal.secrets if same_salt else PassphraseSecrets(request.passphrase, file.salt)
         configuration = resolve_configuration(project, file, secrets, request.configuration, request.stack)
@@ -114,7 +114,7 @@ def _operate(deployment: Deployment) -> None:
         _explain_interrupted(deployment)
         if kind == "destroy":
             deployment.check_targets()
-            _delete(deployment, deployment.journal.resources())
+            _destroy(deployment, monitor)
         elif kind == "refresh":
             deployment.check_targets()
             refresh(deployment)
@@ -195,6 +195,17 @@ def _explain_end(deployment: Deployment, program: Program) -> None:
         deployment.recorder.message("error", "", said)
 
 
+def _destroy(deployment: Deployment, monitor: Monitor) -> None:
+    if not deployment.request.run_program:
+        resources = deployment.journal.resources()
+        refuse_hooked(deployment, within_targets(deployment, resources))
+        _delete(deployment, resources)
+        return
+    with _running(deployment, monitor):
+        if not deployment.recorder.failed:
+            _delete(deployment, deployment.journal.resources())
+
+
 def _delete(deployment: Deployment, resources: list[Resource]) -> None:
     unwanted = within_targets(deployment, resources)
     refuse_protected(deployment, unwanted)
@@ -241,7 +252,9 @@ def _result(deployment: Deployment, seconds: float) -> Result:
         seconds=seconds,
         steps=recorder.steps,
         diagnostics=recorder.diagnostics,
-        outputs=masked(stack.outputs) if stack and (recorder.steps or not recorder.failed) else {},
+        outputs=masked(stack.outputs)
+        if stack and request.kind != "destroy" and (recorder.steps or not recorder.failed)
+        else {},
     )
     result.unexpected_changes = request.expect_no_changes and result.changed > 0
     return result

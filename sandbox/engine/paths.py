@@ -111,6 +111,12 @@ def _reset(new: Any, old: Any, path: Path) -> Any:
     return new
 
 
+class Label(str):
+    """Text that stands for a value, so it isn't quoted."""
+
+    __slots__ = ()
+
+
 def shown(value: Any) -> Any:
     """A value as people are shown it: secrets masked, assets by their source and the beginning of their hash."""
     if isinstance(value, list):
@@ -123,7 +129,7 @@ def shown(value: Any) -> Any:
     source = next((key for key in ("path", "uri", "assets") if key in value), "text")
     origin = {"path": "file", "uri": "uri", "assets": "assets", "text": "text"}[source]
     place = f" {value[source]}" if source in ("path", "uri") else ""
-    return f"{what}({origin}:{str(value.get('hash', ''))[:7]}){place}"
+    return Label(f"{what}({origin}:{str(value.get('hash', ''))[:7]}){place}")
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[PropertyChange]:

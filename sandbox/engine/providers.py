@@ -7,13 +7,12 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sandbox.engine import builtins
 from sandbox.engine.dynamic import PACKAGE, DynamicServer
 from sandbox.engine.errors import ProviderError
 from sandbox.engine.plugins import Difference, Plugin
 from sandbox.engine.state import Resource, provider_package, split_reference, urn_type
 from sandbox.engine.values import UNKNOWN_ID, Properties, equal
-
-_BUILTIN = {"pulumi": "Stack references and the other built-in resources of package `pulumi`"}
 
 
 def configuration_of(inputs: Mapping[str, Any]) -> Properties:
@@ -30,7 +29,9 @@ class Providers:
         engine_address: Callable[[], str],
         directories: tuple[str, str],
         start_dynamic: Callable[[], DynamicServer],
+        stacks: builtins.Stacks,
     ) -> None:
+        self._stacks = stacks
         self._ports, self._engine_address, self._directories = dict(ports), engine_address, directories
         self._start_dynamic = start_dynamic
         self._dynamic: DynamicServer | None = None
@@ -40,10 +41,8 @@ class Providers:
         self._lock = threading.RLock()
 
     def _open(self, package: str) -> Plugin:
-        if package in _BUILTIN:
-            raise ProviderError(
-                f"{_BUILTIN[package]} are not supported by the embedded engine; the Pulumi CLI has them."
-            )
+        if package == builtins.PACKAGE:
+            return builtins.Builtins(self._stacks)
         with self._lock:
             if package == PACKAGE and package not in self._ports:
                 self._dynamic = self._start_dynamic()

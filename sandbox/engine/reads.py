@@ -12,11 +12,6 @@ from sandbox.engine.deployment import Deployment
 from sandbox.engine.errors import StepError
 from sandbox.engine.state import Resource, make_urn, provider_package
 
-_UNSUPPORTED = {
-    "pulumi:pulumi:StackReference": "Stack references (pulumi.StackReference)",
-    "pulumi:pulumi:Stash": "Stashes (pulumi.Stash)",
-}
-
 
 class Reads:
     """Serves reads in one operation."""
@@ -28,10 +23,6 @@ class Reads:
         """Read a resource by its id and keep it in the state as external; it is never changed or deleted."""
         deployment = self._deployment
         urn = make_urn(deployment.request.stack, deployment.project.name, request.parent, request.type, request.name)
-        if request.type in _UNSUPPORTED:
-            raise StepError(
-                urn, f"{_UNSUPPORTED[request.type]} are not supported by the embedded engine. Use the Pulumi CLI."
-            )
         with deployment.lock:
             if urn in deployment.claimed:
                 raise StepError(
@@ -48,9 +39,14 @@ class Reads:
             additional_secret_outputs=list(request.additionalSecretOutputs),
         )  # fmt: skip
         old = deployment.olds.get(urn)
+        passing = deployment.preview or deployment.destroying  # nothing is kept of what is found
+        if deployment.destroying and old is not None:
+            with deployment.lock:
+                deployment.registered[urn] = old
+            return _answer(old)
         owned = old is not None and not old.external
         if request.id == values.UNKNOWN_ID or not plugin.known or values.contains_unknown(inputs):
-            if not deployment.preview:
+            if not passing:
                 raise StepError(urn, "Its id comes from a resource that failed.")
             state.outputs = inputs
         else:
@@ -67,8 +63,11 @@ class Reads:
             old = None
         with deployment.lock:
             deployment.registered[urn] = state
-        if not deployment.preview:
+        if not passing:
             deployment.journal.put(state, replacing=old)
-        return resource_pb2.ReadResourceResponse(
-            urn=urn, properties=values.to_struct(state.outputs, secrets=True, resources=True)
-        )
+        return _answer(state)
+
+
+def _answer(state: Resource) -> Any:
+    properties = values.to_struct(state.outputs, secrets=True, resources=True)
+    return resource_pb2.ReadResourceResponse(urn=state.urn, properties=properties)

@@ -72,6 +72,8 @@ class Registrations:
     def _register(self, goal: Goal, urn: str) -> Registered:
         deployment = self._deployment
         old = self._find_old(goal, urn)
+        if deployment.destroying:
+            return self._recalled(self._new_state(goal, urn, old), old)
         left_out = goal.needs() & deployment.elided
         # A component is registered even if it isn't targeted, for what is in it may be; not where what it needs is missing.
         unwanted = not goal.custom and left_out and not deployment.targeted(urn)
@@ -88,6 +90,20 @@ class Registrations:
             work = Work(goal, live, self._new_state(goal, urn, live), work.handler, imported=True)
             work.new.provider = live.provider
         return Registered(self._settle(work))
+
+    def _recalled(self, new: Resource, old: Resource | None) -> Registered:
+        """Answer with what is there: while everything is to go, the program is run for its hooks alone."""
+        deployment = self._deployment
+        if old is not None:
+            old.resource_hooks = new.resource_hooks
+            if is_provider(old.type):
+                deployment.providers.same(old)
+        elif is_provider(new.type):
+            new.inputs = deployment.providers.check(new.urn, {}, new.inputs, b"")
+            new.id, new.outputs = deployment.providers.create(new.urn, new.inputs, timeout=0, preview=True)
+        with deployment.lock:
+            deployment.registered[new.urn] = old or new
+        return Registered(old or new, elided=old is None)
 
     def _is_targeted(self, goal: Goal, urn: str) -> bool:
         deployment = self._deployment

@@ -73,6 +73,22 @@ def refuse_protected(deployment: Deployment, resources: Sequence[Resource]) -> N
         raise EngineError(f"Nothing was deleted: {len(protected)} protected resource(s) would have been.")
 
 
+def refuse_hooked(deployment: Deployment, resources: Sequence[Resource]) -> None:
+    """Refuse the whole deletion if any resource in it has hooks to be called, which only the program can run."""
+    hooked = 0
+    for resource in resources:
+        names = [name for kind in ("BeforeDelete", "AfterDelete") for name in resource.resource_hooks.get(kind, ())]
+        if names:
+            hooked += 1
+            text = f"It has hooks to be called when it is deleted: {', '.join(dict.fromkeys(names))}."
+            deployment.recorder.message("error", resource.urn, text)
+    if hooked:
+        raise EngineError(
+            f"Nothing was deleted: the hooks of {hooked} resource(s) are functions of the program. "
+            "`destroy --run-program` runs it for them."
+        )
+
+
 def remove(deployment: Deployment, resources: Sequence[Resource]) -> None:
     """Delete resources, dependents first. What a failed deletion's resource needs stays; all else is still deleted."""
     going = {item.urn: item for item in resources}

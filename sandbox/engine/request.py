@@ -23,6 +23,7 @@ class Request:
     port on 127.0.0.1. targets: URNs, `*` and `**` as the CLI takes them. parallel: provider operations at a time.
     environment: the program's (None: this process's). configuration: `key` or `key.path` to text, for this run only. made: pairs of URN
     and id, oldest first, of what providers are known to have made: what an interrupted run left of it is cleared away.
+    run_program: with destroy, run the program for the hooks that it holds.
     """
 
     kind: Kind
@@ -39,6 +40,12 @@ class Request:
     environment: Mapping[str, str] | None = None
     configuration: Mapping[str, str] = field(default_factory=dict)
     made: Sequence[tuple[str, str]] = ()
+    run_program: bool = False
+
+    @property
+    def needs_program(self) -> bool:
+        """Tell whether the program is to be run."""
+        return self.kind in ("up", "preview") or self.run_program
 
     @property
     def variables(self) -> dict[str, str]:

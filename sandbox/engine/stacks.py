@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from sandbox.engine.backend import Backend, malformed
-from sandbox.engine.errors import EngineError, UsageError
+from sandbox.engine.errors import EngineError, UsageError, WrongPassphraseError
 from sandbox.engine.passphrase import PassphraseSecrets
 from sandbox.engine.state import STACK_TYPE, Resource, features_used, resource_from_state, unknown_features
-from sandbox.engine.values import SECRET, SIGNATURE, dumps, from_state, loads, masked, plain, to_state
+from sandbox.engine.values import SECRET, SIGNATURE, Properties, dumps, from_state, loads, masked, plain, to_state
 
 
 def list_stacks(backend: Path, project: str) -> list[str]:
@@ -28,6 +28,44 @@ def stack_outputs(
             resource: Resource = resource_from_state({**item, "inputs": {}}, _secrets(deployment, passphrase))
             return dict(plain(resource.outputs) if show_secrets else masked(resource.outputs))
     return {}
+
+
+def referenced_outputs(backend: Path, project: str, name: str, passphrase: str) -> Properties:
+    """The outputs of the stack that a stack reference names, secrets marked; EngineError if there is none."""
+    for resource in _referenced(backend, project, name, passphrase):
+        if resource.type == STACK_TYPE:
+            return resource.outputs
+    return {}
+
+
+def referenced_resources(backend: Path, project: str, name: str, passphrase: str) -> Properties:
+    """Type and outputs of each resource of the stack that a stack reference names, by URN."""
+    found = _referenced(backend, project, name, passphrase)
+    return {item.urn: {"type": item.type, "outputs": item.outputs} for item in found if not item.delete}
+
+
+def _referenced(backend: Path, project: str, name: str, passphrase: str) -> Iterator[Resource]:
+    parts = name.split("/")
+    if not all(parts) or len(parts) > 3 or (len(parts) > 1 and parts[0] != "organization"):
+        raise EngineError(
+            f"{name!r} names no stack of this backend: it must be STACK, or organization/PROJECT/STACK "
+            "with the very word `organization`."
+        )
+    project, stack = parts[1] if len(parts) == 3 else project, parts[-1]
+    store = Backend(backend)
+    if not store.exists(project, stack):
+        known = ", ".join(store.stacks(project)) or "none"
+        raise EngineError(f"There is no stack {name!r} in this backend (stacks of project {project!r}: {known}).")
+    deployment = store.read(project, stack)
+    try:
+        secrets = _secrets(deployment, passphrase)
+    except WrongPassphraseError as error:
+        raise EngineError(
+            f"The outputs of stack {name!r} can't be read: its secrets were sealed with another passphrase than this "
+            "stack's. Both need the same one."
+        ) from error
+    for item in deployment.get("resources") or []:
+        yield resource_from_state({**item, "inputs": {}}, secrets)
 
 
 def export_stack(
