@@ -33,6 +33,7 @@ _FEATURES = (
     "REPLACEMENT_TRIGGER",
     "DELETED_WITH",
     "REPLACE_WITH",
+    "PARAMETERIZATION",  # stands for references to packages too; a package with parameters is refused by its name
     "TRANSFORMS",
     "INVOKE_TRANSFORMS",
     "RESOURCE_HOOKS",
@@ -40,7 +41,7 @@ _FEATURES = (
 )
 _FEATURE_IDS = {
     "secrets", "resourceReferences", "outputValues", "aliasSpecs", "replacementTrigger", "deletedWith", "replaceWith",
-    "transforms", "invokeTransforms", "resourceHooks", "errorHooks",
+    "parameterization", "transforms", "invokeTransforms", "resourceHooks", "errorHooks",
 }  # fmt: skip
 _SEVERITIES = {engine_pb2.INFO: "info", engine_pb2.WARNING: "warning", engine_pb2.ERROR: "error"}
 

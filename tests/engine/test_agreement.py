@@ -89,6 +89,94 @@ b = Thing("b", Options(custom_timeouts=pulumi.CustomTimeouts(create="1h30m"), de
     all=pulumi.Output.all(a.arn, hidden), json=pulumi.Output.json_dumps({"a": hidden, "b": a.arn}))
 pulumi.export("deep", {"in": [a.deep], "text": a.text}); pulumi.export("whole", whole); pulumi.export("none", None)
 """
+_TRANSFORMS = """
+from pulumi import InvokeTransformResult, ResourceTransformResult
+def marked(word):
+    def transform(args):
+        if args.type_ == "kit:index:Thing":
+            return ResourceTransformResult({**args.props, "marks": [*(args.props.get("marks") or []), word]}, args.opts)
+    return transform
+def hiding(args):
+    return ResourceTransformResult({**args.props, "sealed": pulumi.Output.secret("xyzzy")}, args.opts)
+async def later(args):
+    if args.name == "child":
+        more = Options(ignore_changes=["loose"], additional_secret_outputs=["arn"], custom_timeouts=pulumi.CustomTimeouts(create="5m"))
+        return ResourceTransformResult({**args.props, "late": True}, Options.merge(args.opts, more))
+def depending(args):
+    more = Options(depends_on=[plain], aliases=[pulumi.Alias(name="former")], protect=False)
+    return ResourceTransformResult({**args.props, "of": child.arn}, Options.merge(args.opts, more))
+pulumi.runtime.register_resource_transform(marked("stack"))
+pulumi.runtime.register_resource_transform(later)
+pulumi.runtime.register_invoke_transform(lambda args: InvokeTransformResult({**args.args, "added": "x"}, args.opts))
+base = Thing("base", v=SIZE)
+own = KitProvider("own", region="north")
+outer = Group("outer", Options(transforms=[marked("outer")], providers=[own]))
+inner = Group("inner", Options(parent=outer, transforms=[marked("inner")]))
+child = Thing("child", Options(parent=inner, transforms=[marked("own"), hiding], depends_on=[base]), of=base.arn, deep={"in": [base.token, 1]}, loose=SIZE)
+plain = Thing("plain", Options(parent=inner), of=base.arn, hidden=pulumi.Output.secret("q"))
+added = Thing("added", Options(transforms=[depending]), x=base.arn)
+pulumi.export("found", pulumi.runtime.invoke("kit:index:lookup", {"a": 1}).value)
+"""
+_HOOKS = """
+noting = pulumi.ResourceHook("noting", lambda args: None)
+dry = pulumi.ResourceHook("dry", lambda args: None, pulumi.ResourceHookOptions(on_dry_run=True))
+def grumble(args):
+    raise ValueError("grumble")
+lenient = pulumi.ResourceHook("lenient", grumble, pulumi.ResourceHookOptions(ignore_errors=True))
+every = pulumi.ResourceHookBinding(before_create=[noting, lenient], after_create=[noting], before_update=[dry],
+    after_update=[noting], before_delete=[noting, dry], after_delete=[noting])
+a = Thing("a", Options(hooks=every), v=VALUE, size=SIZE)
+b = Thing("b", Options(hooks=pulumi.ResourceHookBinding(before_create=[lambda args: None], after_update=[lenient])), of=a.arn, v=VALUE)
+class Whole(pulumi.ComponentResource):
+    def __init__(self, name, opts=None, **props):
+        super().__init__("my:index:Whole", name, props, opts)
+        self.register_outputs({"arn": Thing(f"{name}-thing", Options(parent=self)).arn})
+Whole("whole", Options(hooks=every), v=VALUE)
+if SIZE == 1:
+    Thing("c", Options(hooks=every))
+"""
+_HOOKS_2 = _HOOKS.replace("VALUE", "2")
+_STUBBORN = """
+def again(args):
+    return len(args.errors) < 3
+stubborn = pulumi.ResourceHookBinding(on_error=[pulumi.ErrorHook("again", again)])
+Thing("a", Options(hooks=stubborn), fail="FAIL")
+"""
+_ARCHIVES = """
+import pathlib, tarfile, zipfile, os
+from pulumi import AssetArchive, FileArchive, FileAsset, StringAsset
+folder = pathlib.Path("data")
+long = folder / ("p" * 80) / ("q" * 60)
+for name, text in {
+    "a.txt": "WORD", "B.txt": "b" * 700, "sub/c": "c", "sub.txt": "x", ".pulumi/state": "SIZE", "empty": "", "ü name": "u",
+    "sub/deeper/" + "n" * 90: "q", "w" * 99: "w", "é" * 60: "w", "z" * 98 + "/" + "é" * 20: "z",
+    f"{long.relative_to(folder)}/{'r' * 50}": "1", f"{long.relative_to(folder)}/{'s' * 120}": "2",
+}.items():
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text)
+if not os.path.lexists(folder / "link"):
+    (folder / "link").symlink_to("a.txt")
+    (folder / "other").symlink_to("sub")
+    pathlib.Path("linked").symlink_to("data")
+with zipfile.ZipFile("z.zip", "w") as packed:
+    for name in ("one/", "one/x.txt", "./y.txt"):
+        packed.writestr(zipfile.ZipInfo(name), name)
+with tarfile.open("t.tar", "w") as packed:
+    packed.addfile(tarfile.TarInfo("./q/w"))
+Thing("text", file=StringAsset("WORD"))
+Thing("file", file=FileAsset("data/a.txt"))
+Thing("folder", file=FileArchive("./data"), hidden=pulumi.Output.secret(FileArchive("data/sub")))
+Thing("linked", file=FileArchive("linked"))
+Thing("zip", file=FileArchive("z.zip"))
+Thing("tar", file=FileArchive("t.tar"))
+Thing("made", file=AssetArchive({
+    "z": StringAsset("zz"), "a": FileAsset("data/a.txt"), "dir": FileArchive("data/sub"), "zip": FileArchive("z.zip"),
+    "tar": FileArchive("t.tar"), "inner": AssetArchive({"k": StringAsset("WORD")}), "dir/c": StringAsset("once"),
+}))
+Thing("nothing", files=[AssetArchive({}), {"deep": AssetArchive({"y": StringAsset("2")})}])
+Thing("elsewhere", file=FileAsset("data/PLACE"))
+pulumi.export("archive", FileArchive("data/sub"))
+"""
 
 SCENES = {
     "what is imported is changed to what the program says": [
@@ -141,6 +229,38 @@ SCENES = {
         stage("up"),
         stage("refresh"),  # this engine's turn: what is secret within a structure the CLI reads back in the clear
         stage("destroy", delete=5),
+    ],
+    "transforms": [
+        stage("preview", _TRANSFORMS.replace("SIZE", "1"), create=8),
+        stage("up", create=8),
+        stage("preview"),
+        stage("up", _TRANSFORMS.replace("SIZE", "2"), update=1),
+        stage("up", _TRANSFORMS.replace("SIZE", "2").replace('marked("own")', 'marked("OWN")'), update=1),
+        stage("destroy", delete=8),
+    ],
+    "hooks": [
+        stage("preview", _HOOKS.replace("VALUE", "1").replace("SIZE", "1"), create=6),
+        stage("up", create=6),
+        stage("preview"),
+        stage("up", _HOOKS_2.replace("SIZE", "1"), update=3),
+        stage("preview", _HOOKS_2.replace("SIZE", "2"), replace=1, update=1, delete=1),
+        stage("up", replace=1, update=1, delete=1),
+        stage("destroy", fails=True),
+        stage("destroy", arguments=["--run-program"], delete=5),
+    ],
+    "error hooks": [
+        stage("up", _STUBBORN.replace("FAIL", "create"), fails=True),
+        stage("up", _STUBBORN.replace("FAIL", ""), create=1),
+        stage("up", _STUBBORN.replace("FAIL", "update"), fails=True),
+    ],
+    "archives": [
+        stage("preview", _ARCHIVES.replace("WORD", "one").replace("PLACE", "sub/c"), create=10),
+        stage("up", create=10),
+        stage("preview"),
+        stage("refresh"),
+        stage("preview", _ARCHIVES.replace("WORD", "two").replace("PLACE", "sub/c"), update=4),
+        stage("up", update=4),
+        stage("up", _ARCHIVES.replace("WORD", "two").replace("PLACE", "elsewhere"), fails=True),
     ],
 }  # fmt: skip
 

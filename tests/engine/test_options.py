@@ -252,11 +252,15 @@ def test_custom_timeouts_and_parallelism_reach_the_provider(workspace: Workspace
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ('pulumi.StackReference("organization/other/dev")', "Stack references"),
-        ('Thing("a", files=pulumi.FileArchive("."))', "Archives"),
-        ('Thing("a", file=pulumi.RemoteAsset("http://127.0.0.1/x"))', "Remote assets"),
-        ('Thing("a", Options(hooks=pulumi.ResourceHookBinding(before_create=[lambda args: None])))', "hooks"),
-        ("pulumi.runtime.register_resource_transform(lambda args: None)", "transforms"),
+        ('Thing("a", Options(state_migrations=[lambda args: None]))', "state migrations"),
+        (
+            "import pulumi.runtime.settings as s\n"
+            'async def ask():\n    await s.register_package("kit", "1.0.0", "", "sub", "1.0.0", "e30=")\n'
+            "pulumi.run(ask)",
+            "Package 'kit' is parameterized",
+        ),
+        ('pulumi.CustomResource("pulumi:pulumi:Nope", "a", {})', "has no resource pulumi:pulumi:Nope"),
+        ('pulumi.runtime.invoke("pulumi:pulumi:nope", {})', "has no function pulumi:pulumi:nope"),
     ],
 )
 def test_what_is_not_supported_is_refused_by_name(workspace: Workspace, kit: Kit, text: str, named: str) -> None:

@@ -156,8 +156,8 @@ def test_a_state_names_the_features_that_a_reader_must_know_and_one_unknown_is_r
     assert (exported["version"], exported["features"]) == (4, ["replaceWith"])
     import_stack(workspace.backend, "demo", "dev", "correct horse", exported)
     assert workspace.changes("preview") == {}
-    workspace.state_file.write_text(json.dumps({**checkpoint, "features": ["hooks", "replaceWith"]}))
-    assert "uses hooks, which this engine doesn't have" in messages(workspace.json("preview", expect=1))
+    workspace.state_file.write_text(json.dumps({**checkpoint, "features": ["byteString", "replaceWith"]}))
+    assert "uses byteString, which this engine doesn't have" in messages(workspace.json("preview", expect=1))
     workspace.state_file.write_text(json.dumps(checkpoint))
     workspace.program('Thing("a")\nThing("b")')
     workspace.json("up")
