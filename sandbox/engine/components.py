@@ -14,7 +14,7 @@ from sandbox.engine.errors import EngineError, StepError
 from sandbox.engine.goals import Goal
 from sandbox.engine.hooks import fill_binding
 from sandbox.engine.registration import Skipped
-from sandbox.engine.state import Resource, make_urn, provider_package
+from sandbox.engine.state import Resource, is_provider, make_urn, provider_package
 from sandbox.engine.values import Properties
 
 
@@ -100,9 +100,18 @@ class Components:
         request.configSecretKeys.extend(sorted(deployment.configuration.secret_keys))
 
     def call(self, request: Any, version: str, url: str) -> Any:
-        """Call a component's method."""
-        package = provider_package(request.tok)
-        _, plugin = self._defaults.resolve(request.provider, "", package, version, url)
+        """Call a resource's method; without a provider that is named, the resource's own serves it."""
+        package, reference = provider_package(request.tok), request.provider
+        arguments = values.from_struct(request.args, outputs=True)
+        itself = values.plain(arguments.get("__self__"))
+        if isinstance(itself, dict) and itself.get("urn"):
+            if is_provider(request.tok):  # a method of a provider: `pulumi:providers:kit/method`
+                identifier = values.UNKNOWN_ID if itself.get("id") is values.UNKNOWN else itself.get("id")
+                package, reference = package.partition("/")[0], f"{itself['urn']}::{identifier}"
+            elif not reference:
+                owner = self._deployment.registered.get(itself["urn"])
+                reference = owner.provider if owner else ""
+        _, plugin = self._defaults.resolve(reference, "", package, version, url)
 
         def fill(message: Any) -> None:
             self._locate(message)
@@ -110,7 +119,7 @@ class Components:
             for key, item in request.argDependencies.items():
                 message.argDependencies[key].urns.extend(item.urns)
 
-        response = plugin.call(fill, values.from_struct(request.args, outputs=True))
+        response = plugin.call(fill, arguments)
         if not isinstance(response, provider_pb2.CallResponse):
             raise EngineError(f"{request.tok}: the provider answered with {type(response).__name__}.")
         return response

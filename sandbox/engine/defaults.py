@@ -76,10 +76,12 @@ class DefaultProviders:
         return Goal(type=PROVIDER_PREFIX + package, name=name, inputs=dict(inputs))
 
 
-def plugin_inputs(version: str, url: str) -> dict[str, object]:
+def plugin_inputs(version: str, url: str, variables: Mapping[str, str] | None = None) -> dict[str, object]:
     """What the program says of the plugin itself, as a provider's inputs hold it."""
-    internal = {"pluginDownloadURL": url} if url else {}
-    return ({"__internal": internal} if version or url else {}) | ({"version": version} if version else {})
+    internal: dict[str, object] = {"pluginDownloadURL": url} if url else {}
+    if variables:
+        internal["envVarMappings"] = dict(variables)
+    return ({"__internal": internal} if version or internal else {}) | ({"version": version} if version else {})
 
 
 def _not_ready(goal: Goal) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from sandbox.engine.builtins import Stacks
@@ -19,6 +19,7 @@ from sandbox.engine.providers import Providers
 from sandbox.engine.request import Diagnostic, Display, Op, PropertyChange, Request, Step
 from sandbox.engine.stacks import referenced_outputs, referenced_resources
 from sandbox.engine.state import STACK_TYPE, Resource, make_urn
+from sandbox.engine.values import UNKNOWN_ID
 
 
 class Recorder:
@@ -141,6 +142,22 @@ class Deployment:
             while parent and parent not in self.incomplete:
                 self.incomplete.add(parent)
                 parent = self.registered[parent].parent if parent in self.registered else ""
+
+    def awaits(self, urns: Iterable[str]) -> bool:
+        """Tell whether any of these resources, or of what is in these components, is still to be made (in a preview)."""
+        with self.lock:
+            wanted, reached = list(urns), set[str]()
+            while wanted:
+                urn = wanted.pop()
+                resource = self.registered.get(urn)
+                if resource is None or urn in reached:
+                    continue
+                reached.add(urn)
+                if resource.custom and resource.id in ("", UNKNOWN_ID):
+                    return True
+                if not resource.custom:
+                    wanted += [item.urn for item in self.registered.values() if item.parent == urn]
+        return False
 
     @property
     def has_targets(self) -> bool:

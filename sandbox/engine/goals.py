@@ -10,6 +10,7 @@ from pulumi.runtime.proto import resource_pb2
 
 from sandbox.engine.errors import EngineError
 from sandbox.engine.hooks import hooks_of
+from sandbox.engine.state import is_provider
 from sandbox.engine.values import Properties, from_struct, from_value
 
 _UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -63,10 +64,8 @@ def decode_goal(request: resource_pb2.RegisterResourceRequest) -> Goal:
     where = f"{request.type} {request.name!r}"
     if request.state_migrations:
         raise EngineError(f"{where} uses state migrations, which the embedded engine doesn't run. Use the Pulumi CLI.")
-    if request.envVarMappings:
-        raise EngineError(
-            f"{where} maps environment variables for a provider; the embedded engine can't. Use the Pulumi CLI."
-        )
+    if request.envVarMappings and not is_provider(request.type):
+        raise EngineError(f"{where} has `env_var_mappings`, which only a provider can have.")
     timeouts = {
         key: _seconds(getattr(request.customTimeouts, key), where)
         for key in ("create", "update", "delete", "read")

@@ -38,6 +38,8 @@ _FEATURES = (
     "INVOKE_TRANSFORMS",
     "RESOURCE_HOOKS",
     "ERROR_HOOKS",
+    "INVOKE_DEPENDS_ON",
+    "INVOKE_PARENT",
 )
 _FEATURE_IDS = {
     "secrets", "resourceReferences", "outputValues", "aliasSpecs", "replacementTrigger", "deletedWith", "replaceWith",
@@ -153,7 +155,8 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
                 goal = decode_goal(request)
                 goal.version, goal.plugin_url = self._version(request)
                 if is_provider(goal.type):  # where the CLI keeps them, so that both see the same inputs
-                    goal.inputs |= plugin_inputs(goal.version, goal.plugin_url)
+                    goal.inputs |= plugin_inputs(goal.version, goal.plugin_url, request.envVarMappings)
+                    self._warn_of_mappings(request)
                 if goal.remote:
                     return self._components.construct(goal)
                 registered = self._registrations.register(goal)
@@ -179,6 +182,15 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
                 unknown=registered.elided,
             )
         return None
+
+    def _warn_of_mappings(self, request: Any) -> None:
+        if request.envVarMappings:
+            self._deployment.recorder.message(
+                "warning",
+                _urn_of(self._deployment, request),
+                "Its `env_var_mappings` are in the state, but without effect: the provider was started by somebody else, "
+                "with the environment that it has.",
+            )
 
     def _not_made(self, request: Any, result: Any) -> Any:
         deployment = self._deployment
@@ -215,7 +227,10 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
             arguments = values.from_struct(request.args)
             if request.tok == "pulumi:pulumi:getResource":
                 return self._components.get_resource(arguments)
-            _, plugin = self._defaults.resolve(request.provider, "", provider_package(request.tok), version, url)
+            package = provider_package(request.tok)
+            _, plugin = self._defaults.resolve(request.provider, request.parent, package, version, url)
+            if self._deployment.awaits(request.dependsOn):
+                return resource_pb2.ResourceInvokeResponse(unknown=True)
             if values.contains_unknown(arguments):
                 return resource_pb2.ResourceInvokeResponse()
             found, failures = plugin.invoke(request.tok, arguments, preview=self._deployment.preview)

@@ -105,5 +105,5 @@ def describe(old: Resource, new: Resource, difference: Difference) -> list[Prope
             PropertyChange(item.path, item.kind, item.old, item.new, str(paths.parse_path(item.path)[0]) in replaces)
             for item in paths.compare(old.inputs, new.inputs)
         ]
-    hidden = [tuple(path) for path in new.hide_diff]
+    hidden = [paths.parse_path(text) for text in new.hide_diff]
     return [item for item in changes if not any(paths.covers(path, paths.parse_path(item.path)) for path in hidden)]

@@ -174,7 +174,7 @@ class Registrations:
             replacement_trigger=goal.replacement_trigger,
             ignore_changes=goal.ignore_changes,
             replace_on_changes=goal.replace_on_changes,
-            hide_diff=[list(paths.parse_path(text)) for text in goal.hide_diff],
+            hide_diff=[paths.format_path(paths.parse_path(text)) for text in goal.hide_diff],
             resource_hooks=goal.hooks,
             created=old.created if old else "",
             modified=old.modified if old else "",

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sandbox.engine.paths import format_path
 from sandbox.engine.values import Decrypter, Encrypter, Properties, from_state, to_state
 
 STACK_TYPE = "pulumi:pulumi:Stack"
@@ -79,7 +80,7 @@ class Resource:
     replacement_trigger: Any = None
     ignore_changes: list[str] = field(default_factory=list)
     replace_on_changes: list[str] = field(default_factory=list)
-    hide_diff: list[Any] = field(default_factory=list)
+    hide_diff: list[str] = field(default_factory=list)
     resource_hooks: dict[str, list[str]] = field(default_factory=dict)
     created: str = ""
     modified: str = ""
@@ -239,6 +240,8 @@ def resource_from_state(state: dict[str, Any], decrypter: Decrypter) -> Resource
         for ours, theirs in _FIELDS.items()
         if state.get(theirs) is not None
     }
+    # Earlier states of this engine hold these paths in parts, which the CLI can't read.
+    known["hide_diff"] = [item if isinstance(item, str) else format_path(item) for item in known.get("hide_diff", ())]
     rest = {key: value for key, value in state.items() if key not in _FIELDS.values()}
     rest.pop("aliases", None)  # normalized away whenever state is written
     return Resource(**known, rest=rest)

@@ -3,7 +3,8 @@
 Type `kit:index:Thing`. Inputs: any. Special ones: `size` (a change replaces), `kind` (a change replaces, the old one
 being deleted first), `fail` (create, update, delete, read: that operation fails; partial: it is made, yet fails),
 `pause` (seconds that creating takes), `hold` (creating ends when the test sets `released`). Outputs: the inputs, `arn`, and a secret `token`.
-Function `kit:index:lookup` returns its arguments and `found`. Method calls and components are in `kit_components`.
+Function `kit:index:lookup` returns its arguments and `found`. Methods, of things and of the
+provider itself, return what was `said` to whom, as which region's provider.
 """
 
 # ruff: noqa: N802 - the methods have gRPC's names
@@ -195,6 +196,13 @@ class Kit(provider_pb2_grpc.ResourceProviderServicer):
         if "bad" in arguments:
             answer.failures.add(property="bad", reason="it is not allowed")
         getattr(answer, "return").CopyFrom(_wire({**arguments, "found": "yes"}))
+        return answer
+
+    def Call(self, request: Any, context: Any) -> Any:
+        itself = plain(from_struct(request.args)["__self__"])
+        said = f"{request.tok} of {itself['urn'].rsplit('::', 1)[-1]} as {self.configured[-1].get('region', 'default')}"
+        answer = p.CallResponse()
+        getattr(answer, "return").CopyFrom(_wire({"said": said, "hidden": Secret("hush")}))
         return answer
 
     def Cancel(self, request: Any, context: Any) -> Any:

@@ -177,6 +177,24 @@ Thing("nothing", files=[AssetArchive({}), {"deep": AssetArchive({"y": StringAsse
 Thing("elsewhere", file=FileAsset("data/PLACE"))
 pulumi.export("archive", FileArchive("data/sub"))
 """
+_OPTIONS = """
+from pulumi import InvokeOutputOptions
+own = KitProvider("own", Options(env_var_mappings={"NEW": "OLD"}, version="2.0.0", plugin_download_url="http://127.0.0.1/p"), region="x")
+a = Thing("a", Options(version="3.1.0", plugin_download_url="http://127.0.0.1/x/y",
+    custom_timeouts=pulumi.CustomTimeouts(create="5m", update="1h", delete="3s", read="10s")), v=VALUE)
+trigger = Thing("trigger", Options(replacement_trigger=["x", TRIGGER, a.arn]), v=1)
+Thing("forced", Options(replace_on_changes=["v", "deep[*].x"], hide_diffs=["v", "deep[0].y"], replace_with=[trigger]), v=VALUE, deep=[{"x": VALUE, "y": 1}])
+found = Thing("found", Options(id=a.id))
+Thing("owned", Options(provider=own), of=found.arn)
+call = lambda arguments, **options: pulumi.runtime.invoke_output("kit:index:lookup", arguments, InvokeOutputOptions(**options))
+one = call({"a": a.arn, "s": pulumi.Output.secret("q")}, depends_on=[found])
+two = call({"b": 1}, depends_on=[Group("g"), trigger], provider=own)
+three = call({"b": 1}, parent=Group("h", Options(providers=[own])))
+b = Thing("b", one=one, two=two)
+pulumi.export("nested", {"list": [a.arn, {"deep": b.token}], "one": one, "three": three, "all": pulumi.Output.all(a.arn, b.id), "none": None, "big": 2**40})
+pulumi.export("thing", a)
+pulumi.export("from_input", pulumi.Output.from_input({"x": [a.arn, pulumi.Output.secret(1.5)]}))
+"""
 
 SCENES = {
     "what is imported is changed to what the program says": [
@@ -229,6 +247,16 @@ SCENES = {
         stage("up"),
         stage("refresh"),  # this engine's turn: what is secret within a structure the CLI reads back in the clear
         stage("destroy", delete=5),
+    ],
+    "options, calls and nested outputs": [
+        stage("preview", _OPTIONS.replace("VALUE", "1").replace("TRIGGER", "1"), create=9),
+        stage("up", create=9),
+        stage("preview"),
+        stage("preview", _OPTIONS.replace("VALUE", "2").replace("TRIGGER", "1"), update=1, replace=1),
+        stage("up", update=1, replace=1),
+        stage("up", _OPTIONS.replace("VALUE", "2").replace("TRIGGER", "2"), replace=2),
+        stage("refresh"),
+        stage("destroy", delete=9),
     ],
     "transforms": [
         stage("preview", _TRANSFORMS.replace("SIZE", "1"), create=8),

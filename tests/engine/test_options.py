@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from sandbox.engine import stack_outputs
 from tests.engine.kit import Kit
 from tests.engine.workspace import Workspace, messages, steps
 
@@ -268,3 +269,24 @@ def test_what_is_not_supported_is_refused_by_name(workspace: Workspace, kit: Kit
     failed = workspace.json("up", expect=1)
     assert named.lower() in json.dumps(failed["diagnostics"]).lower()
     assert not kit.things
+
+
+def test_methods_are_called_with_the_provider_of_their_resource(workspace: Workspace) -> None:
+    workspace.program("""
+        def call(token, resource):
+            outputs = pulumi.runtime.call(token, {"__self__": resource}, resource)
+            return outputs.apply(lambda found: found["said"])
+        own = KitProvider("own", region="north")
+        pulumi.export("thing", call("kit:index:Thing/shout", Thing("a", Options(provider=own))))
+        pulumi.export("provider", call("pulumi:providers:kit/shout", own))
+    """)
+    assert set(workspace.json("preview")["outputs"]) == {"thing", "provider"}
+    outputs = workspace.json("up")["outputs"]
+    assert outputs == {"provider": "[secret]", "thing": "[secret]"}
+    assert "hush" not in workspace.state_file.read_text()
+    shown = stack_outputs(workspace.backend, "demo", "dev", "correct horse", show_secrets=True)
+    assert shown == {
+        "provider": "pulumi:providers:kit/shout of own as north",
+        "thing": "kit:index:Thing/shout of a as north",
+    }
+    assert not any("default" in name for name in workspace.resources())
