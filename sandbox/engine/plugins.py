@@ -22,6 +22,9 @@ from sandbox.engine.values import Properties
 GRPC_OPTIONS = (
     ("grpc.max_receive_message_length", 400 * 1024 * 1024),
     ("grpc.max_send_message_length", 400 * 1024 * 1024),
+    # A failure brings what was made in the metadata; gRPC's own limit, 8 KiB, is less than a Deployment. The CLI's is 16 MiB.
+    ("grpc.max_metadata_size", 16 * 1024 * 1024),
+    ("grpc.absolute_max_metadata_size", 16 * 1024 * 1024),
     # A provider keeps its configuration per connection, so instances must not share one.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),

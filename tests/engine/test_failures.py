@@ -56,6 +56,14 @@ def test_a_half_made_resource_is_kept_in_the_state_and_updated_next_time(workspa
     assert "initErrors" not in workspace.resources()["a"]
 
 
+def test_a_half_made_resource_of_any_size_is_kept(workspace: Workspace, kit: Kit) -> None:
+    workspace.program('Thing("a", fail="partial", data="x" * 100_000)')
+    assert "made, but not ready" in messages(workspace.json("up", expect=1))
+    workspace.program('Thing("a", data="x" * 100_000)')
+    assert steps(workspace.json("up")) == {"a": "update"}
+    assert len(kit.things) == 1
+
+
 def test_a_failing_delete_keeps_what_it_needs_and_deletes_all_else(workspace: Workspace, kit: Kit) -> None:
     workspace.program("""
         a = Thing("a")
