@@ -12,6 +12,7 @@ import pytest
 from botocore.signers import RequestSigner
 
 from sandbox.account.clusters import UnknownPrincipalError
+from sandbox.account.lone_clusters import LoneClusters
 
 from .conftest import World, refused
 
@@ -65,6 +66,20 @@ def test_a_cluster_is_refused_what_aws_refuses(world: World) -> None:
         with refused("InvalidParameterException", why):
             eks.create_cluster(**{**good, **change})
     assert eks.list_clusters()["clusters"] == []
+
+
+def test_what_an_update_changes_is_told_to_the_clusters_host(world: World) -> None:
+    host = world.account.clusters
+    assert isinstance(host, LoneClusters)
+    arn = world.cluster()["arn"]
+    assert host.clusters[arn].auto_mode is False
+    world.client("eks").update_cluster_config(
+        name="main",
+        computeConfig={"enabled": True},
+        kubernetesNetworkConfig={"elasticLoadBalancing": {"enabled": True}},
+        storageConfig={"blockStorage": {"enabled": True}},
+    )
+    assert host.clusters[arn].auto_mode is True
 
 
 def test_updates_change_one_thing_and_keep_the_rest(world: World) -> None:

@@ -350,7 +350,7 @@ def update_cluster_config(emulator: Emulator, call: Call) -> dict[str, Any]:
         emulator.outside("endpoint", lambda: _endpoint(emulator, {**record, "resourcesVpcConfig": vpc}))
     update = start_update(emulator, record, kind, {"ClusterLogging": None} if kind != "LoggingUpdate" else {})
     record["status"] = "UPDATING"
-    emulator.later(("eks", "cluster.update"), lambda: _finish(record, changed, update))
+    emulator.later(("eks", "cluster.update"), lambda: _finish(emulator, record, changed, update))
     return {"update": update}
 
 
@@ -378,9 +378,11 @@ def _changed(emulator: Emulator, call: Call, record: Record, name: str, given: d
     return wanted
 
 
-def _finish(record: Record, changed: dict[str, Any], update: Record) -> None:
+def _finish(emulator: Emulator, record: Record, changed: dict[str, Any], update: Record) -> None:
     record.update(changed)
     record["status"], update["status"] = "ACTIVE", "Successful"
+    if not emulator.replaying:
+        emulator.clusters.create(facts(record))  # which facts count in the cluster is its host's affair
 
 
 @implements("eks", "UpdateClusterVersion")
@@ -398,9 +400,7 @@ def update_cluster_version(emulator: Emulator, call: Call) -> dict[str, Any]:
     record["status"] = "UPDATING"
 
     def finish() -> None:
-        _finish(record, {"version": after, "platformVersion": platform}, update)
-        if not emulator.replaying:
-            emulator.clusters.create(facts(record))
+        _finish(emulator, record, {"version": after, "platformVersion": platform}, update)
 
     emulator.later(("eks", "cluster.version"), finish)
     return {"update": update}
@@ -416,7 +416,7 @@ def associate_encryption_config(emulator: Emulator, call: Call) -> dict[str, Any
     update = start_update(emulator, record, "AssociateEncryptionConfig", {})
     record["status"] = "UPDATING"
     changed = {"encryptionConfig": call["encryptionConfig"]}
-    emulator.later(("eks", "cluster.update"), lambda: _finish(record, changed, update))
+    emulator.later(("eks", "cluster.update"), lambda: _finish(emulator, record, changed, update))
     return {"update": update}
 
 
