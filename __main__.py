@@ -119,6 +119,7 @@ workload = Workload(
         memory_mib=settings.workload.memory_mib,
         exposure=Exposure(
             load_balancer_class=cluster.load_balancer_class,
+            ingress_controller=cluster.ingress_controller,
             own_cidrs=network.outside_cidrs,
             **settings.workload.exposure.model_dump(),
         ),

@@ -177,7 +177,7 @@ class Exposure(Section):
     host: t.HostName | None = Field(default=None, examples=["guestbook.example.com"])
     """Host name of the service."""
     ingress_class: t.Name | None = Field(default=None, examples=["alb"])
-    """Class of the Ingress controller."""
+    """Class of the Ingress. Under Auto Mode it is made, for the built-in controller; else it comes with the controller that the cluster's owner installs, for which `up` doesn't wait."""
 
 
 class Workload(Section):

@@ -85,6 +85,8 @@ class Cluster(pulumi.ComponentResource):
     """Provider for what runs in the cluster; replaced only with the cluster."""
     load_balancer_class: str | None
     """Controller for Services of type LoadBalancer; None for the one that every EKS cluster has built in."""
+    ingress_controller: str | None
+    """Controller for Ingresses that the cluster has built in; None where its owner runs one."""
     control_plane: pulumi.Resource
     """The cluster itself: what in-cluster objects are deleted with."""
     compute: list[pulumi.Resource]
@@ -94,6 +96,7 @@ class Cluster(pulumi.ComponentResource):
         super().__init__("platform:index:Cluster", name, {}, opts)
         self._name, self._args = name, args
         self.load_balancer_class = "eks.amazonaws.com/nlb" if args.auto_mode else None
+        self.ingress_controller = "eks.amazonaws.com/alb" if args.auto_mode else None
         cluster_name = f"{args.prefix}-{name}"
         place = place_of(self)
         refuse_missing(name, [*args.deployers, *args.break_glass], self)  # before anything is made

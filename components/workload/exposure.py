@@ -15,7 +15,7 @@ class Exposure:
     """How callers reach the service."""
 
     kind: Literal["internal", "load-balancer", "ingress"]
-    """`internal` stays in the cluster; `ingress` needs a controller for `ingress_class`, which the cluster's owner runs."""
+    """`internal` stays in the cluster; `ingress` needs a controller for `ingress_class`: the cluster's, or its owner's."""
     allowed_cidrs: Sequence[str] = ()
     """Who may call from outside the VPC."""
     own_cidrs: Sequence[pulumi.Input[str]] = ()
@@ -25,6 +25,8 @@ class Exposure:
     host: str | None = None
     """DNS name of the service; needed by an Ingress, and by a certificate to be believed."""
     ingress_class: str | None = None
+    ingress_controller: str | None = None
+    """Controller that the cluster has built in, for which `ingress_class` is made; None if the owner runs one and made it."""
     load_balancer_class: str | None = None
     """Controller that makes the load balancer; None for the one that every EKS cluster has built in."""
 
@@ -104,6 +106,19 @@ def _ingress(name: str, exposure: Exposure, namespace: pulumi.Input[str], opts: 
             "alb.ingress.kubernetes.io/listen-ports": '[{"HTTP":80},{"HTTPS":443}]',
             "alb.ingress.kubernetes.io/ssl-redirect": "443",
         }
+    if exposure.ingress_controller:
+        # EKS Auto Mode brings the controller, and no class for it
+        # (https://docs.aws.amazon.com/eks/latest/userguide/auto-configure-alb.html).
+        ingress_class = k8s.networking.v1.IngressClass(
+            name,
+            metadata={"name": exposure.ingress_class},
+            spec={"controller": exposure.ingress_controller},
+            opts=opts,
+        )
+        opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[ingress_class]))
+    else:
+        # The owner can't install a controller before there is a cluster: the first `up` must not wait for it.
+        annotations["pulumi.com/skipAwait"] = "true"
     backend: Any = {"service": {"name": name, "port": {"name": "http"}}}
     k8s.networking.v1.Ingress(
         name,

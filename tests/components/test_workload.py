@@ -1,5 +1,7 @@
 """What the service in Kubernetes may do, and who may call it."""
 
+from dataclasses import replace
+
 from components.workload import Exposure
 from tests.components.makers import (
     made,
@@ -71,3 +73,21 @@ def test_an_ingress_answers_by_name_with_tls() -> None:
     assert ingress.inputs["metadata"]["annotations"]["alb.ingress.kubernetes.io/certificate-arn"] == certificate
     assert ingress.request.deletedWith == ""
     assert recording.one("kubernetes:core/v1:Service", "one").inputs["spec"]["type"] == "ClusterIP"
+
+
+def test_an_ingress_gets_a_class_where_the_cluster_has_the_controller_and_is_not_waited_for_elsewhere() -> None:
+    ingress_class = "kubernetes:networking.k8s.io/v1:IngressClass"
+    exposure = Exposure(kind="ingress", allowed_cidrs=["203.0.113.0/24"], host="www.example.com", ingress_class="alb")
+    owners = made(lambda: workload("one", exposure=exposure))
+    notes = owners.one("kubernetes:networking.k8s.io/v1:Ingress", "one").inputs["metadata"]["annotations"]
+    assert notes["pulumi.com/skipAwait"] == "true"
+    assert owners.all(ingress_class) == []
+
+    built_in = replace(exposure, ingress_controller="eks.amazonaws.com/alb")
+    recording = made(lambda: workload("one", exposure=built_in))
+    ingress = recording.one("kubernetes:networking.k8s.io/v1:Ingress", "one")
+    assert "pulumi.com/skipAwait" not in ingress.inputs["metadata"]["annotations"]
+    (made_class,) = recording.all(ingress_class)
+    assert made_class.inputs["spec"] == {"controller": "eks.amazonaws.com/alb"}
+    assert made_class.inputs["metadata"]["name"] == ingress.inputs["spec"]["ingressClassName"] == "alb"
+    assert any(urn.endswith("IngressClass::one") for urn in ingress.request.dependencies)

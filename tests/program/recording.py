@@ -71,7 +71,7 @@ pulumi:providers:aws pulumi:providers:kubernetes eks:index:Cluster eks:index:Man
 kubernetes:core/v1:Namespace kubernetes:core/v1:ServiceAccount kubernetes:core/v1:Secret kubernetes:core/v1:Service
 kubernetes:core/v1:ResourceQuota kubernetes:apps/v1:Deployment kubernetes:autoscaling/v2:HorizontalPodAutoscaler
 kubernetes:policy/v1:PodDisruptionBudget kubernetes:networking.k8s.io/v1:NetworkPolicy
-kubernetes:networking.k8s.io/v1:Ingress kubernetes:core/v1:ConfigMap kubernetes:karpenter.sh/v1:NodePool
+kubernetes:networking.k8s.io/v1:Ingress kubernetes:networking.k8s.io/v1:IngressClass kubernetes:core/v1:ConfigMap kubernetes:karpenter.sh/v1:NodePool
 """
 
 KNOWN_TYPES = frozenset([*(f"aws:{kind}" for kind in AWS_TYPES.split()), *OTHER_TYPES.split()])
