@@ -14,11 +14,9 @@ from components.policy import Statement, document
 
 # Services that tell something through the topic, and must therefore be let into it and its key. A pipeline's approval
 # isn't one of them: it tells in the pipeline's own role.
-TELLERS = [
-    "budgets.amazonaws.com",
-    "cloudwatch.amazonaws.com",
-    "codestar-notifications.amazonaws.com",
-]
+NOTIFICATIONS = "codestar-notifications.amazonaws.com"
+"""Tells of a pipeline's failures and releases."""
+TELLERS = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com", NOTIFICATIONS]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,14 +92,23 @@ class Observability(pulumi.ComponentResource):
 
     def _topic(self, place: Place) -> None:
         ours = {"StringEquals": {"aws:SourceAccount": place.account_id}}
-        use_key: Statement = {
-            "Sid": "TellersEncrypt",
-            "Effect": "Allow",
-            "Principal": {"Service": TELLERS},
-            "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
-            "Resource": "*",
-            "Condition": ours,
-        }
+        through_sns = {"StringEquals": {"kms:ViaService": pulumi.Output.concat("sns.", place.region, ".amazonaws.com")}}
+        use_key: list[Statement] = [
+            {
+                "Sid": sid,
+                "Effect": "Allow",
+                "Principal": {"Service": tellers},
+                "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+                "Resource": "*",
+                "Condition": condition,
+            }
+            for sid, tellers, condition in (
+                ("TellersEncrypt", TELLERS, ours),
+                # AWS's own example for this one goes by the way, not by the account, which it may not name
+                # (https://docs.aws.amazon.com/dtconsole/latest/userguide/set-up-sns.html). The topic's policy has the account.
+                ("NotificationsEncrypt", [NOTIFICATIONS], through_sns),
+            )
+        ]
         key = encryption_key(
             self._name,
             place=place,
@@ -109,7 +116,7 @@ class Observability(pulumi.ComponentResource):
             alias=self._physical,
             protected=self._args.protected,
             parent=self,
-            statements=[use_key],
+            statements=use_key,
         )
         topic = aws.sns.Topic(self._name, name=self._physical, kms_master_key_id=key.arn, opts=self._child)
         publish: Statement = {

@@ -107,6 +107,17 @@ def test_a_database_that_is_made_again_leaves_a_snapshot_of_another_name() -> No
     assert (lost["skipFinalSnapshot"], lost["applyImmediately"]) == (True, True)
 
 
+def test_whoever_tells_may_use_the_topics_key_as_it_asks_for_it() -> None:
+    """For this account, and notifications of pipelines, which may not name one, through SNS."""
+    policy = json.loads(made(lambda: observability("one")).one("aws:kms/key:Key", "one").inputs["policy"])
+    told = [(s["Principal"]["Service"], s["Condition"]) for s in policy["Statement"] if "Service" in s["Principal"]]
+    everyone = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com", "codestar-notifications.amazonaws.com"]
+    assert told == [
+        (everyone, {"StringEquals": {"aws:SourceAccount": "123456789012"}}),
+        (everyone[2:], {"StringEquals": {"kms:ViaService": "sns.us-east-1.amazonaws.com"}}),
+    ]
+
+
 def test_releases_watch_metric_alarms_no_more_than_a_condition_holds() -> None:
     watching: list[Observability] = []
     recording = made(lambda: watching.append(observability("one", database_identifier="test-database")))
