@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,26 @@ def boxed(workspace: Workspace) -> Iterator[Workspace]:
     yield workspace
     process.stdin.close()
     process.wait(timeout=120)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """An HTTP server of a folder `remote` that may be changed."""
+    folder = tmp_path / "remote"
+    folder.mkdir()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = folder / self.path.lstrip("/")
+            self.send_response(200 if path.exists() else 404)
+            self.end_headers()
+            self.wfile.write(path.read_bytes() if path.exists() else b"there is no such page")
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    served = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=served.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{served.server_port}"
+    served.shutdown()
+    served.server_close()

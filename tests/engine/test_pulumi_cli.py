@@ -6,11 +6,12 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.engine.kit import Kit, serving
-from tests.engine.workspace import PAIR, TWO_PACKAGES, Workspace, counted
+from tests.engine.workspace import GIVING, MARKED, PAIR, TAKING, TWO_PACKAGES, Workspace, beside, counted
 
 pytestmark = pytest.mark.skipif(shutil.which("pulumi") is None, reason="no `pulumi` on PATH to compare with")
 
@@ -144,3 +145,46 @@ def test_the_cli_reads_the_state_that_a_targeted_operation_left(workspace: Works
         assert cli(workspace, "up") == {"update": 1}
         assert embedded(workspace, "preview") == {}
         assert cli(workspace, "destroy")["delete"] >= 2
+
+
+@pytest.mark.parametrize(("one", "other"), [(embedded, cli), (cli, embedded)], ids=["ours-then-cli", "cli-then-ours"])
+def test_transforms_of_a_remote_component_are_the_same_under_both(
+    boxed: Workspace, kit: Kit, one: Engine, other: Engine
+) -> None:
+    boxed.program(MARKED + PAIR.replace("EXTRA", 'opts=Options(transforms=[marked("pair")])'))
+    assert one(boxed, "up")["create"] >= 6
+    assert kit.named("pair-second")[0]["marks"] == ["pair"]
+    assert other(boxed, "preview") == {}
+    boxed.program(MARKED + PAIR.replace("EXTRA", 'opts=Options(transforms=[marked("other")])'))
+    assert other(boxed, "up") == {"update": 2}
+    assert one(boxed, "preview") == {}
+
+
+@pytest.mark.parametrize(("one", "other"), [(embedded, cli), (cli, embedded)], ids=["ours-then-cli", "cli-then-ours"])
+def test_what_is_fetched_is_unchanged_under_the_other(
+    workspace: Workspace, server: str, tmp_path: Path, one: Engine, other: Engine
+) -> None:
+    (tmp_path / "remote" / "f").write_text("one")
+    (tmp_path / "remote" / "z.zip").write_bytes(b"packed")
+    workspace.program(f'Thing("a", f=pulumi.RemoteAsset("{server}/f"), z=pulumi.RemoteArchive("{server}/z.zip"))')
+    assert one(workspace, "up") == {"create": 2}
+    assert other(workspace, "preview") == {}
+    (tmp_path / "remote" / "f").write_text("two")
+    assert other(workspace, "up") == {"update": 1}
+    assert one(workspace, "preview") == {}
+
+
+@pytest.mark.parametrize(("one", "other"), [(embedded, cli), (cli, embedded)], ids=["ours-then-cli", "cli-then-ours"])
+def test_a_stack_reference_reads_what_the_other_engine_wrote(
+    workspace: Workspace, tmp_path: Path, one: Engine, other: Engine
+) -> None:
+    workspace.program(GIVING)
+    one(workspace, "up")
+    user = beside(workspace, tmp_path)
+    user.program(TAKING)
+    assert other(user, "up") == {"create": 2}
+    assert one(user, "preview") == {}
+    assert other(workspace, "preview") == {}
+    assert one(user, "refresh") == {}
+    assert "hush" not in user.state_file.read_text()
+    assert one(user, "destroy") == {"delete": 2}

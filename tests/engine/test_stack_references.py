@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.engine.kit import Kit
-from tests.engine.workspace import Workspace, messages
-
-GIVING = """
-a = Thing("a")
-pulumi.export("plain", {"list": [1, a.arn]})
-pulumi.export("hidden", a.token)
-pulumi.export("deep", {"in": a.token})
-"""
-TAKING = """
-other = pulumi.StackReference("organization/demo/dev")
-again = pulumi.StackReference("again", stack_name="organization/demo/dev")
-t = Thing("t", plain=other.get_output("plain"), hidden=other.require_output("hidden"), deep=again.outputs["deep"])
-pulumi.export("plain", other.get_output("plain"))
-pulumi.export("hidden", other.get_output("hidden"))
-pulumi.export("names", other.secret_output_names)
-"""
+from tests.engine.workspace import GIVING, TAKING, Workspace, beside, messages
 
 
 @pytest.fixture
@@ -31,11 +15,7 @@ def taking(workspace: Workspace, tmp_path: Path) -> Workspace:
     """A project `user` beside the stack `dev` of `demo`, which is up."""
     workspace.program(GIVING)
     workspace.json("up")
-    (tmp_path / "user").mkdir()
-    user = Workspace(tmp_path / "user", workspace.port, "user")
-    shutil.rmtree(user.backend)
-    user.backend = workspace.backend
-    return user
+    return beside(workspace, tmp_path)
 
 
 def test_outputs_are_read_in_previews_too_and_secrets_stay_secret(taking: Workspace, kit: Kit) -> None:

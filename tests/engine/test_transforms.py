@@ -3,16 +3,7 @@
 from __future__ import annotations
 
 from tests.engine.kit import Kit
-from tests.engine.workspace import PAIR, Workspace, messages
-
-MARKED = """
-from pulumi import InvokeTransformResult, ResourceTransformResult as Result
-def marked(word):
-    def transform(args):
-        if args.type_ == "kit:index:Thing":
-            return Result({**args.props, "marks": [*(args.props.get("marks") or []), word]}, args.opts)
-    return transform
-"""
+from tests.engine.workspace import MARKED, PAIR, Workspace, messages
 
 
 def test_a_resources_own_transforms_come_first_then_its_ancestors_then_the_stacks(

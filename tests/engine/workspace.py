@@ -66,6 +66,32 @@ b = Thing("b", of=a.arn, v=1)
 """
 )
 
+# A transform that marks things, in the order in which transforms are called.
+MARKED = """
+from pulumi import InvokeTransformResult, ResourceTransformResult as Result
+def marked(word):
+    def transform(args):
+        if args.type_ == "kit:index:Thing":
+            return Result({**args.props, "marks": [*(args.props.get("marks") or []), word]}, args.opts)
+    return transform
+"""
+
+# A stack with outputs, and one of another project that takes them.
+GIVING = """
+a = Thing("a")
+pulumi.export("plain", {"list": [1, a.arn]})
+pulumi.export("hidden", a.token)
+pulumi.export("deep", {"in": a.token})
+"""
+TAKING = """
+other = pulumi.StackReference("organization/demo/dev")
+again = pulumi.StackReference("again", stack_name="organization/demo/dev")
+t = Thing("t", plain=other.get_output("plain"), hidden=other.require_output("hidden"), deep=again.outputs["deep"])
+pulumi.export("plain", other.get_output("plain"))
+pulumi.export("hidden", other.get_output("hidden"))
+pulumi.export("names", other.secret_output_names)
+"""
+
 
 class Workspace:
     """One project with one stack, `dev`."""
@@ -161,6 +187,15 @@ class Workspace:
     def urn(self, name: str) -> str:
         """The URN of a resource of the state."""
         return str(self.resources()[name]["urn"])
+
+
+def beside(workspace: Workspace, folder: Path) -> Workspace:
+    """Another project, `user`, in the same backend."""
+    (folder / "user").mkdir()
+    user = Workspace(folder / "user", workspace.port, "user")
+    user.backend.rmdir()
+    user.backend = workspace.backend
+    return user
 
 
 def steps(document: dict[str, Any]) -> dict[str, str]:
