@@ -43,7 +43,7 @@ class Network(Section):
     """The VPC."""
 
     cidr: t.Cidr = Field(examples=["10.10.0.0/16"])
-    """The VPC's addresses; /16 to /20."""
+    """The VPC's addresses; /16 to /20. Chosen when an environment is made."""
     zones: Literal[2, 3] = Field(examples=[2])
     """EKS asks for two; the address plan holds three."""
     nat: Literal["none", "single", "per-zone"] = Field(examples=["single"])
@@ -105,7 +105,7 @@ class Cluster(Section):
     version: t.KubernetesVersion = Field(examples=["1.35"])
     """Kubernetes minor version in standard support."""
     service_cidr: t.Cidr = Field(examples=["172.20.0.0/16"])
-    """Addresses of Kubernetes Services; must not overlap the VPC's."""
+    """Addresses of Kubernetes Services; must not overlap the VPC's. Chosen when an environment is made."""
     endpoint: ClusterEndpoint
     compute: Literal["managed", "auto"] = Field(examples=["managed"])
     """Managed node groups, or EKS Auto Mode."""
