@@ -48,10 +48,17 @@ class Sandbox:
     def json(self, *arguments: str, code: int = 0) -> dict[str, Any]:
         """Run with --json; the exit code has to be `code`, and stdout exactly one document."""
         ran = self.run(*arguments, "--json")
-        assert ran.returncode == code, f"{arguments}: exit code {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
+        assert ran.returncode == code, (
+            f"{arguments}: exit code {ran.returncode}\n{ran.stdout}\n{ran.stderr}\n{self._last_log()}"
+        )
         document = json.loads(ran.stdout)
         assert isinstance(document, dict)
         return document
+
+    def _last_log(self) -> str:
+        """What the background process said last, to tell why a command failed."""
+        log = self.home / "logs" / "daemon.log"
+        return "\n".join(log.read_text(errors="replace").splitlines()[-30:]) if log.exists() else "(no log)"
 
     def variables(self, stack: str) -> dict[str, str]:
         variables: dict[str, str] = self.json("env", stack)["variables"]
