@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import random
 import socket
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _OURS = range(20000, 32768)  # Linux takes 32768 and up for whoever connects somewhere
 
@@ -25,6 +30,14 @@ def remembered(file: Path) -> int:
         return int(file.read_text())
     except (FileNotFoundError, ValueError):
         return fresh()
+
+
+def taken(take: Callable[[int], T]) -> T:
+    """What `take` makes of a port that is free: of another one where some process was quicker, which is an OSError."""
+    for _ in range(20):
+        with suppress(OSError):
+            return take(fresh())
+    return take(0)
 
 
 def fresh() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -72,10 +73,13 @@ class Account:
         return self._emulator
 
     def start(self, port: int = 0) -> str:
-        """Replay the journal, listen on 127.0.0.1 and return the endpoint's URL."""
+        """Replay the journal, listen on 127.0.0.1 and return the endpoint's URL. Raises OSError if the port is taken."""
         if not _running.acquire(blocking=False):
             raise RuntimeError("another account runs in this process; stop it first")
+        listener: socket.socket | None = None
         try:
+            # Bound here and not by werkzeug, which would end the process over a port that is taken.
+            listener = socket.create_server(("127.0.0.1", port), backlog=128)
             moto_setup.install()
             services.load()
             self._directory.mkdir(parents=True, exist_ok=True)
@@ -87,11 +91,17 @@ class Account:
                 self._emulator = self._remembering(journal)
             self._principals = Principals(self._emulator)
             services.reconcile(self._emulator)
-            self._server = make_server("127.0.0.1", port, self._application, threaded=True, request_handler=_Handler)
-            self.url = f"http://127.0.0.1:{self._server.server_port}"
+            port = int(listener.getsockname()[1])
+            self._server = make_server(
+                "127.0.0.1", port, self._application, threaded=True, request_handler=_Handler, fd=listener.fileno()
+            )
+            self.url = f"http://127.0.0.1:{port}"
         except BaseException:
             _running.release()
             raise
+        finally:
+            if listener is not None:
+                listener.close()  # the server has the socket by a number of its own
         self._stopping.clear()
         self._threads = [
             threading.Thread(target=self._server.serve_forever, name="account-http", daemon=True),

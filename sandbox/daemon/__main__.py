@@ -118,7 +118,7 @@ def _on_the_same_port(account: Account, memory: Path) -> str:
     try:
         url = account.start(ports.remembered(memory))
     except OSError:
-        url = account.start(ports.fresh())  # nothing in the account names its own port
+        url = ports.taken(account.start)  # nothing in the account names its own port
     memory.write_text(url.rpartition(":")[2])
     return url
 

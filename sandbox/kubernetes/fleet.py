@@ -40,7 +40,7 @@ class Fleet:
         except OSError:
             if any(directory.glob("clusters/*/facts.json")):
                 raise ports.PortTakenError(port, "the clusters' endpoints") from None
-            self._server = Server(ports.fresh(), tls, self._clusters.get)
+            self._server = ports.taken(lambda another: Server(another, tls, self._clusters.get))
         self.port = int(self._server.server_address[1])
         memory.write_text(str(self.port))
 

@@ -82,7 +82,7 @@ def _listening(port_file: Path, *, used: bool) -> socket.socket:
         if used:
             listener.close()
             raise ports.PortTakenError(port, "the image references") from None
-        listener.bind((LOOPBACK, ports.fresh()))
+        ports.taken(lambda another: listener.bind((LOOPBACK, another)))
     listener.listen(64)
     port_file.write_text(str(listener.getsockname()[1]))
     return listener

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -342,6 +343,16 @@ def test_of_many_who_create_one_name_one_wins(world: World) -> None:
 def test_one_process_runs_one_account(world: World, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="another account runs"):
         Account(tmp_path / "second").start()
+
+
+def test_a_port_that_is_taken_is_an_error_after_which_the_account_starts_elsewhere(tmp_path: Path) -> None:
+    account = Account(tmp_path / "account", time_scale=0)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(OSError, match="in use"):
+            account.start(port)
+        assert account.start() != f"http://127.0.0.1:{port}"
+    account.stop()
 
 
 @pytest.mark.skipif(shutil.which("aws") is None, reason="there is no aws CLI on PATH")

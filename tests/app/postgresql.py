@@ -1,10 +1,8 @@
 """A real PostgreSQL for the tests: Debian's, in a folder of its own, on loopback, as a user that isn't root."""
 
 import os
-import random
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +14,8 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
+from tests.ports import free_port
+
 ADMINISTRATOR = "postgres"
 
 
@@ -23,29 +23,6 @@ def binaries() -> Path | None:
     """The folder of the newest installed server's programs, or None."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
     return found[-1].parent if found else None
-
-
-_claims: list[socket.socket] = []
-
-
-def free_port() -> int:
-    """A port on loopback that stays free until its server takes it, and while that is stopped for a moment.
-
-    Below those that the system gives to connections and to the sandbox, and claimed among all processes that run tests:
-    by a name that only one socket can have, which the kernel forgets with the process.
-    """
-    for port in random.sample(range(10000, 20000), 200):
-        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        with socket.socket() as trial:
-            try:
-                claim.bind(f"\0tests-port-{port}")
-                trial.bind(("127.0.0.1", port))
-            except OSError:
-                claim.close()
-                continue
-        _claims.append(claim)
-        return port
-    raise AssertionError("200 ports on loopback, chosen at random from 10000 to 19999, are all taken")
 
 
 @dataclass

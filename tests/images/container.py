@@ -13,8 +13,8 @@ from typing import Any
 import requests
 
 from sandbox.images import engines
-from tests.app.postgresql import free_port
 from tests.images.conftest import BuiltApp
+from tests.ports import free_port
 
 # The host's network, since an engine that the tests start has no bridge; loopback only, as everything here.
 _CONFINED = ("--network", "host", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")

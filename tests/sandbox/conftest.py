@@ -14,6 +14,8 @@ from typing import Any
 import boto3
 import pytest
 
+from tests.ports import free_port
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -91,5 +93,9 @@ class Sandbox:
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     made = Sandbox(tmp_path_factory.mktemp("sandbox"))
+    # Its own choice is free when it is made; while it is stopped, a sandbox of another test might choose the same.
+    for part in ("account", "kubernetes", "registry"):
+        (made.home / part).mkdir(mode=0o700)
+        (made.home / part / "port").write_text(str(free_port()))
     yield made
     made.run("stop")
