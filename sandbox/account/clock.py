@@ -47,6 +47,18 @@ def seed(value: str) -> None:
 
 
 @contextmanager
+def apart(value: str) -> Iterator[None]:
+    """Chance from a seed of its own for a while; the request's own goes on afterwards where it was."""
+    identifiers, bytes_ = mock_random.getstate(), _bytes.getstate()
+    seed(value)
+    try:
+        yield
+    finally:
+        mock_random.setstate(identifiers)
+        _bytes.setstate(bytes_)
+
+
+@contextmanager
 def unseeded() -> Iterator[None]:
     """Real chance for what happens outside of the account, and won't happen again at a replay."""
     before = getattr(_chance, "seeded", False)

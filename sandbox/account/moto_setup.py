@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 _done = False
@@ -50,20 +51,32 @@ def _seed_backends() -> None:
 
     Otherwise a request that is refused (and so isn't in the journal) could use up identifiers by being first in a region.
     """
-    from moto.core.base_backend import AccountSpecificBackend  # noqa: PLC0415
-    from moto.moto_api._internal import mock_random  # noqa: PLC0415
+    from moto.core.base_backend import AccountSpecificBackend, BackendDict  # noqa: PLC0415
+
+    from sandbox.account import clock  # noqa: PLC0415
 
     original = AccountSpecificBackend.__getitem__
 
     def seeded(self: Any, region_name: str) -> Any:
         if dict.__contains__(self, "aws" if region_name == "global" else region_name):
             return original(self, region_name)
-        state = mock_random.getstate()
-        mock_random.seed(f"{self.service_name}-{self.account_id}-{region_name}")
-        try:
+        with clock.apart(f"{self.service_name}-{self.account_id}-{region_name}"):
             return original(self, region_name)
-        finally:
-            mock_random.setstate(state)
 
     backends: Any = AccountSpecificBackend
     backends.__getitem__ = seeded
+
+    # Both give themselves a name that nobody sees, when a service is first used in this process or account: at another
+    # request than in the process that wrote the journal, whose key material then came out otherwise.
+    for kind in (AccountSpecificBackend, BackendDict):
+        kind.__init__ = _without_seed(kind.__init__)  # type: ignore[method-assign]
+
+
+def _without_seed(original: Callable[..., None]) -> Callable[..., None]:
+    from sandbox.account import clock  # noqa: PLC0415
+
+    def made(*arguments: Any, **named: Any) -> None:
+        with clock.unseeded():
+            original(*arguments, **named)
+
+    return made

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import resource
+import subprocess
+import sys
 import urllib.error
 from collections.abc import Callable
 from pathlib import Path
@@ -75,6 +77,25 @@ def test_a_managed_password_is_the_same_secret_after_a_restart(start: Callable[.
     (before,) = world.client("secretsmanager").list_secrets()["SecretList"]
     (after,) = start().client("secretsmanager").list_secrets()["SecretList"]
     assert (after["ARN"], after["SecretVersionsToStages"]) == (before["ARN"], before["SecretVersionsToStages"])
+
+
+def test_a_key_is_the_same_after_a_restart_whichever_request_used_the_service_first(
+    start: Callable[..., World], tmp_path: Path
+) -> None:
+    world = start()
+    world.client("kms").list_keys()  # which is in no journal
+    key = world.client("kms").create_key()["KeyMetadata"]["KeyId"]
+    sealed = world.client("kms").encrypt(KeyId=key, Plaintext=b"still readable")["CiphertextBlob"]
+    world.account.stop()
+    # In another process, where the creation is the first that the service is asked for.
+    command = [sys.executable, "-m", "sandbox.account", "--directory", str(tmp_path / "account")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        again = World(world.account, json.loads(process.stdout.readline())["url"]).client("kms")
+        try:
+            assert again.decrypt(CiphertextBlob=sealed)["Plaintext"] == b"still readable"
+        finally:
+            process.kill()
 
 
 def test_what_finds_no_room_in_the_journal_has_not_happened(start: Callable[..., World], journal: Path) -> None:
