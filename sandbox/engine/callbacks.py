@@ -25,8 +25,8 @@ class Callbacks:
         self._channels: dict[str, Any] = {}
         self._lock = threading.Lock()
 
-    def invoke(self, callback: callback_pb2.Callback, request: Message, answer: type[Answer], what: str) -> Answer:
-        """Call a function; EngineError saying what failed, why and where in the program."""
+    def invoke(self, callback: callback_pb2.Callback, request: Message, answer: type[Answer], what: str = "") -> Answer:
+        """Call a function; EngineError saying `what` failed, why and where in the program."""
         with self._lock:
             if callback.target not in self._channels:
                 self._channels[callback.target] = grpc.insecure_channel(callback.target, options=GRPC_OPTIONS)
@@ -36,7 +36,7 @@ class Callbacks:
                 callback_pb2.CallbackInvokeRequest(token=callback.token, request=request.SerializeToString())
             )
         except grpc.RpcError as error:
-            raise EngineError(f"{what} failed: {_reason(error)}") from None
+            raise EngineError(f"{what} failed: {_reason(error)}" if what else _reason(error)) from None
         found: Answer = answer.FromString(response.response)
         return found
 

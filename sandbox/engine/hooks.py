@@ -100,9 +100,7 @@ class Hooks:
             if new is not None and new_outputs:
                 request.new_outputs.CopyFrom(to_struct(new.outputs, secrets=True))
             try:
-                answer = self._callbacks.invoke(
-                    hook.callback, request, resource_pb2.ResourceHookResponse, f"Calling the hook {name!r}"
-                )
+                answer = self._callbacks.invoke(hook.callback, request, resource_pb2.ResourceHookResponse)
                 problem = str(answer.error)
             except EngineError as error:
                 problem = str(error)
