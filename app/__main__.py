@@ -1,6 +1,11 @@
 """Serves: `python3 -m app`. It is gunicorn with gunicorn.conf.py beside this file, without gunicorn's command line."""
 
 import gc
+import importlib
+import sys
+
+if sys.flags.no_site:  # -S saves Python's search for site packages; this alone of it is wanted (app/bundle.py)
+    importlib.import_module("sitecustomize")
 
 # What is imported stays: looking for garbage in it meanwhile makes the start a tenth longer. Workers enable it again.
 gc.disable()

@@ -48,6 +48,13 @@ def test_no_pip_compiler_or_shell_history_is_left(container: Container) -> None:
     assert container.inside("find", "/", "-xdev", "-name", "ca.pem", "-o", "-name", "pip.conf").stdout == ""
 
 
+def test_a_start_compiles_nothing_and_finds_its_modules_in_one_file(container: Container) -> None:
+    told = "import json.tool, flask, app.page; print(*(it.__cached__ for it in (json, flask, app.page)))"
+    found = container.inside("python3", "-c", told).stdout.split()
+    assert found[:2] == ["/opt/dependencies/modules"] * 2
+    assert container.inside("test", "-s", found[2]).returncode == 0
+
+
 def test_docker_calls_it_healthy_by_the_images_own_check(container: Container) -> None:
     assert container.inside("python3", "-m", "app.healthcheck").returncode == 0
     assert container.inspect()["State"]["Health"]
