@@ -63,22 +63,14 @@ class DockerEngine:
 
     def build(self, order: Order, args: Mapping[str, str], secrets: Sequence[Secret], log: Log) -> str:
         """Build with BuildKit; its cache is the engine's."""
-        id_file = _scratch(order, "docker")
-        command = [
-            self.program,
-            "build",
-            "--progress=plain",
-            "--iidfile",
-            str(id_file),
-            *_options(order, args, secrets),
-        ]
+        command = [self.program, "build", "--progress=plain", *_options(order, args, secrets)]
         command += [f"--add-host={host}" for host in order.hosts]
         command += [f"--cache-from={image}" for image in order.cache_from]
         # A pull policy isn't set: BuildKit takes a local base before it asks a registry.
-        _run([*command, str(order.context)], self.env, log)
-        image_id = id_file.read_text().strip()
-        id_file.unlink()
-        return image_id
+        with tempfile.TemporaryDirectory(prefix="build-") as folder:
+            id_file = Path(folder) / "id"
+            _run([*command, "--iidfile", str(id_file), str(order.context)], self.env, log)
+            return id_file.read_text().strip()
 
     def load(self, tar: Path, tag: str) -> None:
         """Import a file system; the PATH is what Docker's own base images have."""
@@ -121,22 +113,20 @@ class BuildahEngine:
 
     def build(self, order: Order, args: Mapping[str, str], secrets: Sequence[Secret], log: Log) -> str:
         """Build in a chroot, which needs no more rights than the files do; the host's network is the build's."""
-        id_file = _scratch(order, "buildah")
         options = ["--isolation", "chroot", "--layers", "--format", "docker", "--identity-label=false"]
-        options += ["--iidfile", str(id_file), *_options(order, args, secrets)]
+        options += _options(order, args, secrets)
         options += [f"--add-host={host}" for host in order.hosts]
-        with tempfile.NamedTemporaryFile("w", prefix="Dockerfile-") as dockerfile:
-            dockerfile.write(expanded(order.dockerfile.read_text(encoding="utf-8"), args))
-            dockerfile.flush()
+        with tempfile.TemporaryDirectory(prefix="build-") as folder:
+            id_file, dockerfile = Path(folder) / "id", Path(folder) / "Dockerfile"
+            dockerfile.write_text(expanded(order.dockerfile.read_text(encoding="utf-8"), args), encoding="utf-8")
+            options += ["--iidfile", str(id_file), "--file", str(dockerfile)]
             try:
-                _run([*self.base, "build", *options, "--file", dockerfile.name, str(order.context)], None, log)
+                _run([*self.base, "build", *options, str(order.context)], None, log)
             except BuildError:
                 # A failed build leaves its working containers behind, and their mounts with them.
                 _output([*self.base, "rm", "--all"])
                 raise
-        image_id = id_file.read_text().strip()
-        id_file.unlink()
-        return image_id
+            return id_file.read_text().strip()
 
     def load(self, tar: Path, tag: str) -> None:
         """Add the file system to an image from scratch."""
@@ -223,12 +213,6 @@ def _options(order: Order, args: Mapping[str, str], secrets: Sequence[Secret]) -
     options += [f"--target={order.target}"] if order.target else []
     options += [f"--network={order.network}"] if order.network else []
     return options
-
-
-def _scratch(order: Order, name: str) -> Path:
-    handle, path = tempfile.mkstemp(prefix=f"{name}-{order.architecture}-", suffix=".iid")
-    os.close(handle)
-    return Path(path)
 
 
 def _answers(command: Sequence[str], environment: Mapping[str, str] | None = None) -> bool:
