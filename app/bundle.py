@@ -1,5 +1,6 @@
 """The image's modules in one file: to look for each of some hundred, open and read it takes a tenth of a start.
 
+Another tenth is compiling the same hundred regular expressions that they hold, so these are in it, too.
 When the image is built (Dockerfile), this file becomes /opt/dependencies/sitecustomize.py, which Python itself imports
 wherever it starts in the image. It finds its neighbour `modules`, written from what was imported then: the standard
 library's part and the dependencies', these in place of their own files. Elsewhere there is no such file, and all this
@@ -14,6 +15,7 @@ from __future__ import annotations
 import marshal
 import os
 import sys
+import zlib
 from importlib.machinery import ModuleSpec
 
 TYPE_CHECKING = False
@@ -33,9 +35,25 @@ class Bundle:
         self._descriptor = os.open(file, os.O_RDONLY)
         length = int.from_bytes(os.pread(self._descriptor, 4, 0), "big")
         self._begin = 4 + length
-        written_by, self._index = marshal.loads(os.pread(self._descriptor, length, 4))
+        written_by, self._index, self._patterns = marshal.loads(zlib.decompress(os.pread(self._descriptor, length, 4)))
         if written_by != sys.version:  # the standard library of this interpreter may be another one
             self._index = {name: entry for name, entry in self._index.items() if not entry[0].startswith("/")}
+            self._patterns = {}
+
+    def install(self) -> None:
+        """Be asked before the finder that looks through folders, and before `re` compiles."""
+        sys.meta_path.insert(-1, self)
+        if not self._patterns:
+            return
+        from re import _compiler  # type: ignore[attr-defined]  # noqa: PLC0415 -- found in the bundle, from here on
+
+        compiled, interpreter, patterns = _compiler.compile, _compiler._sre, self._patterns
+
+        def known(pattern: Any, flags: int = 0) -> Any:
+            form = patterns.get((pattern, int(flags)))
+            return compiled(pattern, flags) if form is None else interpreter.compile(pattern, *form)
+
+        _compiler.compile = known
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:  # noqa: ARG002 -- the protocol's
         """Say where the module comes from, or None for the next finder."""
@@ -97,10 +115,36 @@ def write() -> None:
         code += data
         if ours:
             os.remove(spec.origin)
-    head = marshal.dumps((sys.version, index))
+    head = zlib.compress(marshal.dumps((sys.version, index, _compiled_patterns())))
     with open(_FILE, "wb") as file:
         file.write(len(head).to_bytes(4, "big") + head + code)
 
 
+def _compiled_patterns() -> dict[tuple[str | bytes, int], tuple[Any, ...]]:
+    """What `re` holds, by pattern and flags, in the form that the interpreter takes; each version has its own."""
+    import re  # noqa: PLC0415 -- only when an image is built
+    from types import SimpleNamespace  # noqa: PLC0415 -- as above
+
+    try:
+        compiler, cached = re._compiler, sorted(re._cache, key=repr)  # type: ignore[attr-defined]
+        own = compiler._sre
+        found = {}
+        for _, pattern, flags in cached:
+            forms: list[tuple[Any, ...]] = []
+            compiler._sre = SimpleNamespace(**{**vars(own), "compile": lambda _, *form, seen=forms: seen.append(form)})
+            try:
+                compiler.compile(pattern, flags)
+            finally:
+                compiler._sre = own
+            [(all_flags, code, groups, index, names)] = forms
+            found[pattern, flags] = (int(all_flags), [int(word) for word in code], groups, dict(index), names)
+    except (AttributeError, TypeError, ValueError) as error:
+        sys.stderr.write(
+            f"bundle: this Python's re is made otherwise, its patterns are compiled at each start: {error}\n"
+        )
+        return {}
+    return found
+
+
 if os.path.exists(_FILE):
-    sys.meta_path.insert(-1, Bundle(_FILE))  # before the finder that looks through folders
+    Bundle(_FILE).install()

@@ -77,5 +77,18 @@ def test_another_interpreter_takes_its_own_standard_library_and_the_dependencies
     assert second.startswith("dependency modules")
 
 
+def test_regular_expressions_that_were_compiled_then_are_not_compiled_again(folder: Path) -> None:
+    used = 'import re; P = re.compile(r"(?P<year>[0-9]{4})-([ä-ü]+)", re.I)'
+    python(folder, "-c", f"{used}; {WRITE}")
+    told = (
+        "import re._parser; re._parser.parse = None\n"  # what compiling begins with
+        f"{used}\n"
+        "m = P.fullmatch('2026-Äö'); print(m['year'], m[2], P.flags == re.I | re.U, P.groupindex, P.pattern)\n"
+        "try: re.compile('another')\nexcept TypeError: print('compiled')"
+    )
+    expected = ["2026 Äö True {'year': 1} (?P<year>[0-9]{4})-([ä-ü]+)", "compiled"]
+    assert python(folder, "-c", told).splitlines() == expected
+
+
 def test_without_the_file_nothing_changes(folder: Path) -> None:
     assert "dependency.part part.pyc" in python(folder, "-c", TELL)
