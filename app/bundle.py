@@ -10,8 +10,6 @@ It imports next to nothing, for that is still looked for the long way; so pathli
 """
 # ruff: noqa: PTH100, PTH107, PTH110, PTH118, PTH120, PTH123, S302 -- as said; and marshal reads what every import reads
 
-from __future__ import annotations
-
 import marshal
 import os
 import sys
@@ -49,7 +47,7 @@ class Bundle:
 
         compiled, interpreter, patterns = _compiler.compile, _compiler._sre, self._patterns
 
-        def known(pattern: Any, flags: int = 0) -> Any:
+        def known(pattern: "Any", flags: int = 0) -> "Any":
             form = patterns.get((pattern, int(flags)))
             return compiled(pattern, flags) if form is None else interpreter.compile(pattern, *form)
 
@@ -71,11 +69,11 @@ class Bundle:
     def create_module(self, spec: ModuleSpec) -> None:
         """An ordinary module."""
 
-    def exec_module(self, module: ModuleType) -> None:
+    def exec_module(self, module: "ModuleType") -> None:
         """Run the module's code."""
         exec(self.get_code(module.__name__), module.__dict__)  # noqa: S102 -- what importing is
 
-    def get_code(self, name: str) -> CodeType:
+    def get_code(self, name: str) -> "CodeType":
         """The module's code, as runpy and inspect ask for it."""
         _, _, offset, size = self._index[name]
         code: CodeType = marshal.loads(os.pread(self._descriptor, size, self._begin + offset))
@@ -105,6 +103,8 @@ def write() -> None:
             or "-packages/" in spec.origin
         ):
             continue  # whatever else the builder has
+        if not ours and os.path.exists(spec.cached or ""):
+            continue  # Python has a compiled file of it already, and needs it before it gets here
         data = marshal.dumps(spec.loader.get_code(name))
         index[name] = (
             os.path.relpath(spec.origin, _HERE) if ours else spec.origin,
@@ -120,7 +120,7 @@ def write() -> None:
         file.write(len(head).to_bytes(4, "big") + head + code)
 
 
-def _compiled_patterns() -> dict[tuple[str | bytes, int], tuple[Any, ...]]:
+def _compiled_patterns() -> "dict[tuple[str | bytes, int], tuple[Any, ...]]":
     """What `re` holds, by pattern and flags, in the form that the interpreter takes; each version has its own."""
     import re  # noqa: PLC0415 -- only when an image is built
     from types import SimpleNamespace  # noqa: PLC0415 -- as above

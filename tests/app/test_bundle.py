@@ -34,9 +34,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def python(folder: Path, *arguments: str) -> str:
+def python(folder: Path, *arguments: str, **variables: str) -> str:
     """What Python printed with `folder` among its modules; its error output if it failed."""
-    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(folder),
+        "PYTHONPYCACHEPREFIX": str(folder / "compiled"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **variables,
+    }
     done = subprocess.run(
         [sys.executable, *arguments], env=environment, cwd=folder, capture_output=True, text=True, check=False
     )
@@ -88,6 +94,14 @@ def test_regular_expressions_that_were_compiled_then_are_not_compiled_again(fold
     )
     expected = ["2026 Äö True {'year': 1} (?P<year>[0-9]{4})-([ä-ü]+)", "compiled"]
     assert python(folder, "-c", told).splitlines() == expected
+
+
+def test_what_python_has_compiled_itself_stays_where_it_is(folder: Path) -> None:
+    python(folder, "-c", "import json.tool", PYTHONDONTWRITEBYTECODE="")
+    python(folder, "-c", WRITE)
+    first, second, *_ = python(folder, "-c", TELL).splitlines()
+    assert first.startswith("json.tool tool.cpython-")
+    assert second.startswith("dependency modules")
 
 
 def test_without_the_file_nothing_changes(folder: Path) -> None:
