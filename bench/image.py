@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 MARKS = ("<!-- image: begin -->", "<!-- image: end -->")
 REPEATS = 5
-STARTS = 15
+STARTS = 25
 """More than of the builds: starts are short, close to each other, and scatter with whatever else the machine does."""
 # The seed's Dockerfile, with the base by argument and under the name that Debian gives the interpreter.
 SEED_DOCKERFILE = """ARG BASE_IMAGE
