@@ -54,6 +54,13 @@ accesslog = None  # the application writes a line for each request
 logconfig_dict = logging_config(_config.log_level)
 
 
+def when_ready(server: Any) -> None:  # noqa: ARG001 -- gunicorn's signature
+    """Before the first worker is forked."""
+    from app.stopping import keep_signals_while_forking  # noqa: PLC0415 -- gunicorn's workers import it anyway, here later
+
+    keep_signals_while_forking()
+
+
 def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001 -- gunicorn's signature
     """Collect garbage from here on, but leave the pages that all workers share untouched."""
     gc.freeze()

@@ -25,7 +25,22 @@ SETTLE_SECONDS: Final = 0.25
 _SO_BINDTOIFINDEX = 62  # Linux; Python names it from 3.14 on
 _NO_INTERFACE = 2**31 - 1
 
+STOPS: Final = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
+"""The signals that end a worker. It unblocks them when it is ready for them."""
+
 _log = logging.getLogger("app.worker")
+
+
+def keep_signals_while_forking() -> None:
+    """Let a signal wait that reaches a worker between its fork and its own handlers.
+
+    gunicorn's worker forgets it, and gunicorn then waits for that worker until graceful_timeout is over and kills it.
+    """
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)  # gunicorn itself may have been forked so, at an upgrade
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, STOPS),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS),
+    )
 
 
 class DrainingWorker(Worker):  # type: ignore[misc]  # gunicorn is untyped

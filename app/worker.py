@@ -16,6 +16,7 @@ import os
 import queue
 import re
 import selectors
+import signal
 import socket
 import threading
 import time
@@ -31,7 +32,7 @@ from gunicorn.http.message import Request
 from gunicorn.http.unreader import Unreader
 
 from app.body import LARGEST_BODY
-from app.stopping import DrainingWorker
+from app.stopping import STOPS, DrainingWorker
 from app.waiting import MUST_NOT_WAIT, WouldWaitError
 
 ARRIVAL_SECONDS: Final = 10.0
@@ -209,6 +210,7 @@ class Worker(DrainingWorker):
 
     def run(self) -> None:
         """gunicorn calls this. It returns when the worker was told to stop and has answered what had begun."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         poller = self._poller = selectors.DefaultSelector()
         # gunicorn writes here when a signal comes, and threads do when they have an answer.
         poller.register(self.PIPE[0], selectors.EVENT_READ, (self._woken, self.PIPE[0]))

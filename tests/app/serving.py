@@ -81,11 +81,12 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 @contextmanager
-def served(folder: Path, **variables: str) -> Iterator[Service]:
+def served(folder: Path, *command: str, **variables: str) -> Iterator[Service]:
+    """The service, started by `python3 -m app` or by what `command` says in its place."""
     log_file = folder / f"service-{time.monotonic_ns()}.log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "app"],
+            [sys.executable, *(command or ("-m", "app"))],
             cwd=ROOT,
             env=environment(**variables),
             stdout=log,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.worker import ARRIVAL_SECONDS
-from tests.app.serving import Service, send, served
+from tests.app.serving import ROOT, Service, send, served
 
 
 def wait_until_draining(service: Service) -> None:
@@ -219,3 +219,22 @@ def test_a_body_that_trickles_in_by_chunks_is_cut_off_and_its_client_told(tmp_pa
             assert slow.recv(65536).startswith(b"HTTP/1.1 400 ")
         assert "Traceback" not in service.log_file.read_text()
         assert service.get("/api/entries").json()["entries"] == []
+
+
+def test_a_stop_while_a_worker_is_starting_reaches_it(tmp_path: Path) -> None:
+    settings = tmp_path / "slow.conf.py"
+    settings.write_text(
+        f"import time\nfrom pathlib import Path\nexec(Path({str(ROOT / 'app' / 'gunicorn.conf.py')!r}).read_text())\n"
+        "forked = post_fork\ndef post_fork(server, worker):\n    time.sleep(1)\n    forked(server, worker)\n"
+    )
+    with served(
+        tmp_path, "-m", "gunicorn", "-c", str(settings), APP_WORKERS="1", APP_DRAIN_SECONDS="0", PYTHONPATH=str(ROOT)
+    ) as service:
+        deadline = time.monotonic() + 60
+        while "Booting worker" not in service.log_file.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        service.process.send_signal(signal.SIGTERM)
+        service.process.wait(60)
+    # If it missed the signal, it was killed without a word when the time for a graceful stop was over.
+    assert "Worker exiting" in service.log_file.read_text()
