@@ -10,7 +10,7 @@ from sandbox.account.clusters import (
     Taint,
     UnknownPrincipalError,
 )
-from sandbox.account.journal import JournalError
+from sandbox.account.core.journal import JournalError
 from sandbox.account.server import Account
 
 __all__ = [

@@ -19,11 +19,11 @@ from sandbox.cli.machine import doctor, inventory, reset, status, stop
 from sandbox.cli.operations import destroy, preview, refresh, up
 from sandbox.cli.output import DONE, FAILED, WRONG_USE
 from sandbox.cli.stacks import env, export, import_, output
-from sandbox.daemon import DaemonError
 from sandbox.engine import EngineError, UsageError, WrongPassphraseError
-from sandbox.home import Home
-from sandbox.operations import NoEngineError
-from sandbox.stackfile import OverrideError, StackFileError, UnknownStackError
+from sandbox.runtime.background import DaemonError
+from sandbox.runtime.home import Home
+from sandbox.runtime.operations import NoEngineError
+from sandbox.runtime.stack_files import OverrideError, StackFileError, UnknownStackError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

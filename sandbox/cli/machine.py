@@ -12,14 +12,14 @@ from typing import Any
 import click
 from rich.table import Table
 
-from sandbox import daemon, pulumi_cli
 from sandbox.cli import options
 from sandbox.cli.output import FAILED, Output
 from sandbox.engine import list_stacks
-from sandbox.engine.backend import Backend
 from sandbox.engine.errors import EngineError
-from sandbox.home import PROJECT_DIRECTORY, Home
-from sandbox.stackfile import known_stacks, project_name
+from sandbox.engine.state.backend import Backend
+from sandbox.runtime import background, pulumi_cli
+from sandbox.runtime.home import PROJECT_DIRECTORY, Home
+from sandbox.runtime.stack_files import known_stacks, project_name
 
 
 @click.command()
@@ -27,7 +27,7 @@ from sandbox.stackfile import known_stacks, project_name
 def inventory(as_json: bool) -> None:
     """List everything that the emulated account holds."""
     output = Output(as_json=as_json)
-    contents = daemon.inventory(daemon.ensure_running(Home.of_project()))
+    contents = background.inventory(background.ensure_running(Home.of_project()))
     resources, pending = contents["items"], contents["pending"]
     if not resources:
         output.say("The account is empty.")
@@ -63,7 +63,7 @@ def status(as_json: bool) -> None:
     """Show what runs in the background, and which stacks are up."""
     output = Output(as_json=as_json)
     home = Home.of_project()
-    running = daemon.find(home)
+    running = background.find(home)
     cli = pulumi_cli.find()
     project = project_name(PROJECT_DIRECTORY)
     stacks = {name: _summary(home, project, name) for name in list_stacks(home.state, project)}
@@ -126,7 +126,7 @@ def _engine(cli: pulumi_cli.PulumiCli | None) -> str:
 @click.option("--fix", is_flag=True, help="Run the commands that install what is missing.")
 def doctor(as_json: bool, fix: bool) -> None:
     """Tell what this machine has, what it lacks, what that means, and the command that mends it."""
-    from sandbox.doctor import checks  # noqa: PLC0415 - it looks at the machine; only this command needs it
+    from sandbox.cli.prerequisites import checks  # noqa: PLC0415 - it looks at the machine; only this command needs it
 
     output = Output(as_json=as_json)
     found = checks()
@@ -163,7 +163,7 @@ def doctor(as_json: bool, fix: bool) -> None:
 def stop(as_json: bool, force: bool) -> None:
     """End the background process. What the account holds stays on disk and is there again at the next start."""
     output = Output(as_json=as_json)
-    there = daemon.stop(Home.of_project(), force=force)
+    there = background.stop(Home.of_project(), force=force)
     output.say("Stopped." if there else "Nothing was running.")
     output.document({"result": "succeeded", "stopped": there})
 
@@ -179,7 +179,7 @@ def reset(yes: bool, as_json: bool) -> None:
         if as_json or not sys.stdin.isatty():
             raise click.UsageError("reset forgets everything that the sandbox holds; --yes says that this is meant.")
         click.confirm(f"Forget everything that the sandbox in {home.path} holds?", abort=True, err=True)
-    daemon.stop(home)
+    background.stop(home)
     home.forget()
     output.say("The account is empty, and no stack is up.")
     output.document({"result": "succeeded"})

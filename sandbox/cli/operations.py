@@ -6,12 +6,12 @@ import sys
 
 import click
 
-from sandbox import daemon
 from sandbox.cli import options
 from sandbox.cli.output import DONE, FAILED, Output
 from sandbox.engine import display_for
-from sandbox.home import Home
-from sandbox.operations import EngineChoice, Kind, Session, blank, choose_engine, operate, protected_resources
+from sandbox.runtime import background
+from sandbox.runtime.home import Home
+from sandbox.runtime.operations import EngineChoice, Kind, Session, blank, choose_engine, operate, protected_resources
 
 
 def _operation(
@@ -46,7 +46,7 @@ def _operation(
             targets=targets,
             expect_no_changes=expect_no_changes,
         )
-        if outcome.exit_code == FAILED and daemon.ended(session.running):
+        if outcome.exit_code == FAILED and background.ended(session.running):
             cut_off = (
                 f"the sandbox's background process ended while this {kind} was at work (its log: {home.daemon_log}). "
                 f"What was done is in the state; run `{kind}` again, which starts the sandbox again: it goes on from there."

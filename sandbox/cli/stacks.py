@@ -9,28 +9,28 @@ from typing import IO
 
 import click
 
-from sandbox import kubeconfig, pulumi_cli, stackfile
 from sandbox.cli import options
 from sandbox.cli.output import WRONG_USE, Output
 from sandbox.engine import export_stack, import_stack, list_stacks, stack_outputs
-from sandbox.environment import foreign_settings
-from sandbox.home import PROJECT_DIRECTORY, Home
-from sandbox.operations import Session
+from sandbox.runtime import kubeconfig, pulumi_cli, stack_files
+from sandbox.runtime.environment import foreign_settings
+from sandbox.runtime.home import PROJECT_DIRECTORY, Home
+from sandbox.runtime.operations import Session
 
 _secrets = click.option("--show-secrets", is_flag=True, help="Show secret values instead of [secret].")
 
 
 def _known(stack: str) -> tuple[Home, str, str]:
     """The home, the project and the passphrase, once it is clear that the stack has ever been up."""
-    home, project = Home.of_project(), stackfile.project_name(PROJECT_DIRECTORY)
+    home, project = Home.of_project(), stack_files.project_name(PROJECT_DIRECTORY)
     made = list_stacks(home.state, project)
     if stack not in made:
-        if stack in stackfile.known_stacks(PROJECT_DIRECTORY):
-            raise stackfile.UnknownStackError(
+        if stack in stack_files.known_stacks(PROJECT_DIRECTORY):
+            raise stack_files.UnknownStackError(
                 f"stack {stack} has never been up in this sandbox; `python -m sandbox up {stack}` brings it up."
             )
-        known = ", ".join(sorted({*made, *stackfile.known_stacks(PROJECT_DIRECTORY)})) or "none"
-        raise stackfile.UnknownStackError(f"there is no stack {stack!r}. Stacks of this project: {known}.")
+        known = ", ".join(sorted({*made, *stack_files.known_stacks(PROJECT_DIRECTORY)})) or "none"
+        raise stack_files.UnknownStackError(f"there is no stack {stack!r}. Stacks of this project: {known}.")
     return home, project, home.passphrase()
 
 
@@ -91,8 +91,8 @@ def export(stack: str, file: Path | None, *, show_secrets: bool, as_json: bool) 
 def import_(stack: str, file: IO[str], *, as_json: bool) -> None:
     """Put an exported state in STACK's place; the one before is kept among the backups."""
     printed = Output(as_json=as_json)
-    home, project = Home.of_project(), stackfile.project_name(PROJECT_DIRECTORY)
-    if stack not in {*list_stacks(home.state, project), *stackfile.known_stacks(PROJECT_DIRECTORY)}:
+    home, project = Home.of_project(), stack_files.project_name(PROJECT_DIRECTORY)
+    if stack not in {*list_stacks(home.state, project), *stack_files.known_stacks(PROJECT_DIRECTORY)}:
         _known(stack)
     try:
         document = json.loads(file.read())

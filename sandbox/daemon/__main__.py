@@ -13,16 +13,16 @@ import threading
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 
-from sandbox import ports
 from sandbox.account import Account, JournalError
-from sandbox.daemon import Running, announced, code_fingerprint
-from sandbox.daemon.pulls import PullCheck
-from sandbox.environment import clean_environment
-from sandbox.home import Home
+from sandbox.daemon.image_pulls import PullCheck
 from sandbox.kubernetes import Fleet, Hooks
 from sandbox.kubernetes.load_balancers import ElasticLoadBalancers
 from sandbox.registry import Registry
 from sandbox.registry.moto_rules import MotoRepositories
+from sandbox.runtime import ports
+from sandbox.runtime.background import Running, announced, code_fingerprint
+from sandbox.runtime.environment import clean_environment
+from sandbox.runtime.home import Home
 
 # pulumi-eks's components set state of the whole process, so they have one of their own.
 PROVIDER_PROCESSES = (("aws", "kubernetes", "docker"), ("eks",))

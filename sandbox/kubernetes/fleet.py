@@ -11,12 +11,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from sandbox import ports
 from sandbox.account.clusters import ClusterEndpoint, ClusterFacts, NodeFacts, PrincipalLookup
 from sandbox.kubernetes import certificates, schema
 from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.hooks import Hooks
 from sandbox.kubernetes.server import Server, server_tls
+from sandbox.runtime import ports
 
 
 class Fleet:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from sandbox import ports
 from sandbox.registry.api import create_app
 from sandbox.registry.holdings import Holdings
 from sandbox.registry.rules import RepositoryRules
 from sandbox.registry.store import Store
+from sandbox.runtime import ports
 
 LOOPBACK = "127.0.0.1"
 

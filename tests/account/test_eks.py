@@ -12,7 +12,7 @@ import pytest
 from botocore.signers import RequestSigner
 
 from sandbox.account.clusters import UnknownPrincipalError
-from sandbox.account.lone_clusters import LoneClusters
+from sandbox.account.null_cluster_host import LoneClusters
 
 from .conftest import World, refused
 

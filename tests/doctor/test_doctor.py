@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import doctor
-from sandbox.doctor import Check
+from sandbox.cli import prerequisites
+from sandbox.cli.prerequisites import Check
 
 
 def by_name() -> dict[str, Check]:
-    return {check.name: check for check in doctor.checks()}
+    return {check.name: check for check in prerequisites.checks()}
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def program(folder: Path, name: str, script: str) -> None:
 
 
 def test_every_check_says_what_was_found_and_why_it_matters() -> None:
-    for check in doctor.checks():
+    for check in prerequisites.checks():
         assert check.found, check
         assert check.why, check
         assert check.state in {"ok", "missing", "degraded"}
@@ -50,7 +50,7 @@ def test_what_is_missing_is_installed_by_one_command_that_names_every_package(ba
 
 def test_without_apt_get_no_command_is_made_up(bare: Path) -> None:
     (bare / "apt-get").unlink()
-    assert {check.fix for check in doctor.checks() if check.state == "missing"} == {""}
+    assert {check.fix for check in prerequisites.checks() if check.state == "missing"} == {""}
 
 
 def test_a_docker_command_line_without_an_engine_is_told_from_an_engine(bare: Path) -> None:

@@ -23,7 +23,7 @@ from google.protobuf import any_pb2, empty_pb2, struct_pb2
 from pulumi.runtime.proto import provider_pb2 as p
 from pulumi.runtime.proto import provider_pb2_grpc, status_pb2
 
-from sandbox.engine.values import UNKNOWN, Secret, contains_unknown, from_struct, plain, to_struct
+from sandbox.engine.state.property_values import UNKNOWN, Secret, contains_unknown, from_struct, plain, to_struct
 
 
 def _wire(properties: dict[str, Any]) -> struct_pb2.Struct:

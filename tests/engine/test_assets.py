@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.engine.assets import with_hashes
 from sandbox.engine.errors import EngineError
-from sandbox.engine.tarstream import TarStream
-from sandbox.engine.values import ARCHIVE, ASSET, SIGNATURE
+from sandbox.engine.state.assets import with_hashes
+from sandbox.engine.state.property_values import ARCHIVE, ASSET, SIGNATURE
+from sandbox.engine.state.tar_stream import TarStream
 from tests.engine.kit import Kit
 from tests.engine.workspace import Workspace, messages
 

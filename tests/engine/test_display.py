@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from sandbox.engine import Diagnostic, PlainDisplay, Request
-from sandbox.engine.display import name_of
+from sandbox.engine.display.plain import name_of
 
 
 def test_a_type_that_says_its_name_twice_is_shown_as_the_cli_shows_it() -> None:

@@ -18,9 +18,9 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2 as pb
 from pulumi.runtime.proto import provider_pb2_grpc, status_pb2
 
+from sandbox.providers.property_values import Path, decode, encode
 from sandbox.providers.protocol import Provider
 from sandbox.providers.server import serve
-from sandbox.providers.values import Path, decode, encode
 
 SEED = b"\x07" * 32
 

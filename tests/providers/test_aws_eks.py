@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from sandbox.providers.values import UNKNOWN, decode
+from sandbox.providers.property_values import UNKNOWN, decode
 from tests.providers.engine_client import CheckFailed, Client, Failed, Made
 from tests.providers.life import Boto, changes, imports, network, replaces, role, settled
 

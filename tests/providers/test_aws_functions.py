@@ -92,7 +92,7 @@ def test_a_function_that_is_not_emulated_is_refused_by_name(aws: Client) -> None
 def test_the_registry_password_is_secret(aws: Client) -> None:
     from pulumi.runtime.proto import provider_pb2 as pb
 
-    from sandbox.providers.values import decode
+    from sandbox.providers.property_values import decode
 
     token = "aws:ecr/getAuthorizationToken:getAuthorizationToken"
     answer = decode(getattr(aws.call("Invoke", pb.InvokeRequest(tok=token)), "return"))

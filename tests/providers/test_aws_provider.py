@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pulumi.runtime.proto import provider_pb2
 
-from sandbox.providers.values import UNKNOWN, decode, encode
+from sandbox.providers.property_values import UNKNOWN, decode, encode
 from tests.providers.aws_samples import allow, trust
 from tests.providers.engine_client import CheckFailed, Client, Failed, Made, Served
 

@@ -12,7 +12,7 @@ import pytest
 from sandbox.providers.aws import handlers, sdk
 from sandbox.providers.aws.properties import Property
 from sandbox.providers.aws.properties import same as same_value
-from sandbox.providers.values import UNKNOWN
+from sandbox.providers.property_values import UNKNOWN
 from tests.providers.aws_samples import SAMPLES, Needs, Sample
 from tests.providers.engine_client import CheckFailed, Client
 
@@ -125,9 +125,9 @@ def test_every_declared_property_is_one_of_the_sdk() -> None:
 
 
 def test_the_readme_lists_what_is_emulated() -> None:
-    from sandbox.providers.aws import table
+    from sandbox.providers.aws import support_table
 
-    readme = Path(table.__file__).with_name("README.md").read_text()
-    written = readme.partition(table.BEGIN)[2].partition(table.END)[0]
-    remedy = "put what `python -m sandbox.providers.aws.table` prints between the two marks of sandbox/providers/aws/README.md"
-    assert written.strip() == table.tables(), remedy
+    readme = Path(support_table.__file__).with_name("README.md").read_text()
+    written = readme.partition(support_table.BEGIN)[2].partition(support_table.END)[0]
+    remedy = "put what `python -m sandbox.providers.aws.support_table` prints between the two marks of sandbox/providers/aws/README.md"
+    assert written.strip() == support_table.tables(), remedy

@@ -13,7 +13,7 @@ import requests
 
 from sandbox.images import engines
 from sandbox.providers.docker import IMAGE, DockerProvider
-from sandbox.providers.values import UNKNOWN
+from sandbox.providers.property_values import UNKNOWN
 from tests.providers.engine_client import CheckFailed, Client, Failed, Served
 from tests.registry.client import Running, credentials, emptied_ecr, emulated_ecr
 

@@ -10,7 +10,7 @@ import pytest
 from kubernetes import client as typed_client
 
 from sandbox.providers.kubernetes import provider
-from sandbox.providers.values import UNKNOWN
+from sandbox.providers.property_values import UNKNOWN
 from tests.kubernetes.conftest import Demo, demo  # noqa: F401 - a fixture
 from tests.providers.engine_client import CheckFailed, Client, Failed, Served
 

@@ -12,6 +12,7 @@ import grpc
 import pytest
 from pulumi.runtime.proto import provider_pb2 as pb
 
+from sandbox.providers.property_values import UNKNOWN, decode, encode
 from sandbox.providers.protocol import (
     Change,
     Checked,
@@ -27,7 +28,6 @@ from sandbox.providers.protocol import (
     Resource,
     Updated,
 )
-from sandbox.providers.values import UNKNOWN, decode, encode
 from tests.providers.engine_client import EMPTY, Client, Failed, Made, Served
 
 KIND = "echo:index/thing:Thing"

@@ -24,7 +24,7 @@ def fresh(tmp_path: Path) -> Sandbox:
 def at_work(home: Path, command: str) -> Iterator[subprocess.Popen[str]]:
     """Another process that is in the middle of a command."""
     code = (
-        "import sys; from pathlib import Path; from sandbox.home import Home\n"
+        "import sys; from pathlib import Path; from sandbox.runtime.home import Home\n"
         "with Home(Path(sys.argv[1])).working(sys.argv[2]): print('in', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.account.clusters import ClusterFacts
 from sandbox.kubernetes import Fleet
-from sandbox.ports import PortTakenError
+from sandbox.runtime.ports import PortTakenError
 from tests.kubernetes.conftest import Principals
 
 ARN = "arn:aws:eks:us-east-1:123456789012:cluster/demo"

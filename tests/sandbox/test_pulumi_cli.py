@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from sandbox import pulumi_cli
+from sandbox.runtime import pulumi_cli
 from tests.sandbox.conftest import PROJECT, Sandbox
 
 CLI = pulumi_cli.find()

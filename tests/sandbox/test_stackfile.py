@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from sandbox.engine.passphrase import PassphraseSecrets
-from sandbox.home import Home
-from sandbox.stackfile import StackFileError, UnknownStackError, prepare
+from sandbox.engine.state.passphrase import PassphraseSecrets
+from sandbox.runtime.home import Home
+from sandbox.runtime.stack_files import StackFileError, UnknownStackError, prepare
 
 
 @pytest.fixture

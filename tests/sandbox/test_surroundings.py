@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.engine.loopback import reaching_loopback
-from sandbox.environment import clean_environment
+from sandbox.runtime.environment import clean_environment
 from tests.sandbox.conftest import Sandbox
 
 

@@ -7,20 +7,23 @@ import pkgutil
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sandbox.account.emulator import Emulator
+    from sandbox.account.core.dispatch import Emulator
 
 
 def load() -> None:
     """Import every service module, so that its rules are registered."""
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
+    for module in pkgutil.walk_packages(__path__, f"{__name__}."):
+        importlib.import_module(module.name)
 
 
 def reconcile(emulator: Emulator) -> None:
     """After a replay: tell the cluster host which clusters and nodes there are."""
-    from sandbox.account.services import eks_cluster, eks_nodegroup  # noqa: PLC0415
+    from sandbox.account.services.eks import (
+        clusters,  # noqa: PLC0415
+        node_groups,  # noqa: PLC0415
+    )
 
-    facts = eks_cluster.all_facts(emulator)
+    facts = clusters.all_facts(emulator)
     emulator.clusters.reconcile(facts)
-    for arn, group, nodes in eks_nodegroup.all_nodes(emulator):
+    for arn, group, nodes in node_groups.all_nodes(emulator):
         emulator.clusters.set_nodes(arn, group, nodes)

@@ -16,6 +16,7 @@ from typing import Any
 
 from sandbox.images import Builder, BuildError, Destination, Order, unbuilt
 from sandbox.images import context as contexts
+from sandbox.providers.property_values import is_known
 from sandbox.providers.protocol import (
     UNKNOWN,
     Change,
@@ -31,7 +32,6 @@ from sandbox.providers.protocol import (
     Resource,
     Updated,
 )
-from sandbox.providers.values import is_known
 
 IMAGE = "docker:index/image:Image"
 VERSION = "5.2.0"

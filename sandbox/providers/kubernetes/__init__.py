@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sandbox.providers.kubernetes.client import Client
 from sandbox.providers.kubernetes.connection import Kubernetes
+from sandbox.providers.property_values import UNKNOWN
 from sandbox.providers.protocol import (
     Change,
     Checked,
@@ -19,7 +20,6 @@ from sandbox.providers.protocol import (
     Provider,
     plain_difference,
 )
-from sandbox.providers.values import UNKNOWN
 
 _SETTINGS = frozenset(
     [

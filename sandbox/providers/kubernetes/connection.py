@@ -14,6 +14,7 @@ from sandbox.kubernetes.schema import Schema
 from sandbox.kubernetes.store import Json
 from sandbox.providers.kubernetes import ignoring, objects, waiting
 from sandbox.providers.kubernetes.client import Client, RefusedError, UnreachableError
+from sandbox.providers.property_values import UNKNOWN, is_known
 from sandbox.providers.protocol import (
     Checked,
     Connection,
@@ -26,7 +27,6 @@ from sandbox.providers.protocol import (
     Resource,
     Updated,
 )
-from sandbox.providers.values import UNKNOWN, is_known
 
 _SECRET_PARTS = (("data",), ("stringData",))
 _APPLY = "application/apply-patch+yaml"

@@ -14,8 +14,8 @@ from sandbox.kubernetes.admission import Context
 from sandbox.kubernetes.kinds import Kind
 from sandbox.kubernetes.schema import Schema
 from sandbox.kubernetes.store import Json
+from sandbox.providers.property_values import UNKNOWN
 from sandbox.providers.protocol import Change, Failure
-from sandbox.providers.values import UNKNOWN
 
 AUTONAMED = "pulumi.com/autonamed"
 _HIDDEN = ("managedFields",)
