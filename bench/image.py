@@ -26,7 +26,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from sandbox.images import Builder, Order, base, engines
-from tests.images import machine
+from tests.sandbox.images import machine
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
