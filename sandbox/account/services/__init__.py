@@ -19,8 +19,8 @@ def load() -> None:
 def reconcile(emulator: Emulator) -> None:
     """After a replay: tell the cluster host which clusters and nodes there are."""
     from sandbox.account.services.eks import (
-        clusters,  # noqa: PLC0415
-        node_groups,  # noqa: PLC0415
+        clusters,
+        node_groups,
     )
 
     facts = clusters.all_facts(emulator)
