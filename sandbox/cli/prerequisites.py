@@ -146,8 +146,8 @@ def _pulumi() -> Check:
 def _builder() -> Check:
     why = "images are really built and pushed; without a builder the sandbox says 'not built'"
     # The storage is only named here; nothing is made until something is built.
-    found = engines.find(Path(".sandbox/images/store"))
-    if isinstance(found, engines.Absent):
+    found = engines.detect(Path(".sandbox/images/store"))
+    if isinstance(found, engines.NoEngine):
         return Check("image builder", "missing", f"none: {found.reason}", why, "buildah")
     return Check("image builder", "ok", found.name, why)
 
@@ -155,7 +155,7 @@ def _builder() -> Check:
 def _docker() -> Check:
     why = "builds with BuildKit's cache, and runs the built container in the tests; buildah builds without it"
     programs = engines.docker_programs()
-    troubles = [engines.docker_trouble(program) for program in programs]
+    troubles = [engines.docker_problem(program) for program in programs]
     if None in troubles:
         return Check("Docker engine", "ok", programs[troubles.index(None)], why)
     if any(_succeeds([program, "version"]) for program in programs):

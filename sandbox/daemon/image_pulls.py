@@ -21,7 +21,7 @@ class PullCheck:
             return None
         repository, at, digest = rest.partition("@")
         name, _, tag = repository.partition(":")
-        if at and placeholder.known(self._home, digest):
+        if at and placeholder.exists(self._home, digest):
             return None
         try:
             built_for = self._registry.architecture(name, digest or tag or "latest")

@@ -158,6 +158,9 @@ class Invoked:
 class Connection:
     """A provider as one engine has configured it. Methods block, run concurrently, and raise `Failure`s."""
 
+    program_directory: str = ""
+    """The program's directory, set by the server; empty for engines that do not report it."""
+
     def check(self, resource: Resource, old: Properties, new: Properties, seed: bytes) -> Checked:
         """Fill in defaults and names; report what is wrong. `old` is empty for a new resource."""
         raise Failure(f"{resource.type} isn't emulated by the sandbox.")

@@ -76,6 +76,7 @@ class _Peer:
 
     connection: Connection | None = None
     engine: str = ""
+    program_directory: str = ""
     cancelled: threading.Event = field(default_factory=threading.Event)
 
 
@@ -94,6 +95,7 @@ class Servicer(ProviderServicer):
     async def Handshake(self, request: Any, context: Any) -> provider_pb2.ProviderHandshakeResponse:
         """Say what this provider understands; unlike Configure's answer, it counts for CheckConfig too."""
         self._greet(request.engine_address, context)
+        self._peer(context).program_directory = request.program_directory
         return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, accept_resources=True, accept_outputs=True)
 
     async def Attach(self, request: Any, context: Any) -> empty_pb2.Empty:
@@ -137,7 +139,9 @@ class Servicer(ProviderServicer):
         connection = await self._run(
             context, lambda: self._of.connect(config) if known or self._of.checks_offline else _NotYetKnown()
         )
-        self._peer(context).connection = connection
+        peer = self._peer(context)
+        connection.program_directory = peer.program_directory
+        peer.connection = connection
         return provider_pb2.ConfigureResponse(
             acceptSecrets=True, supportsPreview=True, acceptResources=True, acceptOutputs=True
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.images import Builder, Destination, Order, Outcome, engines
+from sandbox.images import Builder, BuildRequest, BuildResult, Destination, engines
 from tests.sandbox.images import machine
 from tests.sandbox.registry.client import Running, credentials, emptied_ecr, emulated_ecr
 
@@ -62,7 +62,7 @@ class BuiltApp:
     """The service's image, pushed: `reference` is localhost:PORT/app@sha256:…"""
 
     reference: str
-    outcome: Outcome
+    outcome: BuildResult
     auth: tuple[str, str]
 
 
@@ -85,6 +85,6 @@ def app(
     machine.base_makers_or_skip()
     auth = credentials(ecr)
     builder = FixedBuilder(tmp_path_factory.mktemp("images"), docker)
-    order = Order(context=APP, dockerfile=APP / "Dockerfile", platform="linux/amd64", network="host")
+    order = BuildRequest(context=APP, dockerfile=APP / "Dockerfile", platform="linux/amd64", network="host")
     outcome = builder.build(order, Destination(f"{registry.host}/app", *auth), "v1")
     return BuiltApp(f"{registry.host}/app@{outcome.digest}", outcome, auth)

@@ -26,7 +26,7 @@ def docker_engine(folder: Path) -> Iterator[str]:
     programs = engines.docker_programs()
     if not programs:
         pytest.skip("no docker on the PATH (make tools)")
-    if any(engines.docker_trouble(program) is None for program in programs):
+    if any(engines.docker_problem(program) is None for program in programs):
         yield os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
         return
     if shutil.which("dockerd") is None:
@@ -85,5 +85,5 @@ def base_makers_or_skip() -> None:
     """Skip where neither image registries nor Debian's packages give a base."""
     from sandbox.images import debian_base
 
-    if (reason := debian_base.trouble()) is not None:
+    if (reason := debian_base.problem()) is not None:
         pytest.skip(reason)

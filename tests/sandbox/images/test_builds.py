@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from sandbox.images import BuildError, Destination, Order, engines
+from sandbox.images import BuildError, BuildRequest, Destination, engines
 from tests.sandbox.images.conftest import BuiltApp, FixedBuilder
 from tests.sandbox.registry.client import Running, credentials
 
@@ -36,8 +36,8 @@ def context(tmp_path: Path) -> Path:
     return folder
 
 
-def order(context: Path, **args: str) -> Order:
-    return Order(context=context, dockerfile=context / "Dockerfile", platform="linux/amd64", args=args)
+def order(context: Path, **args: str) -> BuildRequest:
+    return BuildRequest(context=context, dockerfile=context / "Dockerfile", platform="linux/amd64", args=args)
 
 
 def test_two_builds_of_the_same_files_give_the_same_digest(

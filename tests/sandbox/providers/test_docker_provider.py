@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from sandbox.images import engines
+from sandbox.images.build_context import context_digest
 from sandbox.providers.docker import IMAGE, DockerProvider
 from sandbox.providers.property_values import UNKNOWN
 from tests.sandbox.providers.engine_client import CheckFailed, Client, Failed, Served
@@ -180,7 +181,9 @@ def test_an_architecture_that_this_machine_cannot_run_is_not_built_and_says_how_
     docker: Client, registry: Running, ecr: Any, context: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = "mips64le"  # whose emulator, where it is installed, goes by another name
-    monkeypatch.setattr("sandbox.images.build.engines.find", lambda storage: engines.BuildahEngine("buildah", storage))
+    monkeypatch.setattr(
+        "sandbox.images.builder.engines.detect", lambda storage: engines.BuildahEngine("buildah", storage)
+    )
     made = docker.create(IMAGE, "app", inputs(registry, ecr, context, "v1", platform=f"linux/{other}"))
     assert f"an image for {other} needs {other} programs" in made.state["notBuilt"]
     assert "qemu-user-static" in made.state["notBuilt"]
@@ -214,7 +217,10 @@ def test_defaults_are_filled_in_as_the_real_provider_does(docker: Client, contex
     [
         ({"imagename": "x"}, "imagename: docker:index/image:Image has no property 'imagename'; it has build"),
         ({"build": {"dockerFile": "x"}}, "build.dockerFile: docker:index/image:Image has no property"),
-        ({"build": {"context": "/no/such/folder"}}, "build.context: the folder '/no/such/folder' doesn't exist"),
+        (
+            {"build": {"context": "/no/such/folder"}},
+            "build.context: the directory '/no/such/folder' does not exist; searched in /",
+        ),
         ({"build": {"builderVersion": "BuilderV1"}}, "builds with BuildKit or buildah only, not with 'BuilderV1'"),
         ({"imageName": "app"}, "imageName: 'app' has no registry; give the full name"),
         ({"imageName": None}, "imageName: is required"),
@@ -233,8 +239,27 @@ def test_a_dockerfile_given_relative_to_its_context_is_refused_with_the_right_pa
     docker: Client, context: Path
 ) -> None:
     news = {"imageName": "localhost:1/app:v1", "build": {"context": str(context), "dockerfile": "Dockerfile"}}
-    with pytest.raises(CheckFailed, match=r"not from the context.*; try '.*/context/Dockerfile'"):
+    with pytest.raises(CheckFailed, match=r"not to the context.*; try '.*/context/Dockerfile'"):
         docker.check(IMAGE, "app", news)
+
+
+def test_relative_paths_are_resolved_in_the_program_directory(
+    tmp_path: Path, registry: Running, ecr: Any, context: Path, no_builder: None
+) -> None:
+    (context / "Dockerfile").rename(context / "Dockerfile.release")
+    news = inputs(registry, ecr, context, "v1")
+    news["build"] |= {"context": "context", "dockerfile": "context/Dockerfile.release"}
+    with Served({"docker": DockerProvider(tmp_path / ".sandbox")}) as served:
+        client = served.attach("docker", {}, directory=str(tmp_path))
+        digest = client.check(IMAGE, "app", news)["build"]["contextDigest"]
+        assert digest == context_digest(context, context / "Dockerfile.release")
+        client.create(IMAGE, "app", news)
+        for build, message in (
+            ({"context": "elsewhere"}, f"'elsewhere' does not exist; searched in {tmp_path}"),
+            ({"context": "context"}, f"no Dockerfile 'context/Dockerfile'; searched in {tmp_path},"),
+        ):
+            with pytest.raises(CheckFailed, match=message):
+                client.check(IMAGE, "app", {**news, "build": build})
 
 
 def test_a_push_to_a_registry_outside_the_sandbox_is_refused(
@@ -279,14 +304,14 @@ def test_a_refresh_reports_what_is_known_and_an_import_is_refused(
     found = docker.read(made)
     assert found is not None
     assert found.state == made.state
-    with pytest.raises(Failed, match="can't be imported"):
+    with pytest.raises(Failed, match="cannot be imported"):
         docker.import_(IMAGE, "app", made.id)
 
 
 def test_other_resources_and_functions_of_the_package_are_refused_by_name(docker: Client) -> None:
-    with pytest.raises(Failed, match="docker:index/container:Container isn't emulated"):
+    with pytest.raises(Failed, match="docker:index/container:Container is not emulated"):
         docker.check("docker:index/container:Container", "c", {"image": "x"})
-    with pytest.raises(Failed, match="docker:index/getRegistryImage:getRegistryImage isn't emulated"):
+    with pytest.raises(Failed, match="docker:index/getRegistryImage:getRegistryImage is not emulated"):
         docker.invoke("docker:index/getRegistryImage:getRegistryImage", {"name": "x"})
 
 
