@@ -16,7 +16,7 @@ from pathlib import Path
 from sandbox.account import Account, JournalError
 from sandbox.account.services.ecr.images import MotoRepositories
 from sandbox.daemon.image_pulls import PullCheck
-from sandbox.kubernetes import Fleet, Hooks
+from sandbox.kubernetes import KubernetesClusterHost, ExternalServices
 from sandbox.kubernetes.load_balancers import ElasticLoadBalancers
 from sandbox.registry import Registry
 from sandbox.runtime import ports
@@ -103,12 +103,12 @@ def main() -> None:
                 child.kill()
 
 
-def _parts(home: Home, time_scale: float) -> tuple[Registry, Account, Fleet]:
+def _parts(home: Home, time_scale: float) -> tuple[Registry, Account, KubernetesClusterHost]:
     """Registry, account and clusters, which know of each other. Raises PortTakenError."""
     registry = Registry(home.registry, MotoRepositories())
     account = Account(home.account, registry_host=registry.host, time_scale=time_scale)
-    hooks = Hooks(image_check=PullCheck(registry, home.path), load_balancers=ElasticLoadBalancers(lambda: account.url))
-    fleet = Fleet(home.kubernetes, account, hooks)
+    hooks = ExternalServices(image_check=PullCheck(registry, home.path), load_balancers=ElasticLoadBalancers(lambda: account.url))
+    fleet = KubernetesClusterHost(home.kubernetes, account, hooks)
     account.clusters = fleet
     return registry, account, fleet
 

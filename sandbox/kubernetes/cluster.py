@@ -1,18 +1,19 @@
-"""One emulated cluster: its objects, who may use them, and the system objects that it starts with."""
+"""One emulated cluster: its objects, access control and initial system objects."""
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sandbox.contracts.cluster_host import ClusterFacts, PrincipalLookup
-from sandbox.kubernetes.admission import chain
 from sandbox.kubernetes.apimachinery import custom_resources, schema
 from sandbox.kubernetes.apiserver import auth
-from sandbox.kubernetes.apiserver.verbs import Api, Write
-from sandbox.kubernetes.controllers.controller_manager import Controllers
-from sandbox.kubernetes.ports import Hooks
+from sandbox.kubernetes.apiserver.verbs import Api, WriteOptions
+from sandbox.kubernetes.controllers.controller_manager import ControllerManager
+from sandbox.kubernetes.ports import ExternalServices
+from sandbox.kubernetes.storage.cluster_state import ClusterState
 from sandbox.kubernetes.storage.object_store import Event, Json, Key, Store
 
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -20,23 +21,24 @@ _RBAC = "rbac.authorization.k8s.io/v1"
 
 
 class Cluster:
-    """The API server and controllers of one cluster, without a port: `server` speaks HTTP for it."""
+    """API server and controllers of one cluster; `apiserver.http_server` serves it."""
 
-    def __init__(self, facts: ClusterFacts, directory: Path, principals: PrincipalLookup, hooks: Hooks) -> None:
+    def __init__(self, facts: ClusterFacts, directory: Path, principals: PrincipalLookup, external: ExternalServices) -> None:
         self.facts = facts
         self.schema = schema.load(facts.version)
         self.store = Store(directory / "objects.sqlite")
-        self.context = chain.Context(self.store, facts.service_cidr)
-        self.api = Api(self.schema, self.store, self.context)
+        self.state = ClusterState(self.store, facts.service_cidr)
+        self.api = Api(self.schema, self.store, self.state)
         self._serve_custom_kinds()
         self.store.listen(self._custom_kind_changed)
-        self.gate = auth.Gate(arn=facts.arn, cluster_name=facts.name, principals=principals, store=self.store)
+        self.access = auth.AccessControl(arn=facts.arn, cluster_name=facts.name, principals=principals, store=self.store)
         self._bootstrap()
-        self.controllers = Controllers(self.api, facts, hooks)
+        self.controllers = ControllerManager(self.api, facts, external)
         self.controllers.start()
 
     def configure(self, facts: ClusterFacts) -> None:
-        """Take new facts, a newer Kubernetes version included; objects and watches stay."""
+        """Apply a new configuration, such as a newer Kubernetes version; objects and watches stay.
+        """
         with self.store.lock:
             self.facts = self.controllers.facts = facts
             self.schema = self.api.schema = schema.load(facts.version)
@@ -45,24 +47,24 @@ class Cluster:
         self.controllers.wake()
 
     def _serve_custom_kinds(self) -> None:
-        kinds = list(custom_resources.auto_mode()) if self.facts.auto_mode else []
-        for definition in self.store.listed(custom_resources.DEFINITIONS):
-            kinds += custom_resources.declared(definition)
+        kinds = list(custom_resources.auto_mode_kinds()) if self.facts.auto_mode else []
+        for definition in self.store.list_objects(custom_resources.CUSTOM_RESOURCE_DEFINITIONS):
+            kinds += custom_resources.served_kinds(definition)
         for kind in kinds:
             self.api.kinds.add(kind)
 
     def _custom_kind_changed(self, event: Event) -> None:
-        if event.key.resource == custom_resources.DEFINITIONS:
-            for kind in custom_resources.declared(event.before) if event.before else ():
+        if event.key.resource == custom_resources.CUSTOM_RESOURCE_DEFINITIONS:
+            for kind in custom_resources.served_kinds(event.before) if event.before else ():
                 self.api.kinds.remove(kind)
-            for kind in custom_resources.declared(event.object) if event.type != "DELETED" else ():
+            for kind in custom_resources.served_kinds(event.object) if event.type != "DELETED" else ():
                 self.api.kinds.add(kind)
 
     def _ensure(self, api_version: str, kind: str, name: str, namespace: str = "", **content: Any) -> None:
-        found = self.api.kind(api_version, kind)
-        if not self.store.exists(Key(found.qualified, namespace, name)):
+        resource = self.api.kind(api_version, kind)
+        if not self.store.exists(Key(resource.group_resource, namespace, name)):
             document: Json = {"metadata": {"name": name}, **content}
-            self.api.create(found, namespace, document, Write())
+            self.api.create(resource, namespace, document, WriteOptions())
 
     def _bootstrap(self) -> None:
         for name in _NAMESPACES:
@@ -83,7 +85,7 @@ class Cluster:
                 "ports": [{"name": "https", "port": 443, "targetPort": 443, "protocol": "TCP"}],
             },
         )  # fmt: skip
-        # EKS still creates gp2, and no longer makes it the default, from 1.30 on.
+        # EKS creates gp2 and, from 1.30 on, no longer makes it the default.
         self._ensure(
             "storage.k8s.io/v1", "StorageClass", "gp2", provisioner="kubernetes.io/aws-ebs",
             parameters={"type": "gp2", "fsType": "ext4"}, volumeBindingMode="WaitForFirstConsumer",
@@ -95,11 +97,9 @@ class Cluster:
         self._ensure(_RBAC, "ClusterRoleBinding", role, roleRef=dict(reference), subjects=subjects)
 
     def _first_address(self) -> str:
-        import ipaddress  # noqa: PLC0415 - once per cluster
-
         return str(ipaddress.ip_network(self.facts.service_cidr).network_address + 1)
 
     def close(self) -> None:
-        """Stop the controllers and let go of the files."""
+        """Stop the controllers and close the store."""
         self.controllers.stop()
         self.store.close()

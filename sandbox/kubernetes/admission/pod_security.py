@@ -1,7 +1,8 @@
-"""Pod Security Standards: what the levels `baseline` and `restricted` refuse in a pod, in the controller's words.
+"""Pod Security Standards: violations of the levels `baseline` and `restricted`.
 
-After https://kubernetes.io/docs/concepts/security/pod-security-standards/. AppArmor, SELinux user and role,
-procMount and sysctls are checked where a pod sets them.
+Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/; messages are the
+controller's. AppArmor, SELinux user and role, procMount and sysctls are checked where a pod sets
+them.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ _RESTRICTED_VOLUMES = frozenset(
 )
 
 
-def check(level: str, spec: Mapping[str, Any]) -> list[str]:
-    """Return what a level refuses in a pod's spec; nothing for `privileged` or no level."""
+def violations(level: str, spec: Mapping[str, Any]) -> list[str]:
+    """Return the violations of a level in a pod spec; none for `privileged` or no level."""
     if level not in {"baseline", "restricted"}:
         return []
     containers = [
@@ -74,8 +75,8 @@ def check(level: str, spec: Mapping[str, Any]) -> list[str]:
 
 
 def _names(containers: Iterable[Mapping[str, Any]]) -> str:
-    found = [f'"{container.get("name", "")}"' for container in containers]
-    return ("container " if len(found) == 1 else "containers ") + ", ".join(found)
+    names = [f'"{container.get("name", "")}"' for container in containers]
+    return ("container " if len(names) == 1 else "containers ") + ", ".join(names)
 
 
 def _context(container: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""ResourceQuota and LimitRange: what they count, add and refuse."""
+"""ResourceQuota and LimitRange: usage, defaults and limits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OBJECTS = {
 
 
 def pod_total(spec: Mapping[str, Any], part: str, name: str) -> Decimal:
-    """Sum a pod's `requests` or `limits` of a resource; init containers count by their largest."""
+    """Sum a pod's `requests` or `limits` of a resource; init containers count by their maximum."""
     total = sum((_amount(c, part, name) for c in spec.get("containers") or ()), Decimal(0))
     initial = max((_amount(c, part, name) for c in spec.get("initContainers") or ()), default=Decimal(0))
     return max(total, initial)
@@ -32,7 +32,7 @@ def _amount(container: Mapping[str, Any], part: str, name: str) -> Decimal:
 
 
 def _usage(kind: str, group: str, plural: str, document: Mapping[str, Any], resource: str) -> Decimal:
-    """Return what one object uses of a quota's resource."""
+    """Return one object's usage of a quota's resource."""
     if resource.startswith("count/"):
         wanted = resource.removeprefix("count/")
         return Decimal(wanted == (f"{plural}.{group}" if group else plural))
@@ -54,9 +54,9 @@ def _finished(document: Mapping[str, Any]) -> bool:
 
 
 def used(store: Store, namespace: str, resource: str) -> Decimal:
-    """Return how much of a quota's resource a namespace uses."""
+    """Return a namespace's usage of a quota's resource."""
     total = Decimal(0)
-    for key in store.places():
+    for key in store.list_keys():
         if key.namespace == namespace:
             document = store.get(key)
             if document is not None:
@@ -66,7 +66,7 @@ def used(store: Store, namespace: str, resource: str) -> Decimal:
 
 
 def admit(quotas: Sequence[Json], store: Store, kind: Kind, new: Json) -> None:
-    """Refuse an object that would exceed a quota of its namespace, or leaves out what a quota counts."""
+    """Refuse an object that exceeds a quota of its namespace or omits a resource that it counts."""
     for item in quotas:
         hard: Mapping[str, Any] = item["spec"].get("hard") or {}
         requested = {name: _usage(kind.kind, kind.group, kind.plural, new, name) for name in hard}
@@ -103,7 +103,7 @@ def _must_specify(kind: Kind, new: Json, name: str, hard: Mapping[str, Any]) -> 
 
 
 def apply_limit_ranges(ranges: Sequence[Json], spec: Json) -> None:
-    """Give containers the default requests and limits of the namespace."""
+    """Set the namespace's default requests and limits in containers."""
     for item in ranges:
         for limit in item["spec"].get("limits") or ():
             if limit.get("type") != "Container":
@@ -118,7 +118,7 @@ def apply_limit_ranges(ranges: Sequence[Json], spec: Json) -> None:
 
 
 def check_limit_ranges(ranges: Sequence[Json], kind: Kind, pod: Json) -> None:
-    """Refuse a pod outside the minimum and maximum of its namespace."""
+    """Refuse a pod outside its namespace's minimum and maximum."""
     problems = []
     for item in ranges:
         for limit in item["spec"].get("limits") or ():
@@ -129,8 +129,8 @@ def check_limit_ranges(ranges: Sequence[Json], kind: Kind, pod: Json) -> None:
                 targets = [(totals, "Pod")]
             else:
                 continue
-            for target, what in targets:
-                problems += _outside(limit, target, what)
+            for target, subject in targets:
+                problems += _outside(limit, target, subject)
     if problems:
         text = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
         raise errors.forbidden(kind, pod["metadata"]["name"], text)
@@ -141,19 +141,19 @@ def _totals(pod: Json, part: str) -> Json:
     return {name: str(pod_total(pod["spec"], part, name)) for name in names}
 
 
-def _outside(limit: Mapping[str, Any], target: Mapping[str, Any], what: str) -> list[str]:
+def _outside(limit: Mapping[str, Any], target: Mapping[str, Any], subject: str) -> list[str]:
     problems = []
     resources = target.get("resources") or {}
     for name, bound in (limit.get("max") or {}).items():
         value = (resources.get("limits") or {}).get(name)
         if value is None:
-            problems.append(f"maximum {name} usage per {what} is {bound}.  No limit is specified")
+            problems.append(f"maximum {name} usage per {subject} is {bound}.  No limit is specified")
         elif parse(value) > parse(bound):
-            problems.append(f"maximum {name} usage per {what} is {bound}, but limit is {value}")
+            problems.append(f"maximum {name} usage per {subject} is {bound}, but limit is {value}")
     for name, bound in (limit.get("min") or {}).items():
         value = (resources.get("requests") or {}).get(name)
         if value is None:
-            problems.append(f"minimum {name} usage per {what} is {bound}.  No request is specified")
+            problems.append(f"minimum {name} usage per {subject} is {bound}.  No request is specified")
         elif parse(value) < parse(bound):
-            problems.append(f"minimum {name} usage per {what} is {bound}, but request is {value}")
+            problems.append(f"minimum {name} usage per {subject} is {bound}, but request is {value}")
     return problems

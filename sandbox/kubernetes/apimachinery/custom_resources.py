@@ -1,6 +1,6 @@
-"""Custom resources: the kinds that CustomResourceDefinitions declare, and those that EKS Auto Mode brings along.
+"""Kinds of CustomResourceDefinitions, and the custom kinds of EKS Auto Mode.
 
-Their objects are stored with the common metadata rules; the schema inside a CustomResourceDefinition isn't applied.
+Objects follow the common metadata rules; the schema in a CustomResourceDefinition is not applied.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Any
 
 from sandbox.kubernetes.apimachinery.kinds import Kind
 
-DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
+CUSTOM_RESOURCE_DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
 
 
-def declared(definition: Mapping[str, Any]) -> Iterator[Kind]:
+def served_kinds(definition: Mapping[str, Any]) -> Iterator[Kind]:
     """Yield the kinds of a CustomResourceDefinition, one per served version."""
     spec = definition["spec"]
     names = spec["names"]
@@ -31,8 +31,8 @@ def declared(definition: Mapping[str, Any]) -> Iterator[Kind]:
             )
 
 
-def auto_mode() -> Iterator[Kind]:
-    """Yield the kinds that a cluster with EKS Auto Mode has from the start."""
+def auto_mode_kinds() -> Iterator[Kind]:
+    """Yield the custom kinds of a cluster with EKS Auto Mode."""
     for group, kind, plural, namespaced in (
         ("eks.amazonaws.com", "IngressClassParams", "ingressclassparams", False),
         ("eks.amazonaws.com", "NodeClass", "nodeclasses", False),

@@ -1,4 +1,4 @@
-"""Kubernetes quantities ("100m", "1.5Gi"): reading, adding and printing them exactly."""
+"""Parses and formats Kubernetes quantities ("100m", "1.5Gi") exactly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RULE = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKM
 
 
 def parse(value: object) -> Decimal:
-    """Return a quantity as a number of its unit; raises ValueError with Kubernetes' wording."""
+    """Return a quantity as a number; raises ValueError in Kubernetes' words."""
     match = _PATTERN.match(str(value))
     if not match:
         raise ValueError(RULE)
@@ -26,12 +26,12 @@ def parse(value: object) -> Decimal:
 
 
 def is_quantity(value: object) -> bool:
-    """Say whether a value can be read as a quantity."""
+    """Return whether a value is a quantity."""
     return _PATTERN.match(str(value)) is not None
 
 
 def render(value: Decimal, like: str = "") -> str:
-    """Print a quantity shortly: in milli units when it isn't whole, in binary units for `like="memory"`."""
+    """Format a quantity: fractions in milli units, binary units for `like="memory"`."""
     if value == 0:
         return "0"
     if value != value.to_integral_value():

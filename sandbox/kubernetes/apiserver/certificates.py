@@ -1,4 +1,4 @@
-"""The certificate authority of the sandbox's API server, and the server certificate that it signs."""
+"""The API server's certificate authority and server certificate."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ _LIFETIME = timedelta(days=3650)
 
 
 def ensure(directory: Path) -> tuple[str, Path, Path]:
-    """Return the CA's PEM text, and the paths of the server's certificate and key; made at first use."""
+    """Return the CA in PEM and the paths of the server's certificate and key; created on first use.
+    """
     authority, certificate, key = directory / "ca.pem", directory / "server.pem", directory / "server.key"
     if not (authority.exists() and certificate.exists() and key.exists()):
         directory.mkdir(parents=True, exist_ok=True)
-        _make(authority, certificate, key)
+        _create(authority, certificate, key)
     return authority.read_text(), certificate, key
 
 
-def _make(authority: Path, certificate: Path, key: Path) -> None:
+def _create(authority: Path, certificate: Path, key: Path) -> None:
     ca_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes sandbox")])
     start = datetime.now(UTC) - timedelta(hours=1)
@@ -53,7 +54,7 @@ def _make(authority: Path, certificate: Path, key: Path) -> None:
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
         .sign(ca_key, hashes.SHA256())
     )  # fmt: skip
-    # The CA's key is thrown away: nothing else will be signed.
+    # The CA's key is not kept: it signs one certificate.
     with os.fdopen(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(
             server_key.private_bytes(

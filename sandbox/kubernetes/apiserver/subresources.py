@@ -1,4 +1,4 @@
-"""Subresources other than status: scale, eviction, binding, and the log that pods here don't have."""
+"""Subresources other than status: scale, eviction and finalize; logs and exec are refused."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from sandbox.kubernetes.apimachinery import errors
 from sandbox.kubernetes.apimachinery.kinds import Kind
 from sandbox.kubernetes.apimachinery.selectors import from_object, selects
 from sandbox.kubernetes.apiserver import patches
-from sandbox.kubernetes.apiserver.verbs import Write
+from sandbox.kubernetes.apiserver.verbs import WriteOptions
 from sandbox.kubernetes.storage.object_store import Json
 
 if TYPE_CHECKING:
     from sandbox.kubernetes.cluster import Cluster
 
 
-def answer(
-    cluster: Cluster, kind: Kind, place: tuple[str, str, str], method: str, content_type: str, body: Any, how: Write
+def handle(
+    cluster: Cluster, kind: Kind, path: tuple[str, str, str], method: str, content_type: str, body: Any, options: WriteOptions
 ) -> tuple[Any, int]:
-    """Answer a request for a subresource; `place` is namespace, name, subresource."""
-    namespace, name, subresource = place
+    """Handle a request for a subresource; `path` is namespace, name, subresource."""
+    namespace, name, subresource = path
     if subresource == "scale" and "scale" in kind.subresources:
-        return _scale(cluster, kind, namespace, name, method, content_type, body, how), 200
+        return _scale(cluster, kind, namespace, name, method, content_type, body, options), 200
     if kind.kind == "Pod" and subresource == "eviction" and method == "POST":
-        return _evict(cluster, kind, namespace, name, dry_run=how.dry_run), 201
+        return _evict(cluster, kind, namespace, name, dry_run=options.dry_run), 201
     if kind.kind == "Pod" and subresource in {"log", "exec", "attach", "portforward", "proxy"}:
         cluster.api.get(kind, namespace, name)
         raise errors.ApiError(
@@ -42,12 +42,12 @@ def answer(
                 cluster.store.remove(cluster.api.key(kind, "", name))
         return stored, 200
     raise errors.ApiError(
-        404, "NotFound", f"{kind.qualified}/{subresource} isn't emulated by the sandbox's API server", {}
+        404, "NotFound", f"{kind.group_resource}/{subresource} isn't emulated by the sandbox's API server", {}
     )
 
 
 def _scale(
-    cluster: Cluster, kind: Kind, namespace: str, name: str, method: str, content_type: str, body: Any, how: Write
+    cluster: Cluster, kind: Kind, namespace: str, name: str, method: str, content_type: str, body: Any, options: WriteOptions
 ) -> Json:
     with cluster.store.lock:
         live = cluster.api.get(kind, namespace, name)
@@ -55,20 +55,20 @@ def _scale(
         if method == "GET":
             return current
         if method == "PUT":
-            wanted: Mapping[str, Any] = body
+            scale: Mapping[str, Any] = body
         elif content_type == "application/json-patch+json":
-            wanted = patches.json_patch(current, body)
+            scale = patches.json_patch(current, body)
         else:
-            wanted = patches.merge_patch(current, body)
-        if not isinstance((wanted.get("spec") or {}).get("replicas", 0), int):
+            scale = patches.merge_patch(current, body)
+        if not isinstance((scale.get("spec") or {}).get("replicas", 0), int):
             raise errors.bad_request(
                 "json: cannot unmarshal into Go struct field ScaleSpec.spec.replicas of type int32"
             )
-        live["spec"]["replicas"] = (wanted.get("spec") or {}).get("replicas", 0)
-        given = (wanted.get("metadata") or {}).get("resourceVersion")
-        if method == "PUT" and given:
-            live["metadata"]["resourceVersion"] = given
-        return _as_scale(cluster.api.update(kind, namespace, name, live, how))
+        live["spec"]["replicas"] = (scale.get("spec") or {}).get("replicas", 0)
+        resource_version = (scale.get("metadata") or {}).get("resourceVersion")
+        if method == "PUT" and resource_version:
+            live["metadata"]["resourceVersion"] = resource_version
+        return _as_scale(cluster.api.update(kind, namespace, name, live, options))
 
 
 def _as_scale(document: Json) -> Json:
@@ -92,7 +92,7 @@ def _as_scale(document: Json) -> Json:
 def _evict(cluster: Cluster, kind: Kind, namespace: str, name: str, *, dry_run: bool) -> Json:
     with cluster.store.lock:
         pod = cluster.api.get(kind, namespace, name)
-        for budget in cluster.store.listed("poddisruptionbudgets.policy", namespace):
+        for budget in cluster.store.list_objects("poddisruptionbudgets.policy", namespace):
             if not selects(from_object(budget["spec"].get("selector")), pod):
                 continue
             status = budget.get("status") or {}

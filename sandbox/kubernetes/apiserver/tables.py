@@ -1,4 +1,4 @@
-"""The server's side of `kubectl get`: objects as rows of a Table, with the columns of the real printers."""
+"""Tables for `kubectl get`, with the columns of the API server's printers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _dig(document: Any, *path: str, default: Any = "<none>") -> Any:
 
 
 def age(document: Mapping[str, Any], moment: str = "") -> str:
-    """Print how long ago an object was created, as kubectl does."""
+    """Format an object's age as kubectl does."""
     text = moment or document["metadata"].get("creationTimestamp")
     if not text:
         return "<unknown>"

@@ -1,18 +1,19 @@
-"""Rules that the OpenAPI schema lacks: names, immutable fields, ranges, references inside an object."""
+"""Validation rules that the OpenAPI schema lacks, for each kind."""
 
 # ruff: noqa: ARG001 -- the checks of a table share one signature
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sandbox.kubernetes.admission.chain import Context
 from sandbox.kubernetes.apimachinery import errors
 from sandbox.kubernetes.apimachinery.errors import Cause, forbidden_field, invalid_value, required, unsupported
 from sandbox.kubernetes.apimachinery.kinds import Kind
 from sandbox.kubernetes.apimachinery.quantities import RULE, is_quantity, parse
 from sandbox.kubernetes.apimachinery.selectors import from_object, selects
+from sandbox.kubernetes.storage.cluster_state import ClusterState
 from sandbox.kubernetes.validation import pod as pods
 
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
@@ -34,32 +35,32 @@ IMMUTABLE = "field is immutable"
 _WORKLOADS = frozenset({"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"})
 
 
-def check(kind: Kind, new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Context) -> list[Cause]:
-    """Return everything that is wrong with an object, or with the change from `live` to it."""
-    found = list(metadata(kind, new))
+def validate_object(kind: Kind, new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState) -> list[Cause]:
+    """Return all errors of an object, or of the change from `live` to it."""
+    causes = list(validate_metadata(kind, new))
     spec = new.get("spec") or {}
     old = (live or {}).get("spec") or {} if live is not None else None
     if kind.kind in _WORKLOADS:
-        found += _workload(kind.kind, spec, old)
+        causes += _workload(kind.kind, spec, old)
     elif kind.kind == "Pod":
-        found += pods.pod(spec, "spec")
+        causes += pods.pod(spec, "spec")
         if live is not None:
-            found += pods.pod_update(spec, old or {})
+            causes += pods.pod_update(spec, old or {})
     elif kind.kind == "Job":
-        found += _job(spec, old)
+        causes += _job(spec, old)
     elif kind.kind == "CronJob":
-        found += pods.pod(
+        causes += pods.pod(
             spec["jobTemplate"]["spec"]["template"].get("spec") or {}, "spec.jobTemplate.spec.template.spec"
         )
         if len(str(spec.get("schedule", "")).split()) != 5 and not str(spec.get("schedule", "")).startswith("@"):
-            found.append(invalid_value("spec.schedule", spec.get("schedule"), "expected exactly 5 fields"))
+            causes.append(invalid_value("spec.schedule", spec.get("schedule"), "expected exactly 5 fields"))
     elif kind.kind in _CHECKS:
-        found += _CHECKS[kind.kind](new, live, context)
-    return found
+        causes += _CHECKS[kind.kind](new, live, state)
+    return causes
 
 
-def metadata(kind: Kind, document: Mapping[str, Any]) -> Iterator[Cause]:
-    """Check name, labels and annotations."""
+def validate_metadata(kind: Kind, document: Mapping[str, Any]) -> Iterator[Cause]:
+    """Validate name, labels and annotations."""
     meta = document["metadata"]
     name = meta.get("name", "")
     if not name:
@@ -165,13 +166,13 @@ def _strategy(strategy: Mapping[str, Any]) -> Iterator[Cause]:
     elif rolling is not None:
         values = [rolling.get("maxSurge"), rolling.get("maxUnavailable")]
         for name, value in zip(("maxSurge", "maxUnavailable"), values, strict=True):
-            yield from percent(value, f"spec.strategy.rollingUpdate.{name}")
+            yield from validate_percent(value, f"spec.strategy.rollingUpdate.{name}")
         if all(value in {0, "0%"} for value in values):
             yield invalid_value("spec.strategy.rollingUpdate.maxUnavailable", 0, "may not be 0 when `maxSurge` is 0")
 
 
-def percent(value: Any, path: str) -> Iterator[Cause]:
-    """Check a count or percentage."""
+def validate_percent(value: Any, path: str) -> Iterator[Cause]:
+    """Validate a count or percentage."""
     if isinstance(value, str) and not re.fullmatch(r"\d+%", value):
         yield invalid_value(
             path,
@@ -203,7 +204,7 @@ def _job(spec: Mapping[str, Any], old: Mapping[str, Any] | None) -> Iterator[Cau
             yield invalid_value("spec.completions", spec.get("completions"), IMMUTABLE)
 
 
-def _service(new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Context) -> Iterator[Cause]:
+def _service(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState) -> Iterator[Cause]:
     spec = new["spec"]
     allowed = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]
     if spec.get("type") not in allowed:
@@ -217,7 +218,7 @@ def _service(new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Co
     ports = spec.get("ports") or []
     if not ports and spec.get("clusterIP") != "None":
         yield required("spec.ports")
-    seen: set[str] = set()
+    names: set[str] = set()
     for index, port in enumerate(ports):
         path = f"spec.ports[{index}]"
         name = port.get("name", "")
@@ -225,9 +226,9 @@ def _service(new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Co
             yield required(f"{path}.name")
         elif name and not _LABEL.match(name):
             yield invalid_value(f"{path}.name", name, LABEL_RULE)
-        if name and name in seen:
+        if name and name in names:
             yield errors.duplicate(f"{path}.name", name)
-        seen.add(name)
+        names.add(name)
         yield from pods.port_number(port.get("port"), f"{path}.port")
         yield from pods.port_reference(port.get("targetPort"), f"{path}.targetPort")
         yield from pods.protocol(port.get("protocol"), f"{path}.protocol")
@@ -243,11 +244,11 @@ def _service(new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Co
     if old and old != spec.get("clusterIP"):
         yield invalid_value("spec.clusterIPs[0]", spec.get("clusterIP"), "may not change once set")
     address = spec.get("clusterIP")
-    if live is None and address and address != "None" and address in context.cluster_ips():
+    if live is None and address and address != "None" and address in state.cluster_ips():
         yield invalid_value("spec.clusterIPs", [address], "failed to allocate IP: provided IP is already allocated")
 
 
-def _autoscaler(new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Context) -> Iterator[Cause]:
+def _autoscaler(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState) -> Iterator[Cause]:
     spec = new["spec"]
     low, high = spec.get("minReplicas", 1), spec.get("maxReplicas", 0)
     if low < 1:
@@ -267,7 +268,7 @@ def _autoscaler(new: Mapping[str, Any], live: Mapping[str, Any] | None, context:
             )
 
 
-def _disruption_budget(new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Context) -> Iterator[Cause]:
+def _disruption_budget(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState) -> Iterator[Cause]:
     spec = new.get("spec") or {}
     if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
         yield invalid_value(
@@ -276,10 +277,10 @@ def _disruption_budget(new: Mapping[str, Any], live: Mapping[str, Any] | None, c
             "minAvailable and maxUnavailable cannot be both set",
         )
     for name in ("minAvailable", "maxUnavailable"):
-        yield from percent(spec.get(name), f"spec.{name}")
+        yield from validate_percent(spec.get(name), f"spec.{name}")
 
 
-def _ingress(new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Context) -> Iterator[Cause]:
+def _ingress(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState) -> Iterator[Cause]:
     spec = new.get("spec") or {}
     if not spec.get("rules") and not spec.get("defaultBackend"):
         yield invalid_value("spec", {}, "either `defaultBackend` or `rules` must be specified")
@@ -288,40 +289,38 @@ def _ingress(new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Co
         if host and not _SUBDOMAIN.match(host.removeprefix("*.")):
             yield invalid_value(f"spec.rules[{index}].host", host, SUBDOMAIN_RULE)
         for number, path in enumerate((rule.get("http") or {}).get("paths") or ()):
-            where = f"spec.rules[{index}].http.paths[{number}]"
+            field = f"spec.rules[{index}].http.paths[{number}]"
             kinds = ["Exact", "ImplementationSpecific", "Prefix"]
             if not path.get("pathType"):
-                yield required(f"{where}.pathType", "pathType must be specified")
+                yield required(f"{field}.pathType", "pathType must be specified")
             elif path["pathType"] not in kinds:
-                yield unsupported(f"{where}.pathType", path["pathType"], kinds)
+                yield unsupported(f"{field}.pathType", path["pathType"], kinds)
             elif path["pathType"] != "ImplementationSpecific" and not str(path.get("path", "")).startswith("/"):
-                yield invalid_value(f"{where}.path", path.get("path", ""), "must be an absolute path")
+                yield invalid_value(f"{field}.path", path.get("path", ""), "must be an absolute path")
             port = ((path.get("backend") or {}).get("service") or {}).get("port") or {}
             if "service" in (path.get("backend") or {}) and bool(port.get("name")) == bool(port.get("number")):
                 yield required(
-                    f"{where}.backend",
+                    f"{field}.backend",
                     "port name or number is required" if not port else "cannot set both port name & port number",
                 )
 
 
-def _network_policy(new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Context) -> Iterator[Cause]:
-    import ipaddress  # noqa: PLC0415 - only here
-
+def _network_policy(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState) -> Iterator[Cause]:
     spec = new.get("spec") or {}
     for direction, peers in (("ingress", "from"), ("egress", "to")):
         for index, rule in enumerate(spec.get(direction) or ()):
             for number, peer in enumerate(rule.get(peers) or ()):
-                where = f"spec.{direction}[{index}].{peers}[{number}]"
+                field = f"spec.{direction}[{index}].{peers}[{number}]"
                 if not peer:
-                    yield required(where, "must specify a peer")
+                    yield required(field, "must specify a peer")
                 elif "ipBlock" in peer:
                     if len(peer) > 1:
-                        yield forbidden_field(where, "may not specify both ipBlock and another peer")
+                        yield forbidden_field(field, "may not specify both ipBlock and another peer")
                     try:
                         ipaddress.ip_network(peer["ipBlock"].get("cidr", ""))
                     except ValueError:
                         yield invalid_value(
-                            f"{where}.ipBlock.cidr",
+                            f"{field}.ipBlock.cidr",
                             peer["ipBlock"].get("cidr"),
                             "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
                         )
@@ -332,7 +331,7 @@ def _network_policy(new: Mapping[str, Any], live: Mapping[str, Any] | None, cont
                 yield from pods.port_reference(port.get("port"), f"spec.{direction}[{index}].ports[{number}].port")
 
 
-def _quota(new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Context) -> Iterator[Cause]:
+def _quota(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState) -> Iterator[Cause]:
     for name, value in ((new.get("spec") or {}).get("hard") or {}).items():
         if not is_quantity(value):
             yield invalid_value(f"spec.hard[{name}]", value, RULE)
@@ -340,8 +339,8 @@ def _quota(new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Cont
             yield invalid_value(f"spec.hard[{name}]", value, "must be greater than or equal to 0")
 
 
-def _frozen(new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Context) -> Iterator[Cause]:
-    """ConfigMap and Secret: `immutable` objects, key names, and the Secret's type."""
+def _config(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState) -> Iterator[Cause]:
+    """Validate key names of ConfigMap and Secret, `immutable`, and the Secret's type."""
     for name in {**(new.get("data") or {}), **(new.get("binaryData") or {})}:
         if not re.fullmatch(r"[-._a-zA-Z0-9]+", name) or len(name) > 253:
             yield invalid_value(
@@ -357,7 +356,7 @@ def _frozen(new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Con
                 yield forbidden_field(part, "field is immutable when `immutable` is set")
 
 
-def _binding(new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Context) -> Iterator[Cause]:
+def _binding(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState) -> Iterator[Cause]:
     if live is not None and live.get("roleRef") != new.get("roleRef"):
         yield invalid_value("roleRef", new.get("roleRef"), "cannot change roleRef")
     for index, subject in enumerate(new.get("subjects") or ()):
@@ -367,7 +366,7 @@ def _binding(new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Co
             yield required(f"subjects[{index}].namespace")
 
 
-def _claim(new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Context) -> Iterator[Cause]:
+def _claim(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState) -> Iterator[Cause]:
     spec = new["spec"]
     if not spec.get("accessModes"):
         yield required("spec.accessModes", "at least 1 access mode is required")
@@ -386,7 +385,7 @@ def _claim(new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Cont
                 return
 
 
-def _storage_class(new: Mapping[str, Any], live: Mapping[str, Any] | None, context: Context) -> Iterator[Cause]:
+def _storage_class(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState) -> Iterator[Cause]:
     for name in ("provisioner", "parameters", "reclaimPolicy", "volumeBindingMode") if live is not None else ():
         if live is not None and live.get(name) != new.get(name):
             yield forbidden_field(name, f"updates to {name} are forbidden.")
@@ -394,7 +393,7 @@ def _storage_class(new: Mapping[str, Any], live: Mapping[str, Any] | None, conte
 
 _CHECKS = {
     "Service": _service, "HorizontalPodAutoscaler": _autoscaler, "PodDisruptionBudget": _disruption_budget,
-    "Ingress": _ingress, "NetworkPolicy": _network_policy, "ResourceQuota": _quota, "ConfigMap": _frozen,
-    "Secret": _frozen, "RoleBinding": _binding, "ClusterRoleBinding": _binding, "PersistentVolumeClaim": _claim,
+    "Ingress": _ingress, "NetworkPolicy": _network_policy, "ResourceQuota": _quota, "ConfigMap": _config,
+    "Secret": _config, "RoleBinding": _binding, "ClusterRoleBinding": _binding, "PersistentVolumeClaim": _claim,
     "StorageClass": _storage_class,
 }  # fmt: skip

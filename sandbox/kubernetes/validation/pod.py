@@ -1,4 +1,4 @@
-"""The rules for a pod's spec that the OpenAPI schema lacks, shared by pods and every kind with a pod template."""
+"""Validation rules of pod specs that the OpenAPI schema lacks, for pods and pod templates."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _LABEL_RULE = (
 
 
 def port_number(value: Any, path: str) -> Iterator[Cause]:
-    """Check a port number."""
+    """Validate a port number."""
     if not isinstance(value, int) or not 1 <= value <= 65535:
         yield invalid_value(path, value, "must be between 1 and 65535, inclusive")
 
 
 def port_reference(value: Any, path: str) -> Iterator[Cause]:
-    """Check a port given by number or name; None is nothing to check."""
+    """Validate a port number or name; None is skipped."""
     if isinstance(value, int):
         yield from port_number(value, path)
     elif isinstance(value, str) and (len(value) > 15 or not _PORT_NAME.match(value) or "--" in value):
@@ -44,13 +44,13 @@ def port_reference(value: Any, path: str) -> Iterator[Cause]:
 
 
 def protocol(value: Any, path: str) -> Iterator[Cause]:
-    """Check a transport protocol."""
+    """Validate a transport protocol."""
     if value not in {"TCP", "UDP", "SCTP"}:
         yield unsupported(path, value, ["SCTP", "TCP", "UDP"])
 
 
 def pod(spec: Mapping[str, Any], path: str) -> Iterator[Cause]:  # noqa: PLR0912 - one per rule
-    """Check a pod's spec; `path` is where it is in the object."""
+    """Validate the pod spec at `path`."""
     if spec.get("restartPolicy") not in {"Always", "OnFailure", "Never"}:
         yield unsupported(f"{path}.restartPolicy", spec.get("restartPolicy"), ["Always", "Never", "OnFailure"])
     if spec.get("dnsPolicy") not in {"ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"}:
@@ -62,38 +62,38 @@ def pod(spec: Mapping[str, Any], path: str) -> Iterator[Cause]:  # noqa: PLR0912
         yield invalid_value(f"{path}.terminationGracePeriodSeconds", seconds, "must be greater than or equal to 0")
     volumes: set[str] = set()
     for index, volume in enumerate(spec.get("volumes") or ()):
-        name, where = volume.get("name", ""), f"{path}.volumes[{index}]"
+        name, field = volume.get("name", ""), f"{path}.volumes[{index}]"
         if not _DNS_LABEL.match(name):
-            yield invalid_value(f"{where}.name", name, _LABEL_RULE)
+            yield invalid_value(f"{field}.name", name, _LABEL_RULE)
         if name in volumes:
-            yield duplicate(f"{where}.name", name)
+            yield duplicate(f"{field}.name", name)
         volumes.add(name)
         sources = set(volume) - {"name"}
         if not sources:
-            yield required(where, "must specify a volume type")
+            yield required(field, "must specify a volume type")
         elif len(sources) > 1:
-            yield forbidden_field(f"{where}.{max(sources)}", "may not specify more than 1 volume type")
+            yield forbidden_field(f"{field}.{max(sources)}", "may not specify more than 1 volume type")
     names: set[str] = set()
     if not spec.get("containers"):
         yield required(f"{path}.containers")
     for part in ("initContainers", "containers"):
         for index, container in enumerate(spec.get(part) or ()):
-            where = f"{path}.{part}[{index}]"
+            field = f"{path}.{part}[{index}]"
             if container.get("name") in names:
-                yield duplicate(f"{where}.name", container["name"])
+                yield duplicate(f"{field}.name", container["name"])
             names.add(container.get("name", ""))
-            yield from _container(container, where, volumes)
+            yield from _container(container, field, volumes)
     for index, constraint in enumerate(spec.get("topologySpreadConstraints") or ()):
-        where = f"{path}.topologySpreadConstraints[{index}]"
+        field = f"{path}.topologySpreadConstraints[{index}]"
         if constraint.get("maxSkew", 0) < 1:
-            yield invalid_value(f"{where}.maxSkew", constraint.get("maxSkew"), "must be greater than zero")
+            yield invalid_value(f"{field}.maxSkew", constraint.get("maxSkew"), "must be greater than zero")
         if constraint.get("whenUnsatisfiable") not in {"DoNotSchedule", "ScheduleAnyway"}:
             yield unsupported(
-                f"{where}.whenUnsatisfiable", constraint.get("whenUnsatisfiable"), ["DoNotSchedule", "ScheduleAnyway"]
+                f"{field}.whenUnsatisfiable", constraint.get("whenUnsatisfiable"), ["DoNotSchedule", "ScheduleAnyway"]
             )
         if constraint.get("minDomains") is not None and constraint.get("whenUnsatisfiable") != "DoNotSchedule":
             yield invalid_value(
-                f"{where}.minDomains",
+                f"{field}.minDomains",
                 constraint["minDomains"],
                 "can only use minDomains if whenUnsatisfiable=DoNotSchedule",
             )
@@ -154,18 +154,18 @@ def _container(container: Mapping[str, Any], path: str, volumes: set[str]) -> It
 def _ports(container: Mapping[str, Any], path: str) -> Iterator[Cause]:
     names: set[str] = set()
     for index, port in enumerate(container.get("ports") or ()):
-        where = f"{path}.ports[{index}]"
-        yield from port_number(port.get("containerPort"), f"{where}.containerPort")
-        yield from protocol(port.get("protocol"), f"{where}.protocol")
+        field = f"{path}.ports[{index}]"
+        yield from port_number(port.get("containerPort"), f"{field}.containerPort")
+        yield from protocol(port.get("protocol"), f"{field}.protocol")
         if port.get("name"):
-            yield from port_reference(port["name"], f"{where}.name")
+            yield from port_reference(port["name"], f"{field}.name")
             if port["name"] in names:
-                yield duplicate(f"{where}.name", port["name"])
+                yield duplicate(f"{field}.name", port["name"])
             names.add(port["name"])
 
 
 def resources(value: Mapping[str, Any], path: str) -> Iterator[Cause]:
-    """Check requests and limits: quantities, and no request above its limit."""
+    """Validate requests and limits: quantities, each request at most its limit."""
     for part in ("limits", "requests"):
         for name, amount in (value.get(part) or {}).items():
             if not is_quantity(amount):
@@ -203,7 +203,7 @@ def _probe(probe: Mapping[str, Any], path: str, kind: str) -> Iterator[Cause]:
 
 
 def pod_update(new: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Cause]:
-    """Refuse changes of a pod other than the few that Kubernetes allows."""
+    """Refuse changes of a pod beyond those that Kubernetes allows."""
 
     def fixed(spec: Mapping[str, Any]) -> dict[str, Any]:
         rest = {

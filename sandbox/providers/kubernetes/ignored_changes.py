@@ -71,7 +71,7 @@ def _as_fields(schema: Schema, node: Mapping[str, Any], value: Any, steps: Seque
             keys = managed_fields.list_keys(node)
             if not keys:
                 return tuple(found)
-            found.append(managed_fields.element(value[step], keys))
+            found.append(managed_fields.list_element(value[step], keys))
             node = schema.items(node)
         else:
             found.append(f"f:{step}")

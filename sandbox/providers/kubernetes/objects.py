@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
-from sandbox.kubernetes.admission.chain import Context
 from sandbox.kubernetes.apimachinery.kinds import Kind
 from sandbox.kubernetes.apimachinery.schema import Schema
 from sandbox.kubernetes.apiserver import defaults
+from sandbox.kubernetes.storage.cluster_state import ClusterState
 from sandbox.kubernetes.storage.object_store import Json
 from sandbox.kubernetes.validation import objects
 from sandbox.providers.property_values import UNKNOWN
@@ -61,14 +61,14 @@ def kind_of(token: str, schema: Schema) -> Kind:
     """Return the kind behind a token, in one Kubernetes version; custom resources are taken as they come."""
     api_version, name = parse_token(token)
     table = schema.kinds()
-    found = table.named(api_version, name)
+    found = table.by_name(api_version, name)
     if found is not None:
         return found
     group, _, version = api_version.rpartition("/")
     builtin = {kind.group for kind in table.all()} | {"", "extensions"}
-    if name.endswith("Patch") and table.named(api_version, name.removesuffix("Patch")):
+    if name.endswith("Patch") and table.by_name(api_version, name.removesuffix("Patch")):
         raise Failure(f"{token} isn't emulated by the sandbox: patch resources of shared objects are not.")
-    if name.endswith("List") and table.named(api_version, name.removesuffix("List")):
+    if name.endswith("List") and table.by_name(api_version, name.removesuffix("List")):
         raise Failure(f"{token} isn't emulated by the sandbox: declare the objects of the list one by one.")
     if group in builtin:
         others = sorted(k.api_version for k in table.all() if k.kind == name)
@@ -128,7 +128,7 @@ def known_part(value: Any) -> Any:
     return value
 
 
-class _Alone(Context):
+class _Alone(ClusterState):
     """What rules may ask when no cluster is at hand: there is nothing."""
 
     def __init__(self) -> None:
@@ -165,10 +165,10 @@ def problems(schema: Schema, kind: Kind, document: Mapping[str, Any]) -> list[tu
     if not failures and not unknown:
         copy: Json = _deep(known)
         if kind.kind == "Pod":
-            defaults.pod_spec(copy.setdefault("spec", {}))
-        defaults.fill(kind, copy, _Alone())
+            defaults.set_pod_defaults(copy.setdefault("spec", {}))
+        defaults.set_defaults(kind, copy, _Alone())
         if not (kind.kind == "Job" and not (known.get("spec") or {}).get("template")):
-            failures = [(c.field, str(c)) for c in objects.check(kind, copy, None, _Alone())]
+            failures = [(c.field, str(c)) for c in objects.validate_object(kind, copy, None, _Alone())]
     return failures
 
 

@@ -18,7 +18,7 @@ import pytest
 from kubernetes import client
 
 from sandbox.contracts.cluster_host import ClusterEndpoint, ClusterFacts, Grant, NodeFacts, UnknownPrincipalError
-from sandbox.kubernetes import Fleet
+from sandbox.kubernetes import KubernetesClusterHost
 
 ARN = "arn:aws:eks:us-east-1:123456789012:cluster/demo"
 ADMIN = "arn:aws:iam::123456789012:role/deployer"
@@ -57,7 +57,7 @@ def node(
 class Demo:
     """A running cluster and what reaches it."""
 
-    fleet: Fleet
+    fleet: KubernetesClusterHost
     principals: Principals
     endpoint: ClusterEndpoint
     directory: Path
@@ -104,7 +104,7 @@ class Demo:
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[Demo]:
     principals = Principals({ADMIN: [Grant(username=ADMIN, policy_arn=POLICY + "AmazonEKSClusterAdminPolicy")]})
-    fleet = Fleet(tmp_path / "kubernetes", principals)
+    fleet = KubernetesClusterHost(tmp_path / "kubernetes", principals)
     fleet.start()
     endpoint = fleet.create(ClusterFacts(arn=ARN, name="demo", region="us-east-1", version="1.33"))
     fleet.set_nodes(ARN, "workers", [node("node-a", "us-east-1a"), node("node-b", "us-east-1b")])

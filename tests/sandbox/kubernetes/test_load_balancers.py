@@ -13,7 +13,7 @@ from kubernetes import client as official
 
 from sandbox.account import Account
 from sandbox.contracts.cluster_host import ClusterFacts, Grant
-from sandbox.kubernetes import Fleet, Hooks
+from sandbox.kubernetes import KubernetesClusterHost, ExternalServices
 from sandbox.kubernetes.load_balancers import ElasticLoadBalancers
 from tests.sandbox.kubernetes.conftest import ADMIN, POLICY, Demo, Principals
 from tests.sandbox.kubernetes.test_objects import eventually
@@ -23,9 +23,9 @@ typed: Any = official
 
 def test_a_service_gets_an_elb_in_the_tagged_subnets_and_gives_it_back(tmp_path: Path) -> None:
     account = Account(tmp_path / "account", time_scale=0)
-    hooks = Hooks(load_balancers=ElasticLoadBalancers(lambda: account.url))
+    hooks = ExternalServices(load_balancers=ElasticLoadBalancers(lambda: account.url))
     principals = Principals({ADMIN: [Grant(username=ADMIN, policy_arn=POLICY + "AmazonEKSClusterAdminPolicy")]})
-    fleet = Fleet(tmp_path / "kubernetes", principals, hooks)
+    fleet = KubernetesClusterHost(tmp_path / "kubernetes", principals, hooks)
     fleet.start()
     url = account.start()
     account.clusters = fleet
@@ -36,7 +36,7 @@ def test_a_service_gets_an_elb_in_the_tagged_subnets_and_gives_it_back(tmp_path:
         account.stop()
 
 
-def _serve_and_withdraw(directory: Path, fleet: Fleet, principals: Principals, url: str) -> None:
+def _serve_and_withdraw(directory: Path, fleet: KubernetesClusterHost, principals: Principals, url: str) -> None:
     def aws(service: str) -> Any:
         make: Any = boto3.client
         return make(

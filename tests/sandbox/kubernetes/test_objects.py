@@ -11,7 +11,7 @@ from kubernetes import client as official
 from kubernetes import watch as official_watch
 
 from sandbox.contracts.cluster_host import ClusterFacts, Grant
-from sandbox.kubernetes import Fleet
+from sandbox.kubernetes import KubernetesClusterHost
 from tests.sandbox.kubernetes.conftest import ADMIN, ARN, POLICY, Demo, node
 
 # Tests send what the typed client would refuse to send.
@@ -283,7 +283,7 @@ def test_a_pod_that_fits_nowhere_says_why(core: Any, apps: Any) -> None:
 
 
 def test_an_image_that_is_not_in_the_registry_is_not_pulled(demo: Demo, core: Any, apps: Any) -> None:
-    demo.fleet.hooks.image_check = lambda image, architecture: "manifest unknown" if "@" in image else None
+    demo.fleet.external.image_check = lambda image, architecture: "manifest unknown" if "@" in image else None
     apps.create_namespaced_deployment("default", deployment(image="registry/app@sha256:" + "0" * 64))
 
     def waiting() -> Any:
@@ -391,7 +391,7 @@ def test_objects_and_the_address_outlive_the_process(demo: Demo, core: Any, apps
     eventually(lambda: available(apps) == 2)
     before = apps.read_namespaced_deployment("web", "default").metadata.uid
     demo.fleet.stop()
-    demo.fleet = Fleet(demo.directory / "kubernetes", demo.principals)
+    demo.fleet = KubernetesClusterHost(demo.directory / "kubernetes", demo.principals)
     demo.fleet.start()
     again = client.AppsV1Api(demo.api())
     assert again.read_namespaced_deployment("web", "default").metadata.uid == before

@@ -98,7 +98,7 @@ def test_types_that_are_no_objects_fail_by_name(engine: Client) -> None:
 
 
 def test_a_deployment_that_never_gets_ready_is_kept_with_the_reason(engine: Client, demo: Demo) -> None:  # noqa: F811
-    demo.fleet.hooks.image_check = lambda image, architecture: "manifest unknown"
+    demo.fleet.external.image_check = lambda image, architecture: "manifest unknown"
     wanted = deployment(**{"pulumi.com/timeoutSeconds": "10"})
     with pytest.raises(Failed, match="manifest unknown") as caught:
         engine.create(DEPLOYMENT, "web", wanted)
