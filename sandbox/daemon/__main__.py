@@ -14,7 +14,7 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 from sandbox.account import Account, JournalError
-from sandbox.account.services.ecr.images import MotoRepositories
+from sandbox.account.services.ecr.images import EcrRepositories
 from sandbox.daemon.image_pulls import PullCheck
 from sandbox.kubernetes import KubernetesClusterHost, ExternalServices
 from sandbox.kubernetes.load_balancers import ElasticLoadBalancers
@@ -105,7 +105,7 @@ def main() -> None:
 
 def _parts(home: Home, time_scale: float) -> tuple[Registry, Account, KubernetesClusterHost]:
     """Registry, account and clusters, which know of each other. Raises PortTakenError."""
-    registry = Registry(home.registry, MotoRepositories())
+    registry = Registry(home.registry, EcrRepositories())
     account = Account(home.account, registry_host=registry.host, time_scale=time_scale)
     hooks = ExternalServices(image_check=PullCheck(registry, home.path), load_balancers=ElasticLoadBalancers(lambda: account.url))
     fleet = KubernetesClusterHost(home.kubernetes, account, hooks)

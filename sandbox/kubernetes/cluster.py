@@ -14,7 +14,7 @@ from sandbox.kubernetes.apiserver.verbs import Api, WriteOptions
 from sandbox.kubernetes.controllers.controller_manager import ControllerManager
 from sandbox.kubernetes.ports import ExternalServices
 from sandbox.kubernetes.storage.cluster_state import ClusterState
-from sandbox.kubernetes.storage.object_store import Event, Json, Key, Store
+from sandbox.kubernetes.storage.object_store import Event, Json, Key, ObjectStore
 
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _RBAC = "rbac.authorization.k8s.io/v1"
@@ -26,7 +26,7 @@ class Cluster:
     def __init__(self, facts: ClusterFacts, directory: Path, principals: PrincipalLookup, external: ExternalServices) -> None:
         self.facts = facts
         self.schema = schema.load(facts.version)
-        self.store = Store(directory / "objects.sqlite")
+        self.store = ObjectStore(directory / "objects.sqlite")
         self.state = ClusterState(self.store, facts.service_cidr)
         self.api = Api(self.schema, self.store, self.state)
         self._serve_custom_kinds()

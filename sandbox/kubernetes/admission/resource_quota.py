@@ -9,7 +9,7 @@ from typing import Any
 from sandbox.kubernetes.apimachinery import errors
 from sandbox.kubernetes.apimachinery.kinds import Kind
 from sandbox.kubernetes.apimachinery.quantities import parse, render
-from sandbox.kubernetes.storage.object_store import Json, Store
+from sandbox.kubernetes.storage.object_store import Json, ObjectStore
 
 _COMPUTE = {"cpu": "requests.cpu", "memory": "requests.memory"}
 _OBJECTS = {
@@ -53,7 +53,7 @@ def _finished(document: Mapping[str, Any]) -> bool:
     return (document.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
 
 
-def used(store: Store, namespace: str, resource: str) -> Decimal:
+def used(store: ObjectStore, namespace: str, resource: str) -> Decimal:
     """Return a namespace's usage of a quota's resource."""
     total = Decimal(0)
     for key in store.list_keys():
@@ -65,7 +65,7 @@ def used(store: Store, namespace: str, resource: str) -> Decimal:
     return total
 
 
-def admit(quotas: Sequence[Json], store: Store, kind: Kind, new: Json) -> None:
+def admit(quotas: Sequence[Json], store: ObjectStore, kind: Kind, new: Json) -> None:
     """Refuse an object that exceeds a quota of its namespace or omits a resource that it counts."""
     for item in quotas:
         hard: Mapping[str, Any] = item["spec"].get("hard") or {}

@@ -12,7 +12,7 @@ from typing import Any
 
 from sandbox.contracts.cluster_host import Grant, PrincipalLookup, UnknownPrincipalError
 from sandbox.kubernetes.apimachinery import errors
-from sandbox.kubernetes.storage.object_store import Json, Key, Store
+from sandbox.kubernetes.storage.object_store import Json, Key, ObjectStore
 
 TOKEN_PREFIX = "k8s-aws-v1."  # noqa: S105 - a prefix, not a secret
 _TOKEN_CACHE_SECONDS = 60.0
@@ -158,7 +158,7 @@ class AccessControl:
     arn: str
     cluster_name: str
     principals: PrincipalLookup
-    store: Store
+    store: ObjectStore
     _cached_principals: dict[str, tuple[float, str]] = field(default_factory=dict)
 
     def user(self, authorization: str) -> User:

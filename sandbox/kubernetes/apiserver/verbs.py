@@ -20,7 +20,7 @@ from sandbox.kubernetes.apimachinery.kinds import Kind, KindTable
 from sandbox.kubernetes.apimachinery.schema import Schema
 from sandbox.kubernetes.apiserver import defaults, managed_fields, patches
 from sandbox.kubernetes.storage.cluster_state import ClusterState
-from sandbox.kubernetes.storage.object_store import Json, Key, Store
+from sandbox.kubernetes.storage.object_store import Json, Key, ObjectStore
 from sandbox.kubernetes.validation import objects
 
 _CONSONANTS = "bcdfghjklmnpqrstvwxz2456789"
@@ -59,7 +59,7 @@ def random_suffix(length: int = 5) -> str:
 class Api:
     """The objects of one cluster."""
 
-    def __init__(self, schema: Schema, store: Store, state: ClusterState) -> None:
+    def __init__(self, schema: Schema, store: ObjectStore, state: ClusterState) -> None:
         self.schema, self.store, self.state = schema, store, state
         self.kinds: KindTable = schema.kinds()
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from sandbox.kubernetes.storage.object_store import Json, Key, Store
+from sandbox.kubernetes.storage.object_store import Json, Key, ObjectStore
 
 
 class ClusterState:
     """Queries of defaults, admission and validation on a cluster's objects."""
 
-    def __init__(self, store: Store, service_cidr: str) -> None:
+    def __init__(self, store: ObjectStore, service_cidr: str) -> None:
         self.store, self.service_cidr = store, service_cidr
 
     def namespace(self, name: str) -> Json | None:

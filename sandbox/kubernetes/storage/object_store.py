@@ -46,7 +46,7 @@ class ExpiredRevisionError(Exception):
     """The history no longer contains the requested revision."""
 
 
-class Store:
+class ObjectStore:
     """The objects of one cluster. Each write takes `lock`, which callers may hold over several
     steps.
     """

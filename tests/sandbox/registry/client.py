@@ -17,7 +17,7 @@ import requests
 from moto.ecr.models import ecr_backends
 from moto.server import ThreadedMotoServer
 
-from sandbox.account.services.ecr.images import MotoRepositories
+from sandbox.account.services.ecr.images import EcrRepositories
 from sandbox.registry import Registry
 
 ACCOUNT = "123456789012"
@@ -78,12 +78,12 @@ class Running:
     """A registry that can be stopped and started again on the same directory, as a machine's restart does."""
 
     directory: Path
-    rules: MotoRepositories = field(init=False)
+    rules: EcrRepositories = field(init=False)
     registry: Registry = field(init=False)
     host: str = ""
 
     def start(self) -> str:
-        self.rules = MotoRepositories(ACCOUNT)
+        self.rules = EcrRepositories(ACCOUNT)
         self.registry = Registry(self.directory, self.rules)
         self.host = self.registry.start()
         return self.host
