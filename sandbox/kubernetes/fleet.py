@@ -34,13 +34,13 @@ class Fleet:
         directory.mkdir(parents=True, exist_ok=True)
         self.ca_pem, certificate, key = certificates.ensure(directory / "tls")
         memory, tls = directory / "port", server_tls(str(certificate), str(key))
-        port = ports.remembered(memory)
+        port = ports.read_port(memory)
         try:
             self._server = Server(port, tls, self._clusters.get)
         except OSError:
             if any(directory.glob("clusters/*/facts.json")):
                 raise ports.PortTakenError(port, "the clusters' endpoints") from None
-            self._server = ports.taken(lambda another: Server(another, tls, self._clusters.get))
+            self._server = ports.bind_free_port(lambda another: Server(another, tls, self._clusters.get))
         self.port = int(self._server.server_address[1])
         memory.write_text(str(self.port))
 

@@ -94,6 +94,12 @@ class Backend:
         _write(folder / f"{prefix}.history.json", json.dumps(update, separators=(",", ":")))
         _write(folder / f"{prefix}.checkpoint.json", self._checkpoint(project, stack).read_text())
 
+    def history(self, project: str, stack: str) -> list[dict[str, Any]]:
+        """Return the stack's operations, the newest first."""
+        directory = self.directory / "history" / project / stack
+        files = sorted(directory.glob("*.history.json"), reverse=True)
+        return [json.loads(file.read_text()) for file in files]
+
     @contextmanager
     def lock(self, project: str, stack: str) -> Iterator[None]:
         """Hold the stack's lock; EngineError naming the holder if someone else has it. Locks of dead processes are cleared."""

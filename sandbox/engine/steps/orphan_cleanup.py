@@ -15,7 +15,7 @@ def clear_away(deployment: Deployment) -> None:
         return
     known = {(item.urn, item.id) for item in journal.resources()}
     cleared: set[str] = set()
-    for urn, identifier in reversed(deployment.request.made):
+    for urn, identifier in reversed(deployment.request.created):
         if urn not in creating or (urn, identifier) in known:
             continue
         known.add((urn, identifier))
