@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from sandbox.account.clusters import ClusterEndpoint, ClusterFacts, NodeFacts
+from sandbox.contracts.cluster_host import ClusterEndpoint, ClusterFacts, NodeFacts
 
 
 class LoneClusters:

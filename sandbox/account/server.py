@@ -16,13 +16,13 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from sandbox.account import services
-from sandbox.account.clusters import ClusterHost, Grant
 from sandbox.account.core import moto_setup
 from sandbox.account.core.dispatch import ADMIN, Emulator
 from sandbox.account.core.journal import Journal
 from sandbox.account.core.wire import Reply, read_body
 from sandbox.account.services.eks import node_groups
 from sandbox.account.services.sts.tokens import Principals
+from sandbox.contracts.cluster_host import ClusterHost, Grant
 
 _StartResponse = Callable[[str, list[tuple[str, str]]], object]
 _running = threading.Lock()

@@ -14,11 +14,11 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 from sandbox.account import Account, JournalError
+from sandbox.account.services.ecr.images import MotoRepositories
 from sandbox.daemon.image_pulls import PullCheck
 from sandbox.kubernetes import Fleet, Hooks
 from sandbox.kubernetes.load_balancers import ElasticLoadBalancers
 from sandbox.registry import Registry
-from sandbox.registry.moto_rules import MotoRepositories
 from sandbox.runtime import ports
 from sandbox.runtime.background import DaemonInfo, code_fingerprint, read_info
 from sandbox.runtime.environment import clean_environment

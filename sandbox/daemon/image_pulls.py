@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sandbox.images import unbuilt
+from sandbox.images import placeholder
 from sandbox.registry import RefusedError, Registry
 
 
@@ -21,7 +21,7 @@ class PullCheck:
             return None
         repository, at, digest = rest.partition("@")
         name, _, tag = repository.partition(":")
-        if at and unbuilt.known(self._home, digest):
+        if at and placeholder.known(self._home, digest):
             return None
         try:
             built_for = self._registry.architecture(name, digest or tag or "latest")

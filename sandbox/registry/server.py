@@ -9,9 +9,9 @@ from pathlib import Path
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from sandbox.contracts.image_repositories import RepositoryRules
 from sandbox.registry.api import create_app
-from sandbox.registry.holdings import Holdings
-from sandbox.registry.rules import RepositoryRules
+from sandbox.registry.repositories import Holdings
 from sandbox.registry.store import Store
 from sandbox.runtime import ports
 

@@ -21,7 +21,6 @@ from botocore.parsers import create_parser
 from moto.backends import get_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from sandbox.account.clusters import ClusterHost
 from sandbox.account.core import determinism as clocks
 from sandbox.account.core import operations, referential_integrity, validation, wire
 from sandbox.account.core.errors import AwsError, not_emulated
@@ -30,6 +29,7 @@ from sandbox.account.core.inventory import Item
 from sandbox.account.core.journal import Entry, Journal, JournalError
 from sandbox.account.core.schedule import SECONDS, Agenda
 from sandbox.account.core.wire import ACCOUNT_ID, Call, Reply
+from sandbox.contracts.cluster_host import ClusterHost
 
 _LOG = logging.getLogger(__name__)
 _READS = (

@@ -11,8 +11,8 @@ import botocore.session
 import pytest
 from botocore.signers import RequestSigner
 
-from sandbox.account.clusters import UnknownPrincipalError
 from sandbox.account.null_cluster_host import LoneClusters
+from sandbox.contracts.cluster_host import UnknownPrincipalError
 
 from .conftest import World, refused
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.images import base, engines
+from sandbox.images import debian_base, engines
 from tests.app import postgresql
 from tests.sandbox.images import machine
 
@@ -156,9 +156,9 @@ def stand_ins(docker: engines.DockerEngine, bases: Path, folder: Path) -> dict[s
     programs = postgresql.binaries()
     if programs is None:
         pytest.skip("PostgreSQL is not installed (make tools)")
-    if (reason := base.trouble()) is not None:
+    if (reason := debian_base.trouble()) is not None:
         pytest.skip(reason)
-    made = base.local_base(bases, "amd64")
+    made = debian_base.local_base(bases, "amd64")
     docker.load(made.base, "localhost/base:test")
     docker.load(made.builder, "localhost/builder:test")
     shutil.copytree(FILES, folder, dirs_exist_ok=True)

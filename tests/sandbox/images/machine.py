@@ -83,7 +83,7 @@ def buildah() -> str:
 
 def base_makers_or_skip() -> None:
     """Skip where neither image registries nor Debian's packages give a base."""
-    from sandbox.images import base
+    from sandbox.images import debian_base
 
-    if (reason := base.trouble()) is not None:
+    if (reason := debian_base.trouble()) is not None:
         pytest.skip(reason)

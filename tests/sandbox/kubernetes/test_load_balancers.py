@@ -12,7 +12,7 @@ import pytest
 from kubernetes import client as official
 
 from sandbox.account import Account
-from sandbox.account.clusters import ClusterFacts, Grant
+from sandbox.contracts.cluster_host import ClusterFacts, Grant
 from sandbox.kubernetes import Fleet, Hooks
 from sandbox.kubernetes.load_balancers import ElasticLoadBalancers
 from tests.sandbox.kubernetes.conftest import ADMIN, POLICY, Demo, Principals

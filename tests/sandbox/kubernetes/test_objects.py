@@ -10,7 +10,7 @@ import pytest
 from kubernetes import client as official
 from kubernetes import watch as official_watch
 
-from sandbox.account.clusters import ClusterFacts, Grant
+from sandbox.contracts.cluster_host import ClusterFacts, Grant
 from sandbox.kubernetes import Fleet
 from tests.sandbox.kubernetes.conftest import ADMIN, ARN, POLICY, Demo, node
 

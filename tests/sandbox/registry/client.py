@@ -17,8 +17,8 @@ import requests
 from moto.ecr.models import ecr_backends
 from moto.server import ThreadedMotoServer
 
+from sandbox.account.services.ecr.images import MotoRepositories
 from sandbox.registry import Registry
-from sandbox.registry.moto_rules import MotoRepositories
 
 ACCOUNT = "123456789012"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.registry.lifecycle import DAY, Candidate, expired
+from sandbox.account.services.ecr.lifecycle_policy import DAY, Candidate, expired
 
 NOW = 1000 * DAY
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.account.clusters import ClusterFacts
+from sandbox.contracts.cluster_host import ClusterFacts
 from sandbox.kubernetes import Fleet
 from sandbox.runtime.ports import PortTakenError
 from tests.sandbox.kubernetes.conftest import Principals

@@ -10,13 +10,13 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from sandbox.account.clusters import ClusterFacts
 from sandbox.account.core import moto_backends
 from sandbox.account.core.determinism import random_hex, random_uuid
 from sandbox.account.core.errors import AwsError
 from sandbox.account.core.operations import OWN_SERVICES, implements
 from sandbox.account.core.wire import ACCOUNT_ID
 from sandbox.account.services.eks import catalog as catalog
+from sandbox.contracts.cluster_host import ClusterFacts
 
 if TYPE_CHECKING:
     from sandbox.account.core.dispatch import Emulator, Record

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from sandbox.account.clusters import NodeFacts, Taint
 from sandbox.account.core import moto_backends
 from sandbox.account.core.determinism import random_hex, random_uuid
 from sandbox.account.core.errors import AwsError
@@ -14,6 +13,7 @@ from sandbox.account.core.wire import ACCOUNT_ID
 from sandbox.account.services.eks import access, clusters
 from sandbox.account.services.eks import catalog as catalog
 from sandbox.account.services.eks.clusters import check_role, find, find_active, find_subnets, start_update
+from sandbox.contracts.cluster_host import NodeFacts, Taint
 
 if TYPE_CHECKING:
     from sandbox.account.core.dispatch import Emulator, Record

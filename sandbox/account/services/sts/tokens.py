@@ -8,9 +8,9 @@ import hmac
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from sandbox.account.clusters import Grant, UnknownPrincipalError
 from sandbox.account.core import moto_backends
 from sandbox.account.core.wire import ACCOUNT_ID
+from sandbox.contracts.cluster_host import Grant, UnknownPrincipalError
 
 if TYPE_CHECKING:
     from sandbox.account.core.dispatch import Emulator
