@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from sandbox.engine.request import Diagnostic, Op, PropertyChange, Request, Result, Step
-from sandbox.engine.state.property_paths import Label, shown
+from sandbox.engine.state.property_paths import Label, displayed
 from sandbox.engine.state.resource import is_provider, urn_name, urn_type
 
 STYLES: dict[Op, tuple[str, str, str, str, str]] = {
@@ -198,7 +198,7 @@ def summarize(console: Console, result: Result) -> None:
             if item.severity in ("error", "warning")
         ],
         "Outputs:": [
-            Text(f"    {key:<{width}} : {_text(shown(value))}")
+            Text(f"    {key:<{width}} : {_text(displayed(value))}")
             for key, value in sorted(result.outputs.items())
         ],
         "Resources:": counts,
