@@ -20,6 +20,7 @@ from sandbox.account.core import moto_setup
 from sandbox.account.core.dispatch import ADMIN, Emulator
 from sandbox.account.core.journal import Journal
 from sandbox.account.core.wire import Reply, read_body
+from sandbox.account.services.eks import node_groups
 from sandbox.account.services.sts.tokens import Principals
 from sandbox.contracts.cluster_host import ClusterHost, Grant
 
@@ -91,7 +92,7 @@ class Account:
                 journal.clear()
                 self._emulator = self._remembering(journal)
             self._principals = Principals(self._emulator)
-            services.reconcile(self._emulator)
+            node_groups.reconcile(self._emulator)
             port = int(listener.getsockname()[1])
             self._server = make_server(
                 "127.0.0.1", port, self._application, threaded=True, request_handler=_Handler, fd=listener.fileno()

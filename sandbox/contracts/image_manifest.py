@@ -11,8 +11,14 @@ from sandbox.contracts.image_repositories import RegistryError
 
 # Types that ECR accepts (user guide, "Container image manifest format support"); it refuses
 # Docker's schema 1.
-IMAGES = ("application/vnd.docker.distribution.manifest.v2+json", "application/vnd.oci.image.manifest.v1+json")
-LISTS = ("application/vnd.docker.distribution.manifest.list.v2+json", "application/vnd.oci.image.index.v1+json")
+IMAGES = (
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+)
+LISTS = (
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.index.v1+json",
+)
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
@@ -42,7 +48,9 @@ def parse(data: bytes, content_type: str | None) -> Manifest:
         raise _invalid("The manifest has no schemaVersion 2.")
     media_type = str(raw.get("mediaType") or content_type or "")
     if content_type and raw.get("mediaType") and content_type != raw["mediaType"]:
-        raise _invalid(f"The manifest's mediaType {raw['mediaType']} is not its Content-Type {content_type}.")
+        raise _invalid(
+            f"The manifest's mediaType {raw['mediaType']} is not its Content-Type {content_type}."
+        )
     subject = raw.get("subject")
     fields: dict[str, Any] = {
         "media_type": media_type,
@@ -52,11 +60,15 @@ def parse(data: bytes, content_type: str | None) -> Manifest:
     }
     if media_type in IMAGES:
         parts = [raw.get("config"), *_list(raw, "layers")]
-        fields["artifact_type"] = fields["artifact_type"] or (raw.get("config") or {}).get("mediaType")
+        fields["artifact_type"] = fields["artifact_type"] or (raw.get("config") or {}).get(
+            "mediaType"
+        )
         return Manifest(blobs=tuple(map(_digest, parts)), size=sum(map(_size, parts)), **fields)
     if media_type in LISTS:
         return Manifest(children=tuple(map(_digest, _list(raw, "manifests"))), size=0, **fields)
-    raise _invalid(f"Manifests of the type '{media_type}' are not supported; push an OCI or Docker schema 2 image.")
+    raise _invalid(
+        f"Manifests of the type '{media_type}' are not supported; push an OCI or Docker schema 2 image."
+    )
 
 
 def _list(raw: dict[str, Any], key: str) -> list[Any]:
@@ -80,7 +92,9 @@ def _size(descriptor: dict[str, Any]) -> int:
 def validate_digest(digest: str) -> str:
     """Return a SHA-256 digest. Raises RegistryError (DIGEST_INVALID)."""
     if not _DIGEST.match(digest):
-        raise RegistryError(400, "DIGEST_INVALID", f"'{digest}' is not a digest of the form sha256:<64 hex digits>.")
+        raise RegistryError(
+            400, "DIGEST_INVALID", f"'{digest}' is not a digest of the form sha256:<64 hex digits>."
+        )
     return digest
 
 

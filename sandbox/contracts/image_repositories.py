@@ -14,7 +14,9 @@ class RegistryError(Exception):
     `code` is the specification's (NAME_UNKNOWN, TAG_INVALID, …), `status` the HTTP status.
     """
 
-    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code

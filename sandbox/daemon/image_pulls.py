@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sandbox.images import placeholder
-from sandbox.registry import RegistryError, Registry
+from sandbox.registry import Registry, RegistryError
 
 
 class PullCheck:

@@ -54,7 +54,9 @@ class OciImage:
         record = {
             "manifest": self.manifest.decode(),
             "config": self.config.decode(),
-            "layers": [{"digest": it.digest, "diff_id": it.diff_id, "size": it.size} for it in self.layers],
+            "layers": [
+                {"digest": it.digest, "diff_id": it.diff_id, "size": it.size} for it in self.layers
+            ],
         }
         path.write_text(json.dumps(record))
 
@@ -64,10 +66,15 @@ class OciImage:
         if not path.exists():
             return None
         record = json.loads(path.read_text())
-        layers = tuple(Layer(path=cache / it["digest"].removeprefix("sha256:"), **it) for it in record["layers"])
+        layers = tuple(
+            Layer(path=cache / it["digest"].removeprefix("sha256:"), **it)
+            for it in record["layers"]
+        )
         if not all(layer.path.exists() for layer in layers):
             return None
-        return OciImage(manifest=record["manifest"].encode(), config=record["config"].encode(), layers=layers)
+        return OciImage(
+            manifest=record["manifest"].encode(), config=record["config"].encode(), layers=layers
+        )
 
 
 def digest_of(data: bytes) -> str:
@@ -91,32 +98,54 @@ def oci_image(archive: Path, cache: Path, *, base_layers: Collection[str], epoch
         )
     # Layers of the base keep their dates, and so does their history.
     inherited = sum(1 for old_id in old_ids if old_id in base_layers)
-    new_config = _encode(_configuration(config, [layer.diff_id for layer in layers], epoch, inherited))
+    new_config = _encode(
+        _configuration(config, [layer.diff_id for layer in layers], epoch, inherited)
+    )
     manifest = _encode(
         {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
-            "config": {"mediaType": CONFIG, "digest": digest_of(new_config), "size": len(new_config)},
+            "config": {
+                "mediaType": CONFIG,
+                "digest": digest_of(new_config),
+                "size": len(new_config),
+            },
             "layers": [{"mediaType": LAYER, "digest": it.digest, "size": it.size} for it in layers],
         }
     )
     return OciImage(manifest=manifest, config=new_config, layers=layers)
 
 
-def _configuration(config: dict[str, Any], diff_ids: list[str], epoch: int, inherited: int) -> dict[str, Any]:
+def _configuration(
+    config: dict[str, Any], diff_ids: list[str], epoch: int, inherited: int
+) -> dict[str, Any]:
     moment = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     history, seen = [], 0
     for entry in config.get("history", []):
         # Drops the comment, in which buildah names its intermediate images.
-        event = {k: v for k, v in entry.items() if k in {"created", "created_by", "empty_layer"} and v}
+        event = {
+            k: v for k, v in entry.items() if k in {"created", "created_by", "empty_layer"} and v
+        }
         if seen >= inherited and (seen > 0 or inherited == 0):
             event["created"] = moment
         seen += 0 if entry.get("empty_layer") else 1
         history.append(event)
     top = {key: config[key] for key in ("architecture", "os", "variant") if config.get(key)}
-    fields = ("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal")
+    fields = (
+        "User",
+        "ExposedPorts",
+        "Env",
+        "Entrypoint",
+        "Cmd",
+        "Volumes",
+        "WorkingDir",
+        "Labels",
+        "StopSignal",
+    )
     # Docker's extension; other runtimes ignore it.
-    settings = {key: config["config"][key] for key in (*fields, "Healthcheck") if config["config"].get(key)}
+    settings = {
+        key: config["config"][key] for key in (*fields, "Healthcheck") if config["config"].get(key)
+    }
     return {
         **top,
         "created": moment,
@@ -126,7 +155,9 @@ def _configuration(config: dict[str, Any], diff_ids: list[str], epoch: int, inhe
     }
 
 
-def _cached(cache: Path, tar: tarfile.TarFile, path: str, old_id: str, *, epoch: int | None) -> Layer:
+def _cached(
+    cache: Path, tar: tarfile.TarFile, path: str, old_id: str, *, epoch: int | None
+) -> Layer:
     record = cache / f"{old_id.removeprefix('sha256:')}-{'base' if epoch is None else epoch}.json"
     if record.exists():
         facts = json.loads(record.read_text())
@@ -156,7 +187,9 @@ def _limit_dates(source: IO[bytes], epoch: int) -> bytes:
             member.mtime = min(int(member.mtime), epoch)
             member.uname = member.gname = ""
             member.pax_headers = {
-                key: value for key, value in member.pax_headers.items() if key not in {"mtime", "atime", "ctime"}
+                key: value
+                for key, value in member.pax_headers.items()
+                if key not in {"mtime", "atime", "ctime"}
             }
             new.addfile(member, old.extractfile(member) if member.isreg() else None)
     return target.getvalue()

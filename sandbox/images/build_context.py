@@ -74,7 +74,9 @@ def _translate(token: re.Match[str]) -> str:
     return f"[!{members}]" if negation else f"[\0{members}]"
 
 
-def _walk(context: Path, directory: Path, patterns: Sequence[Pattern], parent_matches: Sequence[bool]) -> Iterator[str]:
+def _walk(
+    context: Path, directory: Path, patterns: Sequence[Pattern], parent_matches: Sequence[bool]
+) -> Iterator[str]:
     """Yield the included files; `parent_matches` says which patterns match the directory."""
     for path in directory.iterdir():
         name = path.relative_to(context).as_posix()

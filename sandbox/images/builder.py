@@ -22,7 +22,9 @@ from sandbox.images.push import Destination
 from sandbox.images.sbom import SPDX, sbom
 
 # Docker's name of this machine's architecture.
-MACHINE_ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+MACHINE_ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(
+    platform.machine(), platform.machine()
+)
 _EMULATORS = {"arm64": "qemu-aarch64", "amd64": "qemu-x86_64", "arm": "qemu-arm"}
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 _REGISTRY_SECONDS = 10.0
@@ -104,7 +106,9 @@ class Builder:
             engine.save(image_id, archive)
             return oci_image(archive, self._layers, base_layers=base_layers, epoch=request.epoch)
 
-    def _arguments(self, request: BuildRequest, engine: engines.Engine, notes: list[str]) -> dict[str, str]:
+    def _arguments(
+        self, request: BuildRequest, engine: engines.Engine, notes: list[str]
+    ) -> dict[str, str]:
         """Return the build arguments, with a local base image in place of an unreachable one."""
         args = dict(request.args)
         declared = _declared_args(request.dockerfile)
@@ -146,7 +150,10 @@ def _problem(engine: engines.Engine | engines.NoEngine, request: BuildRequest) -
         return f"{engine.reason}; `make tools` installs a builder"
     architecture = request.architecture
     emulator = _EMULATORS.get(architecture, f"qemu-{architecture}")
-    if architecture == MACHINE_ARCHITECTURE or (Path("/proc/sys/fs/binfmt_misc") / emulator).exists():
+    if (
+        architecture == MACHINE_ARCHITECTURE
+        or (Path("/proc/sys/fs/binfmt_misc") / emulator).exists()
+    ):
         return None
     return (
         f"an image for {architecture} needs {architecture} programs to run while it is built, and "

@@ -25,7 +25,13 @@ from sandbox.images.build_request import BuildError
 
 SUITE = "bookworm"
 PACKAGES = "base-files,base-passwd,dash,coreutils,findutils,libc-bin,python3,python3-pip-whl,tzdata"
-_EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/lintian/*")
+_EXCLUDED = (
+    "/usr/share/doc/*",
+    "/usr/share/man/*",
+    "/usr/share/locale/*",
+    "/usr/share/info/*",
+    "/usr/share/lintian/*",
+)
 _HOOKS = (
     'mkdir -p "$1/etc/ssl/certs" && cp /etc/ssl/certs/ca-certificates.crt "$1/etc/ssl/certs/"',
     'cp "$1/usr/share/base-passwd/passwd.master" "$1/etc/passwd"',
@@ -60,7 +66,9 @@ def local_base(cache: Path, architecture: str) -> LocalBase:
     It is reused so that builds are reproducible; delete the directory for newer packages.
     Raises BuildError.
     """
-    recipe = hashlib.sha256(repr((SUITE, PACKAGES, _EXCLUDED, _HOOKS, _REMOVED)).encode()).hexdigest()[:12]
+    recipe = hashlib.sha256(
+        repr((SUITE, PACKAGES, _EXCLUDED, _HOOKS, _REMOVED)).encode()
+    ).hexdigest()[:12]
     directory = cache / f"{SUITE}-{architecture}-{recipe}"
     directory.mkdir(parents=True, exist_ok=True)
     image = LocalBase(key="", base=directory / "base.tar", builder=directory / "builder.tar")
@@ -68,27 +76,46 @@ def local_base(cache: Path, architecture: str) -> LocalBase:
     with _locked(directory / "lock"):
         if not key_file.exists():
             _create(image, architecture, directory / "whole.tar")
-            key_file.write_text(hashlib.sha256(image.base.read_bytes() + image.builder.read_bytes()).hexdigest()[:16])
+            key_file.write_text(
+                hashlib.sha256(image.base.read_bytes() + image.builder.read_bytes()).hexdigest()[
+                    :16
+                ]
+            )
     return LocalBase(key=key_file.read_text(), base=image.base, builder=image.builder)
 
 
 def _create(base: LocalBase, architecture: str, whole: Path) -> None:
     if (reason := problem()) is not None:
         raise BuildError(f"{reason}; run `apt-get install --no-install-recommends mmdebstrap`")
-    command = ["mmdebstrap", "--quiet", "--variant=extract", f"--architectures={architecture}", f"--include={PACKAGES}"]
+    command = [
+        "mmdebstrap",
+        "--quiet",
+        "--variant=extract",
+        f"--architectures={architecture}",
+        f"--include={PACKAGES}",
+    ]
     command += [f"--dpkgopt=path-exclude={path}" for path in _EXCLUDED]
     command += [f"--extract-hook={hook}" for hook in _HOOKS]
     command += ['--aptopt=Acquire::Retries "5"']  # transient mirror errors
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "0"}
     try:
         process = subprocess.run(
-            [*command, SUITE, str(whole)], env=environment, capture_output=True, text=True, check=False, timeout=600
+            [*command, SUITE, str(whole)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
         )
     except subprocess.TimeoutExpired:
         whole.unlink(missing_ok=True)
-        raise BuildError("mmdebstrap did not finish within 10 minutes; check the speed of the Debian mirror") from None
+        raise BuildError(
+            "mmdebstrap did not finish within 10 minutes; check the speed of the Debian mirror"
+        ) from None
     if process.returncode != 0:
-        raise BuildError(f"mmdebstrap failed to create a base image: {process.stderr.strip()[-600:]}")
+        raise BuildError(
+            f"mmdebstrap failed to create a base image: {process.stderr.strip()[-600:]}"
+        )
     try:
         _split(whole, base)
     finally:
@@ -115,7 +142,9 @@ def _split(whole: Path, base: LocalBase) -> None:
             for target in (plain, builder):
                 target.addfile(member, io.BytesIO(data) if member.isfile() else None)
         if pip is None:
-            raise BuildError("the Debian package python3-pip-whl has no wheel in usr/share/python-wheels")
+            raise BuildError(
+                "the Debian package python3-pip-whl has no wheel in usr/share/python-wheels"
+            )
         with zipfile.ZipFile(io.BytesIO(pip)) as wheel:
             for entry in sorted(wheel.namelist()):
                 if not entry.endswith("/"):

@@ -77,7 +77,9 @@ class Destination:
         response = self._request("PUT", path, accept=(201,), data=manifest, headers=headers)
         return response.headers["Docker-Content-Digest"]
 
-    def _request(self, method: str, path: str, *, accept: tuple[int, ...], **options: object) -> requests.Response:
+    def _request(
+        self, method: str, path: str, *, accept: tuple[int, ...], **options: object
+    ) -> requests.Response:
         url = urljoin(f"http://{self.host}", path)
         try:
             response = self._session.request(method, url, timeout=TIMEOUT, **options)  # type: ignore[arg-type]

@@ -42,7 +42,9 @@ def sbom(image: OciImage, epoch: int) -> bytes:
         for number, (kind, package, version) in enumerate(contents)
     ]
     relations = [_relation("SPDXRef-DOCUMENT", "DESCRIBES", root)]
-    relations += [_relation(root, "CONTAINS", f"SPDXRef-{number}") for number in range(len(contents))]
+    relations += [
+        _relation(root, "CONTAINS", f"SPDXRef-{number}") for number in range(len(contents))
+    ]
     document = {
         "spdxVersion": "SPDX-2.3",
         "SPDXID": "SPDXRef-DOCUMENT",
@@ -74,8 +76,16 @@ def packages(image: OciImage) -> list[tuple[str, str, str]]:
                 path = member.name.removeprefix("./")
                 folder, _, file = path.rpartition("/")
                 if file.startswith(".wh."):
-                    deleted = folder if file == ".wh..wh..opq" else f"{folder}/{file.removeprefix('.wh.')}".lstrip("/")
-                    by_path = {p: v for p, v in by_path.items() if p != deleted and not p.startswith(f"{deleted}/")}
+                    deleted = (
+                        folder
+                        if file == ".wh..wh..opq"
+                        else f"{folder}/{file.removeprefix('.wh.')}".lstrip("/")
+                    )
+                    by_path = {
+                        p: v
+                        for p, v in by_path.items()
+                        if p != deleted and not p.startswith(f"{deleted}/")
+                    }
                 elif member.isfile() and (content := tar.extractfile(member)) is not None:
                     if path == _STATUS or folder == f"{_STATUS}.d":
                         by_path[path] = list(_debian(content))

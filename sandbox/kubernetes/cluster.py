@@ -23,7 +23,13 @@ _RBAC = "rbac.authorization.k8s.io/v1"
 class Cluster:
     """API server and controllers of one cluster; `apiserver.http_server` serves it."""
 
-    def __init__(self, facts: ClusterFacts, directory: Path, principals: PrincipalLookup, external: ExternalServices) -> None:
+    def __init__(
+        self,
+        facts: ClusterFacts,
+        directory: Path,
+        principals: PrincipalLookup,
+        external: ExternalServices,
+    ) -> None:
         self.facts = facts
         self.schema = schema.load(facts.version)
         self.store = ObjectStore(directory / "objects.sqlite")
@@ -31,14 +37,15 @@ class Cluster:
         self.api = Api(self.schema, self.store, self.state)
         self._serve_custom_kinds()
         self.store.listen(self._custom_kind_changed)
-        self.access = auth.AccessControl(arn=facts.arn, cluster_name=facts.name, principals=principals, store=self.store)
+        self.access = auth.AccessControl(
+            arn=facts.arn, cluster_name=facts.name, principals=principals, store=self.store
+        )
         self._bootstrap()
         self.controllers = ControllerManager(self.api, facts, external)
         self.controllers.start()
 
     def configure(self, facts: ClusterFacts) -> None:
-        """Apply a new configuration, such as a newer Kubernetes version; objects and watches stay.
-        """
+        """Apply a new configuration, such as a newer Kubernetes version; objects and watches stay."""
         with self.store.lock:
             self.facts = self.controllers.facts = facts
             self.schema = self.api.schema = schema.load(facts.version)
@@ -57,10 +64,14 @@ class Cluster:
         if event.key.resource == custom_resources.CUSTOM_RESOURCE_DEFINITIONS:
             for kind in custom_resources.served_kinds(event.before) if event.before else ():
                 self.api.kinds.remove(kind)
-            for kind in custom_resources.served_kinds(event.object) if event.type != "DELETED" else ():
+            for kind in (
+                custom_resources.served_kinds(event.object) if event.type != "DELETED" else ()
+            ):
                 self.api.kinds.add(kind)
 
-    def _ensure(self, api_version: str, kind: str, name: str, namespace: str = "", **content: Any) -> None:
+    def _ensure(
+        self, api_version: str, kind: str, name: str, namespace: str = "", **content: Any
+    ) -> None:
         resource = self.api.kind(api_version, kind)
         if not self.store.exists(Key(resource.group_resource, namespace, name)):
             document: Json = {"metadata": {"name": name}, **content}
@@ -76,7 +87,10 @@ class Cluster:
                 rules=[rule.document() for rule in rules],
             )  # fmt: skip
         self._bind("cluster-admin", "Group", "system:masters")
-        for name, value in (("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)):
+        for name, value in (
+            ("system-cluster-critical", 2_000_000_000),
+            ("system-node-critical", 2_000_001_000),
+        ):
             self._ensure("scheduling.k8s.io/v1", "PriorityClass", name, value=value)
         self._ensure(
             "v1", "Service", "kubernetes", "default",
@@ -92,7 +106,11 @@ class Cluster:
         )  # fmt: skip
 
     def _bind(self, role: str, kind: str, subject: str) -> None:
-        reference: Mapping[str, str] = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}
+        reference: Mapping[str, str] = {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": role,
+        }
         subjects = [{"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": subject}]
         self._ensure(_RBAC, "ClusterRoleBinding", role, roleRef=dict(reference), subjects=subjects)
 

@@ -28,20 +28,28 @@ class KubernetesClusterHost:
     restores the clusters; `reconcile` then deletes those that the account no longer has.
     """
 
-    def __init__(self, directory: Path, principals: PrincipalLookup, external: ExternalServices | None = None) -> None:
-        self._directory, self._principals, self.external = directory, principals, external or ExternalServices()
+    def __init__(
+        self, directory: Path, principals: PrincipalLookup, external: ExternalServices | None = None
+    ) -> None:
+        self._directory, self._principals, self.external = (
+            directory,
+            principals,
+            external or ExternalServices(),
+        )
         self._lock = threading.RLock()
         self._clusters: dict[str, Cluster] = {}
         directory.mkdir(parents=True, exist_ok=True)
         self.ca_pem, certificate, key = certificates.ensure(directory / "tls")
         port_file, tls = directory / "port", server_tls(str(certificate), str(key))
-        port = ports.remembered(port_file)
+        port = ports.read_port(port_file)
         try:
             self._server = Server(port, tls, self._clusters.get)
         except OSError:
             if any(directory.glob("clusters/*/facts.json")):
                 raise ports.PortTakenError(port, "the clusters' endpoints") from None
-            self._server = ports.taken(lambda free_port: Server(free_port, tls, self._clusters.get))
+            self._server = ports.bind_free_port(
+                lambda free_port: Server(free_port, tls, self._clusters.get)
+            )
         self.port = int(self._server.server_address[1])
         port_file.write_text(str(self.port))
 
@@ -56,7 +64,9 @@ class KubernetesClusterHost:
         """Start a cluster or reconfigure a running one; its objects stay."""
         with self._lock:
             self._open(cluster)
-            return ClusterEndpoint(url=f"https://127.0.0.1:{self.port}/{_key(cluster.arn)}", ca_pem=self.ca_pem)
+            return ClusterEndpoint(
+                url=f"https://127.0.0.1:{self.port}/{_key(cluster.arn)}", ca_pem=self.ca_pem
+            )
 
     def delete(self, arn: str) -> None:
         """Stop a cluster and delete its objects."""
@@ -121,5 +131,7 @@ def _key(arn: str) -> str:
 
 
 def _read_facts(path: Path) -> ClusterFacts:
-    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(path.read_text()).items()}
+    fields: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(path.read_text()).items()
+    }
     return ClusterFacts(**fields)

@@ -22,12 +22,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.kubernetes.ports import LoadBalancerError, LoadBalancerSpec
 
-_ROLE_TAGS = {"internet-facing": "kubernetes.io/role/elb", "internal": "kubernetes.io/role/internal-elb"}
+_ROLE_TAGS = {
+    "internet-facing": "kubernetes.io/role/elb",
+    "internal": "kubernetes.io/role/internal-elb",
+}
 _CERTIFICATES = {
     "application": "alb.ingress.kubernetes.io/certificate-arn",
     "network": "service.beta.kubernetes.io/aws-load-balancer-ssl-cert",
 }
-_PREFIXES = {"application": "alb.ingress.kubernetes.io/", "network": "service.beta.kubernetes.io/aws-load-balancer-"}
+_PREFIXES = {
+    "application": "alb.ingress.kubernetes.io/",
+    "network": "service.beta.kubernetes.io/aws-load-balancer-",
+}
 
 
 class ElasticLoadBalancers:
@@ -98,16 +104,23 @@ class ElasticLoadBalancers:
 
     def _create_listeners(self, elb: Any, spec: LoadBalancerSpec, balancer: dict[str, Any]) -> None:
         arn = balancer["LoadBalancerArn"]
-        present = {item["Port"] for item in elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]}
+        present = {
+            item["Port"] for item in elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+        }
         groups = {
-            item["TargetGroupName"]: item["TargetGroupArn"] for item in elb.describe_target_groups()["TargetGroups"]
+            item["TargetGroupName"]: item["TargetGroupArn"]
+            for item in elb.describe_target_groups()["TargetGroups"]
         }
         certificate = spec.annotations.get(_CERTIFICATES[spec.type], "").split(",")[0]
         for port in spec.ports:
             if port in present:
                 continue
             protocol = {"application": "HTTP", "network": "TCP"}[spec.type]
-            secure = {"application": "HTTPS", "network": "TLS"}[spec.type] if port == 443 and certificate else ""
+            secure = (
+                {"application": "HTTPS", "network": "TLS"}[spec.type]
+                if port == 443 and certificate
+                else ""
+            )
             if spec.type == "application" and port == 443 and not certificate:
                 raise LoadBalancerError(
                     f"no certificate found for host of {spec.kind.lower()} {spec.name}: set {_CERTIFICATES['application']}"
@@ -120,7 +133,11 @@ class ElasticLoadBalancers:
             extra = {"Certificates": [{"CertificateArn": certificate}]} if secure else {}
             action = {"Type": "forward", "TargetGroupArn": target}
             elb.create_listener(
-                LoadBalancerArn=arn, Protocol=secure or protocol, Port=port, DefaultActions=[action], **extra
+                LoadBalancerArn=arn,
+                Protocol=secure or protocol,
+                Port=port,
+                DefaultActions=[action],
+                **extra,
             )
 
 
@@ -157,7 +174,9 @@ def _tag_filters(spec: LoadBalancerSpec) -> list[dict[str, Any]]:
 
 def _find(elb: Any, spec: LoadBalancerSpec) -> dict[str, Any] | None:
     try:
-        balancers: list[dict[str, Any]] = elb.describe_load_balancers(Names=[_name(spec)])["LoadBalancers"]
+        balancers: list[dict[str, Any]] = elb.describe_load_balancers(Names=[_name(spec)])[
+            "LoadBalancers"
+        ]
     except ClientError as error:
         if "NotFound" in error.response["Error"]["Code"]:
             return None
@@ -193,7 +212,9 @@ def _security_group(ec2: Any, vpc: str, spec: LoadBalancerSpec) -> str:
     tags = [{"ResourceType": "security-group", "Tags": _tags(spec)}]
     description = "[k8s] Managed SecurityGroup for LoadBalancer"
     [group] = groups or [
-        ec2.create_security_group(GroupName=_name(spec), Description=description, VpcId=vpc, TagSpecifications=tags)
+        ec2.create_security_group(
+            GroupName=_name(spec), Description=description, VpcId=vpc, TagSpecifications=tags
+        )
     ]
     group_id = str(group["GroupId"])
     prefix = _PREFIXES[spec.type]
@@ -210,9 +231,13 @@ def _security_group(ec2: Any, vpc: str, spec: LoadBalancerSpec) -> str:
         for item in permission["IpRanges"]
     }
     if allowed - present:
-        ec2.authorize_security_group_ingress(GroupId=group_id, IpPermissions=_permissions(allowed - present))
+        ec2.authorize_security_group_ingress(
+            GroupId=group_id, IpPermissions=_permissions(allowed - present)
+        )
     if present - allowed:
-        ec2.revoke_security_group_ingress(GroupId=group_id, IpPermissions=_permissions(present - allowed))
+        ec2.revoke_security_group_ingress(
+            GroupId=group_id, IpPermissions=_permissions(present - allowed)
+        )
     return group_id
 
 

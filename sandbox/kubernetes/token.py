@@ -23,7 +23,9 @@ _HEADER = "x-k8s-aws-id"
 LIFETIME = timedelta(minutes=14)
 
 
-def sign(cluster: str, region: str | None = None, role_arn: str | None = None, session: Any = None) -> str:
+def sign(
+    cluster: str, region: str | None = None, role_arn: str | None = None, session: Any = None
+) -> str:
     """Return a cluster's token, for `role_arn` if set. Raises botocore's errors."""
     session = session or boto3.Session(region_name=region)
     if role_arn:
@@ -60,7 +62,9 @@ def credential(token: str) -> dict[str, Any]:
 
 def main() -> int:
     """Print the credential; an error is one line on stderr and exit code 1."""
-    parser = argparse.ArgumentParser(prog="python -m sandbox.kubernetes.token", description="Print an EKS token.")
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox.kubernetes.token", description="Print an EKS token."
+    )
     parser.add_argument("cluster", metavar="CLUSTER")
     parser.add_argument("--region")
     parser.add_argument("--role-arn")

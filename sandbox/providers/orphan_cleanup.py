@@ -36,7 +36,7 @@ class Making:
 
     def _ended(self, id: str, state: Properties) -> None:
         if id and self._urn and (home := os.environ.get("SANDBOX_HOME")):
-            Home(Path(home)).note_made(self._urn.split(":")[2], self._urn, id)
+            Home(Path(home)).record_created(self._urn.split(":")[2], self._urn, id)
         with self._lock:
             self._made = (id, state)
         if self._then and id and self._urn:

@@ -53,7 +53,12 @@ def _authorization(app: Flask, owner: ImageRepositories) -> None:
     @app.errorhandler(HTTPException)
     def unknown(error: HTTPException) -> Response:
         status = error.code or 500
-        return _error(status, "UNSUPPORTED", f"{request.method} {request.path}: {HTTPStatus(status).phrase}.", {})
+        return _error(
+            status,
+            "UNSUPPORTED",
+            f"{request.method} {request.path}: {HTTPStatus(status).phrase}.",
+            {},
+        )
 
 
 def _listings(app: Flask, store: RegistryStore, owner: ImageRepositories) -> None:
@@ -89,7 +94,11 @@ def _listings(app: Flask, store: RegistryStore, owner: ImageRepositories) -> Non
             for image in repositories.referrers(name, validate_digest(digest))
             if artifact_type in (None, image.artifact_type)
         ]
-        body = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": manifests}
+        body = {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": manifests,
+        }
         response = make_response(body)
         response.headers["Content-Type"] = body["mediaType"]
         if artifact_type is not None:
@@ -99,7 +108,9 @@ def _listings(app: Flask, store: RegistryStore, owner: ImageRepositories) -> Non
 
 def _manifests(app: Flask, repositories: Repositories) -> None:
     @app.route("/v2/<path:name>/manifests/<reference>", methods=["GET"])
-    def manifest(name: str, reference: str) -> Response:  # Flask answers HEAD with the same headers.
+    def manifest(
+        name: str, reference: str
+    ) -> Response:  # Flask answers HEAD with the same headers.
         image = repositories.find(name, reference)
         if request.method == "GET":
             repositories.record_pull(name, image)
@@ -111,10 +122,14 @@ def _manifests(app: Flask, repositories: Repositories) -> None:
     @app.put("/v2/<path:name>/manifests/<reference>")
     def push(name: str, reference: str) -> Response:
         if (request.content_length or 0) > MANIFEST_LIMIT:
-            raise RegistryError(413, "MANIFEST_INVALID", f"A manifest has at most {MANIFEST_LIMIT} bytes.")
+            raise RegistryError(
+                413, "MANIFEST_INVALID", f"A manifest has at most {MANIFEST_LIMIT} bytes."
+            )
         data = request.stream.read(MANIFEST_LIMIT + 1)
         if len(data) > MANIFEST_LIMIT:
-            raise RegistryError(413, "MANIFEST_INVALID", f"A manifest has at most {MANIFEST_LIMIT} bytes.")
+            raise RegistryError(
+                413, "MANIFEST_INVALID", f"A manifest has at most {MANIFEST_LIMIT} bytes."
+            )
         digest, subject = repositories.push(name, reference, data, request.mimetype or None)
         response = _accepted(201, f"/v2/{name}/manifests/{digest}", digest)
         if subject:
@@ -128,9 +143,13 @@ def _blobs(app: Flask, store: RegistryStore, owner: ImageRepositories) -> None:
         owner.require(name)
         path = store.blob(name, validate_digest(digest))
         if path is None:
-            raise RegistryError(404, "BLOB_UNKNOWN", f"The repository '{name}' has no blob {digest}.")
+            raise RegistryError(
+                404, "BLOB_UNKNOWN", f"The repository '{name}' has no blob {digest}."
+            )
         # The digest is the content's ETag; `conditional` answers Range requests.
-        response = send_file(path, mimetype="application/octet-stream", etag=digest, conditional=True)
+        response = send_file(
+            path, mimetype="application/octet-stream", etag=digest, conditional=True
+        )
         response.headers["Docker-Content-Digest"] = digest
         response.headers["Accept-Ranges"] = "bytes"
         return response
@@ -168,7 +187,9 @@ def _uploads(app: Flask, store: RegistryStore, owner: ImageRepositories) -> None
     @app.patch("/v2/<path:name>/blobs/uploads/<upload>")
     def append(name: str, upload: str) -> Response:
         target = store.upload(name, upload)
-        if (content_range := request.headers.get("Content-Range")) and content_range.partition("-")[0] != str(target.size):
+        if (content_range := request.headers.get("Content-Range")) and content_range.partition("-")[
+            0
+        ] != str(target.size):
             raise RegistryError(
                 416,
                 "BLOB_UPLOAD_INVALID",

@@ -5,7 +5,12 @@ from __future__ import annotations
 import time
 
 from sandbox.contracts import image_manifest as manifests
-from sandbox.contracts.image_repositories import ImageRepositories, PushedImage, RegistryError, StoredImage
+from sandbox.contracts.image_repositories import (
+    ImageRepositories,
+    PushedImage,
+    RegistryError,
+    StoredImage,
+)
 from sandbox.registry.store import Image, Index, RegistryStore
 
 
@@ -37,7 +42,9 @@ class Repositories:
                     self._store.drop(repository)
             self._store.collect()
 
-    def push(self, repository: str, reference: str, data: bytes, content_type: str | None) -> tuple[str, str | None]:
+    def push(
+        self, repository: str, reference: str, data: bytes, content_type: str | None
+    ) -> tuple[str, str | None]:
         """Store a manifest under a tag or digest; return its digest and its subject's.
 
         Raises RegistryError: MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN, DIGEST_INVALID, TAG_INVALID,
@@ -52,25 +59,30 @@ class Repositories:
             missing += [child for child in parsed.children if child not in index.images]
             if missing:
                 raise RegistryError(
-                    404, "MANIFEST_BLOB_UNKNOWN", f"The manifest refers to {', '.join(missing)}, which was not pushed."
+                    404,
+                    "MANIFEST_BLOB_UNKNOWN",
+                    f"The manifest refers to {', '.join(missing)}, which was not pushed.",
                 )
             if not by_digest:
                 self._owner.check_tag(repository, reference)
             digest = self._store.put(repository, data)
             if by_digest and reference != digest:
                 self._store.collect()
-                raise RegistryError(400, "DIGEST_INVALID", f"The manifest's digest is {digest}, not {reference}.")
+                raise RegistryError(
+                    400, "DIGEST_INVALID", f"The manifest's digest is {digest}, not {reference}."
+                )
             image = index.images.setdefault(digest, _image(digest, parsed))
             tags = () if by_digest else (reference,)
             self._owner.register(self._pushed(repository, image, tags))
-            if self._reconcile_repository(repository, index):  # The lifecycle policy may have expired others.
+            if self._reconcile_repository(
+                repository, index
+            ):  # The lifecycle policy may have expired others.
                 self._store.collect()
             self._store.save(repository)
         return digest, parsed.subject
 
     def find(self, repository: str, reference: str) -> StoredImage:
-        """Return an image by tag or digest. Raises RegistryError (NAME_UNKNOWN, MANIFEST_UNKNOWN).
-        """
+        """Return an image by tag or digest. Raises RegistryError (NAME_UNKNOWN, MANIFEST_UNKNOWN)."""
         self._owner.require(repository)
         for image in self._owner.images(repository).values():
             if reference == image.digest or reference in image.tags:
@@ -85,19 +97,27 @@ class Repositories:
         """Return the images that refer to `subject` (SBOMs, signatures)."""
         self._owner.require(repository)
         with self._store.lock:
-            return [image for image in self._store.index(repository).images.values() if image.subject == subject]
+            return [
+                image
+                for image in self._store.index(repository).images.values()
+                if image.subject == subject
+            ]
 
     def _reconcile_repository(self, repository: str, index: Index) -> bool:
         """Synchronize one repository; return whether images were removed."""
         stored_images = self._owner.images(repository)
-        removed = [index.images.pop(digest) for digest in list(index.images) if digest not in stored_images]
+        removed = [
+            index.images.pop(digest) for digest in list(index.images) if digest not in stored_images
+        ]
         for image in removed:
             self._store.release(repository, image.references)
         changed = bool(removed)
         for digest, stored in stored_images.items():
             if digest not in index.images:  # Stored by ECR's PutImage, such as a second tag.
                 self._store.put(repository, stored.manifest)
-                index.images[digest] = _image(digest, manifests.parse(stored.manifest, stored.media_type))
+                index.images[digest] = _image(
+                    digest, manifests.parse(stored.manifest, stored.media_type)
+                )
                 changed = True
             if index.images[digest].tags != list(stored.tags):
                 index.images[digest].tags = list(stored.tags)
@@ -106,7 +126,9 @@ class Repositories:
             self._store.save(repository)
         return bool(removed)
 
-    def _pushed(self, repository: str, image: Image, tags: tuple[str, ...] | None = None) -> PushedImage:
+    def _pushed(
+        self, repository: str, image: Image, tags: tuple[str, ...] | None = None
+    ) -> PushedImage:
         return PushedImage(
             repository=repository,
             digest=image.digest,

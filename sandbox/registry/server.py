@@ -43,9 +43,16 @@ class Registry:
         app = create_app(self._store, self._owner)
         port = self._socket.getsockname()[1]
         self._server = make_server(
-            LOOPBACK, port, app, threaded=True, request_handler=_QuietHandler, fd=self._socket.fileno()
+            LOOPBACK,
+            port,
+            app,
+            threaded=True,
+            request_handler=_QuietHandler,
+            fd=self._socket.fileno(),
         )
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), name="registry", daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="registry", daemon=True
+        ).start()
         return self.host
 
     def architecture(self, repository: str, reference: str) -> str:
@@ -53,7 +60,9 @@ class Registry:
         manifest = json.loads(self._repositories.find(repository, reference).manifest)
         if "config" not in manifest:
             return ""
-        return str(json.loads(self._store.read(manifest["config"]["digest"])).get("architecture", ""))
+        return str(
+            json.loads(self._store.read(manifest["config"]["digest"])).get("architecture", "")
+        )
 
     def stop(self) -> None:
         """Stop serving and free the port; data stays."""
@@ -75,14 +84,14 @@ class _QuietHandler(WSGIRequestHandler):
 def _listening(port_file: Path, *, used: bool) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    port = ports.remembered(port_file)
+    port = ports.read_port(port_file)
     try:
         listener.bind((LOOPBACK, port))
     except OSError:
         if used:
             listener.close()
             raise ports.PortTakenError(port, "the image references") from None
-        ports.taken(lambda free_port: listener.bind((LOOPBACK, free_port)))
+        ports.bind_free_port(lambda free_port: listener.bind((LOOPBACK, free_port)))
     listener.listen(64)
     port_file.write_text(str(listener.getsockname()[1]))
     return listener

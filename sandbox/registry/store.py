@@ -159,7 +159,9 @@ class RegistryStore:
             upload = self._uploads.get((repository, name))
         if upload is None:
             raise RegistryError(
-                404, "BLOB_UPLOAD_UNKNOWN", f"There is no upload '{name}' to the repository '{repository}'."
+                404,
+                "BLOB_UPLOAD_UNKNOWN",
+                f"There is no upload '{name}' to the repository '{repository}'.",
             )
         return upload
 
@@ -177,7 +179,11 @@ class RegistryStore:
             self._uploads.pop((repository, name), None)
             if actual != digest:
                 upload.discard()
-                raise RegistryError(400, "DIGEST_INVALID", f"The uploaded blob is {actual}, not {digest} as announced.")
+                raise RegistryError(
+                    400,
+                    "DIGEST_INVALID",
+                    f"The uploaded blob is {actual}, not {digest} as announced.",
+                )
             path = self._path(digest)
             path.parent.mkdir(parents=True, exist_ok=True)
             upload.path.replace(path)
@@ -189,9 +195,15 @@ class RegistryStore:
         with self.lock:
             referenced_digests: set[str] = set()
             for repository, index in self._loaded.items():
-                referenced = {digest for image in index.images.values() for digest in image.references}
+                referenced = {
+                    digest for image in index.images.values() for digest in image.references
+                }
                 old = time.time() - ABANDONED_AFTER
-                live_blobs = {blob: arrived for blob, arrived in index.blobs.items() if blob in referenced or arrived > old}
+                live_blobs = {
+                    blob: arrived
+                    for blob, arrived in index.blobs.items()
+                    if blob in referenced or arrived > old
+                }
                 if live_blobs != index.blobs:
                     index.blobs = live_blobs
                     self.save(repository)
@@ -229,7 +241,10 @@ class RegistryStore:
 
 def _read_index(path: Path) -> Index:
     raw = json.loads(path.read_text())
-    return Index(blobs=raw["blobs"], images={digest: Image(**image) for digest, image in raw["images"].items()})
+    return Index(
+        blobs=raw["blobs"],
+        images={digest: Image(**image) for digest, image in raw["images"].items()},
+    )
 
 
 def _write_whole(path: Path, data: bytes) -> None:

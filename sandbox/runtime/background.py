@@ -1,7 +1,7 @@
-"""The background process that holds the account, Kubernetes, the registry and the providers, so that they outlive commands.
+"""Controls the background process, which serves account, Kubernetes, registry and providers.
 
-`ensure_running` starts it when it isn't there (or runs older code), `stop` ends it. The process itself is
-`python -m sandbox.daemon`; it writes its ports to `.sandbox/daemon.json` once everything answers.
+The process itself is `python -m sandbox.daemon`. It outlives commands and publishes its addresses
+in `.sandbox/daemon.json` once every part answers.
 """
 
 from __future__ import annotations
@@ -21,30 +21,32 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from sandbox.engine.loopback import reaching_loopback
+from sandbox.engine.loopback import loopback_exemptions
 from sandbox.runtime.environment import NO_REAL_ACCOUNT, clean_environment
-from sandbox.runtime.home import PROJECT_DIRECTORY, Home
+from sandbox.runtime.home import SOURCE_DIRECTORY, Home
 
-# A start replays the account's journal, some 4 ms for each request on 2 cores.
+# A start replays the account's journal: about 4 ms per request on 2 cores.
 START_SECONDS = 600.0
 STOP_SECONDS = 20.0
-PATIENCE_SECONDS = 3.0  # of a start that says nothing
-ANSWER_SECONDS = 60.0  # a process that is there and silent for longer is taken to hang, and replaced
+SILENT_SECONDS = 1.0  # longest wait without a message
+RESPONSE_SECONDS = 60.0  # a process that is silent for longer hangs and is replaced
 
-# The emulated account accepts any key; these are plainly not real ones.
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIASANDBOXSANDBOX00", "AWS_SECRET_ACCESS_KEY": "sandbox"}
+# The emulated account accepts any key; these are recognizably not real.
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "AKIASANDBOXSANDBOX00",
+    "AWS_SECRET_ACCESS_KEY": "sandbox",
+}
 
-
-# Without the proxies of the environment, which would be asked for loopback too.
+# Ignores proxies of the environment, which would be used for loopback too.
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class DaemonError(Exception):
-    """The background process didn't start or stop; the text says why and where to look."""
+    """The background process did not start or stop; the message gives reason and log file."""
 
 
-class Running(BaseModel):
-    """The background process's announcement: its process id, and where its parts listen."""
+class DaemonInfo(BaseModel):
+    """The background process: process ID, version of its code, addresses of its parts."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -57,23 +59,29 @@ class Running(BaseModel):
     providers: dict[str, int]
 
     def environment(self, home: Home, region: str) -> dict[str, str]:
-        """The variables that send AWS clients, Pulumi and its providers to the sandbox."""
+        """Return the variables that direct AWS clients, Pulumi and providers to the sandbox."""
+        providers = ",".join(f"{name}:{port}" for name, port in sorted(self.providers.items()))
         return {
             "AWS_ENDPOINT_URL": self.account,
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
             **CREDENTIALS,
             **NO_REAL_ACCOUNT,
-            **reaching_loopback(os.environ),
+            **loopback_exemptions(os.environ),
             "PULUMI_BACKEND_URL": home.state.as_uri(),
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(home.passphrase_file),
-            "PULUMI_DEBUG_PROVIDERS": ",".join(f"{name}:{port}" for name, port in sorted(self.providers.items())),
+            "PULUMI_DEBUG_PROVIDERS": providers,
             "SANDBOX_HOME": str(home.path),
         }
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether this process still runs."""
+        return _is_daemon(self.pid)
+
 
 def code_fingerprint() -> str:
-    """A digest of the sandbox's source: a process that runs older code is replaced."""
+    """Return a digest of the sandbox's source; a process with older code is replaced."""
     digest = hashlib.sha256(sys.version.encode())
     for file in sorted(Path(__file__).resolve().parents[1].rglob("*.py")):
         digest.update(str(file).encode())
@@ -81,133 +89,133 @@ def code_fingerprint() -> str:
     return digest.hexdigest()[:16]
 
 
-def find(home: Home) -> Running | None:
-    """The running background process, or None when there is none."""
+def find(home: Home) -> DaemonInfo | None:
+    """Return the running background process, or None."""
+    info = read_info(home)
+    return info if info and info.is_alive and _is_healthy(info.account) else None
+
+
+def read_info(home: Home) -> DaemonInfo | None:
+    """Return the published process, which may have ended since."""
     try:
-        running = Running.model_validate_json(home.announcement.read_text())
+        return DaemonInfo.model_validate_json(home.daemon_info.read_text())
     except (FileNotFoundError, ValueError):
         return None
-    return running if _alive(running.pid) and _answers(running.account) else None
 
 
-def ensure_running(home: Home, *, time_scale: float = 0.0) -> Running:
-    """Start the background process unless it runs with this code and time scale already.
+def ensure_running(home: Home, *, time_scale: float = 0.0) -> DaemonInfo:
+    """Start the background process unless it runs with this code and time scale.
 
-    `time_scale` multiplies AWS's provisioning times; 0 makes everything ready at once.
-    Raises DaemonError when it doesn't answer in time, or would have to end while another command is at work with it.
+    `time_scale` multiplies AWS's provisioning times; 0 completes everything at once.
+    Raises DaemonError when it fails to start, or when another command uses a process that has to
+    be replaced.
     """
     with home.locked("daemon"):
         running = find(home)
         if running and running.code == code_fingerprint() and running.time_scale == time_scale:
             return running
         if running:
-            other = (
-                "its code has changed"
+            reason = (
+                "the sandbox's code has changed"
                 if running.time_scale == time_scale
                 else f"it runs with --time-scale {running.time_scale:g}"
             )
-            _refuse_while_at_work(home, f"the sandbox can't start anew now, as it has to ({other})")
+            _refuse_while_active(home, f"the background process cannot be restarted ({reason})")
         _end(home)
         return _start(home, time_scale)
 
 
 def stop(home: Home, *, force: bool = False) -> bool:
-    """End the background process; True when there was one. The account's contents stay on disk.
+    """End the background process and return whether it ran; the account's contents stay on disk.
 
-    Raises DaemonError while another command is at work with it, unless `force` cuts that off.
+    Raises DaemonError while another command uses it, unless `force` is set.
     """
     with home.locked("daemon"):
         if not force:
-            _refuse_while_at_work(home, "the sandbox was left running")
+            _refuse_while_active(home, "the background process was not stopped")
         return _end(home)
 
 
-def _refuse_while_at_work(home: Home, what: str) -> None:
-    if others := home.at_work():
+def _refuse_while_active(home: Home, consequence: str) -> None:
+    if commands := home.active_commands():
         raise DaemonError(
-            f"{' and '.join(map(str, others))} {'is' if len(others) == 1 else 'are'} at work, so {what}. "
-            "Wait for that to end, or end it with Ctrl-C in its terminal; `python -m sandbox stop --force` cuts it off."
+            f"{consequence}: {' and '.join(map(str, commands))} "
+            f"{'is' if len(commands) == 1 else 'are'} running. Wait until it ends, or stop it with "
+            "Ctrl-C in its terminal; `python -m sandbox stop --force` interrupts it."
         )
 
 
-def inventory(running: Running) -> dict[str, Any]:
-    """Everything that the emulated account holds, as the account tells it."""
-    with _DIRECT.open(f"{running.account}/_sandbox/inventory", timeout=ANSWER_SECONDS) as answer:
-        contents: dict[str, Any] = json.load(answer)
+def inventory(running: DaemonInfo) -> dict[str, Any]:
+    """Return everything that the emulated account holds."""
+    url = f"{running.account}/_sandbox/inventory"
+    with _DIRECT.open(url, timeout=RESPONSE_SECONDS) as response:
+        contents: dict[str, Any] = json.load(response)
     return contents
 
 
-def _start(home: Home, time_scale: float) -> Running:
+def _start(home: Home, time_scale: float) -> DaemonInfo:
     home.prepare()
     home.passphrase()
-    home.announcement.unlink(missing_ok=True)
+    home.daemon_info.unlink(missing_ok=True)
     log = home.daemon_log
+    command = [sys.executable, "-m", "sandbox.daemon"]
+    command += ["--home", str(home.path), "--time-scale", str(time_scale)]
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "sandbox.daemon", "--home", str(home.path), "--time-scale", str(time_scale)],
-            cwd=PROJECT_DIRECTORY,
-            env=clean_environment() | {"PYTHONPATH": str(PROJECT_DIRECTORY)},
+            command,
+            cwd=SOURCE_DIRECTORY,
+            env=clean_environment() | {"PYTHONPATH": str(SOURCE_DIRECTORY)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
-    began = time.monotonic()
-    told = False
-    while time.monotonic() < began + START_SECONDS:
-        if not told and time.monotonic() > began + PATIENCE_SECONDS:
-            sys.stderr.write("The sandbox starts; it takes up what it held.\n")
-            told = True
+    started = time.monotonic()
+    announced = False
+    while time.monotonic() < started + START_SECONDS:
+        if not announced and time.monotonic() > started + SILENT_SECONDS:
+            sys.stderr.write("Starting the sandbox's background process.\n")
+            announced = True
         running = find(home)
         if running:
             return running
         if process.poll() is not None:
             raise DaemonError(
-                f"the sandbox's background process ended with code {process.returncode}: {_last_words(log)}\nIts log: {log}"
+                f"the background process exited with code {process.returncode}: "
+                f"{_last_line(log)}\nIts log: {log}"
             )
         time.sleep(0.05)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    raise DaemonError(f"the sandbox's background process didn't answer within {START_SECONDS:.0f} s. Its log: {log}")
-
-
-def ended(running: Running) -> bool:
-    """Whether this very process is no more."""
-    return not _alive(running.pid)
-
-
-def announced(home: Home) -> int | None:
-    """The process id in the announcement, whether or not it still runs."""
-    try:
-        return Running.model_validate_json(home.announcement.read_text()).pid
-    except (FileNotFoundError, ValueError):
-        return None
+    raise DaemonError(
+        f"the background process did not answer within {START_SECONDS:.0f} s. Its log: {log}"
+    )
 
 
 def _end(home: Home) -> bool:
-    pid = announced(home)
-    if pid is None:
+    info = read_info(home)
+    if info is None:
         return False
-    there = _alive(pid)
-    if there:
-        os.kill(pid, signal.SIGTERM)
+    was_alive = info.is_alive
+    if was_alive:
+        os.kill(info.pid, signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
-        while _alive(pid):
+        while info.is_alive:
             if time.monotonic() > deadline:
-                os.killpg(pid, signal.SIGKILL)
+                os.killpg(info.pid, signal.SIGKILL)
                 deadline = float("inf")
             time.sleep(0.02)
-    home.announcement.unlink(missing_ok=True)
-    return there
+    home.daemon_info.unlink(missing_ok=True)
+    return was_alive
 
 
-def _alive(pid: int) -> bool:
-    """Whether the process is our background process: a number alone may have been given to another since."""
+def _is_daemon(pid: int) -> bool:
+    """Whether the process is a background process: its ID alone may have been reused."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except (FileNotFoundError, ProcessLookupError):
-        return _exists(pid) and not Path("/proc").is_dir()
+        return not Path("/proc").is_dir() and _exists(pid)
     return b"sandbox.daemon" in command and state != "Z"
 
 
@@ -219,14 +227,14 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def _answers(url: str) -> bool:
+def _is_healthy(url: str) -> bool:
     try:
-        with _DIRECT.open(f"{url}/_sandbox/health", timeout=ANSWER_SECONDS) as answer:
-            return bool(answer.status == 200)
+        with _DIRECT.open(f"{url}/_sandbox/health", timeout=RESPONSE_SECONDS) as response:
+            return bool(response.status == 200)
     except (urllib.error.URLError, TimeoutError, ConnectionError):
         return False
 
 
-def _last_words(log: Path) -> str:
+def _last_line(log: Path) -> str:
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return lines[-1] if lines else "it printed nothing"

@@ -1,7 +1,6 @@
-"""The variables of the sandbox's processes: the caller's, without anything that leads out of the sandbox.
+"""The environment of the sandbox's processes: the caller's, without access to a real account.
 
-A variable or a file of a real account must never reach what talks to AWS here: one of them
-(`AWS_IGNORE_CONFIGURED_ENDPOINT_URLS`) is enough for boto3 to leave the emulated account for the real one.
+`AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` alone, as a variable or in a file, sends boto3 to real AWS.
 """
 
 from __future__ import annotations
@@ -9,21 +8,21 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from sandbox.engine.loopback import reaching_loopback
+from sandbox.engine.loopback import loopback_exemptions
 
-# Whose variables belong to a real account, another backend or another cluster; the sandbox sets its own.
+# Variables of a real account, backend or cluster; the sandbox sets its own.
 _FOREIGN_PREFIXES = ("AWS_", "PULUMI_")
 _FOREIGN = ("KUBECONFIG", "PYTHONPATH", "PYTHONHOME")
 
-# No file of a real account either: a profile's settings count where no variable is set.
+# Files of a real account are excluded too: a profile applies where no variable is set.
 NO_REAL_ACCOUNT = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 
-# What `env` takes out of a shell, whether or not it is set there when it is asked.
-FOREIGN_SETTINGS = (
+# Variables that `sandbox env` always unsets.
+_ALWAYS_UNSET = (
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
     "AWS_SESSION_TOKEN",
@@ -39,15 +38,16 @@ FOREIGN_SETTINGS = (
 
 
 def clean_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The caller's variables without those that lead out of the sandbox; proxies stay, for what isn't on this machine."""
+    """Return the caller's variables without foreign ones; proxies stay, loopback is exempt."""
     source = os.environ if environment is None else environment
-    kept = {
-        key: value for key, value in source.items() if key not in _FOREIGN and not key.startswith(_FOREIGN_PREFIXES)
+    variables = {
+        key: value
+        for key, value in source.items()
+        if key not in _FOREIGN and not key.startswith(_FOREIGN_PREFIXES)
     }
-    return kept | NO_REAL_ACCOUNT | reaching_loopback(kept)
+    return variables | NO_REAL_ACCOUNT | loopback_exemptions(variables)
 
 
-def foreign_settings() -> list[str]:
-    """What `env` has to take out of the shell that it is called in."""
-    set_here = {key for key in os.environ if key.startswith("AWS_")}
-    return sorted({*FOREIGN_SETTINGS, *set_here})
+def foreign_variables() -> list[str]:
+    """Return the variables that `sandbox env` unsets in the calling shell."""
+    return sorted({*_ALWAYS_UNSET, *(key for key in os.environ if key.startswith("AWS_"))})

@@ -1,4 +1,4 @@
-"""Where the sandbox keeps its files: one folder, `.sandbox/` beside the program, so that two clones never meet."""
+"""The sandbox's files: one directory, `.sandbox/` in the project, so that two clones stay apart."""
 
 from __future__ import annotations
 
@@ -15,12 +15,22 @@ from datetime import datetime
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 from pathlib import Path
 
-PROJECT_DIRECTORY = Path(__file__).resolve().parents[2]
+# The clone that this code is part of: the import path of every process of the sandbox.
+SOURCE_DIRECTORY = Path(__file__).resolve().parents[2]
+
+
+def find_project(start: Path | None = None) -> Path:
+    """Return the nearest directory at or above `start` with a Pulumi.yaml, else this clone."""
+    directory = (start or Path.cwd()).resolve()
+    for candidate in (directory, *directory.parents):
+        if (candidate / "Pulumi.yaml").is_file():
+            return candidate
+    return SOURCE_DIRECTORY
 
 
 @dataclass(frozen=True)
-class Work:
-    """A command that is at work with what the background process holds: its words, its process id, its local start time."""
+class ActiveCommand:
+    """A command that uses the background process: its words, process ID and local start time."""
 
     command: str
     pid: int
@@ -32,14 +42,15 @@ class Work:
 
 @dataclass(frozen=True)
 class Home:
-    """The sandbox's folder and the places in it. `SANDBOX_HOME` moves it."""
+    """The sandbox's directory and the paths in it. `SANDBOX_HOME` moves it."""
 
     path: Path
 
     @classmethod
-    def of_project(cls, project: Path = PROJECT_DIRECTORY) -> Home:
-        """The home of a clone: `SANDBOX_HOME`, or `.sandbox/` in the clone."""
-        return cls(Path(os.environ.get("SANDBOX_HOME") or project / ".sandbox").absolute())
+    def of_project(cls, project: Path | None = None) -> Home:
+        """Return the home of a project: `SANDBOX_HOME`, or `.sandbox/` in the project."""
+        configured = os.environ.get("SANDBOX_HOME")
+        return cls(Path(configured or (project or find_project()) / ".sandbox").absolute())
 
     @property
     def state(self) -> Path:
@@ -63,112 +74,111 @@ class Home:
 
     @property
     def logs(self) -> Path:
-        """What the background processes print."""
+        """The output of the background processes."""
         return self.path / "logs"
 
     @property
     def daemon_log(self) -> Path:
-        """What the background process and its providers print."""
+        """The output of the background process and its providers."""
         return self.logs / "daemon.log"
 
     @property
-    def announcement(self) -> Path:
-        """Where the running background process says which ports it has."""
+    def daemon_info(self) -> Path:
+        """The file in which the background process publishes its addresses."""
         return self.path / "daemon.json"
 
     @property
-    def _made(self) -> Path:
-        return self.path / "made"
+    def _created(self) -> Path:
+        return self.path / "created"
 
     @property
-    def _notes(self) -> Path:
-        return self.path / "working"
+    def _active(self) -> Path:
+        return self.path / "active"
+
+    @property
+    def _contents(self) -> tuple[Path, ...]:
+        """Everything that `erase` removes."""
+        return (
+            self.account,
+            self.kubernetes,
+            self.registry,
+            self.state,
+            self.path / "config",
+            self.path / "kube",
+            self._created,
+        )
 
     def stack_file(self, stack: str, overrides: Sequence[str] = ()) -> Path:
-        """The stack file of one run: the project's, with the run's overrides and the sandbox's own keys.
+        """Return the path of one run's stack file.
 
-        Each set of overrides has a place of its own: a preview of something else mustn't reach an `up` that begins.
+        Each set of overrides has its own, so that a preview cannot change the input of an `up`.
         """
-        folder = self.path / "config"
+        directory = self.path / "config"
         if overrides:
-            folder /= hashlib.sha256("\0".join(overrides).encode()).hexdigest()[:16]
-        return folder / f"Pulumi.{stack}.yaml"
+            directory /= hashlib.sha256("\0".join(overrides).encode()).hexdigest()[:16]
+        return directory / f"Pulumi.{stack}.yaml"
 
     def kubeconfig(self, stack: str) -> Path:
-        """The kubeconfig that `python -m sandbox env` points kubectl at."""
+        """Return the path of the kubeconfig that `sandbox env` sets."""
         return self.path / "kube" / f"{stack}.yaml"
 
     def prepare(self) -> None:
-        """Make the folders; readable by their owner only, since state and keys are in them."""
+        """Create the directories, readable by their owner only: they hold state and keys."""
         self.path.mkdir(parents=True, exist_ok=True)
-        self.path.chmod(0o700)  # something else may have made it first
-        for folder in (
-            self.state,
-            self.account,
-            self.kubernetes,
-            self.registry,
-            self.logs,
-            self.path / "config",
-            self.path / "kube",
-            self._notes,
-        ):
-            folder.mkdir(mode=0o700, exist_ok=True)
+        self.path.chmod(0o700)  # another program may have created it first
+        for directory in (*self._contents, self.logs, self._active):
+            directory.mkdir(mode=0o700, exist_ok=True)
 
-    def note_made(self, stack: str, urn: str, id: str) -> None:
-        """Note what a provider has made, before the engine hears of it: it may be killed before it writes that down."""
-        self._made.mkdir(mode=0o700, exist_ok=True)
-        with (self._made / f"{stack}.jsonl").open("a") as file:
+    def record_created(self, stack: str, urn: str, id: str) -> None:
+        """Record a created resource before the engine learns of it, in case the engine is killed."""
+        self._created.mkdir(mode=0o700, exist_ok=True)
+        with (self._created / f"{stack}.jsonl").open("a") as file:
             file.write(json.dumps([urn, id]) + "\n")
 
-    def made(self, stack: str) -> list[tuple[str, str]]:
-        """URN and id of what was made for a stack since the last operation that was written down whole, oldest first."""
+    def created_resources(self, stack: str) -> list[tuple[str, str]]:
+        """Return URN and ID of resources created since the last complete operation, oldest first."""
         try:
-            lines = (self._made / f"{stack}.jsonl").read_text().splitlines()
+            lines = (self._created / f"{stack}.jsonl").read_text().splitlines()
         except FileNotFoundError:
             return []
-        pairs = (json.loads(line) for line in lines if line.endswith("]"))  # a crash may have cut off the last
-        return [(urn, id) for urn, id in pairs]
+        complete = (json.loads(line) for line in lines if line.endswith("]"))  # a crash cuts a line
+        return [(urn, id) for urn, id in complete]
 
-    def forget_made(self, stack: str) -> None:
-        """Forget these notes: the stack's state has it all."""
-        (self._made / f"{stack}.jsonl").unlink(missing_ok=True)
+    def clear_created(self, stack: str) -> None:
+        """Remove these records once the stack's state holds every resource."""
+        (self._created / f"{stack}.jsonl").unlink(missing_ok=True)
 
-    def forget(self) -> None:
-        """Remove what account, clusters, registry and stacks hold; nothing may be running. Caches and passphrase stay."""
-        for folder in (
-            self.account,
-            self.kubernetes,
-            self.registry,
-            self.state,
-            self.path / "config",
-            self.path / "kube",
-            self._made,
-        ):
-            shutil.rmtree(folder, ignore_errors=True)
+    def erase(self) -> None:
+        """Remove account, clusters, registry and stacks; keep caches and the passphrase.
+
+        The background process must not be running.
+        """
+        for directory in self._contents:
+            shutil.rmtree(directory, ignore_errors=True)
         self.prepare()
 
     def passphrase(self) -> str:
-        """The passphrase that secrets in the sandbox's state are encrypted with, made up at the first call."""
+        """Return the passphrase of the state's secrets, generated by the first call."""
         self.prepare()
         file = self.passphrase_file
         if not file.exists():
-            # Written whole before it has its name: of two commands that begin at once, each reads the same one.
-            handle, new = tempfile.mkstemp(prefix="passphrase-", dir=self.path)
+            # Link a complete file, so that two concurrent first commands read the same passphrase.
+            handle, temporary = tempfile.mkstemp(prefix="passphrase-", dir=self.path)
             with os.fdopen(handle, "w") as opened:
                 opened.write(secrets.token_urlsafe(32))
             with suppress(FileExistsError):
-                os.link(new, file)
-            Path(new).unlink()
+                os.link(temporary, file)
+            Path(temporary).unlink()
         return file.read_text()
 
     @property
     def passphrase_file(self) -> Path:
-        """The file that holds the passphrase; `PULUMI_CONFIG_PASSPHRASE_FILE` for a Pulumi CLI."""
+        """The passphrase's file, `PULUMI_CONFIG_PASSPHRASE_FILE` for a Pulumi CLI."""
         return self.path / "passphrase"
 
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
-        """Hold an exclusive lock between processes of this clone."""
+        """Hold an exclusive lock between processes of this project."""
         self.prepare()
         with (self.path / f"{name}.lock").open("w") as file:
             flock(file, LOCK_EX)
@@ -178,33 +188,34 @@ class Home:
                 flock(file, LOCK_UN)
 
     @contextmanager
-    def working(self, command: str) -> Iterator[None]:
-        """Be among those `at_work`, for as long as this process lives at most: the lock on the note is what counts."""
-        work = Work(command, os.getpid(), datetime.now().astimezone().strftime("%H:%M:%S"))
+    def active(self, command: str) -> Iterator[None]:
+        """Register this process as active until it exits; the lock on its file is what counts."""
+        since = datetime.now().astimezone().strftime("%H:%M:%S")
+        entry = ActiveCommand(command, os.getpid(), since)
         with self.locked("daemon"):
-            note = self._notes / f"{work.pid}.json"
-            file = note.open("w")
+            path = self._active / f"{entry.pid}.json"
+            file = path.open("w")
             flock(file, LOCK_EX)
-            file.write(json.dumps(asdict(work)))
+            file.write(json.dumps(asdict(entry)))
             file.flush()
         try:
             yield
         finally:
-            note.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             file.close()
 
-    def at_work(self) -> list[Work]:
-        """The commands of other processes that are at work. Call it with the lock "daemon" held."""
-        found = []
-        for note in sorted(self._notes.glob("*.json")):
-            if note.stem == str(os.getpid()):
+    def active_commands(self) -> list[ActiveCommand]:
+        """Return the active commands of other processes; requires the lock "daemon"."""
+        commands = []
+        for path in sorted(self._active.glob("*.json")):
+            if path.stem == str(os.getpid()):
                 continue
-            # Who comes to an end meanwhile takes its note away, which needs no lock.
-            with suppress(FileNotFoundError), note.open() as file:
+            # A process that exits removes its file without the lock.
+            with suppress(FileNotFoundError), path.open() as file:
                 try:
                     flock(file, LOCK_EX | LOCK_NB)
                 except BlockingIOError:
-                    found.append(Work(**json.load(file)))
+                    commands.append(ActiveCommand(**json.load(file)))
                 else:
-                    note.unlink(missing_ok=True)  # of a process that was killed
-        return found
+                    path.unlink(missing_ok=True)  # its process was killed
+        return commands

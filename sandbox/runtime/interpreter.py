@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from sandbox.runtime.home import PROJECT_DIRECTORY
+from sandbox.runtime.home import SOURCE_DIRECTORY
 
 
 def isolate() -> None:
@@ -21,14 +21,14 @@ def isolate() -> None:
 def _drop_pythonpath() -> None:
     """Ignore PYTHONPATH here and in child processes: its `yaml` or `settings` would hide ours."""
     entries = os.environ.pop("PYTHONPATH", "").split(os.pathsep)
-    foreign = {str(Path(entry).absolute()) for entry in entries if entry} - {str(PROJECT_DIRECTORY)}
+    foreign = {str(Path(entry).absolute()) for entry in entries if entry} - {str(SOURCE_DIRECTORY)}
     sys.path[:] = [entry for entry in sys.path if entry not in foreign]
 
 
 def _cache_compiled_code() -> None:
     """Cache under `.sandbox/` where PYTHONDONTWRITEBYTECODE forbids `__pycache__` directories."""
     if sys.dont_write_bytecode and not sys.pycache_prefix:
-        directory = str(PROJECT_DIRECTORY / ".sandbox" / "pycache")
+        directory = str(SOURCE_DIRECTORY / ".sandbox" / "pycache")
         sys.dont_write_bytecode, sys.pycache_prefix = False, directory
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.environ["PYTHONPYCACHEPREFIX"] = directory

@@ -1,4 +1,4 @@
-"""The kubeconfig that kubectl uses with a stack in the sandbox: the stack's own, with a token command that needs no aws CLI."""
+"""The kubeconfig of a stack for kubectl: the stack's own, with a token command of the sandbox."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import Any
 
 import yaml
 
-from sandbox.runtime.home import PROJECT_DIRECTORY, Home
+from sandbox.runtime.home import SOURCE_DIRECTORY, Home
 
 
-def write(home: Home, stack: str, kubeconfig: str | Mapping[str, Any], environment: Mapping[str, str]) -> Path:
-    """Write the stack's kubeconfig for kubectl and return its path.
+def write(
+    home: Home, stack: str, kubeconfig: str | Mapping[str, Any], environment: Mapping[str, str]
+) -> Path:
+    """Write the stack's kubeconfig and return its path.
 
-    The program's kubeconfig runs `aws eks get-token`; here the same token comes from `python -m sandbox.kubernetes.token`,
-    asked with the sandbox's endpoint and credentials.
+    The program's kubeconfig runs `aws eks get-token`; this one gets the same token from
+    `python -m sandbox.kubernetes.token` with the sandbox's endpoint and credentials.
     """
-    content: dict[str, Any] = (
-        json.loads(kubeconfig) if isinstance(kubeconfig, str) else json.loads(json.dumps(kubeconfig))
-    )
-    for user in content.get("users", []):
-        execution = user.get("user", {}).get("exec")
-        if execution and "get-token" in execution.get("args", []):
-            arguments = execution["args"]
+    text = kubeconfig if isinstance(kubeconfig, str) else json.dumps(kubeconfig)
+    content: dict[str, Any] = json.loads(text)
+    variables = {key: value for key, value in environment.items() if key.startswith("AWS_")}
+    variables["PYTHONPATH"] = str(SOURCE_DIRECTORY)
+    for entry in content.get("users", []):
+        user = entry["user"]
+        arguments = user.get("exec", {}).get("args", [])
+        if "get-token" in arguments:
             cluster = arguments[arguments.index("--cluster-name") + 1]
-            variables = {key: value for key, value in environment.items() if key.startswith("AWS_")} | {
-                "PYTHONPATH": str(PROJECT_DIRECTORY)
-            }
-            user["user"]["exec"] = {
+            user["exec"] = {
                 "apiVersion": "client.authentication.k8s.io/v1beta1",
                 "command": sys.executable,
                 "args": ["-m", "sandbox.kubernetes.token", cluster],

@@ -1,4 +1,4 @@
-"""One operation on one stack in the sandbox: prepares the run, chooses the engine, and reports the same either way."""
+"""One operation on one stack: prepares the run and executes it with either engine."""
 
 from __future__ import annotations
 
@@ -7,48 +7,45 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sandbox.engine import Display, Request, run
+from sandbox.engine import Diagnostic, Display, Request, Result, run
+from sandbox.engine.request import Kind
 from sandbox.engine.state.backend import Backend
 from sandbox.runtime import pulumi_cli, stack_files
-from sandbox.runtime.background import Running, ensure_running
+from sandbox.runtime.background import DaemonInfo, ensure_running
 from sandbox.runtime.environment import clean_environment
-from sandbox.runtime.home import PROJECT_DIRECTORY, Home
+from sandbox.runtime.home import Home, find_project
 
-Kind = Literal["preview", "up", "refresh", "destroy"]
 EngineChoice = Literal["auto", "embedded", "pulumi"]
 
 
 class NoEngineError(Exception):
-    """The engine that was asked for isn't there; the text says what to do."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What an operation did: the command's exit code, and what `--json` prints, alike for both engines."""
-
-    exit_code: int
-    document: dict[str, Any]
+    """The requested engine is not installed; the message names the remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """A stack made ready to run: the background process, the run's stack file, and the environment of both."""
+    """A stack that is ready to run: background process, stack file and environment."""
 
     home: Home
     stack: str
     file: stack_files.StackFile
-    running: Running
-    project: Path = PROJECT_DIRECTORY
+    running: DaemonInfo
+    project: Path
 
     @classmethod
-    def open(cls, home: Home, stack: str, overrides: Sequence[str] = (), time_scale: float = 0.0) -> Session:
-        """Prepare the stack's file first, so that a wrong one is refused before anything starts."""
-        file = stack_files.prepare(home, PROJECT_DIRECTORY, stack, overrides, salt=_salt(home, stack))
-        return cls(home=home, stack=stack, file=file, running=ensure_running(home, time_scale=time_scale))
+    def open(
+        cls, home: Home, stack: str, overrides: Sequence[str] = (), time_scale: float = 0.0
+    ) -> Session:
+        """Prepare the stack file first, so that an invalid one is refused before a start."""
+        project = find_project()
+        salt = _salt(home, project, stack)
+        file = stack_files.prepare(home, project, stack, overrides, salt=salt)
+        running = ensure_running(home, time_scale=time_scale)
+        return cls(home=home, stack=stack, file=file, running=running, project=project)
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables for a program and its providers in the sandbox."""
+        """The environment of the program and its providers."""
         return clean_environment() | self.running.environment(self.home, self.file.region)
 
     @property
@@ -56,37 +53,54 @@ class Session:
         """The Pulumi project's name."""
         return stack_files.project_name(self.project)
 
+    def resource_count(self) -> int:
+        """Return the number of resources in the stack's state, without default providers."""
+        return sum("pulumi:providers:" not in item["urn"] for item in self._resources())
 
-def _salt(home: Home, stack: str) -> str | None:
-    """What the stack's state is encrypted with, once it has a state."""
-    backend, project = Backend(home.state), stack_files.project_name(PROJECT_DIRECTORY)
-    provider = backend.read(project, stack).get("secrets_providers") if backend.exists(project, stack) else None
-    return ((provider or {}).get("state") or {}).get("salt")
+    def protected_resources(self) -> list[str]:
+        """Return the URNs of the stack's protected resources."""
+        return [item["urn"] for item in self._resources() if item.get("protect")]
+
+    def has_pending_operations(self) -> bool:
+        """Whether an interrupted operation left resources in an unknown state."""
+        return bool(self._deployment().get("pending_operations"))
+
+    def _resources(self) -> list[dict[str, Any]]:
+        return list(self._deployment().get("resources") or [])
+
+    def _deployment(self) -> dict[str, Any]:
+        backend = Backend(self.home.state)
+        exists = backend.exists(self.project_name, self.stack)
+        return backend.read(self.project_name, self.stack) if exists else {}
+
+
+def _salt(home: Home, project: Path, stack: str) -> str | None:
+    """Return the salt of the secrets in the stack's state, if there is a state."""
+    backend, name = Backend(home.state), stack_files.project_name(project)
+    deployment = backend.read(name, stack) if backend.exists(name, stack) else {}
+    provider = deployment.get("secrets_providers") or {}
+    return (provider.get("state") or {}).get("salt")
 
 
 def choose_engine(choice: EngineChoice) -> pulumi_cli.PulumiCli | None:
-    """The Pulumi CLI to use, or None for the embedded engine.
+    """Return the Pulumi CLI to use, or None for the embedded engine.
 
-    `auto` takes a CLI only in a version that the conformance tests have covered. Raises NoEngineError.
+    `auto` uses the CLI only in a version that the conformance tests cover. Raises NoEngineError.
     """
     if choice == "embedded":
         return None
     cli = pulumi_cli.find()
     if choice == "pulumi" and cli is None:
         raise NoEngineError(
-            "--engine pulumi needs `pulumi` and `pulumi-language-python` on PATH, and they aren't there. Install the Pulumi CLI, or use --engine embedded."
+            "--engine pulumi needs `pulumi` and `pulumi-language-python` on PATH. "
+            "Install the Pulumi CLI, or use --engine embedded."
         )
     return cli if cli and (choice == "pulumi" or cli.covered) else None
 
 
-def protected_resources(session: Session) -> list[str]:
-    """URNs of what the stack's state holds and mustn't be deleted."""
-    deployment = Backend(session.home.state).read(session.project_name, session.stack)
-    return [item["urn"] for item in deployment.get("resources") or [] if item.get("protect")]
-
-
-def _interrupted(session: Session) -> bool:
-    return bool(Backend(session.home.state).read(session.project_name, session.stack).get("pending_operations"))
+def engine_name(cli: pulumi_cli.PulumiCli | None) -> str:
+    """Return the engine's name in results."""
+    return f"pulumi {cli.version}" if cli else "embedded"
 
 
 def operate(
@@ -97,30 +111,19 @@ def operate(
     *,
     targets: Sequence[str] = (),
     expect_no_changes: bool = False,
-) -> Outcome:
-    """Run one operation with the CLI, or with the embedded engine when `cli` is None."""
-    if cli is not None and kind == "destroy" and not targets and (kept := protected_resources(session)):
-        # The CLI deletes what it may before it meets the first protected resource; half an environment helps nobody.
-        refused = f"nothing was deleted: stack {session.stack} holds {len(kept)} protected resources"
-        return Outcome(1, _document(cli, session, kind, dict.fromkeys(pulumi_cli.CHANGES, 0), 1, [refused]))
+) -> Result:
+    """Run one operation with the CLI, or with the embedded engine when `cli` is None.
+
+    A destroy of a whole stack is refused while it holds protected resources: either engine would
+    delete others before it reaches them.
+    """
+    if kind == "destroy" and not targets and (protected := session.protected_resources()):
+        result = Result("failed", session.stack, kind, {}, 0, engine=engine_name(cli))
+        result.diagnostics.append(Diagnostic("error", "", _protected(session, protected)))
+        display.message(result.diagnostics[0])
+        return result
     if cli is not None:
-        backend = Backend(session.home.state)
-        if kind in ("preview", "up") and not backend.exists(session.project_name, session.stack):
-            backend.write(session.project_name, session.stack, "", [])
-        ran = pulumi_cli.run(
-            cli,
-            kind,
-            home=session.home,
-            project=session.project,
-            stack=session.stack,
-            stack_file=session.file.path,
-            environment=session.environment,
-            targets=targets,
-            expect_no_changes=expect_no_changes,
-        )
-        return Outcome(
-            ran.exit_code, _document(cli, session, kind, ran.changes, ran.exit_code, ran.diagnostics, ran.seconds)
-        )
+        return _run_cli(session, kind, cli, targets, expect_no_changes)
     result = run(
         Request(
             kind=kind,
@@ -133,43 +136,54 @@ def operate(
             targets=targets,
             expect_no_changes=expect_no_changes,
             environment=session.environment,
-            made=session.home.made(session.stack),
+            created=session.home.created_resources(session.stack),
         ),
         display,
     )
-    if kind != "preview" and not _interrupted(session):
-        session.home.forget_made(session.stack)
-    # Changes where none were expected are a failure of the command, with either engine.
-    failed = {"result": "failed"} if result.exit_code else {}
-    return Outcome(result.exit_code, {**result.document(), **failed})
+    if kind != "preview" and not session.has_pending_operations():
+        session.home.clear_created(session.stack)
+    return result
 
 
-def blank(kind: Kind, stack: str, cli: pulumi_cli.PulumiCli | None) -> dict[str, Any]:
-    """What `--json` prints of an operation that failed before it did anything, but for the reason."""
-    return {
-        "result": "failed",
-        "engine": f"pulumi {cli.version}" if cli else "embedded",
-        "stack": stack,
-        "operation": kind,
-        "changes": dict.fromkeys(pulumi_cli.CHANGES, 0),
-        "seconds": 0.0,
-        "diagnostics": [],
-    }
+def _protected(session: Session, protected: Sequence[str]) -> str:
+    stack, project = session.stack, session.project_name
+    return (
+        f"nothing was deleted: stack {stack} has {len(protected)} protected resources. "
+        f"To remove the protection: `python -m sandbox up {stack} -c lifecycle=ephemeral`, then "
+        f"destroy. On AWS: `pulumi config set {project}:lifecycle ephemeral --stack {stack}`, "
+        "`pulumi up`, then `pulumi destroy`."
+    )
 
 
-def _document(
-    cli: pulumi_cli.PulumiCli,
+def _run_cli(
     session: Session,
     kind: Kind,
-    changes: dict[str, int],
-    exit_code: int,
-    messages: Sequence[str],
-    seconds: float = 0.0,
-) -> dict[str, Any]:
-    return {
-        **blank(kind, session.stack, cli),
-        "result": "failed" if exit_code else "succeeded",
-        "changes": changes,
-        "seconds": round(seconds, 3),
-        "diagnostics": [{"severity": "error", "message": message} for message in messages],
-    }
+    cli: pulumi_cli.PulumiCli,
+    targets: Sequence[str],
+    expect_no_changes: bool,
+) -> Result:
+    backend = Backend(session.home.state)
+    if kind in ("preview", "up") and not backend.exists(session.project_name, session.stack):
+        backend.write(session.project_name, session.stack, "", [])
+    ran = pulumi_cli.run(
+        cli,
+        kind,
+        home=session.home,
+        project=session.project,
+        stack=session.stack,
+        stack_file=session.file.path,
+        environment=session.environment,
+        targets=targets,
+        expect_no_changes=expect_no_changes,
+    )
+    result = Result(
+        "failed" if ran.exit_code not in (0, pulumi_cli.UNEXPECTED_CHANGES) else "succeeded",
+        session.stack,
+        kind,
+        ran.changes,
+        ran.seconds,
+        unexpected_changes=ran.exit_code == pulumi_cli.UNEXPECTED_CHANGES,
+        engine=engine_name(cli),
+    )
+    result.diagnostics += [Diagnostic("error", "", message) for message in ran.diagnostics]
+    return result

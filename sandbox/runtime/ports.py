@@ -1,4 +1,4 @@
-"""Ports that addresses elsewhere name, so that they are to stay: found below those that the system gives to connections."""
+"""Ports that stay the same, because stored addresses contain them; below the ephemeral range."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_OURS = range(20000, 32768)  # Linux takes 32768 and up for whoever connects somewhere
+_RANGE = range(20000, 32768)  # Linux assigns ephemeral ports from 32768
 
 
 class PortTakenError(Exception):
-    """A port that addresses already given out name is in use by somebody else; the text says which, and what to do."""
+    """A stored port is in use by another process; the message names it and the remedy."""
 
-    def __init__(self, port: int, named_by: str) -> None:
+    def __init__(self, port: int, addresses: str) -> None:
         super().__init__(
-            f"port {port} on loopback, which {named_by} of this sandbox name, is in use by another process. "
-            f"End that one (`ss -ltnp | grep :{port}` shows it) and start again."
+            f"port {port} on loopback, which {addresses} of this sandbox use, is taken by another process. "
+            f"Stop that process (`ss -ltnp | grep :{port}` shows it) and start again."
         )
 
 
-def remembered(file: Path) -> int:
-    """The port in the file, or one that is free now."""
+def read_port(file: Path) -> int:
+    """Return the port stored in the file, or a free one."""
     try:
         return int(file.read_text())
     except (FileNotFoundError, ValueError):
-        return fresh()
+        return free_port()
 
 
-def taken(take: Callable[[int], T]) -> T:
-    """What `take` makes of a port that is free: of another one where some process was quicker, which is an OSError."""
+def bind_free_port(bind: Callable[[int], T]) -> T:
+    """Return `bind(port)` for a free port; retry with another when `bind` raises OSError."""
     for _ in range(20):
         with suppress(OSError):
-            return take(fresh())
-    return take(0)
+            return bind(free_port())
+    return bind(0)
 
 
-def fresh() -> int:
-    """A port that is free now (0, the system's choice, where none can be found)."""
-    for port in random.sample(_OURS, 100):
-        with socket.socket() as trial:
+def free_port() -> int:
+    """Return a port that is free now, or 0 (the system's choice) when none was found."""
+    for port in random.sample(_RANGE, 100):
+        with socket.socket() as probe:
             try:
-                trial.bind(("127.0.0.1", port))
+                probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
             return port

@@ -1,4 +1,4 @@
-"""Drives a Pulumi CLI, where one is on PATH, against the sandbox's providers and state."""
+"""Runs the Pulumi CLI, if it is on PATH, against the sandbox's providers and state."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ from typing import Any
 
 from sandbox.runtime.home import Home
 
-# The versions that the conformance tests were run with; others work on request only (`--engine pulumi`).
+# Versions that the conformance tests cover; others need `--engine pulumi`.
 COVERED = ((3, 259), (3, 272))
+
+# The exit code of `--expect-no-changes`.
+UNEXPECTED_CHANGES = 7
 
 CHANGES = ("create", "update", "replace", "delete", "same")
 
-# How the CLI's operations count in the sandbox's summary; the others (reads, refreshes) change nothing.
+# The CLI's operations in the sandbox's summary; reads and refreshes change nothing.
 _COUNTED = {
     "create": "create",
     "import": "create",
@@ -32,27 +35,27 @@ _COUNTED = {
     "delete": "delete",
     "same": "same",
 }
-# No update check: nothing beyond this machine is asked.
+# No update check: it would leave this machine.
 _QUIET = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
 
 
 @dataclass(frozen=True)
 class PulumiCli:
-    """A Pulumi CLI: where it is, and its version."""
+    """A Pulumi CLI: path and version."""
 
     path: str
     version: str
 
     @property
     def covered(self) -> bool:
-        """Whether the conformance tests have seen this version."""
+        """Whether the conformance tests cover this version."""
         match = re.match(r"v?(\d+)\.(\d+)\.", self.version)
         return match is not None and COVERED[0] <= (int(match[1]), int(match[2])) <= COVERED[1]
 
 
 @dataclass(frozen=True)
 class CliResult:
-    """What one operation of the CLI did; `exit_code` is the CLI's own, `changes` counts resources by operation."""
+    """Result of one operation: the CLI's exit code, resources by operation, error messages."""
 
     exit_code: int
     changes: dict[str, int]
@@ -61,21 +64,26 @@ class CliResult:
 
 
 def find() -> PulumiCli | None:
-    """The Pulumi CLI on PATH, or None; a CLI without its Python language host counts as none."""
+    """Return the CLI on PATH, or None if it or its Python language host is missing."""
     path = shutil.which("pulumi")
     if path is None or shutil.which("pulumi-language-python") is None:
         return None
-    answer = subprocess.run(
-        [path, "version"], capture_output=True, text=True, check=False, env=dict(os.environ) | _QUIET, timeout=60
+    version = subprocess.run(
+        [path, "version"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=dict(os.environ) | _QUIET,
+        timeout=60,
     )
-    return PulumiCli(path, answer.stdout.strip()) if answer.returncode == 0 else None
+    return PulumiCli(path, version.stdout.strip()) if version.returncode == 0 else None
 
 
 def shell(home: Home, stack: str, stack_file: Path) -> dict[str, str]:
-    """The variables that make a plain `pulumi preview` in a shell act on a stack of the sandbox.
+    """Return the variables that direct a plain `pulumi preview` to a stack of the sandbox.
 
-    It then uses the run's stack file (the CLI writes its `encryptionsalt` there, not into the project's) and a home of
-    its own. What is set for `--config-file` by PULUMI_OPTION_CONFIG_FILE holds for every stack, hence PULUMI_STACK too.
+    The CLI uses the run's stack file, where it writes `encryptionsalt`, and its own PULUMI_HOME.
+    PULUMI_OPTION_CONFIG_FILE applies to every stack, so PULUMI_STACK is set too.
     """
     return {
         "PULUMI_HOME": str(home.path / "pulumi-home"),
@@ -97,7 +105,7 @@ def run(
     targets: Sequence[str] = (),
     expect_no_changes: bool = False,
 ) -> CliResult:
-    """Run `pulumi preview|up|refresh|destroy`; what it prints goes to stderr, its events become the counts."""
+    """Run `pulumi preview|up|refresh|destroy`; its output goes to stderr, its events are counted."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="events-", dir=home.path) as folder:
         log = Path(folder) / "events.json"
@@ -116,9 +124,13 @@ def run(
         command += ["--expect-no-changes"] if expect_no_changes else []
         for target in targets:
             command += ["--target", target]
-        variables = dict(environment) | shell(home, stack, stack_file) | {"PULUMI_DEBUG_COMMANDS": "true"}
-        # A session of its own, so that an interrupt reaches the CLI once, through us: a second one ends it at once.
-        process = subprocess.Popen(command, cwd=project, env=variables, stdout=sys.stderr, start_new_session=True)
+        variables = (
+            dict(environment) | shell(home, stack, stack_file) | {"PULUMI_DEBUG_COMMANDS": "true"}
+        )
+        # In its own session it gets an interrupt once, from this process; a second one kills it.
+        process = subprocess.Popen(
+            command, cwd=project, env=variables, stdout=sys.stderr, start_new_session=True
+        )
         while process.returncode is None:
             try:
                 process.wait()
@@ -128,12 +140,16 @@ def run(
     changes = dict.fromkeys(CHANGES, 0)
     diagnostics: list[str] = []
     for event in events:
-        for operation, count in ((event.get("summaryEvent") or {}).get("resourceChanges") or {}).items():
+        for operation, count in (
+            (event.get("summaryEvent") or {}).get("resourceChanges") or {}
+        ).items():
             if operation in _COUNTED:
                 changes[_COUNTED[operation]] += count
         diagnostic = event.get("diagnosticEvent") or {}
         if diagnostic.get("severity") == "error":
-            diagnostics.append(re.sub(r"<\{%[^%]*%\}>", "", str(diagnostic.get("message", ""))).strip())
+            diagnostics.append(
+                re.sub(r"<\{%[^%]*%\}>", "", str(diagnostic.get("message", ""))).strip()
+            )
     return CliResult(process.returncode, changes, time.monotonic() - started, diagnostics)
 
 

@@ -1,7 +1,7 @@
-"""The stack file of one run in the sandbox: the project's own, with the run's overrides and without AWS's secrets keys.
+"""The stack file of one run: the project's, with the run's overrides and the sandbox's secrets.
 
-The project's `Pulumi.<stack>.yaml` is never written. A value that was encrypted for a real environment (`secure:`) can't
-be read here, and mustn't be; the sandbox puts a stand-in of its own in its place, as secret as it was, and says so.
+The project's `Pulumi.<stack>.yaml` is never written. A value encrypted for a real environment
+(`secure:`) cannot be read here; a secret stand-in replaces it, and a note names it.
 """
 
 from __future__ import annotations
@@ -18,80 +18,89 @@ import yaml
 from sandbox.engine.state.passphrase import PassphraseSecrets
 from sandbox.runtime.home import Home
 
-# What `pulumi stack init --secrets-provider` writes for a real environment; the sandbox has its own passphrase.
+# Written by `pulumi stack init --secrets-provider` for a real environment.
 SECRETS_KEYS = ("secretsprovider", "encryptedkey", "encryptionsalt")
+
+# Far above any real file; below what exhausts memory or the interpreter's stack.
+MAX_NESTING = 60
+MAX_NODES = 50_000
 
 
 class StackFileError(Exception):
-    """A stack or its file can't be used; the text says which, why and what to do."""
+    """A stack or its file is unusable; the message names file, reason and remedy."""
 
 
 class OverrideError(StackFileError):
-    """A `-c KEY=VALUE` that can't be understood."""
+    """An invalid `-c KEY=VALUE`."""
 
 
 class UnknownStackError(StackFileError):
-    """There is no such stack file."""
+    """The project has no such stack file."""
 
 
 @dataclass(frozen=True)
 class StackFile:
-    """The file that a run uses, the AWS region it is for, and what the user should know about it."""
+    """The stack file of a run, its AWS region, and notes for the user."""
 
     path: Path
     region: str
     notes: tuple[str, ...] = ()
 
 
-def known_stacks(project: Path) -> list[str]:
-    """The stacks that the project has files for."""
-    return sorted(file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in project.glob("Pulumi.?*.yaml"))
+def stack_names(project: Path) -> list[str]:
+    """Return the stacks that the project has files for."""
+    files = project.glob("Pulumi.?*.yaml")
+    return sorted(file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in files)
 
 
 def project_name(project: Path) -> str:
-    """The `name` in `Pulumi.yaml`."""
-    return str(_mapping(project / "Pulumi.yaml").get("name", ""))
+    """Return `name` of `Pulumi.yaml`."""
+    return str(_load_mapping(project / "Pulumi.yaml").get("name", ""))
 
 
 def prepare(
     home: Home, project: Path, stack: str, overrides: Sequence[str] = (), *, salt: str | None = None
 ) -> StackFile:
-    """Write the run's stack file under the sandbox's home, with the `salt` that the stack's state is encrypted with, if it has one.
+    """Write the run's stack file under the sandbox's home.
 
-    `overrides` are `KEY=VALUE`; a key may have dots and indices (`platform:network.zones=3`), and one without a
-    namespace belongs to the project. What is given for a name that a section's `secrets` lists is a secret; so is any
-    `KEY={secure: VALUE}`. Raises UnknownStackError, or StackFileError (OverrideError) for what can't be read.
+    `overrides` are `KEY=VALUE`. A key may have dots and indices (`platform:network.zones=3`); one
+    without a namespace belongs to the project. A value is secret when a section's `secrets` lists
+    its key, or when it is `{secure: VALUE}`. `salt` is the one that the stack's state uses.
+    Raises UnknownStackError, OverrideError or StackFileError.
     """
     source = project / f"Pulumi.{stack}.yaml"
-    if not source.is_file() or stack not in known_stacks(project):
-        known = ", ".join(known_stacks(project)) or "none"
+    stacks = stack_names(project)
+    if not source.is_file() or stack not in stacks:
         raise UnknownStackError(
-            f"there is no stack {stack!r}: Pulumi.{stack}.yaml doesn't exist. Stacks of this project: {known}."
+            f"there is no stack {stack!r}: Pulumi.{stack}.yaml does not exist. "
+            f"Stacks of this project: {', '.join(stacks) or 'none'}."
         )
-    content = _mapping(source)
+    content = _load_mapping(source)
     config = content.get("config") or {}
     if not isinstance(config, dict):
         raise StackFileError(
-            f"{source.name}: `config` has to be a mapping of keys to values, not {type(config).__name__}."
+            f"{source.name}: `config` must be a mapping of keys to values, not "
+            f"{type(config).__name__}."
         )
     namespace = project_name(project)
     notes: list[str] = []
     for key in SECRETS_KEYS:
         content.pop(key, None)
-    config = _stand_ins(config, home.passphrase(), source.name, notes)
-    given = dict(config)
+    config = _replace_secure_values(config, home.passphrase(), source.name, notes)
+    original = dict(config)
     for override in overrides:
         _override(config, override, namespace)
-    changed = {key for key, value in config.items() if given.get(key) is not value}
-    for key in changed & _named_secrets(config, namespace):
+    changed = {key for key, value in config.items() if original.get(key) is not value}
+    for key in changed & _secret_keys(config, namespace):
         if isinstance(config[key], str | int | float):
             config[key] = {"secure": str(config[key])}
-    kept, target = home.stack_file(stack), home.stack_file(stack, overrides)
-    # The salt is the sandbox's and belongs to its passphrase: it stays from run to run.
-    salt = salt or (_mapping(kept).get("encryptionsalt") if kept.is_file() else None)
+    previous, target = home.stack_file(stack), home.stack_file(stack, overrides)
+    # The salt belongs to the sandbox's passphrase and stays from run to run.
+    if salt is None and previous.is_file():
+        salt = _load_mapping(previous).get("encryptionsalt")
     if _has_secure(config):
-        sealing = PassphraseSecrets(home.passphrase(), salt)
-        config, salt = _sealed(config, sealing), sealing.state
+        secrets = PassphraseSecrets(home.passphrase(), salt)
+        config, salt = _encrypt(config, secrets), secrets.state
     content["config"] = config
     if salt:
         content["encryptionsalt"] = salt
@@ -113,33 +122,72 @@ def _region(config: dict[str, Any], namespace: str) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice, as the Pulumi CLI does: one of the two values would be lost without a word."""
+    """A safe loader that refuses what the Pulumi CLI or the interpreter cannot handle.
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key.value!r} stands here a second time", key.start_mark
-                    )
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
+    Duplicate keys (one value would be lost), keys that are not text, recursive anchors, and sizes
+    beyond MAX_NESTING and MAX_NODES after aliases are expanded.
+    """
+
+    def get_single_data(self) -> Any:
+        node = self.get_single_node()
+        if node is None:
+            return None
+        self._check(node, ())
+        return self.construct_document(node)
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self._depth = getattr(self, "_depth", 0) + 1
+        if self._depth > MAX_NESTING:
+            raise _not_loadable(f"nested more than {MAX_NESTING} levels deep", self.peek_event())  # type: ignore[no-untyped-call]
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+    def _check(self, node: yaml.Node, ancestors: tuple[yaml.Node, ...]) -> None:
+        self._nodes = getattr(self, "_nodes", 0) + 1
+        if any(node is ancestor for ancestor in ancestors):
+            raise _not_loadable("an anchor contains itself", node)
+        if self._nodes > MAX_NODES or len(ancestors) > MAX_NESTING:
+            raise _not_loadable(f"more than {MAX_NODES} values after aliases are expanded", node)
+        if isinstance(node, yaml.SequenceNode):
+            for item in node.value:
+                self._check(item, (*ancestors, node))
+        elif isinstance(node, yaml.MappingNode):
+            keys: set[str] = set()
+            for key, value in node.value:
+                if key.tag == "tag:yaml.org,2002:merge":
+                    pass
+                elif key.tag != "tag:yaml.org,2002:str":
+                    text = key.value if isinstance(key, yaml.ScalarNode) else key.id
+                    raise _not_loadable(f"the key {text or 'null'!r} is not text; quote it", key)
+                elif key.value in keys:
+                    raise _not_loadable(f"the key {key.value!r} occurs twice", key)
+                keys.add(str(key.value))
+                self._check(value, (*ancestors, node))
 
 
-def _mapping(file: Path) -> dict[str, Any]:
+def _not_loadable(problem: str, place: yaml.Node | yaml.Event) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=place.start_mark)  # type: ignore[arg-type]
+
+
+def _load_mapping(file: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
+        text = file.read_text(encoding="utf-8")
+        content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
     except FileNotFoundError:
-        raise StackFileError(f"{file.name} doesn't exist in {file.parent}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = getattr(error, "problem_mark", None)
-        line = f", line {where.line + 1}" if where else ""
-        raise StackFileError(f"{file.name}{line}: not YAML: {getattr(error, 'problem', None) or error}.") from None
+        raise StackFileError(f"{file.name} does not exist in {file.parent}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or error
+        raise StackFileError(f"{file.name}{line}: not valid YAML: {problem}.") from None
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise StackFileError(f"{file.name}: a mapping is expected at the top, not {type(content).__name__}.")
+        raise StackFileError(
+            f"{file.name}: the top level must be a mapping, not {type(content).__name__}."
+        )
     return content
 
 
@@ -149,16 +197,25 @@ def _has_secure(value: Any) -> bool:
     return isinstance(value, list) and any(_has_secure(item) for item in value)
 
 
-def _stand_ins(config: dict[str, Any], passphrase: str, source: str, notes: list[str]) -> dict[str, Any]:
-    """Replace each encrypted value by one derived from its key, so that it is the same at the next run."""
+def _replace_secure_values(
+    config: dict[str, Any], passphrase: str, source: str, notes: list[str]
+) -> dict[str, Any]:
+    """Replace each encrypted value by one derived from its key, the same in every run."""
 
     def replace(value: Any, path: str) -> Any:
         if isinstance(value, dict):
             if set(value) == {"secure"}:
-                notes.append(f"{path} is encrypted for a real environment in {source}; the sandbox uses a stand-in.")
-                digest = hashlib.blake2b(path.encode(), key=passphrase.encode()[:64], digest_size=12)
+                notes.append(
+                    f"{path} is encrypted for a real environment in {source}; "
+                    "the sandbox uses a stand-in."
+                )
+                key = passphrase.encode()[:64]
+                digest = hashlib.blake2b(path.encode(), key=key, digest_size=12)
                 return {"secure": f"sandbox-{digest.hexdigest()}"}
-            return {key: replace(item, f"{path}.{key}" if path else str(key)) for key, item in value.items()}
+            return {
+                key: replace(item, f"{path}.{key}" if path else str(key))
+                for key, item in value.items()
+            }
         if isinstance(value, list):
             return [replace(item, f"{path}[{index}]") for index, item in enumerate(value)]
         return value
@@ -166,73 +223,77 @@ def _stand_ins(config: dict[str, Any], passphrase: str, source: str, notes: list
     return {key: replace(value, str(key)) for key, value in config.items()}
 
 
-def _named_secrets(config: dict[str, Any], namespace: str) -> set[str]:
-    """The keys that a list called `secrets` in one of the project's sections names."""
-    sections = [value for key, value in config.items() if key.startswith(f"{namespace}:") and isinstance(value, dict)]
+def _secret_keys(config: dict[str, Any], namespace: str) -> set[str]:
+    """Return the keys that a `secrets` list of the project's sections names."""
+    sections = [
+        value
+        for key, value in config.items()
+        if key.startswith(f"{namespace}:") and isinstance(value, dict)
+    ]
     lists = [section["secrets"] for section in sections if isinstance(section.get("secrets"), list)]
     return {f"{namespace}:{name}" for names in lists for name in names}
 
 
-def _sealed(value: Any, secrets: PassphraseSecrets) -> Any:
-    """Encrypt what stands under `secure:` with the sandbox's own passphrase."""
+def _encrypt(value: Any, secrets: PassphraseSecrets) -> Any:
+    """Encrypt every `secure:` value with the sandbox's passphrase."""
     if isinstance(value, dict):
         if set(value) == {"secure"}:
             return {"secure": secrets.encrypt(str(value["secure"]))}
-        return {key: _sealed(item, secrets) for key, item in value.items()}
-    return [_sealed(item, secrets) for item in value] if isinstance(value, list) else value
+        return {key: _encrypt(item, secrets) for key, item in value.items()}
+    return [_encrypt(item, secrets) for item in value] if isinstance(value, list) else value
 
 
 def _override(config: dict[str, Any], override: str, namespace: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key.strip():
-        raise OverrideError(f"-c {override}: KEY=VALUE is expected, for example -c {namespace}:network.zones=3.")
-    value = _value(text, override)
-    head, *rest = _steps(key.strip(), override)
-    name = str(head) if ":" in str(head) else f"{namespace}:{head}"
-    place: Any = config
-    step: str | int = name
+        raise OverrideError(
+            f"-c {override}: KEY=VALUE is expected, for example -c {namespace}:network.zones=3."
+        )
+    value = _parse_value(text, override)
+    head, *rest = _parse_path(key.strip(), override)
+    parent: Any = config
+    step: str | int = str(head) if ":" in str(head) else f"{namespace}:{head}"
     for following in rest:
-        if isinstance(place, dict):
-            if not isinstance(place.get(str(step)), (dict, list)):
-                place[str(step)] = [] if isinstance(following, int) else {}
-            place = place[str(step)]
+        if isinstance(parent, dict):
+            if not isinstance(parent.get(str(step)), (dict, list)):
+                parent[str(step)] = [] if isinstance(following, int) else {}
+            parent = parent[str(step)]
+        elif isinstance(parent, list) and isinstance(step, int) and step < len(parent):
+            parent = parent[step]
         else:
-            place = _element(place, step, override)
+            raise OverrideError(
+                f"-c {override}: {step!r} is no element of {type(parent).__name__}."
+            )
         step = following
-    if isinstance(place, dict):
-        place[str(step)] = value
-    elif isinstance(place, list) and isinstance(step, int) and step <= len(place):
-        place[step : step + 1] = [value]
+    if isinstance(parent, dict):
+        parent[str(step)] = value
+    elif isinstance(parent, list) and isinstance(step, int) and step <= len(parent):
+        parent[step : step + 1] = [value]
     else:
-        raise OverrideError(f"-c {override}: {step!r} isn't a place in a list of {len(place)}.")
+        raise OverrideError(f"-c {override}: {step!r} is no element of {type(parent).__name__}.")
 
 
-def _value(text: str, override: str) -> Any:
-    """Whole numbers, truth values, lists and mappings as YAML reads them; anything else is text, so that 1.35 stays a version."""
+def _parse_value(text: str, override: str) -> Any:
+    """Parse integers, booleans, lists and mappings as YAML; the rest is text (1.35 is a version)."""
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise OverrideError(f"-c {override}: the value isn't YAML: {error}") from None
+        value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        problem = getattr(error, "problem", None) or error
+        raise OverrideError(f"-c {override}: the value is not valid YAML: {problem}.") from None
     return value if isinstance(value, (bool, int, list, dict)) else text
 
 
-def _element(place: Any, step: str | int, override: str) -> Any:
-    if isinstance(place, list) and isinstance(step, int) and step < len(place):
-        return place[step]
-    raise OverrideError(f"-c {override}: {step!r} isn't a place in {type(place).__name__}.")
-
-
-def _steps(key: str, override: str) -> list[str | int]:
+def _parse_path(key: str, override: str) -> list[str | int]:
     steps: list[str | int] = []
     for part in key.split("."):
         name, *indices = part.split("[")
         if not name and not (steps and indices):
-            raise OverrideError(f"-c {override}: an empty step in the key.")
+            raise OverrideError(f"-c {override}: the key has an empty step.")
         if name:
             steps.append(name)
         for index in indices:
             number = index.removesuffix("]")
             if not index.endswith("]") or not number.isdigit():
-                raise OverrideError(f"-c {override}: [{index} isn't an index.")
+                raise OverrideError(f"-c {override}: [{index} is no index.")
             steps.append(int(number))
     return steps

@@ -25,7 +25,7 @@ def at_work(home: Path, command: str) -> Iterator[subprocess.Popen[str]]:
     """Another process that is in the middle of a command."""
     code = (
         "import sys; from pathlib import Path; from sandbox.runtime.home import Home\n"
-        "with Home(Path(sys.argv[1])).working(sys.argv[2]): print('in', flush=True); sys.stdin.read()"
+        "with Home(Path(sys.argv[1])).active(sys.argv[2]): print('in', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(home), command], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

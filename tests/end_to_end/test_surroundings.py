@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.engine.loopback import reaching_loopback
+from sandbox.engine.loopback import loopback_exemptions
 from sandbox.runtime.environment import clean_environment
 from tests.end_to_end.conftest import Sandbox
 
@@ -104,4 +104,4 @@ def test_proxies_stay_for_what_is_not_on_this_machine() -> None:
     ],
 )
 def test_what_is_exempt_from_proxies_stays_exempt(given: dict[str, str], kept: str) -> None:
-    assert reaching_loopback(given) == {"no_proxy": kept, "NO_PROXY": kept}
+    assert loopback_exemptions(given) == {"no_proxy": kept, "NO_PROXY": kept}

@@ -1,29 +1,13 @@
-"""What each service adds to moto; importing a module registers its rules."""
+"""AWS services: what each adds to moto. Importing a module registers its operations."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator
 
 
 def load() -> None:
-    """Import every service module, so that its rules are registered."""
+    """Import every service module, and the inventory of moto's collections."""
+    importlib.import_module("sandbox.account.core.moto_inventory")
     for module in pkgutil.walk_packages(__path__, f"{__name__}."):
         importlib.import_module(module.name)
-
-
-def reconcile(emulator: Emulator) -> None:
-    """After a replay: tell the cluster host which clusters and nodes there are."""
-    from sandbox.account.services.eks import (
-        clusters,
-        node_groups,
-    )
-
-    facts = clusters.all_facts(emulator)
-    emulator.clusters.reconcile(facts)
-    for arn, group, nodes in node_groups.all_nodes(emulator):
-        emulator.clusters.set_nodes(arn, group, nodes)

@@ -11,7 +11,14 @@ from sandbox.kubernetes.apimachinery.kinds import Kind
 from sandbox.kubernetes.storage.cluster_state import ClusterState
 from sandbox.kubernetes.storage.object_store import Json
 
-_TEMPLATED = {"Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "ReplicationController", "Job"}
+_TEMPLATED = {
+    "Deployment",
+    "DaemonSet",
+    "StatefulSet",
+    "ReplicaSet",
+    "ReplicationController",
+    "Job",
+}
 
 
 def check_namespace(state: ClusterState, kind: Kind, namespace: str, name: str) -> None:
@@ -21,11 +28,16 @@ def check_namespace(state: ClusterState, kind: Kind, namespace: str, name: str) 
     owner = state.namespace(namespace)
     if owner is None:
         raise errors.ApiError(
-            404, "NotFound", f'namespaces "{namespace}" not found', {"name": namespace, "kind": "namespaces"}
+            404,
+            "NotFound",
+            f'namespaces "{namespace}" not found',
+            {"name": namespace, "kind": "namespaces"},
         )
     if owner["metadata"].get("deletionTimestamp"):
         refusal = errors.forbidden(
-            kind, name, f"unable to create new content in namespace {namespace} because it is being terminated"
+            kind,
+            name,
+            f"unable to create new content in namespace {namespace} because it is being terminated",
         )
         refusal.details = {
             **(refusal.details or {}),
@@ -52,7 +64,11 @@ def mutate(state: ClusterState, kind: Kind, new: Json) -> None:
     if priority_class:
         priority = state.get_object("priorityclasses.scheduling.k8s.io", priority_class)
         if priority is None:
-            raise errors.forbidden(kind, new["metadata"]["name"], f"no PriorityClass with name {priority_class} was found")
+            raise errors.forbidden(
+                kind,
+                new["metadata"]["name"],
+                f"no PriorityClass with name {priority_class} was found",
+            )
         spec["priority"] = priority["value"]
     else:
         spec.setdefault("priority", 0)
@@ -60,10 +76,14 @@ def mutate(state: ClusterState, kind: Kind, new: Json) -> None:
     tolerations = spec.setdefault("tolerations", [])
     for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"):
         if not any(item.get("key") == key for item in tolerations):
-            tolerations.append({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300})
+            tolerations.append(
+                {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
+            )
 
 
-def validate(state: ClusterState, kind: Kind, new: Json, live: Mapping[str, Any] | None, warnings: list[str]) -> None:
+def validate(
+    state: ClusterState, kind: Kind, new: Json, live: Mapping[str, Any] | None, warnings: list[str]
+) -> None:
     """Refuse what the namespace forbids; warn about templates whose pods would be refused."""
     if not kind.namespaced:
         return
@@ -72,15 +92,28 @@ def validate(state: ClusterState, kind: Kind, new: Json, live: Mapping[str, Any]
     if kind.kind == "Pod" and (live is None or live["spec"] != new["spec"]):
         _pod(state, kind, new, live, labels, warnings)
     elif kind.kind in _TEMPLATED or kind.kind == "CronJob":
-        template = new["spec"]["jobTemplate"]["spec"]["template"] if kind.kind == "CronJob" else new["spec"]["template"]
-        level = labels.get("pod-security.kubernetes.io/warn") or labels.get("pod-security.kubernetes.io/enforce", "")
+        template = (
+            new["spec"]["jobTemplate"]["spec"]["template"]
+            if kind.kind == "CronJob"
+            else new["spec"]["template"]
+        )
+        level = labels.get("pod-security.kubernetes.io/warn") or labels.get(
+            "pod-security.kubernetes.io/enforce", ""
+        )
         old = None if live is None else live["spec"]
         if old != new["spec"]:
             problems = pod_security.violations(level, template.get("spec") or {})
             if problems:
-                warnings.append(f'would violate PodSecurity "{level}:latest": {", ".join(problems)}')
+                warnings.append(
+                    f'would violate PodSecurity "{level}:latest": {", ".join(problems)}'
+                )
     if live is None and kind.kind != "ResourceQuota":
-        resource_quota.admit(state.list_objects("resourcequotas", new["metadata"]["namespace"]), state.store, kind, new)
+        resource_quota.admit(
+            state.list_objects("resourcequotas", new["metadata"]["namespace"]),
+            state.store,
+            kind,
+            new,
+        )
 
 
 def _pod(
@@ -95,7 +128,9 @@ def _pod(
     account = new["spec"]["serviceAccountName"]
     if live is None and state.get_object("serviceaccounts", account, namespace) is None:
         raise errors.forbidden(
-            kind, name, f'error looking up service account {namespace}/{account}: serviceaccount "{account}" not found'
+            kind,
+            name,
+            f'error looking up service account {namespace}/{account}: serviceaccount "{account}" not found',
         )
     if live is None:
         resource_quota.check_limit_ranges(state.list_objects("limitranges", namespace), kind, new)
@@ -104,6 +139,8 @@ def _pod(
         version = labels.get(f"pod-security.kubernetes.io/{mode}-version", "latest")
         problems = pod_security.violations(level, new["spec"])
         if problems and mode == "enforce":
-            raise errors.forbidden(kind, name, f'violates PodSecurity "{level}:{version}": {", ".join(problems)}')
+            raise errors.forbidden(
+                kind, name, f'violates PodSecurity "{level}:{version}": {", ".join(problems)}'
+            )
         if problems:
             warnings.append(f'would violate PodSecurity "{level}:{version}": {", ".join(problems)}')

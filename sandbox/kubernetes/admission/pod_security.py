@@ -90,7 +90,9 @@ def _baseline(spec: Mapping[str, Any], containers: list[Mapping[str, Any]]) -> I
         yield f"host namespaces ({', '.join(used)})"
     ports = [c for c in containers if any(port.get("hostPort") for port in c.get("ports") or ())]
     if ports:
-        numbers = sorted({str(port["hostPort"]) for c in ports for port in c["ports"] if port.get("hostPort")})
+        numbers = sorted(
+            {str(port["hostPort"]) for c in ports for port in c["ports"] if port.get("hostPort")}
+        )
         yield f"hostPort ({_names(ports)} uses hostPort{'s' if len(numbers) > 1 else ''} {', '.join(numbers)})"
     if bad := [c for c in containers if _context(c).get("privileged")]:
         yield f"privileged ({_names(bad)} must not set securityContext.privileged=true)"
@@ -100,7 +102,10 @@ def _baseline(spec: Mapping[str, Any], containers: list[Mapping[str, Any]]) -> I
     bad = []
     added: set[str] = set()
     for container in containers:
-        extra = set((_context(container).get("capabilities") or {}).get("add") or ()) - _BASELINE_CAPABILITIES
+        extra = (
+            set((_context(container).get("capabilities") or {}).get("add") or ())
+            - _BASELINE_CAPABILITIES
+        )
         if extra:
             bad.append(container)
             added |= extra
@@ -109,10 +114,15 @@ def _baseline(spec: Mapping[str, Any], containers: list[Mapping[str, Any]]) -> I
         yield f"non-default capabilities ({_names(bad)} must not include {listed} in securityContext.capabilities.add)"
     if bad := [c for c in containers if _context(c).get("procMount", "Default") != "Default"]:
         yield f"procMount ({_names(bad)} must not set securityContext.procMount)"
-    unsafe = [s.get("name", "") for s in pod.get("sysctls") or () if s.get("name") not in _SAFE_SYSCTLS]
+    unsafe = [
+        s.get("name", "") for s in pod.get("sysctls") or () if s.get("name") not in _SAFE_SYSCTLS
+    ]
     if unsafe:
         yield f"forbidden sysctls ({', '.join(unsafe)})"
-    holders: list[tuple[str, Mapping[str, Any]]] = [("pod", pod), *((_names([c]), _context(c)) for c in containers)]
+    holders: list[tuple[str, Mapping[str, Any]]] = [
+        ("pod", pod),
+        *((_names([c]), _context(c)) for c in containers),
+    ]
     for holder, context in holders:
         if (context.get("seccompProfile") or {}).get("type") == "Unconfined":
             yield f'seccompProfile ({holder} must not set securityContext.seccompProfile.type to "Unconfined")'
@@ -132,10 +142,16 @@ def _restricted(spec: Mapping[str, Any], containers: list[Mapping[str, Any]]) ->
             f"allowPrivilegeEscalation != false ({_names(bad)} must set securityContext.allowPrivilegeEscalation=false)"
         )
     parts = []
-    if bad := [c for c in containers if "ALL" not in ((_context(c).get("capabilities") or {}).get("drop") or ())]:
+    if bad := [
+        c
+        for c in containers
+        if "ALL" not in ((_context(c).get("capabilities") or {}).get("drop") or ())
+    ]:
         parts.append(f'{_names(bad)} must set securityContext.capabilities.drop=["ALL"]')
     if bad := [
-        c for c in containers if set((_context(c).get("capabilities") or {}).get("add") or ()) - {"NET_BIND_SERVICE"}
+        c
+        for c in containers
+        if set((_context(c).get("capabilities") or {}).get("add") or ()) - {"NET_BIND_SERVICE"}
     ]:
         parts.append(
             f'{_names(bad)} must not include anything but "NET_BIND_SERVICE" in securityContext.capabilities.add'
@@ -157,7 +173,8 @@ def _restricted(spec: Mapping[str, Any], containers: list[Mapping[str, Any]]) ->
     bad = [
         c
         for c in containers
-        if ((_context(c).get("seccompProfile") or {}).get("type") or default) not in {"RuntimeDefault", "Localhost"}
+        if ((_context(c).get("seccompProfile") or {}).get("type") or default)
+        not in {"RuntimeDefault", "Localhost"}
     ]
     if bad:
         yield (

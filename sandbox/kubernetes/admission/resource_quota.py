@@ -22,7 +22,9 @@ _OBJECTS = {
 def pod_total(spec: Mapping[str, Any], part: str, name: str) -> Decimal:
     """Sum a pod's `requests` or `limits` of a resource; init containers count by their maximum."""
     total = sum((_amount(c, part, name) for c in spec.get("containers") or ()), Decimal(0))
-    initial = max((_amount(c, part, name) for c in spec.get("initContainers") or ()), default=Decimal(0))
+    initial = max(
+        (_amount(c, part, name) for c in spec.get("initContainers") or ()), default=Decimal(0)
+    )
     return max(total, initial)
 
 
@@ -31,7 +33,9 @@ def _amount(container: Mapping[str, Any], part: str, name: str) -> Decimal:
     return parse(value) if value is not None else Decimal(0)
 
 
-def _usage(kind: str, group: str, plural: str, document: Mapping[str, Any], resource: str) -> Decimal:
+def _usage(
+    kind: str, group: str, plural: str, document: Mapping[str, Any], resource: str
+) -> Decimal:
     """Return one object's usage of a quota's resource."""
     if resource.startswith("count/"):
         wanted = resource.removeprefix("count/")
@@ -40,11 +44,19 @@ def _usage(kind: str, group: str, plural: str, document: Mapping[str, Any], reso
         return Decimal(0 if kind == "Pod" and _finished(document) else 1)
     if kind == "Pod" and not _finished(document):
         part, _, name = _COMPUTE.get(resource, resource).partition(".")
-        return pod_total(document["spec"], part, name) if part in {"requests", "limits"} else Decimal(0)
+        return (
+            pod_total(document["spec"], part, name)
+            if part in {"requests", "limits"}
+            else Decimal(0)
+        )
     if kind == "PersistentVolumeClaim" and resource == "requests.storage":
         return parse(document["spec"].get("resources", {}).get("requests", {}).get("storage", 0))
     if kind == "Service" and resource in {"services.loadbalancers", "services.nodeports"}:
-        types = {"LoadBalancer"} if resource == "services.loadbalancers" else {"LoadBalancer", "NodePort"}
+        types = (
+            {"LoadBalancer"}
+            if resource == "services.loadbalancers"
+            else {"LoadBalancer", "NodePort"}
+        )
         return Decimal(document["spec"].get("type") in types)
     return Decimal(0)
 
@@ -74,9 +86,13 @@ def admit(quotas: Sequence[Json], store: ObjectStore, kind: Kind, new: Json) -> 
         if kind.kind == "Pod":
             _must_specify(kind, new, name, hard)
         relevant = {resource: amount for resource, amount in requested.items() if amount > 0}
-        current = {resource: used(store, new["metadata"]["namespace"], resource) for resource in relevant}
+        current = {
+            resource: used(store, new["metadata"]["namespace"], resource) for resource in relevant
+        }
         over = [
-            resource for resource in sorted(relevant) if current[resource] + relevant[resource] > parse(hard[resource])
+            resource
+            for resource in sorted(relevant)
+            if current[resource] + relevant[resource] > parse(hard[resource])
         ]
         if over:
             parts = (
@@ -84,7 +100,9 @@ def admit(quotas: Sequence[Json], store: ObjectStore, kind: Kind, new: Json) -> 
                 f"used: {','.join(f'{r}={render(current[r], r)}' for r in over)}, "
                 f"limited: {','.join(f'{r}={hard[r]}' for r in over)}"
             )
-            raise errors.forbidden(kind, new["metadata"]["name"], f"exceeded quota: {name}, {parts}")
+            raise errors.forbidden(
+                kind, new["metadata"]["name"], f"exceeded quota: {name}, {parts}"
+            )
 
 
 def _must_specify(kind: Kind, new: Json, name: str, hard: Mapping[str, Any]) -> None:
@@ -93,13 +111,19 @@ def _must_specify(kind: Kind, new: Json, name: str, hard: Mapping[str, Any]) -> 
         part, _, what = _COMPUTE.get(resource, resource).partition(".")
         if part in {"requests", "limits"} and what in {"cpu", "memory"}:
             without = [
-                c["name"] for c in new["spec"]["containers"] if what not in ((c.get("resources") or {}).get(part) or {})
+                c["name"]
+                for c in new["spec"]["containers"]
+                if what not in ((c.get("resources") or {}).get(part) or {})
             ]
             if without:
                 missing[resource] = without
     if missing:
-        listed = "; ".join(f"{resource} for: {','.join(names)}" for resource, names in sorted(missing.items()))
-        raise errors.forbidden(kind, new["metadata"]["name"], f"failed quota: {name}: must specify {listed}")
+        listed = "; ".join(
+            f"{resource} for: {','.join(names)}" for resource, names in sorted(missing.items())
+        )
+        raise errors.forbidden(
+            kind, new["metadata"]["name"], f"failed quota: {name}: must specify {listed}"
+        )
 
 
 def apply_limit_ranges(ranges: Sequence[Json], spec: Json) -> None:
@@ -137,7 +161,9 @@ def check_limit_ranges(ranges: Sequence[Json], kind: Kind, pod: Json) -> None:
 
 
 def _totals(pod: Json, part: str) -> Json:
-    names = {n for c in pod["spec"]["containers"] for n in ((c.get("resources") or {}).get(part) or {})}
+    names = {
+        n for c in pod["spec"]["containers"] for n in ((c.get("resources") or {}).get(part) or {})
+    }
     return {name: str(pod_total(pod["spec"], part, name)) for name in names}
 
 
@@ -147,13 +173,19 @@ def _outside(limit: Mapping[str, Any], target: Mapping[str, Any], subject: str) 
     for name, bound in (limit.get("max") or {}).items():
         value = (resources.get("limits") or {}).get(name)
         if value is None:
-            problems.append(f"maximum {name} usage per {subject} is {bound}.  No limit is specified")
+            problems.append(
+                f"maximum {name} usage per {subject} is {bound}.  No limit is specified"
+            )
         elif parse(value) > parse(bound):
             problems.append(f"maximum {name} usage per {subject} is {bound}, but limit is {value}")
     for name, bound in (limit.get("min") or {}).items():
         value = (resources.get("requests") or {}).get(name)
         if value is None:
-            problems.append(f"minimum {name} usage per {subject} is {bound}.  No request is specified")
+            problems.append(
+                f"minimum {name} usage per {subject} is {bound}.  No request is specified"
+            )
         elif parse(value) < parse(bound):
-            problems.append(f"minimum {name} usage per {subject} is {bound}, but request is {value}")
+            problems.append(
+                f"minimum {name} usage per {subject} is {bound}, but request is {value}"
+            )
     return problems

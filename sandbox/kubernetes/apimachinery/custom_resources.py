@@ -27,7 +27,9 @@ def served_kinds(definition: Mapping[str, Any]) -> Iterator[Kind]:
                 namespaced=spec.get("scope") == "Namespaced",
                 short_names=tuple(names.get("shortNames") or ()),
                 categories=tuple(names.get("categories") or ()),
-                subresources=tuple(name for name in ("status",) if name in (version.get("subresources") or {})),
+                subresources=tuple(
+                    name for name in ("status",) if name in (version.get("subresources") or {})
+                ),
             )
 
 
@@ -40,4 +42,11 @@ def auto_mode_kinds() -> Iterator[Kind]:
         ("karpenter.sh", "NodePool", "nodepools", False),
         ("karpenter.sh", "NodeClaim", "nodeclaims", False),
     ):
-        yield Kind(group=group, version="v1", kind=kind, plural=plural, namespaced=namespaced, subresources=("status",))
+        yield Kind(
+            group=group,
+            version="v1",
+            kind=kind,
+            plural=plural,
+            namespaced=namespaced,
+            subresources=("status",),
+        )

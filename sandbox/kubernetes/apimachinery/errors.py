@@ -27,13 +27,19 @@ class Cause:
 def required(field: str, message: str = "") -> Cause:
     """Report a missing field."""
     return Cause(
-        reason="FieldValueRequired", field=field, message="Required value" + (f": {message}" if message else "")
+        reason="FieldValueRequired",
+        field=field,
+        message="Required value" + (f": {message}" if message else ""),
     )
 
 
 def invalid_value(field: str, value: object, message: str) -> Cause:
     """Report a value that breaks a rule."""
-    return Cause(reason="FieldValueInvalid", field=field, message=f"Invalid value: {format_value(value)}: {message}")
+    return Cause(
+        reason="FieldValueInvalid",
+        field=field,
+        message=f"Invalid value: {format_value(value)}: {message}",
+    )
 
 
 def forbidden_field(field: str, message: str) -> Cause:
@@ -53,7 +59,9 @@ def unsupported(field: str, value: object, allowed: Sequence[str]) -> Cause:
 
 def duplicate(field: str, value: object) -> Cause:
     """Report a repeated list entry."""
-    return Cause(reason="FieldValueDuplicate", field=field, message=f"Duplicate value: {format_value(value)}")
+    return Cause(
+        reason="FieldValueDuplicate", field=field, message=f"Duplicate value: {format_value(value)}"
+    )
 
 
 def format_value(value: object) -> str:
@@ -70,7 +78,9 @@ def format_value(value: object) -> str:
 class ApiError(Exception):
     """An error with HTTP `code`, Kubernetes `reason` and optional `details`."""
 
-    def __init__(self, code: int, reason: str, message: str, details: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, code: int, reason: str, message: str, details: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(message)
         self.code, self.reason, self.message, self.details = code, reason, message, details
 
@@ -101,7 +111,9 @@ def _details(kind: Kind, name: str, uid: str = "") -> dict[str, Any]:
 
 def not_found(kind: Kind, name: str) -> ApiError:
     """The object does not exist."""
-    return ApiError(404, "NotFound", f'{kind.group_resource} "{name}" not found', _details(kind, name))
+    return ApiError(
+        404, "NotFound", f'{kind.group_resource} "{name}" not found', _details(kind, name)
+    )
 
 
 def no_such_path() -> ApiError:
@@ -111,14 +123,22 @@ def no_such_path() -> ApiError:
 
 def already_exists(kind: Kind, name: str) -> ApiError:
     """The name is taken."""
-    return ApiError(409, "AlreadyExists", f'{kind.group_resource} "{name}" already exists', _details(kind, name))
+    return ApiError(
+        409, "AlreadyExists", f'{kind.group_resource} "{name}" already exists', _details(kind, name)
+    )
 
 
 def conflict(kind: Kind, name: str, why: str = "") -> ApiError:
     """The object has changed since the caller read it."""
-    reason = why or "the object has been modified; please apply your changes to the latest version and try again"
+    reason = (
+        why
+        or "the object has been modified; please apply your changes to the latest version and try again"
+    )
     return ApiError(
-        409, "Conflict", f'Operation cannot be fulfilled on {kind.group_resource} "{name}": {reason}', _details(kind, name)
+        409,
+        "Conflict",
+        f'Operation cannot be fulfilled on {kind.group_resource} "{name}": {reason}',
+        _details(kind, name),
     )
 
 
@@ -129,7 +149,9 @@ def invalid(kind: Kind, name: str, causes: Sequence[Cause]) -> ApiError:
     details: dict[str, Any] = {"name": name, "kind": kind.kind}
     if kind.group:
         details["group"] = kind.group
-    details["causes"] = [{"reason": c.reason, "message": c.message, "field": c.field} for c in causes]
+    details["causes"] = [
+        {"reason": c.reason, "message": c.message, "field": c.field} for c in causes
+    ]
     title = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
     return ApiError(422, "Invalid", f'{title} "{name}" is invalid: {text}', details)
 

@@ -106,12 +106,20 @@ class Schema:
 
     def prune(self, kind: Kind, document: dict[str, Any]) -> dict[str, Any]:
         """Drop unknown fields, as the server does when validation only warns."""
-        return dict(self._prune(document, self.definition(kind.definition))) if kind.definition else document
+        return (
+            dict(self._prune(document, self.definition(kind.definition)))
+            if kind.definition
+            else document
+        )
 
     def _prune(self, value: Any, node: Mapping[str, Any]) -> Any:
         _, node = self.resolve(node)
         if isinstance(value, dict) and "properties" in node:
-            return {k: self._prune(v, node["properties"][k]) for k, v in value.items() if k in node["properties"]}
+            return {
+                k: self._prune(v, node["properties"][k])
+                for k, v in value.items()
+                if k in node["properties"]
+            }
         if isinstance(value, list) and "items" in node:
             return [self._prune(item, node["items"]) for item in value]
         if isinstance(value, dict) and isinstance(node.get("additionalProperties"), Mapping):
@@ -137,14 +145,26 @@ class Schema:
             elif item is not None:
                 inside = spec and not (path == "" and key in {"status", "metadata"})
                 self._value(
-                    item, properties[key], _join(path, key), f"{owner}.{_join(path, key)}", errors, spec=inside
+                    item,
+                    properties[key],
+                    _join(path, key),
+                    f"{owner}.{_join(path, key)}",
+                    errors,
+                    spec=inside,
                 )
         for key in node.get("required", ()) if spec else ():
             if value.get(key) in (None, ""):
                 errors.missing.append(required(_join(path, key)))
 
     def _value(  # noqa: PLR0912 - one branch per JSON type
-        self, value: Any, node: Mapping[str, Any], path: str, field_path: str, errors: SchemaErrors, *, spec: bool
+        self,
+        value: Any,
+        node: Mapping[str, Any],
+        path: str,
+        field_path: str,
+        errors: SchemaErrors,
+        *,
+        spec: bool,
     ) -> None:
         name, node = self.resolve(node)
         types = _types(node)
@@ -156,26 +176,46 @@ class Schema:
                 errors.types.append(_mismatch(value, field_path, "intstr.IntOrString"))
         elif "object" in types:
             if not isinstance(value, Mapping):
-                errors.types.append(_mismatch(value, field_path, _go_name(name) if name else "map[string]string"))
+                errors.types.append(
+                    _mismatch(value, field_path, _go_name(name) if name else "map[string]string")
+                )
             elif "properties" in node:
                 self._object(value, node, path, _go_name(name) or field_path, errors, spec=spec)
             elif isinstance(node.get("additionalProperties"), Mapping):
                 for key, item in value.items():
                     if item is not None:
-                        self._value(item, node["additionalProperties"], f"{path}.{key}", field_path, errors, spec=spec)
+                        self._value(
+                            item,
+                            node["additionalProperties"],
+                            f"{path}.{key}",
+                            field_path,
+                            errors,
+                            spec=spec,
+                        )
         elif "array" in types:
             if not isinstance(value, list):
                 item_name = self.resolve(self.items(node))[0]
-                errors.types.append(_mismatch(value, field_path, f"[]{_go_name(item_name) or 'string'}"))
+                errors.types.append(
+                    _mismatch(value, field_path, f"[]{_go_name(item_name) or 'string'}")
+                )
             else:
                 for index, item in enumerate(value):
                     if item is not None:
-                        self._value(item, self.items(node), f"{path}[{index}]", field_path, errors, spec=spec)
+                        self._value(
+                            item,
+                            self.items(node),
+                            f"{path}[{index}]",
+                            field_path,
+                            errors,
+                            spec=spec,
+                        )
         elif types:
             _scalar(value, node, types, field_path, errors)
 
 
-def _scalar(value: Any, node: Mapping[str, Any], types: set[str], field_path: str, errors: SchemaErrors) -> None:
+def _scalar(
+    value: Any, node: Mapping[str, Any], types: set[str], field_path: str, errors: SchemaErrors
+) -> None:
     go_type = node.get("format", "") if "integer" in types else ""
     kind = next((name for name in ("integer", "number", "boolean", "string") if name in types), "")
     fits = {
@@ -187,7 +227,9 @@ def _scalar(value: Any, node: Mapping[str, Any], types: set[str], field_path: st
     if not fits:
         errors.types.append(_mismatch(value, field_path, go_type or _GO_TYPES[kind]))
     elif node.get("format") == "int32" and not -(2**31) <= value < 2**31:
-        errors.types.append(f"json: cannot unmarshal number {value} into Go struct field {field_path} of type int32")
+        errors.types.append(
+            f"json: cannot unmarshal number {value} into Go struct field {field_path} of type int32"
+        )
     elif node.get("format") == "byte":
         try:
             b64decode(value, validate=True)
@@ -201,7 +243,14 @@ def _types(node: Mapping[str, Any]) -> set[str]:
 
 
 def _mismatch(value: Any, field_path: str, go_type: str) -> str:
-    actual = {dict: "object", list: "array", str: "string", bool: "bool", int: "number", float: "number"}[type(value)]
+    actual = {
+        dict: "object",
+        list: "array",
+        str: "string",
+        bool: "bool",
+        int: "number",
+        float: "number",
+    }[type(value)]
     return f"json: cannot unmarshal {actual} into Go struct field {field_path} of type {go_type}"
 
 

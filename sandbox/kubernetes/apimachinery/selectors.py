@@ -32,7 +32,11 @@ class Requirement:
             value = labels.get(self.key, "")
             if not value.isdigit():
                 return False
-            return int(value) > int(self.values[0]) if self.operator == "Gt" else int(value) < int(self.values[0])
+            return (
+                int(value) > int(self.values[0])
+                if self.operator == "Gt"
+                else int(value) < int(self.values[0])
+            )
         return (self.key in labels) == (self.operator == "Exists")
 
 
@@ -42,13 +46,23 @@ def parse_labels(text: str) -> list[Requirement]:
     for part in filter(str.strip, re.split(r",(?![^(]*\))", text)):
         if match := _SET.match(part):
             values = tuple(value.strip() for value in match.group(3).split(","))
-            requirements.append(Requirement(match.group(1), "In" if match.group(2) == "in" else "NotIn", values))
+            requirements.append(
+                Requirement(match.group(1), "In" if match.group(2) == "in" else "NotIn", values)
+            )
         elif match := _EQUAL.match(part):
-            requirements.append(Requirement(match.group(1), "NotIn" if match.group(2) == "!=" else "In", (match.group(3),)))
+            requirements.append(
+                Requirement(
+                    match.group(1), "NotIn" if match.group(2) == "!=" else "In", (match.group(3),)
+                )
+            )
         elif match := _EXISTS.match(part):
-            requirements.append(Requirement(match.group(2), "DoesNotExist" if match.group(1) else "Exists"))
+            requirements.append(
+                Requirement(match.group(2), "DoesNotExist" if match.group(1) else "Exists")
+            )
         else:
-            raise bad_request(f"unable to parse requirement: found '{part}', expected: a label selector")
+            raise bad_request(
+                f"unable to parse requirement: found '{part}', expected: a label selector"
+            )
     return requirements
 
 
@@ -56,16 +70,23 @@ def from_object(selector: Mapping[str, Any] | None) -> list[Requirement] | None:
     """Parse a LabelSelector object; None, which selects nothing, stays None."""
     if selector is None:
         return None
-    requirements = [Requirement(key, "In", (value,)) for key, value in (selector.get("matchLabels") or {}).items()]
+    requirements = [
+        Requirement(key, "In", (value,))
+        for key, value in (selector.get("matchLabels") or {}).items()
+    ]
     for item in selector.get("matchExpressions") or ():
-        requirements.append(Requirement(item["key"], item["operator"], tuple(item.get("values") or ())))
+        requirements.append(
+            Requirement(item["key"], item["operator"], tuple(item.get("values") or ()))
+        )
     return requirements
 
 
 def selects(requirements: Sequence[Requirement] | None, document: Mapping[str, Any]) -> bool:
     """Return whether an object's labels satisfy all requirements; None selects nothing."""
     labels = document["metadata"].get("labels") or {}
-    return requirements is not None and all(requirement.matches(labels) for requirement in requirements)
+    return requirements is not None and all(
+        requirement.matches(labels) for requirement in requirements
+    )
 
 
 def parse_fields(text: str) -> list[tuple[str, bool, str]]:

@@ -14,7 +14,10 @@ def review(access: AccessControl, user: User, kind: str, body: Mapping[str, Any]
     spec: Mapping[str, Any] = body.get("spec") or {}
     status: Json
     if kind == "SelfSubjectReview":
-        group, status = "authentication.k8s.io", {"userInfo": {"username": user.name, "groups": list(user.groups)}}
+        group, status = (
+            "authentication.k8s.io",
+            {"userInfo": {"username": user.name, "groups": list(user.groups)}},
+        )
     elif kind == "SelfSubjectRulesReview":
         group, status = "authorization.k8s.io", _rules(access, user, spec.get("namespace", ""))
     else:
@@ -22,8 +25,17 @@ def review(access: AccessControl, user: User, kind: str, body: Mapping[str, Any]
         if kind == "SubjectAccessReview":
             user = User(name=spec.get("user", ""), groups=tuple(spec.get("groups") or ()))
         allowed = access.allows(user, _request(spec))
-        status = {"allowed": allowed, **({} if allowed else {"reason": "no access policy or RBAC rule allows it"})}
-    return {"kind": kind, "apiVersion": f"{group}/v1", "metadata": {}, "spec": dict(spec), "status": status}
+        status = {
+            "allowed": allowed,
+            **({} if allowed else {"reason": "no access policy or RBAC rule allows it"}),
+        }
+    return {
+        "kind": kind,
+        "apiVersion": f"{group}/v1",
+        "metadata": {},
+        "spec": dict(spec),
+        "status": status,
+    }
 
 
 def _request(spec: Mapping[str, Any]) -> RequestAttributes:

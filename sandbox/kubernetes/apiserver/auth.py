@@ -36,10 +36,13 @@ class Rule:
             return False
         if request.path:
             return any(
-                url in {"*", request.path} or (url.endswith("*") and request.path.startswith(url[:-1]))
+                url in {"*", request.path}
+                or (url.endswith("*") and request.path.startswith(url[:-1]))
                 for url in self.urls
             )
-        resource = f"{request.resource}/{request.subresource}" if request.subresource else request.resource
+        resource = (
+            f"{request.resource}/{request.subresource}" if request.subresource else request.resource
+        )
         fits = {"*", resource} | ({f"*/{request.subresource}"} if request.subresource else set())
         return (
             bool({"*", request.group} & set(self.groups))
@@ -128,7 +131,11 @@ _DISCOVERY = (
 _PUBLIC = (Rule((), (), ("get",), urls=("/healthz", "/livez", "/readyz", "/version", "/version/")),)
 _AUTHENTICATED = (
     Rule((), (), ("get",), urls=_DISCOVERY),
-    Rule(("authorization.k8s.io",), ("selfsubjectaccessreviews", "selfsubjectrulesreviews"), ("create",)),
+    Rule(
+        ("authorization.k8s.io",),
+        ("selfsubjectaccessreviews", "selfsubjectrulesreviews"),
+        ("create",),
+    ),
     Rule(("authentication.k8s.io",), ("selfsubjectreviews",), ("create",)),
 )
 CLUSTER_ROLES: Mapping[str, tuple[Rule, ...]] = {
@@ -208,7 +215,10 @@ class AccessControl:
         if "system:masters" in user.groups:
             yield from _CLUSTER_ADMIN
         for grant in user.grants:
-            if grant.policy_arn and (grant.namespaces is None or (namespace and _matches_any(namespace, grant.namespaces))):
+            if grant.policy_arn and (
+                grant.namespaces is None
+                or (namespace and _matches_any(namespace, grant.namespaces))
+            ):
                 yield from POLICIES.get(grant.policy_arn.removeprefix(_POLICY_ARN), ())
         for binding in self.store.list_objects(f"clusterrolebindings.{_RBAC}"):
             if _binds(binding, user):
@@ -231,11 +241,22 @@ class AccessControl:
             return
         if request.path:
             raise errors.ApiError(
-                403, "Forbidden", f'forbidden: User "{user.name}" cannot {request.verb} path "{request.path}"', {}
+                403,
+                "Forbidden",
+                f'forbidden: User "{user.name}" cannot {request.verb} path "{request.path}"',
+                {},
             )
-        resource = f"{request.resource}/{request.subresource}" if request.subresource else request.resource
-        scope = f' in the namespace "{request.namespace}"' if request.namespace else " at the cluster scope"
-        group_resource = f"{request.resource}.{request.group}" if request.group else request.resource
+        resource = (
+            f"{request.resource}/{request.subresource}" if request.subresource else request.resource
+        )
+        scope = (
+            f' in the namespace "{request.namespace}"'
+            if request.namespace
+            else " at the cluster scope"
+        )
+        group_resource = (
+            f"{request.resource}.{request.group}" if request.group else request.resource
+        )
         subject = f'{group_resource} "{request.name}"' if request.name else group_resource
         raise errors.ApiError(
             403,

@@ -16,9 +16,12 @@ _LIFETIME = timedelta(days=3650)
 
 
 def ensure(directory: Path) -> tuple[str, Path, Path]:
-    """Return the CA in PEM and the paths of the server's certificate and key; created on first use.
-    """
-    authority, certificate, key = directory / "ca.pem", directory / "server.pem", directory / "server.key"
+    """Return the CA in PEM and the paths of the server's certificate and key; created on first use."""
+    authority, certificate, key = (
+        directory / "ca.pem",
+        directory / "server.pem",
+        directory / "server.key",
+    )
     if not (authority.exists() and certificate.exists() and key.exists()):
         directory.mkdir(parents=True, exist_ok=True)
         _create(authority, certificate, key)
@@ -26,7 +29,10 @@ def ensure(directory: Path) -> tuple[str, Path, Path]:
 
 
 def _create(authority: Path, certificate: Path, key: Path) -> None:
-    ca_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    ca_key, server_key = (
+        ec.generate_private_key(ec.SECP256R1()),
+        ec.generate_private_key(ec.SECP256R1()),
+    )
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes sandbox")])
     start = datetime.now(UTC) - timedelta(hours=1)
     usage = x509.KeyUsage(
@@ -42,7 +48,11 @@ def _create(authority: Path, certificate: Path, key: Path) -> None:
         .add_extension(usage, critical=True).add_extension(identifier, critical=False)
         .sign(ca_key, hashes.SHA256())
     )  # fmt: skip
-    names = [x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("localhost"), x509.DNSName("kubernetes")]
+    names = [
+        x509.IPAddress(ip_address("127.0.0.1")),
+        x509.DNSName("localhost"),
+        x509.DNSName("kubernetes"),
+    ]
     server = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver")])).issuer_name(ca_name)
@@ -58,7 +68,9 @@ def _create(authority: Path, certificate: Path, key: Path) -> None:
     with os.fdopen(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(
             server_key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
             )
         )
     certificate.write_bytes(server.public_bytes(serialization.Encoding.PEM))

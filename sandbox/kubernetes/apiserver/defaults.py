@@ -14,9 +14,20 @@ from sandbox.kubernetes.storage.object_store import Json
 
 # Kinds that have a generation even without a spec.
 WITH_GENERATION = frozenset(
-    {"Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "Job", "CronJob", "Ingress", "NetworkPolicy"}
+    {
+        "Deployment",
+        "DaemonSet",
+        "StatefulSet",
+        "ReplicaSet",
+        "Job",
+        "CronJob",
+        "Ingress",
+        "NetworkPolicy",
+    }
 )
-_TEMPLATED = frozenset({"Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "ReplicationController"})
+_TEMPLATED = frozenset(
+    {"Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "ReplicationController"}
+)
 _NODE_PORTS = range(30000, 32768)
 # The status of a new object before a controller runs: fields without "omitempty". Clients rely on
 # them.
@@ -57,7 +68,9 @@ def initial_status(kind: Kind) -> Json | None:
     return None if status is None else deepcopy(status)
 
 
-def set_defaults(kind: Kind, document: Json, state: ClusterState, live: Mapping[str, Any] | None = None) -> None:  # noqa: PLR0912 - one branch per kind
+def set_defaults(  # noqa: PLR0912 - one branch per kind
+    kind: Kind, document: Json, state: ClusterState, live: Mapping[str, Any] | None = None
+) -> None:
     """Set defaults in place; allocations of the stored state `live` are kept."""
     spec = document.get("spec")
     if kind.kind == "Namespace":
@@ -83,14 +96,24 @@ def set_defaults(kind: Kind, document: Json, state: ClusterState, live: Mapping[
     elif kind.kind == "Job":
         _job(document, spec)
     elif kind.kind == "CronJob":
-        _set_missing(spec, concurrencyPolicy="Allow", suspend=False, successfulJobsHistoryLimit=3, failedJobsHistoryLimit=1)
-        set_pod_defaults(spec.get("jobTemplate", {}).get("spec", {}).get("template", {}).setdefault("spec", {}))
+        _set_missing(
+            spec,
+            concurrencyPolicy="Allow",
+            suspend=False,
+            successfulJobsHistoryLimit=3,
+            failedJobsHistoryLimit=1,
+        )
+        set_pod_defaults(
+            spec.get("jobTemplate", {}).get("spec", {}).get("template", {}).setdefault("spec", {})
+        )
     elif kind.kind == "Service":
         _service(spec, state, live)
     elif kind.kind == "HorizontalPodAutoscaler":
         _set_missing(spec, minReplicas=1)
     elif kind.kind == "NetworkPolicy":
-        spec.setdefault("policyTypes", ["Ingress", "Egress"] if spec.get("egress") is not None else ["Ingress"])
+        spec.setdefault(
+            "policyTypes", ["Ingress", "Egress"] if spec.get("egress") is not None else ["Ingress"]
+        )
     elif kind.kind == "PersistentVolumeClaim":
         _set_missing(spec, volumeMode="Filesystem")
         state.default_storage_class(spec)
@@ -157,7 +180,13 @@ def _container(container: Json) -> None:
         _set_missing(port, protocol="TCP")
     for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
         if isinstance(container.get(probe), dict):
-            _set_missing(container[probe], timeoutSeconds=1, periodSeconds=10, successThreshold=1, failureThreshold=3)
+            _set_missing(
+                container[probe],
+                timeoutSeconds=1,
+                periodSeconds=10,
+                successThreshold=1,
+                failureThreshold=3,
+            )
             if "httpGet" in container[probe]:
                 _set_missing(container[probe]["httpGet"], path="/", scheme="HTTP")
     for entry in container.get("env") or ():
@@ -181,9 +210,16 @@ def _workload(kind: str, spec: Json) -> None:
             _set_missing(spec["strategy"], rollingUpdate={})
             _set_missing(spec["strategy"]["rollingUpdate"], maxSurge="25%", maxUnavailable="25%")
     elif kind == "StatefulSet":
-        _set_missing(spec, podManagementPolicy="OrderedReady", updateStrategy={}, persistentVolumeClaimRetentionPolicy={})
+        _set_missing(
+            spec,
+            podManagementPolicy="OrderedReady",
+            updateStrategy={},
+            persistentVolumeClaimRetentionPolicy={},
+        )
         _set_missing(spec["updateStrategy"], type="RollingUpdate")
-        _set_missing(spec["persistentVolumeClaimRetentionPolicy"], whenDeleted="Retain", whenScaled="Retain")
+        _set_missing(
+            spec["persistentVolumeClaimRetentionPolicy"], whenDeleted="Retain", whenScaled="Retain"
+        )
     elif kind == "DaemonSet":
         _set_missing(spec, updateStrategy={})
         _set_missing(spec["updateStrategy"], type="RollingUpdate")
@@ -224,7 +260,9 @@ def _service(spec: Json, state: ClusterState, live: Mapping[str, Any] | None) ->
     old = (live or {}).get("spec", {})
     if spec["type"] == "ExternalName":
         return
-    _set_missing(spec, ipFamilies=["IPv4"], ipFamilyPolicy="SingleStack", internalTrafficPolicy="Cluster")
+    _set_missing(
+        spec, ipFamilies=["IPv4"], ipFamilyPolicy="SingleStack", internalTrafficPolicy="Cluster"
+    )
     if spec["type"] in {"NodePort", "LoadBalancer"}:
         _set_missing(spec, externalTrafficPolicy="Cluster")
     if spec["type"] == "LoadBalancer":
@@ -233,12 +271,17 @@ def _service(spec: Json, state: ClusterState, live: Mapping[str, Any] | None) ->
         spec["clusterIP"] = old.get("clusterIP") or _cluster_ip(state)
     spec["clusterIPs"] = [spec["clusterIP"]]
     allocated = state.node_ports()
-    node_ports = {(port.get("port"), port.get("protocol")): port.get("nodePort") for port in old.get("ports") or ()}
+    node_ports = {
+        (port.get("port"), port.get("protocol")): port.get("nodePort")
+        for port in old.get("ports") or ()
+    }
     for port in spec.get("ports") or ():
         _set_missing(port, protocol="TCP")
         _set_missing(port, targetPort=port.get("port"))
         if spec["type"] in {"NodePort", "LoadBalancer"} and not port.get("nodePort"):
-            node_port = node_ports.get((port.get("port"), port["protocol"])) or next(n for n in _NODE_PORTS if n not in allocated)
+            node_port = node_ports.get((port.get("port"), port["protocol"])) or next(
+                n for n in _NODE_PORTS if n not in allocated
+            )
             allocated.add(node_port)
             port["nodePort"] = node_port
 

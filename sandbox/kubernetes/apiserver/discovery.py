@@ -44,7 +44,9 @@ def _group_versions(kinds: KindTable) -> dict[str, list[str]]:
     for group, review_version in REVIEWS:
         versions_by_group.setdefault(group, set()).add(review_version)
     return {
-        group: sorted(versions, key=lambda text: int(text[1:]) if text[1:].isdigit() else 0, reverse=True)
+        group: sorted(
+            versions, key=lambda text: int(text[1:]) if text[1:].isdigit() else 0, reverse=True
+        )
         for group, versions in versions_by_group.items()
     }
 
@@ -65,8 +67,16 @@ def groups(kinds: KindTable) -> dict[str, Any]:
 
 def group(kinds: KindTable, name: str) -> dict[str, Any]:
     """Return `/apis/<group>`."""
-    versions = [{"groupVersion": f"{name}/{v}", "version": v} for v in _group_versions(kinds).get(name, ())]
-    return {"kind": "APIGroup", "apiVersion": "v1", "name": name, "versions": versions, "preferredVersion": versions[0]}
+    versions = [
+        {"groupVersion": f"{name}/{v}", "version": v} for v in _group_versions(kinds).get(name, ())
+    ]
+    return {
+        "kind": "APIGroup",
+        "apiVersion": "v1",
+        "name": name,
+        "versions": versions,
+        "preferredVersion": versions[0],
+    }
 
 
 def has_group(kinds: KindTable, name: str) -> bool:
@@ -84,7 +94,13 @@ def resources(kinds: KindTable, group_name: str, version_name: str) -> dict[str,
             resources += _describe(kind)
     for plural, name in REVIEWS.get((group_name, version_name), {}).items():
         resources.append(
-            {"name": plural, "singularName": name.lower(), "namespaced": False, "kind": name, "verbs": ["create"]}
+            {
+                "name": plural,
+                "singularName": name.lower(),
+                "namespaced": False,
+                "kind": name,
+                "verbs": ["create"],
+            }
         )
     return {
         "kind": "APIResourceList",
@@ -145,7 +161,11 @@ def openapi(schema: Schema, kinds: KindTable, group_name: str, version_name: str
             continue
         if kind.definition:
             _collect(schema, kind.definition, components)
-        path = f"{base}/namespaces/{{namespace}}/{kind.plural}" if kind.namespaced else f"{base}/{kind.plural}"
+        path = (
+            f"{base}/namespaces/{{namespace}}/{kind.plural}"
+            if kind.namespaced
+            else f"{base}/{kind.plural}"
+        )
         gvk = {"group": kind.group, "version": kind.version, "kind": kind.kind}
         writes = [
             {"name": name, "in": "query", "schema": {"type": "string"}}
@@ -162,7 +182,9 @@ def openapi(schema: Schema, kinds: KindTable, group_name: str, version_name: str
                 "x-kubernetes-group-version-kind": gvk,
                 "x-kubernetes-action": "patch",
                 "parameters": writes,
-                "requestBody": {"content": {item: {"schema": {"type": "object"}} for item in media}},
+                "requestBody": {
+                    "content": {item: {"schema": {"type": "object"}} for item in media}
+                },
                 "responses": {"200": {"description": "OK"}},
             },
             "get": {

@@ -36,7 +36,9 @@ class Server(ThreadingHTTPServer):
     def get_request(self) -> tuple[Any, Any]:
         """Wrap a connection in TLS; the handshake runs in the connection's thread."""
         connection, address = super().get_request()
-        return self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), address
+        return self._tls.wrap_socket(
+            connection, server_side=True, do_handshake_on_connect=False
+        ), address
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's signature
         """Ignore broken connections."""
@@ -44,7 +46,9 @@ class Server(ThreadingHTTPServer):
 
     def serve(self) -> threading.Thread:
         """Serve in a thread."""
-        thread = threading.Thread(target=self.serve_forever, args=(0.1,), name="kubernetes-https", daemon=True)
+        thread = threading.Thread(
+            target=self.serve_forever, args=(0.1,), name="kubernetes-https", daemon=True
+        )
         thread.start()
         return thread
 
@@ -66,7 +70,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         except Exception as error:
             LOG.exception("%s %s", self.command, self.path)
-            problem = errors.ApiError(500, "InternalError", f"Internal error occurred: {type(error).__name__}: {error}")
+            problem = errors.ApiError(
+                500, "InternalError", f"Internal error occurred: {type(error).__name__}: {error}"
+            )
             result = ApiResponse(problem.status(), 500)
         try:
             if isinstance(result, WatchStream):
@@ -89,9 +95,14 @@ class _Handler(BaseHTTPRequestHandler):
         key, slash, path = rest.partition("/")
         cluster = self.server.find(key)
         if cluster is None:
-            raise errors.ApiError(404, "NotFound", f"no cluster at /{key}: it was deleted or never existed")
+            raise errors.ApiError(
+                404, "NotFound", f"no cluster at /{key}: it was deleted or never existed"
+            )
         content_type = self.headers.get("Content-Type", "").split(";")[0].strip()
-        query = {name: values[-1] for name, values in parse_qs(split.query, keep_blank_values=True).items()}
+        query = {
+            name: values[-1]
+            for name, values in parse_qs(split.query, keep_blank_values=True).items()
+        }
         return cluster, ApiRequest(
             method=self.command,
             path=unquote(slash + path) or "/",

@@ -60,10 +60,14 @@ def list_keys(node: Mapping[str, Any]) -> list[str]:
 def list_element(item: Mapping[str, Any], keys: Sequence[str]) -> str:
     """Return the path element of a keyed list's entry."""
     values = {key: item.get(key, _DEFAULT_KEYS.get(key)) for key in keys}
-    return "k:" + json.dumps({k: v for k, v in sorted(values.items()) if v is not None}, separators=(",", ":"))
+    return "k:" + json.dumps(
+        {k: v for k, v in sorted(values.items()) if v is not None}, separators=(",", ":")
+    )
 
 
-def flatten(schema: Schema, node: Mapping[str, Any], value: Any, path: Path = ()) -> dict[Path, Any]:
+def flatten(
+    schema: Schema, node: Mapping[str, Any], value: Any, path: Path = ()
+) -> dict[Path, Any]:
     """Return all fields of a value by path; an entry of a keyed list is a field with None."""
     _, content = schema.resolve(node)
     atomic = "atomic" in (node.get("x-kubernetes-map-type"), content.get("x-kubernetes-map-type"))
@@ -86,9 +90,15 @@ def flatten(schema: Schema, node: Mapping[str, Any], value: Any, path: Path = ()
     return {path: value}
 
 
-def manageable_fields(schema: Schema, node: Mapping[str, Any], document: Mapping[str, Any]) -> dict[Path, Any]:
+def manageable_fields(
+    schema: Schema, node: Mapping[str, Any], document: Mapping[str, Any]
+) -> dict[Path, Any]:
     """Return the fields of a document that managers can own."""
-    return {path: value for path, value in flatten(schema, node, document).items() if path not in _SERVER_OWNED}
+    return {
+        path: value
+        for path, value in flatten(schema, node, document).items()
+        if path not in _SERVER_OWNED
+    }
 
 
 def encode(paths: Iterable[Path]) -> dict[str, Any]:
@@ -155,7 +165,11 @@ def write(document: dict[str, Any], entries: Iterable[FieldManager]) -> None:
 
 
 def record_update(
-    schema: Schema, node: Mapping[str, Any], before: Mapping[str, Any] | None, after: dict[str, Any], manager: FieldManager
+    schema: Schema,
+    node: Mapping[str, Any],
+    before: Mapping[str, Any] | None,
+    after: dict[str, Any],
+    manager: FieldManager,
 ) -> None:
     """Transfer the fields that an update changed to `manager`."""
     old = manageable_fields(schema, node, before) if before is not None else {}
@@ -199,7 +213,11 @@ def apply(
     contested = [
         (
             entry,
-            {path for path, value in fields.items() if path in entry.paths and current.get(path, _MISSING) != value},
+            {
+                path
+                for path, value in fields.items()
+                if path in entry.paths and current.get(path, _MISSING) != value
+            },
         )
         for entry in others
     ]
@@ -215,7 +233,10 @@ def apply(
         for path in sorted(dropped - owned_by_others, key=len, reverse=True):
             if not any(other[: len(path)] == path for other in (*owned_by_others, *fields)):
                 _drop(merged, path)
-        own.paths, own.time = set(fields), own.time if not dropped and set(fields) == own.paths else manager.time
+        own.paths, own.time = (
+            set(fields),
+            own.time if not dropped and set(fields) == own.paths else manager.time,
+        )
     else:
         manager.paths = set(fields)
         others.append(manager)
@@ -233,14 +254,18 @@ def _conflict(clashes: Sequence[tuple[FieldManager, set[Path]]]) -> ApiError:
         if entry.operation == "Update":
             using += f" using {entry.api_version}" + (f" at {entry.time}" if entry.time else "")
         texts = [format_path(path) for path in sorted(paths)]
-        causes += [{"reason": "FieldManagerConflict", "message": using, "field": message_text} for message_text in texts]
+        causes += [
+            {"reason": "FieldManagerConflict", "message": using, "field": message_text}
+            for message_text in texts
+        ]
         groups.append((using, texts))
     count = len(causes)
     if count == 1:
         message_text = f"{groups[0][0]}: {groups[0][1][0]}"
     else:
         message_text = "\n".join(
-            f"{using.replace('conflict with', 'conflicts with', 1)}:\n" + "\n".join(f"- {item}" for item in texts)
+            f"{using.replace('conflict with', 'conflicts with', 1)}:\n"
+            + "\n".join(f"- {item}" for item in texts)
             for using, texts in groups
         )
     message = f"Apply failed with {count} conflict{'s' if count > 1 else ''}: {message_text}"
@@ -279,7 +304,11 @@ def _merge(schema: Schema, node: Mapping[str, Any], live: Any, applied: Any) -> 
 
 
 def _merge_keyed(
-    schema: Schema, node: Mapping[str, Any], live: list[Any], applied: list[Any], keys: Sequence[str]
+    schema: Schema,
+    node: Mapping[str, Any],
+    live: list[Any],
+    applied: list[Any],
+    keys: Sequence[str],
 ) -> list[Any]:
     old = {list_element(item, keys): item for item in live}
     new: dict[str, Any] = {}
@@ -288,7 +317,9 @@ def _merge_keyed(
         if part in new:
             raise bad_request(f"duplicate entries for key [{part[2:]}]")
         new[part] = _merge(schema, schema.items(node), old.get(part, _MISSING), item)
-    return [new.pop(part, None) or copy.deepcopy(item) for part, item in old.items()] + list(new.values())
+    return [new.pop(part, None) or copy.deepcopy(item) for part, item in old.items()] + list(
+        new.values()
+    )
 
 
 def _drop(document: Any, path: Path) -> None:
@@ -298,7 +329,11 @@ def _drop(document: Any, path: Path) -> None:
             if _matches(item, head):
                 if rest:
                     # An entry keeps its key fields.
-                    if not (len(rest) == 1 and head.startswith("k:") and rest[0][2:] in json.loads(head[2:])):
+                    if not (
+                        len(rest) == 1
+                        and head.startswith("k:")
+                        and rest[0][2:] in json.loads(head[2:])
+                    ):
                         _drop(item, rest)
                 else:
                     document.pop(index)

@@ -34,7 +34,9 @@ def merge_patch(target: Any, patch: Any) -> Any:
     return result
 
 
-def strategic_merge(schema: Schema, node: Mapping[str, Any], target: Any, patch: Mapping[str, Any]) -> Any:  # noqa: PLR0912 - one per directive
+def strategic_merge(  # noqa: PLR0912 - one branch per directive
+    schema: Schema, node: Mapping[str, Any], target: Any, patch: Mapping[str, Any]
+) -> Any:
     """Apply a strategic merge patch: lists with the `merge` strategy merge by their key.
 
     Directives: `$patch: replace|delete`, `$retainKeys`, `$setElementOrder/…`,
@@ -56,7 +58,9 @@ def strategic_merge(schema: Schema, node: Mapping[str, Any], target: Any, patch:
         field = schema.child(node, key)
         if isinstance(value, Mapping):
             result[key] = strategic_merge(schema, field, result.get(key), value)
-        elif isinstance(value, list) and "merge" in str(field.get("x-kubernetes-patch-strategy", "")):
+        elif isinstance(value, list) and "merge" in str(
+            field.get("x-kubernetes-patch-strategy", "")
+        ):
             result[key] = _merge_list(schema, field, result.get(key) or [], value)
         else:
             result[key] = copy.deepcopy(value)
@@ -70,7 +74,9 @@ def strategic_merge(schema: Schema, node: Mapping[str, Any], target: Any, patch:
     return result
 
 
-def _merge_list(schema: Schema, field: Mapping[str, Any], target: list[Any], patch: list[Any]) -> list[Any]:
+def _merge_list(
+    schema: Schema, field: Mapping[str, Any], target: list[Any], patch: list[Any]
+) -> list[Any]:
     merge_key = field.get("x-kubernetes-patch-merge-key")
     if not merge_key:
         return target + [copy.deepcopy(item) for item in patch if item not in target]
@@ -80,7 +86,9 @@ def _merge_list(schema: Schema, field: Mapping[str, Any], target: list[Any], pat
     for item in patch:
         if merge_key not in item:
             raise bad_request(f"map: {item} does not contain declared merge key: {merge_key}")
-        index = next((i for i, old in enumerate(result) if old.get(merge_key) == item[merge_key]), None)
+        index = next(
+            (i for i, old in enumerate(result) if old.get(merge_key) == item[merge_key]), None
+        )
         if item.get("$patch") == "delete":
             result = [old for old in result if old.get(merge_key) != item[merge_key]]
         elif index is None:
@@ -92,7 +100,9 @@ def _merge_list(schema: Schema, field: Mapping[str, Any], target: list[Any], pat
 
 def _order(result: dict[str, Any], name: str, order: list[Any], field: Mapping[str, Any]) -> None:
     merge_key = field.get("x-kubernetes-patch-merge-key")
-    positions = [item[merge_key] if merge_key and isinstance(item, Mapping) else item for item in order]
+    positions = [
+        item[merge_key] if merge_key and isinstance(item, Mapping) else item for item in order
+    ]
 
     def position(item: Any) -> int:
         key = item.get(merge_key) if merge_key and isinstance(item, Mapping) else item

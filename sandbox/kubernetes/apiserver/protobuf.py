@@ -77,7 +77,9 @@ def decode(body: bytes) -> dict[str, Any]:
             raise _unsupported(f"a {kind} as protobuf")
         return {**meta, **_message(base64.b64decode(envelope.get("raw", "")), kind)}
     except (IndexError, UnicodeDecodeError):
-        raise errors.bad_request("the protobuf body of the request is truncated or damaged") from None
+        raise errors.bad_request(
+            "the protobuf body of the request is truncated or damaged"
+        ) from None
 
 
 def _unsupported(subject: str) -> errors.ApiError:
@@ -126,7 +128,10 @@ def _is_empty(value: int | bytes) -> bool:
     if isinstance(value, int):
         return value == 0
     try:
-        return all(item in (0, b"") or (isinstance(item, bytes) and _is_empty(item)) for _, item in _fields(value))
+        return all(
+            item in (0, b"") or (isinstance(item, bytes) and _is_empty(item))
+            for _, item in _fields(value)
+        )
     except IndexError:
         return False
 

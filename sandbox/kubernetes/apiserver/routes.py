@@ -101,7 +101,11 @@ def _discovery_document(cluster: Cluster, request: ApiRequest, parts: Sequence[s
             document = discovery.resources(kinds, group, version)
         case ["openapi", "v2"]:
             # kubectl falls back to v2, and takes an outline without paths for an unknown type.
-            return ApiResponse(discovery.OPENAPI_V2 if "protobuf" in request.accept else {"swagger": "2.0", "paths": {}})
+            return ApiResponse(
+                discovery.OPENAPI_V2
+                if "protobuf" in request.accept
+                else {"swagger": "2.0", "paths": {}}
+            )
         case ["openapi", "v3"]:
             document = discovery.openapi_root(kinds, request.prefix)
         case ["openapi", "v3", "api", version]:
@@ -109,7 +113,17 @@ def _discovery_document(cluster: Cluster, request: ApiRequest, parts: Sequence[s
         case ["openapi", "v3", "apis", group, version]:
             document = discovery.openapi(cluster.schema, kinds, group, version)
         case []:
-            document = {"paths": ["/api", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]}
+            document = {
+                "paths": [
+                    "/api",
+                    "/apis",
+                    "/healthz",
+                    "/livez",
+                    "/openapi/v3",
+                    "/readyz",
+                    "/version",
+                ]
+            }
     if document is None:
         raise errors.no_such_path()
     return ApiResponse(document)
@@ -125,7 +139,9 @@ def _resource(
     review = discovery.REVIEWS.get((group, version), {}).get(plural)
     if review and request.method == "POST":
         cluster.access.check(user, RequestAttributes(verb="create", group=group, resource=plural))
-        return ApiResponse(access_reviews.review(cluster.access, user, review, request.body or {}), 201)
+        return ApiResponse(
+            access_reviews.review(cluster.access, user, review, request.body or {}), 201
+        )
     kind = cluster.api.kinds.by_path(group, version, plural)
     if kind is None or len(rest) > 3:
         raise errors.no_such_path()
@@ -172,11 +188,15 @@ def _write(cluster: Cluster, request: ApiRequest, target: Target) -> ApiResponse
     if request.method == "DELETE":
         return _delete(cluster, request, target)
     if kind.namespaced and not namespace:
-        raise errors.method_not_allowed("the server does not allow this method on the requested resource")
+        raise errors.method_not_allowed(
+            "the server does not allow this method on the requested resource"
+        )
     options = _options(request)
     if request.method == "POST":
         if name:
-            raise errors.method_not_allowed("the server does not allow this method on the requested resource")
+            raise errors.method_not_allowed(
+                "the server does not allow this method on the requested resource"
+            )
         return _render(request, kind, api.create(kind, namespace, request.body, options), 201)
     if request.method == "PUT":
         return _render(request, kind, api.update(kind, namespace, name, request.body, options))
@@ -184,7 +204,9 @@ def _write(cluster: Cluster, request: ApiRequest, target: Target) -> ApiResponse
     return _render(request, kind, document, 201 if created else 200)
 
 
-def _patch(cluster: Cluster, request: ApiRequest, target: Target, options: WriteOptions) -> tuple[Json, bool]:
+def _patch(
+    cluster: Cluster, request: ApiRequest, target: Target, options: WriteOptions
+) -> tuple[Json, bool]:
     api, kind, namespace, name = cluster.api, target.kind, target.namespace, target.name
     if request.content_type not in _PATCHES:
         raise errors.ApiError(
@@ -197,7 +219,9 @@ def _patch(cluster: Cluster, request: ApiRequest, target: Target, options: Write
                 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
             )
         return api.apply(kind, namespace, name, request.body, options, target.subresource)
-    return api.patch(kind, namespace, name, request.content_type, request.body, options, target.subresource), False
+    return api.patch(
+        kind, namespace, name, request.content_type, request.body, options, target.subresource
+    ), False
 
 
 def _delete(cluster: Cluster, request: ApiRequest, target: Target) -> ApiResponse:
@@ -207,13 +231,23 @@ def _delete(cluster: Cluster, request: ApiRequest, target: Target) -> ApiRespons
     dry_run = bool(request.query.get("dryRun") or options.get("dryRun"))
     kind = target.kind
     if target.name:
-        document, removed = cluster.api.delete(kind, target.namespace, target.name, options, dry_run=dry_run)
+        document, removed = cluster.api.delete(
+            kind, target.namespace, target.name, options, dry_run=dry_run
+        )
         if not removed:
             return ApiResponse(document)
         details = {"name": target.name, "kind": kind.plural, "uid": document["metadata"]["uid"]}
         if kind.group:
             details["group"] = kind.group
-        return ApiResponse({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
+        return ApiResponse(
+            {
+                "kind": "Status",
+                "apiVersion": "v1",
+                "metadata": {},
+                "status": "Success",
+                "details": details,
+            }
+        )
     objects = _select(cluster, request, target)
     for item in objects:
         meta = item["metadata"]
@@ -222,20 +256,37 @@ def _delete(cluster: Cluster, request: ApiRequest, target: Target) -> ApiRespons
 
 
 def _subresource(cluster: Cluster, request: ApiRequest, target: Target) -> ApiResponse:
-    kind, namespace, name, subresource = target.kind, target.namespace, target.name, target.subresource
+    kind, namespace, name, subresource = (
+        target.kind,
+        target.namespace,
+        target.name,
+        target.subresource,
+    )
     if subresource == "status" and "status" in kind.subresources:
         if request.method == "GET":
             return _render(request, kind, cluster.api.get(kind, namespace, name))
         options = _options(request)
         if request.method == "PUT":
-            return _render(request, kind, cluster.api.update(kind, namespace, name, request.body, options, "status"))
+            return _render(
+                request,
+                kind,
+                cluster.api.update(kind, namespace, name, request.body, options, "status"),
+            )
         if request.method == "PATCH":
             return _render(request, kind, _patch(cluster, request, target, options)[0])
-        raise errors.method_not_allowed("the server does not allow this method on the requested resource")
+        raise errors.method_not_allowed(
+            "the server does not allow this method on the requested resource"
+        )
     options = _options(request)
     return ApiResponse(
         *subresources.handle(
-            cluster, kind, (namespace, name, subresource), request.method, request.content_type, request.body, options
+            cluster,
+            kind,
+            (namespace, name, subresource),
+            request.method,
+            request.content_type,
+            request.body,
+            options,
         )
     )
 
@@ -250,7 +301,11 @@ def _read(cluster: Cluster, request: ApiRequest, target: Target) -> ApiResponse 
         objects = _select(cluster, request, target)
         revision = str(cluster.store.revision)
     if _as_table(request):
-        return ApiResponse(tables.table(kind.kind, objects, revision, full=request.query.get("includeObject") == "Object"))
+        return ApiResponse(
+            tables.table(
+                kind.kind, objects, revision, full=request.query.get("includeObject") == "Object"
+            )
+        )
     return ApiResponse(_list(cluster, kind, objects))
 
 
@@ -258,7 +313,11 @@ def _select(cluster: Cluster, request: ApiRequest, target: Target) -> list[Json]
     labels = selectors.parse_labels(request.query.get("labelSelector", ""))
     fields = selectors.parse_fields(request.query.get("fieldSelector", ""))
     objects = cluster.store.list_objects(target.kind.group_resource, target.namespace)
-    return [item for item in objects if selectors.selects(labels, item) and selectors.fields_match(fields, item)]
+    return [
+        item
+        for item in objects
+        if selectors.selects(labels, item) and selectors.fields_match(fields, item)
+    ]
 
 
 def _list(cluster: Cluster, kind: Kind, objects: Sequence[Json]) -> Json:
@@ -267,7 +326,9 @@ def _list(cluster: Cluster, kind: Kind, objects: Sequence[Json]) -> Json:
         "apiVersion": kind.api_version,
         "metadata": {"resourceVersion": str(cluster.store.revision)},
         "items": [
-            {k: v for k, v in item.items() if k not in {"kind", "apiVersion"}} if kind.definition else item
+            {k: v for k, v in item.items() if k not in {"kind", "apiVersion"}}
+            if kind.definition
+            else item
             for item in objects
         ],
     }
@@ -279,7 +340,10 @@ def _as_table(request: ApiRequest) -> bool:
 
 def _render(request: ApiRequest, kind: Kind, document: Json, code: int = 200) -> ApiResponse:
     if _as_table(request):
-        return ApiResponse(tables.table(kind.kind, [document], document["metadata"].get("resourceVersion", "")), code)
+        return ApiResponse(
+            tables.table(kind.kind, [document], document["metadata"].get("resourceVersion", "")),
+            code,
+        )
     return ApiResponse(document, code)
 
 
@@ -293,7 +357,11 @@ def _watch(cluster: Cluster, request: ApiRequest, target: Target) -> Iterator[Js
     store, kind = cluster.store, target.kind
 
     def selected(document: Json | None) -> bool:
-        return document is not None and selectors.selects(labels, document) and selectors.fields_match(fields, document)
+        return (
+            document is not None
+            and selectors.selects(labels, document)
+            and selectors.fields_match(fields, document)
+        )
 
     def watch_event(event: str, document: Json) -> Json:
         item = tables.table(kind.kind, [document], "") if _as_table(request) else document
@@ -302,7 +370,10 @@ def _watch(cluster: Cluster, request: ApiRequest, target: Target) -> Iterator[Js
     start = request.query.get("resourceVersion", "")
     if start in {"", "0"}:
         with store.lock:
-            objects, revision = store.list_objects(kind.group_resource, target.namespace), store.revision
+            objects, revision = (
+                store.list_objects(kind.group_resource, target.namespace),
+                store.revision,
+            )
         yield from (watch_event("ADDED", item) for item in objects if selected(item))
     else:
         revision = int(start) if start.isdigit() else 0
@@ -314,7 +385,10 @@ def _watch(cluster: Cluster, request: ApiRequest, target: Target) -> Iterator[Js
             return
         for event in events:
             revision = event.revision
-            if event.key.resource == kind.group_resource and target.namespace in ("", event.key.namespace):
+            if event.key.resource == kind.group_resource and target.namespace in (
+                "",
+                event.key.namespace,
+            ):
                 change = _selected_event(event, selected(event.before), selected(event.object))
                 if change:
                     yield watch_event(change, event.object)

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 
 def handle(
-    cluster: Cluster, kind: Kind, path: tuple[str, str, str], method: str, content_type: str, body: Any, options: WriteOptions
+    cluster: Cluster,
+    kind: Kind,
+    path: tuple[str, str, str],
+    method: str,
+    content_type: str,
+    body: Any,
+    options: WriteOptions,
 ) -> tuple[Any, int]:
     """Handle a request for a subresource; `path` is namespace, name, subresource."""
     namespace, name, subresource = path
@@ -42,12 +48,22 @@ def handle(
                 cluster.store.remove(cluster.api.key(kind, "", name))
         return stored, 200
     raise errors.ApiError(
-        404, "NotFound", f"{kind.group_resource}/{subresource} isn't emulated by the sandbox's API server", {}
+        404,
+        "NotFound",
+        f"{kind.group_resource}/{subresource} isn't emulated by the sandbox's API server",
+        {},
     )
 
 
 def _scale(
-    cluster: Cluster, kind: Kind, namespace: str, name: str, method: str, content_type: str, body: Any, options: WriteOptions
+    cluster: Cluster,
+    kind: Kind,
+    namespace: str,
+    name: str,
+    method: str,
+    content_type: str,
+    body: Any,
+    options: WriteOptions,
 ) -> Json:
     with cluster.store.lock:
         live = cluster.api.get(kind, namespace, name)
@@ -74,13 +90,17 @@ def _scale(
 def _as_scale(document: Json) -> Json:
     selector = document["spec"].get("selector") or {}
     labels = (
-        selector.get("matchLabels", {}) if "matchLabels" in selector or "matchExpressions" in selector else selector
+        selector.get("matchLabels", {})
+        if "matchLabels" in selector or "matchExpressions" in selector
+        else selector
     )
     meta = document["metadata"]
     return {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
-        "metadata": {k: meta[k] for k in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")},
+        "metadata": {
+            k: meta[k] for k in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+        },
         "spec": {"replicas": document["spec"].get("replicas", 0)},
         "status": {
             "replicas": (document.get("status") or {}).get("replicas", 0),

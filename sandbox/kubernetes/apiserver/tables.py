@@ -73,7 +73,9 @@ def _targets(document: Mapping[str, Any]) -> str:
     for metric in document["spec"].get("metrics") or ():
         target = (metric.get("resource") or {}).get("target") or {}
         wanted = (
-            f"{target['averageUtilization']}%" if "averageUtilization" in target else target.get("averageValue", "?")
+            f"{target['averageUtilization']}%"
+            if "averageUtilization" in target
+            else target.get("averageValue", "?")
         )
         found.append(f"{_dig(metric, 'resource', 'name')}: <unknown>/{wanted}")
     return ", ".join(found) or "<none>"
@@ -81,9 +83,12 @@ def _targets(document: Mapping[str, Any]) -> str:
 
 def _node_status(document: Mapping[str, Any]) -> str:
     ready = any(
-        c["type"] == "Ready" and c["status"] == "True" for c in document.get("status", {}).get("conditions") or ()
+        c["type"] == "Ready" and c["status"] == "True"
+        for c in document.get("status", {}).get("conditions") or ()
     )
-    return ("Ready" if ready else "NotReady") + (",SchedulingDisabled" if document["spec"].get("unschedulable") else "")
+    return ("Ready" if ready else "NotReady") + (
+        ",SchedulingDisabled" if document["spec"].get("unschedulable") else ""
+    )
 
 
 def _hosts(document: Mapping[str, Any]) -> str:
@@ -169,7 +174,9 @@ _COLUMNS: dict[str, Columns] = {
 }  # fmt: skip
 
 
-def table(kind: str, objects: Iterable[Mapping[str, Any]], revision: str, *, full: bool = False) -> dict[str, Any]:
+def table(
+    kind: str, objects: Iterable[Mapping[str, Any]], revision: str, *, full: bool = False
+) -> dict[str, Any]:
     """Return objects as a `meta.k8s.io/v1` Table."""
     middle = _COLUMNS.get(kind, [])
     columns = middle if kind == "Event" else [*_NAME, *middle, *_AGE]
@@ -178,7 +185,11 @@ def table(kind: str, objects: Iterable[Mapping[str, Any]], revision: str, *, ful
             "cells": [cell(item) for _, cell in columns],
             "object": dict(item)
             if full
-            else {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": item["metadata"]},
+            else {
+                "kind": "PartialObjectMetadata",
+                "apiVersion": "meta.k8s.io/v1",
+                "metadata": item["metadata"],
+            },
         }
         for item in objects
     ]

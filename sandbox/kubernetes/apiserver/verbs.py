@@ -81,7 +81,9 @@ class Api:
             raise errors.not_found(kind, name)
         return document
 
-    def create(self, kind: Kind, namespace: str, document: Mapping[str, Any], options: WriteOptions) -> Json:
+    def create(
+        self, kind: Kind, namespace: str, document: Mapping[str, Any], options: WriteOptions
+    ) -> Json:
         """Create an object and return it as stored."""
         new = self._decode(kind, document, options)
         metadata = new.setdefault("metadata", {})
@@ -93,7 +95,13 @@ class Api:
         with self.store.lock:
             return self._create(kind, new, options)
 
-    def _create(self, kind: Kind, new: Json, options: WriteOptions, owner: managed_fields.FieldManager | None = None) -> Json:
+    def _create(
+        self,
+        kind: Kind,
+        new: Json,
+        options: WriteOptions,
+        owner: managed_fields.FieldManager | None = None,
+    ) -> Json:
         metadata = new["metadata"]
         name = metadata.get("name", "")
         key = self.key(kind, metadata.get("namespace", ""), name)
@@ -116,14 +124,24 @@ class Api:
         self._validate(kind, new, None)
         chain.validate(self.state, kind, new, None, options.warnings)
         if owner is None and options.manager != SYSTEM:
-            manager = managed_fields.FieldManager(options.manager, "Update", kind.api_version, "", now())
-            managed_fields.record_update(self.schema, self.schema.definition(kind.definition), None, new, manager)
+            manager = managed_fields.FieldManager(
+                options.manager, "Update", kind.api_version, "", now()
+            )
+            managed_fields.record_update(
+                self.schema, self.schema.definition(kind.definition), None, new, manager
+            )
         if options.dry_run:
             return new
         return self.store.put(key, new)
 
     def update(
-        self, kind: Kind, namespace: str, name: str, document: Mapping[str, Any], options: WriteOptions, subresource: str = ""
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        document: Mapping[str, Any],
+        options: WriteOptions,
+        subresource: str = "",
     ) -> Json:
         """Replace an object or its status and return it as stored."""
         new = self._decode(kind, document, options)
@@ -138,7 +156,14 @@ class Api:
             return self._replace(kind, live, new, options, subresource)
 
     def _replace(
-        self, kind: Kind, live: Json, new: Json, options: WriteOptions, subresource: str, *, applied: bool = False
+        self,
+        kind: Kind,
+        live: Json,
+        new: Json,
+        options: WriteOptions,
+        subresource: str,
+        *,
+        applied: bool = False,
     ) -> Json:
         name, metadata, old = live["metadata"]["name"], new["metadata"], live["metadata"]
         resource_version = metadata.get("resourceVersion")
@@ -151,7 +176,11 @@ class Api:
                 f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {old['uid']}",
             )
         # Clients that send managedFields replace them, as kubectl does to move ownership.
-        managed = metadata.get("managedFields") if applied or "managedFields" in metadata else old.get("managedFields")
+        managed = (
+            metadata.get("managedFields")
+            if applied or "managedFields" in metadata
+            else old.get("managedFields")
+        )
         if subresource == "status":
             new = {**live, "status": new.get("status", {}), "metadata": {**old}}
             metadata = new["metadata"]
@@ -171,13 +200,19 @@ class Api:
         self._validate(kind, new, live)
         chain.validate(self.state, kind, new, live, options.warnings)
         if "generation" in old and any(
-            new.get(part) != live.get(part) for part in new.keys() | live.keys() if part not in {"metadata", "status"}
+            new.get(part) != live.get(part)
+            for part in new.keys() | live.keys()
+            if part not in {"metadata", "status"}
         ):
             metadata["generation"] = old["generation"] + 1
         if not applied and options.manager != SYSTEM:
-            manager = managed_fields.FieldManager(options.manager, "Update", kind.api_version, subresource, now())
+            manager = managed_fields.FieldManager(
+                options.manager, "Update", kind.api_version, subresource, now()
+            )
             before = {**live, "metadata": {**old, "managedFields": managed or []}}
-            managed_fields.record_update(self.schema, self.schema.definition(kind.definition), before, new, manager)
+            managed_fields.record_update(
+                self.schema, self.schema.definition(kind.definition), before, new, manager
+            )
         if options.dry_run or _same(new, live):
             return new if options.dry_run else live
         key = self.key(kind, old.get("namespace", ""), name)
@@ -187,7 +222,14 @@ class Api:
         return stored
 
     def patch(
-        self, kind: Kind, namespace: str, name: str, content_type: str, patch: Any, options: WriteOptions, subresource: str = ""
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        content_type: str,
+        patch: Any,
+        options: WriteOptions,
+        subresource: str = "",
     ) -> Json:
         """Apply a JSON, merge or strategic merge patch, according to the media type."""
         with self.store.lock:
@@ -208,16 +250,26 @@ class Api:
                     self.schema, self.schema.definition(kind.definition), copy.deepcopy(base), patch
                 )
             else:
-                raise errors.ApiError(415, "UnsupportedMediaType", f"unknown patch type {content_type}")
+                raise errors.ApiError(
+                    415, "UnsupportedMediaType", f"unknown patch type {content_type}"
+                )
             return self.update(kind, namespace, name, new, options, subresource)
 
     def apply(
-        self, kind: Kind, namespace: str, name: str, document: Mapping[str, Any], options: WriteOptions, subresource: str = ""
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        document: Mapping[str, Any],
+        options: WriteOptions,
+        subresource: str = "",
     ) -> tuple[Json, bool]:
         """Apply server-side; return the object and whether it was created."""
         problems = self.schema.check(kind, document)
         if problems.unknown or problems.types:
-            unknown = [f".{path}: field not declared in schema" for path in problems.unknown] + problems.types
+            unknown = [
+                f".{path}: field not declared in schema" for path in problems.unknown
+            ] + problems.types
             object_path = f"{namespace}/{name}" if kind.namespaced else f"/{name}"
             raise errors.bad_request(
                 f"failed to create typed patch object ({object_path}; {kind.api_version}, Kind={kind.kind}): {'; '.join(unknown)}"
@@ -225,7 +277,9 @@ class Api:
         document = _without_nulls(document)
         assert isinstance(document, dict)  # noqa: S101 - a copy of a mapping
         if document.get("apiVersion") != kind.api_version or document.get("kind") != kind.kind:
-            raise errors.bad_request(f"the object must be of apiVersion {kind.api_version}, kind {kind.kind}")
+            raise errors.bad_request(
+                f"the object must be of apiVersion {kind.api_version}, kind {kind.kind}"
+            )
         metadata = document.setdefault("metadata", {})
         if metadata.get("managedFields"):
             raise errors.bad_request("metadata.managedFields must be nil")
@@ -236,10 +290,14 @@ class Api:
                 f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
             )
         node = self.schema.definition(kind.definition)
-        manager = managed_fields.FieldManager(options.manager, "Apply", kind.api_version, subresource, now())
+        manager = managed_fields.FieldManager(
+            options.manager, "Apply", kind.api_version, subresource, now()
+        )
         with self.store.lock:
             live = self.store.get(self.key(kind, namespace, name))
-            merged = managed_fields.apply(self.schema, node, live, document, manager, force=options.force)
+            merged = managed_fields.apply(
+                self.schema, node, live, document, manager, force=options.force
+            )
             if live is None:
                 if subresource:
                     raise errors.not_found(kind, name)
@@ -248,10 +306,15 @@ class Api:
             return self._replace(kind, live, merged, options, subresource, applied=True), False
 
     def delete(
-        self, kind: Kind, namespace: str, name: str, options: Mapping[str, Any] | None = None, *, dry_run: bool = False
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        options: Mapping[str, Any] | None = None,
+        *,
+        dry_run: bool = False,
     ) -> tuple[Json, bool]:
-        """Delete an object; return its last state and whether it is removed (no finalizers left).
-        """
+        """Delete an object; return its last state and whether it is removed (no finalizers left)."""
         options = options or {}
         with self.store.lock:
             live = self.get(kind, namespace, name)
@@ -265,7 +328,13 @@ class Api:
             if policy == "Orphan" and "orphan" not in finalizers:
                 finalizers.append("orphan")
             key = self.key(kind, namespace, name)
-            changed = {**live, "metadata": {**live["metadata"], **({"finalizers": finalizers} if finalizers else {})}}
+            changed = {
+                **live,
+                "metadata": {
+                    **live["metadata"],
+                    **({"finalizers": finalizers} if finalizers else {}),
+                },
+            }
             if not _finalizers(kind, changed):
                 return self.store.remove(key), True
             if not live["metadata"].get("deletionTimestamp"):
@@ -278,7 +347,9 @@ class Api:
 
     def _decode(self, kind: Kind, document: Mapping[str, Any], options: WriteOptions) -> Json:
         if not isinstance(document, Mapping):
-            raise errors.bad_request(f"the body of the request is not an object of kind {kind.kind}")
+            raise errors.bad_request(
+                f"the body of the request is not an object of kind {kind.kind}"
+            )
         data_type = (document.get("apiVersion", kind.api_version), document.get("kind", kind.kind))
         if data_type != (kind.api_version, kind.kind):
             raise errors.bad_request(
@@ -343,7 +414,8 @@ def _same(new: Json, live: Json) -> bool:
 
     def content(document: Json) -> Json:
         managed = [
-            {k: v for k, v in entry.items() if k != "time"} for entry in document["metadata"].get("managedFields") or ()
+            {k: v for k, v in entry.items() if k != "time"}
+            for entry in document["metadata"].get("managedFields") or ()
         ]
         return {**document, "metadata": {**document["metadata"], "managedFields": managed}}
 

@@ -14,7 +14,15 @@ from sandbox.kubernetes.apiserver.verbs import Api, WriteOptions, now
 from sandbox.kubernetes.ports import ExternalServices, LoadBalancerSpec
 from sandbox.kubernetes.storage.object_store import Json, Key
 
-__all__ = ["ControllerContext", "condition", "controller_of", "now", "seconds_since", "set_condition", "terminating"]
+__all__ = [
+    "ControllerContext",
+    "condition",
+    "controller_of",
+    "now",
+    "seconds_since",
+    "set_condition",
+    "terminating",
+]
 
 
 class ControllerContext:
@@ -41,14 +49,21 @@ class ControllerContext:
 
     def create(self, api_version: str, kind: str, namespace: str, document: Json) -> Json:
         """Create an object with full admission. Raises ApiError."""
-        return self.api.create(self.api.kind(api_version, kind), namespace, document, WriteOptions())
+        return self.api.create(
+            self.api.kind(api_version, kind), namespace, document, WriteOptions()
+        )
 
     def delete(self, document: Mapping[str, Any]) -> None:
         """Delete an object; a deleted one is skipped."""
         kind = self.api.kind(document["apiVersion"], document["kind"])
         meta = document["metadata"]
         try:
-            self.api.delete(kind, meta.get("namespace", ""), meta["name"], {"preconditions": {"uid": meta["uid"]}})
+            self.api.delete(
+                kind,
+                meta.get("namespace", ""),
+                meta["name"],
+                {"preconditions": {"uid": meta["uid"]}},
+            )
         except ApiError as error:
             if error.code not in {404, 409}:
                 raise
@@ -78,7 +93,10 @@ class ControllerContext:
             for item in self.store.list_objects(resource, owner["metadata"].get("namespace", ""))
             if controller_of(item) == uid
         ]
-        return sorted(controlled, key=lambda item: (item["metadata"]["creationTimestamp"], item["metadata"]["name"]))
+        return sorted(
+            controlled,
+            key=lambda item: (item["metadata"]["creationTimestamp"], item["metadata"]["name"]),
+        )
 
     def owner_reference(self, owner: Mapping[str, Any]) -> Json:
         """Return a controller's ownerReference."""
@@ -92,14 +110,26 @@ class ControllerContext:
             "blockOwnerDeletion": True,
         }
 
-    def record_event(self, about: Mapping[str, Any], reason: str, message: str, source: str, *, warning: bool = False) -> None:
+    def record_event(
+        self,
+        about: Mapping[str, Any],
+        reason: str,
+        message: str,
+        source: str,
+        *,
+        warning: bool = False,
+    ) -> None:
         """Record an Event, once per reason and message."""
         meta = about["metadata"]
         namespace = meta.get("namespace") or "default"
         digest = sha256(f"{meta['uid']}{reason}{message}".encode()).hexdigest()[:16]
         name = f"{meta['name'][:230]}.{digest}"
         holder = self.store.get(Key("namespaces", "", namespace))
-        if holder is None or terminating(holder) or self.store.exists(Key("events", namespace, name)):
+        if (
+            holder is None
+            or terminating(holder)
+            or self.store.exists(Key("events", namespace, name))
+        ):
             return
         moment = now()
         self.create(
@@ -145,7 +175,13 @@ def condition(document: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
 
 
 def set_condition(
-    old: Sequence[Mapping[str, Any]], kind: str, status: str, reason: str, message: str, *, updated: bool = False
+    old: Sequence[Mapping[str, Any]],
+    kind: str,
+    status: str,
+    reason: str,
+    message: str,
+    *,
+    updated: bool = False,
 ) -> list[Json]:
     """Return conditions with one set; times change with it (`updated` adds lastUpdateTime)."""
     moment = now()
@@ -154,6 +190,10 @@ def set_condition(
     moved = before is None or before["status"] != status
     new["lastTransitionTime"] = moment if before is None or moved else before["lastTransitionTime"]
     if updated:
-        same = before is not None and not moved and (before.get("reason"), before.get("message")) == (reason, message)
+        same = (
+            before is not None
+            and not moved
+            and (before.get("reason"), before.get("message")) == (reason, message)
+        )
         new["lastUpdateTime"] = before["lastUpdateTime"] if before is not None and same else moment
     return [dict(item) for item in old if item["type"] != kind] + [new]

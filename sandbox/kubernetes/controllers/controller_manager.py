@@ -44,7 +44,9 @@ _AFTER_KUBELET: Sequence[Callable[[ControllerContext], None]] = (
     garbage_collector.namespaces,
     nodes.remove_idle,
 )
-_MAX_ROUNDS = 500  # Bounds the rounds per wake-up, because two controllers could undo each other's changes.
+_MAX_ROUNDS = (
+    500  # Bounds the rounds per wake-up, because two controllers could undo each other's changes.
+)
 _RETRY_SECONDS = 1.0
 
 
@@ -55,7 +57,9 @@ class ControllerManager:
         self._context = ControllerContext(api, facts, external)
         self._wake = threading.Event()
         self._stop = False
-        self._thread = threading.Thread(target=self._run, name=f"controllers-{facts.name}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, name=f"controllers-{facts.name}", daemon=True
+        )
         api.store.listen(self._on_change)
 
     def start(self) -> None:

@@ -1,5 +1,4 @@
-"""The Deployment and ReplicaSet controllers, with rolling updates by maxSurge and maxUnavailable.
-"""
+"""The Deployment and ReplicaSet controllers, with rolling updates by maxSurge and maxUnavailable."""
 
 from __future__ import annotations
 
@@ -43,7 +42,9 @@ def is_available(context: ControllerContext, pod: Mapping[str, Any], min_ready: 
     """Return whether a pod has been ready for `min_ready` seconds; requeue until then."""
     if not is_ready(pod):
         return False
-    left = min_ready - seconds_since(condition(pod, "Ready")["lastTransitionTime"]) if min_ready else 0
+    left = (
+        min_ready - seconds_since(condition(pod, "Ready")["lastTransitionTime"]) if min_ready else 0
+    )
     if left > 0:
         context.requeue_after(left)
     return left <= 0
@@ -62,7 +63,9 @@ class _Deployment:
         self.replicas = self.spec["replicas"]
         self.sets = context.list_controlled("replicasets.apps", document)
         self.hash = _hash(self.spec["template"])
-        self.new = next((s for s in self.sets if s["metadata"]["labels"].get(_HASH) == self.hash), None)
+        self.new = next(
+            (s for s in self.sets if s["metadata"]["labels"].get(_HASH) == self.hash), None
+        )
         self.old = [s for s in self.sets if s is not self.new]
 
     def step(self) -> None:
@@ -82,7 +85,11 @@ class _Deployment:
             selector = json.loads(json.dumps(self.spec["selector"]))
             selector.setdefault("matchLabels", {})[_HASH] = self.hash
             meta = self.document["metadata"]
-            annotations = {k: v for k, v in (meta.get("annotations") or {}).items() if not k.startswith("kubectl.")}
+            annotations = {
+                k: v
+                for k, v in (meta.get("annotations") or {}).items()
+                if not k.startswith("kubectl.")
+            }
             self.new = self.context.create(
                 "apps/v1", "ReplicaSet", meta["namespace"],
                 {
@@ -114,7 +121,9 @@ class _Deployment:
         target["spec"]["replicas"] = replicas
         target.update(self.context.save(target))
         message = f"Scaled {verb} replica set {name} from {before} to {replicas}"
-        self.context.record_event(self.document, "ScalingReplicaSet", message, "deployment-controller")
+        self.context.record_event(
+            self.document, "ScalingReplicaSet", message, "deployment-controller"
+        )
 
     def _recreate(self, new: Json) -> None:
         for item in self.old:
@@ -142,12 +151,16 @@ class _Deployment:
         spare = total - (self.replicas - unavailable) - new_missing
         for item in self.old:
             # Pods that are not ready are removed first.
-            broken = item["spec"]["replicas"] - (item.get("status") or {}).get("availableReplicas", 0)
+            broken = item["spec"]["replicas"] - (item.get("status") or {}).get(
+                "availableReplicas", 0
+            )
             take = min(spare, broken, item["spec"]["replicas"])
             if take > 0:
                 self._scale(item, item["spec"]["replicas"] - take)
                 spare -= take
-        available = sum((item.get("status") or {}).get("availableReplicas", 0) for item in self.sets)
+        available = sum(
+            (item.get("status") or {}).get("availableReplicas", 0) for item in self.sets
+        )
         spare = min(spare, available - (self.replicas - unavailable))
         for item in self.old:
             take = min(spare, item["spec"]["replicas"])
@@ -157,7 +170,11 @@ class _Deployment:
 
     def _forget_old(self) -> None:
         idle = sorted(
-            (s for s in self.old if not s["spec"]["replicas"] and not (s.get("status") or {}).get("replicas")),
+            (
+                s
+                for s in self.old
+                if not s["spec"]["replicas"] and not (s.get("status") or {}).get("replicas")
+            ),
             key=_revision,
         )
         for item in idle[: max(0, len(idle) - self.spec["revisionHistoryLimit"])]:
@@ -179,11 +196,13 @@ class _Deployment:
         status: Json = {k: v for k, v in counts.items() if v}
         status["observedGeneration"] = self.document["metadata"]["generation"]
         done = updated == self.replicas == replicas == available
-        progressed = {k: old.get(k, 0) for k in counts} != counts or old.get("observedGeneration") != status[
+        progressed = {k: old.get(k, 0) for k in counts} != counts or old.get(
             "observedGeneration"
-        ]
+        ) != status["observedGeneration"]
         conditions = self._availability(old.get("conditions") or [], available)
-        status["conditions"] = self._failure(self._progress(conditions, done=done, progressed=progressed))
+        status["conditions"] = self._failure(
+            self._progress(conditions, done=done, progressed=progressed)
+        )
         self.context.update_status(self.document, status)
 
     def _availability(self, conditions: Sequence[Mapping[str, Any]], available: int) -> list[Json]:
@@ -207,7 +226,9 @@ class _Deployment:
             updated=True,
         )
 
-    def _progress(self, conditions: Sequence[Mapping[str, Any]], *, done: bool, progressed: bool) -> list[Json]:
+    def _progress(
+        self, conditions: Sequence[Mapping[str, Any]], *, done: bool, progressed: bool
+    ) -> list[Json]:
         before = next((item for item in conditions if item["type"] == "Progressing"), None)
         if self.new is None:
             return [dict(item) for item in conditions]
@@ -251,7 +272,12 @@ class _Deployment:
         failed = condition(self.new or {}, "ReplicaFailure")
         if failed:
             return set_condition(
-                conditions, "ReplicaFailure", "True", failed["reason"], failed["message"], updated=True
+                conditions,
+                "ReplicaFailure",
+                "True",
+                failed["reason"],
+                failed["message"],
+                updated=True,
             )
         return [item for item in conditions if item["type"] != "ReplicaFailure"]
 
@@ -271,11 +297,18 @@ def replica_sets(context: ControllerContext) -> None:
         if terminating(item):
             continue
         pods = [
-            p for p in context.list_controlled("pods", item) if (p.get("status") or {}).get("phase") not in {"Failed", "Succeeded"}
+            p
+            for p in context.list_controlled("pods", item)
+            if (p.get("status") or {}).get("phase") not in {"Failed", "Succeeded"}
         ]
         active = [p for p in pods if not terminating(p)]
         problem = scale_pods(context, item, active)
-        _replica_set_status(context, item, [p for p in context.list_controlled("pods", item) if not terminating(p)], problem)
+        _replica_set_status(
+            context,
+            item,
+            [p for p in context.list_controlled("pods", item) if not terminating(p)],
+            problem,
+        )
 
 
 def scale_pods(context: ControllerContext, owner: Json, active: list[Json]) -> str:
@@ -286,7 +319,9 @@ def scale_pods(context: ControllerContext, owner: Json, active: list[Json]) -> s
             make_pod(context, owner, f"{owner['metadata']['name'][:240]}-{random_suffix()}")
         except ApiError as error:
             message = f"Error creating: {error.message}"
-            context.record_event(owner, "FailedCreate", message, "replicaset-controller", warning=True)
+            context.record_event(
+                owner, "FailedCreate", message, "replicaset-controller", warning=True
+            )
             return error.message
     # Deletes unready pods first, then the youngest.
     doomed = sorted(active, key=lambda pod: (is_ready(pod), bool(pod["spec"].get("nodeName"))))
@@ -296,7 +331,13 @@ def scale_pods(context: ControllerContext, owner: Json, active: list[Json]) -> s
     return ""
 
 
-def make_pod(context: ControllerContext, owner: Json, name: str, extra: Mapping[str, str] | None = None, node: str = "") -> Json:
+def make_pod(
+    context: ControllerContext,
+    owner: Json,
+    name: str,
+    extra: Mapping[str, str] | None = None,
+    node: str = "",
+) -> Json:
     """Create a pod from its owner's template. Raises ApiError."""
     template = json.loads(json.dumps(owner["spec"]["template"]))
     meta = template.get("metadata") or {}
@@ -315,11 +356,19 @@ def make_pod(context: ControllerContext, owner: Json, name: str, extra: Mapping[
     )  # fmt: skip
 
 
-def _replica_set_status(context: ControllerContext, item: Json, pods: Sequence[Json], problem: str) -> None:
+def _replica_set_status(
+    context: ControllerContext, item: Json, pods: Sequence[Json], problem: str
+) -> None:
     ready = [pod for pod in pods if is_ready(pod)]
-    available = [pod for pod in ready if is_available(context, pod, item["spec"].get("minReadySeconds", 0))]
+    available = [
+        pod for pod in ready if is_available(context, pod, item["spec"].get("minReadySeconds", 0))
+    ]
     status: Json = {"replicas": len(pods), "observedGeneration": item["metadata"]["generation"]}
-    counts = {"fullyLabeledReplicas": len(pods), "readyReplicas": len(ready), "availableReplicas": len(available)}
+    counts = {
+        "fullyLabeledReplicas": len(pods),
+        "readyReplicas": len(ready),
+        "availableReplicas": len(available),
+    }
     status |= {k: v for k, v in counts.items() if v}
     old = (item.get("status") or {}).get("conditions") or []
     if problem and len(pods) < item["spec"]["replicas"]:

@@ -13,14 +13,20 @@ _FOREGROUND, _ORPHAN = "foregroundDeletion", "orphan"
 
 def collect(context: ControllerContext) -> None:
     """Delete objects without owners; finish foreground and orphaning deletions."""
-    everything = [item for key in context.store.list_keys() if (item := context.store.get(key)) is not None]
+    everything = [
+        item for key in context.store.list_keys() if (item := context.store.get(key)) is not None
+    ]
     uids = {item["metadata"]["uid"]: item for item in everything}
     for item in everything:
         owners = item["metadata"].get("ownerReferences") or ()
         if not owners or terminating(item):
             continue
         alive = [uids[o["uid"]] for o in owners if o["uid"] in uids]
-        dying = [o for o in alive if terminating(o) and _FOREGROUND in (o["metadata"].get("finalizers") or ())]
+        dying = [
+            o
+            for o in alive
+            if terminating(o) and _FOREGROUND in (o["metadata"].get("finalizers") or ())
+        ]
         if len(dying) == len(alive):
             context.delete(item)
     for item in everything:
@@ -34,7 +40,8 @@ def _finish(context: ControllerContext, item: Json, everything: Sequence[Json]) 
     dependants = [
         other
         for other in everything
-        if any(o["uid"] == uid for o in other["metadata"].get("ownerReferences") or ()) and _exists(context, other)
+        if any(o["uid"] == uid for o in other["metadata"].get("ownerReferences") or ())
+        and _exists(context, other)
     ]
     done = ""
     if _ORPHAN in finalizers:
@@ -52,18 +59,25 @@ def _finish(context: ControllerContext, item: Json, everything: Sequence[Json]) 
 
 
 def _blocks(other: Json, uid: str) -> bool:
-    return any(o["uid"] == uid and o.get("blockOwnerDeletion") for o in other["metadata"]["ownerReferences"])
+    return any(
+        o["uid"] == uid and o.get("blockOwnerDeletion")
+        for o in other["metadata"]["ownerReferences"]
+    )
 
 
 def _exists(context: ControllerContext, item: Json) -> bool:
     kind = context.api.kind(item["apiVersion"], item["kind"])
-    return context.store.exists(context.api.key(kind, item["metadata"].get("namespace", ""), item["metadata"]["name"]))
+    return context.store.exists(
+        context.api.key(kind, item["metadata"].get("namespace", ""), item["metadata"]["name"])
+    )
 
 
 def _remove(context: ControllerContext, item: Json) -> None:
     if _exists(context, item):
         kind = context.api.kind(item["apiVersion"], item["kind"])
-        context.store.remove(context.api.key(kind, item["metadata"].get("namespace", ""), item["metadata"]["name"]))
+        context.store.remove(
+            context.api.key(kind, item["metadata"].get("namespace", ""), item["metadata"]["name"])
+        )
 
 
 def namespaces(context: ControllerContext) -> None:
@@ -80,14 +94,17 @@ def namespaces(context: ControllerContext) -> None:
             if not item["metadata"].get("finalizers"):
                 _remove(context, item)
             continue
-        finalizers = sorted({f for document in left for f in document["metadata"].get("finalizers") or ()})
+        finalizers = sorted(
+            {f for document in left for f in document["metadata"].get("finalizers") or ()}
+        )
         counted: dict[str, int] = {}
         for document in left:
             resource = context.api.kind(document["apiVersion"], document["kind"]).group_resource
             counted[resource] = counted.get(resource, 0) + 1
         status = item.get("status") or {}
         remaining = ", ".join(
-            f"{resource} has {count} resource instances" for resource, count in sorted(counted.items())
+            f"{resource} has {count} resource instances"
+            for resource, count in sorted(counted.items())
         )
         conditions = set_condition(
             status.get("conditions") or [],
@@ -104,7 +121,9 @@ def namespaces(context: ControllerContext) -> None:
 
 
 def _content(context: ControllerContext, namespace: str) -> list[Json]:
-    objects = (context.store.get(key) for key in context.store.list_keys() if key.namespace == namespace)
+    objects = (
+        context.store.get(key) for key in context.store.list_keys() if key.namespace == namespace
+    )
     return [item for item in objects if item is not None]
 
 
@@ -114,12 +133,29 @@ def custom_resource_definitions(context: ControllerContext) -> None:
         if terminating(item):
             continue
         conditions = (item.get("status") or {}).get("conditions") or []
-        conditions = set_condition(conditions, "NamesAccepted", "True", "NoConflicts", "no conflicts found")
         conditions = set_condition(
-            conditions, "Established", "True", "InitialNamesAccepted", "the initial names have been accepted"
+            conditions, "NamesAccepted", "True", "NoConflicts", "no conflicts found"
         )
-        stored = [version["name"] for version in item["spec"].get("versions") or () if version.get("storage")]
-        context.update_status(item, {"conditions": conditions, "acceptedNames": item["spec"]["names"], "storedVersions": stored})
+        conditions = set_condition(
+            conditions,
+            "Established",
+            "True",
+            "InitialNamesAccepted",
+            "the initial names have been accepted",
+        )
+        stored = [
+            version["name"]
+            for version in item["spec"].get("versions") or ()
+            if version.get("storage")
+        ]
+        context.update_status(
+            item,
+            {
+                "conditions": conditions,
+                "acceptedNames": item["spec"]["names"],
+                "storedVersions": stored,
+            },
+        )
     served = {kind.group_resource for kind in context.api.kinds.all()}
     for key in context.store.list_keys():
         if key.resource not in served:

@@ -33,16 +33,32 @@ def run_pods(context: ControllerContext, pull_errors: Mapping[tuple[str, str], s
 
 def images(context: ControllerContext) -> Iterator[tuple[str, str]]:
     """Yield (image, architecture) of the pods that have not started."""
-    architectures = {n["metadata"]["name"]: n["metadata"]["labels"]["kubernetes.io/arch"] for n in context.list_objects("nodes")}
+    architectures = {
+        n["metadata"]["name"]: n["metadata"]["labels"]["kubernetes.io/arch"]
+        for n in context.list_objects("nodes")
+    }
     for pod in context.list_objects("pods"):
-        if pod["spec"].get("nodeName") in architectures and (pod.get("status") or {}).get("phase") == "Pending":
-            for container in [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]:
+        if (
+            pod["spec"].get("nodeName") in architectures
+            and (pod.get("status") or {}).get("phase") == "Pending"
+        ):
+            for container in [
+                *(pod["spec"].get("initContainers") or ()),
+                *pod["spec"]["containers"],
+            ]:
                 yield container["image"], architectures[pod["spec"]["nodeName"]]
 
 
-def _update_pod(context: ControllerContext, pod: Json, node: Json, pull_errors: Mapping[tuple[str, str], str | None]) -> None:
+def _update_pod(
+    context: ControllerContext,
+    pod: Json,
+    node: Json,
+    pull_errors: Mapping[tuple[str, str], str | None],
+) -> None:
     old = pod.get("status") or {}
-    if old.get("phase") == "Running" and len(old.get("containerStatuses") or ()) == len(pod["spec"]["containers"]):
+    if old.get("phase") == "Running" and len(old.get("containerStatuses") or ()) == len(
+        pod["spec"]["containers"]
+    ):
         running = {item["name"]: item["image"] for item in old["containerStatuses"]}
         if all(running.get(c["name"]) == c["image"] for c in pod["spec"]["containers"]):
             return
@@ -50,7 +66,11 @@ def _update_pod(context: ControllerContext, pod: Json, node: Json, pull_errors: 
     problem = _missing_volume(context, pod)
     statuses, waiting_for_start = [], bool(problem)
     for container in pod["spec"]["containers"]:
-        waiting = {"reason": "ContainerCreating"} if problem else _waiting_reason(context, pod, container, architecture, pull_errors)
+        waiting = (
+            {"reason": "ContainerCreating"}
+            if problem
+            else _waiting_reason(context, pod, container, architecture, pull_errors)
+        )
         waiting_for_start = waiting_for_start or waiting is not None
         statuses.append(_container_status(container, waiting))
     initial: list[Json] = []
@@ -59,7 +79,10 @@ def _update_pod(context: ControllerContext, pod: Json, node: Json, pull_errors: 
         if waiting is not None:
             waiting_for_start = True
             initial.append(_container_status(container, waiting))
-            statuses = [_container_status(c, {"reason": "PodInitializing"}) for c in pod["spec"]["containers"]]
+            statuses = [
+                _container_status(c, {"reason": "PodInitializing"})
+                for c in pod["spec"]["containers"]
+            ]
     if problem:
         context.record_event(pod, "FailedMount", problem, "kubelet", warning=True)
     if waiting_for_start:
@@ -77,19 +100,32 @@ def _waiting_reason(
 ) -> Json | None:
     reason = pull_errors.get((container["image"], architecture))
     if reason:
-        context.record_event(pod, "Failed", f'Failed to pull image "{container["image"]}": {reason}', "kubelet", warning=True)
-        return {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{container["image"]}": {reason}'}
+        context.record_event(
+            pod,
+            "Failed",
+            f'Failed to pull image "{container["image"]}": {reason}',
+            "kubelet",
+            warning=True,
+        )
+        return {
+            "reason": "ImagePullBackOff",
+            "message": f'Back-off pulling image "{container["image"]}": {reason}',
+        }
     namespace = pod["metadata"]["namespace"]
     for kind, name, key, optional in _references(container):
         referenced = context.get_object(kind, namespace, name)
         singular = kind.removesuffix("s")
         if referenced is None and not optional:
-            return {"reason": "CreateContainerConfigError", "message": f'{singular} "{name}" not found'}
+            return {
+                "reason": "CreateContainerConfigError",
+                "message": f'{singular} "{name}" not found',
+            }
         if (
             referenced is not None
             and key
             and not optional
-            and key not in {**(referenced.get("data") or {}), **(referenced.get("binaryData") or {})}
+            and key
+            not in {**(referenced.get("data") or {}), **(referenced.get("binaryData") or {})}
         ):
             title = "ConfigMap" if kind == "configmaps" else "Secret"
             return {
@@ -151,7 +187,9 @@ def _status(pod: Json, node: Json, statuses: list[Json], *, waiting_for_start: b
     old = pod.get("status") or {}
     moment = now()
     job = any(owner["kind"] == "Job" for owner in pod["metadata"].get("ownerReferences") or ())
-    once = pod["spec"]["restartPolicy"] == "Never" or (job and pod["spec"]["restartPolicy"] == "OnFailure")
+    once = pod["spec"]["restartPolicy"] == "Never" or (
+        job and pod["spec"]["restartPolicy"] == "OnFailure"
+    )
     done = not waiting_for_start and once
     previous = {item["type"]: item for item in old.get("conditions") or ()}
 
@@ -169,7 +207,10 @@ def _status(pod: Json, node: Json, statuses: list[Json], *, waiting_for_start: b
     ready = "False" if waiting_for_start or done else "True"
     why: dict[str, str] = {}
     if waiting_for_start:
-        why = {"reason": "ContainersNotReady", "message": f"containers with unready status: [{' '.join(unready)}]"}
+        why = {
+            "reason": "ContainersNotReady",
+            "message": f"containers with unready status: [{' '.join(unready)}]",
+        }
     elif done:
         why = {"reason": "PodCompleted"}
     if done:
@@ -177,7 +218,14 @@ def _status(pod: Json, node: Json, statuses: list[Json], *, waiting_for_start: b
             item.update(
                 ready=False,
                 started=False,
-                state={"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": moment, "finishedAt": moment}},
+                state={
+                    "terminated": {
+                        "exitCode": 0,
+                        "reason": "Completed",
+                        "startedAt": moment,
+                        "finishedAt": moment,
+                    }
+                },
             )
     if waiting_for_start and old.get("containerStatuses"):
         statuses = (
@@ -214,8 +262,14 @@ def _qos_class(pod: Mapping[str, Any]) -> str:
     containers = pod["spec"]["containers"]
     resources = [c.get("resources") or {} for c in containers]
     if all(
-        r.get("limits") and r.get("requests") == r["limits"] and {"cpu", "memory"} <= set(r["limits"])
+        r.get("limits")
+        and r.get("requests") == r["limits"]
+        and {"cpu", "memory"} <= set(r["limits"])
         for r in resources
     ):
         return "Guaranteed"
-    return "Burstable" if any(r.get("requests") or r.get("limits") for r in resources) else "BestEffort"
+    return (
+        "Burstable"
+        if any(r.get("requests") or r.get("limits") for r in resources)
+        else "BestEffort"
+    )

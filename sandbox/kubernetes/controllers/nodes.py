@@ -15,7 +15,15 @@ from sandbox.kubernetes.storage.object_store import Json
 _SIZES = {"nano": 2, "micro": 2, "small": 2, "medium": 2, "large": 2, "xlarge": 4}
 # GiB per vCPU by the family's first letter; burstable sizes have their own table.
 _MEMORY = {"c": 2, "m": 4, "r": 8, "x": 16, "i": 8, "g": 4, "p": 8, "d": 8, "z": 8, "h": 4}
-_BURSTABLE = {"nano": 0.5, "micro": 1, "small": 2, "medium": 4, "large": 8, "xlarge": 16, "2xlarge": 32}
+_BURSTABLE = {
+    "nano": 0.5,
+    "micro": 1,
+    "small": 2,
+    "medium": 4,
+    "large": 8,
+    "xlarge": 16,
+    "2xlarge": 32,
+}
 _GROUP = "sandbox/node-group"
 AUTO = "eks.amazonaws.com/compute-type"
 _ZONES = "abc"
@@ -93,7 +101,10 @@ def set_group(context: ControllerContext, group: str, nodes: Sequence[NodeFacts]
     with context.store.lock:
         by_name = {facts.name: facts for facts in nodes}
         for item in context.list_objects("nodes"):
-            if item["metadata"]["annotations"].get(_GROUP) == group and item["metadata"]["name"] not in by_name:
+            if (
+                item["metadata"]["annotations"].get(_GROUP) == group
+                and item["metadata"]["name"] not in by_name
+            ):
                 context.delete(item)
         for facts in nodes:
             live = context.get_object("nodes", "", facts.name)
@@ -103,7 +114,11 @@ def set_group(context: ControllerContext, group: str, nodes: Sequence[NodeFacts]
                 continue
             labels = {**live["metadata"]["labels"], **new["metadata"]["labels"]}
             context.save(
-                {**live, "metadata": {**live["metadata"], "labels": labels}, "spec": {**live["spec"], **new["spec"]}}
+                {
+                    **live,
+                    "metadata": {**live["metadata"], "labels": labels},
+                    "spec": {**live["spec"], **new["spec"]},
+                }
             )
 
 
@@ -125,7 +140,9 @@ def auto_node(context: ControllerContext, pod: Mapping[str, Any]) -> Json | None
     auto_nodes = [n for n in context.list_objects("nodes") if AUTO in n["metadata"]["labels"]]
     zones = [f"{context.facts.region}{letter}" for letter in _ZONES]
     used = [n["metadata"]["labels"]["topology.kubernetes.io/zone"] for n in auto_nodes]
-    zone = selector.get("topology.kubernetes.io/zone") or min(zones, key=lambda z: (used.count(z), z))
+    zone = selector.get("topology.kubernetes.io/zone") or min(
+        zones, key=lambda z: (used.count(z), z)
+    )
     family = "c6g" if architecture == "arm64" else "c6a"
     identifier = f"i-{secrets.token_hex(9)[:17]}"
     size = _fitting_size(pod, family)
@@ -135,7 +152,11 @@ def auto_node(context: ControllerContext, pod: Mapping[str, Any]) -> Json | None
         name=identifier, instance_id=identifier, instance_type=f"{family}.{size}", architecture=architecture, zone=zone,
         capacity_type="ON_DEMAND", version=context.facts.version, private_ip=f"10.0.{len(auto_nodes) % 250}.{10 + secrets.randbelow(200)}",
     )  # fmt: skip
-    labels = {AUTO: "auto", "karpenter.sh/nodepool": pool, "karpenter.sh/capacity-type": "on-demand"}
+    labels = {
+        AUTO: "auto",
+        "karpenter.sh/nodepool": pool,
+        "karpenter.sh/capacity-type": "on-demand",
+    }
     return context.create("v1", "Node", "", document(facts, "", labels))
 
 
@@ -160,7 +181,10 @@ def _patch_version(version: str) -> str:
 
 
 def _fitting_size(pod: Mapping[str, Any], family: str) -> str | None:
-    cpu, memory = pod_total(pod["spec"], "requests", "cpu"), pod_total(pod["spec"], "requests", "memory")
+    cpu, memory = (
+        pod_total(pod["spec"], "requests", "cpu"),
+        pod_total(pod["spec"], "requests", "memory"),
+    )
     for size in ("large", "xlarge", "2xlarge", "4xlarge", "8xlarge", "16xlarge"):
         cpus, gib, _ = capacity(f"{family}.{size}")
         if cpu <= cpus - 1 and memory <= (gib - 1) * 2**30:
@@ -179,8 +203,11 @@ def remove_idle(context: ControllerContext) -> None:
 def taints(item: Mapping[str, Any]) -> list[Taint]:
     """Return a node's taints, including that of a cordoned node."""
     node_taints = [
-        Taint(key=t["key"], value=t.get("value", ""), effect=t["effect"]) for t in item["spec"].get("taints") or ()
+        Taint(key=t["key"], value=t.get("value", ""), effect=t["effect"])
+        for t in item["spec"].get("taints") or ()
     ]
     if item["spec"].get("unschedulable"):
-        node_taints.append(Taint(key="node.kubernetes.io/unschedulable", value="", effect="NoSchedule"))
+        node_taints.append(
+            Taint(key="node.kubernetes.io/unschedulable", value="", effect="NoSchedule")
+        )
     return node_taints

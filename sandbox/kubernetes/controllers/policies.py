@@ -9,7 +9,12 @@ from sandbox.kubernetes.apimachinery.errors import ApiError
 from sandbox.kubernetes.apimachinery.quantities import render
 from sandbox.kubernetes.apimachinery.selectors import from_object, selects
 from sandbox.kubernetes.apiserver.verbs import WriteOptions
-from sandbox.kubernetes.controllers.context import ControllerContext, now, set_condition, terminating
+from sandbox.kubernetes.controllers.context import (
+    ControllerContext,
+    now,
+    set_condition,
+    terminating,
+)
 from sandbox.kubernetes.controllers.deployments import count_of, is_ready
 from sandbox.kubernetes.storage.object_store import Json
 
@@ -25,7 +30,9 @@ def autoscalers(context: ControllerContext) -> None:
         kind = context.api.kinds.by_name(reference.get("apiVersion", ""), reference["kind"])
         target = None
         if kind is not None and "scale" in kind.subresources:
-            target = context.get_object(kind.group_resource, item["metadata"]["namespace"], reference["name"])
+            target = context.get_object(
+                kind.group_resource, item["metadata"]["namespace"], reference["name"]
+            )
         old = (item.get("status") or {}).get("conditions") or []
         if kind is None or target is None:
             message = f'the HPA controller was unable to get the target\'s current scale: {reference["kind"]} "{reference["name"]}" not found'
@@ -33,7 +40,9 @@ def autoscalers(context: ControllerContext) -> None:
                 item,
                 {
                     **(item.get("status") or {}),
-                    "conditions": set_condition(old, "AbleToScale", "False", "FailedGetScale", message),
+                    "conditions": set_condition(
+                        old, "AbleToScale", "False", "FailedGetScale", message
+                    ),
                 },
             )
             continue
@@ -43,13 +52,25 @@ def autoscalers(context: ControllerContext) -> None:
         if replicas != current:
             target["spec"]["replicas"] = replicas
             options = WriteOptions(manager="kube-controller-manager")
-            context.api.update(kind, target["metadata"]["namespace"], target["metadata"]["name"], target, options, "scale")
+            context.api.update(
+                kind,
+                target["metadata"]["namespace"],
+                target["metadata"]["name"],
+                target,
+                options,
+                "scale",
+            )
             reason = (
                 "Current number of replicas below Spec.MinReplicas"
                 if current < low
                 else "Current number of replicas above Spec.MaxReplicas"
             )
-            context.record_event(item, "SuccessfulRescale", f"New size: {replicas}; reason: {reason}", "horizontal-pod-autoscaler")
+            context.record_event(
+                item,
+                "SuccessfulRescale",
+                f"New size: {replicas}; reason: {reason}",
+                "horizontal-pod-autoscaler",
+            )
         conditions = set_condition(
             old,
             "AbleToScale",
@@ -57,8 +78,14 @@ def autoscalers(context: ControllerContext) -> None:
             "SucceededGetScale",
             "the HPA controller was able to get the target's current scale",
         )
-        conditions = set_condition(conditions, "ScalingActive", "False", "FailedGetResourceMetric", _NO_METRICS)
-        status: Json = {"currentReplicas": current, "desiredReplicas": replicas, "conditions": conditions}
+        conditions = set_condition(
+            conditions, "ScalingActive", "False", "FailedGetResourceMetric", _NO_METRICS
+        )
+        status: Json = {
+            "currentReplicas": current,
+            "desiredReplicas": replicas,
+            "conditions": conditions,
+        }
         if replicas != current:
             status["lastScaleTime"] = now()
         elif "lastScaleTime" in (item.get("status") or {}):
@@ -97,7 +124,11 @@ def quotas(context: ControllerContext) -> None:
     for item in context.list_objects("resourcequotas"):
         hard = item["spec"].get("hard") or {}
         used = {
-            name: render(resource_quota.used(context.store, item["metadata"]["namespace"], name) or Decimal(0), name)
+            name: render(
+                resource_quota.used(context.store, item["metadata"]["namespace"], name)
+                or Decimal(0),
+                name,
+            )
             for name in hard
         }
         context.update_status(item, {"hard": hard, "used": used})

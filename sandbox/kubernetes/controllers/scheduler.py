@@ -41,7 +41,9 @@ def _phase(pod: Mapping[str, Any]) -> str:
     return str((pod.get("status") or {}).get("phase", "Pending"))
 
 
-def _place(context: ControllerContext, pod: Json, available: Sequence[Json], placed: Sequence[Json]) -> Json | None:
+def _place(
+    context: ControllerContext, pod: Json, available: Sequence[Json], placed: Sequence[Json]
+) -> Json | None:
     reasons: Counter[str] = Counter()
     fitting = []
     blocked = next(iter(_unbound_claims(context, pod)), "")
@@ -53,15 +55,23 @@ def _place(context: ControllerContext, pod: Json, available: Sequence[Json], pla
             fitting.append(node)
     if not fitting:
         listed = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
-        message = blocked or f"0/{len(available)} nodes are available" + (f": {listed}." if listed else ".")
+        message = blocked or f"0/{len(available)} nodes are available" + (
+            f": {listed}." if listed else "."
+        )
         context.record_event(pod, "FailedScheduling", message, "default-scheduler", warning=True)
         old = (pod.get("status") or {}).get("conditions") or []
         conditions = set_condition(old, "PodScheduled", "False", "Unschedulable", message)
-        context.update_status(pod, {**(pod.get("status") or {}), "phase": "Pending", "conditions": conditions})
+        context.update_status(
+            pod, {**(pod.get("status") or {}), "phase": "Pending", "conditions": conditions}
+        )
         return None
     # Fewest pods of the same owner in the zone, then on the node, then fewest pods.
     owner = [reference["uid"] for reference in pod["metadata"].get("ownerReferences") or ()]
-    siblings = [p for p in placed if [r["uid"] for r in p["metadata"].get("ownerReferences") or ()] == owner and owner]
+    siblings = [
+        p
+        for p in placed
+        if [r["uid"] for r in p["metadata"].get("ownerReferences") or ()] == owner and owner
+    ]
     zones = Counter(_zone(available, str(p["spec"]["nodeName"])) for p in siblings)
     hosts = Counter(p["spec"]["nodeName"] for p in siblings)
     load = Counter(p["spec"]["nodeName"] for p in placed)
@@ -99,7 +109,9 @@ def _refusal(pod: Json, node: Json, available: Sequence[Json], placed: Sequence[
     """Return why a pod does not fit on a node, in the scheduler's words."""
     spec, labels = pod["spec"], node["metadata"]["labels"]
     for taint in nodes.taints(node):
-        if taint.effect != "PreferNoSchedule" and not any(tolerates(t, taint) for t in spec.get("tolerations") or ()):
+        if taint.effect != "PreferNoSchedule" and not any(
+            tolerates(t, taint) for t in spec.get("tolerations") or ()
+        ):
             value = f": {taint.value}" if taint.value else ": "
             return f"node(s) had untolerated taint {{{taint.key}{value}}}"
     if not matches_node(spec, labels):
@@ -141,7 +153,9 @@ def matches_node(spec: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
         return True
     return any(
         all(
-            Requirement(item["key"], item["operator"], tuple(item.get("values") or ())).matches(labels)
+            Requirement(item["key"], item["operator"], tuple(item.get("values") or ())).matches(
+                labels
+            )
             for item in term.get("matchExpressions") or ()
         )
         for term in affinity.get("nodeSelectorTerms") or ()
@@ -155,7 +169,9 @@ def _domain(available: Sequence[Json], pod: Mapping[str, Any], key: str) -> str:
     return ""
 
 
-def _clashes(pod: Json, labels: Mapping[str, str], available: Sequence[Json], placed: Sequence[Json]) -> bool:
+def _clashes(
+    pod: Json, labels: Mapping[str, str], available: Sequence[Json], placed: Sequence[Json]
+) -> bool:
     affinity = ((pod["spec"].get("affinity") or {}).get("podAntiAffinity") or {}).get(
         "requiredDuringSchedulingIgnoredDuringExecution"
     ) or ()
@@ -172,7 +188,9 @@ def _clashes(pod: Json, labels: Mapping[str, str], available: Sequence[Json], pl
     return False
 
 
-def _skewed(pod: Json, labels: Mapping[str, str], available: Sequence[Json], placed: Sequence[Json]) -> bool:
+def _skewed(
+    pod: Json, labels: Mapping[str, str], available: Sequence[Json], placed: Sequence[Json]
+) -> bool:
     for constraint in pod["spec"].get("topologySpreadConstraints") or ():
         if constraint["whenUnsatisfiable"] != "DoNotSchedule":
             continue
@@ -188,8 +206,14 @@ def _skewed(pod: Json, labels: Mapping[str, str], available: Sequence[Json], pla
         template_keys = constraint.get("matchLabelKeys") or ()
         mine = pod["metadata"].get("labels") or {}
         for other in placed:
-            same = all((other["metadata"].get("labels") or {}).get(k) == mine.get(k) for k in template_keys)
-            if other["metadata"]["namespace"] == pod["metadata"]["namespace"] and same and selects(requirements, other):
+            same = all(
+                (other["metadata"].get("labels") or {}).get(k) == mine.get(k) for k in template_keys
+            )
+            if (
+                other["metadata"]["namespace"] == pod["metadata"]["namespace"]
+                and same
+                and selects(requirements, other)
+            ):
                 counted[_domain(available, other, key)] += 1
         low = min((counted[d] for d in domains), default=0)
         if counted[labels[key]] + 1 - low > constraint["maxSkew"]:
@@ -201,20 +225,27 @@ def _claims(context: ControllerContext, pod: Json) -> Iterator[tuple[str, Json |
     for volume in pod["spec"].get("volumes") or ():
         name = (volume.get("persistentVolumeClaim") or {}).get("claimName")
         if name:
-            yield name, context.get_object("persistentvolumeclaims", pod["metadata"]["namespace"], name)
+            yield (
+                name,
+                context.get_object("persistentvolumeclaims", pod["metadata"]["namespace"], name),
+            )
 
 
 def _unbound_claims(context: ControllerContext, pod: Json) -> Iterator[str]:
     for name, claim in _claims(context, pod):
         if claim is None:
             yield f'persistentvolumeclaim "{name}" not found'
-        elif (claim.get("status") or {}).get("phase") != "Bound" and not provisioner(context, claim):
+        elif (claim.get("status") or {}).get("phase") != "Bound" and not provisioner(
+            context, claim
+        ):
             yield "pod has unbound immediate PersistentVolumeClaims. preemption: 0/0 nodes are available"
 
 
 def provisioner(context: ControllerContext, claim: Json) -> bool:
     """Return whether the cluster can provision a volume for a claim."""
-    item = context.get_object("storageclasses.storage.k8s.io", "", claim["spec"].get("storageClassName", ""))
+    item = context.get_object(
+        "storageclasses.storage.k8s.io", "", claim["spec"].get("storageClassName", "")
+    )
     if item is None:
         return False
     if item["provisioner"] == "ebs.csi.eks.amazonaws.com":
@@ -228,7 +259,11 @@ def provisioner(context: ControllerContext, claim: Json) -> bool:
 def _bind_claims(context: ControllerContext, pod: Json, node: Json) -> None:
     for _, claim in _claims(context, pod):
         if claim is not None and (claim.get("status") or {}).get("phase") != "Bound":
-            bind_claim(context, claim, str(node["metadata"]["labels"].get("topology.kubernetes.io/zone", "")))
+            bind_claim(
+                context,
+                claim,
+                str(node["metadata"]["labels"].get("topology.kubernetes.io/zone", "")),
+            )
 
 
 def bind_claim(context: ControllerContext, claim: Json, zone: str) -> None:

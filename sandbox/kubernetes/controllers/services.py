@@ -53,25 +53,54 @@ def _ports(service: Json, pods: list[Json]) -> Iterator[Json]:
             if not named:
                 continue
             target = named[0]
-        yield {**({"name": port["name"]} if port.get("name") else {}), "port": target, "protocol": port["protocol"]}
+        yield {
+            **({"name": port["name"]} if port.get("name") else {}),
+            "port": target,
+            "protocol": port["protocol"],
+        }
 
 
 def _address(pod: Json) -> Json:
     meta = pod["metadata"]
-    reference = {"kind": "Pod", "name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]}
-    return {"ip": pod["status"]["podIP"], "nodeName": pod["spec"]["nodeName"], "targetRef": reference}
+    reference = {
+        "kind": "Pod",
+        "name": meta["name"],
+        "namespace": meta["namespace"],
+        "uid": meta["uid"],
+    }
+    return {
+        "ip": pod["status"]["podIP"],
+        "nodeName": pod["spec"]["nodeName"],
+        "targetRef": reference,
+    }
 
 
-def _write_endpoints(context: ControllerContext, service: Json, pods: list[Json], ready: list[Json], ports: list[Json]) -> None:
+def _write_endpoints(
+    context: ControllerContext,
+    service: Json,
+    pods: list[Json],
+    ready: list[Json],
+    ports: list[Json],
+) -> None:
     subset: Json = {"ports": ports}
     if ready:
         subset["addresses"] = [_address(pod) for pod in ready]
     if len(ready) < len(pods):
         subset["notReadyAddresses"] = [_address(pod) for pod in pods if pod not in ready]
-    _upsert(context, service, "v1", "Endpoints", service["metadata"]["name"], {"subsets": [subset] if pods else []}, {})
+    _upsert(
+        context,
+        service,
+        "v1",
+        "Endpoints",
+        service["metadata"]["name"],
+        {"subsets": [subset] if pods else []},
+        {},
+    )
 
 
-def _write_slice(context: ControllerContext, service: Json, pods: list[Json], ports: list[Json]) -> None:
+def _write_slice(
+    context: ControllerContext, service: Json, pods: list[Json], ports: list[Json]
+) -> None:
     name = service["metadata"]["name"]
     ready_endpoints = [
         {
@@ -88,11 +117,19 @@ def _write_slice(context: ControllerContext, service: Json, pods: list[Json], po
     }
     slice_ports = [{"name": port.get("name", ""), **port} for port in ports]
     content = {"addressType": "IPv4", "endpoints": ready_endpoints, "ports": slice_ports}
-    _upsert(context, service, "discovery.k8s.io/v1", "EndpointSlice", f"{name}-sandbox", content, labels)
+    _upsert(
+        context, service, "discovery.k8s.io/v1", "EndpointSlice", f"{name}-sandbox", content, labels
+    )
 
 
 def _upsert(
-    context: ControllerContext, owner: Json, api_version: str, kind: str, name: str, content: Json, labels: Mapping[str, str]
+    context: ControllerContext,
+    owner: Json,
+    api_version: str,
+    kind: str,
+    name: str,
+    content: Json,
+    labels: Mapping[str, str],
 ) -> None:
     namespace = owner["metadata"]["namespace"]
     live = context.get_object(context.api.kind(api_version, kind).group_resource, namespace, name)
@@ -101,7 +138,11 @@ def _upsert(
         return
     # Real Endpoints have no owner and are removed by the endpoints controller; here both are
     # garbage-collected.
-    metadata: Json = {"name": name, "ownerReferences": [context.owner_reference(owner)], "labels": dict(labels)}
+    metadata: Json = {
+        "name": name,
+        "ownerReferences": [context.owner_reference(owner)],
+        "labels": dict(labels),
+    }
     try:
         context.create(api_version, kind, namespace, {"metadata": metadata, **content})
     except ApiError as error:
@@ -116,12 +157,20 @@ def load_balancers(context: ControllerContext) -> None:
     for service in context.list_objects("services"):
         required = service["spec"].get("type") == "LoadBalancer"
         if required or _SERVICE_FINALIZER in (service["metadata"].get("finalizers") or ()):
-            _sync_load_balancer(context, service, _service_facts(context, service), _SERVICE_FINALIZER, required=required)
+            _sync_load_balancer(
+                context,
+                service,
+                _service_facts(context, service),
+                _SERVICE_FINALIZER,
+                required=required,
+            )
     for ingress in context.list_objects("ingresses.networking.k8s.io"):
         missing = _missing_controller(context, ingress)
         if missing and _INGRESS_FINALIZER not in (ingress["metadata"].get("finalizers") or ()):
             with context.store.lock:
-                context.record_event(ingress, "NoIngressController", missing, "sandbox", warning=True)
+                context.record_event(
+                    ingress, "NoIngressController", missing, "sandbox", warning=True
+                )
         elif missing:
             with context.store.lock:
                 context.record_event(
@@ -132,14 +181,22 @@ def load_balancers(context: ControllerContext) -> None:
                     warning=True,
                 )
         else:
-            _sync_load_balancer(context, ingress, _ingress_facts(context, ingress), _INGRESS_FINALIZER, required=True)
+            _sync_load_balancer(
+                context,
+                ingress,
+                _ingress_facts(context, ingress),
+                _INGRESS_FINALIZER,
+                required=True,
+            )
 
 
 def _service_facts(context: ControllerContext, service: Json) -> LoadBalancerSpec:
     notes = annotations_of(service)
     scheme = notes.get(f"service.beta.kubernetes.io/aws-{_SCHEME}")
     if scheme is None:
-        internal = notes.get("service.beta.kubernetes.io/aws-load-balancer-internal", "false") == "true"
+        internal = (
+            notes.get("service.beta.kubernetes.io/aws-load-balancer-internal", "false") == "true"
+        )
         scheme = "internal" if internal or context.facts.auto_mode else "internet-facing"
     ports = tuple(port["port"] for port in service["spec"].get("ports") or ())
     return _facts(context, service, "network", scheme, ports)
@@ -148,7 +205,9 @@ def _service_facts(context: ControllerContext, service: Json) -> LoadBalancerSpe
 def _ingress_facts(context: ControllerContext, ingress: Json) -> LoadBalancerSpec:
     notes = annotations_of(ingress)
     scheme = notes.get("alb.ingress.kubernetes.io/scheme", "internal")
-    secure = bool(ingress["spec"].get("tls")) or "alb.ingress.kubernetes.io/certificate-arn" in notes
+    secure = (
+        bool(ingress["spec"].get("tls")) or "alb.ingress.kubernetes.io/certificate-arn" in notes
+    )
     try:
         listed = json.loads(notes.get("alb.ingress.kubernetes.io/listen-ports", "[]"))
         ports = tuple(int(port) for entry in listed for port in entry.values())
@@ -157,7 +216,9 @@ def _ingress_facts(context: ControllerContext, ingress: Json) -> LoadBalancerSpe
     return _facts(context, ingress, "application", scheme, ports or ((443,) if secure else (80,)))
 
 
-def _facts(context: ControllerContext, item: Json, kind: str, scheme: str, ports: tuple[int, ...]) -> LoadBalancerSpec:
+def _facts(
+    context: ControllerContext, item: Json, kind: str, scheme: str, ports: tuple[int, ...]
+) -> LoadBalancerSpec:
     meta = item["metadata"]
     return LoadBalancerSpec(
         cluster=context.facts.name, cluster_arn=context.facts.arn, kind=item["kind"], namespace=meta["namespace"],
@@ -168,7 +229,9 @@ def _facts(context: ControllerContext, item: Json, kind: str, scheme: str, ports
 
 def _missing_controller(context: ControllerContext, ingress: Json) -> str:
     """Return why no controller handles an Ingress, or ""."""
-    name = ingress["spec"].get("ingressClassName") or annotations_of(ingress).get("kubernetes.io/ingress.class", "")
+    name = ingress["spec"].get("ingressClassName") or annotations_of(ingress).get(
+        "kubernetes.io/ingress.class", ""
+    )
     if not name:
         default = [
             c
@@ -201,7 +264,14 @@ def _missing_controller(context: ControllerContext, ingress: Json) -> str:
     )
 
 
-def _sync_load_balancer(context: ControllerContext, item: Json, facts: LoadBalancerSpec, finalizer: str, *, required: bool) -> None:
+def _sync_load_balancer(
+    context: ControllerContext,
+    item: Json,
+    facts: LoadBalancerSpec,
+    finalizer: str,
+    *,
+    required: bool,
+) -> None:
     finalizers = list(item["metadata"].get("finalizers") or ())
     try:
         if terminating(item) or not required:
@@ -212,28 +282,55 @@ def _sync_load_balancer(context: ControllerContext, item: Json, facts: LoadBalan
             return
         if finalizer not in finalizers:
             with context.store.lock:
-                item = context.save({**item, "metadata": {**item["metadata"], "finalizers": [*finalizers, finalizer]}})
-        if (item.get("status") or {}).get("loadBalancer", {}).get("ingress") and context.load_balancers.get(facts.uid) == facts:
+                item = context.save(
+                    {
+                        **item,
+                        "metadata": {**item["metadata"], "finalizers": [*finalizers, finalizer]},
+                    }
+                )
+        if (item.get("status") or {}).get("loadBalancer", {}).get(
+            "ingress"
+        ) and context.load_balancers.get(facts.uid) == facts:
             return
         hostname = context.external.load_balancers.ensure(facts)
         context.load_balancers[facts.uid] = facts
     except LoadBalancerError as error:
         verb = "FailedDeleteLoadBalancer" if terminating(item) else "SyncLoadBalancerFailed"
         with context.store.lock:
-            context.record_event(item, verb, f"Error syncing load balancer: {error}", "service-controller", warning=True)
+            context.record_event(
+                item,
+                verb,
+                f"Error syncing load balancer: {error}",
+                "service-controller",
+                warning=True,
+            )
         context.requeue_after(_RETRY)
         return
     with context.store.lock:
-        live = context.get_object(context.api.kind(item["apiVersion"], item["kind"]).group_resource, facts.namespace, facts.name)
+        live = context.get_object(
+            context.api.kind(item["apiVersion"], item["kind"]).group_resource,
+            facts.namespace,
+            facts.name,
+        )
         if live is not None:
-            context.update_status(live, {**(live.get("status") or {}), "loadBalancer": {"ingress": [{"hostname": hostname}]}})
-            context.record_event(live, "EnsuredLoadBalancer", "Ensured load balancer", "service-controller")
+            context.update_status(
+                live,
+                {
+                    **(live.get("status") or {}),
+                    "loadBalancer": {"ingress": [{"hostname": hostname}]},
+                },
+            )
+            context.record_event(
+                live, "EnsuredLoadBalancer", "Ensured load balancer", "service-controller"
+            )
 
 
 def _remove_finalizer(context: ControllerContext, item: Json, finalizer: str) -> None:
     with context.store.lock:
         kind = context.api.kind(item["apiVersion"], item["kind"])
-        live = context.get_object(kind.group_resource, item["metadata"]["namespace"], item["metadata"]["name"])
+        live = context.get_object(
+            kind.group_resource, item["metadata"]["namespace"], item["metadata"]["name"]
+        )
         if live is None or live["metadata"]["uid"] != item["metadata"]["uid"]:
             return
         rest = [entry for entry in live["metadata"].get("finalizers") or () if entry != finalizer]
@@ -242,4 +339,6 @@ def _remove_finalizer(context: ControllerContext, item: Json, finalizer: str) ->
             live["status"] = {"loadBalancer": {}}
         context.save(live)
         if terminating(live) and not rest:
-            context.store.remove(context.api.key(kind, live["metadata"]["namespace"], live["metadata"]["name"]))
+            context.store.remove(
+                context.api.key(kind, live["metadata"]["namespace"], live["metadata"]["name"])
+            )

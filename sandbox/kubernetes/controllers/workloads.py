@@ -10,7 +10,12 @@ from typing import Any
 from sandbox.kubernetes.apimachinery.errors import ApiError
 from sandbox.kubernetes.apiserver.verbs import now, random_suffix
 from sandbox.kubernetes.controllers import nodes, scheduler
-from sandbox.kubernetes.controllers.context import ControllerContext, seconds_since, set_condition, terminating
+from sandbox.kubernetes.controllers.context import (
+    ControllerContext,
+    seconds_since,
+    set_condition,
+    terminating,
+)
 from sandbox.kubernetes.controllers.deployments import is_ready, make_pod
 from sandbox.kubernetes.storage.object_store import Json
 
@@ -18,13 +23,14 @@ _REVISION = "controller-revision-hash"
 
 
 def _revision(document: Mapping[str, Any]) -> str:
-    digest = sha256(json.dumps(document["spec"]["template"], sort_keys=True).encode()).hexdigest()[:10]
+    digest = sha256(json.dumps(document["spec"]["template"], sort_keys=True).encode()).hexdigest()[
+        :10
+    ]
     return f"{document['metadata']['name']}-{digest}"
 
 
 def stateful_sets(context: ControllerContext) -> None:
-    """Create pods by ordinal one after the other; replace outdated pods from the last to the first.
-    """
+    """Create pods by ordinal one after the other; replace outdated pods from the last to the first."""
     for item in context.list_objects("statefulsets.apps"):
         if not terminating(item):
             _stateful_set(context, item)
@@ -32,7 +38,11 @@ def stateful_sets(context: ControllerContext) -> None:
 
 def _stateful_set(context: ControllerContext, item: Json) -> None:
     name, spec, revision = item["metadata"]["name"], item["spec"], _revision(item)
-    pods = {p["metadata"]["name"]: p for p in context.list_controlled("pods", item) if not terminating(p)}
+    pods = {
+        p["metadata"]["name"]: p
+        for p in context.list_controlled("pods", item)
+        if not terminating(p)
+    }
     names = [f"{name}-{index}" for index in range(spec["replicas"])]
     parallel = spec["podManagementPolicy"] == "Parallel"
     for index, pod_name in enumerate(names):
@@ -41,11 +51,17 @@ def _stateful_set(context: ControllerContext, item: Json) -> None:
             _stateful_pod(context, item, pod_name, index, revision)
         if not parallel and (pod is None or not is_ready(pod)):
             break
-    for pod_name in sorted(set(pods) - set(names), key=_ordinal, reverse=True)[: None if parallel else 1]:
+    for pod_name in sorted(set(pods) - set(names), key=_ordinal, reverse=True)[
+        : None if parallel else 1
+    ]:
         context.delete(pods[pod_name])
     partition = (spec["updateStrategy"].get("rollingUpdate") or {}).get("partition", 0)
-    if spec["updateStrategy"]["type"] == "RollingUpdate" and all(n in pods and is_ready(pods[n]) for n in names):
-        old = [n for n in names[partition:] if pods[n]["metadata"]["labels"].get(_REVISION) != revision]
+    if spec["updateStrategy"]["type"] == "RollingUpdate" and all(
+        n in pods and is_ready(pods[n]) for n in names
+    ):
+        old = [
+            n for n in names[partition:] if pods[n]["metadata"]["labels"].get(_REVISION) != revision
+        ]
         if old:
             context.delete(pods[old[-1]])
     live = [p for p in context.list_controlled("pods", item) if not terminating(p)]
@@ -68,14 +84,18 @@ def _ordinal(name: str) -> int:
     return int(name.rsplit("-", 1)[-1])
 
 
-def _stateful_pod(context: ControllerContext, item: Json, name: str, index: int, revision: str) -> None:
+def _stateful_pod(
+    context: ControllerContext, item: Json, name: str, index: int, revision: str
+) -> None:
     namespace = item["metadata"]["namespace"]
     owner = json.loads(json.dumps(item))
     spec = owner["spec"]["template"]["spec"]
     spec.update(hostname=name, subdomain=item["spec"].get("serviceName", ""))
     for template in item["spec"].get("volumeClaimTemplates") or ():
         claim = f"{template['metadata']['name']}-{name}"
-        volumes = [v for v in spec.get("volumes") or () if v["name"] != template["metadata"]["name"]]
+        volumes = [
+            v for v in spec.get("volumes") or () if v["name"] != template["metadata"]["name"]
+        ]
         spec["volumes"] = [
             *volumes,
             {"name": template["metadata"]["name"], "persistentVolumeClaim": {"claimName": claim}},
@@ -110,7 +130,11 @@ def daemon_sets(context: ControllerContext) -> None:
         if terminating(item):
             continue
         spec, revision = item["spec"]["template"]["spec"], _revision(item)
-        pods = {p["spec"].get("nodeName", ""): p for p in context.list_controlled("pods", item) if not terminating(p)}
+        pods = {
+            p["spec"].get("nodeName", ""): p
+            for p in context.list_controlled("pods", item)
+            if not terminating(p)
+        }
         tolerations = [
             *(spec.get("tolerations") or ()),
             {"key": "node.kubernetes.io/unschedulable", "operator": "Exists"},
@@ -128,12 +152,26 @@ def daemon_sets(context: ControllerContext) -> None:
         for name in node_names:
             if name not in pods:
                 try:
-                    make_pod(context, item, f"{item['metadata']['name']}-{random_suffix()}", {_REVISION: revision}, name)
+                    make_pod(
+                        context,
+                        item,
+                        f"{item['metadata']['name']}-{random_suffix()}",
+                        {_REVISION: revision},
+                        name,
+                    )
                 except ApiError as error:
                     context.record_event(
-                        item, "FailedCreate", f"Error creating: {error.message}", "daemonset-controller", warning=True
+                        item,
+                        "FailedCreate",
+                        f"Error creating: {error.message}",
+                        "daemonset-controller",
+                        warning=True,
                     )
-        stale = [p for n, p in pods.items() if n in node_names and p["metadata"]["labels"].get(_REVISION) != revision]
+        stale = [
+            p
+            for n, p in pods.items()
+            if n in node_names and p["metadata"]["labels"].get(_REVISION) != revision
+        ]
         for pod in [*stale[:1], *(p for n, p in pods.items() if n not in node_names)]:
             context.delete(pod)
         live = [p for p in context.list_controlled("pods", item) if not terminating(p)]
@@ -160,7 +198,9 @@ def jobs(context: ControllerContext) -> None:
 def _job(context: ControllerContext, item: Json) -> None:
     spec, status = item["spec"], item.get("status") or {}
     conditions = status.get("conditions") or []
-    finished = any(c["type"] in {"Complete", "Failed"} and c["status"] == "True" for c in conditions)
+    finished = any(
+        c["type"] in {"Complete", "Failed"} and c["status"] == "True" for c in conditions
+    )
     if finished:
         lifetime = spec.get("ttlSecondsAfterFinished")
         if lifetime is not None:
@@ -173,22 +213,43 @@ def _job(context: ControllerContext, item: Json) -> None:
     if spec.get("suspend"):
         context.update_status(
             item,
-            {**status, "conditions": set_condition(conditions, "Suspended", "True", "JobSuspended", "Job suspended")},
+            {
+                **status,
+                "conditions": set_condition(
+                    conditions, "Suspended", "True", "JobSuspended", "Job suspended"
+                ),
+            },
         )
         return
     pods = context.list_controlled("pods", item)
     succeeded = sum((p.get("status") or {}).get("phase") == "Succeeded" for p in pods)
     active = [
-        p for p in pods if (p.get("status") or {}).get("phase") not in {"Succeeded", "Failed"} and not terminating(p)
+        p
+        for p in pods
+        if (p.get("status") or {}).get("phase") not in {"Succeeded", "Failed"}
+        and not terminating(p)
     ]
     completions = spec.get("completions") or 1
     for _ in range(min(spec["parallelism"], completions - succeeded) - len(active)):
         try:
-            active.append(make_pod(context, item, f"{item['metadata']['name'][:240]}-{random_suffix()}"))
+            active.append(
+                make_pod(context, item, f"{item['metadata']['name'][:240]}-{random_suffix()}")
+            )
         except ApiError as error:
-            context.record_event(item, "FailedCreate", f"Error creating: {error.message}", "job-controller", warning=True)
+            context.record_event(
+                item,
+                "FailedCreate",
+                f"Error creating: {error.message}",
+                "job-controller",
+                warning=True,
+            )
             break
-    new: Json = {**status, "startTime": status.get("startTime", now()), "ready": 0, "uncountedTerminatedPods": {}}
+    new: Json = {
+        **status,
+        "startTime": status.get("startTime", now()),
+        "ready": 0,
+        "uncountedTerminatedPods": {},
+    }
     counts = {"active": len(active), "succeeded": succeeded}
     new = {k: v for k, v in new.items() if k not in counts} | {k: v for k, v in counts.items() if v}
     deadline = spec.get("activeDeadlineSeconds")
@@ -196,7 +257,10 @@ def _job(context: ControllerContext, item: Json) -> None:
         new["completionTime"] = now()
         reason = "CompletionsReached", "Reached expected number of succeeded pods"
         new["conditions"] = set_condition(
-            set_condition(conditions, "SuccessCriteriaMet", "True", *reason), "Complete", "True", *reason
+            set_condition(conditions, "SuccessCriteriaMet", "True", *reason),
+            "Complete",
+            "True",
+            *reason,
         )
     elif deadline is not None and seconds_since(new["startTime"]) >= deadline:
         for pod in active:

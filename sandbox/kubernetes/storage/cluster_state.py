@@ -41,5 +41,7 @@ class ClusterState:
         if "storageClassName" in claim:
             return
         for item in self.store.list_objects("storageclasses.storage.k8s.io"):
-            if (item["metadata"].get("annotations") or {}).get("storageclass.kubernetes.io/is-default-class") == "true":
+            if (item["metadata"].get("annotations") or {}).get(
+                "storageclass.kubernetes.io/is-default-class"
+            ) == "true":
                 claim["storageClassName"] = item["metadata"]["name"]

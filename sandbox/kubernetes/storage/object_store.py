@@ -32,8 +32,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Event:
-    """A change (ADDED, MODIFIED or DELETED) with the object before (None for ADDED) and after it.
-    """
+    """A change (ADDED, MODIFIED or DELETED) with the object before (None for ADDED) and after it."""
 
     revision: int
     type: str
@@ -62,10 +61,14 @@ class ObjectStore:
             "CREATE TABLE IF NOT EXISTS objects (resource TEXT, namespace TEXT, name TEXT, document TEXT,"
             " PRIMARY KEY (resource, namespace, name))"
         )
-        self._database.execute("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT)")
+        self._database.execute(
+            "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT)"
+        )
         self._objects: dict[Key, Json] = {
             Key(resource, namespace, name): json.loads(document)
-            for resource, namespace, name, document in self._database.execute("SELECT * FROM objects")
+            for resource, namespace, name, document in self._database.execute(
+                "SELECT * FROM objects"
+            )
         }
         row = self._database.execute("SELECT value FROM meta WHERE name = 'revision'").fetchone()
         self.revision = int(row[0]) if row else 0
@@ -93,7 +96,11 @@ class ObjectStore:
         name.
         """
         with self.lock:
-            keys = [k for k in self._objects if k.resource == resource and namespace in ("", k.namespace)]
+            keys = [
+                k
+                for k in self._objects
+                if k.resource == resource and namespace in ("", k.namespace)
+            ]
             keys.sort(key=lambda k: (k.namespace, k.name))
             return [copy.deepcopy(self._objects[k]) for k in keys]
 
@@ -142,7 +149,9 @@ class ObjectStore:
         self._database.execute("BEGIN")
         try:
             yield
-            self._database.execute("INSERT OR REPLACE INTO meta VALUES ('revision', ?)", (str(self.revision + 1),))
+            self._database.execute(
+                "INSERT OR REPLACE INTO meta VALUES ('revision', ?)", (str(self.revision + 1),)
+            )
         except BaseException:
             self._database.execute("ROLLBACK")
             raise
@@ -166,7 +175,9 @@ class ObjectStore:
         """
         with self._changed:
             if revision < self._oldest:
-                raise ExpiredRevisionError(f"too old resource version: {revision} ({self._oldest + 1})")
+                raise ExpiredRevisionError(
+                    f"too old resource version: {revision} ({self._oldest + 1})"
+                )
             if revision >= self.revision and not self.closed:
                 self._changed.wait(timeout)
             events: list[Event] = []

@@ -9,7 +9,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sandbox.kubernetes.apimachinery import errors
-from sandbox.kubernetes.apimachinery.errors import Cause, forbidden_field, invalid_value, required, unsupported
+from sandbox.kubernetes.apimachinery.errors import (
+    Cause,
+    forbidden_field,
+    invalid_value,
+    required,
+    unsupported,
+)
 from sandbox.kubernetes.apimachinery.kinds import Kind
 from sandbox.kubernetes.apimachinery.quantities import RULE, is_quantity, parse
 from sandbox.kubernetes.apimachinery.selectors import from_object, selects
@@ -35,7 +41,9 @@ IMMUTABLE = "field is immutable"
 _WORKLOADS = frozenset({"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"})
 
 
-def validate_object(kind: Kind, new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState) -> list[Cause]:
+def validate_object(
+    kind: Kind, new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState
+) -> list[Cause]:
     """Return all errors of an object, or of the change from `live` to it."""
     causes = list(validate_metadata(kind, new))
     spec = new.get("spec") or {}
@@ -50,10 +58,15 @@ def validate_object(kind: Kind, new: Mapping[str, Any], live: Mapping[str, Any] 
         causes += _job(spec, old)
     elif kind.kind == "CronJob":
         causes += pods.pod(
-            spec["jobTemplate"]["spec"]["template"].get("spec") or {}, "spec.jobTemplate.spec.template.spec"
+            spec["jobTemplate"]["spec"]["template"].get("spec") or {},
+            "spec.jobTemplate.spec.template.spec",
         )
-        if len(str(spec.get("schedule", "")).split()) != 5 and not str(spec.get("schedule", "")).startswith("@"):
-            causes.append(invalid_value("spec.schedule", spec.get("schedule"), "expected exactly 5 fields"))
+        if len(str(spec.get("schedule", "")).split()) != 5 and not str(
+            spec.get("schedule", "")
+        ).startswith("@"):
+            causes.append(
+                invalid_value("spec.schedule", spec.get("schedule"), "expected exactly 5 fields")
+            )
     elif kind.kind in _CHECKS:
         causes += _CHECKS[kind.kind](new, live, state)
     return causes
@@ -70,34 +83,48 @@ def validate_metadata(kind: Kind, document: Mapping[str, Any]) -> Iterator[Cause
             yield invalid_value("metadata.name", name, "may not contain '/' or '%'")
     elif kind.kind in _LABEL_KINDS and not (_LABEL.match(name) and len(name) <= 63):
         yield invalid_value(
-            "metadata.name", name, LABEL_RULE if len(name) <= 63 else "must be no more than 63 characters"
+            "metadata.name",
+            name,
+            LABEL_RULE if len(name) <= 63 else "must be no more than 63 characters",
         )
     elif kind.kind == "Service" and not name[0].isalpha():
-        yield invalid_value("metadata.name", name, "a DNS-1035 label must start with an alphabetic character")
+        yield invalid_value(
+            "metadata.name", name, "a DNS-1035 label must start with an alphabetic character"
+        )
     elif not (_SUBDOMAIN.match(name) and len(name) <= 253):
         yield invalid_value("metadata.name", name, SUBDOMAIN_RULE)
     yield from _labels(meta.get("labels") or {}, "metadata.labels")
     for key in meta.get("annotations") or {}:
         if not _qualified(key):
             yield invalid_value(
-                "metadata.annotations", key, "name part must consist of alphanumeric characters, '-', '_' or '.'"
+                "metadata.annotations",
+                key,
+                "name part must consist of alphanumeric characters, '-', '_' or '.'",
             )
     for finalizer in meta.get("finalizers") or ():
         if not _qualified(finalizer):
             yield invalid_value(
-                "metadata.finalizers", finalizer, "name is neither a standard finalizer name nor is it fully qualified"
+                "metadata.finalizers",
+                finalizer,
+                "name is neither a standard finalizer name nor is it fully qualified",
             )
 
 
 def _qualified(key: str) -> bool:
     prefix, _, name = key.rpartition("/")
-    return bool(_LABEL_NAME.match(name)) and len(name) <= 63 and (not prefix or bool(_SUBDOMAIN.match(prefix)))
+    return (
+        bool(_LABEL_NAME.match(name))
+        and len(name) <= 63
+        and (not prefix or bool(_SUBDOMAIN.match(prefix)))
+    )
 
 
 def _labels(labels: Mapping[str, str], path: str) -> Iterator[Cause]:
     for key, value in labels.items():
         if not _qualified(key):
-            yield invalid_value(path, key, "name part must consist of alphanumeric characters, '-', '_' or '.'")
+            yield invalid_value(
+                path, key, "name part must consist of alphanumeric characters, '-', '_' or '.'"
+            )
         if not _LABEL_VALUE.match(value) or len(value) > 63:
             yield invalid_value(
                 path, value,
@@ -115,17 +142,23 @@ def _not_negative(spec: Mapping[str, Any], *names: str) -> Iterator[Cause]:
 
 
 def _workload(kind: str, spec: Mapping[str, Any], old: Mapping[str, Any] | None) -> Iterator[Cause]:
-    yield from _not_negative(spec, "replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
+    yield from _not_negative(
+        spec, "replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"
+    )
     template = spec.get("template") or {}
     labels = (template.get("metadata") or {}).get("labels") or {}
     yield from _labels(labels, "spec.template.metadata.labels")
     requirements = from_object(spec.get("selector"))
     if requirements is not None:
         if not requirements:
-            yield invalid_value("spec.selector", {}, f"empty selector is invalid for {kind.lower()}")
+            yield invalid_value(
+                "spec.selector", {}, f"empty selector is invalid for {kind.lower()}"
+            )
         elif not selects(requirements, {"metadata": {"labels": labels}}):
             yield invalid_value(
-                "spec.template.metadata.labels", dict(labels), "`selector` does not match template `labels`"
+                "spec.template.metadata.labels",
+                dict(labels),
+                "`selector` does not match template `labels`",
             )
     pod = template.get("spec") or {}
     if pod.get("restartPolicy", "Always") != "Always":
@@ -137,7 +170,9 @@ def _workload(kind: str, spec: Mapping[str, Any], old: Mapping[str, Any] | None)
         yield from _strategy(spec.get("strategy") or {})
         if spec.get("progressDeadlineSeconds", 600) <= spec.get("minReadySeconds", 0):
             yield invalid_value(
-                "spec.progressDeadlineSeconds", spec["progressDeadlineSeconds"], "must be greater than minReadySeconds"
+                "spec.progressDeadlineSeconds",
+                spec["progressDeadlineSeconds"],
+                "must be greater than minReadySeconds",
             )
     if kind == "StatefulSet" and old is not None:
         free = {
@@ -149,7 +184,10 @@ def _workload(kind: str, spec: Mapping[str, Any], old: Mapping[str, Any] | None)
             "minReadySeconds",
             "revisionHistoryLimit",
         }
-        if any(spec.get(name) != old.get(name) for name in (spec.keys() | old.keys()) - free - {"selector"}):
+        if any(
+            spec.get(name) != old.get(name)
+            for name in (spec.keys() | old.keys()) - free - {"selector"}
+        ):
             yield forbidden_field(
                 "spec",
                 "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', "
@@ -162,13 +200,17 @@ def _strategy(strategy: Mapping[str, Any]) -> Iterator[Cause]:
     if kind not in {"RollingUpdate", "Recreate"}:
         yield unsupported("spec.strategy.type", kind, ["Recreate", "RollingUpdate"])
     elif kind == "Recreate" and rolling is not None:
-        yield forbidden_field("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'")
+        yield forbidden_field(
+            "spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'"
+        )
     elif rolling is not None:
         values = [rolling.get("maxSurge"), rolling.get("maxUnavailable")]
         for name, value in zip(("maxSurge", "maxUnavailable"), values, strict=True):
             yield from validate_percent(value, f"spec.strategy.rollingUpdate.{name}")
         if all(value in {0, "0%"} for value in values):
-            yield invalid_value("spec.strategy.rollingUpdate.maxUnavailable", 0, "may not be 0 when `maxSurge` is 0")
+            yield invalid_value(
+                "spec.strategy.rollingUpdate.maxUnavailable", 0, "may not be 0 when `maxSurge` is 0"
+            )
 
 
 def validate_percent(value: Any, path: str) -> Iterator[Cause]:
@@ -185,11 +227,18 @@ def validate_percent(value: Any, path: str) -> Iterator[Cause]:
 
 def _job(spec: Mapping[str, Any], old: Mapping[str, Any] | None) -> Iterator[Cause]:
     yield from _not_negative(
-        spec, "parallelism", "completions", "backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished"
+        spec,
+        "parallelism",
+        "completions",
+        "backoffLimit",
+        "activeDeadlineSeconds",
+        "ttlSecondsAfterFinished",
     )
     pod = (spec.get("template") or {}).get("spec") or {}
     if pod.get("restartPolicy") not in {"OnFailure", "Never"}:
-        cause = unsupported("spec.template.spec.restartPolicy", pod.get("restartPolicy"), ["OnFailure", "Never"])
+        cause = unsupported(
+            "spec.template.spec.restartPolicy", pod.get("restartPolicy"), ["OnFailure", "Never"]
+        )
         yield (
             required("spec.template.spec.restartPolicy", 'valid values: "OnFailure", "Never"')
             if not pod.get("restartPolicy")
@@ -200,11 +249,16 @@ def _job(spec: Mapping[str, Any], old: Mapping[str, Any] | None) -> Iterator[Cau
         for name in ("template", "selector", "completionMode"):
             if old.get(name) != spec.get(name):
                 yield invalid_value(f"spec.{name}", spec.get(name), IMMUTABLE)
-        if old.get("completions") != spec.get("completions") and spec.get("completionMode") != "Indexed":
+        if (
+            old.get("completions") != spec.get("completions")
+            and spec.get("completionMode") != "Indexed"
+        ):
             yield invalid_value("spec.completions", spec.get("completions"), IMMUTABLE)
 
 
-def _service(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState) -> Iterator[Cause]:
+def _service(
+    new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState
+) -> Iterator[Cause]:
     spec = new["spec"]
     allowed = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]
     if spec.get("type") not in allowed:
@@ -245,10 +299,14 @@ def _service(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: Clus
         yield invalid_value("spec.clusterIPs[0]", spec.get("clusterIP"), "may not change once set")
     address = spec.get("clusterIP")
     if live is None and address and address != "None" and address in state.cluster_ips():
-        yield invalid_value("spec.clusterIPs", [address], "failed to allocate IP: provided IP is already allocated")
+        yield invalid_value(
+            "spec.clusterIPs", [address], "failed to allocate IP: provided IP is already allocated"
+        )
 
 
-def _autoscaler(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState) -> Iterator[Cause]:
+def _autoscaler(
+    new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState
+) -> Iterator[Cause]:
     spec = new["spec"]
     low, high = spec.get("minReplicas", 1), spec.get("maxReplicas", 0)
     if low < 1:
@@ -256,7 +314,9 @@ def _autoscaler(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: C
     if high < 1:
         yield invalid_value("spec.maxReplicas", high, "must be greater than 0")
     elif high < low:
-        yield invalid_value("spec.maxReplicas", high, "must be greater than or equal to `minReplicas`")
+        yield invalid_value(
+            "spec.maxReplicas", high, "must be greater than or equal to `minReplicas`"
+        )
     for index, metric in enumerate(spec.get("metrics") or ()):
         kinds = ["ContainerResource", "External", "Object", "Pods", "Resource"]
         if metric.get("type") not in kinds:
@@ -268,7 +328,9 @@ def _autoscaler(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: C
             )
 
 
-def _disruption_budget(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState) -> Iterator[Cause]:
+def _disruption_budget(
+    new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState
+) -> Iterator[Cause]:
     spec = new.get("spec") or {}
     if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
         yield invalid_value(
@@ -280,7 +342,9 @@ def _disruption_budget(new: Mapping[str, Any], live: Mapping[str, Any] | None, s
         yield from validate_percent(spec.get(name), f"spec.{name}")
 
 
-def _ingress(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState) -> Iterator[Cause]:
+def _ingress(
+    new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState
+) -> Iterator[Cause]:
     spec = new.get("spec") or {}
     if not spec.get("rules") and not spec.get("defaultBackend"):
         yield invalid_value("spec", {}, "either `defaultBackend` or `rules` must be specified")
@@ -295,17 +359,27 @@ def _ingress(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: Clus
                 yield required(f"{field}.pathType", "pathType must be specified")
             elif path["pathType"] not in kinds:
                 yield unsupported(f"{field}.pathType", path["pathType"], kinds)
-            elif path["pathType"] != "ImplementationSpecific" and not str(path.get("path", "")).startswith("/"):
-                yield invalid_value(f"{field}.path", path.get("path", ""), "must be an absolute path")
+            elif path["pathType"] != "ImplementationSpecific" and not str(
+                path.get("path", "")
+            ).startswith("/"):
+                yield invalid_value(
+                    f"{field}.path", path.get("path", ""), "must be an absolute path"
+                )
             port = ((path.get("backend") or {}).get("service") or {}).get("port") or {}
-            if "service" in (path.get("backend") or {}) and bool(port.get("name")) == bool(port.get("number")):
+            if "service" in (path.get("backend") or {}) and bool(port.get("name")) == bool(
+                port.get("number")
+            ):
                 yield required(
                     f"{field}.backend",
-                    "port name or number is required" if not port else "cannot set both port name & port number",
+                    "port name or number is required"
+                    if not port
+                    else "cannot set both port name & port number",
                 )
 
 
-def _network_policy(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState) -> Iterator[Cause]:
+def _network_policy(
+    new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState
+) -> Iterator[Cause]:
     spec = new.get("spec") or {}
     for direction, peers in (("ingress", "from"), ("egress", "to")):
         for index, rule in enumerate(spec.get(direction) or ()):
@@ -315,7 +389,9 @@ def _network_policy(new: Mapping[str, Any], live: Mapping[str, Any] | None, stat
                     yield required(field, "must specify a peer")
                 elif "ipBlock" in peer:
                     if len(peer) > 1:
-                        yield forbidden_field(field, "may not specify both ipBlock and another peer")
+                        yield forbidden_field(
+                            field, "may not specify both ipBlock and another peer"
+                        )
                     try:
                         ipaddress.ip_network(peer["ipBlock"].get("cidr", ""))
                     except ValueError:
@@ -326,12 +402,17 @@ def _network_policy(new: Mapping[str, Any], live: Mapping[str, Any] | None, stat
                         )
             for number, port in enumerate(rule.get("ports") or ()):
                 yield from pods.protocol(
-                    port.get("protocol", "TCP"), f"spec.{direction}[{index}].ports[{number}].protocol"
+                    port.get("protocol", "TCP"),
+                    f"spec.{direction}[{index}].ports[{number}].protocol",
                 )
-                yield from pods.port_reference(port.get("port"), f"spec.{direction}[{index}].ports[{number}].port")
+                yield from pods.port_reference(
+                    port.get("port"), f"spec.{direction}[{index}].ports[{number}].port"
+                )
 
 
-def _quota(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState) -> Iterator[Cause]:
+def _quota(
+    new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState
+) -> Iterator[Cause]:
     for name, value in ((new.get("spec") or {}).get("hard") or {}).items():
         if not is_quantity(value):
             yield invalid_value(f"spec.hard[{name}]", value, RULE)
@@ -339,12 +420,16 @@ def _quota(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: Cluste
             yield invalid_value(f"spec.hard[{name}]", value, "must be greater than or equal to 0")
 
 
-def _config(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState) -> Iterator[Cause]:
+def _config(
+    new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState
+) -> Iterator[Cause]:
     """Validate key names of ConfigMap and Secret, `immutable`, and the Secret's type."""
     for name in {**(new.get("data") or {}), **(new.get("binaryData") or {})}:
         if not re.fullmatch(r"[-._a-zA-Z0-9]+", name) or len(name) > 253:
             yield invalid_value(
-                f"data[{name}]", name, "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
+                f"data[{name}]",
+                name,
+                "a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
             )
     if live is None:
         return
@@ -356,17 +441,23 @@ def _config(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: Clust
                 yield forbidden_field(part, "field is immutable when `immutable` is set")
 
 
-def _binding(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState) -> Iterator[Cause]:
+def _binding(
+    new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState
+) -> Iterator[Cause]:
     if live is not None and live.get("roleRef") != new.get("roleRef"):
         yield invalid_value("roleRef", new.get("roleRef"), "cannot change roleRef")
     for index, subject in enumerate(new.get("subjects") or ()):
         if subject.get("kind") not in {"User", "Group", "ServiceAccount"}:
-            yield unsupported(f"subjects[{index}].kind", subject.get("kind"), ["Group", "ServiceAccount", "User"])
+            yield unsupported(
+                f"subjects[{index}].kind", subject.get("kind"), ["Group", "ServiceAccount", "User"]
+            )
         elif subject["kind"] == "ServiceAccount" and not subject.get("namespace"):
             yield required(f"subjects[{index}].namespace")
 
 
-def _claim(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState) -> Iterator[Cause]:
+def _claim(
+    new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState
+) -> Iterator[Cause]:
     spec = new["spec"]
     if not spec.get("accessModes"):
         yield required("spec.accessModes", "at least 1 access mode is required")
@@ -385,8 +476,14 @@ def _claim(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: Cluste
                 return
 
 
-def _storage_class(new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState) -> Iterator[Cause]:
-    for name in ("provisioner", "parameters", "reclaimPolicy", "volumeBindingMode") if live is not None else ():
+def _storage_class(
+    new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState
+) -> Iterator[Cause]:
+    for name in (
+        ("provisioner", "parameters", "reclaimPolicy", "volumeBindingMode")
+        if live is not None
+        else ()
+    ):
         if live is not None and live.get(name) != new.get(name):
             yield forbidden_field(name, f"updates to {name} are forbidden.")
 

@@ -35,7 +35,9 @@ def port_reference(value: Any, path: str) -> Iterator[Cause]:
     """Validate a port number or name; None is skipped."""
     if isinstance(value, int):
         yield from port_number(value, path)
-    elif isinstance(value, str) and (len(value) > 15 or not _PORT_NAME.match(value) or "--" in value):
+    elif isinstance(value, str) and (
+        len(value) > 15 or not _PORT_NAME.match(value) or "--" in value
+    ):
         yield invalid_value(
             path, value,
             "must be no more than 15 characters" if len(value) > 15 else
@@ -52,14 +54,20 @@ def protocol(value: Any, path: str) -> Iterator[Cause]:
 def pod(spec: Mapping[str, Any], path: str) -> Iterator[Cause]:  # noqa: PLR0912 - one per rule
     """Validate the pod spec at `path`."""
     if spec.get("restartPolicy") not in {"Always", "OnFailure", "Never"}:
-        yield unsupported(f"{path}.restartPolicy", spec.get("restartPolicy"), ["Always", "Never", "OnFailure"])
+        yield unsupported(
+            f"{path}.restartPolicy", spec.get("restartPolicy"), ["Always", "Never", "OnFailure"]
+        )
     if spec.get("dnsPolicy") not in {"ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"}:
         yield unsupported(
-            f"{path}.dnsPolicy", spec.get("dnsPolicy"), ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]
+            f"{path}.dnsPolicy",
+            spec.get("dnsPolicy"),
+            ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"],
         )
     seconds = spec.get("terminationGracePeriodSeconds", 30)
     if seconds < 0:
-        yield invalid_value(f"{path}.terminationGracePeriodSeconds", seconds, "must be greater than or equal to 0")
+        yield invalid_value(
+            f"{path}.terminationGracePeriodSeconds", seconds, "must be greater than or equal to 0"
+        )
     volumes: set[str] = set()
     for index, volume in enumerate(spec.get("volumes") or ()):
         name, field = volume.get("name", ""), f"{path}.volumes[{index}]"
@@ -72,7 +80,9 @@ def pod(spec: Mapping[str, Any], path: str) -> Iterator[Cause]:  # noqa: PLR0912
         if not sources:
             yield required(field, "must specify a volume type")
         elif len(sources) > 1:
-            yield forbidden_field(f"{field}.{max(sources)}", "may not specify more than 1 volume type")
+            yield forbidden_field(
+                f"{field}.{max(sources)}", "may not specify more than 1 volume type"
+            )
     names: set[str] = set()
     if not spec.get("containers"):
         yield required(f"{path}.containers")
@@ -86,12 +96,19 @@ def pod(spec: Mapping[str, Any], path: str) -> Iterator[Cause]:  # noqa: PLR0912
     for index, constraint in enumerate(spec.get("topologySpreadConstraints") or ()):
         field = f"{path}.topologySpreadConstraints[{index}]"
         if constraint.get("maxSkew", 0) < 1:
-            yield invalid_value(f"{field}.maxSkew", constraint.get("maxSkew"), "must be greater than zero")
+            yield invalid_value(
+                f"{field}.maxSkew", constraint.get("maxSkew"), "must be greater than zero"
+            )
         if constraint.get("whenUnsatisfiable") not in {"DoNotSchedule", "ScheduleAnyway"}:
             yield unsupported(
-                f"{field}.whenUnsatisfiable", constraint.get("whenUnsatisfiable"), ["DoNotSchedule", "ScheduleAnyway"]
+                f"{field}.whenUnsatisfiable",
+                constraint.get("whenUnsatisfiable"),
+                ["DoNotSchedule", "ScheduleAnyway"],
             )
-        if constraint.get("minDomains") is not None and constraint.get("whenUnsatisfiable") != "DoNotSchedule":
+        if (
+            constraint.get("minDomains") is not None
+            and constraint.get("whenUnsatisfiable") != "DoNotSchedule"
+        ):
             yield invalid_value(
                 f"{field}.minDomains",
                 constraint["minDomains"],
@@ -110,7 +127,9 @@ def _container(container: Mapping[str, Any], path: str, volumes: set[str]) -> It
         yield invalid_value(f"{path}.image", image, "must not have leading or trailing whitespace")
     if container.get("imagePullPolicy") not in {"Always", "IfNotPresent", "Never"}:
         yield unsupported(
-            f"{path}.imagePullPolicy", container.get("imagePullPolicy"), ["Always", "IfNotPresent", "Never"]
+            f"{path}.imagePullPolicy",
+            container.get("imagePullPolicy"),
+            ["Always", "IfNotPresent", "Never"],
         )
     yield from _ports(container, path)
     for index, entry in enumerate(container.get("env") or ()):
@@ -122,7 +141,11 @@ def _container(container: Mapping[str, Any], path: str, volumes: set[str]) -> It
             )
         source = entry.get("valueFrom")
         if source is not None and entry.get("value"):
-            yield invalid_value(f"{path}.env[{index}].valueFrom", "", "may not be specified when `value` is not empty")
+            yield invalid_value(
+                f"{path}.env[{index}].valueFrom",
+                "",
+                "may not be specified when `value` is not empty",
+            )
         elif source is not None and len(source) != 1:
             yield invalid_value(
                 f"{path}.env[{index}].valueFrom",
@@ -138,7 +161,9 @@ def _container(container: Mapping[str, Any], path: str, volumes: set[str]) -> It
                 message=f'Not found: "{mount.get("name", "")}"',
             )
         if mount.get("mountPath") in mounts:
-            yield invalid_value(f"{path}.volumeMounts[{index}].mountPath", mount["mountPath"], "must be unique")
+            yield invalid_value(
+                f"{path}.volumeMounts[{index}].mountPath", mount["mountPath"], "must be unique"
+            )
         mounts.add(mount.get("mountPath", ""))
     yield from resources(container.get("resources") or {}, f"{path}.resources")
     for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
@@ -147,7 +172,9 @@ def _container(container: Mapping[str, Any], path: str, volumes: set[str]) -> It
     context = container.get("securityContext") or {}
     if context.get("privileged") and context.get("allowPrivilegeEscalation") is False:
         yield invalid_value(
-            f"{path}.securityContext", {}, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
+            f"{path}.securityContext",
+            {},
+            "cannot set `allowPrivilegeEscalation` to false and `privileged` to true",
         )
 
 
@@ -171,17 +198,28 @@ def resources(value: Mapping[str, Any], path: str) -> Iterator[Cause]:
             if not is_quantity(amount):
                 yield invalid_value(f"{path}.{part}[{name}]", amount, RULE)
             elif parse(amount) < 0:
-                yield invalid_value(f"{path}.{part}[{name}]", amount, "must be greater than or equal to 0")
+                yield invalid_value(
+                    f"{path}.{part}[{name}]", amount, "must be greater than or equal to 0"
+                )
             elif (
                 name not in {"cpu", "memory", "ephemeral-storage"}
                 and "/" not in name
                 and not name.startswith("hugepages-")
             ):
-                yield invalid_value(f"{path}.{part}[{name}]", name, "must be a standard resource for containers")
+                yield invalid_value(
+                    f"{path}.{part}[{name}]", name, "must be a standard resource for containers"
+                )
     for name, amount in (value.get("requests") or {}).items():
         limit = (value.get("limits") or {}).get(name)
-        if limit is not None and is_quantity(amount) and is_quantity(limit) and parse(amount) > parse(limit):
-            yield invalid_value(f"{path}.requests", amount, f"must be less than or equal to {name} limit of {limit}")
+        if (
+            limit is not None
+            and is_quantity(amount)
+            and is_quantity(limit)
+            and parse(amount) > parse(limit)
+        ):
+            yield invalid_value(
+                f"{path}.requests", amount, f"must be less than or equal to {name} limit of {limit}"
+            )
 
 
 def _probe(probe: Mapping[str, Any], path: str, kind: str) -> Iterator[Cause]:
@@ -190,7 +228,13 @@ def _probe(probe: Mapping[str, Any], path: str, kind: str) -> Iterator[Cause]:
         yield required(path, "must specify a handler type")
     elif len(handlers) > 1:
         yield forbidden_field(f"{path}.{handlers[1]}", "may not specify more than 1 handler type")
-    for name in ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"):
+    for name in (
+        "initialDelaySeconds",
+        "timeoutSeconds",
+        "periodSeconds",
+        "successThreshold",
+        "failureThreshold",
+    ):
         if probe.get(name, 1) < 0:
             yield invalid_value(f"{path}.{name}", probe[name], "must be greater than or equal to 0")
     if kind != "readinessProbe" and probe.get("successThreshold", 1) != 1:
@@ -199,7 +243,9 @@ def _probe(probe: Mapping[str, Any], path: str, kind: str) -> Iterator[Cause]:
         if name in probe:
             yield from port_reference(probe[name].get("port"), f"{path}.{name}.port")
     if "httpGet" in probe and probe["httpGet"].get("scheme") not in {"HTTP", "HTTPS"}:
-        yield unsupported(f"{path}.httpGet.scheme", probe["httpGet"].get("scheme"), ["HTTP", "HTTPS"])
+        yield unsupported(
+            f"{path}.httpGet.scheme", probe["httpGet"].get("scheme"), ["HTTP", "HTTPS"]
+        )
 
 
 def pod_update(new: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Cause]:
@@ -209,7 +255,13 @@ def pod_update(new: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Cause
         rest = {
             k: v
             for k, v in spec.items()
-            if k not in {"activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "nodeName"}
+            if k
+            not in {
+                "activeDeadlineSeconds",
+                "tolerations",
+                "terminationGracePeriodSeconds",
+                "nodeName",
+            }
         }
         for part in ("containers", "initContainers"):
             if part in rest:

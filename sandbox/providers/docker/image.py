@@ -152,7 +152,9 @@ class ImageConnection(Connection):
         """Build and push again; the older image stays in the registry."""
         return Updated(self._build(resource, new_inputs, preview))
 
-    def read(self, resource: Resource, id: str, inputs: Properties, state: Properties) -> Found | None:
+    def read(
+        self, resource: Resource, id: str, inputs: Properties, state: Properties
+    ) -> Found | None:
         """Return the recorded state; like the real provider, refuse an import."""
         _require_image(resource)
         if not state:
@@ -189,7 +191,9 @@ class ImageConnection(Connection):
             if not (preview or inputs.get("skipPush")):
                 username, password = registry.get("username", ""), registry.get("password", "")
                 destination = Destination(repository, str(username), str(password))
-            result = self._builder.build(request, destination, tag, lambda line: resource.log("debug", line))
+            result = self._builder.build(
+                request, destination, tag, lambda line: resource.log("debug", line)
+            )
         except BuildError as error:
             raise Failure(f"The image {name} was not built: {error}.") from None
         for note in result.notes:

@@ -46,11 +46,18 @@ class Client:
         chosen = context or str(content.get("current-context") or "")
         found = _named(content, "contexts", chosen).get("context") or {}
         if not found and chosen:
-            names = ", ".join(str(item.get("name")) for item in content.get("contexts") or ()) or "none"
+            names = (
+                ", ".join(str(item.get("name")) for item in content.get("contexts") or ()) or "none"
+            )
             raise Failure(f'the kubeconfig has no context "{chosen}" (it has: {names}).')
-        server = _named(content, "clusters", cluster or str(found.get("cluster", ""))).get("cluster") or {}
+        server = (
+            _named(content, "clusters", cluster or str(found.get("cluster", ""))).get("cluster")
+            or {}
+        )
         if not server.get("server"):
-            raise Failure("the kubeconfig names no cluster: set its current-context, or the provider's `context`.")
+            raise Failure(
+                "the kubeconfig names no cluster: set its current-context, or the provider's `context`."
+            )
         self.namespace = str(found.get("namespace") or "")
         self.server = str(server["server"]).rstrip("/")
         self._user = _named(content, "users", str(found.get("user", ""))).get("user") or {}
@@ -110,7 +117,11 @@ def _plain(error: Exception) -> str:
 
 def _warning(text: str) -> str:
     parts = text.split('"', 1)
-    return parts[1].rsplit('"', 1)[0].replace('\\"', '"').replace("\\\\", "\\") if len(parts) > 1 else text
+    return (
+        parts[1].rsplit('"', 1)[0].replace('\\"', '"').replace("\\\\", "\\")
+        if len(parts) > 1
+        else text
+    )
 
 
 def _content(kubeconfig: Any) -> Mapping[str, Any]:
@@ -120,7 +131,9 @@ def _content(kubeconfig: Any) -> Mapping[str, Any]:
     if "\n" not in text and not text.lstrip().startswith("{"):
         path = Path(text).expanduser()
         if not path.is_file():
-            raise Failure(f"the provider's kubeconfig is neither the content of one nor a file: {path.name}.")
+            raise Failure(
+                f"the provider's kubeconfig is neither the content of one nor a file: {path.name}."
+            )
         text = path.read_text()
     try:
         found = yaml.safe_load(text)
@@ -142,7 +155,9 @@ def _named(content: Mapping[str, Any], part: str, name: str) -> Mapping[str, Any
 def _pool(server: str, cluster: Mapping[str, Any]) -> urllib3.PoolManager:
     tls = ssl.create_default_context()
     if cluster.get("certificate-authority-data"):
-        tls = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+        tls = ssl.create_default_context(
+            cadata=base64.b64decode(cluster["certificate-authority-data"]).decode()
+        )
     elif cluster.get("certificate-authority"):
         tls = ssl.create_default_context(cafile=cluster["certificate-authority"])
     if cluster.get("insecure-skip-tls-verify"):
@@ -156,7 +171,10 @@ def _pool(server: str, cluster: Mapping[str, Any]) -> urllib3.PoolManager:
 
 def _executed(execution: Mapping[str, Any]) -> str:
     """Answer `aws eks get-token` ourselves (no aws CLI is needed); run any other plugin."""
-    command, arguments = str(execution.get("command", "")), [str(item) for item in execution.get("args") or ()]
+    command, arguments = (
+        str(execution.get("command", "")),
+        [str(item) for item in execution.get("args") or ()],
+    )
     environment = {str(item["name"]): str(item["value"]) for item in execution.get("env") or ()}
     if Path(command).name == "aws" and "get-token" in arguments:
         name = _option(arguments, "--cluster-name") or _option(arguments, "--cluster-id")

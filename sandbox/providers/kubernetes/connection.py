@@ -40,7 +40,9 @@ class Kubernetes(Connection):
         kubeconfig = config.get("kubeconfig", os.environ.get("KUBECONFIG", ""))
         self._client: Client | None = None
         if kubeconfig and is_known(config):
-            self._client = Client(kubeconfig, str(config.get("context") or ""), str(config.get("cluster") or ""))
+            self._client = Client(
+                kubeconfig, str(config.get("context") or ""), str(config.get("cluster") or "")
+            )
         self._version: Schema | None = None
         mutable = {"ConfigMap": "enableConfigMapMutable", "Secret": "enableSecretMutable"}
         self._mutable = frozenset(kind for kind, name in mutable.items() if self._flag(name))
@@ -100,21 +102,36 @@ class Kubernetes(Connection):
         notes = old.get("annotations") if isinstance(old, Mapping) else None
         if "name" not in metadata and "generateName" not in metadata:
             kept = isinstance(notes, Mapping) and notes.get(objects.AUTONAMED) == "true"
-            metadata["name"] = old["name"] if kept else objects.autoname(resource.name, seed, resource.urn)
+            metadata["name"] = (
+                old["name"] if kept else objects.autoname(resource.name, seed, resource.urn)
+            )
             if metadata.get("annotations") is not UNKNOWN:
-                metadata["annotations"] = {**(metadata.get("annotations") or {}), objects.AUTONAMED: "true"}
+                metadata["annotations"] = {
+                    **(metadata.get("annotations") or {}),
+                    objects.AUTONAMED: "true",
+                }
         if kind.namespaced:
             metadata.setdefault("namespace", self._namespace())
 
     def diff(
-        self, resource: Resource, id: str, old_inputs: Properties, old_state: Properties, new_inputs: Properties
+        self,
+        resource: Resource,
+        id: str,
+        old_inputs: Properties,
+        old_state: Properties,
+        new_inputs: Properties,
     ) -> Difference:
         """Compare inputs property by property; a replaced object that keeps its name is deleted first."""
         kind = objects.kind_of(resource.type, self._schema())
         changes = objects.differences(kind, old_inputs, new_inputs, self._mutable)
         old, new = old_inputs.get("metadata") or {}, new_inputs.get("metadata") or {}
-        same_place = isinstance(new, Mapping) and all(old.get(k) == new.get(k) for k in ("name", "namespace"))
-        autonamed = isinstance(new, Mapping) and (new.get("annotations") or {}).get(objects.AUTONAMED) == "true"
+        same_place = isinstance(new, Mapping) and all(
+            old.get(k) == new.get(k) for k in ("name", "namespace")
+        )
+        autonamed = (
+            isinstance(new, Mapping)
+            and (new.get("annotations") or {}).get(objects.AUTONAMED) == "true"
+        )
         replaced = any(change.replaces for change in changes.values())
         return Difference(changes, delete_before_replace=replaced and same_place and not autonamed)
 
@@ -126,9 +143,16 @@ class Kubernetes(Connection):
         if preview:
             return Created("", self._foreseen(resource, kind, inputs, manager, new=True), hidden)
         document = objects.plain(inputs)
-        namespace, name = document["metadata"].get("namespace", ""), document["metadata"].get("name", "")
+        namespace, name = (
+            document["metadata"].get("namespace", ""),
+            document["metadata"].get("name", ""),
+        )
         client = self._reached(resource)
-        if name and not self._flag("upsertExistingObjects") and self._get(client, kind, namespace, name) is not None:
+        if (
+            name
+            and not self._flag("upsertExistingObjects")
+            and self._get(client, kind, namespace, name) is not None
+        ):
             raise Failure(
                 f'resource "{objects.identifier(kind, document)}" already exists ({kind.api_version} {kind.kind}). '
                 f"Import it (`pulumi import {resource.type} {resource.name} {objects.identifier(kind, document)}`), "
@@ -138,7 +162,12 @@ class Kubernetes(Connection):
             live = self._apply(resource, client, kind, document, manager)
         else:
             live = self._call(
-                resource, client, "POST", objects.path(kind, namespace), document, {"fieldManager": manager}
+                resource,
+                client,
+                "POST",
+                objects.path(kind, namespace),
+                document,
+                {"fieldManager": manager},
             )
         live = self._settled(resource, client, kind, live, manager)
         return Created(objects.identifier(kind, live), objects.state_of(live, manager), hidden)
@@ -156,7 +185,9 @@ class Kubernetes(Connection):
         schema = self._schema()
         kind = objects.kind_of(resource.type, schema)
         hidden = _SECRET_PARTS if kind.kind == "Secret" else ()
-        manager = str(old_state.get("__fieldManager") or f"pulumi-kubernetes-{secrets.token_hex(4)}")
+        manager = str(
+            old_state.get("__fieldManager") or f"pulumi-kubernetes-{secrets.token_hex(4)}"
+        )
         if preview:
             return Updated(self._foreseen(resource, kind, new_inputs, manager, new=False), hidden)
         client, document = self._reached(resource), objects.plain(new_inputs)
@@ -164,12 +195,16 @@ class Kubernetes(Connection):
             namespace, name = objects.split_identifier(kind, id, self._namespace())
             standing = self._get(client, kind, namespace, name)
             if standing is not None:
-                document = ignored_changes.without_foreign(schema, kind, document, standing, manager, resource.ignored)
+                document = ignored_changes.without_foreign(
+                    schema, kind, document, standing, manager, resource.ignored
+                )
         live = self._apply(resource, client, kind, document, manager)
         live = self._settled(resource, client, kind, live, manager)
         return Updated(objects.state_of(live, manager), hidden)
 
-    def read(self, resource: Resource, id: str, inputs: Properties, state: Properties) -> Found | None:
+    def read(
+        self, resource: Resource, id: str, inputs: Properties, state: Properties
+    ) -> Found | None:
         """Look the object up; its inputs are what it has where the program says something."""
         kind = objects.kind_of(resource.type, self._schema())
         hidden = _SECRET_PARTS if kind.kind == "Secret" else ()
@@ -179,7 +214,9 @@ class Kubernetes(Connection):
             live = self._get(client, kind, namespace, name)
         except UnreachableError as error:
             if self._flag("deleteUnreachable"):
-                resource.log("warning", f"the cluster is unreachable: {id} is removed from the state")
+                resource.log(
+                    "warning", f"the cluster is unreachable: {id} is removed from the state"
+                )
                 return None
             if self._flag("skipUpdateUnreachable"):
                 resource.log("warning", f"the cluster is unreachable: {id} is left as it was")
@@ -200,13 +237,17 @@ class Kubernetes(Connection):
         policy = str(notes.get("pulumi.com/deletionPropagationPolicy", "foreground")).capitalize()
         client = self._reached(resource)
         try:
-            client.request("DELETE", objects.path(kind, namespace, name), {"propagationPolicy": policy})
+            client.request(
+                "DELETE", objects.path(kind, namespace, name), {"propagationPolicy": policy}
+            )
             if notes.get("pulumi.com/skipAwait") != "true":
                 watcher = readiness.Watcher(client, kind, namespace, name, resource.cancelled)
                 watcher.until_gone(_patience(resource, notes))
         except UnreachableError as error:
             if self._flag("deleteUnreachable"):
-                resource.log("warning", f"the cluster is unreachable: {id} is removed from the state only")
+                resource.log(
+                    "warning", f"the cluster is unreachable: {id} is removed from the state only"
+                )
                 return
             raise Failure(_unreachable(error)) from None
         except RefusedError as failure:
@@ -217,7 +258,9 @@ class Kubernetes(Connection):
 
     # Talking to the cluster
 
-    def _foreseen(self, resource: Resource, kind: Kind, inputs: Properties, manager: str, *, new: bool) -> Json:
+    def _foreseen(
+        self, resource: Resource, kind: Kind, inputs: Properties, manager: str, *, new: bool
+    ) -> Json:
         """Return the state that an update would leave, as far as a preview can know it."""
         state: Json = dict(inputs)
         if not is_known(inputs) or self._client is None or not is_known(self._config):
@@ -225,7 +268,9 @@ class Kubernetes(Connection):
         document = objects.plain(inputs)
         if "name" not in document["metadata"]:
             return state
-        place = objects.path(kind, document["metadata"].get("namespace", ""), document["metadata"]["name"])
+        place = objects.path(
+            kind, document["metadata"].get("namespace", ""), document["metadata"]["name"]
+        )
         # A preview forces: whoever holds a field then is found out when it is applied.
         query = {"fieldManager": manager, "dryRun": "All", "force": "true"}
         try:
@@ -239,7 +284,11 @@ class Kubernetes(Connection):
             raise Failure(_refused(kind, document, failure)) from None
         foreseen = objects.state_of(live, manager)
         meta = foreseen["metadata"]
-        for name in ("resourceVersion", "generation", *(("uid", "creationTimestamp") if new else ())):
+        for name in (
+            "resourceVersion",
+            "generation",
+            *(("uid", "creationTimestamp") if new else ()),
+        ):
             if name in meta:
                 meta[name] = UNKNOWN
         if new:
@@ -247,7 +296,11 @@ class Kubernetes(Connection):
             if kind.kind == "Service":
                 foreseen["spec"] = {
                     **foreseen["spec"],
-                    **{k: UNKNOWN for k in ("clusterIP", "clusterIPs") if k not in (inputs.get("spec") or {})},
+                    **{
+                        k: UNKNOWN
+                        for k in ("clusterIP", "clusterIPs")
+                        if k not in (inputs.get("spec") or {})
+                    },
                 }
         if "status" in kind.subresources:
             foreseen["status"] = UNKNOWN
@@ -261,10 +314,20 @@ class Kubernetes(Connection):
                 return None
             raise Failure(f"{kind.kind} {name} can't be read: {_advice(failure)}") from None
 
-    def _apply(self, resource: Resource, client: Client, kind: Kind, document: Json, manager: str) -> Json:
-        force = _annotations(document).get("pulumi.com/patchForce") == "true" or self._flag("enablePatchForce")
-        query = {"fieldManager": manager, "fieldValidation": "Strict", "force": "true" if force else "false"}
-        place = objects.path(kind, document["metadata"].get("namespace", ""), document["metadata"]["name"])
+    def _apply(
+        self, resource: Resource, client: Client, kind: Kind, document: Json, manager: str
+    ) -> Json:
+        force = _annotations(document).get("pulumi.com/patchForce") == "true" or self._flag(
+            "enablePatchForce"
+        )
+        query = {
+            "fieldManager": manager,
+            "fieldValidation": "Strict",
+            "force": "true" if force else "false",
+        }
+        place = objects.path(
+            kind, document["metadata"].get("namespace", ""), document["metadata"]["name"]
+        )
         return self._call(resource, client, "PATCH", place, document, query, _APPLY)
 
     def _call(
@@ -282,20 +345,28 @@ class Kubernetes(Connection):
             resource.log("warning", warning)
         return dict(live)
 
-    def _settled(self, resource: Resource, client: Client, kind: Kind, live: Json, manager: str) -> Json:
+    def _settled(
+        self, resource: Resource, client: Client, kind: Kind, live: Json, manager: str
+    ) -> Json:
         notes = _annotations(live)
         if notes.get("pulumi.com/skipAwait") == "true":
             return live
         namespace, name = live["metadata"].get("namespace", ""), live["metadata"]["name"]
         watcher = readiness.Watcher(client, kind, namespace, name, resource.cancelled)
         try:
-            return dict(watcher.until_ready(_patience(resource, notes), lambda text: resource.log("info", text)))
+            return dict(
+                watcher.until_ready(
+                    _patience(resource, notes), lambda text: resource.log("info", text)
+                )
+            )
         except readiness.NotReadyError as problem:
             state = objects.state_of(dict(problem.document) or live, manager)
             raise PartialFailure(str(problem), objects.identifier(kind, live), state) from None
         except (RefusedError, UnreachableError) as error:
             text = f"{kind.kind} {name} was applied, but can't be waited for: {error}"
-            raise PartialFailure(text, objects.identifier(kind, live), objects.state_of(live, manager)) from None
+            raise PartialFailure(
+                text, objects.identifier(kind, live), objects.state_of(live, manager)
+            ) from None
 
 
 def json_copy(value: Any) -> Any:

@@ -28,11 +28,21 @@ def parse(path: str) -> list[Step]:
 
 
 def without_foreign(
-    schema: Schema, kind: Kind, wanted: Json, live: Mapping[str, Any], manager: str, ignored: Iterable[str]
+    schema: Schema,
+    kind: Kind,
+    wanted: Json,
+    live: Mapping[str, Any],
+    manager: str,
+    ignored: Iterable[str],
 ) -> Json:
     """Return `wanted` without the ignored fields that another manager of the live object holds."""
     result = copy.deepcopy(wanted)
-    theirs = {path for entry in managed_fields.managers(live) if entry.name != manager for path in entry.paths}
+    theirs = {
+        path
+        for entry in managed_fields.managers(live)
+        if entry.name != manager
+        for path in entry.paths
+    }
     node = schema.definition(kind.definition)
     # Longest paths first, and the last entries of a list first, so that removing one doesn't move another.
     for path in ignored:
@@ -50,7 +60,11 @@ def _expand(value: Any, steps: Sequence[Step]) -> Iterator[list[Step]]:
     head, rest = steps[0], steps[1:]
     if head == "*":
         choices: list[Step] = (
-            list(range(len(value))) if isinstance(value, list) else list(value) if isinstance(value, Mapping) else []
+            list(range(len(value)))
+            if isinstance(value, list)
+            else list(value)
+            if isinstance(value, Mapping)
+            else []
         )
     elif (isinstance(value, list) and isinstance(head, int) and head < len(value)) or (
         isinstance(value, Mapping) and head in value
@@ -63,7 +77,9 @@ def _expand(value: Any, steps: Sequence[Step]) -> Iterator[list[Step]]:
             yield [choice, *below]
 
 
-def _as_fields(schema: Schema, node: Mapping[str, Any], value: Any, steps: Sequence[Step]) -> managed_fields.Path:
+def _as_fields(
+    schema: Schema, node: Mapping[str, Any], value: Any, steps: Sequence[Step]
+) -> managed_fields.Path:
     """Return the field path that managedFields uses; up to an atomic list, since that is one field."""
     found: list[str] = []
     for step in steps:

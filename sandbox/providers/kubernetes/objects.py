@@ -26,7 +26,12 @@ _REPLACED: Mapping[str, tuple[str, ...]] = {
     "apps:DaemonSet": ("spec.selector",),
     "apps:Deployment": ("spec.selector",),
     "apps:ReplicaSet": ("spec.selector",),
-    "apps:StatefulSet": ("spec.selector", "spec.serviceName", "spec.podManagementPolicy", "spec.volumeClaimTemplates"),
+    "apps:StatefulSet": (
+        "spec.selector",
+        "spec.serviceName",
+        "spec.podManagementPolicy",
+        "spec.volumeClaimTemplates",
+    ),
     "batch:Job": ("spec.selector", "spec.template", "spec.completions", "spec.completionMode"),
     ":PersistentVolumeClaim": (
         "spec.accessModes",
@@ -40,7 +45,12 @@ _REPLACED: Mapping[str, tuple[str, ...]] = {
     ":Pod": ("spec",),
     "rbac.authorization.k8s.io:RoleBinding": ("roleRef",),
     "rbac.authorization.k8s.io:ClusterRoleBinding": ("roleRef",),
-    "storage.k8s.io:StorageClass": ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"),
+    "storage.k8s.io:StorageClass": (
+        "parameters",
+        "provisioner",
+        "reclaimPolicy",
+        "volumeBindingMode",
+    ),
     "scheduling.k8s.io:PriorityClass": ("value", "preemptionPolicy"),
 }
 _CONTENT = ("data", "binaryData", "stringData", "type", "immutable")
@@ -67,20 +77,32 @@ def kind_of(token: str, schema: Schema) -> Kind:
     group, _, version = api_version.rpartition("/")
     builtin = {kind.group for kind in table.all()} | {"", "extensions"}
     if name.endswith("Patch") and table.by_name(api_version, name.removesuffix("Patch")):
-        raise Failure(f"{token} isn't emulated by the sandbox: patch resources of shared objects are not.")
+        raise Failure(
+            f"{token} isn't emulated by the sandbox: patch resources of shared objects are not."
+        )
     if name.endswith("List") and table.by_name(api_version, name.removesuffix("List")):
-        raise Failure(f"{token} isn't emulated by the sandbox: declare the objects of the list one by one.")
+        raise Failure(
+            f"{token} isn't emulated by the sandbox: declare the objects of the list one by one."
+        )
     if group in builtin:
         others = sorted(k.api_version for k in table.all() if k.kind == name)
         hint = f"; it has {name} in {', '.join(others)}" if others else ""
         raise Failure(f"Kubernetes {schema.version} has no {api_version} {name}{hint}.")
-    plural = re.sub(r"([^aeiou])y$", r"\1ies", name.lower()) if name.lower().endswith("y") else name.lower() + "s"
+    plural = (
+        re.sub(r"([^aeiou])y$", r"\1ies", name.lower())
+        if name.lower().endswith("y")
+        else name.lower() + "s"
+    )
     plural = name.lower() if name.lower().endswith("params") else plural
-    return Kind(group=group, version=version, kind=name, plural=plural, namespaced=name not in _CLUSTER_WIDE)
+    return Kind(
+        group=group, version=version, kind=name, plural=plural, namespaced=name not in _CLUSTER_WIDE
+    )
 
 
 # Custom kinds of EKS Auto Mode and Karpenter that have no namespace.
-_CLUSTER_WIDE = frozenset({"IngressClassParams", "NodeClass", "NodePool", "NodeClaim", "EC2NodeClass"})
+_CLUSTER_WIDE = frozenset(
+    {"IngressClassParams", "NodeClass", "NodePool", "NodeClaim", "EC2NodeClass"}
+)
 
 
 def path(kind: Kind, namespace: str, name: str = "") -> str:
@@ -157,10 +179,17 @@ def problems(schema: Schema, kind: Kind, document: Mapping[str, Any]) -> list[tu
     """Return what the API server would refuse, as far as that can be said without one: (property, reason)."""
     known = known_part(document)
     found = schema.check(kind, known)
-    failures = [(where, f'unknown field "{where}" in {kind.api_version} {kind.kind}') for where in found.unknown]
+    failures = [
+        (where, f'unknown field "{where}" in {kind.api_version} {kind.kind}')
+        for where in found.unknown
+    ]
     failures += [("", text.removeprefix("json: ")) for text in found.types]
     unknown = list(unknown_paths(document))
-    missing = [cause for cause in found.missing if not any(cause.field.startswith(where) for where in unknown)]
+    missing = [
+        cause
+        for cause in found.missing
+        if not any(cause.field.startswith(where) for where in unknown)
+    ]
     failures += [(cause.field, f"{cause.field}: {cause.message}") for cause in missing]
     if not failures and not unknown:
         copy: Json = _deep(known)
@@ -168,7 +197,9 @@ def problems(schema: Schema, kind: Kind, document: Mapping[str, Any]) -> list[tu
             defaults.set_pod_defaults(copy.setdefault("spec", {}))
         defaults.set_defaults(kind, copy, _Alone())
         if not (kind.kind == "Job" and not (known.get("spec") or {}).get("template")):
-            failures = [(c.field, str(c)) for c in objects.validate_object(kind, copy, None, _Alone())]
+            failures = [
+                (c.field, str(c)) for c in objects.validate_object(kind, copy, None, _Alone())
+            ]
     return failures
 
 
@@ -208,16 +239,31 @@ def _key_path(where: str, key: str) -> str:
     return f'{where}["{key}"]'
 
 
-def replaces(kind: Kind, change: str, old: Mapping[str, Any], new: Mapping[str, Any], mutable: frozenset[str]) -> bool:
+def replaces(
+    kind: Kind, change: str, old: Mapping[str, Any], new: Mapping[str, Any], mutable: frozenset[str]
+) -> bool:
     """Say whether a changed property needs a new object."""
-    if change in {"apiVersion", "kind", "metadata.name", "metadata.namespace", "metadata.generateName"}:
+    if change in {
+        "apiVersion",
+        "kind",
+        "metadata.name",
+        "metadata.namespace",
+        "metadata.generateName",
+    }:
         return change not in {"apiVersion"} or _group(old) != _group(new)
     if kind.kind in {"ConfigMap", "Secret"} and not kind.group:
-        return kind.kind not in mutable and change.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0] in _CONTENT
+        return (
+            kind.kind not in mutable
+            and change.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0] in _CONTENT
+        )
     if kind.kind == "Service" and change == "spec.type":
-        return "ExternalName" in {(old.get("spec") or {}).get("type"), (new.get("spec") or {}).get("type")}
+        return "ExternalName" in {
+            (old.get("spec") or {}).get("type"),
+            (new.get("spec") or {}).get("type"),
+        }
     if kind.kind == "Pod" and re.fullmatch(
-        r"spec\.(initC|c)ontainers\[\d+\]\.image|spec\.activeDeadlineSeconds|spec\.tolerations.*", change
+        r"spec\.(initC|c)ontainers\[\d+\]\.image|spec\.activeDeadlineSeconds|spec\.tolerations.*",
+        change,
     ):
         return False
     return any(
@@ -230,7 +276,11 @@ def _group(document: Mapping[str, Any]) -> str:
     return str(document.get("apiVersion", "")).rpartition("/")[0]
 
 
-_CHANGED = {Change.ADD: Change.ADD_REPLACE, Change.DELETE: Change.DELETE_REPLACE, Change.UPDATE: Change.UPDATE_REPLACE}
+_CHANGED = {
+    Change.ADD: Change.ADD_REPLACE,
+    Change.DELETE: Change.DELETE_REPLACE,
+    Change.UPDATE: Change.UPDATE_REPLACE,
+}
 
 
 def differences(
@@ -246,7 +296,12 @@ def differences(
 def state_of(document: Mapping[str, Any], manager: str) -> Json:
     """Return a live object as a resource's state."""
     meta = {k: v for k, v in document["metadata"].items() if k not in _HIDDEN}
-    return {**document, "metadata": meta, "__fieldManager": manager, "__initialApiVersion": document["apiVersion"]}
+    return {
+        **document,
+        "metadata": meta,
+        "__fieldManager": manager,
+        "__initialApiVersion": document["apiVersion"],
+    }
 
 
 def project(live: Any, inputs: Any) -> Any:
@@ -256,7 +311,9 @@ def project(live: Any, inputs: Any) -> Any:
     if isinstance(inputs, list) and isinstance(live, list):
         if all(isinstance(item, Mapping) and "name" in item for item in (*inputs, *live)):
             by_name = {item["name"]: item for item in live}
-            kept = [project(by_name[item["name"]], item) for item in inputs if item["name"] in by_name]
+            kept = [
+                project(by_name[item["name"]], item) for item in inputs if item["name"] in by_name
+            ]
             return kept + [item for item in live if item["name"] not in {i["name"] for i in inputs}]
         if len(inputs) == len(live):
             return [project(there, here) for there, here in zip(live, inputs, strict=True)]
@@ -282,7 +339,9 @@ def importable(document: Mapping[str, Any]) -> Json:
 
 def plain(inputs: Mapping[str, Any]) -> Json:
     """Return inputs as an object for the API server."""
-    found: Json = {k: v for k, v in _deep(inputs).items() if not k.startswith("__") and k != "status"}
+    found: Json = {
+        k: v for k, v in _deep(inputs).items() if not k.startswith("__") and k != "status"
+    }
     return found
 
 
@@ -292,4 +351,9 @@ def with_string_data(live: Mapping[str, Any], inputs: Mapping[str, Any]) -> Mapp
     if live.get("kind") != "Secret" or not isinstance(wanted, Mapping):
         return live
     data = live.get("data") or {}
-    return {**live, "stringData": {key: b64decode(data[key]).decode(errors="replace") for key in wanted if key in data}}
+    return {
+        **live,
+        "stringData": {
+            key: b64decode(data[key]).decode(errors="replace") for key in wanted if key in data
+        },
+    }

@@ -39,7 +39,12 @@ _SETTINGS = frozenset(
         "upsertExistingObjects",
     ]
 )
-_UNSUPPORTED = ("renderYamlToDirectory", "alwaysRender", "helmReleaseSettings", "kubeClientSettings")
+_UNSUPPORTED = (
+    "renderYamlToDirectory",
+    "alwaysRender",
+    "helmReleaseSettings",
+    "kubeClientSettings",
+)
 
 
 class KubernetesProvider(Provider):
@@ -67,7 +72,10 @@ class KubernetesProvider(Provider):
         ]
         if new.get("enableServerSideApply") in (False, "false"):
             failures.append(
-                ("enableServerSideApply", "client-side apply isn't emulated by the sandbox's Kubernetes provider")
+                (
+                    "enableServerSideApply",
+                    "client-side apply isn't emulated by the sandbox's Kubernetes provider",
+                )
             )
         return Checked(new, failures)
 
@@ -76,18 +84,25 @@ class KubernetesProvider(Provider):
         plain = plain_difference(old, new)
         if "clusterIdentifier" in old or "clusterIdentifier" in new:
             changes = {
-                name: Change.UPDATE_REPLACE if name == "clusterIdentifier" and _both(old, new, name) else change
+                name: Change.UPDATE_REPLACE
+                if name == "clusterIdentifier" and _both(old, new, name)
+                else change
                 for name, change in plain.changes.items()
             }
             return Difference(changes)
-        moved = _server(old) != _server(new) and UNKNOWN not in (old.get("kubeconfig"), new.get("kubeconfig"))
+        moved = _server(old) != _server(new) and UNKNOWN not in (
+            old.get("kubeconfig"),
+            new.get("kubeconfig"),
+        )
         replacing = {"kubeconfig", "context", "cluster"} if moved else set()
         marks = {
             Change.ADD: Change.ADD_REPLACE,
             Change.DELETE: Change.DELETE_REPLACE,
             Change.UPDATE: Change.UPDATE_REPLACE,
         }
-        return Difference({k: marks.get(c, c) if k in replacing else c for k, c in plain.changes.items()})
+        return Difference(
+            {k: marks.get(c, c) if k in replacing else c for k, c in plain.changes.items()}
+        )
 
 
 def _both(old: Properties, new: Properties, name: str) -> bool:
@@ -100,7 +115,9 @@ def _server(config: Properties) -> str:
     if not kubeconfig or kubeconfig is UNKNOWN:
         return ""
     try:
-        return Client(kubeconfig, str(config.get("context") or ""), str(config.get("cluster") or "")).server
+        return Client(
+            kubeconfig, str(config.get("context") or ""), str(config.get("cluster") or "")
+        ).server
     except Failure:
         return ""
 

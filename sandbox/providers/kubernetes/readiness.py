@@ -31,8 +31,16 @@ class NotReadyError(Exception):
 class Watcher:
     """Waits for one object."""
 
-    def __init__(self, client: Client, kind: Kind, namespace: str, name: str, cancelled: threading.Event) -> None:
-        self.client, self.kind, self.namespace, self.name, self.cancelled = client, kind, namespace, name, cancelled
+    def __init__(
+        self, client: Client, kind: Kind, namespace: str, name: str, cancelled: threading.Event
+    ) -> None:
+        self.client, self.kind, self.namespace, self.name, self.cancelled = (
+            client,
+            kind,
+            namespace,
+            name,
+            cancelled,
+        )
 
     def get(self) -> Document | None:
         """Return the object as it is now."""
@@ -50,7 +58,9 @@ class Watcher:
         while True:
             document = self.get()
             if document is None:
-                raise NotReadyError(f"{self.kind.kind} {self.name} was deleted while it was waited for", {})
+                raise NotReadyError(
+                    f"{self.kind.kind} {self.name} was deleted while it was waited for", {}
+                )
             missing, final = check(self, document) if check else ("", False)
             if not missing:
                 return document
@@ -58,7 +68,9 @@ class Watcher:
                 log(missing)
                 last = missing
             if final or time.monotonic() > deadline or self._pause(tries):
-                raise NotReadyError(self._explain(missing, document, seconds, failed=final), document)
+                raise NotReadyError(
+                    self._explain(missing, document, seconds, failed=final), document
+                )
             tries += 1
 
     def until_gone(self, seconds: float) -> None:
@@ -66,7 +78,10 @@ class Watcher:
         deadline, tries = time.monotonic() + seconds, 0
         while (document := self.get()) is not None:
             if time.monotonic() > deadline or self._pause(tries):
-                held = ", ".join(document["metadata"].get("finalizers") or ()) or "nothing that it names"
+                held = (
+                    ", ".join(document["metadata"].get("finalizers") or ())
+                    or "nothing that it names"
+                )
                 text = f"{self.kind.kind} {self.name} is still there after {seconds:.0f} s; finalizers: {held}"
                 for item in (document.get("status") or {}).get("conditions") or ():
                     if item["type"] == "NamespaceContentRemaining":
@@ -87,14 +102,24 @@ class Watcher:
     def _pods(self, document: Document) -> list[str]:
         selector = (document.get("spec") or {}).get("selector") or {}
         labels = selector.get("matchLabels") if "matchLabels" in selector else selector
-        if not isinstance(labels, Mapping) or not labels or self.kind.kind in {"PersistentVolumeClaim"}:
+        if (
+            not isinstance(labels, Mapping)
+            or not labels
+            or self.kind.kind in {"PersistentVolumeClaim"}
+        ):
             return []
         query = {"labelSelector": ",".join(f"{key}={value}" for key, value in labels.items())}
         try:
-            found = self.client.request("GET", f"/api/v1/namespaces/{self.namespace}/pods", query=query)[0]["items"]
+            found = self.client.request(
+                "GET", f"/api/v1/namespaces/{self.namespace}/pods", query=query
+            )[0]["items"]
         except (RefusedError, UnreachableError):
             return []
-        problems = (f"pod {pod['metadata']['name']}: {problem}" for pod in found if (problem := pod_problem(pod)))
+        problems = (
+            f"pod {pod['metadata']['name']}: {problem}"
+            for pod in found
+            if (problem := pod_problem(pod))
+        )
         return list(problems)[:3]
 
     def _events(self, document: Document) -> list[str]:
@@ -104,7 +129,9 @@ class Watcher:
         namespace = self.namespace or "default"
         query = {"fieldSelector": f"involvedObject.uid={uid},type=Warning"}
         try:
-            found = self.client.request("GET", f"/api/v1/namespaces/{namespace}/events", query=query)[0]["items"]
+            found = self.client.request(
+                "GET", f"/api/v1/namespaces/{namespace}/events", query=query
+            )[0]["items"]
         except (RefusedError, UnreachableError):
             return []
         return [f"{item['reason']}: {item['message']}" for item in found][-3:]
@@ -118,11 +145,16 @@ def pod_problem(pod: Document) -> str:
     """Return why a pod isn't ready, in one line, or nothing."""
     status = pod.get("status") or {}
     # The containers wait for the init containers, and say no more than that.
-    for item in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+    for item in (
+        *(status.get("initContainerStatuses") or ()),
+        *(status.get("containerStatuses") or ()),
+    ):
         waiting = (item.get("state") or {}).get("waiting")
         if waiting:
             detail = f" ({waiting['message']})" if waiting.get("message") else ""
-            return f"container {item['name']} is waiting: {waiting.get('reason', 'unknown')}{detail}"
+            return (
+                f"container {item['name']} is waiting: {waiting.get('reason', 'unknown')}{detail}"
+            )
     for item in status.get("conditions") or ():
         if item["type"] == "PodScheduled" and item["status"] == "False":
             return f"{item.get('reason', 'Unschedulable')}: {item.get('message', '')}"
@@ -187,7 +219,10 @@ def _daemon_set(_: Watcher, document: Document) -> tuple[str, bool]:
 
 
 def _replica_set(_: Watcher, document: Document) -> tuple[str, bool]:
-    ready, wanted = (document.get("status") or {}).get("availableReplicas", 0), document["spec"].get("replicas", 1)
+    ready, wanted = (
+        (document.get("status") or {}).get("availableReplicas", 0),
+        document["spec"].get("replicas", 1),
+    )
     return ("" if ready >= wanted else f"{ready} of {wanted} replicas are available"), False
 
 
@@ -214,9 +249,9 @@ def _pod(_: Watcher, document: Document) -> tuple[str, bool]:
 
 def _service(watcher: Watcher, document: Document) -> tuple[str, bool]:
     spec = document["spec"]
-    if spec.get("type") == "LoadBalancer" and not ((document.get("status") or {}).get("loadBalancer") or {}).get(
-        "ingress"
-    ):
+    if spec.get("type") == "LoadBalancer" and not (
+        (document.get("status") or {}).get("loadBalancer") or {}
+    ).get("ingress"):
         return "the load balancer has no address yet", False
     if spec.get("type") == "ExternalName" or not spec.get("selector"):
         return "", False
@@ -237,11 +272,16 @@ def _ingress(watcher: Watcher, document: Document) -> tuple[str, bool]:
             name = ((item.get("backend") or {}).get("service") or {}).get("name")
             if name:
                 try:
-                    watcher.client.request("GET", f"/api/v1/namespaces/{watcher.namespace}/services/{name}")
+                    watcher.client.request(
+                        "GET", f"/api/v1/namespaces/{watcher.namespace}/services/{name}"
+                    )
                 except RefusedError as failure:
                     if failure.code != 404:
                         raise
-                    return f"its rule for {rule.get('host', '*')} names a service {name} that isn't there", False
+                    return (
+                        f"its rule for {rule.get('host', '*')} names a service {name} that isn't there",
+                        False,
+                    )
     if not ((document.get("status") or {}).get("loadBalancer") or {}).get("ingress"):
         return "it has no address yet", False
     return "", False
@@ -253,7 +293,9 @@ def _claim(watcher: Watcher, document: Document) -> tuple[str, bool]:
     name = document["spec"].get("storageClassName")
     if name:
         try:
-            found = watcher.client.request("GET", f"/apis/storage.k8s.io/v1/storageclasses/{name}")[0]
+            found = watcher.client.request("GET", f"/apis/storage.k8s.io/v1/storageclasses/{name}")[
+                0
+            ]
         except RefusedError as failure:
             return f"storage class {name}: {failure}", False
         if found.get("volumeBindingMode") == "WaitForFirstConsumer":

@@ -33,8 +33,8 @@ def program(folder: Path, name: str, script: str) -> None:
 
 def test_every_check_says_what_was_found_and_why_it_matters() -> None:
     for check in prerequisites.checks():
-        assert check.found, check
-        assert check.why, check
+        assert check.result, check
+        assert check.purpose, check
         assert check.state in {"ok", "missing", "degraded"}
 
 
@@ -57,7 +57,7 @@ def test_a_docker_command_line_without_an_engine_is_told_from_an_engine(bare: Pa
     program(bare, "docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1")
     found = by_name()
     assert found["Docker engine"].state == "missing"
-    assert f"{bare}/docker reaches no Docker engine" in found["image builder"].found
+    assert f"{bare}/docker reaches no Docker engine" in found["image builder"].result
     assert found["image builder"].state == "missing"
 
 
@@ -65,7 +65,7 @@ def test_an_installed_engine_that_does_not_run_is_started_not_installed(bare: Pa
     program(bare, "docker", "exit 1")
     program(bare, "dockerd", "exit 1")
     check = by_name()["Docker engine"]
-    assert (check.state, check.found) == ("degraded", "installed, not running")
+    assert (check.state, check.result) == ("degraded", "installed, not running")
     assert "dockerd" in check.fix or "systemctl start docker" in check.fix
     assert "apt-get" not in check.fix
 
@@ -74,8 +74,8 @@ def test_a_docker_without_buildkit_is_passed_over_for_buildah(bare: Path) -> Non
     program(bare, "docker", 'test "$1" = version && echo "28.2.2 20.10.24" && exit 0; exit 1')
     program(bare, "buildah", "echo buildah version 1.28.2")
     found = by_name()
-    assert found["image builder"].found == "buildah"
-    assert "has no BuildKit" in found["Docker engine"].found
+    assert found["image builder"].result == "buildah"
+    assert "has no BuildKit" in found["Docker engine"].result
 
 
 def test_a_pulumi_cli_outside_the_covered_versions_is_said_to_be_used_on_request_only(
@@ -85,4 +85,4 @@ def test_a_pulumi_cli_outside_the_covered_versions_is_said_to_be_used_on_request
     program(bare, "pulumi-language-python", "exit 0")
     check = by_name()["Pulumi CLI"]
     assert check.state == "degraded"
-    assert "--engine pulumi" in check.found or "none on PATH" in check.found
+    assert "--engine pulumi" in check.result or "none on PATH" in check.result

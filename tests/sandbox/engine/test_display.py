@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from sandbox.engine import Diagnostic, PlainDisplay, Request
-from sandbox.engine.display.plain import name_of
+from sandbox.engine.display.plain import resource_label
 
 
 def test_a_type_that_says_its_name_twice_is_shown_as_the_cli_shows_it() -> None:
@@ -16,7 +16,7 @@ def test_a_type_that_says_its_name_twice_is_shown_as_the_cli_shows_it() -> None:
         "kubernetes:apps/v1:Deployment": "kubernetes:apps/v1:Deployment x",
         "pulumi:providers:aws": "pulumi:providers:aws x",
     }
-    assert {token: name_of(f"urn:pulumi:dev::p::{token}::x").plain for token in shown} == shown
+    assert {token: resource_label(f"urn:pulumi:dev::p::{token}::x").plain for token in shown} == shown
 
 
 def test_an_operation_goes_on_when_its_reader_has_left(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_what_a_killed_run_had_made_is_cleared_away(workspace: Workspace, kit: K
                 kind=kind,  # type: ignore[arg-type]  # one of its values
                 directory=workspace.folder, stack="dev", backend=workspace.backend, passphrase="correct horse",
                 providers={"kit": workspace.port}, environment=workspace.environment,
-                made=[(workspace.urn("a"), kept), (lost["urn"], identifier)],
+                created=[(workspace.urn("a"), kept), (lost["urn"], identifier)],
             ),
             PlainDisplay(nowhere),
         )  # fmt: skip

@@ -80,11 +80,16 @@ class FixedBuilder(Builder):
 
 @pytest.fixture(scope="module")
 def app(
-    docker: engines.DockerEngine, registry: Running, ecr: Any, tmp_path_factory: pytest.TempPathFactory
+    docker: engines.DockerEngine,
+    registry: Running,
+    ecr: Any,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> BuiltApp:
     machine.base_makers_or_skip()
     auth = credentials(ecr)
     builder = FixedBuilder(tmp_path_factory.mktemp("images"), docker)
-    order = BuildRequest(context=APP, dockerfile=APP / "Dockerfile", platform="linux/amd64", network="host")
+    order = BuildRequest(
+        context=APP, dockerfile=APP / "Dockerfile", platform="linux/amd64", network="host"
+    )
     outcome = builder.build(order, Destination(f"{registry.host}/app", *auth), "v1")
     return BuiltApp(f"{registry.host}/app@{outcome.digest}", outcome, auth)

@@ -35,7 +35,14 @@ def docker_engine(folder: Path) -> Iterator[str]:
         pytest.skip("no Docker engine is running, and starting one needs root")
     socket = f"unix://{folder}/docker.sock"
     options = ["--host", socket, "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"]
-    options += ["--pidfile", f"{folder}/pid", "--bridge", "none", "--iptables=false", "--ip6tables=false"]
+    options += [
+        "--pidfile",
+        f"{folder}/pid",
+        "--bridge",
+        "none",
+        "--iptables=false",
+        "--ip6tables=false",
+    ]
     # With us it ends, even if we are killed: a parent's death is its SIGTERM.
     command = ["setpriv", "--pdeathsig", "TERM", "dockerd", *options]
     with (folder / "log").open("w") as log:
@@ -46,7 +53,9 @@ def docker_engine(folder: Path) -> Iterator[str]:
         finally:
             end(daemon)
             # The engine leaves the network namespace of its host-network containers mounted.
-            subprocess.run(["umount", f"{folder}/exec/netns/default"], capture_output=True, check=False)
+            subprocess.run(
+                ["umount", f"{folder}/exec/netns/default"], capture_output=True, check=False
+            )
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -63,7 +72,9 @@ def _wait(daemon: subprocess.Popen[bytes], socket: str, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     program = engines.docker_programs()[0]
     while time.monotonic() < deadline:
-        answer = subprocess.run([program, "--host", socket, "version"], capture_output=True, check=False)
+        answer = subprocess.run(
+            [program, "--host", socket, "version"], capture_output=True, check=False
+        )
         if answer.returncode == 0:
             return
         if daemon.poll() is not None:

@@ -74,7 +74,9 @@ def test_ignored_files_are_excluded(tmp_path: Path, ignore: str, included: set[s
         (r"[^\#]x", {"#x", "[x]"}),
     ],
 )
-def test_escaped_characters_match_themselves(tmp_path: Path, ignore: str, included: set[str]) -> None:
+def test_escaped_characters_match_themselves(
+    tmp_path: Path, ignore: str, included: set[str]
+) -> None:
     assert files_with_ignore(tmp_path, ignore, "#x", "!x", "*x", "[x]", "ax") == included
 
 
@@ -90,7 +92,11 @@ def test_dockerfile_ignore_file_takes_precedence_over_context(tmp_path: Path) ->
 def test_linked_directories_are_links(tmp_path: Path) -> None:
     directory = create_files(tmp_path / "context", "Dockerfile", "docs/a.md")
     (directory / "linked").symlink_to("docs")
-    assert context_files(directory, directory / "Dockerfile") == ["Dockerfile", "docs/a.md", "linked"]
+    assert context_files(directory, directory / "Dockerfile") == [
+        "Dockerfile",
+        "docs/a.md",
+        "linked",
+    ]
 
 
 def test_digest_depends_on_names_contents_and_executable_bits_alone(tmp_path: Path) -> None:

@@ -75,7 +75,9 @@ def test_build_option_is_passed_to_engine(
     assert arguments[-1] == str(context)
 
 
-def test_dockerfile_outside_context_is_built(engine: engines.Engine, program: Path, context: Path) -> None:
+def test_dockerfile_outside_context_is_built(
+    engine: engines.Engine, program: Path, context: Path
+) -> None:
     build(engine, program, context, dockerfile=context.parent / "Dockerfile.release")
     dockerfile = program.with_name("program.dockerfile").read_text()
     assert dockerfile == "FROM scratch AS release\n"

@@ -17,7 +17,13 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from sandbox.contracts.cluster_host import ClusterEndpoint, ClusterFacts, Grant, NodeFacts, UnknownPrincipalError
+from sandbox.contracts.cluster_host import (
+    ClusterEndpoint,
+    ClusterFacts,
+    Grant,
+    NodeFacts,
+    UnknownPrincipalError,
+)
 from sandbox.kubernetes import KubernetesClusterHost
 
 ARN = "arn:aws:eks:us-east-1:123456789012:cluster/demo"
@@ -41,11 +47,16 @@ class Principals:
 
 
 def token(principal: str) -> str:
-    return "k8s-aws-v1." + base64.urlsafe_b64encode(f"https://sts/{principal}".encode()).decode().rstrip("=")
+    return "k8s-aws-v1." + base64.urlsafe_b64encode(
+        f"https://sts/{principal}".encode()
+    ).decode().rstrip("=")
 
 
 def node(
-    name: str, zone: str = "us-east-1a", architecture: str = "amd64", instance_type: str = "m6i.large"
+    name: str,
+    zone: str = "us-east-1a",
+    architecture: str = "amd64",
+    instance_type: str = "m6i.large",
 ) -> NodeFacts:
     return NodeFacts(
         name=name, instance_id=f"i-{abs(hash(name)):017x}"[:19], instance_type=instance_type, architecture=architecture,
@@ -103,7 +114,9 @@ class Demo:
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[Demo]:
-    principals = Principals({ADMIN: [Grant(username=ADMIN, policy_arn=POLICY + "AmazonEKSClusterAdminPolicy")]})
+    principals = Principals(
+        {ADMIN: [Grant(username=ADMIN, policy_arn=POLICY + "AmazonEKSClusterAdminPolicy")]}
+    )
     fleet = KubernetesClusterHost(tmp_path / "kubernetes", principals)
     fleet.start()
     endpoint = fleet.create(ClusterFacts(arn=ARN, name="demo", region="us-east-1", version="1.33"))
@@ -122,7 +135,9 @@ def kubectl(demo: Demo) -> Kubectl:
         pytest.skip("kubectl is not on PATH")
     config = demo.kubeconfig()
 
-    def run(*arguments: str, stdin: Any = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str, stdin: Any = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
         text = stdin if isinstance(stdin, str) or stdin is None else json.dumps(stdin)
         done = subprocess.run(
             [program, "--kubeconfig", str(config), "--cache-dir", str(demo.directory / "cache"), *arguments],

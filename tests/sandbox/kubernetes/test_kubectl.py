@@ -18,9 +18,13 @@ def test_apply_get_rollout_scale_and_undo(kubectl: Kubectl) -> None:
     kubectl("rollout", "status", "deployment/web", "--timeout=120s")
     assert "registry/app:1" in kubectl("get", "deployment", "web", "-o", "yaml").stdout
     kubectl("scale", "deployment/web", "--replicas=3")
-    kubectl("wait", "deployment/web", "--for=jsonpath={.status.availableReplicas}=3", "--timeout=120s")
+    kubectl(
+        "wait", "deployment/web", "--for=jsonpath={.status.availableReplicas}=3", "--timeout=120s"
+    )
     kubectl("delete", "deployment", "web", "--timeout=120s")
-    eventually(lambda: "No resources found" in kubectl("get", "pods").stderr)  # collected once their owner is gone
+    eventually(
+        lambda: "No resources found" in kubectl("get", "pods").stderr
+    )  # collected once their owner is gone
 
 
 def test_apply_is_idempotent_on_both_sides(kubectl: Kubectl) -> None:
@@ -68,6 +72,13 @@ def test_a_log_that_does_not_exist_is_said_not_to_exist(kubectl: Kubectl) -> Non
 
 
 def test_a_removed_api_version_is_unknown(kubectl: Kubectl) -> None:
-    old = {"apiVersion": "autoscaling/v2beta2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "web"}}
+    old = {
+        "apiVersion": "autoscaling/v2beta2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "web"},
+    }
     done = kubectl("apply", "-f", "-", stdin=old, check=False)
-    assert 'no matches for kind "HorizontalPodAutoscaler" in version "autoscaling/v2beta2"' in done.stderr
+    assert (
+        'no matches for kind "HorizontalPodAutoscaler" in version "autoscaling/v2beta2"'
+        in done.stderr
+    )

@@ -21,7 +21,9 @@ APPLY = "application/apply-patch+yaml"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 
 
-def deployment(name: str = "web", replicas: int = 2, image: str = "registry/app:1", **pod: Any) -> dict[str, Any]:
+def deployment(
+    name: str = "web", replicas: int = 2, image: str = "registry/app:1", **pod: Any
+) -> dict[str, Any]:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -68,10 +70,15 @@ def available(apps: client.AppsV1Api, name: str = "web") -> int:
     return (status.available_replicas or 0) if status else 0
 
 
-def test_a_deployment_runs_spread_over_zones_and_rolls_without_losing_pods(apps: Any, core: Any) -> None:
+def test_a_deployment_runs_spread_over_zones_and_rolls_without_losing_pods(
+    apps: Any, core: Any
+) -> None:
     apps.create_namespaced_deployment("default", deployment())
     eventually(lambda: available(apps) == 2)
-    assert {pod.spec.node_name for pod in core.list_namespaced_pod("default").items} == {"node-a", "node-b"}
+    assert {pod.spec.node_name for pod in core.list_namespaced_pod("default").items} == {
+        "node-a",
+        "node-b",
+    }
     start = apps.list_namespaced_deployment("default").metadata.resource_version
     apps.patch_namespaced_deployment("web", "default", deployment(image="registry/app:2"))
     events = watch.Watch().stream(
@@ -85,19 +92,26 @@ def test_a_deployment_runs_spread_over_zones_and_rolls_without_losing_pods(apps:
         if told == (live.metadata.generation, 2, 2):
             break
     assert min(seen) >= 2
-    assert {pod.spec.containers[0].image for pod in core.list_namespaced_pod("default").items} == {"registry/app:2"}
+    assert {pod.spec.containers[0].image for pod in core.list_namespaced_pod("default").items} == {
+        "registry/app:2"
+    }
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"replicas": -1}, "spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
-        ({"selector": {"matchLabels": {"app": "other"}}}, "`selector` does not match template `labels`"),
+        (
+            {"selector": {"matchLabels": {"app": "other"}}},
+            "`selector` does not match template `labels`",
+        ),
         ({"selector": None}, "spec.selector: Required value"),
         ({"strategy": {"type": "Slowly"}}, 'supported values: "Recreate", "RollingUpdate"'),
     ],
 )
-def test_a_deployment_that_breaks_a_rule_is_refused(demo: Demo, change: dict[str, Any], message: str) -> None:
+def test_a_deployment_that_breaks_a_rule_is_refused(
+    demo: Demo, change: dict[str, Any], message: str
+) -> None:
     wrong = deployment()
     wrong["spec"] |= change
     code, answer = demo.ask("POST", DEPLOYMENTS, wrong)
@@ -110,7 +124,8 @@ def test_wrong_types_and_unknown_fields_are_named(demo: Demo) -> None:
     wrong["spec"]["replicas"] = "two"
     _, answer = demo.ask("POST", DEPLOYMENTS, wrong)
     assert (
-        "cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32" in answer["message"]
+        "cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32"
+        in answer["message"]
     )
     wrong = deployment()
     wrong["spec"]["replica"] = 2
@@ -122,20 +137,31 @@ def test_wrong_types_and_unknown_fields_are_named(demo: Demo) -> None:
 def test_a_selector_cannot_be_changed(apps: Any) -> None:
     apps.create_namespaced_deployment("default", deployment())
     changed = {
-        "spec": {"selector": {"matchLabels": {"tier": "x"}}, "template": {"metadata": {"labels": {"tier": "x"}}}}
+        "spec": {
+            "selector": {"matchLabels": {"tier": "x"}},
+            "template": {"metadata": {"labels": {"tier": "x"}}},
+        }
     }
-    assert "field is immutable" in refusal(lambda: apps.patch_namespaced_deployment("web", "default", changed)).body
+    assert (
+        "field is immutable"
+        in refusal(lambda: apps.patch_namespaced_deployment("web", "default", changed)).body
+    )
 
 
 def test_a_disruption_budget_takes_one_bound_only(demo: Demo) -> None:
-    body = {"metadata": {"name": "web"}, "spec": {"minAvailable": 1, "maxUnavailable": 1, "selector": {}}}
+    body = {
+        "metadata": {"name": "web"},
+        "spec": {"minAvailable": 1, "maxUnavailable": 1, "selector": {}},
+    }
     policy = client.PolicyV1Api(demo.api())
     error = refusal(lambda: policy.create_namespaced_pod_disruption_budget("default", body))
     assert "minAvailable and maxUnavailable cannot be both set" in error.body
 
 
 def test_an_update_of_an_old_version_is_a_conflict(core: Any) -> None:
-    made = core.create_namespaced_config_map("default", {"metadata": {"name": "a"}, "data": {"k": "1"}})
+    made = core.create_namespaced_config_map(
+        "default", {"metadata": {"name": "a"}, "data": {"k": "1"}}
+    )
     core.patch_namespaced_config_map("a", "default", {"data": {"k": "2"}})
     error = refusal(lambda: core.replace_namespaced_config_map("a", "default", made))
     assert error.status == 409
@@ -143,12 +169,16 @@ def test_an_update_of_an_old_version_is_a_conflict(core: Any) -> None:
 
 
 def test_a_field_of_another_manager_is_a_conflict_that_names_it_until_forced(apps: Any) -> None:
-    apps.patch_namespaced_deployment("web", "default", deployment(), field_manager="pulumi", _content_type=APPLY)
+    apps.patch_namespaced_deployment(
+        "web", "default", deployment(), field_manager="pulumi", _content_type=APPLY
+    )
     release = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": "web"},
-        "spec": {"template": {"spec": {"containers": [{"name": "app", "image": "registry/app:2"}]}}},
+        "spec": {
+            "template": {"spec": {"containers": [{"name": "app", "image": "registry/app:2"}]}}
+        },
     }
 
     def apply(**options: Any) -> Any:
@@ -158,7 +188,10 @@ def test_a_field_of_another_manager_is_a_conflict_that_names_it_until_forced(app
 
     error = refusal(apply)
     assert error.status == 409
-    assert 'conflict with \\"pulumi\\": .spec.template.spec.containers[name=\\"app\\"].image' in error.body
+    assert (
+        'conflict with \\"pulumi\\": .spec.template.spec.containers[name=\\"app\\"].image'
+        in error.body
+    )
     apply(force=True)
     live = apps.read_namespaced_deployment("web", "default")
     assert live.spec.template.spec.containers[0].image == "registry/app:2"
@@ -169,25 +202,37 @@ def test_a_field_of_another_manager_is_a_conflict_that_names_it_until_forced(app
 def test_what_an_applied_configuration_no_longer_says_is_removed(core: Any) -> None:
     def apply(data: dict[str, str]) -> Any:
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data}
-        return core.patch_namespaced_config_map("a", "default", body, field_manager="me", _content_type=APPLY)
+        return core.patch_namespaced_config_map(
+            "a", "default", body, field_manager="me", _content_type=APPLY
+        )
 
     apply({"one": "1", "two": "2"})
-    core.patch_namespaced_config_map("a", "default", {"data": {"three": "3"}}, field_manager="other")
+    core.patch_namespaced_config_map(
+        "a", "default", {"data": {"three": "3"}}, field_manager="other"
+    )
     assert apply({"one": "1"}).data == {"one": "1", "three": "3"}
 
 
 def test_a_dry_run_changes_nothing(core: Any) -> None:
-    assert core.create_namespaced_config_map("default", {"metadata": {"name": "a"}}, dry_run="All").metadata.uid
+    assert core.create_namespaced_config_map(
+        "default", {"metadata": {"name": "a"}}, dry_run="All"
+    ).metadata.uid
     assert refusal(lambda: core.read_namespaced_config_map("a", "default")).status == 404
 
 
 def test_a_watch_sees_what_its_selector_matches(core: Any) -> None:
     start = core.list_namespaced_config_map("default").metadata.resource_version
-    core.create_namespaced_config_map("default", {"metadata": {"name": "a", "labels": {"app": "x"}}})
+    core.create_namespaced_config_map(
+        "default", {"metadata": {"name": "a", "labels": {"app": "x"}}}
+    )
     core.create_namespaced_config_map("default", {"metadata": {"name": "b"}})
     core.patch_namespaced_config_map("a", "default", {"metadata": {"labels": {"app": "y"}}})
     events = watch.Watch().stream(
-        core.list_namespaced_config_map, "default", label_selector="app=x", resource_version=start, timeout_seconds=120
+        core.list_namespaced_config_map,
+        "default",
+        label_selector="app=x",
+        resource_version=start,
+        timeout_seconds=120,
     )
     seen = []
     for event in events:
@@ -197,7 +242,9 @@ def test_a_watch_sees_what_its_selector_matches(core: Any) -> None:
     assert seen == [("ADDED", "a"), ("DELETED", "a")]
 
 
-def test_deleting_a_deployment_takes_its_pods_along_and_orphaning_leaves_them(apps: Any, core: Any) -> None:
+def test_deleting_a_deployment_takes_its_pods_along_and_orphaning_leaves_them(
+    apps: Any, core: Any
+) -> None:
     apps.create_namespaced_deployment("default", deployment())
     eventually(lambda: available(apps) == 2)
     apps.delete_namespaced_deployment("web", "default", propagation_policy="Foreground")
@@ -209,7 +256,9 @@ def test_deleting_a_deployment_takes_its_pods_along_and_orphaning_leaves_them(ap
     assert len(apps.list_namespaced_replica_set("default").items) == 1
 
 
-def test_a_namespace_goes_when_its_finalizers_are_done_and_takes_nothing_new_meanwhile(core: Any) -> None:
+def test_a_namespace_goes_when_its_finalizers_are_done_and_takes_nothing_new_meanwhile(
+    core: Any,
+) -> None:
     core.create_namespace({"metadata": {"name": "app"}})
     held = {"metadata": {"name": "held", "finalizers": ["example.com/held"]}}
     core.create_namespaced_config_map("app", held)
@@ -223,19 +272,37 @@ def test_a_namespace_goes_when_its_finalizers_are_done_and_takes_nothing_new_mea
     eventually(lambda: "app" not in {item.metadata.name for item in core.list_namespace().items})
 
 
-def test_a_new_object_has_a_status_before_any_controller_saw_it(core: Any, apps: Any, demo: Demo) -> None:
+def test_a_new_object_has_a_status_before_any_controller_saw_it(
+    core: Any, apps: Any, demo: Demo
+) -> None:
     core.create_namespace({"metadata": {"name": "app"}})
     assert apps.create_namespaced_deployment("app", deployment()).status is not None
-    budget = {"metadata": {"name": "web"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}}
+    budget = {
+        "metadata": {"name": "web"},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}},
+    }
     made = client.PolicyV1Api(demo.api()).create_namespaced_pod_disruption_budget("app", budget)
     assert (made.status.expected_pods, made.status.disruptions_allowed) == (0, 0)
-    service = {"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}, "status": {"conditions": []}}
+    service = {
+        "metadata": {"name": "web"},
+        "spec": {"ports": [{"port": 80}]},
+        "status": {"conditions": []},
+    }
     made = core.create_namespaced_service("app", service)
     assert made.status.to_dict() == {"conditions": None, "load_balancer": {"ingress": None}}
 
 
-def test_pods_that_break_the_restricted_level_are_refused_and_the_deployment_says_so(core: Any, apps: Any) -> None:
-    core.create_namespace({"metadata": {"name": "app", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
+def test_pods_that_break_the_restricted_level_are_refused_and_the_deployment_says_so(
+    core: Any, apps: Any
+) -> None:
+    core.create_namespace(
+        {
+            "metadata": {
+                "name": "app",
+                "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+            }
+        }
+    )
     _, _, headers = apps.create_namespaced_deployment_with_http_info("app", deployment())
     assert "would violate PodSecurity" in headers["Warning"]
     found = eventually(
@@ -245,11 +312,16 @@ def test_pods_that_break_the_restricted_level_are_refused_and_the_deployment_say
             if c.type == "ReplicaFailure"
         ]
     )
-    assert 'violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false' in found[0].message
+    assert (
+        'violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false'
+        in found[0].message
+    )
     assert not core.list_namespaced_pod("app").items
 
 
-def test_a_quota_bounds_pods_and_a_limit_range_fills_in_what_they_leave_out(core: Any, apps: Any) -> None:
+def test_a_quota_bounds_pods_and_a_limit_range_fills_in_what_they_leave_out(
+    core: Any, apps: Any
+) -> None:
     core.create_namespace({"metadata": {"name": "app"}})
     core.create_namespaced_resource_quota(
         "app", {"metadata": {"name": "q"}, "spec": {"hard": {"requests.cpu": "250m"}}}
@@ -272,7 +344,9 @@ def test_a_quota_bounds_pods_and_a_limit_range_fills_in_what_they_leave_out(core
 
 
 def test_a_pod_that_fits_nowhere_says_why(core: Any, apps: Any) -> None:
-    apps.create_namespaced_deployment("default", deployment(nodeSelector={"kubernetes.io/arch": "arm64"}))
+    apps.create_namespaced_deployment(
+        "default", deployment(nodeSelector={"kubernetes.io/arch": "arm64"})
+    )
     pods = eventually(lambda: core.list_namespaced_pod("default").items)
 
     def reasons() -> str:
@@ -282,13 +356,23 @@ def test_a_pod_that_fits_nowhere_says_why(core: Any, apps: Any) -> None:
     assert "2 node(s) didn't match Pod's node affinity/selector" in eventually(reasons)
 
 
-def test_an_image_that_is_not_in_the_registry_is_not_pulled(demo: Demo, core: Any, apps: Any) -> None:
-    demo.fleet.external.image_check = lambda image, architecture: "manifest unknown" if "@" in image else None
-    apps.create_namespaced_deployment("default", deployment(image="registry/app@sha256:" + "0" * 64))
+def test_an_image_that_is_not_in_the_registry_is_not_pulled(
+    demo: Demo, core: Any, apps: Any
+) -> None:
+    demo.fleet.external.image_check = lambda image, architecture: (
+        "manifest unknown" if "@" in image else None
+    )
+    apps.create_namespaced_deployment(
+        "default", deployment(image="registry/app@sha256:" + "0" * 64)
+    )
 
     def waiting() -> Any:
         pods = core.list_namespaced_pod("default").items
-        states = [pod.status.container_statuses[0].state.waiting for pod in pods if pod.status.container_statuses]
+        states = [
+            pod.status.container_statuses[0].state.waiting
+            for pod in pods
+            if pod.status.container_statuses
+        ]
         return states and states[0]
 
     found = eventually(waiting)
@@ -300,11 +384,19 @@ def test_pods_of_a_node_that_goes_are_made_elsewhere(demo: Demo, core: Any, apps
     apps.create_namespaced_deployment("default", deployment())
     eventually(lambda: available(apps) == 2)
     demo.fleet.set_nodes(ARN, "workers", [node("node-c", "us-east-1c")])
-    eventually(lambda: {pod.spec.node_name for pod in core.list_namespaced_pod("default").items} == {"node-c"})
+    eventually(
+        lambda: (
+            {pod.spec.node_name for pod in core.list_namespaced_pod("default").items} == {"node-c"}
+        )
+    )
 
 
-def test_auto_mode_makes_nodes_for_pods_and_removes_idle_ones(demo: Demo, core: Any, apps: Any) -> None:
-    demo.fleet.create(ClusterFacts(arn=ARN, name="demo", region="us-east-1", version="1.33", auto_mode=True))
+def test_auto_mode_makes_nodes_for_pods_and_removes_idle_ones(
+    demo: Demo, core: Any, apps: Any
+) -> None:
+    demo.fleet.create(
+        ClusterFacts(arn=ARN, name="demo", region="us-east-1", version="1.33", auto_mode=True)
+    )
     demo.fleet.set_nodes(ARN, "workers", [])
     apps.create_namespaced_deployment("default", deployment())
     eventually(lambda: available(apps) == 2)
@@ -314,10 +406,16 @@ def test_auto_mode_makes_nodes_for_pods_and_removes_idle_ones(demo: Demo, core: 
     eventually(lambda: not core.list_node().items)
 
 
-def test_auto_mode_makes_graviton_nodes_for_a_pool_that_names_them_only(demo: Demo, core: Any, apps: Any) -> None:
-    demo.fleet.create(ClusterFacts(arn=ARN, name="demo", region="us-east-1", version="1.33", auto_mode=True))
+def test_auto_mode_makes_graviton_nodes_for_a_pool_that_names_them_only(
+    demo: Demo, core: Any, apps: Any
+) -> None:
+    demo.fleet.create(
+        ClusterFacts(arn=ARN, name="demo", region="us-east-1", version="1.33", auto_mode=True)
+    )
     demo.fleet.set_nodes(ARN, "workers", [])
-    apps.create_namespaced_deployment("default", deployment(nodeSelector={"kubernetes.io/arch": "arm64"}))
+    apps.create_namespaced_deployment(
+        "default", deployment(nodeSelector={"kubernetes.io/arch": "arm64"})
+    )
     eventually(lambda: len(core.list_namespaced_pod("default").items) == 2)
     assert core.list_node().items == []
     rule = {"key": "kubernetes.io/arch", "operator": "In", "values": ["arm64"]}
@@ -327,12 +425,18 @@ def test_auto_mode_makes_graviton_nodes_for_a_pool_that_names_them_only(demo: De
         "metadata": {"name": "graviton"},
         "spec": {"template": {"spec": {"requirements": [rule]}}},
     }
-    client.CustomObjectsApi(demo.api()).create_cluster_custom_object("karpenter.sh", "v1", "nodepools", pool)
+    client.CustomObjectsApi(demo.api()).create_cluster_custom_object(
+        "karpenter.sh", "v1", "nodepools", pool
+    )
     eventually(lambda: available(apps) == 2)
-    assert {n.metadata.labels["karpenter.sh/nodepool"] for n in core.list_node().items} == {"graviton"}
+    assert {n.metadata.labels["karpenter.sh/nodepool"] for n in core.list_node().items} == {
+        "graviton"
+    }
 
 
-def test_an_autoscaler_without_metrics_keeps_to_its_bounds_and_says_so(demo: Demo, apps: Any) -> None:
+def test_an_autoscaler_without_metrics_keeps_to_its_bounds_and_says_so(
+    demo: Demo, apps: Any
+) -> None:
     apps.create_namespaced_deployment("default", deployment(replicas=1))
     scaling = client.AutoscalingV2Api(demo.api())
     spec = {
@@ -340,7 +444,9 @@ def test_an_autoscaler_without_metrics_keeps_to_its_bounds_and_says_so(demo: Dem
         "minReplicas": 3,
         "maxReplicas": 5,
     }
-    scaling.create_namespaced_horizontal_pod_autoscaler("default", {"metadata": {"name": "web"}, "spec": spec})
+    scaling.create_namespaced_horizontal_pod_autoscaler(
+        "default", {"metadata": {"name": "web"}, "spec": spec}
+    )
     eventually(lambda: available(apps) == 3)
     eventually(
         lambda: (
@@ -353,8 +459,15 @@ def test_an_autoscaler_without_metrics_keeps_to_its_bounds_and_says_so(demo: Dem
 def test_a_job_completes(demo: Demo) -> None:
     batch = client.BatchV1Api(demo.api())
     pod = {"restartPolicy": "Never", "containers": [{"name": "migrate", "image": "registry/app:1"}]}
-    batch.create_namespaced_job("default", {"metadata": {"name": "migrate"}, "spec": {"template": {"spec": pod}}})
-    eventually(lambda: (status := batch.read_namespaced_job("migrate", "default").status) and status.succeeded == 1)
+    batch.create_namespaced_job(
+        "default", {"metadata": {"name": "migrate"}, "spec": {"template": {"spec": pod}}}
+    )
+    eventually(
+        lambda: (
+            (status := batch.read_namespaced_job("migrate", "default").status)
+            and status.succeeded == 1
+        )
+    )
 
 
 def test_rights_come_from_access_policies_and_from_kubernetes_groups(demo: Demo, core: Any) -> None:
@@ -376,14 +489,26 @@ def test_rights_come_from_access_policies_and_from_kubernetes_groups(demo: Demo,
         "app",
         {
             "metadata": {"name": "readers"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": "view",
+            },
             "subjects": [{"kind": "Group", "name": "readers"}],
         },
     )
     readers = client.CoreV1Api(demo.api(reader))
     assert readers.list_namespaced_config_map("app").items
-    assert refusal(lambda: readers.create_namespaced_config_map("app", {"metadata": {"name": "b"}})).status == 403
-    assert refusal(lambda: client.CoreV1Api(demo.api(ADMIN + "-nobody")).list_namespace()).status == 401
+    assert (
+        refusal(
+            lambda: readers.create_namespaced_config_map("app", {"metadata": {"name": "b"}})
+        ).status
+        == 403
+    )
+    assert (
+        refusal(lambda: client.CoreV1Api(demo.api(ADMIN + "-nobody")).list_namespace()).status
+        == 401
+    )
 
 
 def test_objects_and_the_address_outlive_the_process(demo: Demo, core: Any, apps: Any) -> None:

@@ -89,7 +89,11 @@ def inputs(registry: Running, ecr: Any, context: Path, tag: str, **build: Any) -
 
 def pushed(ecr: Any) -> dict[str, Any]:
     """The one image with a tag that ECR holds."""
-    [image] = [it for it in ecr.describe_images(repositoryName="dev/app")["imageDetails"] if it.get("imageTags")]
+    [image] = [
+        it
+        for it in ecr.describe_images(repositoryName="dev/app")["imageDetails"]
+        if it.get("imageTags")
+    ]
     return dict(image)
 
 
@@ -100,7 +104,10 @@ def test_an_image_is_built_and_pushed_and_its_digest_is_the_one_in_ecr(
     repository = f"{registry.host}/dev/app"
     image = pushed(ecr)
     assert made.state["repoDigest"] == f"{repository}@{image['imageDigest']}"
-    assert (made.state["baseImageName"], made.state["imageName"]) == (f"{repository}:v1", f"{repository}:v1")
+    assert (made.state["baseImageName"], made.state["imageName"]) == (
+        f"{repository}:v1",
+        f"{repository}:v1",
+    )
     assert made.state["registryServer"] == repository
     assert made.state["platform"] == "linux/amd64"
     assert made.id == f"{repository}:v1"
@@ -114,14 +121,18 @@ def test_an_sbom_lies_beside_the_pushed_image(
     docker.create(IMAGE, "app", inputs(registry, ecr, context, "v1"))
     digest = pushed(ecr)["imageDigest"]
     auth = credentials(ecr)
-    listed = requests.get(f"http://{registry.host}/v2/dev/app/referrers/{digest}", auth=auth, timeout=60).json()
+    listed = requests.get(
+        f"http://{registry.host}/v2/dev/app/referrers/{digest}", auth=auth, timeout=60
+    ).json()
     [found] = listed["manifests"]
     assert found["artifactType"] == "application/spdx+json"
     manifest = requests.get(
         f"http://{registry.host}/v2/dev/app/manifests/{found['digest']}", auth=auth, timeout=60
     ).json()
     blob = manifest["layers"][0]["digest"]
-    document = requests.get(f"http://{registry.host}/v2/dev/app/blobs/{blob}", auth=auth, timeout=60).json()
+    document = requests.get(
+        f"http://{registry.host}/v2/dev/app/blobs/{blob}", auth=auth, timeout=60
+    ).json()
     assert document["spdxVersion"] == "SPDX-2.3"
     assert document["packages"][0]["versionInfo"] == digest
 
@@ -134,9 +145,16 @@ def test_only_a_change_of_content_arguments_or_name_is_a_difference(
     made.state.pop("notBuilt")
     assert changed(docker, made, news) == set()
     (context / "notes.md").write_text("ignored by .dockerignore")
-    assert changed(docker, made, {**news, "registry": {**news["registry"], "password": "another"}}) == set()
-    assert changed(docker, made, {**news, "imageName": f"{registry.host}/dev/app:v2"}) == {"imageName"}
-    assert changed(docker, made, inputs(registry, ecr, context, "v1", args={"GREETING": "hi"})) >= {"build"}
+    assert (
+        changed(docker, made, {**news, "registry": {**news["registry"], "password": "another"}})
+        == set()
+    )
+    assert changed(docker, made, {**news, "imageName": f"{registry.host}/dev/app:v2"}) == {
+        "imageName"
+    }
+    assert changed(docker, made, inputs(registry, ecr, context, "v1", args={"GREETING": "hi"})) >= {
+        "build"
+    }
     (context / "page.txt").write_text("two\n")
     assert changed(docker, made, news) == {"build"}
 
@@ -144,7 +162,11 @@ def test_only_a_change_of_content_arguments_or_name_is_a_difference(
 def changed(docker: Client, made: Any, news: dict[str, Any]) -> set[str]:
     answer, _ = docker.diff(made, news)
     assert not list(answer.replaces)
-    return set(answer.detailedDiff) - {"registry"} if "registry" not in news else set(answer.detailedDiff)
+    return (
+        set(answer.detailedDiff) - {"registry"}
+        if "registry" not in news
+        else set(answer.detailedDiff)
+    )
 
 
 def test_without_a_builder_the_digest_is_the_contexts_and_says_not_built(
@@ -160,7 +182,12 @@ def test_without_a_builder_the_digest_is_the_contexts_and_says_not_built(
 
 
 def test_what_was_not_built_is_built_once_a_builder_is_there(
-    docker: Client, registry: Running, ecr: Any, context: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    docker: Client,
+    registry: Running,
+    ecr: Any,
+    context: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     path = os.environ["PATH"]
     if shutil.which("buildah") is None:
@@ -182,9 +209,12 @@ def test_an_architecture_that_this_machine_cannot_run_is_not_built_and_says_how_
 ) -> None:
     other = "mips64le"  # whose emulator, where it is installed, goes by another name
     monkeypatch.setattr(
-        "sandbox.images.builder.engines.detect", lambda storage: engines.BuildahEngine("buildah", storage)
+        "sandbox.images.builder.engines.detect",
+        lambda storage: engines.BuildahEngine("buildah", storage),
     )
-    made = docker.create(IMAGE, "app", inputs(registry, ecr, context, "v1", platform=f"linux/{other}"))
+    made = docker.create(
+        IMAGE, "app", inputs(registry, ecr, context, "v1", platform=f"linux/{other}")
+    )
     assert f"an image for {other} needs {other} programs" in made.state["notBuilt"]
     assert "qemu-user-static" in made.state["notBuilt"]
 
@@ -204,7 +234,9 @@ def test_a_preview_knows_the_name_but_not_the_digest_and_builds_nothing(
 
 def test_defaults_are_filled_in_as_the_real_provider_does(docker: Client, context: Path) -> None:
     checked = docker.check(
-        IMAGE, "app", {"imageName": "x/app:v1", "build": {"context": str(context)}, "skipPush": True}
+        IMAGE,
+        "app",
+        {"imageName": "x/app:v1", "build": {"context": str(context)}, "skipPush": True},
     )
     assert checked["build"]["dockerfile"] == f"{context}/Dockerfile"
     assert checked["build"]["platform"].startswith("linux/")
@@ -215,18 +247,29 @@ def test_defaults_are_filled_in_as_the_real_provider_does(docker: Client, contex
 @pytest.mark.parametrize(
     ("change", "failure"),
     [
-        ({"imagename": "x"}, "imagename: docker:index/image:Image has no property 'imagename'; it has build"),
-        ({"build": {"dockerFile": "x"}}, "build.dockerFile: docker:index/image:Image has no property"),
+        (
+            {"imagename": "x"},
+            "imagename: docker:index/image:Image has no property 'imagename'; it has build",
+        ),
+        (
+            {"build": {"dockerFile": "x"}},
+            "build.dockerFile: docker:index/image:Image has no property",
+        ),
         (
             {"build": {"context": "/no/such/folder"}},
             "build.context: the directory '/no/such/folder' does not exist; searched in /",
         ),
-        ({"build": {"builderVersion": "BuilderV1"}}, "builds with BuildKit or buildah only, not with 'BuilderV1'"),
+        (
+            {"build": {"builderVersion": "BuilderV1"}},
+            "builds with BuildKit or buildah only, not with 'BuilderV1'",
+        ),
         ({"imageName": "app"}, "imageName: 'app' has no registry; give the full name"),
         ({"imageName": None}, "imageName: is required"),
     ],
 )
-def test_wrong_inputs_are_refused_by_name(docker: Client, context: Path, change: dict[str, Any], failure: str) -> None:
+def test_wrong_inputs_are_refused_by_name(
+    docker: Client, context: Path, change: dict[str, Any], failure: str
+) -> None:
     news: dict[str, Any] = {"imageName": "localhost:1/app:v1", "build": {"context": str(context)}}
     for key, value in change.items():
         news[key] = {**news[key], **value} if key == "build" else value
@@ -238,7 +281,10 @@ def test_wrong_inputs_are_refused_by_name(docker: Client, context: Path, change:
 def test_a_dockerfile_given_relative_to_its_context_is_refused_with_the_right_path(
     docker: Client, context: Path
 ) -> None:
-    news = {"imageName": "localhost:1/app:v1", "build": {"context": str(context), "dockerfile": "Dockerfile"}}
+    news = {
+        "imageName": "localhost:1/app:v1",
+        "build": {"context": str(context), "dockerfile": "Dockerfile"},
+    }
     with pytest.raises(CheckFailed, match=r"not to the context.*; try '.*/context/Dockerfile'"):
         docker.check(IMAGE, "app", news)
 
@@ -256,7 +302,10 @@ def test_relative_paths_are_resolved_in_the_program_directory(
         client.create(IMAGE, "app", news)
         for build, message in (
             ({"context": "elsewhere"}, f"'elsewhere' does not exist; searched in {tmp_path}"),
-            ({"context": "context"}, f"no Dockerfile 'context/Dockerfile'; searched in {tmp_path},"),
+            (
+                {"context": "context"},
+                f"no Dockerfile 'context/Dockerfile'; searched in {tmp_path},",
+            ),
         ):
             with pytest.raises(CheckFailed, match=message):
                 client.check(IMAGE, "app", {**news, "build": build})
@@ -311,7 +360,9 @@ def test_a_refresh_reports_what_is_known_and_an_import_is_refused(
 def test_other_resources_and_functions_of_the_package_are_refused_by_name(docker: Client) -> None:
     with pytest.raises(Failed, match="docker:index/container:Container is not emulated"):
         docker.check("docker:index/container:Container", "c", {"image": "x"})
-    with pytest.raises(Failed, match="docker:index/getRegistryImage:getRegistryImage is not emulated"):
+    with pytest.raises(
+        Failed, match="docker:index/getRegistryImage:getRegistryImage is not emulated"
+    ):
         docker.invoke("docker:index/getRegistryImage:getRegistryImage", {"name": "x"})
 
 

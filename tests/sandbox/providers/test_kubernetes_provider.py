@@ -19,7 +19,9 @@ DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
 
 
-def deployment(name: str = "web", image: str = "registry/app:1", **annotations: str) -> dict[str, Any]:
+def deployment(
+    name: str = "web", image: str = "registry/app:1", **annotations: str
+) -> dict[str, Any]:
     return {
         "metadata": {"name": name, "namespace": "default", "annotations": annotations},
         "spec": {
@@ -57,13 +59,17 @@ def test_an_object_without_a_name_gets_one_and_keeps_it(engine: Client) -> None:
 
 
 def test_changed_data_of_a_config_map_replaces_it(engine: Client) -> None:
-    made = engine.create(CONFIG_MAP, "settings", {"metadata": {"name": "settings"}, "data": {"a": "1"}})
+    made = engine.create(
+        CONFIG_MAP, "settings", {"metadata": {"name": "settings"}, "data": {"a": "1"}}
+    )
     difference, _ = engine.diff(made, {"metadata": {"name": "settings"}, "data": {"a": "2"}})
     assert list(difference.replaces) == ["data"]
     assert difference.deleteBeforeReplace
 
 
-def test_a_changed_selector_replaces_a_deployment_and_a_changed_image_updates_it(engine: Client) -> None:
+def test_a_changed_selector_replaces_a_deployment_and_a_changed_image_updates_it(
+    engine: Client,
+) -> None:
     made = engine.create(DEPLOYMENT, "web", deployment())
     difference, _ = engine.diff(made, deployment(image="registry/app:2"))
     assert dict(difference.detailedDiff).keys() == {"spec.template.spec.containers[0].image"}
@@ -80,7 +86,9 @@ def test_a_misspelt_field_is_found_in_a_preview_without_a_cluster() -> None:
         engine = served.attach("kubernetes", {"kubeconfig": UNKNOWN})
         wrong = deployment()
         wrong["spec"]["replica"] = wrong["spec"].pop("replicas")
-        with pytest.raises(CheckFailed, match=r'unknown field "spec\.replica" in apps/v1 Deployment'):
+        with pytest.raises(
+            CheckFailed, match=r'unknown field "spec\.replica" in apps/v1 Deployment'
+        ):
             engine.check(DEPLOYMENT, "web", wrong)
         wrong = deployment()
         wrong["spec"]["selector"]["matchLabels"] = {"app": "other"}
@@ -97,7 +105,9 @@ def test_types_that_are_no_objects_fail_by_name(engine: Client) -> None:
         engine.check("kubernetes:autoscaling/v2beta2:HorizontalPodAutoscaler", "scaler", {})
 
 
-def test_a_deployment_that_never_gets_ready_is_kept_with_the_reason(engine: Client, demo: Demo) -> None:  # noqa: F811
+def test_a_deployment_that_never_gets_ready_is_kept_with_the_reason(
+    engine: Client, demo: Demo
+) -> None:
     demo.fleet.external.image_check = lambda image, architecture: "manifest unknown"
     wanted = deployment(**{"pulumi.com/timeoutSeconds": "10"})
     with pytest.raises(Failed, match="manifest unknown") as caught:
@@ -113,17 +123,26 @@ def test_an_object_that_exists_is_not_taken_over_silently(engine: Client) -> Non
         engine.create(CONFIG_MAP, "again", wanted)
 
 
-def test_an_image_that_the_pipeline_set_survives_an_update_that_ignores_it(engine: Client, demo: Demo) -> None:  # noqa: F811
+def test_an_image_that_the_pipeline_set_survives_an_update_that_ignores_it(
+    engine: Client, demo: Demo
+) -> None:
     made = engine.create(DEPLOYMENT, "web", deployment())
     released = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": "web", "namespace": "default"},
-        "spec": {"template": {"spec": {"containers": [{"name": "app", "image": "registry/app:2"}]}}},
+        "spec": {
+            "template": {"spec": {"containers": [{"name": "app", "image": "registry/app:2"}]}}
+        },
     }
     apps = official.AppsV1Api(demo.api())
     apps.patch_namespaced_deployment(
-        "web", "default", released, field_manager="pipeline", force=True, _content_type="application/apply-patch+yaml"
+        "web",
+        "default",
+        released,
+        field_manager="pipeline",
+        force=True,
+        _content_type="application/apply-patch+yaml",
     )
     changed = deployment()
     changed["spec"]["minReadySeconds"] = 0
@@ -138,7 +157,9 @@ def test_an_image_that_the_pipeline_set_survives_an_update_that_ignores_it(engin
 
 def test_drift_is_a_difference_of_inputs_after_reading(engine: Client, demo: Demo) -> None:  # noqa: F811
     made = engine.create(DEPLOYMENT, "web", deployment())
-    official.AppsV1Api(demo.api()).patch_namespaced_deployment("web", "default", {"spec": {"replicas": 3}})
+    official.AppsV1Api(demo.api()).patch_namespaced_deployment(
+        "web", "default", {"spec": {"replicas": 3}}
+    )
     found = engine.read(made)
     assert found is not None
     assert found.inputs["spec"]["replicas"] == 3

@@ -48,22 +48,36 @@ class Client:
 
     def manifest(self, repository: str, layers: Sequence[bytes], **extra: Any) -> bytes:
         """Upload config and layers and return the manifest of the image that they make."""
-        config = json.dumps({"architecture": "amd64", "os": "linux", "nonce": secrets.token_hex(4)}).encode()
+        config = json.dumps(
+            {"architecture": "amd64", "os": "linux", "nonce": secrets.token_hex(4)}
+        ).encode()
         for blob in (config, *layers):
             assert self.upload(repository, blob).status_code == 201
-        described = [{"mediaType": OCI_LAYER, "digest": digest_of(it), "size": len(it)} for it in layers]
+        described = [
+            {"mediaType": OCI_LAYER, "digest": digest_of(it), "size": len(it)} for it in layers
+        ]
         top = {"mediaType": OCI_CONFIG, "digest": digest_of(config), "size": len(config)}
         return json.dumps(
-            {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": top, "layers": described, **extra}
+            {
+                "schemaVersion": 2,
+                "mediaType": OCI_MANIFEST,
+                "config": top,
+                "layers": described,
+                **extra,
+            }
         ).encode()
 
     def put(self, repository: str, reference: str, manifest: bytes) -> requests.Response:
         headers = {"Content-Type": json.loads(manifest)["mediaType"]}
-        return self.call("PUT", f"/v2/{repository}/manifests/{reference}", data=manifest, headers=headers)
+        return self.call(
+            "PUT", f"/v2/{repository}/manifests/{reference}", data=manifest, headers=headers
+        )
 
     def push(self, repository: str, tag: str, *layers: bytes) -> str:
         """Push an image and return its digest."""
-        answer = self.put(repository, tag, self.manifest(repository, layers or (secrets.token_bytes(100),)))
+        answer = self.put(
+            repository, tag, self.manifest(repository, layers or (secrets.token_bytes(100),))
+        )
         assert answer.status_code == 201, answer.text
         return answer.headers["Docker-Content-Digest"]
 
@@ -120,5 +134,9 @@ def emptied_ecr(endpoint: str) -> Any:
 
 def ecr_client(endpoint: str) -> Any:
     return boto3.client(
-        "ecr", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
+        "ecr",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
     )

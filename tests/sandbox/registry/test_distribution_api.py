@@ -71,7 +71,9 @@ def test_a_blob_is_streamed_with_chunked_transfer_encoding_as_docker_does(client
 
 def test_a_blob_is_uploaded_in_a_single_post(client: Client) -> None:
     data = secrets.token_bytes(50)
-    answer = client.call("POST", "/v2/team/app/blobs/uploads/", params={"digest": digest_of(data)}, data=data)
+    answer = client.call(
+        "POST", "/v2/team/app/blobs/uploads/", params={"digest": digest_of(data)}, data=data
+    )
     assert answer.status_code == 201
     assert client.call("GET", f"/v2/team/app/blobs/{digest_of(data)}").content == data
 
@@ -98,10 +100,14 @@ def test_a_blob_of_another_repository_is_unknown_here(client: Client) -> None:
     assert (status, code) == (404, "BLOB_UNKNOWN")
 
 
-def test_an_upload_whose_bytes_have_another_digest_is_refused_and_leaves_nothing(client: Client) -> None:
+def test_an_upload_whose_bytes_have_another_digest_is_refused_and_leaves_nothing(
+    client: Client,
+) -> None:
     location = client.call("POST", "/v2/team/app/blobs/uploads/").headers["Location"]
     announced = digest_of(b"announced")
-    status, code, message = client.error("PUT", location, params={"digest": announced}, data=b"sent")
+    status, code, message = client.error(
+        "PUT", location, params={"digest": announced}, data=b"sent"
+    )
     assert (status, code) == (400, "DIGEST_INVALID")
     assert digest_of(b"sent") in message
     assert client.call("HEAD", f"/v2/team/app/blobs/{announced}").status_code == 404
@@ -117,7 +123,9 @@ def test_an_upload_can_be_cancelled(client: Client) -> None:
 def test_a_part_of_a_blob_is_read_by_range(client: Client) -> None:
     data = secrets.token_bytes(100)
     client.upload("team/app", data)
-    part = client.call("GET", f"/v2/team/app/blobs/{digest_of(data)}", headers={"Range": "bytes=10-19"})
+    part = client.call(
+        "GET", f"/v2/team/app/blobs/{digest_of(data)}", headers={"Range": "bytes=10-19"}
+    )
     assert (part.status_code, part.content) == (206, data[10:20])
 
 
@@ -143,19 +151,24 @@ def test_a_manifest_that_refers_to_a_missing_layer_is_refused_by_name(client: Cl
         (b'{"schemaVersion": 2, "mediaType": "text/plain"}', "'text/plain' are not supported"),
         (b'{"schemaVersion": 2, "mediaType": "%s"}' % OCI_MANIFEST.encode(), "no list 'layers'"),
         (
-            b'{"schemaVersion": 2, "mediaType": "%s", "config": {}, "layers": []}' % OCI_MANIFEST.encode(),
+            b'{"schemaVersion": 2, "mediaType": "%s", "config": {}, "layers": []}'
+            % OCI_MANIFEST.encode(),
             "without a digest",
         ),
     ],
 )
-def test_a_broken_manifest_is_refused_with_the_reason(client: Client, body: bytes, reason: str) -> None:
+def test_a_broken_manifest_is_refused_with_the_reason(
+    client: Client, body: bytes, reason: str
+) -> None:
     status, code, message = client.error("PUT", "/v2/team/app/manifests/v1", data=body)
     assert (status, code) == (400, "MANIFEST_INVALID")
     assert reason in message
 
 
 def test_a_manifest_larger_than_four_mebibytes_is_refused(client: Client) -> None:
-    status, code, _ = client.error("PUT", "/v2/team/app/manifests/v1", data=b" " * (4 * 1024 * 1024 + 1))
+    status, code, _ = client.error(
+        "PUT", "/v2/team/app/manifests/v1", data=b" " * (4 * 1024 * 1024 + 1)
+    )
     assert (status, code) == (413, "MANIFEST_INVALID")
 
 
@@ -191,29 +204,43 @@ def test_a_list_of_images_needs_its_images_and_is_pulled_as_it_was_pushed(client
     assert client.call("GET", "/v2/team/app/manifests/multi").content == index
     entry["digest"] = digest_of(b"none")
     lonely = json.dumps({"schemaVersion": 2, "mediaType": kind, "manifests": [entry]}).encode()
-    assert client.put("team/app", "lonely", lonely).json()["errors"][0]["code"] == "MANIFEST_BLOB_UNKNOWN"
+    assert (
+        client.put("team/app", "lonely", lonely).json()["errors"][0]["code"]
+        == "MANIFEST_BLOB_UNKNOWN"
+    )
 
 
 def test_what_refers_to_an_image_is_found_by_it_and_filtered_by_type(client: Client) -> None:
     subject = client.push("team/app", "v1")
     described = {"mediaType": OCI_MANIFEST, "digest": subject, "size": 1}
-    sbom = client.manifest("team/app", [b"{}"], subject=described, artifactType="application/spdx+json")
+    sbom = client.manifest(
+        "team/app", [b"{}"], subject=described, artifactType="application/spdx+json"
+    )
     answer = client.put("team/app", digest_of(sbom), sbom)
     assert answer.headers["OCI-Subject"] == subject
     [found] = client.call("GET", f"/v2/team/app/referrers/{subject}").json()["manifests"]
     assert (found["digest"], found["artifactType"]) == (digest_of(sbom), "application/spdx+json")
-    filtered = client.call("GET", f"/v2/team/app/referrers/{subject}", params={"artifactType": "x/y"})
+    filtered = client.call(
+        "GET", f"/v2/team/app/referrers/{subject}", params={"artifactType": "x/y"}
+    )
     assert filtered.json()["manifests"] == []
     assert filtered.headers["OCI-Filters-Applied"] == "artifactType"
 
 
-def test_deleting_over_the_registry_is_refused_with_the_ecr_command_that_does_it(client: Client) -> None:
+def test_deleting_over_the_registry_is_refused_with_the_ecr_command_that_does_it(
+    client: Client,
+) -> None:
     digest = client.push("team/app", "v1")
     status, code, message = client.error("DELETE", f"/v2/team/app/manifests/{digest}")
     assert (status, code) == (405, "UNSUPPORTED")
-    assert f"aws ecr batch-delete-image --repository-name team/app --image-ids imageDigest={digest}" in message
+    assert (
+        f"aws ecr batch-delete-image --repository-name team/app --image-ids imageDigest={digest}"
+        in message
+    )
 
 
-@pytest.mark.parametrize("digest", ["sha256:short", "md5:" + "0" * 32, "sha256:" + "../" * 21 + "x"])
+@pytest.mark.parametrize(
+    "digest", ["sha256:short", "md5:" + "0" * 32, "sha256:" + "../" * 21 + "x"]
+)
 def test_a_digest_that_is_none_is_refused(client: Client, digest: str) -> None:
     assert client.call("GET", f"/v2/team/app/blobs/{digest}").status_code in {400, 404}

@@ -13,7 +13,9 @@ from botocore.exceptions import ClientError
 from tests.sandbox.registry.client import OCI_MANIFEST, Client, Running, credentials, digest_of
 
 
-def test_a_push_to_a_repository_that_does_not_exist_is_refused_in_ecrs_words(client: Client) -> None:
+def test_a_push_to_a_repository_that_does_not_exist_is_refused_in_ecrs_words(
+    client: Client,
+) -> None:
     assert client.error("POST", "/v2/ghost/blobs/uploads/") == (
         404,
         "NAME_UNKNOWN",
@@ -27,7 +29,9 @@ def test_the_repository_uri_names_this_registry(running: Running, ecr: Any) -> N
     assert running.host.startswith("localhost:")
 
 
-def test_describe_images_shows_the_real_digest_size_and_type_of_a_push(client: Client, ecr: Any) -> None:
+def test_describe_images_shows_the_real_digest_size_and_type_of_a_push(
+    client: Client, ecr: Any
+) -> None:
     ecr.create_repository(repositoryName="app")
     layers = [secrets.token_bytes(700), secrets.token_bytes(300)]
     manifest = client.manifest("app", layers)
@@ -43,7 +47,9 @@ def test_describe_images_shows_the_real_digest_size_and_type_of_a_push(client: C
     assert got["imageManifest"].encode() == manifest
 
 
-def test_an_immutable_tag_is_refused_in_ecrs_words_even_for_the_same_image(client: Client, ecr: Any) -> None:
+def test_an_immutable_tag_is_refused_in_ecrs_words_even_for_the_same_image(
+    client: Client, ecr: Any
+) -> None:
     ecr.create_repository(repositoryName="app", imageTagMutability="IMMUTABLE")
     manifest = client.manifest("app", [b"layer"])
     assert client.put("app", "v1", manifest).status_code == 201
@@ -53,7 +59,10 @@ def test_an_immutable_tag_is_refused_in_ecrs_words_even_for_the_same_image(clien
     )
     for again in (manifest, client.manifest("app", [b"another"])):
         answer = client.put("app", "v1", again)
-        assert (answer.status_code, answer.json()["errors"]) == (400, [{"code": "TAG_INVALID", "message": words}])
+        assert (answer.status_code, answer.json()["errors"]) == (
+            400,
+            [{"code": "TAG_INVALID", "message": words}],
+        )
     assert client.call("GET", "/v2/app/manifests/v1").content == manifest
 
 
@@ -65,7 +74,10 @@ def test_tags_excluded_from_immutability_move(client: Client, ecr: Any) -> None:
     )
     client.push("app", "latest-main")
     newest = client.push("app", "latest-main")
-    assert client.call("HEAD", "/v2/app/manifests/latest-main").headers["Docker-Content-Digest"] == newest
+    assert (
+        client.call("HEAD", "/v2/app/manifests/latest-main").headers["Docker-Content-Digest"]
+        == newest
+    )
     client.push("app", "v1")
     assert client.put("app", "v1", client.manifest("app", [b"x"])).status_code == 400
 
@@ -79,7 +91,9 @@ def test_a_mutable_tag_moves_and_the_older_image_stays_untagged(client: Client, 
 
 
 @pytest.mark.parametrize("auth", [None, ("AWS", "guess"), ("AWS", "a.b"), ("root", "guess")])
-def test_nobody_without_an_ecr_token_gets_in(running: Running, auth: tuple[str, str] | None) -> None:
+def test_nobody_without_an_ecr_token_gets_in(
+    running: Running, auth: tuple[str, str] | None
+) -> None:
     answer = requests.get(f"http://{running.host}/v2/", auth=auth, timeout=60)
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"].startswith("Basic ")
@@ -103,7 +117,9 @@ def test_a_token_of_another_sandbox_is_refused(running: Running, ecr: Any, tmp_p
     assert requests.get(f"http://{running.host}/v2/", auth=foreign, timeout=60).status_code == 401
 
 
-def test_batch_delete_image_removes_tag_then_data(client: Client, running: Running, ecr: Any) -> None:
+def test_batch_delete_image_removes_tag_then_data(
+    client: Client, running: Running, ecr: Any
+) -> None:
     ecr.create_repository(repositoryName="app")
     before = running.stored_bytes()
     kept_layer, gone_layer = secrets.token_bytes(1000), secrets.token_bytes(2000)
@@ -111,14 +127,19 @@ def test_batch_delete_image_removes_tag_then_data(client: Client, running: Runni
     gone = client.push("app", "gone", kept_layer, gone_layer)
     ecr.batch_delete_image(repositoryName="app", imageIds=[{"imageDigest": gone}])
     assert client.error("GET", f"/v2/app/manifests/{gone}")[:2] == (404, "MANIFEST_UNKNOWN")
-    assert client.error("GET", f"/v2/app/blobs/{digest_of(gone_layer)}")[:2] == (404, "BLOB_UNKNOWN")
+    assert client.error("GET", f"/v2/app/blobs/{digest_of(gone_layer)}")[:2] == (
+        404,
+        "BLOB_UNKNOWN",
+    )
     assert client.call("GET", f"/v2/app/blobs/{digest_of(kept_layer)}").content == kept_layer
     assert running.stored_bytes() - before < 2000
     ecr.batch_delete_image(repositoryName="app", imageIds=[{"imageDigest": kept}])
     assert running.stored_bytes() == before
 
 
-def test_force_delete_of_a_repository_leaves_not_a_byte(client: Client, running: Running, ecr: Any) -> None:
+def test_force_delete_of_a_repository_leaves_not_a_byte(
+    client: Client, running: Running, ecr: Any
+) -> None:
     ecr.create_repository(repositoryName="app")
     client.push("app", "v1", secrets.token_bytes(5000))
     client.upload("app", secrets.token_bytes(5000))
@@ -139,7 +160,9 @@ def test_a_layer_that_two_repositories_use_outlives_one_of_them(client: Client, 
     assert client.call("GET", f"/v2/two/blobs/{digest_of(layer)}").content == layer
 
 
-def test_a_lifecycle_policy_expires_images_beyond_its_count(client: Client, running: Running, ecr: Any) -> None:
+def test_a_lifecycle_policy_expires_images_beyond_its_count(
+    client: Client, running: Running, ecr: Any
+) -> None:
     ecr.create_repository(repositoryName="app")
     ecr.put_lifecycle_policy(
         repositoryName="app",
@@ -173,14 +196,23 @@ def test_an_image_is_promoted_by_put_image_under_a_second_tag(client: Client, ec
     with pytest.raises(ClientError, match="ImageAlreadyExistsException"):
         ecr.put_image(repositoryName="app", imageManifest=image["imageManifest"], imageTag="prod")
     other = client.push("app", "v2")
-    [second] = ecr.batch_get_image(repositoryName="app", imageIds=[{"imageDigest": other}])["images"]
+    [second] = ecr.batch_get_image(repositoryName="app", imageIds=[{"imageDigest": other}])[
+        "images"
+    ]
     with pytest.raises(ClientError, match="ImageTagAlreadyExistsException"):
         ecr.put_image(repositoryName="app", imageManifest=second["imageManifest"], imageTag="prod")
     with pytest.raises(ClientError, match="ImageDigestDoesNotMatchException"):
-        ecr.put_image(repositoryName="app", imageManifest=second["imageManifest"], imageTag="v3", imageDigest=digest)
+        ecr.put_image(
+            repositoryName="app",
+            imageManifest=second["imageManifest"],
+            imageTag="v3",
+            imageDigest=digest,
+        )
 
 
-def test_a_scan_says_that_there_is_no_scanner_and_invents_no_finding(client: Client, ecr: Any) -> None:
+def test_a_scan_says_that_there_is_no_scanner_and_invents_no_finding(
+    client: Client, ecr: Any
+) -> None:
     ecr.create_repository(repositoryName="app", imageScanningConfiguration={"scanOnPush": True})
     client.push("app", "v1")
     [image] = _images(ecr, "app")
@@ -198,7 +230,9 @@ def test_a_pull_is_recorded(client: Client, ecr: Any) -> None:
     assert "lastRecordedPullTime" in _images(ecr, "app")[0]
 
 
-def test_images_come_back_after_a_restart_under_the_same_address(client: Client, running: Running, ecr: Any) -> None:
+def test_images_come_back_after_a_restart_under_the_same_address(
+    client: Client, running: Running, ecr: Any
+) -> None:
     ecr.create_repository(repositoryName="app", imageTagMutability="IMMUTABLE")
     ecr.create_repository(repositoryName="lost")
     manifest = client.manifest("app", [secrets.token_bytes(100)])
@@ -207,7 +241,9 @@ def test_images_come_back_after_a_restart_under_the_same_address(client: Client,
     client.push("lost", "v1", secrets.token_bytes(9000))
     before = _images(ecr, "app")
     running.stop()
-    ecr.delete_repository(repositoryName="app", force=True)  # what a fresh process starts with, before the replay
+    ecr.delete_repository(
+        repositoryName="app", force=True
+    )  # what a fresh process starts with, before the replay
     ecr.delete_repository(repositoryName="lost", force=True)
     ecr.create_repository(repositoryName="app", imageTagMutability="IMMUTABLE")  # the replay
     assert running.start() == client.host

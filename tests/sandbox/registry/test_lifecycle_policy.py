@@ -23,12 +23,22 @@ def policy(*selections: dict[str, Any]) -> str:
 
 def images(*specification: tuple[str, tuple[str, ...], float]) -> list[Candidate]:
     """Candidates from (digest, tags, age in days), oldest first as they were pushed."""
-    return [Candidate(digest=name, tags=tags, pushed_at=NOW - age * DAY) for name, tags, age in specification]
+    return [
+        Candidate(digest=name, tags=tags, pushed_at=NOW - age * DAY)
+        for name, tags, age in specification
+    ]
 
 
 def test_images_older_than_the_days_expire() -> None:
-    rule = {"tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 14}
-    found = expired(policy(rule), images(("old", (), 15), ("tagged", ("v1",), 99), ("new", (), 13)), NOW)
+    rule = {
+        "tagStatus": "untagged",
+        "countType": "sinceImagePushed",
+        "countUnit": "days",
+        "countNumber": 14,
+    }
+    found = expired(
+        policy(rule), images(("old", (), 15), ("tagged", ("v1",), 99), ("new", (), 13)), NOW
+    )
     assert found == {"old": 1}
 
 
@@ -39,7 +49,12 @@ def test_the_newest_images_stay_and_those_of_one_second_count_in_push_order() ->
 
 
 def test_a_rule_cannot_expire_what_a_rule_of_higher_priority_selects_but_still_counts_it() -> None:
-    keep = {"tagStatus": "tagged", "tagPrefixList": ["prod"], "countType": "imageCountMoreThan", "countNumber": 1}
+    keep = {
+        "tagStatus": "tagged",
+        "tagPrefixList": ["prod"],
+        "countType": "imageCountMoreThan",
+        "countNumber": 1,
+    }
     rest = {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 2}
     found = expired(
         policy(keep, rest),
@@ -57,7 +72,9 @@ def test_all_of_several_patterns_have_to_match_some_tag() -> None:
         "countNumber": 1,
     }
     found = expired(
-        policy(rule), images(("a", ("alpha", "b-test"), 3), ("b", ("alpha",), 2), ("c", ("alpha-test",), 1)), NOW
+        policy(rule),
+        images(("a", ("alpha", "b-test"), 3), ("b", ("alpha",), 2), ("c", ("alpha-test",), 1)),
+        NOW,
     )
     assert found == {"a": 1}
 

@@ -85,20 +85,31 @@ def test_a_missing_stack_is_refused_with_the_names_of_those_there_are(project: P
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("config: [", "not YAML"),
-        ("- a\n", "a mapping is expected"),
-        ("config: text\n", "`config` has to be a mapping"),
+        ("config: [", "not valid YAML"),
+        ("- a\n", "top level must be a mapping"),
+        ("config: text\n", "`config` must be a mapping"),
         ("\ta: b", "line 1"),
+        ("config: {null: 1}\n", "'null' is not text; quote it"),
+        ("config: {p:a: {1: x}}\n", "'1' is not text; quote it"),
+        ("config: {true: 1}\n", "'true' is not text; quote it"),
+        ("config: &a {p:a: *a}\n", "line 1: not valid YAML: an anchor contains itself"),
+        ("config: {p:a: " + "[" * 2000 + "]" * 2000 + "}\n", "nested more than 60 levels deep"),
+        ("config: {p:a: " + "1" * 5000 + "}\n", "not valid YAML: Exceeds the limit"),
+        (
+            "config:\n  a: &a [x,x,x,x,x,x,x,x,x,x]\n"
+            + "".join(f"  {b}: &{b} [{','.join(['*' + a] * 10)}]\n" for a, b in zip("abcde", "bcdef", strict=True)),
+            "more than 50000 values after aliases are expanded",
+        ),
     ],
 )
-def test_a_file_that_is_no_stack_file_is_refused_by_name(project: Path, text: str, reason: str) -> None:
+def test_an_invalid_stack_file_is_refused_with_its_name(project: Path, text: str, reason: str) -> None:
     (project / "Pulumi.bad.yaml").write_text(text)
     with pytest.raises(StackFileError, match=reason) as refused:
         prepared(project, stack="bad")
     assert "Pulumi.bad.yaml" in str(refused.value)
 
 
-def test_what_is_encrypted_for_a_real_environment_gets_a_stand_in_that_stays_the_same(project: Path) -> None:
+def test_encrypted_value_is_replaced_by_a_stable_stand_in(project: Path) -> None:
     (project / "Pulumi.real.yaml").write_text(
         "secretsprovider: awskms://alias/x\nencryptedkey: AAAA\nconfig:\n  shop:token:\n    secure: v1:abc\n  shop:list: [{secure: v1:def}]\n"
     )
@@ -112,20 +123,20 @@ def test_what_is_encrypted_for_a_real_environment_gets_a_stand_in_that_stays_the
     assert file.path.stat().st_mode & 0o077 == 0
 
 
-def test_the_sandboxs_salt_survives_the_next_run(project: Path) -> None:
+def test_salt_of_the_sandbox_is_kept_by_the_next_run(project: Path) -> None:
     home = Home(project / "home")
     file = prepare(home, project, "dev")
     file.path.write_text(file.path.read_text() + "encryptionsalt: v1:salt\n")
     assert prepared(project, "network.zones=3")["encryptionsalt"] == "v1:salt"
 
 
-def test_a_key_that_stands_twice_is_refused_with_its_line(project: Path) -> None:
+def test_duplicate_key_is_refused_with_its_line(project: Path) -> None:
     (project / "Pulumi.dev.yaml").write_text("config:\n  shop:a: 1\n  shop:b: {x: 1}\n  shop:a: 2\n")
-    with pytest.raises(StackFileError, match=r"Pulumi.dev.yaml, line 4: .*'shop:a' stands here a second time"):
+    with pytest.raises(StackFileError, match=r"Pulumi.dev.yaml, line 4: .*'shop:a' occurs twice"):
         prepared(project)
 
 
-def test_a_preview_of_other_settings_does_not_reach_the_file_of_a_run_that_begins(project: Path) -> None:
+def test_preview_with_overrides_does_not_change_the_stack_file_of_a_run(project: Path) -> None:
     home = Home(project / "home")
     run = prepare(home, project, "dev")
     before = run.path.read_bytes()

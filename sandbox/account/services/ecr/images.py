@@ -140,7 +140,12 @@ class EcrRepositories:
             stored = _find(repository, image.digest)
             if stored is None:
                 stored = EcrImage(
-                    self.account_id, UNTAGGED, image.manifest.decode(), image.repository, image.media_type, image.digest
+                    self.account_id,
+                    UNTAGGED,
+                    image.manifest.decode(),
+                    image.repository,
+                    image.media_type,
+                    image.digest,
                 )
                 stored.image_pushed_at = int(image.pushed_at)
                 repository.images.append(stored)
@@ -188,14 +193,30 @@ class EcrRepositories:
         self._host = host
         self._tokens = Tokens(directory, self.account_id)
         replaced: list[tuple[Any, str, Any]] = [
-            (models.Repository, "uri", property(lambda repository: f"{host}/{repository.name}", lambda _s, _v: None)),
+            (
+                models.Repository,
+                "uri",
+                property(lambda repository: f"{host}/{repository.name}", lambda _s, _v: None),
+            ),
             (models, "Image", EcrImage),
             (models.ECRBackend, "put_image", self._with_backend(self._put_image)),
             (models.ECRBackend, "describe_image_scan_findings", _describe_image_scan_findings),
             (responses.ECRResponse, "get_authorization_token", self._get_authorization_token()),
-            (models.ECRBackend, "put_lifecycle_policy", self._then_expire(models.ECRBackend.put_lifecycle_policy)),
-            (models.ECRBackend, "batch_delete_image", self._then_notify(models.ECRBackend.batch_delete_image)),
-            (models.ECRBackend, "delete_repository", self._then_notify(models.ECRBackend.delete_repository)),
+            (
+                models.ECRBackend,
+                "put_lifecycle_policy",
+                self._then_expire(models.ECRBackend.put_lifecycle_policy),
+            ),
+            (
+                models.ECRBackend,
+                "batch_delete_image",
+                self._then_notify(models.ECRBackend.batch_delete_image),
+            ),
+            (
+                models.ECRBackend,
+                "delete_repository",
+                self._then_notify(models.ECRBackend.delete_repository),
+            ),
         ]
         for owner, name, replacement in replaced:
             self._originals.append((owner, name, vars(owner).get(name)))
@@ -226,7 +247,9 @@ class EcrRepositories:
         repository = backend._get_repository(repository_name)
         with _as_parameter_error():
             facts = manifests.parse(image_manifest.encode(), image_manifest_mediatype)
-        image = EcrImage(self.account_id, UNTAGGED, image_manifest, repository_name, facts.media_type)
+        image = EcrImage(
+            self.account_id, UNTAGGED, image_manifest, repository_name, facts.media_type
+        )
         if digest and digest != image.image_digest:
             raise PutImageError(*digest_mismatch(digest, image.image_digest))
         with self._lock:
@@ -316,7 +339,11 @@ class EcrRepositories:
         return [backend for _, backend in sorted(models.ecr_backends[self.account_id].items())]
 
     def _repository(self, name: str) -> Any:
-        matches = [backend.repositories[name] for backend in self._backends() if name in backend.repositories]
+        matches = [
+            backend.repositories[name]
+            for backend in self._backends()
+            if name in backend.repositories
+        ]
         if not matches:
             error = RepositoryNotFoundException(name, self.account_id)
             raise RegistryError(404, "NAME_UNKNOWN", str(error.message))
@@ -343,7 +370,9 @@ def _move_tag(repository: Any, tag: str, to: Any) -> None:
 
 def _immutable(repository: Any, tag: str) -> bool:
     """Return whether a taken tag is immutable (wildcards: ImageTagMutabilityExclusionFilter)."""
-    mutability = str(getattr(repository.image_tag_mutability, "value", repository.image_tag_mutability))
+    mutability = str(
+        getattr(repository.image_tag_mutability, "value", repository.image_tag_mutability)
+    )
     filters = repository.image_tag_mutability_exclusion_filters or []
     excluded = any(fnmatchcase(tag, entry["filter"]) for entry in filters)
     return mutability.startswith("IMMUTABLE") != excluded

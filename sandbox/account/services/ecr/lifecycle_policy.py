@@ -36,7 +36,9 @@ def expired(policy: str, images: Sequence[Candidate], now: float) -> dict[str, i
     expired_digests: dict[str, int] = {}
     decided: set[str] = set()
     # ECR's times have whole seconds; push order decides between equal ones.
-    newest_first = sorted((image for image in reversed(images) if not image.bound), key=lambda image: -image.pushed_at)
+    newest_first = sorted(
+        (image for image in reversed(images) if not image.bound), key=lambda image: -image.pushed_at
+    )
     for rule in sorted(json.loads(policy)["rules"], key=lambda rule: int(rule["rulePriority"])):
         selection = rule["selection"]
         matching = [image for image in newest_first if _selects(selection, image.tags)]
@@ -45,7 +47,13 @@ def expired(policy: str, images: Sequence[Candidate], now: float) -> dict[str, i
             due = matching[count:]
         else:  # sinceImagePushed; its only unit is days.
             due = [image for image in matching if image.pushed_at < now - count * DAY]
-        expired_digests.update({image.digest: int(rule["rulePriority"]) for image in due if image.digest not in decided})
+        expired_digests.update(
+            {
+                image.digest: int(rule["rulePriority"])
+                for image in due
+                if image.digest not in decided
+            }
+        )
         decided.update(image.digest for image in matching)
     return expired_digests
 

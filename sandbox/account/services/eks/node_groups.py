@@ -10,7 +10,7 @@ from sandbox.account.core.determinism import random_hex, random_uuid
 from sandbox.account.core.errors import AwsError
 from sandbox.account.core.operations import implements
 from sandbox.account.core.wire import ACCOUNT_ID
-from sandbox.account.services.eks import access
+from sandbox.account.services.eks import access, clusters
 from sandbox.account.services.eks import catalog as catalog
 from sandbox.account.services.eks.clusters import check_role, find, find_active, find_subnets, start_update
 from sandbox.contracts.cluster_host import NodeFacts, Taint
@@ -361,3 +361,10 @@ def _default_version(call: Call, record: Record, cluster: Record) -> str:
     if call.get("releaseVersion"):
         return ".".join(call["releaseVersion"].split(".")[:2])
     return str(record["version"] if call.get("launchTemplate") else cluster["version"])
+
+
+def reconcile(emulator: Emulator) -> None:
+    """Report clusters and nodes to the cluster host after a replay of the journal."""
+    emulator.clusters.reconcile(clusters.all_facts(emulator))
+    for arn, group, nodes in all_nodes(emulator):
+        emulator.clusters.set_nodes(arn, group, nodes)
