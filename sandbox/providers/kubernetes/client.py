@@ -1,4 +1,4 @@
-"""A small Kubernetes client for the provider: kubeconfig, EKS tokens, and the API server's answers as errors."""
+"""A Kubernetes client for the provider: kubeconfig, EKS tokens and the API server's errors."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _TOKEN_SECONDS = 600.0
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
-class RefusedError(Exception):
-    """The API server's refusal: its `Status`."""
+class ApiStatusError(Exception):
+    """An error response of the API server: its `Status`."""
 
     def __init__(self, status: Mapping[str, Any]) -> None:
         super().__init__(str(status.get("message", status)))
@@ -35,11 +35,11 @@ class RefusedError(Exception):
 
 
 class UnreachableError(Exception):
-    """The API server doesn't answer at all."""
+    """The API server does not respond."""
 
 
 class Client:
-    """One cluster, as a kubeconfig's context names it."""
+    """The cluster of a kubeconfig's context."""
 
     def __init__(self, kubeconfig: Any, context: str = "", cluster: str = "") -> None:
         content = _content(kubeconfig)
@@ -69,7 +69,7 @@ class Client:
         self, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
     ) -> tuple[Any, list[str]]:  # fmt: skip
-        """Return the answer and its warnings; raises RefusedError or UnreachableError."""
+        """Return the response and its warnings. Raises RefusedError or UnreachableError."""
         url = self.server + path + (f"?{urlencode(query)}" if query else "")
         headers = {"Accept": "application/json", "User-Agent": "pulumi-kubernetes/4.34.2"}
         token = self._bearer()
@@ -78,22 +78,22 @@ class Client:
         if body is not None:
             headers["Content-Type"] = content_type
         try:
-            answer = self._pool.request(
+            response = self._pool.request(
                 method, url, body=json.dumps(body).encode() if body is not None else None, headers=headers,
                 timeout=urllib3.Timeout(connect=10, read=60), retries=urllib3.Retry(2, redirect=0, status=0, read=0),
             )  # fmt: skip
         except urllib3.exceptions.HTTPError as error:
             raise UnreachableError(f"{self.server}: {_plain(error)}") from None
         try:
-            content = json.loads(answer.data)
+            content = json.loads(response.data)
         except ValueError:
-            content = {"message": answer.data.decode(errors="replace")[:500], "code": answer.status}
-        if answer.status >= 400:
+            content = {"message": response.data.decode(errors="replace")[:500], "code": response.status}
+        if response.status >= 400:
             if not isinstance(content, dict):
                 content = {}
-            content.setdefault("code", answer.status)
-            raise RefusedError(content)
-        warnings = [_warning(text) for text in answer.headers.getlist("Warning")]
+            content.setdefault("code", response.status)
+            raise ApiStatusError(content)
+        warnings = [_warning(text) for text in response.headers.getlist("Warning")]
         return content, warnings
 
     def _bearer(self) -> str:
@@ -105,7 +105,7 @@ class Client:
         with self._lock:
             expiry, token = self._token
             if time.monotonic() > expiry:
-                token = _executed(execution)
+                token = _credential_token(execution)
                 self._token = (time.monotonic() + _TOKEN_SECONDS, token)
             return token
 
@@ -163,14 +163,14 @@ def _pool(server: str, cluster: Mapping[str, Any]) -> urllib3.PoolManager:
     if cluster.get("insecure-skip-tls-verify"):
         tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
     proxy = cluster.get("proxy-url")
-    # A proxy leads into the VPC; the sandbox's API server is on this very machine, so the sandbox is inside already.
+    # A proxy leads into the VPC; the sandbox's API server is on loopback.
     if proxy and urlsplit(server).hostname not in _LOOPBACK:
         return urllib3.ProxyManager(str(proxy), ssl_context=tls, maxsize=16)
     return urllib3.PoolManager(ssl_context=tls, maxsize=16)
 
 
-def _executed(execution: Mapping[str, Any]) -> str:
-    """Answer `aws eks get-token` ourselves (no aws CLI is needed); run any other plugin."""
+def _credential_token(execution: Mapping[str, Any]) -> str:
+    """Run a credential plugin; `aws eks get-token` is emulated, so the aws CLI is not needed."""
     command, arguments = (
         str(execution.get("command", "")),
         [str(item) for item in execution.get("args") or ()],
@@ -186,7 +186,7 @@ def _executed(execution: Mapping[str, Any]) -> str:
         except (BotoCoreError, ClientError) as error:
             raise Failure(f"no token for the EKS cluster {name}: {error}") from None
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [command, *arguments],
             env={**os.environ, **environment},
             capture_output=True,
@@ -194,7 +194,7 @@ def _executed(execution: Mapping[str, Any]) -> str:
             check=True,
             timeout=60,
         )
-        return str(json.loads(done.stdout)["status"]["token"])
+        return str(json.loads(process.stdout)["status"]["token"])
     except (OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
         raise Failure(
             f"the kubeconfig's credential plugin `{command}` gave no token: {type(error).__name__}."

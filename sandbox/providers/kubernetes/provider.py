@@ -1,14 +1,14 @@
-"""The Kubernetes provider of the sandbox: any object of the API, with server-side apply, awaits and offline checks.
+"""The Kubernetes provider: any API object, with server-side apply, awaits and offline validation.
 
-It behaves as pulumi-kubernetes 4 does with its default, server-side apply. What differs is in the sandbox's
-README: charts, YAML bundles, patch resources and client-side apply aren't emulated, and fail by name.
+It emulates pulumi-kubernetes 4 in its default mode. Charts, YAML bundles, patch resources and
+client-side apply are refused by name; sandbox/kubernetes/README.md lists the differences.
 """
 
 # ruff: noqa: ARG002 -- the base class names the arguments
 from __future__ import annotations
 
 from sandbox.providers.kubernetes.client import Client
-from sandbox.providers.kubernetes.connection import Kubernetes
+from sandbox.providers.kubernetes.connection import KubernetesConnection
 from sandbox.providers.property_values import UNKNOWN
 from sandbox.providers.protocol import (
     Change,
@@ -48,18 +48,18 @@ _UNSUPPORTED = (
 
 
 class KubernetesProvider(Provider):
-    """Makes connections, and says when a change of configuration means another cluster."""
+    """Creates connections; detects a configuration change that means another cluster."""
 
     name = "kubernetes"
     version = "4.34.2"
     checks_offline = True
 
     def connect(self, config: Properties) -> Connection:
-        """See the base class."""
-        return Kubernetes(config)
+        """Return a connection."""
+        return KubernetesConnection(config)
 
     def check_configuration(self, old: Properties, new: Properties) -> Checked:
-        """Refuse settings that aren't emulated."""
+        """Refuse settings that are not emulated."""
         failures = [
             (name, f"{name} isn't emulated by the sandbox's Kubernetes provider")
             for name in _UNSUPPORTED
@@ -80,7 +80,7 @@ class KubernetesProvider(Provider):
         return Checked(new, failures)
 
     def diff_configuration(self, old: Properties, new: Properties) -> Difference:
-        """With clusterIdentifier, replace only when that changes; without, when the kubeconfig's server changes."""
+        """Replace on a changed clusterIdentifier or, without one, on a changed server."""
         plain = plain_difference(old, new)
         if "clusterIdentifier" in old or "clusterIdentifier" in new:
             changes = {
@@ -106,7 +106,8 @@ class KubernetesProvider(Provider):
 
 
 def _both(old: Properties, new: Properties, name: str) -> bool:
-    """Say whether a setting had a value before and has one now: adopting an identifier replaces nothing."""
+    """Return whether a setting has an old and a new value; adopting an identifier replaces nothing.
+    """
     return bool(old.get(name)) and bool(new.get(name)) and UNKNOWN not in (old[name], new[name])
 
 
@@ -123,7 +124,7 @@ def _server(config: Properties) -> str:
 
 
 def provider() -> Provider:
-    """Make the provider."""
+    """Return the provider."""
     return KubernetesProvider()
 
 

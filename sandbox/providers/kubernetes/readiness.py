@@ -1,7 +1,8 @@
-"""When an object counts as ready, and what to say when it doesn't get there.
+"""Readiness conditions of each kind, and messages for objects that do not become ready.
 
-The conditions are those of pulumi-kubernetes. Its ten minutes of patience are one here, because nothing in the sandbox
-takes longer to start; a program's own timeout (customTimeouts, `pulumi.com/timeoutSeconds`) holds as it is.
+The conditions are pulumi-kubernetes'. The default timeout is 1 instead of 10 minutes, because
+objects start faster in the sandbox; customTimeouts and `pulumi.com/timeoutSeconds` apply as they
+are.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sandbox.kubernetes.apimachinery.kinds import Kind
-from sandbox.providers.kubernetes.client import Client, RefusedError, UnreachableError
+from sandbox.providers.kubernetes.client import Client, ApiStatusError, UnreachableError
 from sandbox.providers.kubernetes.objects import path
 
-PATIENCE = 60.0  # seconds
+DEFAULT_TIMEOUT = 60.0
 _PAUSES = (0.05, 0.1, 0.2, 0.3, 0.5)
 Document = Mapping[str, Any]
 
 
 class NotReadyError(Exception):
-    """The object exists, but isn't ready; the text says what is wrong with it."""
+    """The object exists but is not ready, for the reason in the message."""
 
     def __init__(self, message: str, document: Document) -> None:
         super().__init__(message)
@@ -43,16 +44,16 @@ class Watcher:
         )
 
     def get(self) -> Document | None:
-        """Return the object as it is now."""
+        """Return the object's current state."""
         try:
             return dict(self.client.request("GET", path(self.kind, self.namespace, self.name))[0])
-        except RefusedError as failure:
+        except ApiStatusError as failure:
             if failure.code == 404:
                 return None
             raise
 
     def until_ready(self, seconds: float, log: Callable[[str], None]) -> Document:
-        """Return the object once it is ready; raises NotReadyError at the end of patience, or when it has failed."""
+        """Return the object once it is ready. Raises NotReadyError after a timeout or failure."""
         check = _CHECKS.get((self.kind.group, self.kind.kind))
         deadline, last, tries = time.monotonic() + seconds, "", 0
         while True:
@@ -74,19 +75,19 @@ class Watcher:
             tries += 1
 
     def until_gone(self, seconds: float) -> None:
-        """Return once the object is gone; raises NotReadyError with what holds it."""
+        """Return once the object is gone. Raises NotReadyError with its finalizers."""
         deadline, tries = time.monotonic() + seconds, 0
         while (document := self.get()) is not None:
             if time.monotonic() > deadline or self._pause(tries):
-                held = (
+                finalizers = (
                     ", ".join(document["metadata"].get("finalizers") or ())
                     or "nothing that it names"
                 )
-                text = f"{self.kind.kind} {self.name} is still there after {seconds:.0f} s; finalizers: {held}"
+                text = f"{self.kind.kind} {self.name} is still there after {seconds:.0f} s; finalizers: {finalizers}"
                 for item in (document.get("status") or {}).get("conditions") or ():
                     if item["type"] == "NamespaceContentRemaining":
                         text += f". {item['message']}"
-                text += _because(self._events(document))
+                text += _append_reasons(self._events(document))
                 raise NotReadyError(text, document)
             tries += 1
 
@@ -97,7 +98,7 @@ class Watcher:
         verdict = "failed" if failed else f"wasn't ready within {seconds:.0f} s"
         text = f"{self.kind.kind} {self.namespace + '/' if self.namespace else ''}{self.name} {verdict}: {missing}"
         reasons = [*self._pods(document), *self._events(document)]
-        return text + _because([reason for reason in dict.fromkeys(reasons) if reason not in text])
+        return text + _append_reasons([reason for reason in dict.fromkeys(reasons) if reason not in text])
 
     def _pods(self, document: Document) -> list[str]:
         selector = (document.get("spec") or {}).get("selector") or {}
@@ -110,14 +111,14 @@ class Watcher:
             return []
         query = {"labelSelector": ",".join(f"{key}={value}" for key, value in labels.items())}
         try:
-            found = self.client.request(
+            pods = self.client.request(
                 "GET", f"/api/v1/namespaces/{self.namespace}/pods", query=query
             )[0]["items"]
-        except (RefusedError, UnreachableError):
+        except (ApiStatusError, UnreachableError):
             return []
         problems = (
             f"pod {pod['metadata']['name']}: {problem}"
-            for pod in found
+            for pod in pods
             if (problem := pod_problem(pod))
         )
         return list(problems)[:3]
@@ -129,22 +130,22 @@ class Watcher:
         namespace = self.namespace or "default"
         query = {"fieldSelector": f"involvedObject.uid={uid},type=Warning"}
         try:
-            found = self.client.request(
+            events = self.client.request(
                 "GET", f"/api/v1/namespaces/{namespace}/events", query=query
             )[0]["items"]
-        except (RefusedError, UnreachableError):
+        except (ApiStatusError, UnreachableError):
             return []
-        return [f"{item['reason']}: {item['message']}" for item in found][-3:]
+        return [f"{item['reason']}: {item['message']}" for item in events][-3:]
 
 
-def _because(reasons: list[str]) -> str:
+def _append_reasons(reasons: list[str]) -> str:
     return "".join(f"; {reason}" for reason in reasons)
 
 
 def pod_problem(pod: Document) -> str:
-    """Return why a pod isn't ready, in one line, or nothing."""
+    """Return why a pod is not ready in one line, or ""."""
     status = pod.get("status") or {}
-    # The containers wait for the init containers, and say no more than that.
+    # Containers wait for init containers, whose reason is more specific.
     for item in (
         *(status.get("initContainerStatuses") or ()),
         *(status.get("containerStatuses") or ()),
@@ -171,7 +172,7 @@ def _behind(document: Document) -> bool:
 
 
 def _deployment(_: Watcher, document: Document) -> tuple[str, bool]:
-    status, wanted = document.get("status") or {}, document["spec"].get("replicas", 1)
+    status, replicas = document.get("status") or {}, document["spec"].get("replicas", 1)
     if document["spec"].get("paused"):
         return "", False
     if _behind(document):
@@ -182,9 +183,9 @@ def _deployment(_: Watcher, document: Document) -> tuple[str, bool]:
         return str(progress.get("message")), True
     failed = conditions.get("ReplicaFailure", {})
     reason = f": {failed['message']}" if failed.get("status") == "True" else ""
-    if status.get("updatedReplicas", 0) < wanted or status.get("availableReplicas", 0) < wanted:
+    if status.get("updatedReplicas", 0) < replicas or status.get("availableReplicas", 0) < replicas:
         return (
-            f"{status.get('availableReplicas', 0)} of {wanted} replicas are available, {status.get('updatedReplicas', 0)} up to date{reason}",
+            f"{status.get('availableReplicas', 0)} of {replicas} replicas are available, {status.get('updatedReplicas', 0)} up to date{reason}",
             False,
         )
     if status.get("replicas", 0) > status.get("updatedReplicas", 0):
@@ -193,14 +194,14 @@ def _deployment(_: Watcher, document: Document) -> tuple[str, bool]:
 
 
 def _stateful_set(_: Watcher, document: Document) -> tuple[str, bool]:
-    status, wanted = document.get("status") or {}, document["spec"].get("replicas", 1)
+    status, replicas = document.get("status") or {}, document["spec"].get("replicas", 1)
     if (
         _behind(document)
-        or status.get("readyReplicas", 0) < wanted
+        or status.get("readyReplicas", 0) < replicas
         or status.get("currentRevision") != status.get("updateRevision")
     ):
         return (
-            f"{status.get('readyReplicas', 0)} of {wanted} replicas are ready, {status.get('updatedReplicas', 0)} up to date",
+            f"{status.get('readyReplicas', 0)} of {replicas} replicas are ready, {status.get('updatedReplicas', 0)} up to date",
             False,
         )
     return "", False
@@ -208,22 +209,22 @@ def _stateful_set(_: Watcher, document: Document) -> tuple[str, bool]:
 
 def _daemon_set(_: Watcher, document: Document) -> tuple[str, bool]:
     status = document.get("status") or {}
-    wanted = status.get("desiredNumberScheduled", 0)
+    replicas = status.get("desiredNumberScheduled", 0)
     if (
         _behind(document)
-        or status.get("numberAvailable", 0) < wanted
-        or status.get("updatedNumberScheduled", 0) < wanted
+        or status.get("numberAvailable", 0) < replicas
+        or status.get("updatedNumberScheduled", 0) < replicas
     ):
-        return f"{status.get('numberAvailable', 0)} of {wanted} pods are available", False
+        return f"{status.get('numberAvailable', 0)} of {replicas} pods are available", False
     return "", False
 
 
 def _replica_set(_: Watcher, document: Document) -> tuple[str, bool]:
-    ready, wanted = (
+    ready, replicas = (
         (document.get("status") or {}).get("availableReplicas", 0),
         document["spec"].get("replicas", 1),
     )
-    return ("" if ready >= wanted else f"{ready} of {wanted} replicas are available"), False
+    return ("" if ready >= replicas else f"{ready} of {replicas} replicas are available"), False
 
 
 def _job(_: Watcher, document: Document) -> tuple[str, bool]:
@@ -256,12 +257,12 @@ def _service(watcher: Watcher, document: Document) -> tuple[str, bool]:
     if spec.get("type") == "ExternalName" or not spec.get("selector"):
         return "", False
     try:
-        found = watcher.client.request("GET", path(_ENDPOINTS, watcher.namespace, watcher.name))[0]
-    except RefusedError as failure:
+        endpoints = watcher.client.request("GET", path(_ENDPOINTS, watcher.namespace, watcher.name))[0]
+    except ApiStatusError as failure:
         if failure.code != 404:
             raise
-        found = {}
-    if any(subset.get("addresses") for subset in found.get("subsets") or ()):
+        endpoints = {}
+    if any(subset.get("addresses") for subset in endpoints.get("subsets") or ()):
         return "", False
     return "the service's selector matches no ready pod yet", False
 
@@ -275,7 +276,7 @@ def _ingress(watcher: Watcher, document: Document) -> tuple[str, bool]:
                     watcher.client.request(
                         "GET", f"/api/v1/namespaces/{watcher.namespace}/services/{name}"
                     )
-                except RefusedError as failure:
+                except ApiStatusError as failure:
                     if failure.code != 404:
                         raise
                     return (
@@ -293,13 +294,13 @@ def _claim(watcher: Watcher, document: Document) -> tuple[str, bool]:
     name = document["spec"].get("storageClassName")
     if name:
         try:
-            found = watcher.client.request("GET", f"/apis/storage.k8s.io/v1/storageclasses/{name}")[
+            storage_class = watcher.client.request("GET", f"/apis/storage.k8s.io/v1/storageclasses/{name}")[
                 0
             ]
-        except RefusedError as failure:
+        except ApiStatusError as failure:
             return f"storage class {name}: {failure}", False
-        if found.get("volumeBindingMode") == "WaitForFirstConsumer":
-            return "", False  # it is bound when a pod uses it
+        if storage_class.get("volumeBindingMode") == "WaitForFirstConsumer":
+            return "", False  # Bound when a pod uses it.
     return "the claim isn't bound to a volume yet", False
 
 
