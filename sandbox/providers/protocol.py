@@ -29,7 +29,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal
+from typing import Literal, NoReturn
 
 from pulumi.provider.experimental import provider as sdk
 from pulumi.runtime.proto import provider_pb2
@@ -214,6 +214,10 @@ class Provider(sdk.Provider):
     def connect(self, config: Properties) -> Connection:
         """Make the provider as this configuration wants it; JSON text in the configuration is decoded already."""
         raise Failure(f"the provider {self.name} manages no resources of its own.")
+
+    def refuse_component(self, token: str) -> NoReturn:
+        """Refuse a component type by name."""
+        raise Failure(f"{token} isn't emulated by the sandbox.")
 
     def check_configuration(self, old: Properties, new: Properties) -> Checked:
         """Look at a configuration before it is used; values are as the program sent them, structures as JSON text."""

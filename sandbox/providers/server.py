@@ -103,6 +103,11 @@ class Servicer(ProviderServicer):
         self._greet(request.address, context)
         return empty_pb2.Empty()
 
+    async def Construct(self, request: Any, context: Any) -> provider_pb2.ConstructResponse:
+        """Refuse components by name; providers with components have their own servicer."""
+        await self._run(context, lambda: self._of.refuse_component(request.type))
+        raise AssertionError("refuse_component always raises")
+
     async def Cancel(self, request: Any, context: Any) -> empty_pb2.Empty:
         """Stop waiting for anything that this connection asked for."""
         peer = self._peer(context)

@@ -133,21 +133,24 @@ def _describe(kind: Kind) -> list[dict[str, Any]]:
         }
         if subresource == "scale":
             entry |= {"group": "autoscaling", "version": "v1", "kind": "Scale"}
-        elif subresource in {"eviction", "binding"}:
-            entry |= {"kind": subresource.capitalize(), "verbs": ["create"]}
+        elif subresource == "eviction":
+            # `kubectl drain` evicts only with this group and version.
+            entry |= {"group": "policy", "version": "v1", "kind": "Eviction", "verbs": ["create"]}
+        elif subresource == "binding":
+            entry |= {"kind": "Binding", "verbs": ["create"]}
         elif subresource == "log":
             entry["verbs"] = ["get"]
         resources.append(entry)
     return resources
 
 
-def openapi_root(kinds: KindTable, prefix: str) -> dict[str, Any]:
+def openapi_root(kinds: KindTable) -> dict[str, Any]:
     """Return `/openapi/v3`: the URL of each group version's document."""
     paths = {}
     for name, versions in _group_versions(kinds).items():
         for item in versions:
             path = f"apis/{name}/{item}" if name else f"api/{item}"
-            paths[path] = {"serverRelativeURL": f"{prefix}/openapi/v3/{path}?hash=sandbox"}
+            paths[path] = {"serverRelativeURL": f"/openapi/v3/{path}?hash=sandbox"}
     return {"paths": paths}
 
 

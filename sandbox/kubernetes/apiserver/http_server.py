@@ -1,4 +1,4 @@
-"""HTTPS server of the clusters: one port, a path prefix per cluster."""
+"""HTTPS server of a cluster."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from sandbox.kubernetes.cluster import Cluster
 
 LOG = logging.getLogger(__name__)
 _MAX_BODY = 3 * 1024 * 1024  # the API server's own limit
-Find = Callable[[str], Cluster | None]
+Find = Callable[[], Cluster | None]
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `https://127.0.0.1:<port>/<cluster key>/…`; `find` returns the cluster of a key."""
+    """Serves the cluster that `find` returns at `https://127.0.0.1:<port>`."""
 
     daemon_threads = True
     request_queue_size = 128
 
     def __init__(self, port: int, tls: ssl.SSLContext, find: Find) -> None:
         self.find, self._tls = find, tls
+        self._thread: threading.Thread | None = None
         super().__init__(("127.0.0.1", port), _Handler)
 
     def get_request(self) -> tuple[Any, Any]:
@@ -44,13 +45,18 @@ class Server(ThreadingHTTPServer):
         """Ignore broken connections."""
         LOG.debug("connection from %s ended", client_address, exc_info=True)
 
-    def serve(self) -> threading.Thread:
+    def serve(self) -> None:
         """Serve in a thread."""
-        thread = threading.Thread(
+        self._thread = threading.Thread(
             target=self.serve_forever, args=(0.1,), name="kubernetes-https", daemon=True
         )
-        thread.start()
-        return thread
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop serving and close the port."""
+        if self._thread is not None:
+            self.shutdown()
+        self.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -85,19 +91,11 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - the base class's names
 
     def _read_request(self, warnings: list[str]) -> tuple[Cluster, ApiRequest]:
-        length = int(self.headers.get("Content-Length") or 0)
-        if length > _MAX_BODY:
-            self.close_connection = True
-            raise errors.ApiError(413, "RequestEntityTooLarge", f"limit is {_MAX_BODY}")
-        body = self.rfile.read(length) if length else b""
+        body = self._read_body()
         split = urlsplit(self.path)
-        _, _, rest = split.path.partition("/")
-        key, slash, path = rest.partition("/")
-        cluster = self.server.find(key)
+        cluster = self.server.find()
         if cluster is None:
-            raise errors.ApiError(
-                404, "NotFound", f"no cluster at /{key}: it was deleted or never existed"
-            )
+            raise errors.ApiError(404, "NotFound", "the cluster was deleted")
         content_type = self.headers.get("Content-Type", "").split(";")[0].strip()
         query = {
             name: values[-1]
@@ -105,8 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
         }
         return cluster, ApiRequest(
             method=self.command,
-            path=unquote(slash + path) or "/",
-            prefix=f"/{key}",
+            path=unquote(split.path) or "/",
             query=query,
             content_type=content_type,
             accept=self.headers.get("Accept", ""),
@@ -115,6 +112,23 @@ class _Handler(BaseHTTPRequestHandler):
             body=_parse(body, content_type),
             warnings=warnings,
         )
+
+    def _read_body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self._read(int(self.headers.get("Content-Length") or 0), 0)
+        body = b""  # `kubectl create --raw` streams its body
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            body += self._read(size, len(body))
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
+        return body
+
+    def _read(self, size: int, total: int) -> bytes:
+        if total + size > _MAX_BODY:
+            self.close_connection = True
+            raise errors.ApiError(413, "RequestEntityTooLarge", f"limit is {_MAX_BODY}")
+        return self.rfile.read(size)
 
     def _send(self, result: ApiResponse, warnings: list[str]) -> None:
         media, body = _encode(result.content)

@@ -49,7 +49,12 @@ _MESSAGES: Mapping[str, _Message] = {
     "DeploymentSpec": {1: ("replicas", "int"), 2: ("selector", "LabelSelector"), 3: ("template", "PodTemplateSpec")},
     "Deployment": {1: ("metadata", "ObjectMeta"), 2: ("spec", "DeploymentSpec")},
     "Pod": {1: ("metadata", "ObjectMeta"), 2: ("spec", "PodSpec")},
-    "Eviction": {1: ("metadata", "ObjectMeta")},
+    "Preconditions": {1: ("uid", "str"), 2: ("resourceVersion", "str")},
+    "DeleteOptions": {
+        1: ("gracePeriodSeconds", "int"), 2: ("preconditions", "Preconditions"), 3: ("orphanDependents", "bool"),
+        4: ("propagationPolicy", "str"), 5: ("dryRun", "strings"),
+    },
+    "Eviction": {1: ("metadata", "ObjectMeta"), 2: ("deleteOptions", "DeleteOptions")},
     "ResourceAttributes": {
         1: ("namespace", "str"), 2: ("verb", "str"), 3: ("group", "str"), 4: ("version", "str"), 5: ("resource", "str"),
         6: ("subresource", "str"), 7: ("name", "str"),

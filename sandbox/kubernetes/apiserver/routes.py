@@ -30,7 +30,6 @@ class ApiRequest:
 
     method: str
     path: str
-    prefix: str
     query: Mapping[str, str]
     content_type: str
     accept: str
@@ -107,7 +106,7 @@ def _discovery_document(cluster: Cluster, request: ApiRequest, parts: Sequence[s
                 else {"swagger": "2.0", "paths": {}}
             )
         case ["openapi", "v3"]:
-            document = discovery.openapi_root(kinds, request.prefix)
+            document = discovery.openapi_root(kinds)
         case ["openapi", "v3", "api", version]:
             document = discovery.openapi(cluster.schema, kinds, "", version)
         case ["openapi", "v3", "apis", group, version]:

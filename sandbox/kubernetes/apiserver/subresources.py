@@ -10,7 +10,7 @@ from sandbox.kubernetes.apimachinery.kinds import Kind
 from sandbox.kubernetes.apimachinery.selectors import from_object, selects
 from sandbox.kubernetes.apiserver import patches
 from sandbox.kubernetes.apiserver.verbs import WriteOptions
-from sandbox.kubernetes.storage.object_store import Json
+from sandbox.kubernetes.storage.object_store import Json, Key
 
 if TYPE_CHECKING:
     from sandbox.kubernetes.cluster import Cluster
@@ -30,13 +30,12 @@ def handle(
     if subresource == "scale" and "scale" in kind.subresources:
         return _scale(cluster, kind, namespace, name, method, content_type, body, options), 200
     if kind.kind == "Pod" and subresource == "eviction" and method == "POST":
-        return _evict(cluster, kind, namespace, name, dry_run=options.dry_run), 201
+        return _evict(cluster, kind, namespace, name, body or {}, dry_run=options.dry_run), 201
     if kind.kind == "Pod" and subresource in {"log", "exec", "attach", "portforward", "proxy"}:
         cluster.api.get(kind, namespace, name)
         raise errors.ApiError(
             404, "NotFound",
-            f'pod "{name}" has no {subresource}: in this tier of the sandbox pods are objects only, no container runs. '
-            "Use a tier with a kubelet to run it.",
+            f'pod "{name}" has no {subresource}: pods are objects only, no container runs in the sandbox',
             {"name": name, "kind": "pods"},
         )  # fmt: skip
     if kind.kind == "Namespace" and subresource == "finalize" and method == "PUT":
@@ -50,7 +49,7 @@ def handle(
     raise errors.ApiError(
         404,
         "NotFound",
-        f"{kind.group_resource}/{subresource} isn't emulated by the sandbox's API server",
+        f"{kind.group_resource}/{subresource} is not emulated by the sandbox's API server",
         {},
     )
 
@@ -84,7 +83,7 @@ def _scale(
         resource_version = (scale.get("metadata") or {}).get("resourceVersion")
         if method == "PUT" and resource_version:
             live["metadata"]["resourceVersion"] = resource_version
-        return _as_scale(cluster.api.update(kind, namespace, name, live, options))
+        return _as_scale(cluster.api.update(kind, namespace, name, live, options, "scale"))
 
 
 def _as_scale(document: Json) -> Json:
@@ -109,22 +108,45 @@ def _as_scale(document: Json) -> Json:
     }
 
 
-def _evict(cluster: Cluster, kind: Kind, namespace: str, name: str, *, dry_run: bool) -> Json:
+def _evict(
+    cluster: Cluster,
+    kind: Kind,
+    namespace: str,
+    name: str,
+    eviction: Mapping[str, Any],
+    *,
+    dry_run: bool,
+) -> Json:
+    delete_options = eviction.get("deleteOptions") or {}
+    dry_run = dry_run or bool(delete_options.get("dryRun"))
     with cluster.store.lock:
         pod = cluster.api.get(kind, namespace, name)
-        for budget in cluster.store.list_objects("poddisruptionbudgets.policy", namespace):
-            if not selects(from_object(budget["spec"].get("selector")), pod):
-                continue
+        budgets = [
+            budget
+            for budget in cluster.store.list_objects("poddisruptionbudgets.policy", namespace)
+            if selects(from_object(budget["spec"].get("selector")), pod)
+        ]
+        for budget in budgets:
             status = budget.get("status") or {}
             if status.get("disruptionsAllowed", 0) < 1:
-                raise errors.ApiError(
-                    429, "TooManyRequests",
-                    "Cannot evict pod as it would violate the pod's disruption budget.",
-                    {"causes": [{
-                        "reason": "DisruptionBudget",
-                        "message": f"The disruption budget {budget['metadata']['name']} needs "
-                        f"{status.get('desiredHealthy', 0)} healthy pods and has {status.get('currentHealthy', 0)} currently",
-                    }]},
-                )  # fmt: skip
-        cluster.api.delete(kind, namespace, name, {}, dry_run=dry_run)
+                raise _disruption_refused(budget["metadata"]["name"], status)
+        cluster.api.delete(kind, namespace, name, delete_options, dry_run=dry_run)
+        for budget in budgets if not dry_run else ():
+            # Until the controller has counted again, further evictions must not exceed the budget.
+            budget["status"]["disruptionsAllowed"] -= 1
+            key = Key("poddisruptionbudgets.policy", namespace, budget["metadata"]["name"])
+            cluster.store.put(key, budget)
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+
+def _disruption_refused(budget: str, status: Mapping[str, Any]) -> errors.ApiError:
+    desired, current = status.get("desiredHealthy", 0), status.get("currentHealthy", 0)
+    text = (
+        f"The disruption budget {budget} needs {desired} healthy pods and has {current} currently"
+    )
+    return errors.ApiError(
+        429,
+        "TooManyRequests",
+        "Cannot evict pod as it would violate the pod's disruption budget.",
+        {"causes": [{"reason": "DisruptionBudget", "message": text}]},
+    )

@@ -87,7 +87,10 @@ class Client:
         try:
             content = json.loads(response.data)
         except ValueError:
-            content = {"message": response.data.decode(errors="replace")[:500], "code": response.status}
+            content = {
+                "message": response.data.decode(errors="replace")[:500],
+                "code": response.status,
+            }
         if response.status >= 400:
             if not isinstance(content, dict):
                 content = {}

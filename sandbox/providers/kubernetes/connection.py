@@ -13,7 +13,7 @@ from sandbox.kubernetes.apimachinery.kinds import Kind
 from sandbox.kubernetes.apimachinery.schema import Schema
 from sandbox.kubernetes.storage.object_store import Json
 from sandbox.providers.kubernetes import ignored_changes, objects, readiness
-from sandbox.providers.kubernetes.client import Client, ApiStatusError, UnreachableError
+from sandbox.providers.kubernetes.client import ApiStatusError, Client, UnreachableError
 from sandbox.providers.property_values import UNKNOWN, is_known
 from sandbox.providers.protocol import (
     Checked,
@@ -57,8 +57,7 @@ class KubernetesConnection(Connection):
         return value in (True, "true", "True", "1")
 
     def _schema(self) -> Schema:
-        """Return the schema of the cluster's version; the newest one until the cluster reports it.
-        """
+        """Return the schema of the cluster's version; the newest one until the cluster reports it."""
         if self._version is None:
             known = schemas.versions()
             version = known[-1]
@@ -137,13 +136,14 @@ class KubernetesConnection(Connection):
         return Difference(changes, delete_before_replace=replaced and same_place and not autonamed)
 
     def create(self, resource: Resource, inputs: Properties, preview: bool) -> Created:
-        """Apply the object and wait until it is ready; a preview is a dry run on a known cluster.
-        """
+        """Apply the object and wait until it is ready; a preview is a dry run on a known cluster."""
         kind = objects.kind_of(resource.type, self._schema())
         hidden = _SECRET_PARTS if kind.kind == "Secret" else ()
         manager = f"pulumi-kubernetes-{secrets.token_hex(4)}"
         if preview:
-            return Created("", self._preview_state(resource, kind, inputs, manager, new=True), hidden)
+            return Created(
+                "", self._preview_state(resource, kind, inputs, manager, new=True), hidden
+            )
         document = objects.plain(inputs)
         namespace, name = (
             document["metadata"].get("namespace", ""),
@@ -191,7 +191,9 @@ class KubernetesConnection(Connection):
             old_state.get("__fieldManager") or f"pulumi-kubernetes-{secrets.token_hex(4)}"
         )
         if preview:
-            return Updated(self._preview_state(resource, kind, new_inputs, manager, new=False), hidden)
+            return Updated(
+                self._preview_state(resource, kind, new_inputs, manager, new=False), hidden
+            )
         client, document = self._reached(resource), objects.plain(new_inputs)
         if resource.ignored:
             namespace, name = objects.split_identifier(kind, id, self._namespace())
@@ -229,14 +231,18 @@ class KubernetesConnection(Connection):
         manager = str(state.get("__fieldManager") or f"pulumi-kubernetes-{secrets.token_hex(4)}")
         shown = objects.with_string_data(live, inputs)
         live_inputs = objects.project(shown, inputs) if inputs else objects.importable(live)
-        return Found(objects.identifier(kind, live), objects.state_of(live, manager), live_inputs, hidden)
+        return Found(
+            objects.identifier(kind, live), objects.state_of(live, manager), live_inputs, hidden
+        )
 
     def delete(self, resource: Resource, id: str, inputs: Properties, state: Properties) -> None:
         """Delete the object and wait until it is gone."""
         kind = objects.kind_of(resource.type, self._schema())
         namespace, name = objects.split_identifier(kind, id, self._namespace())
         annotations = _annotations(inputs) or _annotations(state)
-        policy = str(annotations.get("pulumi.com/deletionPropagationPolicy", "foreground")).capitalize()
+        policy = str(
+            annotations.get("pulumi.com/deletionPropagationPolicy", "foreground")
+        ).capitalize()
         client = self._reached(resource)
         try:
             client.request(

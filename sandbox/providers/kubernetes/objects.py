@@ -198,7 +198,8 @@ def api_errors(schema: Schema, kind: Kind, document: Mapping[str, Any]) -> list[
         defaults.set_defaults(kind, copy, _EmptyCluster())
         if not (kind.kind == "Job" and not (known_document.get("spec") or {}).get("template")):
             failures = [
-                (c.field, str(c)) for c in objects.validate_object(kind, copy, None, _EmptyCluster())
+                (c.field, str(c))
+                for c in objects.validate_object(kind, copy, None, _EmptyCluster())
             ]
     return failures
 
@@ -288,7 +289,9 @@ def differences(
 ) -> dict[str, Change]:
     """Compare inputs and mark the changes that replace the object."""
     return {
-        property_path: _REPLACING[change] if replaces(kind, property_path, old, new, mutable) else change
+        property_path: _REPLACING[change]
+        if replaces(kind, property_path, old, new, mutable)
+        else change
         for property_path, change in compare(old, new)
     }
 
@@ -305,8 +308,7 @@ def state_of(document: Mapping[str, Any], manager: str) -> Json:
 
 
 def project(live: Any, inputs: Any) -> Any:
-    """Return the live values of the declared properties, so that drift is a difference of inputs.
-    """
+    """Return the live values of the declared properties, so that drift is a difference of inputs."""
     if isinstance(inputs, Mapping) and isinstance(live, Mapping):
         return {key: project(live[key], value) for key, value in inputs.items() if key in live}
     if isinstance(inputs, list) and isinstance(live, list):
@@ -315,7 +317,9 @@ def project(live: Any, inputs: Any) -> Any:
             entries = [
                 project(by_name[item["name"]], item) for item in inputs if item["name"] in by_name
             ]
-            return entries + [item for item in live if item["name"] not in {i["name"] for i in inputs}]
+            return entries + [
+                item for item in live if item["name"] not in {i["name"] for i in inputs}
+            ]
         if len(inputs) == len(live):
             return [project(there, here) for there, here in zip(live, inputs, strict=True)]
     return live

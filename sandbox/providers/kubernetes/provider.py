@@ -7,8 +7,11 @@ client-side apply are refused by name; sandbox/kubernetes/README.md lists the di
 # ruff: noqa: ARG002 -- the base class names the arguments
 from __future__ import annotations
 
+from typing import NoReturn
+
 from sandbox.providers.kubernetes.client import Client
 from sandbox.providers.kubernetes.connection import KubernetesConnection
+from sandbox.providers.kubernetes.objects import parse_token
 from sandbox.providers.property_values import UNKNOWN
 from sandbox.providers.protocol import (
     Change,
@@ -58,6 +61,11 @@ class KubernetesProvider(Provider):
         """Return a connection."""
         return KubernetesConnection(config)
 
+    def refuse_component(self, token: str) -> NoReturn:
+        """Refuse charts and bundles of helm v4, yaml v2 and kustomize v2, which are components."""
+        parse_token(token)
+        super().refuse_component(token)
+
     def check_configuration(self, old: Properties, new: Properties) -> Checked:
         """Refuse settings that are not emulated."""
         failures = [
@@ -106,8 +114,7 @@ class KubernetesProvider(Provider):
 
 
 def _both(old: Properties, new: Properties, name: str) -> bool:
-    """Return whether a setting has an old and a new value; adopting an identifier replaces nothing.
-    """
+    """Return whether a setting has an old and a new value; adopting an identifier replaces nothing."""
     return bool(old.get(name)) and bool(new.get(name)) and UNKNOWN not in (old[name], new[name])
 
 
@@ -128,4 +135,4 @@ def provider() -> Provider:
     return KubernetesProvider()
 
 
-__all__ = ["Kubernetes", "KubernetesProvider", "provider"]
+__all__ = ["KubernetesConnection", "KubernetesProvider", "provider"]

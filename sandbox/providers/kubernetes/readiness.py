@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sandbox.kubernetes.apimachinery.kinds import Kind
-from sandbox.providers.kubernetes.client import Client, ApiStatusError, UnreachableError
+from sandbox.providers.kubernetes.client import ApiStatusError, Client, UnreachableError
 from sandbox.providers.kubernetes.objects import path
 
 DEFAULT_TIMEOUT = 60.0
@@ -98,7 +98,9 @@ class Watcher:
         verdict = "failed" if failed else f"wasn't ready within {seconds:.0f} s"
         text = f"{self.kind.kind} {self.namespace + '/' if self.namespace else ''}{self.name} {verdict}: {missing}"
         reasons = [*self._pods(document), *self._events(document)]
-        return text + _append_reasons([reason for reason in dict.fromkeys(reasons) if reason not in text])
+        return text + _append_reasons(
+            [reason for reason in dict.fromkeys(reasons) if reason not in text]
+        )
 
     def _pods(self, document: Document) -> list[str]:
         selector = (document.get("spec") or {}).get("selector") or {}
@@ -257,14 +259,20 @@ def _service(watcher: Watcher, document: Document) -> tuple[str, bool]:
     if spec.get("type") == "ExternalName" or not spec.get("selector"):
         return "", False
     try:
-        endpoints = watcher.client.request("GET", path(_ENDPOINTS, watcher.namespace, watcher.name))[0]
+        endpoints = watcher.client.request(
+            "GET", path(_ENDPOINTS, watcher.namespace, watcher.name)
+        )[0]
     except ApiStatusError as failure:
         if failure.code != 404:
             raise
         endpoints = {}
     if any(subset.get("addresses") for subset in endpoints.get("subsets") or ()):
         return "", False
-    return "the service's selector matches no ready pod yet", False
+    # As pulumi-kubernetes since 4.17: a selector that matches no pod is not awaited.
+    labels = ",".join(f"{key}={value}" for key, value in spec["selector"].items())
+    pods_path = f"/api/v1/namespaces/{watcher.namespace}/pods"
+    pods = watcher.client.request("GET", pods_path, query={"labelSelector": labels})[0]["items"]
+    return ("no pod that the selector matches is ready" if pods else ""), False
 
 
 def _ingress(watcher: Watcher, document: Document) -> tuple[str, bool]:
@@ -294,9 +302,9 @@ def _claim(watcher: Watcher, document: Document) -> tuple[str, bool]:
     name = document["spec"].get("storageClassName")
     if name:
         try:
-            storage_class = watcher.client.request("GET", f"/apis/storage.k8s.io/v1/storageclasses/{name}")[
-                0
-            ]
+            storage_class = watcher.client.request(
+                "GET", f"/apis/storage.k8s.io/v1/storageclasses/{name}"
+            )[0]
         except ApiStatusError as failure:
             return f"storage class {name}: {failure}", False
         if storage_class.get("volumeBindingMode") == "WaitForFirstConsumer":

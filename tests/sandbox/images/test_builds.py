@@ -1,4 +1,4 @@
-"""Real builds with each builder of this machine: reproducible, quick when nothing changed, pulled by other tools."""
+"""Builds with each engine of this machine: reproducible, cached, and readable by other tools."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.sandbox.registry.client import Running, credentials
 
 @pytest.fixture(params=["docker", "buildah"])
 def engine(request: pytest.FixtureRequest) -> engines.Engine:
-    found: engines.Engine = request.getfixturevalue(request.param)
-    return found
+    fixture: engines.Engine = request.getfixturevalue(request.param)
+    return fixture
 
 
 @pytest.fixture
 def context(tmp_path: Path) -> Path:
-    """Two stages that need no base and run nothing."""
+    """A context of two stages that builds without a network."""
     folder = tmp_path / "context"
     folder.mkdir()
     (folder / "Dockerfile").write_text(
@@ -42,7 +42,7 @@ def order(context: Path, **args: str) -> BuildRequest:
     )
 
 
-def test_two_builds_of_the_same_files_give_the_same_digest(
+def test_two_builds_of_equal_files_have_the_same_digest(
     engine: engines.Engine, context: Path, tmp_path: Path
 ) -> None:
     copy = tmp_path / "another-clone"
@@ -57,7 +57,7 @@ def test_two_builds_of_the_same_files_give_the_same_digest(
     assert digests[0] == digests[1]
 
 
-def test_a_changed_file_or_argument_gives_another_digest(
+def test_changed_file_or_argument_changes_the_digest(
     engine: engines.Engine, context: Path, tmp_path: Path
 ) -> None:
     builder = FixedBuilder(tmp_path, engine)
@@ -67,7 +67,7 @@ def test_a_changed_file_or_argument_gives_another_digest(
     assert len({first, renamed, builder.build(order(context), None, None).digest}) == 3
 
 
-def test_nothing_changed_builds_nothing_and_gives_the_same_digest(
+def test_unchanged_inputs_are_not_built_again(
     engine: engines.Engine, context: Path, tmp_path: Path
 ) -> None:
     builder = FixedBuilder(tmp_path, engine)
@@ -79,7 +79,7 @@ def test_nothing_changed_builds_nothing_and_gives_the_same_digest(
     assert lines == []
 
 
-def test_a_pushed_image_has_the_users_settings_and_dates_from_the_epoch(
+def test_pushed_image_has_its_configuration_and_is_dated_at_the_epoch(
     engine: engines.Engine, context: Path, tmp_path: Path, registry: Running, ecr: Any
 ) -> None:
     name = f"settings-{engine.name.lower()}"
@@ -97,11 +97,11 @@ def test_a_pushed_image_has_the_users_settings_and_dates_from_the_epoch(
     assert config["config"]["User"] == "10001:10001"
     assert config["config"]["Labels"]["name"] == "it"
     assert config["architecture"] == "amd64"
-    kept = [entry for entry in config["history"] if not entry.get("empty_layer")]
-    assert len(kept) == len(manifest["layers"]) == len(config["rootfs"]["diff_ids"])
+    remaining = [entry for entry in config["history"] if not entry.get("empty_layer")]
+    assert len(remaining) == len(manifest["layers"]) == len(config["rootfs"]["diff_ids"])
 
 
-def test_a_build_that_fails_names_the_command_and_the_builders_last_words(
+def test_failed_build_reports_command_and_last_output(
     engine: engines.Engine, context: Path, tmp_path: Path
 ) -> None:
     (context / "Dockerfile").write_text("FROM scratch\nCOPY nowhere.txt /\n")
@@ -111,7 +111,7 @@ def test_a_build_that_fails_names_the_command_and_the_builders_last_words(
         FixedBuilder(tmp_path, engine).build(order(context), None, None)
 
 
-def test_docker_pulls_the_image_by_the_digest_that_ecr_shows(
+def test_docker_pulls_the_image_by_ecrs_digest(
     app: BuiltApp, docker: engines.DockerEngine, ecr: Any, registry: Running, tmp_path: Path
 ) -> None:
     [image] = [
@@ -125,7 +125,7 @@ def test_docker_pulls_the_image_by_the_digest_that_ecr_shows(
     assert f"Digest: {image['imageDigest']}" in pulled.stdout
 
 
-def test_docker_without_a_token_pulls_nothing(
+def test_docker_pull_without_token_is_refused(
     app: BuiltApp, docker: engines.DockerEngine, tmp_path: Path
 ) -> None:
     # By tag: what the engine has by digest it doesn't ask the registry for.
@@ -157,7 +157,7 @@ def docker_pull(
     return subprocess.run(command, env=docker.env, capture_output=True, text=True, check=False)
 
 
-def test_docker_pushes_and_is_refused_by_ecrs_rules(
+def test_docker_push_follows_ecrs_rules(
     docker: engines.DockerEngine, context: Path, registry: Running, ecr: Any, tmp_path: Path
 ) -> None:
     ecr.create_repository(repositoryName="pushed", imageTagMutability="IMMUTABLE")
@@ -183,10 +183,10 @@ def test_docker_pushes_and_is_refused_by_ecrs_rules(
         return subprocess.run(command, env=docker.env, capture_output=True, text=True, check=False)
 
     image_id = docker.build(order(context), {}, [], lambda _line: None)
-    done = push(f"{registry.host}/pushed:v1")
-    assert done.returncode == 0, done.stderr
+    process = push(f"{registry.host}/pushed:v1")
+    assert process.returncode == 0, process.stderr
     [image] = ecr.describe_images(repositoryName="pushed")["imageDetails"]
-    assert f"digest: {image['imageDigest']}" in done.stdout
+    assert f"digest: {image['imageDigest']}" in process.stdout
     (context / "folder" / "page.txt").write_text("two\n")
     image_id = docker.build(order(context), {}, [], lambda _line: None)
     assert (
@@ -196,7 +196,7 @@ def test_docker_pushes_and_is_refused_by_ecrs_rules(
     assert "does not exist in the registry with id" in push(f"{registry.host}/ghost:v1").stderr
 
 
-def test_skopeo_and_buildah_read_what_was_pushed(
+def test_skopeo_and_buildah_read_the_pushed_image(
     app: BuiltApp, buildah: engines.BuildahEngine
 ) -> None:
     skopeo = shutil.which("skopeo")
@@ -211,9 +211,9 @@ def test_skopeo_and_buildah_read_what_was_pushed(
         credential,
         f"docker://{app.reference}",
     ]
-    seen = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    assert seen["Digest"] == app.outcome.digest
-    assert "v1" in seen["RepoTags"]
+    inspected = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert inspected["Digest"] == app.outcome.digest
+    assert "v1" in inspected["RepoTags"]
     pull = [*buildah.base, "pull", "--tls-verify=false", "--creds", credential, app.reference]
     subprocess.run(pull, capture_output=True, text=True, check=True)
     assert buildah.has(app.reference)

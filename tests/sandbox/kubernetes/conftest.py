@@ -1,4 +1,4 @@
-"""A fleet with one cluster on a loopback port, and ways to talk to it."""
+"""A running cluster with clients."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ POLICY = "arn:aws:eks::aws:cluster-access-policy/"
 
 @dataclass
 class Principals:
-    """Principals named by the URL `https://sts/<arn>`, with the grants that a test gives them."""
+    """Principals of URLs `https://sts/<arn>` with their grants."""
 
-    given: dict[str, list[Grant]] = field(default_factory=dict)
+    grants_by_principal: dict[str, list[Grant]] = field(default_factory=dict)
 
     def identity(self, presigned_sts_url: str, *, cluster_name: str) -> str:
         if not presigned_sts_url.startswith("https://sts/"):
@@ -43,7 +43,7 @@ class Principals:
         return presigned_sts_url.removeprefix("https://sts/")
 
     def grants(self, cluster_arn: str, principal_arn: str) -> list[Grant]:
-        return self.given.get(principal_arn, [])
+        return self.grants_by_principal.get(principal_arn, [])
 
 
 def token(principal: str) -> str:
@@ -66,9 +66,9 @@ def node(
 
 @dataclass
 class Demo:
-    """A running cluster and what reaches it."""
+    """A running cluster and its clients."""
 
-    fleet: KubernetesClusterHost
+    clusters: KubernetesClusterHost
     principals: Principals
     endpoint: ClusterEndpoint
     directory: Path
@@ -81,16 +81,18 @@ class Demo:
         configuration.api_key = {"authorization": f"Bearer {token(principal)}"}
         return client.ApiClient(configuration)
 
-    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """Send a request that the typed client would refuse to send."""
+    def request(
+        self, method: str, path: str, body: Any = None, content_type: str = "application/json"
+    ) -> tuple[int, Any]:
+        """Send a request that the typed client would refuse."""
         request = urllib.request.Request(
             self.endpoint.url + path, json.dumps(body).encode() if body is not None else None, method=method,
-            headers={"Authorization": f"Bearer {token(ADMIN)}", "Content-Type": "application/json"},
+            headers={"Authorization": f"Bearer {token(ADMIN)}", "Content-Type": content_type},
         )  # fmt: skip
         trust = ssl.create_default_context(cadata=self.endpoint.ca_pem)
         try:
-            with urllib.request.urlopen(request, context=trust) as answer:
-                return answer.status, json.load(answer)
+            with urllib.request.urlopen(request, context=trust) as response:
+                return response.status, json.load(response)
         except urllib.error.HTTPError as refusal:
             return refusal.code, json.load(refusal)
 
@@ -117,12 +119,14 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
     principals = Principals(
         {ADMIN: [Grant(username=ADMIN, policy_arn=POLICY + "AmazonEKSClusterAdminPolicy")]}
     )
-    fleet = KubernetesClusterHost(tmp_path / "kubernetes", principals)
-    fleet.start()
-    endpoint = fleet.create(ClusterFacts(arn=ARN, name="demo", region="us-east-1", version="1.33"))
-    fleet.set_nodes(ARN, "workers", [node("node-a", "us-east-1a"), node("node-b", "us-east-1b")])
-    yield Demo(fleet, principals, endpoint, tmp_path)
-    fleet.stop()
+    clusters = KubernetesClusterHost(tmp_path / "kubernetes", principals)
+    clusters.start()
+    endpoint = clusters.create(
+        ClusterFacts(arn=ARN, name="demo", region="us-east-1", version="1.33")
+    )
+    clusters.set_nodes(ARN, "workers", [node("node-a", "us-east-1a"), node("node-b", "us-east-1b")])
+    yield Demo(clusters, principals, endpoint, tmp_path)
+    clusters.stop()
 
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
@@ -139,12 +143,12 @@ def kubectl(demo: Demo) -> Kubectl:
         *arguments: str, stdin: Any = None, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         text = stdin if isinstance(stdin, str) or stdin is None else json.dumps(stdin)
-        done = subprocess.run(
+        process = subprocess.run(
             [program, "--kubeconfig", str(config), "--cache-dir", str(demo.directory / "cache"), *arguments],
             input=text, capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
-        if check and done.returncode:
-            raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr}")
-        return done
+        if check and process.returncode:
+            raise AssertionError(f"kubectl {' '.join(arguments)}: {process.stderr}")
+        return process
 
     return run

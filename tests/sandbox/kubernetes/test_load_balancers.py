@@ -21,25 +21,25 @@ from tests.sandbox.kubernetes.test_objects import eventually
 typed: Any = official
 
 
-def test_a_service_gets_an_elb_in_the_tagged_subnets_and_gives_it_back(tmp_path: Path) -> None:
+def test_service_creates_and_deletes_load_balancer_in_tagged_subnets(tmp_path: Path) -> None:
     account = Account(tmp_path / "account", time_scale=0)
-    hooks = ExternalServices(load_balancers=ElasticLoadBalancers(lambda: account.url))
+    external = ExternalServices(load_balancers=ElasticLoadBalancers(lambda: account.url))
     principals = Principals(
         {ADMIN: [Grant(username=ADMIN, policy_arn=POLICY + "AmazonEKSClusterAdminPolicy")]}
     )
-    fleet = KubernetesClusterHost(tmp_path / "kubernetes", principals, hooks)
-    fleet.start()
+    clusters = KubernetesClusterHost(tmp_path / "kubernetes", principals, external)
+    clusters.start()
     url = account.start()
-    account.clusters = fleet
+    account.clusters = clusters
     try:
-        _serve_and_withdraw(tmp_path, fleet, principals, url)
+        _serve_and_withdraw(tmp_path, clusters, principals, url)
     finally:
-        fleet.stop()
+        clusters.stop()
         account.stop()
 
 
 def _serve_and_withdraw(
-    directory: Path, fleet: KubernetesClusterHost, principals: Principals, url: str
+    directory: Path, clusters: KubernetesClusterHost, principals: Principals, url: str
 ) -> None:
     def aws(service: str) -> Any:
         make: Any = boto3.client
@@ -71,13 +71,13 @@ def _serve_and_withdraw(
     aws("iam").attach_role_policy(
         RoleName="cluster", PolicyArn="arn:aws:iam::aws:policy/AmazonEKSClusterPolicy"
     )
-    made = aws("eks").create_cluster(
+    created = aws("eks").create_cluster(
         name="demo", version="1.33", roleArn=role, resourcesVpcConfig={"subnetIds": subnets}
     )
-    endpoint = fleet.create(
-        ClusterFacts(arn=made["cluster"]["arn"], name="demo", region="us-east-1", version="1.33")
+    endpoint = clusters.create(
+        ClusterFacts(arn=created["cluster"]["arn"], name="demo", region="us-east-1", version="1.33")
     )
-    core = typed.CoreV1Api(Demo(fleet, principals, endpoint, directory).api())
+    core = typed.CoreV1Api(Demo(clusters, principals, endpoint, directory).api())
     spec = {"type": "LoadBalancer", "selector": {"app": "web"}, "ports": [{"port": 80}]}
     core.create_namespaced_service("default", {"metadata": {"name": "web"}, "spec": spec})
 
@@ -111,19 +111,19 @@ def _serve_and_withdraw(
     )
     assert [rule["FromPort"] for rule in group["IpPermissions"]] == [80]
 
-    def callers() -> list[str]:
+    def source_cidrs() -> list[str]:
         (now,) = ec2.describe_security_groups(GroupIds=[group["GroupId"]])["SecurityGroups"]
         return sorted(item["CidrIp"] for rule in now["IpPermissions"] for item in rule["IpRanges"])
 
     # Other callers, who reach the load balancer that is there.
-    assert callers() == ["0.0.0.0/0"]
+    assert source_cidrs() == ["0.0.0.0/0"]
     ranges = ["198.51.100.0/24", "203.0.113.0/24"]
     core.patch_namespaced_service("web", "default", {"spec": {"loadBalancerSourceRanges": ranges}})
-    eventually(lambda: callers() == ranges)
+    eventually(lambda: source_cidrs() == ranges)
     core.patch_namespaced_service(
         "web", "default", {"spec": {"loadBalancerSourceRanges": ranges[1:]}}
     )
-    eventually(lambda: callers() == ranges[1:])
+    eventually(lambda: source_cidrs() == ranges[1:])
     assert len(elb.describe_load_balancers()["LoadBalancers"]) == 1
     with pytest.raises(ec2.exceptions.ClientError, match="DependencyViolation"):
         ec2.delete_subnet(SubnetId=subnets[0])

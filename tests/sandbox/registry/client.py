@@ -1,4 +1,4 @@
-"""The smallest client that pushes images over plain HTTP, and a registry that can be restarted."""
+"""A minimal registry client over HTTP, and a registry that can be restarted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def digest_of(data: bytes) -> str:
 
 @dataclass
 class Client:
-    """Pushes and pulls as a container client does, with nothing but HTTP."""
+    """Pushes and pulls over HTTP."""
 
     host: str
     auth: tuple[str, str] | None
@@ -47,7 +47,7 @@ class Client:
         return self.call("PUT", location, params={"digest": digest_of(data)}, data=data)
 
     def manifest(self, repository: str, layers: Sequence[bytes], **extra: Any) -> bytes:
-        """Upload config and layers and return the manifest of the image that they make."""
+        """Upload config and layers; return the image's manifest."""
         config = json.dumps(
             {"architecture": "amd64", "os": "linux", "nonce": secrets.token_hex(4)}
         ).encode()
@@ -75,30 +75,30 @@ class Client:
 
     def push(self, repository: str, tag: str, *layers: bytes) -> str:
         """Push an image and return its digest."""
-        answer = self.put(
+        response = self.put(
             repository, tag, self.manifest(repository, layers or (secrets.token_bytes(100),))
         )
-        assert answer.status_code == 201, answer.text
-        return answer.headers["Docker-Content-Digest"]
+        assert response.status_code == 201, response.text
+        return response.headers["Docker-Content-Digest"]
 
     def error(self, method: str, path: str, **options: Any) -> tuple[int, str, str]:
-        answer = self.call(method, path, **options)
-        [error] = answer.json()["errors"]
-        return answer.status_code, error["code"], error["message"]
+        response = self.call(method, path, **options)
+        [error] = response.json()["errors"]
+        return response.status_code, error["code"], error["message"]
 
 
 @dataclass
 class Running:
-    """A registry that can be stopped and started again on the same directory, as a machine's restart does."""
+    """A registry that can be restarted on the same directory."""
 
     directory: Path
-    rules: EcrRepositories = field(init=False)
+    repositories: EcrRepositories = field(init=False)
     registry: Registry = field(init=False)
     host: str = ""
 
     def start(self) -> str:
-        self.rules = EcrRepositories(ACCOUNT)
-        self.registry = Registry(self.directory, self.rules)
+        self.repositories = EcrRepositories(ACCOUNT)
+        self.registry = Registry(self.directory, self.repositories)
         self.host = self.registry.start()
         return self.host
 
@@ -117,7 +117,7 @@ def credentials(ecr: Any) -> tuple[str, str]:
 
 @contextmanager
 def emulated_ecr() -> Iterator[str]:
-    """moto's ECR behind an address."""
+    """Serve moto's ECR."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -126,7 +126,7 @@ def emulated_ecr() -> Iterator[str]:
 
 
 def emptied_ecr(endpoint: str) -> Any:
-    """A client of it, with nothing left of earlier tests."""
+    """Empty moto's ECR and return a client."""
     for backend in ecr_backends[ACCOUNT].values():
         backend.reset()
     return ecr_client(endpoint)
