@@ -67,7 +67,8 @@ def parse(data: bytes, content_type: str | None) -> Manifest:
     if media_type in LISTS:
         return Manifest(children=tuple(map(_digest, _list(raw, "manifests"))), size=0, **fields)
     raise _invalid(
-        f"Manifests of the type '{media_type}' are not supported; push an OCI or Docker schema 2 image."
+        f"Manifests of the type '{media_type}' are not supported; push an OCI or Docker schema "
+        "2 image."
     )
 
 

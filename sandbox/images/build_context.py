@@ -44,7 +44,7 @@ def context_digest(context: Path, dockerfile: Path) -> str:
 
 
 def ignore_file(context: Path, dockerfile: Path) -> Path | None:
-    """Return the ignore file in effect: the Dockerfile's own takes precedence over the context's."""
+    """Return the ignore file: the Dockerfile's own precedes the context's."""
     own = dockerfile.with_name(f"{dockerfile.name}.dockerignore")
     return next((path for path in (own, context / ".dockerignore") if path.is_file()), None)
 

@@ -44,7 +44,7 @@ class BuildSecret:
 
 @dataclass(frozen=True, kw_only=True)
 class BuildResult:
-    """The pushed manifest's digest ("sha256:…"), or the context's with the reason in `not_built`."""
+    """The pushed manifest's digest ("sha256:…"), or the context's and why in `not_built`."""
 
     digest: str
     builder: str

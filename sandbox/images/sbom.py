@@ -1,6 +1,6 @@
 """The SBOM of an image (SPDX 2.3, JSON): Debian and Python packages, read from its files.
 
-Source: https://spdx.github.io/spdx-spec/v2.3/. Packages are named by package URLs, as scanners need.
+Source: https://spdx.github.io/spdx-spec/v2.3/. Packages are named by package URL.
 The document depends on the image alone, so an image has one SBOM.
 """
 

@@ -1,4 +1,4 @@
-"""A Kubernetes API server with validation and controllers, without containers, for the emulated EKS."""
+"""The Kubernetes API server and controllers of the emulated EKS, without containers."""
 
 from sandbox.kubernetes.cluster_host import KubernetesClusterHost
 from sandbox.kubernetes.ports import (

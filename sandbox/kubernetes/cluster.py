@@ -45,7 +45,7 @@ class Cluster:
         self.controllers.start()
 
     def configure(self, facts: ClusterFacts) -> None:
-        """Apply a new configuration, such as a newer Kubernetes version; objects and watches stay."""
+        """Apply a new configuration or Kubernetes version; objects and watches stay."""
         with self.store.lock:
             self.facts = self.controllers.facts = facts
             self.schema = self.api.schema = schema.load(facts.version)
@@ -83,9 +83,11 @@ class Cluster:
             self._ensure("v1", "ServiceAccount", "default", name)
         for name, rules in auth.CLUSTER_ROLES.items():
             self._ensure(
-                _RBAC, "ClusterRole", name,
+                _RBAC,
+                "ClusterRole",
+                name,
                 rules=[rule.document() for rule in rules],
-            )  # fmt: skip
+            )
         self._bind("cluster-admin", "Group", "system:masters")
         for name, value in (
             ("system-cluster-critical", 2_000_000_000),
@@ -93,17 +95,24 @@ class Cluster:
         ):
             self._ensure("scheduling.k8s.io/v1", "PriorityClass", name, value=value)
         self._ensure(
-            "v1", "Service", "kubernetes", "default",
+            "v1",
+            "Service",
+            "kubernetes",
+            "default",
             spec={
                 "clusterIP": self._first_address(),
                 "ports": [{"name": "https", "port": 443, "targetPort": 443, "protocol": "TCP"}],
             },
-        )  # fmt: skip
+        )
         # EKS creates gp2 and, from 1.30 on, no longer makes it the default.
         self._ensure(
-            "storage.k8s.io/v1", "StorageClass", "gp2", provisioner="kubernetes.io/aws-ebs",
-            parameters={"type": "gp2", "fsType": "ext4"}, volumeBindingMode="WaitForFirstConsumer",
-        )  # fmt: skip
+            "storage.k8s.io/v1",
+            "StorageClass",
+            "gp2",
+            provisioner="kubernetes.io/aws-ebs",
+            parameters={"type": "gp2", "fsType": "ext4"},
+            volumeBindingMode="WaitForFirstConsumer",
+        )
 
     def _bind(self, role: str, kind: str, subject: str) -> None:
         reference: Mapping[str, str] = {

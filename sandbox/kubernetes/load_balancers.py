@@ -123,13 +123,22 @@ class ElasticLoadBalancers:
             )
             if spec.type == "application" and port == 443 and not certificate:
                 raise LoadBalancerError(
-                    f"no certificate found for host of {spec.kind.lower()} {spec.name}: set {_CERTIFICATES['application']}"
+                    f"no certificate found for host of {spec.kind.lower()} {spec.name}: set "
+                    f"{_CERTIFICATES['application']}"
                 )
             name = f"{_name(spec)[:25]}-{port}"
             # A failed earlier call may have created it.
-            target = groups.get(name) or elb.create_target_group(
-                Name=name, Protocol=protocol, Port=port, VpcId=balancer["VpcId"], TargetType="ip", Tags=_tags(spec)
-            )["TargetGroups"][0]["TargetGroupArn"]  # fmt: skip
+            target = (
+                groups.get(name)
+                or elb.create_target_group(
+                    Name=name,
+                    Protocol=protocol,
+                    Port=port,
+                    VpcId=balancer["VpcId"],
+                    TargetType="ip",
+                    Tags=_tags(spec),
+                )["TargetGroups"][0]["TargetGroupArn"]
+            )
             extra = {"Certificates": [{"CertificateArn": certificate}]} if secure else {}
             action = {"Type": "forward", "TargetGroupArn": target}
             elb.create_listener(
@@ -199,7 +208,8 @@ def _subnets(ec2: Any, vpc: str, spec: LoadBalancerSpec) -> list[str]:
     if len(by_zone) < (2 if spec.type == "application" else 1):
         least = "two subnets in different zones" if spec.type == "application" else "one subnet"
         raise LoadBalancerError(
-            f"unable to resolve at least {least} ({len(subnets)} match VPC and tags: [{tag}]): tag the cluster's "
+            f"unable to resolve at least {least} ({len(subnets)} match VPC and tags: [{tag}]): "
+            "tag the cluster's "
             f"{'public' if spec.scheme == 'internet-facing' else 'private'} subnets with {tag}=1"
         )
     return [by_zone[zone] for zone in sorted(by_zone)]

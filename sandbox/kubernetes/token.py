@@ -73,7 +73,8 @@ def main() -> int:
         token = sign(arguments.cluster, arguments.region, arguments.role_arn)
     except (BotoCoreError, ClientError) as error:
         sys.stderr.write(
-            f"no token for cluster {arguments.cluster}: {error}. Is the sandbox's environment set (`python -m sandbox env STACK`)?\n"
+            f"no token for cluster {arguments.cluster}: {error}. Is the sandbox's environment "
+            "set (`python -m sandbox env STACK`)?\n"
         )
         return 1
     sys.stdout.write(json.dumps(credential(token)) + "\n")

@@ -193,7 +193,8 @@ def _uploads(app: Flask, store: RegistryStore, owner: ImageRepositories) -> None
             raise RegistryError(
                 416,
                 "BLOB_UPLOAD_INVALID",
-                f"The upload has {target.size} bytes; a chunk of {content_range} does not follow them.",
+                f"The upload has {target.size} bytes; a chunk of {content_range} does not "
+                "follow them.",
             )
         target.write(request.stream)
         return _progress(202, name, upload, target.size)

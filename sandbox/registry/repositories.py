@@ -82,7 +82,7 @@ class Repositories:
         return digest, parsed.subject
 
     def find(self, repository: str, reference: str) -> StoredImage:
-        """Return an image by tag or digest. Raises RegistryError (NAME_UNKNOWN, MANIFEST_UNKNOWN)."""
+        """Return an image by tag or digest. Raises NAME_UNKNOWN or MANIFEST_UNKNOWN."""
         self._owner.require(repository)
         for image in self._owner.images(repository).values():
             if reference == image.digest or reference in image.tags:

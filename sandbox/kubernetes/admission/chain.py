@@ -130,7 +130,8 @@ def _pod(
         raise errors.forbidden(
             kind,
             name,
-            f'error looking up service account {namespace}/{account}: serviceaccount "{account}" not found',
+            f"error looking up service account {namespace}/{account}: serviceaccount "
+            f'"{account}" not found',
         )
     if live is None:
         resource_quota.check_limit_ranges(state.list_objects("limitranges", namespace), kind, new)

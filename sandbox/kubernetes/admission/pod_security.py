@@ -93,7 +93,10 @@ def _baseline(spec: Mapping[str, Any], containers: list[Mapping[str, Any]]) -> I
         numbers = sorted(
             {str(port["hostPort"]) for c in ports for port in c["ports"] if port.get("hostPort")}
         )
-        yield f"hostPort ({_names(ports)} uses hostPort{'s' if len(numbers) > 1 else ''} {', '.join(numbers)})"
+        yield (
+            f"hostPort ({_names(ports)} uses hostPort{'s' if len(numbers) > 1 else ''} "
+            f"{', '.join(numbers)})"
+        )
     if bad := [c for c in containers if _context(c).get("privileged")]:
         yield f"privileged ({_names(bad)} must not set securityContext.privileged=true)"
     paths = [f'"{v.get("name", "")}"' for v in spec.get("volumes") or () if "hostPath" in v]
@@ -111,7 +114,10 @@ def _baseline(spec: Mapping[str, Any], containers: list[Mapping[str, Any]]) -> I
             added |= extra
     if bad:
         listed = ", ".join(f'"{name}"' for name in sorted(added))
-        yield f"non-default capabilities ({_names(bad)} must not include {listed} in securityContext.capabilities.add)"
+        yield (
+            f"non-default capabilities ({_names(bad)} must not include {listed} in "
+            "securityContext.capabilities.add)"
+        )
     if bad := [c for c in containers if _context(c).get("procMount", "Default") != "Default"]:
         yield f"procMount ({_names(bad)} must not set securityContext.procMount)"
     unsafe = [
@@ -125,21 +131,34 @@ def _baseline(spec: Mapping[str, Any], containers: list[Mapping[str, Any]]) -> I
     ]
     for holder, context in holders:
         if (context.get("seccompProfile") or {}).get("type") == "Unconfined":
-            yield f'seccompProfile ({holder} must not set securityContext.seccompProfile.type to "Unconfined")'
+            yield (
+                f"seccompProfile ({holder} must not set securityContext.seccompProfile.type "
+                'to "Unconfined")'
+            )
         if (context.get("appArmorProfile") or {}).get("type") == "Unconfined":
-            yield f'appArmorProfile ({holder} must not set securityContext.appArmorProfile.type to "Unconfined")'
+            yield (
+                f"appArmorProfile ({holder} must not set securityContext.appArmorProfile.type "
+                'to "Unconfined")'
+            )
         options = context.get("seLinuxOptions") or {}
         if options.get("user") or options.get("role"):
-            yield f"seLinuxOptions ({holder} set forbidden securityContext.seLinuxOptions: user or role)"
+            yield (
+                f"seLinuxOptions ({holder} set forbidden securityContext.seLinuxOptions: user "
+                "or role)"
+            )
         if (context.get("windowsOptions") or {}).get("hostProcess"):
-            yield f"hostProcess ({holder} must not set securityContext.windowsOptions.hostProcess=true)"
+            yield (
+                f"hostProcess ({holder} must not set "
+                "securityContext.windowsOptions.hostProcess=true)"
+            )
 
 
 def _restricted(spec: Mapping[str, Any], containers: list[Mapping[str, Any]]) -> Iterable[str]:
     pod = spec.get("securityContext") or {}
     if bad := [c for c in containers if _context(c).get("allowPrivilegeEscalation") is not False]:
         yield (
-            f"allowPrivilegeEscalation != false ({_names(bad)} must set securityContext.allowPrivilegeEscalation=false)"
+            f"allowPrivilegeEscalation != false ({_names(bad)} must set "
+            "securityContext.allowPrivilegeEscalation=false)"
         )
     parts = []
     if bad := [
@@ -154,17 +173,24 @@ def _restricted(spec: Mapping[str, Any], containers: list[Mapping[str, Any]]) ->
         if set((_context(c).get("capabilities") or {}).get("add") or ()) - {"NET_BIND_SERVICE"}
     ]:
         parts.append(
-            f'{_names(bad)} must not include anything but "NET_BIND_SERVICE" in securityContext.capabilities.add'
+            f'{_names(bad)} must not include anything but "NET_BIND_SERVICE" in '
+            "securityContext.capabilities.add"
         )
     if parts:
         yield f"unrestricted capabilities ({'; '.join(parts)})"
     for volume in spec.get("volumes") or ():
         kinds = set(volume) - {"name"} - _RESTRICTED_VOLUMES
         if kinds and "hostPath" not in kinds:
-            yield f'restricted volume types (volume "{volume.get("name", "")}" uses restricted volume type "{min(kinds)}")'
+            yield (
+                f'restricted volume types (volume "{volume.get("name", "")}" uses restricted '
+                f'volume type "{min(kinds)}")'
+            )
     bad = [c for c in containers if not _context(c).get("runAsNonRoot", pod.get("runAsNonRoot"))]
     if bad:
-        yield f"runAsNonRoot != true (pod or {_names(bad)} must set securityContext.runAsNonRoot=true)"
+        yield (
+            f"runAsNonRoot != true (pod or {_names(bad)} must set "
+            "securityContext.runAsNonRoot=true)"
+        )
     if pod.get("runAsUser") == 0:
         yield "runAsUser=0 (pod must not set runAsUser=0)"
     if bad := [c for c in containers if _context(c).get("runAsUser") == 0]:

@@ -13,10 +13,14 @@ from sandbox.kubernetes.storage.object_store import Json, ObjectStore
 
 _COMPUTE = {"cpu": "requests.cpu", "memory": "requests.memory"}
 _OBJECTS = {
-    "pods": "pods", "services": "services", "secrets": "secrets", "configmaps": "configmaps",
-    "persistentvolumeclaims": "persistentvolumeclaims", "replicationcontrollers": "replicationcontrollers",
+    "pods": "pods",
+    "services": "services",
+    "secrets": "secrets",
+    "configmaps": "configmaps",
+    "persistentvolumeclaims": "persistentvolumeclaims",
+    "replicationcontrollers": "replicationcontrollers",
     "resourcequotas": "resourcequotas",
-}  # fmt: skip
+}
 
 
 def pod_total(spec: Mapping[str, Any], part: str, name: str) -> Decimal:

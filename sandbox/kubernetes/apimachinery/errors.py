@@ -132,7 +132,8 @@ def conflict(kind: Kind, name: str, why: str = "") -> ApiError:
     """The object has changed since the caller read it."""
     reason = (
         why
-        or "the object has been modified; please apply your changes to the latest version and try again"
+        or "the object has been modified; please apply your changes to the latest version and "
+        "try again"
     )
     return ApiError(
         409,

@@ -44,13 +44,32 @@ _CLUSTER_SCOPED = frozenset(
     ]
 )
 _SHORT_NAMES = {
-    "ConfigMap": "cm", "Endpoints": "ep", "Event": "ev", "LimitRange": "limits", "Namespace": "ns", "Node": "no",
-    "PersistentVolumeClaim": "pvc", "PersistentVolume": "pv", "Pod": "po", "ReplicationController": "rc",
-    "ResourceQuota": "quota", "ServiceAccount": "sa", "Service": "svc", "DaemonSet": "ds", "Deployment": "deploy",
-    "ReplicaSet": "rs", "StatefulSet": "sts", "HorizontalPodAutoscaler": "hpa", "CronJob": "cj", "Ingress": "ing",
-    "NetworkPolicy": "netpol", "PodDisruptionBudget": "pdb", "PriorityClass": "pc", "StorageClass": "sc",
+    "ConfigMap": "cm",
+    "Endpoints": "ep",
+    "Event": "ev",
+    "LimitRange": "limits",
+    "Namespace": "ns",
+    "Node": "no",
+    "PersistentVolumeClaim": "pvc",
+    "PersistentVolume": "pv",
+    "Pod": "po",
+    "ReplicationController": "rc",
+    "ResourceQuota": "quota",
+    "ServiceAccount": "sa",
+    "Service": "svc",
+    "DaemonSet": "ds",
+    "Deployment": "deploy",
+    "ReplicaSet": "rs",
+    "StatefulSet": "sts",
+    "HorizontalPodAutoscaler": "hpa",
+    "CronJob": "cj",
+    "Ingress": "ing",
+    "NetworkPolicy": "netpol",
+    "PodDisruptionBudget": "pdb",
+    "PriorityClass": "pc",
+    "StorageClass": "sc",
     "CustomResourceDefinition": "crd",
-}  # fmt: skip
+}
 _IN_ALL = frozenset(
     [
         "Pod",
@@ -69,12 +88,19 @@ _IN_ALL = frozenset(
 # events.k8s.io, HPA of autoscaling/v1).
 _NOT_SERVED = frozenset(
     {
-        ("", "v1", "Binding"), ("", "v1", "ComponentStatus"), ("", "v1", "APIGroup"), ("", "v1", "APIVersions"),
-        ("", "v1", "Status"), ("", "v1", "DeleteOptions"), ("", "v1", "WatchEvent"),
-        ("events.k8s.io", "v1", "Event"), ("autoscaling", "v1", "HorizontalPodAutoscaler"),
-        ("autoscaling", "v1", "Scale"), ("policy", "v1", "Eviction"),
+        ("", "v1", "Binding"),
+        ("", "v1", "ComponentStatus"),
+        ("", "v1", "APIGroup"),
+        ("", "v1", "APIVersions"),
+        ("", "v1", "Status"),
+        ("", "v1", "DeleteOptions"),
+        ("", "v1", "WatchEvent"),
+        ("events.k8s.io", "v1", "Event"),
+        ("autoscaling", "v1", "HorizontalPodAutoscaler"),
+        ("autoscaling", "v1", "Scale"),
+        ("policy", "v1", "Eviction"),
     }
-)  # fmt: skip
+)
 _REVIEW_GROUPS = frozenset({"authentication.k8s.io", "authorization.k8s.io"})
 SCALABLE = frozenset({"Deployment", "ReplicaSet", "StatefulSet", "ReplicationController"})
 _NO_STATUS = frozenset(

@@ -82,39 +82,55 @@ class User:
     principal: str = ""
 
 
+def _rule(group: str, resources: str, verbs: tuple[str, ...]) -> Rule:
+    return Rule((group,), tuple(resources.split()), verbs)
+
+
 ANONYMOUS = User(name="system:anonymous", groups=("system:unauthenticated",))
 _READ = ("get", "list", "watch")
 _WRITE = ("create", "delete", "deletecollection", "patch", "update")
 _VIEW = (
-    Rule(("",), ("configmaps", "endpoints", "persistentvolumeclaims", "persistentvolumeclaims/status", "pods", "pods/log", "pods/status", "replicationcontrollers", "replicationcontrollers/scale", "serviceaccounts", "services", "services/status", "bindings", "events", "limitranges", "namespaces", "namespaces/status", "resourcequotas", "resourcequotas/status"), _READ),
-    Rule(("discovery.k8s.io",), ("endpointslices",), _READ),
-    Rule(("apps",), ("controllerrevisions", "daemonsets", "daemonsets/status", "deployments", "deployments/scale", "deployments/status", "replicasets", "replicasets/scale", "replicasets/status", "statefulsets", "statefulsets/scale", "statefulsets/status"), _READ),
-    Rule(("autoscaling",), ("horizontalpodautoscalers", "horizontalpodautoscalers/status"), _READ),
-    Rule(("batch",), ("cronjobs", "cronjobs/status", "jobs", "jobs/status"), _READ),
-    Rule(("networking.k8s.io",), ("ingresses", "ingresses/status", "networkpolicies"), _READ),
-    Rule(("policy",), ("poddisruptionbudgets", "poddisruptionbudgets/status"), _READ),
-)  # fmt: skip
+    _rule(
+        "", "configmaps endpoints persistentvolumeclaims persistentvolumeclaims/status pods", _READ
+    ),
+    _rule("", "pods/log pods/status replicationcontrollers replicationcontrollers/scale", _READ),
+    _rule("", "serviceaccounts services services/status bindings events limitranges", _READ),
+    _rule("", "namespaces namespaces/status resourcequotas resourcequotas/status", _READ),
+    _rule("discovery.k8s.io", "endpointslices", _READ),
+    _rule("apps", "controllerrevisions daemonsets daemonsets/status deployments", _READ),
+    _rule("apps", "deployments/scale deployments/status replicasets replicasets/scale", _READ),
+    _rule("apps", "replicasets/status statefulsets statefulsets/scale statefulsets/status", _READ),
+    _rule("autoscaling", "horizontalpodautoscalers horizontalpodautoscalers/status", _READ),
+    _rule("batch", "cronjobs cronjobs/status jobs jobs/status", _READ),
+    _rule("networking.k8s.io", "ingresses ingresses/status networkpolicies", _READ),
+    _rule("policy", "poddisruptionbudgets poddisruptionbudgets/status", _READ),
+)
 _EDIT = (
     *_VIEW,
-    Rule(("",), ("secrets",), _READ),
-    Rule(("",), ("pods/attach", "pods/exec", "pods/portforward", "pods/proxy", "services/proxy"), (*_READ, "create")),
-    Rule(("",), ("serviceaccounts",), ("impersonate",)),
-    Rule(("",), ("pods", "configmaps", "persistentvolumeclaims", "replicationcontrollers", "replicationcontrollers/scale", "secrets", "serviceaccounts", "services", "services/proxy", "events"), _WRITE),
-    Rule(("",), ("pods/eviction", "serviceaccounts/token"), ("create",)),
-    Rule(("apps",), ("daemonsets", "deployments", "deployments/rollback", "deployments/scale", "replicasets", "replicasets/scale", "statefulsets", "statefulsets/scale"), _WRITE),
-    Rule(("autoscaling",), ("horizontalpodautoscalers",), _WRITE),
-    Rule(("batch",), ("cronjobs", "jobs"), _WRITE),
-    Rule(("networking.k8s.io",), ("ingresses", "networkpolicies"), _WRITE),
-    Rule(("policy",), ("poddisruptionbudgets",), _WRITE),
-    Rule(("coordination.k8s.io",), ("leases",), (*_READ, *_WRITE)),
-)  # fmt: skip
+    _rule("", "secrets", _READ),
+    _rule("", "pods/attach pods/exec pods/portforward pods/proxy", (*_READ, "create")),
+    _rule("", "services/proxy", (*_READ, "create")),
+    _rule("", "serviceaccounts", ("impersonate",)),
+    _rule("", "pods configmaps persistentvolumeclaims replicationcontrollers secrets", _WRITE),
+    _rule(
+        "", "replicationcontrollers/scale serviceaccounts services services/proxy events", _WRITE
+    ),
+    _rule("", "pods/eviction serviceaccounts/token", ("create",)),
+    _rule("apps", "daemonsets deployments deployments/rollback deployments/scale", _WRITE),
+    _rule("apps", "replicasets replicasets/scale statefulsets statefulsets/scale", _WRITE),
+    _rule("autoscaling", "horizontalpodautoscalers", _WRITE),
+    _rule("batch", "cronjobs jobs", _WRITE),
+    _rule("networking.k8s.io", "ingresses networkpolicies", _WRITE),
+    _rule("policy", "poddisruptionbudgets", _WRITE),
+    _rule("coordination.k8s.io", "leases", (*_READ, *_WRITE)),
+)
 _ADMIN = (
     *_EDIT,
-    Rule((_RBAC,), ("roles", "rolebindings"), (*_READ, *_WRITE)),
-    Rule(("authorization.k8s.io",), ("localsubjectaccessreviews",), ("create",)),
+    _rule(_RBAC, "roles rolebindings", (*_READ, *_WRITE)),
+    _rule("authorization.k8s.io", "localsubjectaccessreviews", ("create",)),
 )
-_CLUSTER_ADMIN = (Rule(("*",), ("*",), ("*",)), Rule((), (), ("*",), urls=("*",)))
-_ADMIN_VIEW = (Rule(("*",), ("*",), _READ), Rule((), (), ("get",), urls=("*",)))
+_CLUSTER_ADMIN = (_rule("*", "*", ("*",)), Rule((), (), ("*",), urls=("*",)))
+_ADMIN_VIEW = (_rule("*", "*", _READ), Rule((), (), ("get",), urls=("*",)))
 _DISCOVERY = (
     "/api",
     "/api/*",
@@ -136,7 +152,7 @@ _AUTHENTICATED = (
         ("selfsubjectaccessreviews", "selfsubjectrulesreviews"),
         ("create",),
     ),
-    Rule(("authentication.k8s.io",), ("selfsubjectreviews",), ("create",)),
+    _rule("authentication.k8s.io", "selfsubjectreviews", ("create",)),
 )
 CLUSTER_ROLES: Mapping[str, tuple[Rule, ...]] = {
     "cluster-admin": _CLUSTER_ADMIN,
@@ -154,7 +170,7 @@ POLICIES: Mapping[str, tuple[Rule, ...]] = {
     "AmazonEKSAdminViewPolicy": _ADMIN_VIEW,
     "AmazonEKSEditPolicy": _EDIT,
     "AmazonEKSViewPolicy": _VIEW,
-    "AmazonEKSSecretReaderPolicy": (Rule(("",), ("secrets",), _READ),),
+    "AmazonEKSSecretReaderPolicy": (_rule("", "secrets", _READ),),
 }
 
 
@@ -261,7 +277,8 @@ class AccessControl:
         raise errors.ApiError(
             403,
             "Forbidden",
-            f'{subject} is forbidden: User "{user.name}" cannot {request.verb} resource "{resource}" '
+            f'{subject} is forbidden: User "{user.name}" cannot {request.verb} resource '
+            f'"{resource}" '
             f'in API group "{request.group}"{scope}',
             {"name": request.name, "group": request.group, "kind": request.resource},
         )

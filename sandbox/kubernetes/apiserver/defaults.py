@@ -144,9 +144,13 @@ def _string_data(document: Json, strings: Mapping[str, str]) -> None:
 def set_pod_defaults(spec: Json) -> None:
     """Set defaults of a pod spec."""
     _set_missing(
-        spec, restartPolicy="Always", terminationGracePeriodSeconds=30, dnsPolicy="ClusterFirst", securityContext={},
+        spec,
+        restartPolicy="Always",
+        terminationGracePeriodSeconds=30,
+        dnsPolicy="ClusterFirst",
+        securityContext={},
         schedulerName="default-scheduler",
-    )  # fmt: skip
+    )
     if spec.get("serviceAccountName"):
         spec["serviceAccount"] = spec["serviceAccountName"]
     for container in [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]:
@@ -168,9 +172,12 @@ def _container(container: Json) -> None:
     tag = image.rsplit("/", 1)[-1]
     latest = "@" not in tag and (":" not in tag or tag.endswith(":latest"))
     _set_missing(
-        container, imagePullPolicy="Always" if latest else "IfNotPresent", resources={},
-        terminationMessagePath="/dev/termination-log", terminationMessagePolicy="File",
-    )  # fmt: skip
+        container,
+        imagePullPolicy="Always" if latest else "IfNotPresent",
+        resources={},
+        terminationMessagePath="/dev/termination-log",
+        terminationMessagePolicy="File",
+    )
     resources = container["resources"]
     if resources.get("limits"):
         requests = resources.setdefault("requests", {})
@@ -248,10 +255,12 @@ def _job(document: Json, spec: Json) -> None:
         labels = template.setdefault("metadata", {}).setdefault("labels", {})
         labels.update(
             {
-                "batch.kubernetes.io/controller-uid": uid, "batch.kubernetes.io/job-name": name,
-                "controller-uid": uid, "job-name": name,
+                "batch.kubernetes.io/controller-uid": uid,
+                "batch.kubernetes.io/job-name": name,
+                "controller-uid": uid,
+                "job-name": name,
             }
-        )  # fmt: skip
+        )
         spec.setdefault("selector", {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}})
 
 

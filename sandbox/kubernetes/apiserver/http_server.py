@@ -15,7 +15,8 @@ import yaml
 
 from sandbox.kubernetes.apimachinery import errors
 from sandbox.kubernetes.apiserver import protobuf
-from sandbox.kubernetes.apiserver.routes import ApiRequest, ApiResponse, WatchStream, handle
+from sandbox.kubernetes.apiserver.messages import ApiRequest, ApiResponse, WatchStream
+from sandbox.kubernetes.apiserver.routes import handle
 from sandbox.kubernetes.cluster import Cluster
 
 LOG = logging.getLogger(__name__)

@@ -22,11 +22,21 @@ _SERVER_OWNED: frozenset[Path] = frozenset(
     + [
         ("f:metadata", f"f:{name}")
         for name in (
-            "name", "namespace", "creationTimestamp", "selfLink", "uid", "resourceVersion", "generation",
-            "managedFields", "clusterName", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName",
+            "name",
+            "namespace",
+            "creationTimestamp",
+            "selfLink",
+            "uid",
+            "resourceVersion",
+            "generation",
+            "managedFields",
+            "clusterName",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "generateName",
         )
     ]
-)  # fmt: skip
+)
 _MISSING = object()
 _DEFAULT_KEYS = {"protocol": "TCP"}
 

@@ -21,53 +21,91 @@ _MESSAGES: Mapping[str, _Message] = {
     "TypeMeta": {1: ("apiVersion", "str"), 2: ("kind", "str")},
     "Unknown": {1: ("typeMeta", "TypeMeta"), 2: ("raw", "bytes")},
     "ObjectMeta": {
-        1: ("name", "str"), 2: ("generateName", "str"), 3: ("namespace", "str"), 5: ("uid", "str"),
-        6: ("resourceVersion", "str"), 11: ("labels", "map"), 12: ("annotations", "map"), 14: ("finalizers", "strings"),
+        1: ("name", "str"),
+        2: ("generateName", "str"),
+        3: ("namespace", "str"),
+        5: ("uid", "str"),
+        6: ("resourceVersion", "str"),
+        11: ("labels", "map"),
+        12: ("annotations", "map"),
+        14: ("finalizers", "strings"),
     },
     "Namespace": {1: ("metadata", "ObjectMeta")},
     "ConfigMap": {
-        1: ("metadata", "ObjectMeta"), 2: ("data", "map"), 3: ("binaryData", "bytes map"), 4: ("immutable", "bool"),
+        1: ("metadata", "ObjectMeta"),
+        2: ("data", "map"),
+        3: ("binaryData", "bytes map"),
+        4: ("immutable", "bool"),
     },
     "Secret": {
-        1: ("metadata", "ObjectMeta"), 2: ("data", "bytes map"), 3: ("type", "str"), 4: ("stringData", "map"),
+        1: ("metadata", "ObjectMeta"),
+        2: ("data", "bytes map"),
+        3: ("type", "str"),
+        4: ("stringData", "map"),
         5: ("immutable", "bool"),
     },
     "ServiceAccount": {1: ("metadata", "ObjectMeta")},
     "LabelSelector": {1: ("matchLabels", "map")},
-    "ContainerPort": {1: ("name", "str"), 2: ("hostPort", "int"), 3: ("containerPort", "int"), 4: ("protocol", "str")},
+    "ContainerPort": {
+        1: ("name", "str"),
+        2: ("hostPort", "int"),
+        3: ("containerPort", "int"),
+        4: ("protocol", "str"),
+    },
     "EnvVar": {1: ("name", "str"), 2: ("value", "str")},
     "Container": {
-        1: ("name", "str"), 2: ("image", "str"), 3: ("command", "strings"), 4: ("args", "strings"),
-        5: ("workingDir", "str"), 6: ("ports", "messages:ContainerPort"), 7: ("env", "messages:EnvVar"),
+        1: ("name", "str"),
+        2: ("image", "str"),
+        3: ("command", "strings"),
+        4: ("args", "strings"),
+        5: ("workingDir", "str"),
+        6: ("ports", "messages:ContainerPort"),
+        7: ("env", "messages:EnvVar"),
         14: ("imagePullPolicy", "str"),
     },
     "PodSpec": {
-        2: ("containers", "messages:Container"), 3: ("restartPolicy", "str"), 6: ("dnsPolicy", "str"),
-        7: ("nodeSelector", "map"), 8: ("serviceAccountName", "str"),
+        2: ("containers", "messages:Container"),
+        3: ("restartPolicy", "str"),
+        6: ("dnsPolicy", "str"),
+        7: ("nodeSelector", "map"),
+        8: ("serviceAccountName", "str"),
     },
     "PodTemplateSpec": {1: ("metadata", "ObjectMeta"), 2: ("spec", "PodSpec")},
-    "DeploymentSpec": {1: ("replicas", "int"), 2: ("selector", "LabelSelector"), 3: ("template", "PodTemplateSpec")},
+    "DeploymentSpec": {
+        1: ("replicas", "int"),
+        2: ("selector", "LabelSelector"),
+        3: ("template", "PodTemplateSpec"),
+    },
     "Deployment": {1: ("metadata", "ObjectMeta"), 2: ("spec", "DeploymentSpec")},
     "Pod": {1: ("metadata", "ObjectMeta"), 2: ("spec", "PodSpec")},
     "Preconditions": {1: ("uid", "str"), 2: ("resourceVersion", "str")},
     "DeleteOptions": {
-        1: ("gracePeriodSeconds", "int"), 2: ("preconditions", "Preconditions"), 3: ("orphanDependents", "bool"),
-        4: ("propagationPolicy", "str"), 5: ("dryRun", "strings"),
+        1: ("gracePeriodSeconds", "int"),
+        2: ("preconditions", "Preconditions"),
+        3: ("orphanDependents", "bool"),
+        4: ("propagationPolicy", "str"),
+        5: ("dryRun", "strings"),
     },
     "Eviction": {1: ("metadata", "ObjectMeta"), 2: ("deleteOptions", "DeleteOptions")},
     "ResourceAttributes": {
-        1: ("namespace", "str"), 2: ("verb", "str"), 3: ("group", "str"), 4: ("version", "str"), 5: ("resource", "str"),
-        6: ("subresource", "str"), 7: ("name", "str"),
+        1: ("namespace", "str"),
+        2: ("verb", "str"),
+        3: ("group", "str"),
+        4: ("version", "str"),
+        5: ("resource", "str"),
+        6: ("subresource", "str"),
+        7: ("name", "str"),
     },
     "NonResourceAttributes": {1: ("path", "str"), 2: ("verb", "str")},
     "AccessSpec": {
-        1: ("resourceAttributes", "ResourceAttributes"), 2: ("nonResourceAttributes", "NonResourceAttributes"),
+        1: ("resourceAttributes", "ResourceAttributes"),
+        2: ("nonResourceAttributes", "NonResourceAttributes"),
     },
     "RulesSpec": {1: ("namespace", "str")},
     "SelfSubjectAccessReview": {1: ("metadata", "ObjectMeta"), 2: ("spec", "AccessSpec")},
     "SelfSubjectRulesReview": {1: ("metadata", "ObjectMeta"), 2: ("spec", "RulesSpec")},
     "SelfSubjectReview": {1: ("metadata", "ObjectMeta")},
-}  # fmt: skip
+}
 
 
 def decode(body: bytes) -> dict[str, Any]:
@@ -89,8 +127,11 @@ def decode(body: bytes) -> dict[str, Any]:
 
 def _unsupported(subject: str) -> errors.ApiError:
     return errors.ApiError(
-        415, "UnsupportedMediaType", f"the sandbox's API server cannot decode {subject}; send it as JSON or YAML (`kubectl apply -f`)"
-    )  # fmt: skip
+        415,
+        "UnsupportedMediaType",
+        f"the sandbox's API server cannot decode {subject}; send it as JSON or YAML (`kubectl "
+        "apply -f`)",
+    )
 
 
 def _message(data: bytes, name: str) -> dict[str, Any]:

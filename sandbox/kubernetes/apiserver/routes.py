@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sandbox.kubernetes.apimachinery import errors, selectors
 from sandbox.kubernetes.apimachinery.kinds import Kind
 from sandbox.kubernetes.apiserver import access_reviews, discovery, subresources, tables
 from sandbox.kubernetes.apiserver.auth import RequestAttributes, User
+from sandbox.kubernetes.apiserver.messages import ApiRequest, ApiResponse, Target, WatchStream
 from sandbox.kubernetes.apiserver.verbs import WriteOptions
+from sandbox.kubernetes.apiserver.watch import watch_events
 from sandbox.kubernetes.cluster import Cluster
-from sandbox.kubernetes.storage.object_store import Event, ExpiredRevisionError, Json
+from sandbox.kubernetes.storage.object_store import Json
 
 _PATCHES = {
     "application/json-patch+json",
@@ -22,50 +22,6 @@ _PATCHES = {
     "application/apply-patch+yaml",
 }
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ApiRequest:
-    """An HTTP request; `warnings` become the response's Warning headers."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    content_type: str
-    accept: str
-    authorization: str
-    user_agent: str
-    body: Any
-    warnings: list[str] = field(default_factory=list)
-
-    def flag(self, name: str) -> bool:
-        """Return a boolean query parameter."""
-        return self.query.get(name, "") in {"true", "1", "True"}
-
-
-@dataclass(frozen=True)
-class ApiResponse:
-    """A document or plain text with its HTTP status."""
-
-    content: Any
-    code: int = 200
-
-
-@dataclass(frozen=True)
-class WatchStream:
-    """A watch, one event per line."""
-
-    events: Iterator[Json]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """The target of a resource URL."""
-
-    kind: Kind
-    namespace: str
-    name: str
-    subresource: str
 
 
 def handle(cluster: Cluster, request: ApiRequest) -> ApiResponse | WatchStream:
@@ -209,13 +165,16 @@ def _patch(
     api, kind, namespace, name = cluster.api, target.kind, target.namespace, target.name
     if request.content_type not in _PATCHES:
         raise errors.ApiError(
-            415, "UnsupportedMediaType",
-            f"the body of the request was in an unknown format - accepted media types include: {', '.join(sorted(_PATCHES))}",
-        )  # fmt: skip
+            415,
+            "UnsupportedMediaType",
+            "the body of the request was in an unknown format - accepted media types include: "
+            f"{', '.join(sorted(_PATCHES))}",
+        )
     if request.content_type == "application/apply-patch+yaml":
         if not request.query.get("fieldManager"):
             raise errors.bad_request(
-                'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
+                'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is '
+                "required for apply patch"
             )
         return api.apply(kind, namespace, name, request.body, options, target.subresource)
     return api.patch(
@@ -293,13 +252,13 @@ def _subresource(cluster: Cluster, request: ApiRequest, target: Target) -> ApiRe
 def _read(cluster: Cluster, request: ApiRequest, target: Target) -> ApiResponse | WatchStream:
     kind = target.kind
     if request.flag("watch"):
-        return WatchStream(_watch(cluster, request, target))
+        return WatchStream(watch_events(cluster, request, target))
     if target.name:
         return _render(request, kind, cluster.api.get(kind, target.namespace, target.name))
     with cluster.store.lock:
         objects = _select(cluster, request, target)
         revision = str(cluster.store.revision)
-    if _as_table(request):
+    if request.as_table:
         return ApiResponse(
             tables.table(
                 kind.kind, objects, revision, full=request.query.get("includeObject") == "Object"
@@ -333,77 +292,10 @@ def _list(cluster: Cluster, kind: Kind, objects: Sequence[Json]) -> Json:
     }
 
 
-def _as_table(request: ApiRequest) -> bool:
-    return "as=Table" in request.accept
-
-
 def _render(request: ApiRequest, kind: Kind, document: Json, code: int = 200) -> ApiResponse:
-    if _as_table(request):
+    if request.as_table:
         return ApiResponse(
             tables.table(kind.kind, [document], document["metadata"].get("resourceVersion", "")),
             code,
         )
     return ApiResponse(document, code)
-
-
-def _watch(cluster: Cluster, request: ApiRequest, target: Target) -> Iterator[Json]:
-    """Yield watch events until the client's timeout, at most for an hour."""
-    labels = selectors.parse_labels(request.query.get("labelSelector", ""))
-    fields = selectors.parse_fields(request.query.get("fieldSelector", ""))
-    if target.name:
-        fields.append(("metadata.name", True, target.name))
-    deadline = time.monotonic() + float(request.query.get("timeoutSeconds") or 3600)
-    store, kind = cluster.store, target.kind
-
-    def selected(document: Json | None) -> bool:
-        return (
-            document is not None
-            and selectors.selects(labels, document)
-            and selectors.fields_match(fields, document)
-        )
-
-    def watch_event(event: str, document: Json) -> Json:
-        item = tables.table(kind.kind, [document], "") if _as_table(request) else document
-        return {"type": event, "object": item}
-
-    start = request.query.get("resourceVersion", "")
-    if start in {"", "0"}:
-        with store.lock:
-            objects, revision = (
-                store.list_objects(kind.group_resource, target.namespace),
-                store.revision,
-            )
-        yield from (watch_event("ADDED", item) for item in objects if selected(item))
-    else:
-        revision = int(start) if start.isdigit() else 0
-    while time.monotonic() < deadline and not store.closed:
-        try:
-            events = store.events_since(revision, min(30.0, deadline - time.monotonic()))
-        except ExpiredRevisionError as error:
-            yield {"type": "ERROR", "object": errors.expired(str(error)).status()}
-            return
-        for event in events:
-            revision = event.revision
-            if event.key.resource == kind.group_resource and target.namespace in (
-                "",
-                event.key.namespace,
-            ):
-                change = _selected_event(event, selected(event.before), selected(event.object))
-                if change:
-                    yield watch_event(change, event.object)
-        if not events and request.flag("allowWatchBookmarks"):
-            bookmark = {
-                "kind": kind.kind,
-                "apiVersion": kind.api_version,
-                "metadata": {"resourceVersion": str(revision)},
-            }
-            yield {"type": "BOOKMARK", "object": bookmark}
-
-
-def _selected_event(event: Event, before: bool, after: bool) -> str:
-    """Return the event for a watch with a selector."""
-    if event.type == "DELETED":
-        return "DELETED" if before else ""
-    if after:
-        return "MODIFIED" if before else "ADDED"
-    return "DELETED" if before else ""

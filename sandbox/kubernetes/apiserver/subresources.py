@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.kubernetes.apimachinery import errors
 from sandbox.kubernetes.apimachinery.kinds import Kind
 from sandbox.kubernetes.apimachinery.selectors import from_object, selects
 from sandbox.kubernetes.apiserver import patches
 from sandbox.kubernetes.apiserver.verbs import WriteOptions
+from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.storage.object_store import Json, Key
-
-if TYPE_CHECKING:
-    from sandbox.kubernetes.cluster import Cluster
 
 
 def handle(
@@ -34,10 +32,12 @@ def handle(
     if kind.kind == "Pod" and subresource in {"log", "exec", "attach", "portforward", "proxy"}:
         cluster.api.get(kind, namespace, name)
         raise errors.ApiError(
-            404, "NotFound",
-            f'pod "{name}" has no {subresource}: pods are objects only, no container runs in the sandbox',
+            404,
+            "NotFound",
+            f'pod "{name}" has no {subresource}: pods are objects only, no container runs in '
+            "the sandbox",
             {"name": name, "kind": "pods"},
-        )  # fmt: skip
+        )
     if kind.kind == "Namespace" and subresource == "finalize" and method == "PUT":
         live = cluster.api.get(kind, "", name)
         live["spec"]["finalizers"] = (body.get("spec") or {}).get("finalizers") or []

@@ -104,11 +104,19 @@ _COLUMNS: dict[str, Columns] = {
         ("Restarts", lambda o: sum(item.get("restartCount", 0) for item in _containers(o))),
     ],
     "Deployment": [
-        ("Ready", lambda o: f"{_replicas(o, 'readyReplicas')}/{_dig(o, 'spec', 'replicas', default=0)}"),
+        (
+            "Ready",
+            lambda o: f"{_replicas(o, 'readyReplicas')}/{_dig(o, 'spec', 'replicas', default=0)}",
+        ),
         ("Up-to-date", lambda o: _replicas(o, "updatedReplicas")),
         ("Available", lambda o: _replicas(o, "availableReplicas")),
     ],
-    "StatefulSet": [("Ready", lambda o: f"{_replicas(o, 'readyReplicas')}/{_dig(o, 'spec', 'replicas', default=0)}")],
+    "StatefulSet": [
+        (
+            "Ready",
+            lambda o: f"{_replicas(o, 'readyReplicas')}/{_dig(o, 'spec', 'replicas', default=0)}",
+        )
+    ],
     "ReplicaSet": [
         ("Desired", lambda o: _dig(o, "spec", "replicas", default=0)),
         ("Current", lambda o: _replicas(o, "replicas")),
@@ -121,10 +129,26 @@ _COLUMNS: dict[str, Columns] = {
         ("Available", lambda o: _replicas(o, "numberAvailable")),
     ],
     "Job": [
-        ("Status", lambda o: next((c["type"] for c in o.get("status", {}).get("conditions") or () if c["status"] == "True"), "Running")),
-        ("Completions", lambda o: f"{_replicas(o, 'succeeded')}/{_dig(o, 'spec', 'completions', default=1)}"),
+        (
+            "Status",
+            lambda o: next(
+                (
+                    c["type"]
+                    for c in o.get("status", {}).get("conditions") or ()
+                    if c["status"] == "True"
+                ),
+                "Running",
+            ),
+        ),
+        (
+            "Completions",
+            lambda o: f"{_replicas(o, 'succeeded')}/{_dig(o, 'spec', 'completions', default=1)}",
+        ),
     ],
-    "CronJob": [("Schedule", lambda o: o["spec"].get("schedule")), ("Suspend", lambda o: o["spec"].get("suspend", False))],
+    "CronJob": [
+        ("Schedule", lambda o: o["spec"].get("schedule")),
+        ("Suspend", lambda o: o["spec"].get("suspend", False)),
+    ],
     "Service": [
         ("Type", lambda o: o["spec"].get("type")),
         ("Cluster-IP", lambda o: _dig(o, "spec", "clusterIP")),
@@ -138,7 +162,12 @@ _COLUMNS: dict[str, Columns] = {
         ("Ports", lambda o: "80, 443" if o["spec"].get("tls") else "80"),
     ],
     "HorizontalPodAutoscaler": [
-        ("Reference", lambda o: f"{o['spec']['scaleTargetRef']['kind']}/{o['spec']['scaleTargetRef']['name']}"),
+        (
+            "Reference",
+            lambda o: (
+                f"{o['spec']['scaleTargetRef']['kind']}/{o['spec']['scaleTargetRef']['name']}"
+            ),
+        ),
         ("Targets", _targets),
         ("MinPods", lambda o: o["spec"].get("minReplicas", 1)),
         ("MaxPods", lambda o: o["spec"]["maxReplicas"]),
@@ -158,7 +187,18 @@ _COLUMNS: dict[str, Columns] = {
     "ConfigMap": [("Data", lambda o: len(o.get("data") or {}) + len(o.get("binaryData") or {}))],
     "Secret": [("Type", lambda o: o.get("type")), ("Data", lambda o: len(o.get("data") or {}))],
     "ServiceAccount": [("Secrets", lambda o: len(o.get("secrets") or ()))],
-    "NetworkPolicy": [("Pod-Selector", lambda o: ",".join(f"{k}={v}" for k, v in _dig(o, "spec", "podSelector", "matchLabels", default={}).items()) or "<none>")],
+    "NetworkPolicy": [
+        (
+            "Pod-Selector",
+            lambda o: (
+                ",".join(
+                    f"{k}={v}"
+                    for k, v in _dig(o, "spec", "podSelector", "matchLabels", default={}).items()
+                )
+                or "<none>"
+            ),
+        )
+    ],
     "PersistentVolumeClaim": [
         ("Status", lambda o: _dig(o, "status", "phase", default="Pending")),
         ("Volume", lambda o: _dig(o, "spec", "volumeName", default="")),
@@ -168,10 +208,16 @@ _COLUMNS: dict[str, Columns] = {
         ("Last Seen", lambda o: age(o, o.get("lastTimestamp", ""))),
         ("Type", lambda o: o.get("type")),
         ("Reason", lambda o: o.get("reason")),
-        ("Object", lambda o: f"{o['involvedObject'].get('kind', '').lower()}/{o['involvedObject'].get('name', '')}"),
+        (
+            "Object",
+            lambda o: (
+                f"{o['involvedObject'].get('kind', '').lower()}/"
+                f"{o['involvedObject'].get('name', '')}"
+            ),
+        ),
         ("Message", lambda o: o.get("message")),
     ],
-}  # fmt: skip
+}
 
 
 def table(

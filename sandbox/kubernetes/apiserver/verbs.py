@@ -7,11 +7,9 @@ validation, field managers.
 from __future__ import annotations
 
 import copy
-import secrets
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.kubernetes.admission import chain
@@ -19,11 +17,19 @@ from sandbox.kubernetes.apimachinery import errors
 from sandbox.kubernetes.apimachinery.kinds import Kind, KindTable
 from sandbox.kubernetes.apimachinery.schema import Schema
 from sandbox.kubernetes.apiserver import defaults, managed_fields, patches
+from sandbox.kubernetes.apiserver.object_meta import (
+    check_preconditions,
+    finalizers_of,
+    is_unchanged,
+    now,
+    random_suffix,
+    set_namespace,
+    without_nulls,
+)
 from sandbox.kubernetes.storage.cluster_state import ClusterState
 from sandbox.kubernetes.storage.object_store import Json, Key, ObjectStore
 from sandbox.kubernetes.validation import objects
 
-_CONSONANTS = "bcdfghjklmnpqrstvwxz2456789"
 _PRESERVED_METADATA = (
     "uid",
     "creationTimestamp",
@@ -44,16 +50,6 @@ class WriteOptions:
     force: bool = False
     validation: str = "Warn"
     warnings: list[str] = field(default_factory=list)
-
-
-def now() -> str:
-    """Return the current UTC time as Kubernetes formats it, in seconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def random_suffix(length: int = 5) -> str:
-    """Return a suffix as `generateName` appends it."""
-    return "".join(secrets.choice(_CONSONANTS) for _ in range(length))
 
 
 class Api:
@@ -87,7 +83,7 @@ class Api:
         """Create an object and return it as stored."""
         new = self._decode(kind, document, options)
         metadata = new.setdefault("metadata", {})
-        _set_namespace(kind, metadata, namespace)
+        set_namespace(kind, metadata, namespace)
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = metadata["generateName"][:58] + random_suffix()
         if metadata.get("resourceVersion"):
@@ -146,10 +142,11 @@ class Api:
         """Replace an object or its status and return it as stored."""
         new = self._decode(kind, document, options)
         metadata = new.setdefault("metadata", {})
-        _set_namespace(kind, metadata, namespace)
+        set_namespace(kind, metadata, namespace)
         if metadata.get("name", name) != name:
             raise errors.bad_request(
-                f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+                f"the name of the object ({metadata['name']}) does not match the name on the "
+                f"URL ({name})"
             )
         with self.store.lock:
             live = self.get(kind, namespace, name)
@@ -173,7 +170,8 @@ class Api:
             raise errors.conflict(
                 kind,
                 name,
-                f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {old['uid']}",
+                f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object "
+                f"meta: {old['uid']}",
             )
         # Clients that send managedFields replace them, as kubectl does to move ownership.
         managed = (
@@ -213,11 +211,11 @@ class Api:
             managed_fields.record_update(
                 self.schema, self.schema.definition(kind.definition), before, new, manager
             )
-        if options.dry_run or _same(new, live):
+        if options.dry_run or is_unchanged(new, live):
             return new if options.dry_run else live
         key = self.key(kind, old.get("namespace", ""), name)
         stored = self.store.put(key, new)
-        if stored["metadata"].get("deletionTimestamp") and not _finalizers(kind, stored):
+        if stored["metadata"].get("deletionTimestamp") and not finalizers_of(kind, stored):
             self.store.remove(key)
         return stored
 
@@ -242,10 +240,13 @@ class Api:
             elif content_type == "application/strategic-merge-patch+json":
                 if not kind.definition:
                     raise errors.ApiError(
-                        415, "UnsupportedMediaType",
-                        "the body of the request was in an unknown format - accepted media types include: "
-                        "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
-                    )  # fmt: skip
+                        415,
+                        "UnsupportedMediaType",
+                        "the body of the request was in an unknown format - accepted media "
+                        "types include: "
+                        "application/json-patch+json, application/merge-patch+json, "
+                        "application/apply-patch+yaml",
+                    )
                 new = patches.strategic_merge(
                     self.schema, self.schema.definition(kind.definition), copy.deepcopy(base), patch
                 )
@@ -272,9 +273,10 @@ class Api:
             ] + problems.types
             object_path = f"{namespace}/{name}" if kind.namespaced else f"/{name}"
             raise errors.bad_request(
-                f"failed to create typed patch object ({object_path}; {kind.api_version}, Kind={kind.kind}): {'; '.join(unknown)}"
+                f"failed to create typed patch object ({object_path}; {kind.api_version}, "
+                f"Kind={kind.kind}): {'; '.join(unknown)}"
             )
-        document = _without_nulls(document)
+        document = without_nulls(document)
         assert isinstance(document, dict)  # noqa: S101 - a copy of a mapping
         if document.get("apiVersion") != kind.api_version or document.get("kind") != kind.kind:
             raise errors.bad_request(
@@ -283,11 +285,12 @@ class Api:
         metadata = document.setdefault("metadata", {})
         if metadata.get("managedFields"):
             raise errors.bad_request("metadata.managedFields must be nil")
-        _set_namespace(kind, metadata, namespace)
+        set_namespace(kind, metadata, namespace)
         metadata.setdefault("name", name)
         if metadata["name"] != name:
             raise errors.bad_request(
-                f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+                f"the name of the object ({metadata['name']}) does not match the name on the "
+                f"URL ({name})"
             )
         node = self.schema.definition(kind.definition)
         manager = managed_fields.FieldManager(
@@ -314,11 +317,11 @@ class Api:
         *,
         dry_run: bool = False,
     ) -> tuple[Json, bool]:
-        """Delete an object; return its last state and whether it is removed (no finalizers left)."""
+        """Delete an object; return its last state and whether no finalizer keeps it."""
         options = options or {}
         with self.store.lock:
             live = self.get(kind, namespace, name)
-            _preconditions(kind, live, options.get("preconditions") or {})
+            check_preconditions(kind, live, options.get("preconditions") or {})
             if dry_run:
                 return live, True
             finalizers = list(live["metadata"].get("finalizers") or ())
@@ -335,7 +338,7 @@ class Api:
                     **({"finalizers": finalizers} if finalizers else {}),
                 },
             }
-            if not _finalizers(kind, changed):
+            if not finalizers_of(kind, changed):
                 return self.store.remove(key), True
             if not live["metadata"].get("deletionTimestamp"):
                 changed["metadata"].update(deletionTimestamp=now(), deletionGracePeriodSeconds=0)
@@ -353,13 +356,15 @@ class Api:
         data_type = (document.get("apiVersion", kind.api_version), document.get("kind", kind.kind))
         if data_type != (kind.api_version, kind.kind):
             raise errors.bad_request(
-                f"the API version in the data ({data_type[0]}, {data_type[1]}) does not match the expected API version "
+                f"the API version in the data ({data_type[0]}, {data_type[1]}) does not match "
+                "the expected API version "
                 f"({kind.api_version}, {kind.kind})"
             )
         problems = self.schema.check(kind, document)
         if problems.types:
             raise errors.bad_request(
-                f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {problems.types[0]}'
+                f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: '
+                f"{problems.types[0]}"
             )
         if problems.unknown:
             listed = [f'unknown field "{path}"' for path in problems.unknown]
@@ -370,7 +375,7 @@ class Api:
                 )
             if options.validation == "Warn":
                 options.warnings += listed
-        new = self.schema.prune(kind, _without_nulls(document))
+        new = self.schema.prune(kind, without_nulls(document))
         new.update(apiVersion=kind.api_version, kind=kind.kind)
         return new
 
@@ -381,51 +386,3 @@ class Api:
         ]
         if causes:
             raise errors.invalid(kind, new["metadata"].get("name", ""), causes)
-
-
-def _set_namespace(kind: Kind, metadata: Json, namespace: str) -> None:
-    if not kind.namespaced:
-        metadata.pop("namespace", None)
-    elif metadata.setdefault("namespace", namespace) != namespace:
-        raise errors.bad_request(
-            f"the namespace of the provided object does not match the namespace sent on the request "
-            f"({metadata['namespace']} != {namespace})"
-        )
-
-
-def _preconditions(kind: Kind, live: Json, preconditions: Mapping[str, Any]) -> None:
-    for name, key in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
-        if preconditions.get(name) and preconditions[name] != live["metadata"][name]:
-            raise errors.conflict(
-                kind, live["metadata"]["name"],
-                f"Precondition failed: {key} in precondition: {preconditions[name]}, {key} in object meta: {live['metadata'][name]}",
-            )  # fmt: skip
-
-
-def _finalizers(kind: Kind, document: Json) -> list[str]:
-    finalizers = list(document["metadata"].get("finalizers") or ())
-    if kind.kind == "Namespace":
-        finalizers += document.get("spec", {}).get("finalizers") or []
-    return finalizers
-
-
-def _same(new: Json, live: Json) -> bool:
-    """Compare two states without the times of managedFields."""
-
-    def content(document: Json) -> Json:
-        managed = [
-            {k: v for k, v in entry.items() if k != "time"}
-            for entry in document["metadata"].get("managedFields") or ()
-        ]
-        return {**document, "metadata": {**document["metadata"], "managedFields": managed}}
-
-    return content(new) == content(live)
-
-
-def _without_nulls(value: Any) -> Any:
-    """Copy a document without nulls, which Kubernetes treats as absent."""
-    if isinstance(value, Mapping):
-        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
-    if isinstance(value, list):
-        return [_without_nulls(item) for item in value]
-    return value

@@ -10,7 +10,8 @@ from typing import Any
 
 from sandbox.contracts.cluster_host import ClusterFacts
 from sandbox.kubernetes.apimachinery.errors import ApiError
-from sandbox.kubernetes.apiserver.verbs import Api, WriteOptions, now
+from sandbox.kubernetes.apiserver.object_meta import now
+from sandbox.kubernetes.apiserver.verbs import Api, WriteOptions
 from sandbox.kubernetes.ports import ExternalServices, LoadBalancerSpec
 from sandbox.kubernetes.storage.object_store import Json, Key
 
@@ -133,18 +134,28 @@ class ControllerContext:
             return
         moment = now()
         self.create(
-            "v1", "Event", namespace,
+            "v1",
+            "Event",
+            namespace,
             {
                 "metadata": {"name": name},
                 "involvedObject": {
-                    "apiVersion": about["apiVersion"], "kind": about["kind"], "name": meta["name"], "uid": meta["uid"],
+                    "apiVersion": about["apiVersion"],
+                    "kind": about["kind"],
+                    "name": meta["name"],
+                    "uid": meta["uid"],
                     **({"namespace": meta["namespace"]} if meta.get("namespace") else {}),
                 },
-                "reason": reason, "message": message, "type": "Warning" if warning else "Normal", "count": 1,
-                "firstTimestamp": moment, "lastTimestamp": moment, "source": {"component": source},
+                "reason": reason,
+                "message": message,
+                "type": "Warning" if warning else "Normal",
+                "count": 1,
+                "firstTimestamp": moment,
+                "lastTimestamp": moment,
+                "source": {"component": source},
                 "reportingComponent": source,
             },
-        )  # fmt: skip
+        )
 
 
 def controller_of(document: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The Deployment and ReplicaSet controllers, with rolling updates by maxSurge and maxUnavailable."""
+"""The Deployment and ReplicaSet controllers, with rolling updates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 from sandbox.kubernetes.apimachinery.errors import ApiError
-from sandbox.kubernetes.apiserver.verbs import random_suffix
+from sandbox.kubernetes.apiserver.object_meta import random_suffix
 from sandbox.kubernetes.controllers.context import (
     ControllerContext,
     condition,
@@ -91,19 +91,28 @@ class _Deployment:
                 if not k.startswith("kubectl.")
             }
             self.new = self.context.create(
-                "apps/v1", "ReplicaSet", meta["namespace"],
+                "apps/v1",
+                "ReplicaSet",
+                meta["namespace"],
                 {
                     "metadata": {
-                        "name": f"{meta['name'][:240]}-{self.hash}", "labels": dict(template["metadata"]["labels"]),
+                        "name": f"{meta['name'][:240]}-{self.hash}",
+                        "labels": dict(template["metadata"]["labels"]),
                         "annotations": {**annotations, _REVISION: str(revision)},
                         "ownerReferences": [self.context.owner_reference(self.document)],
                     },
                     "spec": {
-                        "replicas": 0, "selector": selector, "template": template,
-                        **({"minReadySeconds": self.spec["minReadySeconds"]} if self.spec.get("minReadySeconds") else {}),
+                        "replicas": 0,
+                        "selector": selector,
+                        "template": template,
+                        **(
+                            {"minReadySeconds": self.spec["minReadySeconds"]}
+                            if self.spec.get("minReadySeconds")
+                            else {}
+                        ),
                     },
                 },
-            )  # fmt: skip
+            )
             self.sets.append(self.new)
         elif _revision(self.new) < revision and self.old:
             self.new["metadata"].setdefault("annotations", {})[_REVISION] = str(revision)
@@ -189,10 +198,14 @@ class _Deployment:
         available, replicas = total(self.sets, "availableReplicas"), total(self.sets, "replicas")
         updated = total(new, "replicas")
         counts = {
-            "replicas": replicas, "updatedReplicas": updated, "readyReplicas": total(self.sets, "readyReplicas"),
+            "replicas": replicas,
+            "updatedReplicas": updated,
+            "readyReplicas": total(self.sets, "readyReplicas"),
             "availableReplicas": available,
-            "unavailableReplicas": max(0, sum(s["spec"]["replicas"] for s in self.sets) - available),
-        }  # fmt: skip
+            "unavailableReplicas": max(
+                0, sum(s["spec"]["replicas"] for s in self.sets) - available
+            ),
+        }
         status: Json = {k: v for k, v in counts.items() if v}
         status["observedGeneration"] = self.document["metadata"]["generation"]
         done = updated == self.replicas == replicas == available
@@ -345,15 +358,20 @@ def make_pod(
     if node:
         spec["nodeName"] = node
     return context.create(
-        "v1", "Pod", owner["metadata"]["namespace"],
+        "v1",
+        "Pod",
+        owner["metadata"]["namespace"],
         {
             "metadata": {
-                "name": name, "labels": {**(meta.get("labels") or {}), **(extra or {})},
-                "annotations": dict(meta.get("annotations") or {}), "ownerReferences": [context.owner_reference(owner)],
+                "name": name,
+                "labels": {**(meta.get("labels") or {}), **(extra or {})},
+                "annotations": dict(meta.get("annotations") or {}),
+                "ownerReferences": [context.owner_reference(owner)],
             },
-            "spec": spec, "status": {"phase": "Pending"},
+            "spec": spec,
+            "status": {"phase": "Pending"},
         },
-    )  # fmt: skip
+    )
 
 
 def _replica_set_status(

@@ -114,9 +114,12 @@ def namespaces(context: ControllerContext) -> None:
             f"Some resources are remaining: {remaining}",
         )
         conditions = set_condition(
-            conditions, "NamespaceFinalizersRemaining", "True", "SomeFinalizersRemain",
+            conditions,
+            "NamespaceFinalizersRemaining",
+            "True",
+            "SomeFinalizersRemain",
             f"Some content in the namespace has finalizers remaining: {', '.join(finalizers)}",
-        )  # fmt: skip
+        )
         context.update_status(item, {**status, "phase": "Terminating", "conditions": conditions})
 
 

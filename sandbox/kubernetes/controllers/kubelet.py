@@ -164,7 +164,10 @@ def _missing_volume(context: ControllerContext, pod: Json) -> str:
                     and context.get_object(kind, namespace, name) is None
                 ):
                     singular = kind.removesuffix("s")
-                    return f'MountVolume.SetUp failed for volume "{volume["name"]}" : {singular} "{name}" not found'
+                    return (
+                        f'MountVolume.SetUp failed for volume "{volume["name"]}" : '
+                        f'{singular} "{name}" not found'
+                    )
     return ""
 
 

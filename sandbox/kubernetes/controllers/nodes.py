@@ -57,12 +57,19 @@ def document(facts: NodeFacts, group: str, extra: Mapping[str, str] | None = Non
     cpus, memory, pods = capacity(facts.instance_type)
     region = facts.zone[:-1]
     labels = {
-        "kubernetes.io/hostname": facts.name, "kubernetes.io/os": "linux", "kubernetes.io/arch": facts.architecture,
-        "beta.kubernetes.io/os": "linux", "beta.kubernetes.io/arch": facts.architecture,
-        "node.kubernetes.io/instance-type": facts.instance_type, "topology.kubernetes.io/zone": facts.zone,
-        "topology.kubernetes.io/region": region, "eks.amazonaws.com/capacityType": facts.capacity_type,
-        **({"eks.amazonaws.com/nodegroup": group} if group else {}), **facts.labels, **(extra or {}),
-    }  # fmt: skip
+        "kubernetes.io/hostname": facts.name,
+        "kubernetes.io/os": "linux",
+        "kubernetes.io/arch": facts.architecture,
+        "beta.kubernetes.io/os": "linux",
+        "beta.kubernetes.io/arch": facts.architecture,
+        "node.kubernetes.io/instance-type": facts.instance_type,
+        "topology.kubernetes.io/zone": facts.zone,
+        "topology.kubernetes.io/region": region,
+        "eks.amazonaws.com/capacityType": facts.capacity_type,
+        **({"eks.amazonaws.com/nodegroup": group} if group else {}),
+        **facts.labels,
+        **(extra or {}),
+    }
     # Reserved by kubelet and system, after EKS's bootstrap: about 70 millicores, and memory per
     # pod.
     allocatable = {
@@ -75,25 +82,47 @@ def document(facts: NodeFacts, group: str, extra: Mapping[str, str] | None = Non
         "metadata": {"name": facts.name, "labels": labels, "annotations": {_GROUP: group}},
         "spec": {
             "providerID": f"aws:///{facts.zone}/{facts.instance_id}",
-            **({"taints": [{"key": t.key, "value": t.value, "effect": t.effect} for t in facts.taints]} if facts.taints else {}),
+            **(
+                {
+                    "taints": [
+                        {"key": t.key, "value": t.value, "effect": t.effect} for t in facts.taints
+                    ]
+                }
+                if facts.taints
+                else {}
+            ),
         },
         "status": {
             "capacity": {"cpu": str(cpus), "memory": f"{int(memory * 1024)}Mi", "pods": str(pods)},
             "allocatable": allocatable,
-            "addresses": [{"type": "InternalIP", "address": facts.private_ip}, {"type": "Hostname", "address": facts.name}],
+            "addresses": [
+                {"type": "InternalIP", "address": facts.private_ip},
+                {"type": "Hostname", "address": facts.name},
+            ],
             "nodeInfo": {
-                "kubeletVersion": f"v{_patch_version(facts.version)}-eks-sandbox", "architecture": facts.architecture,
-                "operatingSystem": "linux", "osImage": "Amazon Linux 2023", "containerRuntimeVersion": "sandbox://objects-only",
-                "kernelVersion": "", "machineID": "", "systemUUID": "", "bootID": "", "kubeProxyVersion": "",
+                "kubeletVersion": f"v{_patch_version(facts.version)}-eks-sandbox",
+                "architecture": facts.architecture,
+                "operatingSystem": "linux",
+                "osImage": "Amazon Linux 2023",
+                "containerRuntimeVersion": "sandbox://objects-only",
+                "kernelVersion": "",
+                "machineID": "",
+                "systemUUID": "",
+                "bootID": "",
+                "kubeProxyVersion": "",
             },
             "conditions": [
                 {
-                    "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status",
-                    "lastHeartbeatTime": moment, "lastTransitionTime": moment,
+                    "type": "Ready",
+                    "status": "True",
+                    "reason": "KubeletReady",
+                    "message": "kubelet is posting ready status",
+                    "lastHeartbeatTime": moment,
+                    "lastTransitionTime": moment,
                 }
             ],
         },
-    }  # fmt: skip
+    }
 
 
 def set_group(context: ControllerContext, group: str, nodes: Sequence[NodeFacts]) -> None:
@@ -149,9 +178,15 @@ def auto_node(context: ControllerContext, pod: Mapping[str, Any]) -> Json | None
     if size is None:
         return None
     facts = NodeFacts(
-        name=identifier, instance_id=identifier, instance_type=f"{family}.{size}", architecture=architecture, zone=zone,
-        capacity_type="ON_DEMAND", version=context.facts.version, private_ip=f"10.0.{len(auto_nodes) % 250}.{10 + secrets.randbelow(200)}",
-    )  # fmt: skip
+        name=identifier,
+        instance_id=identifier,
+        instance_type=f"{family}.{size}",
+        architecture=architecture,
+        zone=zone,
+        capacity_type="ON_DEMAND",
+        version=context.facts.version,
+        private_ip=f"10.0.{len(auto_nodes) % 250}.{10 + secrets.randbelow(200)}",
+    )
     labels = {
         AUTO: "auto",
         "karpenter.sh/nodepool": pool,

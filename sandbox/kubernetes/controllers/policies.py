@@ -35,7 +35,10 @@ def autoscalers(context: ControllerContext) -> None:
             )
         old = (item.get("status") or {}).get("conditions") or []
         if kind is None or target is None:
-            message = f'the HPA controller was unable to get the target\'s current scale: {reference["kind"]} "{reference["name"]}" not found'
+            message = (
+                "the HPA controller was unable to get the target's current scale: "
+                f'{reference["kind"]} "{reference["name"]}" not found'
+            )
             context.update_status(
                 item,
                 {
@@ -98,9 +101,10 @@ def disruption_budgets(context: ControllerContext) -> None:
     for item in context.list_objects("poddisruptionbudgets.policy"):
         spec = item.get("spec") or {}
         pods = [
-            p for p in context.list_objects("pods", item["metadata"]["namespace"])
+            p
+            for p in context.list_objects("pods", item["metadata"]["namespace"])
             if selects(from_object(spec.get("selector")), p) and not terminating(p)
-        ]  # fmt: skip
+        ]
         expected, healthy = len(pods), sum(is_ready(p) for p in pods)
         if spec.get("maxUnavailable") is not None:
             desired = expected - count_of(spec["maxUnavailable"], expected, up=True)
@@ -112,11 +116,14 @@ def disruption_budgets(context: ControllerContext) -> None:
         context.update_status(
             item,
             {
-                "observedGeneration": item["metadata"].get("generation", 1), "expectedPods": expected,
-                "currentHealthy": healthy, "desiredHealthy": max(0, desired), "disruptionsAllowed": allowed,
+                "observedGeneration": item["metadata"].get("generation", 1),
+                "expectedPods": expected,
+                "currentHealthy": healthy,
+                "desiredHealthy": max(0, desired),
+                "disruptionsAllowed": allowed,
                 "conditions": set_condition(old, "DisruptionAllowed", reason[0], reason[1], ""),
             },
-        )  # fmt: skip
+        )
 
 
 def quotas(context: ControllerContext) -> None:

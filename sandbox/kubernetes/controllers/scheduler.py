@@ -92,7 +92,8 @@ def _place(
     context.record_event(
         pod,
         "Scheduled",
-        f"Successfully assigned {pod['metadata']['namespace']}/{pod['metadata']['name']} to {node['metadata']['name']}",
+        f"Successfully assigned {pod['metadata']['namespace']}/{pod['metadata']['name']} to "
+        f"{node['metadata']['name']}",
         "default-scheduler",
     )
     return context.save(pod)
@@ -238,7 +239,10 @@ def _unbound_claims(context: ControllerContext, pod: Json) -> Iterator[str]:
         elif (claim.get("status") or {}).get("phase") != "Bound" and not provisioner(
             context, claim
         ):
-            yield "pod has unbound immediate PersistentVolumeClaims. preemption: 0/0 nodes are available"
+            yield (
+                "pod has unbound immediate PersistentVolumeClaims. preemption: 0/0 nodes are "
+                "available"
+            )
 
 
 def provisioner(context: ControllerContext, claim: Json) -> bool:
@@ -273,17 +277,32 @@ def bind_claim(context: ControllerContext, claim: Json, zone: str) -> None:
     size = spec["resources"]["requests"]["storage"]
     item = context.get_object("storageclasses.storage.k8s.io", "", spec["storageClassName"]) or {}
     context.create(
-        "v1", "PersistentVolume", "",
+        "v1",
+        "PersistentVolume",
+        "",
         {
             "metadata": {"name": name, "labels": {"topology.kubernetes.io/zone": zone}},
             "spec": {
-                "capacity": {"storage": size}, "accessModes": spec["accessModes"], "storageClassName": spec["storageClassName"],
-                "persistentVolumeReclaimPolicy": item.get("reclaimPolicy", "Delete"), "volumeMode": spec["volumeMode"],
-                "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]},
-                "csi": {"driver": "ebs.csi.aws.com", "volumeHandle": f"vol-{meta['uid'].replace('-', '')[:17]}", "fsType": "ext4"},
+                "capacity": {"storage": size},
+                "accessModes": spec["accessModes"],
+                "storageClassName": spec["storageClassName"],
+                "persistentVolumeReclaimPolicy": item.get("reclaimPolicy", "Delete"),
+                "volumeMode": spec["volumeMode"],
+                "claimRef": {
+                    "apiVersion": "v1",
+                    "kind": "PersistentVolumeClaim",
+                    "name": meta["name"],
+                    "namespace": meta["namespace"],
+                    "uid": meta["uid"],
+                },
+                "csi": {
+                    "driver": "ebs.csi.aws.com",
+                    "volumeHandle": f"vol-{meta['uid'].replace('-', '')[:17]}",
+                    "fsType": "ext4",
+                },
             },
             "status": {"phase": "Bound"},
         },
-    )  # fmt: skip
+    )
     bound = {"phase": "Bound", "accessModes": spec["accessModes"], "capacity": {"storage": size}}
     context.save({**claim, "spec": {**spec, "volumeName": name}, "status": bound})

@@ -29,10 +29,13 @@ def endpoints(context: ControllerContext) -> None:
         requirements = [Requirement(key, "In", (value,)) for key, value in selector.items()]
         namespace = service["metadata"]["namespace"]
         pods = [
-            p for p in context.list_objects("pods", namespace)
-            if selects(requirements, p) and not terminating(p) and (p.get("status") or {}).get("podIP")
+            p
+            for p in context.list_objects("pods", namespace)
+            if selects(requirements, p)
+            and not terminating(p)
+            and (p.get("status") or {}).get("podIP")
             and p["status"].get("phase") not in {"Succeeded", "Failed"}
-        ]  # fmt: skip
+        ]
         ready = [p for p in pods if is_ready(p)]
         ports = list(_ports(service, pods))
         _write_endpoints(context, service, pods, ready, ports)
@@ -221,10 +224,18 @@ def _facts(
 ) -> LoadBalancerSpec:
     meta = item["metadata"]
     return LoadBalancerSpec(
-        cluster=context.facts.name, cluster_arn=context.facts.arn, kind=item["kind"], namespace=meta["namespace"],
-        name=meta["name"], uid=meta["uid"], type=kind, scheme=scheme, ports=ports,
-        source_ranges=tuple(item["spec"].get("loadBalancerSourceRanges") or ()), annotations=dict(annotations_of(item)),
-    )  # fmt: skip
+        cluster=context.facts.name,
+        cluster_arn=context.facts.arn,
+        kind=item["kind"],
+        namespace=meta["namespace"],
+        name=meta["name"],
+        uid=meta["uid"],
+        type=kind,
+        scheme=scheme,
+        ports=ports,
+        source_ranges=tuple(item["spec"].get("loadBalancerSourceRanges") or ()),
+        annotations=dict(annotations_of(item)),
+    )
 
 
 def _missing_controller(context: ControllerContext, ingress: Json) -> str:
@@ -249,18 +260,22 @@ def _missing_controller(context: ControllerContext, ingress: Json) -> str:
         return f'IngressClass "{name}" is for EKS Auto Mode, which this cluster doesn\'t have'
     if controller == _LBC_ALB:
         running = [
-            d for d in context.list_objects("deployments.apps")
-            if "aws-load-balancer-controller" in d["metadata"]["name"] and condition(d, "Available").get("status") == "True"
-        ]  # fmt: skip
+            d
+            for d in context.list_objects("deployments.apps")
+            if "aws-load-balancer-controller" in d["metadata"]["name"]
+            and condition(d, "Available").get("status") == "True"
+        ]
         return (
             ""
             if running
-            else f'IngressClass "{name}" needs the AWS Load Balancer Controller, and no such Deployment is available'
+            else f'IngressClass "{name}" needs the AWS Load Balancer Controller, and no such '
+            "Deployment is available"
         )
     return (
         ""
         if controller == _AUTO_ALB
-        else f'IngressClass "{name}" has the controller "{controller}", which the sandbox doesn\'t have'
+        else f'IngressClass "{name}" has the controller "{controller}", which the sandbox '
+        "doesn't have"
     )
 
 

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from sandbox.kubernetes.apimachinery.errors import ApiError
-from sandbox.kubernetes.apiserver.verbs import now, random_suffix
+from sandbox.kubernetes.apiserver.object_meta import now, random_suffix
 from sandbox.kubernetes.controllers import nodes, scheduler
 from sandbox.kubernetes.controllers.context import (
     ControllerContext,
@@ -30,7 +30,7 @@ def _revision(document: Mapping[str, Any]) -> str:
 
 
 def stateful_sets(context: ControllerContext) -> None:
-    """Create pods by ordinal one after the other; replace outdated pods from the last to the first."""
+    """Create pods by ordinal in order; replace outdated pods in reverse order."""
     for item in context.list_objects("statefulsets.apps"):
         if not terminating(item):
             _stateful_set(context, item)
@@ -72,12 +72,17 @@ def _stateful_set(context: ControllerContext, item: Json) -> None:
     context.update_status(
         item,
         {
-            "observedGeneration": item["metadata"]["generation"], "replicas": len(live), "readyReplicas": ready,
-            "availableReplicas": ready, "currentReplicas": len(updated) if done else len(live) - len(updated),
-            "updatedReplicas": len(updated), "updateRevision": revision,
-            "currentRevision": revision if done else before.get("currentRevision", revision), "collisionCount": 0,
+            "observedGeneration": item["metadata"]["generation"],
+            "replicas": len(live),
+            "readyReplicas": ready,
+            "availableReplicas": ready,
+            "currentReplicas": len(updated) if done else len(live) - len(updated),
+            "updatedReplicas": len(updated),
+            "updateRevision": revision,
+            "currentRevision": revision if done else before.get("currentRevision", revision),
+            "collisionCount": 0,
         },
-    )  # fmt: skip
+    )
 
 
 def _ordinal(name: str) -> int:
@@ -119,7 +124,10 @@ def _stateful_pod(
     try:
         make_pod(context, owner, name, extra)
     except ApiError as error:
-        message = f"create Pod {name} in StatefulSet {item['metadata']['name']} failed error: {error.message}"
+        message = (
+            f"create Pod {name} in StatefulSet {item['metadata']['name']} failed error: "
+            f"{error.message}"
+        )
         context.record_event(item, "FailedCreate", message, "statefulset-controller", warning=True)
 
 
@@ -179,13 +187,22 @@ def daemon_sets(context: ControllerContext) -> None:
         context.update_status(
             item,
             {
-                "observedGeneration": item["metadata"]["generation"], "desiredNumberScheduled": len(node_names),
-                "currentNumberScheduled": len(live), "numberReady": ready, "numberMisscheduled": 0,
+                "observedGeneration": item["metadata"]["generation"],
+                "desiredNumberScheduled": len(node_names),
+                "currentNumberScheduled": len(live),
+                "numberReady": ready,
+                "numberMisscheduled": 0,
                 **({"numberAvailable": ready} if ready else {}),
-                **({"numberUnavailable": len(node_names) - ready} if ready < len(node_names) else {}),
-                "updatedNumberScheduled": sum(p["metadata"]["labels"].get(_REVISION) == revision for p in live),
+                **(
+                    {"numberUnavailable": len(node_names) - ready}
+                    if ready < len(node_names)
+                    else {}
+                ),
+                "updatedNumberScheduled": sum(
+                    p["metadata"]["labels"].get(_REVISION) == revision for p in live
+                ),
             },
-        )  # fmt: skip
+        )
 
 
 def jobs(context: ControllerContext) -> None:

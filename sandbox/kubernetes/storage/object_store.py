@@ -32,7 +32,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Event:
-    """A change (ADDED, MODIFIED or DELETED) with the object before (None for ADDED) and after it."""
+    """A change (ADDED, MODIFIED, DELETED); `before` is None for ADDED."""
 
     revision: int
     type: str
@@ -58,7 +58,8 @@ class ObjectStore:
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=NORMAL")
         self._database.execute(
-            "CREATE TABLE IF NOT EXISTS objects (resource TEXT, namespace TEXT, name TEXT, document TEXT,"
+            "CREATE TABLE IF NOT EXISTS objects (resource TEXT, namespace TEXT, name TEXT, "
+            "document TEXT,"
             " PRIMARY KEY (resource, namespace, name))"
         )
         self._database.execute(

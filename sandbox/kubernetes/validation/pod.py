@@ -15,43 +15,42 @@ from sandbox.kubernetes.apimachinery.errors import (
     unsupported,
 )
 from sandbox.kubernetes.apimachinery.quantities import RULE, is_quantity, parse
+from sandbox.kubernetes.validation.metadata import DNS_LABEL, LABEL_RULE
 
-_DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _PORT_NAME = re.compile(r"^(?=.*[a-z])[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _ENV_NAME = re.compile(r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")
-_LABEL_RULE = (
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
-    "an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-)
 
 
-def port_number(value: Any, path: str) -> Iterator[Cause]:
+def validate_port(value: Any, path: str) -> Iterator[Cause]:
     """Validate a port number."""
     if not isinstance(value, int) or not 1 <= value <= 65535:
         yield invalid_value(path, value, "must be between 1 and 65535, inclusive")
 
 
-def port_reference(value: Any, path: str) -> Iterator[Cause]:
+def validate_port_reference(value: Any, path: str) -> Iterator[Cause]:
     """Validate a port number or name; None is skipped."""
     if isinstance(value, int):
-        yield from port_number(value, path)
+        yield from validate_port(value, path)
     elif isinstance(value, str) and (
         len(value) > 15 or not _PORT_NAME.match(value) or "--" in value
     ):
         yield invalid_value(
-            path, value,
-            "must be no more than 15 characters" if len(value) > 15 else
-            "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-), and at least one letter",
-        )  # fmt: skip
+            path,
+            value,
+            "must be no more than 15 characters"
+            if len(value) > 15
+            else "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-), and "
+            "at least one letter",
+        )
 
 
-def protocol(value: Any, path: str) -> Iterator[Cause]:
+def validate_protocol(value: Any, path: str) -> Iterator[Cause]:
     """Validate a transport protocol."""
     if value not in {"TCP", "UDP", "SCTP"}:
         yield unsupported(path, value, ["SCTP", "TCP", "UDP"])
 
 
-def pod(spec: Mapping[str, Any], path: str) -> Iterator[Cause]:  # noqa: PLR0912 - one per rule
+def validate_pod_spec(spec: Mapping[str, Any], path: str) -> Iterator[Cause]:  # noqa: PLR0912 - one per rule
     """Validate the pod spec at `path`."""
     if spec.get("restartPolicy") not in {"Always", "OnFailure", "Never"}:
         yield unsupported(
@@ -71,8 +70,8 @@ def pod(spec: Mapping[str, Any], path: str) -> Iterator[Cause]:  # noqa: PLR0912
     volumes: set[str] = set()
     for index, volume in enumerate(spec.get("volumes") or ()):
         name, field = volume.get("name", ""), f"{path}.volumes[{index}]"
-        if not _DNS_LABEL.match(name):
-            yield invalid_value(f"{field}.name", name, _LABEL_RULE)
+        if not DNS_LABEL.match(name):
+            yield invalid_value(f"{field}.name", name, LABEL_RULE)
         if name in volumes:
             yield duplicate(f"{field}.name", name)
         volumes.add(name)
@@ -118,8 +117,8 @@ def pod(spec: Mapping[str, Any], path: str) -> Iterator[Cause]:  # noqa: PLR0912
 
 def _container(container: Mapping[str, Any], path: str, volumes: set[str]) -> Iterator[Cause]:  # noqa: PLR0912 - one per rule
     name = container.get("name", "")
-    if name and (not _DNS_LABEL.match(name) or len(name) > 63):
-        yield invalid_value(f"{path}.name", name, _LABEL_RULE)
+    if name and (not DNS_LABEL.match(name) or len(name) > 63):
+        yield invalid_value(f"{path}.name", name, LABEL_RULE)
     image = container.get("image", "")
     if not image:
         yield required(f"{path}.image")
@@ -137,7 +136,8 @@ def _container(container: Mapping[str, Any], path: str, volumes: set[str]) -> It
             yield invalid_value(
                 f"{path}.env[{index}].name",
                 entry["name"],
-                "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', and must not start with a digit",
+                "a valid environment variable name must consist of alphabetic characters, "
+                "digits, '_', '-', or '.', and must not start with a digit",
             )
         source = entry.get("valueFrom")
         if source is not None and entry.get("value"):
@@ -150,7 +150,8 @@ def _container(container: Mapping[str, Any], path: str, volumes: set[str]) -> It
             yield invalid_value(
                 f"{path}.env[{index}].valueFrom",
                 "",
-                "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`",
+                "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or "
+                "`secretKeyRef`",
             )
     mounts: set[str] = set()
     for index, mount in enumerate(container.get("volumeMounts") or ()):
@@ -165,7 +166,7 @@ def _container(container: Mapping[str, Any], path: str, volumes: set[str]) -> It
                 f"{path}.volumeMounts[{index}].mountPath", mount["mountPath"], "must be unique"
             )
         mounts.add(mount.get("mountPath", ""))
-    yield from resources(container.get("resources") or {}, f"{path}.resources")
+    yield from validate_resources(container.get("resources") or {}, f"{path}.resources")
     for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
         if container.get(probe):
             yield from _probe(container[probe], f"{path}.{probe}", probe)
@@ -182,16 +183,16 @@ def _ports(container: Mapping[str, Any], path: str) -> Iterator[Cause]:
     names: set[str] = set()
     for index, port in enumerate(container.get("ports") or ()):
         field = f"{path}.ports[{index}]"
-        yield from port_number(port.get("containerPort"), f"{field}.containerPort")
-        yield from protocol(port.get("protocol"), f"{field}.protocol")
+        yield from validate_port(port.get("containerPort"), f"{field}.containerPort")
+        yield from validate_protocol(port.get("protocol"), f"{field}.protocol")
         if port.get("name"):
-            yield from port_reference(port["name"], f"{field}.name")
+            yield from validate_port_reference(port["name"], f"{field}.name")
             if port["name"] in names:
                 yield duplicate(f"{field}.name", port["name"])
             names.add(port["name"])
 
 
-def resources(value: Mapping[str, Any], path: str) -> Iterator[Cause]:
+def validate_resources(value: Mapping[str, Any], path: str) -> Iterator[Cause]:
     """Validate requests and limits: quantities, each request at most its limit."""
     for part in ("limits", "requests"):
         for name, amount in (value.get(part) or {}).items():
@@ -241,14 +242,14 @@ def _probe(probe: Mapping[str, Any], path: str, kind: str) -> Iterator[Cause]:
         yield invalid_value(f"{path}.successThreshold", probe["successThreshold"], "must be 1")
     for name in ("httpGet", "tcpSocket"):
         if name in probe:
-            yield from port_reference(probe[name].get("port"), f"{path}.{name}.port")
+            yield from validate_port_reference(probe[name].get("port"), f"{path}.{name}.port")
     if "httpGet" in probe and probe["httpGet"].get("scheme") not in {"HTTP", "HTTPS"}:
         yield unsupported(
             f"{path}.httpGet.scheme", probe["httpGet"].get("scheme"), ["HTTP", "HTTPS"]
         )
 
 
-def pod_update(new: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Cause]:
+def validate_pod_update(new: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Cause]:
     """Refuse changes of a pod beyond those that Kubernetes allows."""
 
     def fixed(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -271,7 +272,10 @@ def pod_update(new: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Cause
     if fixed(new) != fixed(old):
         yield forbidden_field(
             "spec",
-            "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
-            "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
-            "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
+            "pod updates may not change fields other than "
+            "`spec.containers[*].image`,`spec.initContainers[*].image`,"
+            "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing "
+            "tolerations),"
+            "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously "
+            "negative)",
         )

@@ -56,7 +56,8 @@ class Client:
         )
         if not server.get("server"):
             raise Failure(
-                "the kubeconfig names no cluster: set its current-context, or the provider's `context`."
+                "the kubeconfig names no cluster: set its current-context, or the provider's "
+                "`context`."
             )
         self.namespace = str(found.get("namespace") or "")
         self.server = str(server["server"]).rstrip("/")
@@ -66,9 +67,13 @@ class Client:
         self._pool = _pool(self.server, server)
 
     def request(
-        self, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None,
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
-    ) -> tuple[Any, list[str]]:  # fmt: skip
+    ) -> tuple[Any, list[str]]:
         """Return the response and its warnings. Raises RefusedError or UnreachableError."""
         url = self.server + path + (f"?{urlencode(query)}" if query else "")
         headers = {"Accept": "application/json", "User-Agent": "pulumi-kubernetes/4.34.2"}
@@ -79,9 +84,13 @@ class Client:
             headers["Content-Type"] = content_type
         try:
             response = self._pool.request(
-                method, url, body=json.dumps(body).encode() if body is not None else None, headers=headers,
-                timeout=urllib3.Timeout(connect=10, read=60), retries=urllib3.Retry(2, redirect=0, status=0, read=0),
-            )  # fmt: skip
+                method,
+                url,
+                body=json.dumps(body).encode() if body is not None else None,
+                headers=headers,
+                timeout=urllib3.Timeout(connect=10, read=60),
+                retries=urllib3.Retry(2, redirect=0, status=0, read=0),
+            )
         except urllib3.exceptions.HTTPError as error:
             raise UnreachableError(f"{self.server}: {_plain(error)}") from None
         try:

@@ -14,6 +14,13 @@ from sandbox.kubernetes.apimachinery.schema import Schema
 from sandbox.kubernetes.storage.object_store import Json
 from sandbox.providers.kubernetes import ignored_changes, objects, readiness
 from sandbox.providers.kubernetes.client import ApiStatusError, Client, UnreachableError
+from sandbox.providers.kubernetes.messages import (
+    annotations_of,
+    refused_message,
+    status_message,
+    timeout_of,
+    unreachable_message,
+)
 from sandbox.providers.property_values import UNKNOWN, is_known
 from sandbox.providers.protocol import (
     Checked,
@@ -57,7 +64,7 @@ class KubernetesConnection(Connection):
         return value in (True, "true", "True", "1")
 
     def _schema(self) -> Schema:
-        """Return the schema of the cluster's version; the newest one until the cluster reports it."""
+        """Return the schema of the cluster's version, or the newest before it is known."""
         if self._version is None:
             known = schemas.versions()
             version = known[-1]
@@ -79,7 +86,8 @@ class KubernetesConnection(Connection):
     def _reached(self, resource: Resource) -> Client:
         if self._client is None:
             raise Failure(
-                f"{resource.type} needs a cluster, and the provider's kubeconfig isn't set or not yet known. Give the provider a `kubeconfig`."
+                f"{resource.type} needs a cluster, and the provider's kubeconfig isn't set or "
+                "not yet known. Give the provider a `kubeconfig`."
             )
         return self._client
 
@@ -136,7 +144,7 @@ class KubernetesConnection(Connection):
         return Difference(changes, delete_before_replace=replaced and same_place and not autonamed)
 
     def create(self, resource: Resource, inputs: Properties, preview: bool) -> Created:
-        """Apply the object and wait until it is ready; a preview is a dry run on a known cluster."""
+        """Apply the object and await readiness; preview by dry run on a known cluster."""
         kind = objects.kind_of(resource.type, self._schema())
         hidden = _SECRET_PARTS if kind.kind == "Secret" else ()
         manager = f"pulumi-kubernetes-{secrets.token_hex(4)}"
@@ -156,8 +164,10 @@ class KubernetesConnection(Connection):
             and self._get(client, kind, namespace, name) is not None
         ):
             raise Failure(
-                f'resource "{objects.identifier(kind, document)}" already exists ({kind.api_version} {kind.kind}). '
-                f"Import it (`pulumi import {resource.type} {resource.name} {objects.identifier(kind, document)}`), "
+                f'resource "{objects.identifier(kind, document)}" already exists '
+                f"({kind.api_version} {kind.kind}). "
+                f"Import it (`pulumi import {resource.type} {resource.name} "
+                f"{objects.identifier(kind, document)}`), "
                 "or set the provider's upsertExistingObjects to adopt what exists."
             )
         if name:
@@ -225,7 +235,7 @@ class KubernetesConnection(Connection):
             if self._flag("skipUpdateUnreachable"):
                 resource.log("warning", f"the cluster is unreachable: {id} is left as it was")
                 return Found(id, state, inputs, hidden)
-            raise Failure(_unreachable_message(error)) from None
+            raise Failure(unreachable_message(error)) from None
         if live is None:
             return None
         manager = str(state.get("__fieldManager") or f"pulumi-kubernetes-{secrets.token_hex(4)}")
@@ -239,7 +249,7 @@ class KubernetesConnection(Connection):
         """Delete the object and wait until it is gone."""
         kind = objects.kind_of(resource.type, self._schema())
         namespace, name = objects.split_identifier(kind, id, self._namespace())
-        annotations = _annotations(inputs) or _annotations(state)
+        annotations = annotations_of(inputs) or annotations_of(state)
         policy = str(
             annotations.get("pulumi.com/deletionPropagationPolicy", "foreground")
         ).capitalize()
@@ -250,14 +260,14 @@ class KubernetesConnection(Connection):
             )
             if annotations.get("pulumi.com/skipAwait") != "true":
                 watcher = readiness.Watcher(client, kind, namespace, name, resource.cancelled)
-                watcher.until_gone(_timeout(resource, annotations))
+                watcher.until_gone(timeout_of(resource, annotations))
         except UnreachableError as error:
             if self._flag("deleteUnreachable"):
                 resource.log(
                     "warning", f"the cluster is unreachable: {id} is removed from the state only"
                 )
                 return
-            raise Failure(_unreachable_message(error)) from None
+            raise Failure(unreachable_message(error)) from None
         except ApiStatusError as failure:
             if failure.code != 404 or failure.reason != "NotFound":
                 raise Failure(f"{kind.kind} {id} can't be deleted: {failure}") from None
@@ -289,7 +299,7 @@ class KubernetesConnection(Connection):
             # The previewed update may create the missing namespace, kind or permissions.
             if failure.code in {401, 403, 404, 409}:
                 return state
-            raise Failure(_refused_message(kind, document, failure)) from None
+            raise Failure(refused_message(kind, document, failure)) from None
         state_after = objects.state_of(live, manager)
         meta = state_after["metadata"]
         for name in (
@@ -320,12 +330,12 @@ class KubernetesConnection(Connection):
         except ApiStatusError as failure:
             if failure.code == 404:
                 return None
-            raise Failure(f"{kind.kind} {name} can't be read: {_advice(failure)}") from None
+            raise Failure(f"{kind.kind} {name} can't be read: {status_message(failure)}") from None
 
     def _apply(
         self, resource: Resource, client: Client, kind: Kind, document: Json, manager: str
     ) -> Json:
-        force = _annotations(document).get("pulumi.com/patchForce") == "true" or self._flag(
+        force = annotations_of(document).get("pulumi.com/patchForce") == "true" or self._flag(
             "enablePatchForce"
         )
         query = {
@@ -339,16 +349,22 @@ class KubernetesConnection(Connection):
         return self._call(resource, client, "PATCH", path, document, query, _APPLY)
 
     def _call(
-        self, resource: Resource, client: Client, method: str, path: str, document: Json, query: Mapping[str, str],
+        self,
+        resource: Resource,
+        client: Client,
+        method: str,
+        path: str,
+        document: Json,
+        query: Mapping[str, str],
         content_type: str = "application/json",
-    ) -> Json:  # fmt: skip
+    ) -> Json:
         try:
             live, warnings = client.request(method, path, document, query, content_type)
         except ApiStatusError as failure:
             kind = objects.kind_of(resource.type, self._schema())
-            raise Failure(_refused_message(kind, document, failure)) from None
+            raise Failure(refused_message(kind, document, failure)) from None
         except UnreachableError as error:
-            raise Failure(_unreachable_message(error)) from None
+            raise Failure(unreachable_message(error)) from None
         for warning in warnings:
             resource.log("warning", warning)
         return dict(live)
@@ -356,7 +372,7 @@ class KubernetesConnection(Connection):
     def _await_ready(
         self, resource: Resource, client: Client, kind: Kind, live: Json, manager: str
     ) -> Json:
-        annotations = _annotations(live)
+        annotations = annotations_of(live)
         if annotations.get("pulumi.com/skipAwait") == "true":
             return live
         namespace, name = live["metadata"].get("namespace", ""), live["metadata"]["name"]
@@ -364,7 +380,7 @@ class KubernetesConnection(Connection):
         try:
             return dict(
                 watcher.until_ready(
-                    _timeout(resource, annotations), lambda text: resource.log("info", text)
+                    timeout_of(resource, annotations), lambda text: resource.log("info", text)
                 )
             )
         except readiness.NotReadyError as problem:
@@ -382,37 +398,3 @@ def json_copy(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: json_copy(item) for key, item in value.items()}
     return [json_copy(item) for item in value] if isinstance(value, list) else value
-
-
-def _annotations(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    metadata = document.get("metadata")
-    annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
-    return annotations if isinstance(annotations, Mapping) else {}
-
-
-def _timeout(resource: Resource, annotations: Mapping[str, Any]) -> float:
-    given = str(annotations.get("pulumi.com/timeoutSeconds", ""))
-    return float(given) if given.isdigit() else resource.timeout or readiness.DEFAULT_TIMEOUT
-
-
-def _refused_message(kind: Kind, document: Mapping[str, Any], failure: ApiStatusError) -> str:
-    name = document["metadata"].get("name", "")
-    if failure.code == 409 and failure.reason == "Conflict" and "conflict" in str(failure):
-        return (
-            f"Server-Side Apply field conflict on {kind.kind} {name}: {failure}. Another field manager holds what would change: "
-            "put the field into `ignore_changes`, or take it over with the annotation pulumi.com/patchForce."
-        )
-    return f"{kind.kind} {name} was refused by the API server: {_advice(failure)}"
-
-
-def _advice(failure: ApiStatusError) -> str:
-    if failure.code == 401:
-        return "Unauthorized. The principal has no access entry in the EKS cluster, or its token is refused."
-    return str(failure)
-
-
-def _unreachable_message(error: Exception) -> str:
-    return (
-        f"configured Kubernetes cluster is unreachable: {error}. If the cluster was deleted, remove its objects from the state "
-        'by running the operation again with the environment variable PULUMI_K8S_DELETE_UNREACHABLE set to "true".'
-    )

@@ -61,7 +61,8 @@ def parse_token(token: str) -> tuple[str, str]:
     match = re.fullmatch(r"kubernetes:([\w.-]+/v[\w]+|v[\w]+):(\w+)", token)
     if not match or match.group(1).split("/")[0].split(".")[0] in {"helm", "kustomize", "yaml"}:
         raise Failure(
-            f"{token} isn't emulated by the sandbox: its Kubernetes provider manages plain objects only, no charts, kustomizations or YAML bundles."
+            f"{token} isn't emulated by the sandbox: its Kubernetes provider manages plain "
+            "objects only, no charts, kustomizations or YAML bundles."
         )
     api_version, kind = match.group(1).removeprefix("core/"), match.group(2)
     return api_version, kind
@@ -126,7 +127,7 @@ def split_identifier(kind: Kind, id: str, namespace: str) -> tuple[str, str]:
 
 def autoname(name: str, seed: bytes, urn: str) -> str:
     """Return `name-<8 hex>`."""
-    return f"{name[:54].lower()}-{sha256(seed + urn.encode() if seed else urn.encode()).hexdigest()[:8]}"
+    return f"{name[:54].lower()}-{sha256(seed + urn.encode()).hexdigest()[:8]}"
 
 
 def unknown_paths(value: Any, prefix: str = "") -> Iterator[str]:
@@ -308,7 +309,7 @@ def state_of(document: Mapping[str, Any], manager: str) -> Json:
 
 
 def project(live: Any, inputs: Any) -> Any:
-    """Return the live values of the declared properties, so that drift is a difference of inputs."""
+    """Return the live values of declared properties; drift becomes a difference of inputs."""
     if isinstance(inputs, Mapping) and isinstance(live, Mapping):
         return {key: project(live[key], value) for key, value in inputs.items() if key in live}
     if isinstance(inputs, list) and isinstance(live, list):

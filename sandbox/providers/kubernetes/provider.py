@@ -114,7 +114,7 @@ class KubernetesProvider(Provider):
 
 
 def _both(old: Properties, new: Properties, name: str) -> bool:
-    """Return whether a setting has an old and a new value; adopting an identifier replaces nothing."""
+    """Return whether a setting has two values; adopting an identifier replaces nothing."""
     return bool(old.get(name)) and bool(new.get(name)) and UNKNOWN not in (old[name], new[name])
 
 

@@ -83,7 +83,10 @@ class Watcher:
                     ", ".join(document["metadata"].get("finalizers") or ())
                     or "nothing that it names"
                 )
-                text = f"{self.kind.kind} {self.name} is still there after {seconds:.0f} s; finalizers: {finalizers}"
+                text = (
+                    f"{self.kind.kind} {self.name} is still there after {seconds:.0f} s; "
+                    f"finalizers: {finalizers}"
+                )
                 for item in (document.get("status") or {}).get("conditions") or ():
                     if item["type"] == "NamespaceContentRemaining":
                         text += f". {item['message']}"
@@ -96,7 +99,10 @@ class Watcher:
 
     def _explain(self, missing: str, document: Document, seconds: float, *, failed: bool) -> str:
         verdict = "failed" if failed else f"wasn't ready within {seconds:.0f} s"
-        text = f"{self.kind.kind} {self.namespace + '/' if self.namespace else ''}{self.name} {verdict}: {missing}"
+        text = (
+            f"{self.kind.kind} {self.namespace + '/' if self.namespace else ''}{self.name} "
+            f"{verdict}: {missing}"
+        )
         reasons = [*self._pods(document), *self._events(document)]
         return text + _append_reasons(
             [reason for reason in dict.fromkeys(reasons) if reason not in text]
@@ -187,7 +193,8 @@ def _deployment(_: Watcher, document: Document) -> tuple[str, bool]:
     reason = f": {failed['message']}" if failed.get("status") == "True" else ""
     if status.get("updatedReplicas", 0) < replicas or status.get("availableReplicas", 0) < replicas:
         return (
-            f"{status.get('availableReplicas', 0)} of {replicas} replicas are available, {status.get('updatedReplicas', 0)} up to date{reason}",
+            f"{status.get('availableReplicas', 0)} of {replicas} replicas are available, "
+            f"{status.get('updatedReplicas', 0)} up to date{reason}",
             False,
         )
     if status.get("replicas", 0) > status.get("updatedReplicas", 0):
@@ -203,7 +210,8 @@ def _stateful_set(_: Watcher, document: Document) -> tuple[str, bool]:
         or status.get("currentRevision") != status.get("updateRevision")
     ):
         return (
-            f"{status.get('readyReplicas', 0)} of {replicas} replicas are ready, {status.get('updatedReplicas', 0)} up to date",
+            f"{status.get('readyReplicas', 0)} of {replicas} replicas are ready, "
+            f"{status.get('updatedReplicas', 0)} up to date",
             False,
         )
     return "", False
@@ -236,7 +244,8 @@ def _job(_: Watcher, document: Document) -> tuple[str, bool]:
     if conditions.get("Complete", {}).get("status") == "True" or document["spec"].get("suspend"):
         return "", False
     return (
-        f"{(document.get('status') or {}).get('succeeded', 0)} of {document['spec'].get('completions', 1)} pods have succeeded",
+        f"{(document.get('status') or {}).get('succeeded', 0)} of "
+        f"{document['spec'].get('completions', 1)} pods have succeeded",
         False,
     )
 
@@ -288,7 +297,8 @@ def _ingress(watcher: Watcher, document: Document) -> tuple[str, bool]:
                     if failure.code != 404:
                         raise
                     return (
-                        f"its rule for {rule.get('host', '*')} names a service {name} that isn't there",
+                        f"its rule for {rule.get('host', '*')} names a service {name} that "
+                        "isn't there",
                         False,
                     )
     if not ((document.get("status") or {}).get("loadBalancer") or {}).get("ingress"):

@@ -21,7 +21,7 @@ def create_files(directory: Path, *names: str) -> Path:
 
 
 def files_with_ignore(tmp_path: Path, ignore: str, *names: str) -> set[str]:
-    """The files of a context without its ignore file, which BuildKit sends unless it is excluded."""
+    """Return the included files without the ignore file itself."""
     directory = create_files(tmp_path / "context", *names)
     dockerfile = create_files(tmp_path, "Dockerfile") / "Dockerfile"
     (directory / ".dockerignore").write_text(ignore, encoding="utf-8")

@@ -29,7 +29,8 @@ def context(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "Dockerfile").write_text(
         "FROM scratch AS files\nCOPY folder /srv/folder/\n"
-        'FROM scratch\nARG NAME=it\nCOPY --from=files /srv /srv\nUSER 10001:10001\nLABEL name="${NAME}"\n'
+        "FROM scratch\nARG NAME=it\nCOPY --from=files /srv /srv\nUSER 10001:10001\nLABEL "
+        'name="${NAME}"\n'
     )
     (folder / "folder").mkdir()
     (folder / "folder" / "page.txt").write_text("one\n")
@@ -211,7 +212,9 @@ def test_skopeo_and_buildah_read_the_pushed_image(
         credential,
         f"docker://{app.reference}",
     ]
-    inspected = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    inspected = json.loads(
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    )
     assert inspected["Digest"] == app.outcome.digest
     assert "v1" in inspected["RepoTags"]
     pull = [*buildah.base, "pull", "--tls-verify=false", "--creds", credential, app.reference]

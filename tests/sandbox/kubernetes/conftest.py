@@ -59,9 +59,15 @@ def node(
     instance_type: str = "m6i.large",
 ) -> NodeFacts:
     return NodeFacts(
-        name=name, instance_id=f"i-{abs(hash(name)):017x}"[:19], instance_type=instance_type, architecture=architecture,
-        zone=zone, capacity_type="ON_DEMAND", version="1.33", private_ip="10.0.0.10",
-    )  # fmt: skip
+        name=name,
+        instance_id=f"i-{abs(hash(name)):017x}"[:19],
+        instance_type=instance_type,
+        architecture=architecture,
+        zone=zone,
+        capacity_type="ON_DEMAND",
+        version="1.33",
+        private_ip="10.0.0.10",
+    )
 
 
 @dataclass
@@ -86,9 +92,11 @@ class Demo:
     ) -> tuple[int, Any]:
         """Send a request that the typed client would refuse."""
         request = urllib.request.Request(
-            self.endpoint.url + path, json.dumps(body).encode() if body is not None else None, method=method,
+            self.endpoint.url + path,
+            json.dumps(body).encode() if body is not None else None,
+            method=method,
             headers={"Authorization": f"Bearer {token(ADMIN)}", "Content-Type": content_type},
-        )  # fmt: skip
+        )
         trust = ssl.create_default_context(cadata=self.endpoint.ca_pem)
         try:
             with urllib.request.urlopen(request, context=trust) as response:
@@ -144,9 +152,20 @@ def kubectl(demo: Demo) -> Kubectl:
     ) -> subprocess.CompletedProcess[str]:
         text = stdin if isinstance(stdin, str) or stdin is None else json.dumps(stdin)
         process = subprocess.run(
-            [program, "--kubeconfig", str(config), "--cache-dir", str(demo.directory / "cache"), *arguments],
-            input=text, capture_output=True, text=True, check=False, timeout=300,
-        )  # fmt: skip
+            [
+                program,
+                "--kubeconfig",
+                str(config),
+                "--cache-dir",
+                str(demo.directory / "cache"),
+                *arguments,
+            ],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
         if check and process.returncode:
             raise AssertionError(f"kubectl {' '.join(arguments)}: {process.stderr}")
         return process

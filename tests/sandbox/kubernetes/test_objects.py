@@ -393,7 +393,8 @@ def test_quota_limits_pods_and_limit_range_sets_default_requests(core: Any, apps
     eventually(lambda: len(core.list_namespaced_pod("app").items) == 2)
     eventually(
         lambda: failure(
-            "exceeded quota: q, requested: requests.cpu=100m, used: requests.cpu=200m, limited: requests.cpu=250m"
+            "exceeded quota: q, requested: requests.cpu=100m, used: requests.cpu=200m, limited: "
+            "requests.cpu=250m"
         )
     )
 
@@ -532,8 +533,8 @@ def test_access_policies_and_kubernetes_groups_authorize_requests(demo: Demo, co
     pipeline_client.create_namespaced_config_map("app", {"metadata": {"name": "a"}})
     error = refusal(lambda: pipeline_client.list_namespaced_config_map("default"))
     assert (
-        'User \\"pipeline\\" cannot list resource \\"configmaps\\" in API group \\"\\" in the namespace \\"default\\"'
-        in error.body
+        'User \\"pipeline\\" cannot list resource \\"configmaps\\" in API group \\"\\" in the '
+        'namespace \\"default\\"' in error.body
     )
     rbac = client.RbacAuthorizationV1Api(demo.api())
     rbac.create_namespaced_role_binding(

@@ -1,4 +1,4 @@
-"""ECR's rules at the registry, and the registry's images in ECR: boto3 on one side, HTTP on the other."""
+"""ECR's rules in the registry, and pushed images in ECR."""
 
 from __future__ import annotations
 

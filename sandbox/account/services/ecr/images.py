@@ -351,7 +351,8 @@ class EcrRepositories:
             raise RegistryError(
                 400,
                 "DENIED",
-                f"Repositories named '{name}' exist in two regions; the sandbox has one registry for all.",
+                f"Repositories named '{name}' exist in two regions; the sandbox has one "
+                "registry for all.",
             )
         return matches[0]
 
@@ -380,7 +381,8 @@ def _immutable(repository: Any, tag: str) -> bool:
 
 def _taken_message(repository: Any, tag: str) -> str:
     return (
-        f"The image tag '{tag}' already exists in the '{repository.name}' repository and cannot be overwritten "
+        f"The image tag '{tag}' already exists in the '{repository.name}' repository and cannot "
+        "be overwritten "
         "because the repository is immutable."
     )
 
@@ -395,7 +397,8 @@ def _describe_image_scan_findings(
     repository = backend._get_repository(repository_name, registry_id)
     image = repository._get_image(image_id.get("imageTag"), image_id.get("imageDigest"))
     if not image.last_scan:
-        reference = f"{{imageDigest:'{image.image_digest}', imageTag:'{image_id.get('imageTag') or 'null'}'}}"
+        tag = image_id.get("imageTag") or "null"
+        reference = f"{{imageDigest:'{image.image_digest}', imageTag:'{tag}'}}"
         raise ScanNotFoundException(
             image_id=reference, repository_name=repository_name, registry_id=repository.registry_id
         )
@@ -412,5 +415,8 @@ def _as_parameter_error() -> Iterator[None]:
     try:
         yield
     except RegistryError as error:
-        message = f"Invalid parameter at 'ImageManifest' failed to satisfy constraint: '{json.dumps(error.message)[1:-1]}'"
+        message = (
+            "Invalid parameter at 'ImageManifest' failed to satisfy constraint: "
+            f"'{json.dumps(error.message)[1:-1]}'"
+        )
         raise InvalidParameterException(message) from None
