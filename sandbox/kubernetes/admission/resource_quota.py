@@ -42,8 +42,8 @@ def _usage(
 ) -> Decimal:
     """Return one object's usage of a quota's resource."""
     if resource.startswith("count/"):
-        wanted = resource.removeprefix("count/")
-        return Decimal(wanted == (f"{plural}.{group}" if group else plural))
+        counted = resource.removeprefix("count/")
+        return Decimal(counted == (f"{plural}.{group}" if group else plural))
     if not group and _OBJECTS.get(resource) == plural:
         return Decimal(0 if kind == "Pod" and _finished(document) else 1)
     if kind == "Pod" and not _finished(document):

@@ -70,8 +70,8 @@ class Schema:
 
     def definition(self, name: str) -> dict[str, Any]:
         """Return a definition; an open one for custom resources."""
-        found: dict[str, Any] = self._definitions[name] if name else OPEN
-        return found
+        definition: dict[str, Any] = self._definitions[name] if name else OPEN
+        return definition
 
     def resolve(self, node: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
         """Follow a `$ref`; return the definition's name ("" without) and content."""
@@ -86,15 +86,15 @@ class Schema:
         _, node = self.resolve(node)
         properties = node.get("properties", {})
         if key in properties:
-            found: Mapping[str, Any] = properties[key]
-            return found
+            child: Mapping[str, Any] = properties[key]
+            return child
         extra = node.get("additionalProperties")
         return extra if isinstance(extra, Mapping) else OPEN
 
     def items(self, node: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the schema of a list's entries."""
-        found: Mapping[str, Any] = node.get("items", OPEN)
-        return found
+        items: Mapping[str, Any] = node.get("items", OPEN)
+        return items
 
     def check(self, kind: Kind, document: Mapping[str, Any]) -> SchemaErrors:
         """Validate a document against its kind's definition."""

@@ -28,8 +28,10 @@ def age(document: Mapping[str, Any], moment: str = "") -> str:
 
 
 def _containers(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    found: list[Mapping[str, Any]] = (document.get("status") or {}).get("containerStatuses") or []
-    return found
+    statuses: list[Mapping[str, Any]] = (document.get("status") or {}).get(
+        "containerStatuses"
+    ) or []
+    return statuses
 
 
 def _pod_ready(document: Mapping[str, Any]) -> str:
@@ -50,11 +52,11 @@ def pod_status(document: Mapping[str, Any]) -> str:
 
 
 def _ports(document: Mapping[str, Any]) -> str:
-    found = []
+    columns = []
     for port in document["spec"].get("ports") or ():
         node = f":{port['nodePort']}" if port.get("nodePort") else ""
-        found.append(f"{port['port']}{node}/{port.get('protocol', 'TCP')}")
-    return ",".join(found) or "<none>"
+        columns.append(f"{port['port']}{node}/{port.get('protocol', 'TCP')}")
+    return ",".join(columns) or "<none>"
 
 
 def _external(document: Mapping[str, Any]) -> str:
@@ -69,16 +71,16 @@ def _replicas(document: Mapping[str, Any], part: str) -> int:
 
 
 def _targets(document: Mapping[str, Any]) -> str:
-    found = []
+    columns = []
     for metric in document["spec"].get("metrics") or ():
         target = (metric.get("resource") or {}).get("target") or {}
-        wanted = (
+        target = (
             f"{target['averageUtilization']}%"
             if "averageUtilization" in target
             else target.get("averageValue", "?")
         )
-        found.append(f"{_dig(metric, 'resource', 'name')}: <unknown>/{wanted}")
-    return ", ".join(found) or "<none>"
+        columns.append(f"{_dig(metric, 'resource', 'name')}: <unknown>/{target}")
+    return ", ".join(columns) or "<none>"
 
 
 def _node_status(document: Mapping[str, Any]) -> str:

@@ -169,19 +169,12 @@ def load_balancers(context: ControllerContext) -> None:
             )
     for ingress in context.list_objects("ingresses.networking.k8s.io"):
         missing = _missing_controller(context, ingress)
-        if missing and _INGRESS_FINALIZER not in (ingress["metadata"].get("finalizers") or ()):
+        if missing:
+            if _INGRESS_FINALIZER in (ingress["metadata"].get("finalizers") or ()):
+                missing = f"the load balancer cannot be removed: {missing}"
             with context.store.lock:
                 context.record_event(
                     ingress, "NoIngressController", missing, "sandbox", warning=True
-                )
-        elif missing:
-            with context.store.lock:
-                context.record_event(
-                    ingress,
-                    "NoIngressController",
-                    f"the load balancer can't be removed: {missing}",
-                    "sandbox",
-                    warning=True,
                 )
         else:
             _sync_load_balancer(
@@ -256,26 +249,22 @@ def _missing_controller(context: ControllerContext, ingress: Json) -> str:
     if item is None:
         return f'there is no IngressClass "{name}"'
     controller = (item.get("spec") or {}).get("controller", "")
-    if controller == _AUTO_ALB and not context.facts.auto_mode:
-        return f'IngressClass "{name}" is for EKS Auto Mode, which this cluster doesn\'t have'
-    if controller == _LBC_ALB:
-        running = [
-            d
-            for d in context.list_objects("deployments.apps")
-            if "aws-load-balancer-controller" in d["metadata"]["name"]
-            and condition(d, "Available").get("status") == "True"
-        ]
-        return (
-            ""
-            if running
-            else f'IngressClass "{name}" needs the AWS Load Balancer Controller, and no such '
-            "Deployment is available"
-        )
+    if controller == _AUTO_ALB:
+        if context.facts.auto_mode:
+            return ""
+        return f'IngressClass "{name}" is for EKS Auto Mode, which this cluster does not have'
+    if controller != _LBC_ALB:
+        return f'IngressClass "{name}" has the unsupported controller "{controller}"'
+    available = any(
+        "aws-load-balancer-controller" in deployment["metadata"]["name"]
+        and condition(deployment, "Available").get("status") == "True"
+        for deployment in context.list_objects("deployments.apps")
+    )
+    if available:
+        return ""
     return (
-        ""
-        if controller == _AUTO_ALB
-        else f'IngressClass "{name}" has the controller "{controller}", which the sandbox '
-        "doesn't have"
+        f'IngressClass "{name}" needs the AWS Load Balancer Controller, and no such '
+        "Deployment is available"
     )
 
 

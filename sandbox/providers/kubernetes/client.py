@@ -44,14 +44,16 @@ class Client:
     def __init__(self, kubeconfig: Any, context: str = "", cluster: str = "") -> None:
         content = _content(kubeconfig)
         chosen = context or str(content.get("current-context") or "")
-        found = _named(content, "contexts", chosen).get("context") or {}
-        if not found and chosen:
+        context_entry = _named(content, "contexts", chosen).get("context") or {}
+        if not context_entry and chosen:
             names = (
                 ", ".join(str(item.get("name")) for item in content.get("contexts") or ()) or "none"
             )
             raise Failure(f'the kubeconfig has no context "{chosen}" (it has: {names}).')
         server = (
-            _named(content, "clusters", cluster or str(found.get("cluster", ""))).get("cluster")
+            _named(content, "clusters", cluster or str(context_entry.get("cluster", ""))).get(
+                "cluster"
+            )
             or {}
         )
         if not server.get("server"):
@@ -59,9 +61,9 @@ class Client:
                 "the kubeconfig names no cluster: set its current-context, or the provider's "
                 "`context`."
             )
-        self.namespace = str(found.get("namespace") or "")
+        self.namespace = str(context_entry.get("namespace") or "")
         self.server = str(server["server"]).rstrip("/")
-        self._user = _named(content, "users", str(found.get("user", ""))).get("user") or {}
+        self._user = _named(content, "users", str(context_entry.get("user", ""))).get("user") or {}
         self._token: tuple[float, str] = (0.0, "")
         self._lock = threading.Lock()
         self._pool = _pool(self.server, server)
@@ -148,19 +150,19 @@ def _content(kubeconfig: Any) -> Mapping[str, Any]:
             )
         text = path.read_text()
     try:
-        found = yaml.safe_load(text)
+        content = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise Failure("the provider's kubeconfig can't be read as YAML or JSON.") from None
-    if not isinstance(found, Mapping):
+        raise Failure("the provider's kubeconfig cannot be read as YAML or JSON.") from None
+    if not isinstance(content, Mapping):
         raise Failure("the provider's kubeconfig is not a kubeconfig.")
-    return found
+    return content
 
 
 def _named(content: Mapping[str, Any], part: str, name: str) -> Mapping[str, Any]:
     for item in content.get(part) or ():
         if item.get("name") == name:
-            found: Mapping[str, Any] = item
-            return found
+            entry: Mapping[str, Any] = item
+            return entry
     return {}
 
 

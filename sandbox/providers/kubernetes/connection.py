@@ -66,27 +66,27 @@ class KubernetesConnection(Connection):
     def _schema(self) -> Schema:
         """Return the schema of the cluster's version, or the newest before it is known."""
         if self._version is None:
-            known = schemas.versions()
-            version = known[-1]
+            versions = schemas.versions()
+            version = versions[-1]
             if self._client is not None:
                 try:
-                    found = self._client.request("GET", "/version")[0]
-                    version = f"{found['major']}.{str(found['minor']).rstrip('+')}"
+                    response = self._client.request("GET", "/version")[0]
+                    version = f"{response['major']}.{str(response['minor']).rstrip('+')}"
                 except (ApiStatusError, UnreachableError):
                     return schemas.load(version)
-            self._version = schemas.load(version if version in known else known[-1])
+            self._version = schemas.load(version if version in versions else versions[-1])
         return self._version
 
     def _namespace(self) -> str:
-        given = self._config.get("namespace")
-        if given is UNKNOWN:
+        namespace = self._config.get("namespace")
+        if namespace is UNKNOWN:
             return "default"
-        return str(given or (self._client.namespace if self._client else "") or "default")
+        return str(namespace or (self._client.namespace if self._client else "") or "default")
 
     def _reached(self, resource: Resource) -> Client:
         if self._client is None:
             raise Failure(
-                f"{resource.type} needs a cluster, and the provider's kubeconfig isn't set or "
+                f"{resource.type} needs a cluster, and the provider's kubeconfig is not set or "
                 "not yet known. Give the provider a `kubeconfig`."
             )
         return self._client
@@ -270,7 +270,7 @@ class KubernetesConnection(Connection):
             raise Failure(unreachable_message(error)) from None
         except ApiStatusError as failure:
             if failure.code != 404 or failure.reason != "NotFound":
-                raise Failure(f"{kind.kind} {id} can't be deleted: {failure}") from None
+                raise Failure(f"{kind.kind} {id} cannot be deleted: {failure}") from None
         except readiness.NotReadyError as problem:
             raise Failure(str(problem)) from None
 
@@ -330,7 +330,7 @@ class KubernetesConnection(Connection):
         except ApiStatusError as failure:
             if failure.code == 404:
                 return None
-            raise Failure(f"{kind.kind} {name} can't be read: {status_message(failure)}") from None
+            raise Failure(f"{kind.kind} {name} cannot be read: {status_message(failure)}") from None
 
     def _apply(
         self, resource: Resource, client: Client, kind: Kind, document: Json, manager: str
@@ -387,7 +387,7 @@ class KubernetesConnection(Connection):
             state = objects.state_of(dict(problem.document) or live, manager)
             raise PartialFailure(str(problem), objects.identifier(kind, live), state) from None
         except (ApiStatusError, UnreachableError) as error:
-            text = f"{kind.kind} {name} was applied, but can't be waited for: {error}"
+            text = f"{kind.kind} {name} was applied, but cannot be waited for: {error}"
             raise PartialFailure(
                 text, objects.identifier(kind, live), objects.state_of(live, manager)
             ) from None

@@ -22,8 +22,8 @@ def annotations_of(document: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def timeout_of(resource: Resource, annotations: Mapping[str, Any]) -> float:
     """Return the seconds to wait for readiness."""
-    given = str(annotations.get("pulumi.com/timeoutSeconds", ""))
-    return float(given) if given.isdigit() else resource.timeout or readiness.DEFAULT_TIMEOUT
+    seconds = str(annotations.get("pulumi.com/timeoutSeconds", ""))
+    return float(seconds) if seconds.isdigit() else resource.timeout or readiness.DEFAULT_TIMEOUT
 
 
 def refused_message(kind: Kind, document: Mapping[str, Any], failure: ApiStatusError) -> str:

@@ -61,7 +61,7 @@ def parse_token(token: str) -> tuple[str, str]:
     match = re.fullmatch(r"kubernetes:([\w.-]+/v[\w]+|v[\w]+):(\w+)", token)
     if not match or match.group(1).split("/")[0].split(".")[0] in {"helm", "kustomize", "yaml"}:
         raise Failure(
-            f"{token} isn't emulated by the sandbox: its Kubernetes provider manages plain "
+            f"{token} is not emulated by the sandbox: its Kubernetes provider manages plain "
             "objects only, no charts, kustomizations or YAML bundles."
         )
     api_version, kind = match.group(1).removeprefix("core/"), match.group(2)
@@ -79,11 +79,11 @@ def kind_of(token: str, schema: Schema) -> Kind:
     builtin = {kind.group for kind in table.all()} | {"", "extensions"}
     if name.endswith("Patch") and table.by_name(api_version, name.removesuffix("Patch")):
         raise Failure(
-            f"{token} isn't emulated by the sandbox: patch resources of shared objects are not."
+            f"{token} is not emulated by the sandbox: patch resources of shared objects are not."
         )
     if name.endswith("List") and table.by_name(api_version, name.removesuffix("List")):
         raise Failure(
-            f"{token} isn't emulated by the sandbox: declare the objects of the list one by one."
+            f"{token} is not emulated by the sandbox: declare the objects of the list one by one."
         )
     if group in builtin:
         others = sorted(k.api_version for k in table.all() if k.kind == name)

@@ -69,7 +69,7 @@ class KubernetesProvider(Provider):
     def check_configuration(self, old: Properties, new: Properties) -> Checked:
         """Refuse settings that are not emulated."""
         failures = [
-            (name, f"{name} isn't emulated by the sandbox's Kubernetes provider")
+            (name, f"{name} is not emulated by the sandbox's Kubernetes provider")
             for name in _UNSUPPORTED
             if name in new
         ]
@@ -82,7 +82,7 @@ class KubernetesProvider(Provider):
             failures.append(
                 (
                     "enableServerSideApply",
-                    "client-side apply isn't emulated by the sandbox's Kubernetes provider",
+                    "client-side apply is not emulated by the sandbox's Kubernetes provider",
                 )
             )
         return Checked(new, failures)

@@ -98,7 +98,7 @@ class Watcher:
         return self.cancelled.wait(_PAUSES[min(tries, len(_PAUSES) - 1)])
 
     def _explain(self, missing: str, document: Document, seconds: float, *, failed: bool) -> str:
-        verdict = "failed" if failed else f"wasn't ready within {seconds:.0f} s"
+        verdict = "failed" if failed else f"was not ready within {seconds:.0f} s"
         text = (
             f"{self.kind.kind} {self.namespace + '/' if self.namespace else ''}{self.name} "
             f"{verdict}: {missing}"
@@ -184,7 +184,7 @@ def _deployment(_: Watcher, document: Document) -> tuple[str, bool]:
     if document["spec"].get("paused"):
         return "", False
     if _behind(document):
-        return "the controller hasn't seen the change yet", False
+        return "the controller has not seen the change yet", False
     conditions = _conditions(document)
     progress = conditions.get("Progressing", {})
     if progress.get("reason") == "ProgressDeadlineExceeded":
@@ -256,7 +256,7 @@ def _pod(_: Watcher, document: Document) -> tuple[str, bool]:
         return "the pod has failed", True
     if phase == "Succeeded" or _conditions(document).get("Ready", {}).get("status") == "True":
         return "", False
-    return pod_problem(document) or "the pod isn't ready yet", False
+    return pod_problem(document) or "the pod is not ready yet", False
 
 
 def _service(watcher: Watcher, document: Document) -> tuple[str, bool]:
@@ -296,11 +296,8 @@ def _ingress(watcher: Watcher, document: Document) -> tuple[str, bool]:
                 except ApiStatusError as failure:
                     if failure.code != 404:
                         raise
-                    return (
-                        f"its rule for {rule.get('host', '*')} names a service {name} that "
-                        "isn't there",
-                        False,
-                    )
+                    host = rule.get("host", "*")
+                    return f"its rule for {host} names a missing service {name}", False
     if not ((document.get("status") or {}).get("loadBalancer") or {}).get("ingress"):
         return "it has no address yet", False
     return "", False
@@ -319,7 +316,7 @@ def _claim(watcher: Watcher, document: Document) -> tuple[str, bool]:
             return f"storage class {name}: {failure}", False
         if storage_class.get("volumeBindingMode") == "WaitForFirstConsumer":
             return "", False  # Bound when a pod uses it.
-    return "the claim isn't bound to a volume yet", False
+    return "the claim is not bound to a volume yet", False
 
 
 _ENDPOINTS = Kind(group="", version="v1", kind="Endpoints", plural="endpoints", namespaced=True)

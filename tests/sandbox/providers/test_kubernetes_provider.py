@@ -110,10 +110,10 @@ def test_misspelled_field_is_refused_in_preview_without_a_cluster() -> None:
     ],
 )
 def test_charts_and_bundles_are_refused_by_name(engine: Client, token: str) -> None:
-    with pytest.raises(Failed, match=f"{token} isn't emulated"):
+    with pytest.raises(Failed, match=f"{token} is not emulated"):
         engine.check(token, "bundle", {})
     request = pb.ConstructRequest(type=token, name="bundle")
-    with pytest.raises(Failed, match=f"{token} isn't emulated"):
+    with pytest.raises(Failed, match=f"{token} is not emulated"):
         engine.call("Construct", request)
 
 
