@@ -1,4 +1,4 @@
-"""What exists: looks up the objects that other objects refer to, by ARN or id, in moto's backends."""
+"""Looks up objects in moto's backends by ARN or ID."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sandbox.account.core.wire import ACCOUNT_ID
 if TYPE_CHECKING:
     from sandbox.account.core.context import RequestContext
 
-# Whoever calls with keys that IAM didn't issue is this user; it exists without having been created.
+# The identity of callers whose keys IAM did not issue; it always exists.
 CALLER_ARN = f"arn:aws:iam::{ACCOUNT_ID}:user/sandbox"
 CALLER_ID = "AIDASANDBOXCALLER0000"
 
@@ -22,7 +22,7 @@ def role(context: RequestContext, arn: str) -> Any | None:
 
 
 def trusts(found: Any, principal: str) -> bool:
-    """Say whether a role's trust policy lets a service (e.g. "eks.amazonaws.com") assume it."""
+    """Whether a role's trust policy allows a service, such as "eks.amazonaws.com"."""
     document = found.assume_role_policy_document
     statements = json.loads(document).get("Statement", []) if isinstance(document, str) else []
     for statement in [statements] if isinstance(statements, dict) else statements:
@@ -40,7 +40,7 @@ def trusts(found: Any, principal: str) -> bool:
 
 
 def principal_exists(context: RequestContext, arn: str) -> bool:
-    """Say whether an IAM role or user with this ARN exists (the account's root and the caller always do)."""
+    """Whether a role or user exists; the account's root and the caller always do."""
     if arn in {CALLER_ARN, f"arn:aws:iam::{ACCOUNT_ID}:root"}:
         return True
     iam = context.backend("iam")
@@ -48,7 +48,7 @@ def principal_exists(context: RequestContext, arn: str) -> bool:
 
 
 def subnet(context: RequestContext, region: str, subnet_id: str) -> Any | None:
-    """Return moto's subnet with this id."""
+    """Return moto's subnet with this ID."""
     for zone in context.backend("ec2", region).subnets.values():
         if subnet_id in zone:
             return zone[subnet_id]
@@ -63,7 +63,7 @@ def subnets(context: RequestContext, region: str) -> Iterable[Any]:
 
 
 def security_group(context: RequestContext, region: str, group_id: str) -> Any | None:
-    """Return moto's security group with this id."""
+    """Return moto's security group with this ID."""
     for groups in context.backend("ec2", region).groups.values():
         if group_id in groups:
             return groups[group_id]
@@ -71,7 +71,7 @@ def security_group(context: RequestContext, region: str, group_id: str) -> Any |
 
 
 def key(context: RequestContext, region: str, name: str) -> Any | None:
-    """Return moto's KMS key for a key id, key ARN, alias name or alias ARN."""
+    """Return moto's KMS key for a key ID, key ARN, alias or alias ARN."""
     keys = context.backend("kms", region).keys
     short = name.rpartition(":")[2]
     if short.startswith("alias/"):

@@ -1,4 +1,4 @@
-"""The inventory of what moto holds: a table of its collections, walked without touching backends that nobody used."""
+"""The inventory of moto's objects: a table of its collections; unused backends are not created."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _alive(_: Any, __: Any) -> str | None:
 
 @dataclass(frozen=True)
 class _Kind:
-    """A collection of a backend; `state` gives None for what isn't counted and a reason for what is on its way out."""
+    """A collection of a backend; `state` returns None to exclude, or a reason for pending deletion."""
 
     service: str
     type: str
@@ -44,7 +44,7 @@ def _main_table(_: Any, table: Any) -> str | None:
 
 
 def _own_interface(backend: Any, eni: Any) -> str | None:
-    """Interfaces that AWS made for a NAT gateway or an endpoint go with them."""
+    """Exclude interfaces of NAT gateways and endpoints, which are deleted with them."""
     owned = {n._eni.id for n in backend.nat_gateways.values()} | {
         eni_id
         for endpoint in backend.vpc_end_points.values()
@@ -58,7 +58,7 @@ def _default_acl(_: Any, acl: Any) -> str | None:
 
 
 def _deleted(_: Any, thing: Any) -> str | None:
-    return "AWS still shows it for about an hour" if thing.state == "deleted" else ""
+    return "AWS shows it for about an hour after deletion" if thing.state == "deleted" else ""
 
 
 def _own_list(_: Any, prefix_list: Any) -> str | None:
@@ -71,7 +71,7 @@ def _customer_policy(_: Any, policy: Any) -> str | None:
 
 def _kms_key(_: Any, key: Any) -> str | None:
     if key.key_manager != "CUSTOMER" or any(name.startswith("alias/aws/") for name in key.aliases):
-        return None  # AWS's own, made by a service when it needed one
+        return None  # created by AWS for a service
     return (
         f"to be deleted on {key.deletion_date:%Y-%m-%d}"
         if key.key_state == "PendingDeletion"
@@ -88,7 +88,7 @@ def _default_parameters(_: Any, group: Any) -> str | None:
 
 
 def _snapshot(_: Any, snapshot: Any) -> str | None:
-    """Automated snapshots belong to their instance and go with it."""
+    """Exclude automated snapshots, which are deleted with their instance."""
     return None if snapshot.snapshot_type == "automated" else ""
 
 
@@ -239,7 +239,7 @@ def _item(backend: Any, thing: Any, kind: _Kind, region: str) -> Item | None:
 
 @lists
 def inventory(context: RequestContext) -> Iterable[Item]:  # noqa: ARG001
-    """Yield every object of every backend that somebody used."""
+    """Yield the objects of every backend in use."""
     registry: Any = BackendDict
     for backends in registry._instances:
         for region, backend in backends.get(ACCOUNT_ID, {}).items():
@@ -253,7 +253,7 @@ def inventory(context: RequestContext) -> Iterable[Item]:  # noqa: ARG001
 
 
 def _inner(service: str, backend: Any, region: str) -> Iterable[Item]:
-    """Yield what lies inside other objects: aliases, rules, parameters, hosted records don't count beside their zone."""
+    """Yield nested objects, such as aliases, rules and parameters."""
     if service == "kms":
         for key in backend.keys.values():
             for alias in key.aliases.values():

@@ -1,4 +1,4 @@
-"""Referential integrity: the table of what keeps a live object from being deleted, and with which error."""
+"""Referential integrity: what prevents the deletion of an object, and with which error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sandbox.account.core.context import RequestContext
     from sandbox.account.core.wire import Call
 
-# Returns what still refers to the object that the call wants to delete, in words.
+# Returns the objects that still refer to the object to delete.
 Referrers = Callable[["RequestContext", "Call"], Iterable[str]]
 _TABLE: dict[tuple[str, str], list[tuple[str, str, Referrers]]] = {}
 
@@ -19,9 +19,9 @@ _TABLE: dict[tuple[str, str], list[tuple[str, str, Referrers]]] = {}
 def refuses(
     service: str, operation: str, code: str, message: str
 ) -> Callable[[Referrers], Referrers]:
-    """Refuse an operation with an AWS code while the decorated function finds referrers.
+    """Refuse an operation with an AWS code while the decorated function returns referrers.
 
-    `message` may use {referrers} (a list in words) and any parameter of the call by its name.
+    `message` may use {referrers} (a comma-separated list) and any parameter of the call.
     """
 
     def add(function: Referrers) -> Referrers:
@@ -32,7 +32,7 @@ def refuses(
 
 
 def check(context: RequestContext, call: Call) -> None:
-    """Raise AwsError when something alive refers to what the call deletes."""
+    """Raise AwsError if another object refers to the one to delete."""
     for code, message, referrers in _TABLE.get((call.service, call.operation), ()):
         found = list(referrers(context, call))
         if found:

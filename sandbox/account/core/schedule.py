@@ -1,4 +1,4 @@
-"""How long AWS takes to provision things, with sources, and the agenda on which their state changes happen."""
+"""Provisioning times of AWS, with sources, and the schedule of later state changes."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ SECONDS: dict[tuple[str, str], float] = {
 
 
 class Schedule:
-    """Things that happen later, in order of their moment; `advance` runs what is due."""
+    """Actions ordered by time."""
 
     def __init__(self) -> None:
         self._order = itertools.count()
         self._due: list[tuple[float, int, Callable[[], None]]] = []
 
     def add(self, moment: float, action: Callable[[], None]) -> None:
-        """Plan an action for a moment in seconds since the epoch."""
+        """Schedule an action for a time in seconds since the epoch."""
         heapq.heappush(self._due, (moment, next(self._order), action))
 
     def next_due(self) -> float | None:
-        """Return the moment of the next action."""
+        """Return the time of the next action."""
         return self._due[0][0] if self._due else None
 
     def pop_due(self, now: float) -> tuple[float, int, Callable[[], None]] | None:
-        """Take the next action that is due at `now`."""
+        """Remove and return the next action that is due at `now`."""
         return heapq.heappop(self._due) if self._due and self._due[0][0] <= now else None

@@ -1,4 +1,4 @@
-"""Checks every request against botocore's model of its service: required, types, enums, patterns, lengths, ranges, names."""
+"""Validates requests against botocore's service models: types, enums, patterns, lengths, ranges."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from urllib.parse import parse_qsl
 from sandbox.account.core.errors import AwsError
 from sandbox.account.core.wire import Call
 
-# A botocore shape: which attributes it has depends on its type_name, which its classes don't express.
+# A botocore shape; its attributes depend on type_name.
 Shape = Any
 
-# How each service words a malformed request: the code for a wrong value, and for a missing one where it differs.
-# Source: each service's "Common errors" page and the error shapes of its botocore model.
+# Each service's error codes for an invalid and for a missing value. Source: "Common errors" of each
+# API reference, and botocore's error shapes.
 _CODES: dict[str, tuple[str, str]] = {
     "ec2": ("InvalidParameterValue", "MissingParameter"),
     "rds": ("InvalidParameterValue", "MissingParameter"),
@@ -44,12 +44,12 @@ _PROPERTY_CLASSES = {
     r"\p{Z}": r"\s",
     r"\p{Nd}": r"\d",
 }
-# botocore's EC2 and S3 models carry filters and wire details whose names never reach the parser as members.
+# EC2's and S3's models contain members that do not reach the parser.
 _ENVELOPE = frozenset({"Action", "Version"})
 
 
 def validate(call: Call) -> None:
-    """Raise AwsError with the service's own code when the request breaks its model."""
+    """Raise AwsError with the service's code if the request violates its model."""
     wrong_code, missing_code = _CODES.get(call.service, _DEFAULT_CODES)
     shape = call.model.input_shape
     if shape is None:
@@ -78,7 +78,7 @@ def _join(path: str, name: str) -> str:
 
 
 def _missing(shape: Shape, value: Any, path: str) -> Iterator[str]:
-    """Yield the paths of required members that aren't there."""
+    """Yield the paths of missing required members."""
     if shape.type_name == "structure" and isinstance(value, dict):
         for name in shape.required_members:
             if value.get(name) is None:
@@ -95,7 +95,7 @@ def _missing(shape: Shape, value: Any, path: str) -> Iterator[str]:
 
 
 def _unknown(call: Call, shape: Shape) -> Iterator[str]:
-    """Yield what the request says that the model doesn't know (AWS mostly ignores it; a sandbox shouldn't)."""
+    """Yield parameters that the model does not have; AWS mostly ignores them."""
     if call.raw_params is not None:
         payload = shape.serialization.get("payload")
         body_shape = shape.members[payload] if payload else shape
@@ -167,7 +167,7 @@ def _problems(shape: Shape, value: Any, path: str) -> Iterator[str]:
     kind = shape.type_name
     wanted: Any = _TYPES.get(kind, (object,))
     if not isinstance(value, wanted) or (isinstance(value, bool) and kind in _MANDATORY_RANGES):
-        yield f"Value at '{path}' has the wrong type: {type(value).__name__} where a {kind} is wanted"
+        yield f"Value at '{path}' has the wrong type: {type(value).__name__}, expected {kind}"
         return
     if kind == "structure":
         for name, member in shape.members.items():
@@ -216,7 +216,7 @@ def _compiled(pattern: str) -> re.Pattern[str] | None:
         pattern = pattern.replace(java, python)
     try:
         return re.compile(pattern, re.DOTALL)
-    except re.error:  # Java syntax that Python lacks: such a pattern can't be enforced
+    except re.error:  # uses Java syntax that Python lacks
         return None
 
 

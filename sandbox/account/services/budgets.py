@@ -1,4 +1,6 @@
-"""AWS Budgets with updates, notifications, subscribers and tags, which moto lacks. No budget ever measures a cost."""
+"""AWS Budgets, which moto lacks in part: updates, notifications, subscribers, tags. Costs are not
+measured.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ _FOREVER = datetime.datetime(2087, 6, 15)  # AWS's default end, in moto's zonele
 def _find(context: RequestContext, call: Call) -> Record:
     if call["AccountId"] != ACCOUNT_ID:
         raise AwsError(
-            "AccessDeniedException", f"Account {call['AccountId']} isn't this one ({ACCOUNT_ID})"
+            "AccessDeniedException", f"Account {call['AccountId']} is not this one ({ACCOUNT_ID})"
         )
     found = context.table("budgets").get((call["BudgetName"],))
     if found is None:
@@ -41,18 +43,18 @@ def _budget(context: RequestContext, wanted: dict[str, Any], present: Record | N
     ):
         raise AwsError(
             "InvalidParameterException",
-            "One of BudgetLimit, PlannedBudgetLimits and AutoAdjustData is needed",
+            "One of BudgetLimit, PlannedBudgetLimits and AutoAdjustData is required",
         )
     if "BudgetLimit" in wanted:
         try:
             amount = float(wanted["BudgetLimit"]["Amount"])
         except ValueError as error:
             raise AwsError(
-                "InvalidParameterException", "BudgetLimit.Amount is no number"
+                "InvalidParameterException", "BudgetLimit.Amount is not a number"
             ) from error
         if amount <= 0:
             raise AwsError(
-                "InvalidParameterException", "BudgetLimit.Amount has to be more than zero"
+                "InvalidParameterException", "BudgetLimit.Amount must be greater than zero"
             )
     now = context.clock.now()
     costs = {
@@ -114,7 +116,7 @@ def _check_subscriber(subscriber: dict[str, Any]) -> None:
         kind == "SNS" and not address.startswith("arn:aws:sns:")
     ):
         raise AwsError(
-            "InvalidParameterException", f"The address isn't one for a subscription of type {kind}"
+            "InvalidParameterException", f"The address is invalid for a subscription of type {kind}"
         )
 
 
@@ -130,12 +132,12 @@ def _find_notification(budget: Record, wanted: dict[str, Any]) -> Record:
 
 @implements("budgets", "CreateBudget")
 def create_budget(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Make a budget with its notifications."""
+    """Create a budget with its notifications."""
     wanted = call["Budget"]
     name = wanted["BudgetName"]
     if call["AccountId"] != ACCOUNT_ID:
         raise AwsError(
-            "AccessDeniedException", f"Account {call['AccountId']} isn't this one ({ACCOUNT_ID})"
+            "AccessDeniedException", f"Account {call['AccountId']} is not this one ({ACCOUNT_ID})"
         )
     if (name,) in context.table("budgets"):
         raise AwsError(
@@ -149,7 +151,7 @@ def create_budget(context: RequestContext, call: Call) -> dict[str, Any]:
     ]
     for index, one in enumerate(held):
         if any(_same(one["notification"], other["notification"]) for other in held[:index]):
-            raise AwsError("DuplicateRecordException", "The same notification is given twice")
+            raise AwsError("DuplicateRecordException", "The same notification occurs twice")
     budget["_notifications"] = held
     budget["_tags"] = {tag["Key"]: tag["Value"] for tag in call.get("ResourceTags") or []}
     context.table("budgets")[(name,)] = budget
@@ -170,7 +172,7 @@ def describe_budgets(context: RequestContext, call: Call) -> dict[str, Any]:  # 
 
 @implements("budgets", "UpdateBudget")
 def update_budget(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Replace a budget's definition; notifications and tags stay."""
+    """Replace a budget's definition; keep notifications and tags."""
     wanted = call["NewBudget"]
     call.params["BudgetName"] = wanted["BudgetName"]
     present = _find(context, call)
@@ -203,7 +205,7 @@ def create_notification(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @implements("budgets", "UpdateNotification")
 def update_notification(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Replace a notification; its subscribers stay."""
+    """Replace a notification; keep its subscribers."""
     held = _find_notification(_find(context, call), call["OldNotification"])
     held["notification"] = {
         "ThresholdType": "PERCENTAGE",
@@ -215,7 +217,7 @@ def update_notification(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @implements("budgets", "DeleteNotification")
 def delete_notification(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Remove a notification and its subscribers."""
+    """Delete a notification and its subscribers."""
     budget = _find(context, call)
     budget["_notifications"].remove(_find_notification(budget, call["Notification"]))
     return {}
@@ -266,7 +268,9 @@ def update_subscriber(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @implements("budgets", "DeleteSubscriber")
 def delete_subscriber(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Remove a subscriber; with the last one its notification goes (Budgets API reference, DeleteSubscriber)."""
+    """Delete a subscriber; the last one's notification too (Budgets API reference,
+    DeleteSubscriber).
+    """
     budget = _find(context, call)
     held = _find_notification(budget, call["Notification"])
     if call["Subscriber"] not in held["subscribers"]:

@@ -1,4 +1,4 @@
-"""CodeBuild projects: create, update, read, delete. Builds belong to the pipeline runner and are refused by name."""
+"""CodeBuild projects. Builds are not emulated."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LOCATED = {
     "BITBUCKET",
     "S3",
 }
-# What UpdateProject leaves as it is when it isn't named, beside what CreateProject sets from its defaults.
+# What UpdateProject keeps if it is absent, besides what CreateProject sets by default.
 _PLAIN = (
     "description", "source", "secondarySources", "sourceVersion", "secondarySourceVersions", "artifacts",
     "secondaryArtifacts", "cache", "environment", "serviceRole", "timeoutInMinutes", "queuedTimeoutInMinutes",
@@ -39,12 +39,15 @@ def _invalid(text: str) -> AwsError:
     return AwsError("InvalidInputException", text)
 
 
-def _check(context: RequestContext, call: Call, project: Record) -> None:  # noqa: PLR0912  # one branch per refusal
-    """Refuse what CodeBuild refuses of a whole project. Source: CodeBuild API reference, CreateProject."""
+def _check(context: RequestContext, call: Call, project: Record) -> None:  # noqa: PLR0912 - one branch per refusal
+    """Refuse invalid projects. Source: CodeBuild API reference, CreateProject."""
     source, artifacts = project["source"], project["artifacts"]
     if (source["type"] == "CODEPIPELINE") != (artifacts["type"] == "CODEPIPELINE"):
         raise _invalid(
-            "Invalid artifacts: CODEPIPELINE is the type of both source and artifacts, or of neither"
+            (
+                "Invalid artifacts: source and artifacts must both have the type CODEPIPELINE, or "
+                "neither"
+            )
         )
     if source["type"] in _LOCATED and not source.get("location"):
         raise _invalid(
@@ -52,7 +55,7 @@ def _check(context: RequestContext, call: Call, project: Record) -> None:  # noq
         )
     if source["type"] == "NO_SOURCE" and not source.get("buildspec"):
         raise _invalid(
-            "Invalid project source: a buildspec has to be given when the source type is NO_SOURCE"
+            "Invalid project source: buildspec must be set when the source type is NO_SOURCE"
         )
     if artifacts["type"] == "S3" and not artifacts.get("location"):
         raise _invalid("Invalid artifacts: artifact location must be set for the type S3")
@@ -66,7 +69,7 @@ def _check(context: RequestContext, call: Call, project: Record) -> None:  # noq
         )
     names = [variable["name"] for variable in environment.get("environmentVariables") or []]
     if len(names) != len(set(names)):
-        raise _invalid("Invalid environment variables: a name is given twice")
+        raise _invalid("Invalid environment variables: duplicate name")
     role = moto_backends.role(context, project["serviceRole"])
     if role is None or not moto_backends.trusts(role, "codebuild.amazonaws.com"):
         raise _invalid(
@@ -76,19 +79,19 @@ def _check(context: RequestContext, call: Call, project: Record) -> None:  # noq
     if vpc:
         if not (vpc.get("vpcId") and vpc.get("subnets") and vpc.get("securityGroupIds")):
             raise _invalid(
-                "Invalid vpc config: VPC ID, subnets and security group IDs must be given together"
+                ("Invalid vpc config: VPC ID, subnets and security group IDs must be set together")
             )
         for subnet_id in vpc["subnets"]:
             subnet = moto_backends.subnet(context, call.region, subnet_id)
             if subnet is None or subnet.vpc_id != vpc["vpcId"]:
                 raise _invalid(
-                    f"Invalid vpc config: the subnet {subnet_id} isn't in {vpc['vpcId']}"
+                    f"Invalid vpc config: the subnet {subnet_id} is not in {vpc['vpcId']}"
                 )
         for group_id in vpc["securityGroupIds"]:
             group = moto_backends.security_group(context, call.region, group_id)
             if group is None or group.vpc_id != vpc["vpcId"]:
                 raise _invalid(
-                    f"Invalid vpc config: the security group {group_id} isn't in {vpc['vpcId']}"
+                    f"Invalid vpc config: the security group {group_id} is not in {vpc['vpcId']}"
                 )
 
 
@@ -109,7 +112,7 @@ def _fields(call: Call) -> dict[str, Any]:
 
 @implements("codebuild", "CreateProject")
 def create_project(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Make a project with CodeBuild's defaults."""
+    """Create a project with CodeBuild's defaults."""
     name, key = call["name"], (call.region, call["name"])
     arn = f"arn:aws:codebuild:{call.region}:{ACCOUNT_ID}:project/{name}"
     if not _NAME.fullmatch(name):
@@ -146,7 +149,7 @@ def create_project(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @implements("codebuild", "UpdateProject")
 def update_project(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Change what is named. An empty vpcConfig takes the project out of its VPC."""
+    """Update a project; an empty vpcConfig removes it from its VPC."""
     project = _find(context, call, call["name"])
     changed: Record = {**project, **_fields(call), "lastModified": context.clock.now()}
     if call.get("vpcConfig") is not None and not any(call["vpcConfig"].values()):
@@ -166,7 +169,7 @@ def update_project(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @implements("codebuild", "DeleteProject")
 def delete_project(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Delete a project; one that doesn't exist is no error."""
+    """Delete a project; a missing one is no error."""
     context.table("codebuild").pop((call.region, call["name"]), None)
     return {}
 

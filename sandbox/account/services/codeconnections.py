@@ -1,7 +1,7 @@
-"""CodeConnections and its older name CodeStar Connections: connections to Git hosts, which moto lacks entirely.
+"""CodeConnections and its older name CodeStar Connections, which moto lacks.
 
-A connection is PENDING until someone completes the handshake in the AWS console. Here `POST /_sandbox/handshake` with
-{"connection": ARN} does it.
+A connection is PENDING until its handshake is completed in the AWS console; here by `POST
+/_sandbox/handshake` with {"connection": ARN}.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OWN_SERVICES.update(_SERVICES)
 
 
 def find(context: RequestContext, arn: str) -> Record | None:
-    """Return a connection of either service name by its ARN."""
+    """Return a connection by its ARN, of either service name."""
     return next(
         (r for r in context.table("codeconnections").values() if r["ConnectionArn"] == arn), None
     )
@@ -43,7 +43,7 @@ def _tags(record: Record) -> list[dict[str, str]]:
 def _create_connection(context: RequestContext, call: Call) -> dict[str, Any]:
     if bool(call.get("ProviderType")) == bool(call.get("HostArn")):
         raise AwsError(
-            "InvalidInputException", "Either ProviderType or HostArn has to be given, and not both"
+            "InvalidInputException", "Either ProviderType or HostArn must be set, and not both"
         )
     if call.get("HostArn"):
         raise AwsError(
@@ -110,7 +110,7 @@ for _service in _SERVICES:
 
 @admin("handshake")
 def handshake(context: RequestContext, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Do what a person does in the console: make a PENDING connection AVAILABLE."""
+    """Complete the handshake of a PENDING connection."""
     record = _find(context, str(wanted.get("connection")))
     record["ConnectionStatus"] = "AVAILABLE"
     return {"connection": record["ConnectionArn"], "status": "AVAILABLE"}

@@ -1,6 +1,7 @@
-"""CodeStar notification rules, which moto lacks entirely.
+"""CodeStar notification rules, which moto lacks.
 
-Event types: docs.aws.amazon.com/dtconsole/latest/userguide/concepts.html ("Events for notification rules").
+Event types: docs.aws.amazon.com/dtconsole/latest/userguide/concepts.html ("Events for notification
+rules").
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def _find(context: RequestContext, arn: str) -> Record:
         (arn.split(":")[3] if arn.count(":") >= 5 else "", arn)
     )
     if found is None:
-        raise AwsError("ResourceNotFoundException", f"Notification rule {arn} doesn't exist")
+        raise AwsError("ResourceNotFoundException", f"Notification rule {arn} does not exist")
     return found
 
 
@@ -78,16 +79,16 @@ def _targets(context: RequestContext, wanted: list[dict[str, str]]) -> list[dict
             parts = address.split(":")
             region = parts[3] if len(parts) == 6 else ""
             if not region or address not in context.backend("sns", region).topics:
-                raise AwsError("ConfigurationException", f"The SNS topic {address} doesn't exist")
+                raise AwsError("ConfigurationException", f"The SNS topic {address} does not exist")
         elif not address.startswith("arn:aws:chatbot:"):
-            raise AwsError("ValidationException", f"{address} is no target of type {kind}")
+            raise AwsError("ValidationException", f"{address} is not a target of type {kind}")
         targets.append({"TargetAddress": address, "TargetType": kind, "TargetStatus": "ACTIVE"})
     return targets
 
 
 @implements("codestar-notifications", "CreateNotificationRule")
 def create_notification_rule(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Send events of a pipeline or build project to topics."""
+    """Create a rule that sends events of a pipeline or build project to topics."""
     table = context.table("notifications")
     token = call.get("ClientRequestToken")
     for record in table.values():
@@ -99,7 +100,7 @@ def create_notification_rule(context: RequestContext, call: Call) -> dict[str, A
             )
     resource = call["Resource"]
     if not _resource_exists(context, resource):
-        raise AwsError("ResourceNotFoundException", f"The resource {resource} doesn't exist")
+        raise AwsError("ResourceNotFoundException", f"The resource {resource} does not exist")
     _check_events(call["EventTypeIds"], resource)
     arn = f"arn:aws:codestar-notifications:{call.region}:{ACCOUNT_ID}:notificationrule/{random_hex(40)}"
     now = context.clock.now()
@@ -124,7 +125,7 @@ def create_notification_rule(context: RequestContext, call: Call) -> dict[str, A
 def _resource_exists(context: RequestContext, arn: str) -> bool:
     parts = arn.split(":")
     if len(parts) != 6 or parts[2] not in {"codepipeline", "codebuild"}:
-        raise AwsError("ValidationException", f"{arn} is no pipeline and no build project")
+        raise AwsError("ValidationException", f"{arn} is neither a pipeline nor a build project")
     if parts[2] == "codepipeline":
         return (parts[3], parts[5]) in context.table("codepipeline")
     return (parts[3], parts[5].removeprefix("project/")) in context.table("codebuild")
@@ -138,7 +139,7 @@ def describe_notification_rule(context: RequestContext, call: Call) -> dict[str,
 
 @implements("codestar-notifications", "UpdateNotificationRule")
 def update_notification_rule(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Change a rule."""
+    """Update a rule."""
     record = _find(context, call["Arn"])
     changed: dict[str, Any] = {n: call[n] for n in ("Name", "Status", "DetailType") if call.get(n)}
     if call.get("EventTypeIds"):
@@ -152,14 +153,14 @@ def update_notification_rule(context: RequestContext, call: Call) -> dict[str, A
 
 @implements("codestar-notifications", "DeleteNotificationRule")
 def delete_notification_rule(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Delete a rule; one that doesn't exist is no error."""
+    """Delete a rule; a missing one is no error."""
     context.table("notifications").pop((call.region, call["Arn"]), None)
     return {"Arn": call["Arn"]}
 
 
 @implements("codestar-notifications", "ListNotificationRules")
 def list_notification_rules(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Return the region's rules, perhaps those of one resource."""
+    """Return the region's rules, optionally of one resource."""
     names = {f["Name"]: f["Value"] for f in call.get("Filters") or []}
     found = [r for k, r in context.table("notifications").items() if k[0] == call.region]
     found = [r for r in found if names.get("RESOURCE") in {None, r["Resource"]}]
@@ -203,7 +204,7 @@ def list_targets(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @implements("codestar-notifications", "DeleteTarget")
 def delete_target(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Remove a target from all rules; while rules use it, only with force."""
+    """Delete a target of all rules; of rules in use only with force."""
     using = [
         r
         for r in context.table("notifications").values()

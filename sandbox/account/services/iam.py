@@ -1,4 +1,6 @@
-"""IAM and STS where moto differs: trust documents, sizes, policies in use, service-linked roles, who is calling."""
+"""IAM and STS where moto differs: trust policies, quotas, policies in use, service-linked roles,
+caller identity.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from sandbox.account.core.context import RequestContext
     from sandbox.account.core.wire import Call
 
-# docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html: characters without white space.
+# docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html, in characters without white
+# space.
 _TRUST_SIZE, _MANAGED_SIZE, _ROLE_INLINE_SIZE = 2048, 6144, 10240
 _LINKED = {
     "eks.amazonaws.com": "AWSServiceRoleForAmazonEKS",
@@ -44,7 +47,7 @@ def _limit(what: str, highest: int, actual: int) -> None:
 
 @checks("iam", "CreateRole", "UpdateAssumeRolePolicy")
 def check_trust(context: RequestContext, call: Call) -> None:
-    """A trust policy is a policy with principals that exist, and assumes roles."""
+    """Validate a trust policy."""
     document = call.get("AssumeRolePolicyDocument") or call["PolicyDocument"]
     found = policy_documents.statements(document, _malformed, principal=True)
     for statement in found:
@@ -62,7 +65,7 @@ def check_trust(context: RequestContext, call: Call) -> None:
 
 @checks("iam", "CreateRole", "PutRolePermissionsBoundary", "CreateUser")
 def check_boundary(context: RequestContext, call: Call) -> None:
-    """A permissions boundary is a policy that exists."""
+    """Validate a permissions boundary: the policy must exist."""
     boundary = call.get("PermissionsBoundary")
     if boundary and boundary not in context.backend("iam").managed_policies:
         raise AwsError(
@@ -74,7 +77,7 @@ def check_boundary(context: RequestContext, call: Call) -> None:
     "iam", "CreatePolicy", "CreatePolicyVersion", "PutRolePolicy", "PutUserPolicy", "PutGroupPolicy"
 )
 def check_permissions(context: RequestContext, call: Call) -> None:
-    """A permission policy has resources and no principals, and isn't too long."""
+    """Validate a permission policy: resources, no principals, size."""
     document = call["PolicyDocument"]
     for statement in policy_documents.statements(document, _malformed, principal=False):
         if ("Resource" in statement) == ("NotResource" in statement):
@@ -101,7 +104,7 @@ def check_permissions(context: RequestContext, call: Call) -> None:
     "Cannot delete a policy attached to entities. (Sandbox: {referrers})",
 )
 def policy_users(context: RequestContext, call: Call) -> Iterator[str]:
-    """Yield the roles, users and groups that a policy is attached to or bounds."""
+    """Yield the roles, users and groups that use a policy."""
     iam, arn = context.backend("iam"), call["PolicyArn"]
     for holders in (iam.roles, iam.users, iam.groups):
         for holder in holders.values():
@@ -119,7 +122,7 @@ def policy_users(context: RequestContext, call: Call) -> Iterator[str]:
     "This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy. (Sandbox: {referrers})",
 )
 def policy_versions(context: RequestContext, call: Call) -> Iterator[str]:
-    """Yield the versions of a policy beside the default one."""
+    """Yield a policy's versions except the default one."""
     policy = context.backend("iam").managed_policies.get(call["PolicyArn"])
     yield from (
         (v.version_id for v in policy.versions if not v.is_default) if policy is not None else ()
@@ -133,7 +136,7 @@ def policy_versions(context: RequestContext, call: Call) -> Iterator[str]:
     "Cannot delete entity, must remove roles from instance profile first. (Sandbox: {referrers})",
 )
 def role_profiles(context: RequestContext, call: Call) -> Iterator[str]:
-    """Yield the instance profiles that hold a role."""
+    """Yield the instance profiles with a role."""
     for profile in context.backend("iam").instance_profiles.values():
         if any(role.name == call["RoleName"] for role in profile.roles):
             yield profile.name
@@ -141,7 +144,7 @@ def role_profiles(context: RequestContext, call: Call) -> Iterator[str]:
 
 @checks("iam", "DeleteRole")
 def linked_roles_stay(context: RequestContext, call: Call) -> None:
-    """A service-linked role is deleted by DeleteServiceLinkedRole only."""
+    """Refuse to delete a service-linked role except by DeleteServiceLinkedRole."""
     role = next(
         (r for r in context.backend("iam").roles.values() if r.name == call["RoleName"]), None
     )
@@ -152,7 +155,7 @@ def linked_roles_stay(context: RequestContext, call: Call) -> None:
 
 @amends("iam", "CreateServiceLinkedRole")
 def linked_role_name(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
-    """Give service-linked roles the names that AWS gives them."""
+    """Name service-linked roles as AWS does."""
     name = _LINKED.get(call["AWSServiceName"])
     role = context.backend("iam").roles.get(result["Role"]["RoleId"])
     if name and role is not None:
@@ -164,7 +167,7 @@ def linked_role_name(context: RequestContext, call: Call, result: dict[str, Any]
 
 @implements("iam", "AddClientIDToOpenIDConnectProvider")
 def add_client_id(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Let one more audience use an identity provider."""
+    """Add an audience to an identity provider."""
     provider = context.backend("iam").open_id_providers.get(call["OpenIDConnectProviderArn"])
     if provider is None:
         raise AwsError(
@@ -178,7 +181,7 @@ def add_client_id(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @implements("iam", "RemoveClientIDFromOpenIDConnectProvider")
 def remove_client_id(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Take an audience from an identity provider."""
+    """Remove an audience from an identity provider."""
     provider = context.backend("iam").open_id_providers.get(call["OpenIDConnectProviderArn"])
     if provider is None:
         raise AwsError(
@@ -193,7 +196,7 @@ def remove_client_id(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @implements("sts", "GetCallerIdentity")
 def get_caller_identity(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Say who calls; keys that IAM and STS didn't issue belong to the sandbox's own user."""
+    """Return the caller; keys not issued by IAM and STS belong to the sandbox's user."""
     if caller(context, call.access_key) == moto_backends.CALLER_ARN:
         return {
             "UserId": moto_backends.CALLER_ID,
@@ -205,7 +208,7 @@ def get_caller_identity(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @checks("sts", "AssumeRole")
 def role_to_assume(context: RequestContext, call: Call) -> None:
-    """A role of this account has to exist before it is assumed."""
+    """Refuse to assume a missing role of this account."""
     arn = call["RoleArn"]
     if f"::{ACCOUNT_ID}:" in arn and moto_backends.role(context, arn) is None:
         text = f"User: {caller(context, call.access_key)} is not authorized to perform: sts:AssumeRole on resource: {arn}"

@@ -1,4 +1,4 @@
-"""CloudWatch, Logs and SNS where moto differs: alarm rules, composite alarms, retention, keys of log groups, topic policies."""
+"""CloudWatch, Logs and SNS where moto differs: alarms, retention, log group keys, topic policies."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _wrong(text: str) -> AwsError:
 
 @checks("cloudwatch", "PutMetricAlarm")
 def check_alarm(context: RequestContext, call: Call) -> None:  # noqa: ARG001
-    """An alarm watches one metric or one expression, over periods that CloudWatch has. Source: PutMetricAlarm."""
+    """Validate an alarm: one metric or expression, valid periods. Source: PutMetricAlarm."""
     metrics, name = call.get("Metrics"), call.get("MetricName")
     if bool(metrics) == bool(name):
         raise _wrong("Either MetricName or Metrics must be specified, and not both")
@@ -69,9 +69,9 @@ def check_alarm(context: RequestContext, call: Call) -> None:  # noqa: ARG001
                 "Metrics cannot be checked across more than a day (a week for periods of an hour and more)"
             )
     if call.get("DatapointsToAlarm", 0) > call["EvaluationPeriods"]:
-        raise _wrong("DatapointsToAlarm can't be more than EvaluationPeriods")
+        raise _wrong("DatapointsToAlarm cannot be more than EvaluationPeriods")
     if call.get("TreatMissingData") not in {None, "breaching", "notBreaching", "ignore", "missing"}:
-        raise _wrong(f"TreatMissingData can't be {call['TreatMissingData']}")
+        raise _wrong(f"TreatMissingData cannot be {call['TreatMissingData']}")
     _check_actions(call)
 
 
@@ -88,7 +88,7 @@ def _check_actions(call: Call) -> None:
 
 @implements("cloudwatch", "PutCompositeAlarm")
 def put_composite_alarm(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Make an alarm of alarms that exist; its state never changes by itself."""
+    """Create a composite alarm of existing alarms; its state does not change by itself."""
     backend, rule = context.backend("cloudwatch", call.region), call["AlarmRule"]
     children = {child.rpartition(":alarm:")[2] for child in _ALARM.findall(rule)}
     if not children and rule.strip() not in {"TRUE", "FALSE"}:
@@ -101,7 +101,7 @@ def put_composite_alarm(context: RequestContext, call: Call) -> dict[str, Any]:
                 f"Could not save the composite alarm as alarms [{child}] in the alarm rule do not exist"
             )
     if call["AlarmName"] in children:
-        raise _wrong("A composite alarm can't depend on itself")
+        raise _wrong("A composite alarm cannot depend on itself")
     _check_actions(call)
     backend.put_metric_alarm(
         name=call["AlarmName"],
@@ -133,7 +133,7 @@ def put_composite_alarm(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @checks("logs", "PutRetentionPolicy")
 def check_retention(context: RequestContext, call: Call) -> None:  # noqa: ARG001
-    """Logs are kept for one of certain numbers of days."""
+    """Validate the retention of a log group."""
     if call["retentionInDays"] not in _RETENTION:
         choices = ", ".join(map(str, sorted(_RETENTION)))
         text = f"1 validation error detected: Value '{call['retentionInDays']}' at 'retentionInDays' failed to satisfy constraint: Member must satisfy enum value set: [{choices}]"
@@ -142,7 +142,7 @@ def check_retention(context: RequestContext, call: Call) -> None:  # noqa: ARG00
 
 @checks("logs", "CreateLogGroup", "AssociateKmsKey")
 def check_log_key(context: RequestContext, call: Call) -> None:
-    """A log group's key exists, is enabled, and lets CloudWatch Logs use it."""
+    """Validate a log group's key: enabled, and its policy allows CloudWatch Logs."""
     arn = call.get("kmsKeyId")
     if not arn:
         return
@@ -156,7 +156,7 @@ def check_log_key(context: RequestContext, call: Call) -> None:
         reason = (
             "it does not exist"
             if found is None
-            else f"it has to be enabled and its policy has to name logs.{call.region}.amazonaws.com"
+            else f"it must be enabled and its policy must allow logs.{call.region}.amazonaws.com"
         )
         text = f"The specified KMS key does not exist or is not allowed to be used with LogGroup ({arn}: {reason})"
         raise AwsError("InvalidParameterException", text)
@@ -164,14 +164,14 @@ def check_log_key(context: RequestContext, call: Call) -> None:
 
 @implements("logs", "AssociateKmsKey")
 def associate_key(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Encrypt a log group with a key from now on."""
+    """Associate a key with a log group."""
     _log_group(context, call).kms_key_id = call["kmsKeyId"]
     return {}
 
 
 @implements("logs", "DisassociateKmsKey")
 def disassociate_key(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Stop encrypting a log group with its key."""
+    """Disassociate the key from a log group."""
     _log_group(context, call).kms_key_id = None
     return {}
 
@@ -189,7 +189,7 @@ def _log_group(context: RequestContext, call: Call) -> Any:
 
 @checks("sns", "SetTopicAttributes", "CreateTopic")
 def check_topic_policy(context: RequestContext, call: Call) -> None:
-    """A topic policy is well-formed and about SNS."""
+    """Validate a topic policy."""
     document = (call.get("Attributes") or {}).get("Policy")
     if call.get("AttributeName") == "Policy":
         document = call.get("AttributeValue")

@@ -1,7 +1,7 @@
-"""RDS where moto differs: engines and classes on offer, passwords, groups in use, states, final snapshots.
+"""RDS where moto differs: engines and classes, passwords, groups in use, states, final snapshots.
 
-Engine versions and instance classes: docs.aws.amazon.com/AmazonRDS/latest/PostgreSQLReleaseNotes and
-AmazonRDS/latest/UserGuide/Concepts.DBInstanceClass.Support.html, PostgreSQL only; other engines are refused by name.
+Versions and classes: docs.aws.amazon.com/AmazonRDS/latest/PostgreSQLReleaseNotes and
+AmazonRDS/latest/UserGuide/Concepts.DBInstanceClass.Support.html, PostgreSQL only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sandbox.account.core.context import RequestContext
     from sandbox.account.core.wire import Call
 
-# major version: minor versions, newest first
+# Major version to minor versions, newest first.
 POSTGRES: dict[str, tuple[str, ...]] = {
     "18": ("18.4", "18.3", "18.1"),
     "17": ("17.10", "17.9", "17.7", "17.6", "17.5", "17.4", "17.2"),
@@ -35,7 +35,9 @@ _PASSWORD = re.compile(r"[^/@\" ]{8,128}")
 
 
 def _version(wanted: str | None) -> str:
-    """Return the full version for a wanted one (a major version means its newest minor). Raises InvalidParameterCombination."""
+    """Return the full version; a major version means its newest minor. Raises
+    InvalidParameterCombination.
+    """
     major = (wanted or "17").partition(".")[0]
     if major in POSTGRES and (wanted in {None, major} or wanted in POSTGRES[major]):
         return POSTGRES[major][0] if wanted in {None, major} else str(wanted)
@@ -59,7 +61,7 @@ def _check_class(name: str, version: str) -> None:
 
 @checks("rds", "CreateDBInstance")
 def check_instance(context: RequestContext, call: Call) -> None:
-    """Refuse what RDS refuses before anything is made."""
+    """Refuse an invalid instance."""
     if call["Engine"] != "postgres":
         raise AwsError(
             "InvalidParameterValue",
@@ -75,7 +77,7 @@ def check_instance(context: RequestContext, call: Call) -> None:
     if call["MasterUsername"].lower() in {"admin", "postgres_admin", "rdsadmin"}:
         text = f"MasterUsername {call['MasterUsername']} cannot be used as it is a reserved word used by the engine"
         raise AwsError("InvalidParameterValue", text)
-    # PostgreSQL's rule, from DBName in RDS's API reference.
+    # PostgreSQL's rule for DBName in RDS's API reference.
     if call.get("DBName") is not None and not re.fullmatch(
         r"[A-Za-z][A-Za-z0-9_]{0,62}", call["DBName"]
     ):
@@ -146,13 +148,13 @@ def _check_groups(context: RequestContext, call: Call, version: str) -> None:
     if parameters is not None and parameters.family != f"postgres{major}":
         text = f"The parameter group {parameters.name} with DBParameterGroupFamily {parameters.family} can't be used for this instance. Please use a parameter group with DBParameterGroupFamily postgres{major}"
         raise AwsError("InvalidParameterCombination", text)
-    # moto takes the default security group from the default VPC, which regions here don't have.
+    # moto uses the default VPC's security group, and regions here have no default VPC.
     ec2.default_vpc = ec2.vpcs[subnet_group.vpc_id]
 
 
 @amends("rds", "CreateDBInstance")
 def instance_creating(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
-    """Give the instance its own resource id and full version, and let it be creating for as long as AWS takes."""
+    """Set resource ID and full version; keep the instance creating while AWS provisions it."""
     database = context.backend("rds", call.region).databases[call["DBInstanceIdentifier"]]
     database.dbi_resource_id = result["DBInstance"]["DbiResourceId"] = (
         f"db-{random_hex(26).upper()}"
@@ -171,7 +173,7 @@ def _ready(database: Any) -> None:
 
 @checks("rds", "ModifyDBInstance")
 def check_modification(context: RequestContext, call: Call) -> None:
-    """Storage only grows, versions only rise, and an instance that is busy can't be changed."""
+    """Refuse to shrink storage, lower the version, or change a busy instance."""
     database = context.backend("rds", call.region).databases.get(call["DBInstanceIdentifier"])
     if database is None:
         return
@@ -181,7 +183,7 @@ def check_modification(context: RequestContext, call: Call) -> None:
     if call.get("AllocatedStorage") and call["AllocatedStorage"] < database.allocated_storage:
         raise AwsError(
             "InvalidParameterCombination",
-            "Requested storage size is smaller than the present size; storage can't shrink.",
+            "Requested storage size is smaller than the present size; storage cannot shrink.",
         )
     if call.get("EngineVersion"):
         wanted, present = (
@@ -203,7 +205,7 @@ def check_modification(context: RequestContext, call: Call) -> None:
 
 @amends("rds", "ModifyDBInstance")
 def instance_modifying(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
-    """Let the instance be modifying for as long as AWS takes."""
+    """Keep the instance modifying while AWS does."""
     name = call.get("NewDBInstanceIdentifier") or call["DBInstanceIdentifier"]
     database = context.backend("rds", call.region).databases[name]
     if call.get("EngineVersion"):
@@ -217,7 +219,7 @@ def instance_modifying(context: RequestContext, call: Call, result: dict[str, An
 
 @implements("rds", "DeleteDBInstance")
 def delete_instance(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Delete an instance: it is deleting for as long as AWS takes, and then gone with its managed secret."""
+    """Delete an instance and, at the end, its managed secret."""
     rds, name = context.backend("rds", call.region), call["DBInstanceIdentifier"]
     database = rds.databases.get(name)
     if database is None:
@@ -254,7 +256,7 @@ def delete_instance(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @checks("rds", "CreateDBSubnetGroup", "ModifyDBSubnetGroup")
 def check_subnet_group(context: RequestContext, call: Call) -> None:
-    """A subnet group has an own name, and subnets of one VPC in two zones."""
+    """Validate a subnet group: unique name, subnets of one VPC in two zones."""
     name = call["DBSubnetGroupName"]
     if (
         call.operation == "CreateDBSubnetGroup"
@@ -277,7 +279,7 @@ def check_subnet_group(context: RequestContext, call: Call) -> None:
         )
     if len({subnet.vpc_id for subnet in found}) > 1:  # type: ignore[union-attr]
         raise AwsError(
-            "InvalidVPCNetworkStateFault", "The subnets of a DB subnet group have to be in one VPC"
+            "InvalidVPCNetworkStateFault", "The subnets of a DB subnet group must be in one VPC"
         )
     zones = {subnet.availability_zone for subnet in found}  # type: ignore[union-attr]
     if len(zones) < 2:
@@ -287,7 +289,7 @@ def check_subnet_group(context: RequestContext, call: Call) -> None:
 
 @implements("rds", "ModifyDBSubnetGroup")
 def modify_subnet_group(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Change a subnet group; moto takes a changed one away for good."""
+    """Update a subnet group; moto deletes a changed one."""
     groups, name = context.backend("rds", call.region).subnet_groups, call["DBSubnetGroupName"]
     group = groups.get(name)
     if group is None:
@@ -303,7 +305,7 @@ def modify_subnet_group(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @implements("rds", "ResetDBParameterGroup")
 def reset_parameter_group(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Give parameters the engine's own values back: the named ones, or all."""
+    """Reset parameters to the engine's defaults."""
     group = context.backend("rds", call.region).db_parameter_groups.get(
         call["DBParameterGroupName"]
     )
@@ -317,7 +319,7 @@ def reset_parameter_group(context: RequestContext, call: Call) -> dict[str, Any]
         [item["ParameterName"] for item in call.get("Parameters") or []],
     )
     if bool(every) == bool(named):
-        text = "Either ResetAllParameters or a list of Parameters must be given, and not both."
+        text = "Either ResetAllParameters or a list of Parameters must be set, and not both."
         raise AwsError("InvalidParameterCombination", text)
     for parameter in [*group.parameters] if every else named:
         group.parameters.pop(parameter, None)
@@ -353,7 +355,7 @@ def parameter_group_users(context: RequestContext, call: Call) -> Iterator[str]:
 
 @checks("rds", "CreateDBParameterGroup")
 def check_family(context: RequestContext, call: Call) -> None:  # noqa: ARG001
-    """A parameter group is for an engine family that exists."""
+    """Validate the engine family of a parameter group."""
     family = call["DBParameterGroupFamily"]
     if family.removeprefix("postgres") not in POSTGRES:
         raise AwsError(
@@ -364,7 +366,7 @@ def check_family(context: RequestContext, call: Call) -> None:  # noqa: ARG001
 
 @implements("rds", "DescribeDBEngineVersions")
 def describe_engine_versions(context: RequestContext, call: Call) -> dict[str, Any]:  # noqa: ARG001
-    """Return the PostgreSQL versions on offer, perhaps only the default one."""
+    """Return the available PostgreSQL versions."""
     if call.get("Engine") not in {None, "postgres"}:
         return {"DBEngineVersions": []}
     wanted, family = call.get("EngineVersion"), call.get("DBParameterGroupFamily")

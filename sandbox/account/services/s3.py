@@ -1,7 +1,7 @@
-"""S3 where moto differs: what a new bucket has, and which policies are accepted.
+"""S3 where moto differs: defaults of new buckets, bucket policies.
 
-Bucket policies are kept and checked, never enforced: moto evaluates them without their conditions, so that a TLS-only
-Deny would refuse every call of the loopback interface's plain HTTP.
+Policies are validated but not enforced: moto ignores their conditions, so a TLS-only Deny would
+refuse every request on loopback.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 @amends("s3", "CreateBucket")
 def new_bucket(context: RequestContext, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
-    """Since April 2023 a bucket is encrypted, private and without ACLs from the start (S3 user guide, "FAQ")."""
+    """Encrypt new buckets, block public access and disable ACLs, as since April 2023 (S3 user
+    guide, "FAQ").
+    """
     s3, name = context.backend("s3"), call["Bucket"]
     bucket = s3.get_bucket(name)
     if bucket.encryption is None:
@@ -41,7 +43,7 @@ def new_bucket(context: RequestContext, call: Call, result: dict[str, Any]) -> N
 
 @amends("s3", "GetBucketNotificationConfiguration")
 def told_event_bridge(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
-    """Moto keeps that a bucket tells EventBridge, but doesn't say so."""
+    """Return the EventBridge configuration, which moto stores but does not return."""
     configuration = context.backend("s3").get_bucket(call["Bucket"]).notification_configuration
     if configuration is not None and configuration.event_bridge is not None:
         result["EventBridgeConfiguration"] = {}
@@ -49,7 +51,7 @@ def told_event_bridge(context: RequestContext, call: Call, result: dict[str, Any
 
 @checks("s3", "PutBucketPolicy")
 def check_policy(context: RequestContext, call: Call) -> None:
-    """A bucket policy is well-formed, is about this bucket, and isn't public where that is blocked."""
+    """Validate a bucket policy: this bucket, not public if that is blocked."""
     arn = f"arn:aws:s3:::{call['Bucket']}"
 
     def malformed(text: str) -> AwsError:
@@ -83,7 +85,7 @@ def check_policy(context: RequestContext, call: Call) -> None:
 
 @checks("s3", "PutBucketNotificationConfiguration")
 def check_destinations(context: RequestContext, call: Call) -> None:
-    """Notifications go to topics that exist."""
+    """Validate the topics of notifications."""
     for configuration in (call.get("NotificationConfiguration") or {}).get(
         "TopicConfigurations"
     ) or []:

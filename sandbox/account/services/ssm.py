@@ -1,4 +1,4 @@
-"""SSM's public parameters that name the EKS node images, which moto lacks."""
+"""SSM's public parameters of EKS node images, which moto lacks."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def _image(call: Call, name: str) -> dict[str, Any] | None:
 
 @implements("ssm", "GetParameter")
 def get_parameter(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Return a public EKS parameter, or one of moto's."""
+    """Return a public EKS parameter or one of moto's."""
     image = _image(call, call["Name"])
     return {"Parameter": image} if image else context.moto.result(call)
 
 
 @implements("ssm", "GetParameters")
 def get_parameters(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Return several parameters, public EKS ones among them."""
+    """Return several parameters."""
     result = context.moto.result(call)
     images = [image for name in call["Names"] if (image := _image(call, name))]
     known = {image["Name"] for image in images}

@@ -1,7 +1,6 @@
-"""CodePipeline: pipelines with their versions, state, transitions and executions.
+"""CodePipeline: pipelines with versions, state, transitions and executions.
 
-Executions are run by the sandbox's pipeline runner, not by the account. Until a runner takes it, an execution stays
-InProgress and its statusSummary says so; it never pretends to have succeeded.
+Nothing runs executions yet: an execution stays InProgress, and its statusSummary says so.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from sandbox.account.core.wire import Call
 
 OWN_SERVICES.add("codepipeline")
-WAITING = "Waiting for the sandbox's pipeline runner: no runner has taken this execution."
+WAITING = "Waiting for a pipeline runner; the sandbox has none yet."
 _ENDED = {"Succeeded", "Failed", "Stopped", "Superseded", "Cancelled"}
 
 
@@ -76,7 +75,7 @@ def _check(context: RequestContext, pipeline: dict[str, Any]) -> None:
 
 @implements("codepipeline", "CreatePipeline")
 def create_pipeline(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Make a pipeline. On AWS it runs at once; here its first execution waits for a start or the runner."""
+    """Create a pipeline. On AWS it starts an execution; here executions start on request."""
     pipeline = _complete(call["pipeline"])
     name, key = pipeline["name"], (call.region, pipeline["name"])
     if key in context.table("codepipeline"):
@@ -98,7 +97,7 @@ def create_pipeline(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @implements("codepipeline", "UpdatePipeline")
 def update_pipeline(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Make a new version of a pipeline; older ones can still be read."""
+    """Create a new version of a pipeline."""
     record = _find(context, call, call["pipeline"]["name"])
     pipeline = _complete(call["pipeline"])
     _check(context, pipeline)
@@ -110,7 +109,7 @@ def update_pipeline(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @implements("codepipeline", "GetPipeline")
 def get_pipeline(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Return a pipeline, or one of its versions."""
+    """Return a pipeline or one of its versions."""
     record = _find(context, call, call["name"])
     version = call.get("version") or len(record["versions"])
     if version > len(record["versions"]):
@@ -140,7 +139,7 @@ def list_pipelines(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @implements("codepipeline", "DeletePipeline")
 def delete_pipeline(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Delete a pipeline with its executions; one that doesn't exist is no error."""
+    """Delete a pipeline with its executions; a missing one is no error."""
     context.table("codepipeline").pop((call.region, call["name"]), None)
     executions = context.table("codepipeline.execution")
     for key in [key for key in executions if key[:2] == (call.region, call["name"])]:
@@ -150,7 +149,7 @@ def delete_pipeline(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @implements("codepipeline", "StartPipelineExecution")
 def start_pipeline_execution(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Record an execution for the runner to take."""
+    """Record an execution."""
     record = _find(context, call, call["name"])
     pipeline = record["versions"][-1]
     given = {variable["name"]: variable["value"] for variable in call.get("variables") or []}
@@ -161,13 +160,13 @@ def start_pipeline_execution(context: RequestContext, call: Call) -> dict[str, A
     unknown = set(given) - set(declared)
     if unknown:
         raise AwsError(
-            "ValidationException", f"The pipeline has no variable {', '.join(sorted(unknown))}"
+            "ValidationException", f"The pipeline has no variables {', '.join(sorted(unknown))}"
         )
     lacking = [name for name, default in declared.items() if default is None and name not in given]
     if lacking:
         raise AwsError(
             "ValidationException",
-            f"The pipeline's variables {', '.join(lacking)} have no default: give a value",
+            f"The pipeline's variables {', '.join(lacking)} have no default and need a value",
         )
     execution = random_uuid()
     context.table("codepipeline.execution")[call.region, call["name"], execution] = {
@@ -220,10 +219,13 @@ def list_pipeline_executions(context: RequestContext, call: Call) -> dict[str, A
 
 @implements("codepipeline", "StopPipelineExecution")
 def stop_pipeline_execution(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Stop an execution. Nothing of it runs in the account itself, so it stops at once."""
+    """Stop an execution immediately, since none of its actions runs."""
     record = _execution(context, call)
     if record["status"] in _ENDED:
-        text = f"The execution {record['pipelineExecutionId']} can't be stopped: it is {record['status']}"
+        text = (
+            f"The execution {record['pipelineExecutionId']} cannot be stopped: it is "
+            f"{record['status']}"
+        )
         raise AwsError("PipelineExecutionNotStoppableException", text)
     reason = call.get("reason") or ""
     record.update(status="Stopped", statusSummary=reason, lastUpdateTime=context.clock.now())
@@ -233,7 +235,7 @@ def stop_pipeline_execution(context: RequestContext, call: Call) -> dict[str, An
 
 @implements("codepipeline", "ListActionExecutions")
 def list_action_executions(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Return what the runner recorded of actions."""
+    """Return the recorded action executions."""
     _find(context, call, call["pipelineName"])
     wanted = (call.region, call["pipelineName"])
     execution = (call.get("filter") or {}).get("pipelineExecutionId")
@@ -247,7 +249,7 @@ def list_action_executions(context: RequestContext, call: Call) -> dict[str, Any
 
 @implements("codepipeline", "GetPipelineState")
 def get_pipeline_state(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Return the stages with their transitions; actions have states only when a runner ran them."""
+    """Return the stages with their transitions."""
     record = _find(context, call, call["name"])
     pipeline = record["versions"][-1]
     states = []
@@ -279,7 +281,7 @@ def _stage(record: Record, call: Call) -> str:
 
 @implements("codepipeline", "DisableStageTransition")
 def disable_stage_transition(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Keep executions from entering a stage."""
+    """Disable the transition into a stage."""
     record = _find(context, call, call["pipelineName"])
     record["disabled"][_stage(record, call)] = {
         "lastChangedBy": moto_backends.CALLER_ARN,
@@ -291,7 +293,7 @@ def disable_stage_transition(context: RequestContext, call: Call) -> dict[str, A
 
 @implements("codepipeline", "EnableStageTransition")
 def enable_stage_transition(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Let executions enter a stage again."""
+    """Enable the transition into a stage."""
     record = _find(context, call, call["pipelineName"])
     record["disabled"].pop(_stage(record, call), None)
     return {}

@@ -1,7 +1,8 @@
-"""What a CodePipeline declaration has to be: stages, actions, artifacts, and what only a V2 pipeline may have.
+"""Validation of pipeline declarations: stages, actions, artifacts, features of V2.
 
-Sources: docs.aws.amazon.com/codepipeline/latest/userguide/reference-pipeline-structure.html, action-reference.html,
-pipeline-requirements.html ("valid action providers", "input and output artifacts").
+Sources: reference-pipeline-structure.html, action-reference.html and pipeline-requirements.html
+("valid action providers", "input and output artifacts") of
+docs.aws.amazon.com/codepipeline/latest/userguide.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ Action = dict[str, Any]
 
 @dataclass(frozen=True)
 class Provider:
-    """How many artifacts an action takes and makes (lowest, highest), its required keys, and whether it needs V2."""
+    """Numbers of input and output artifacts, required configuration keys, whether V2 is required."""
 
     inputs: tuple[int, int]
     outputs: tuple[int, int]
@@ -65,7 +66,7 @@ def _action_error(stage: str, action: str, text: str) -> AwsError:
 
 
 def check(pipeline: dict[str, Any]) -> None:
-    """Raise AwsError for the first thing that CodePipeline refuses."""
+    """Raise AwsError for the first invalid part."""
     stages, v2 = pipeline["stages"], pipeline.get("pipelineType") == "V2"
     if bool(pipeline.get("artifactStore")) == bool(pipeline.get("artifactStores")):
         raise _structure("Pipeline must have either artifactStore or artifactStores, and not both")
@@ -89,17 +90,20 @@ def _check_unique(names: list[str], what: str) -> None:
             raise _structure(f"{what} '{name}' may have 1 to 100 letters, digits, and .@-_")
         if names.count(name) > 1:
             raise _structure(
-                f"{what} '{name}' is used {names.count(name)} times; it has to be unique"
+                f"{what} '{name}' is used {names.count(name)} times; it must be unique"
             )
 
 
 def _check_v1(pipeline: dict[str, Any]) -> None:
     for name in ("variables", "triggers"):
         if pipeline.get(name):
-            raise _structure(f"Pipelines of type V1 can't have {name}; use pipelineType V2")
+            raise _structure(f"Pipelines of type V1 cannot have {name}; use pipelineType V2")
     if pipeline.get("executionMode", "SUPERSEDED") != "SUPERSEDED":
         raise _structure(
-            f"Pipelines of type V1 can't have the execution mode {pipeline['executionMode']}; use pipelineType V2"
+            (
+                f"Pipelines of type V1 cannot have the execution mode {pipeline['executionMode']}; "
+                "use pipelineType V2"
+            )
         )
     for stage in pipeline["stages"]:
         held = [name for name in _STAGE_CONDITIONS if stage.get(name)]
@@ -137,7 +141,7 @@ def _check_action(stage: str, action: Action, *, v2: bool) -> None:
         raise _action_error(
             stage,
             name,
-            f"the action type {shown} is not available (the sandbox knows AWS's own, version 1)",
+            f"the action type {shown} is not available (the sandbox has AWS's own, version 1)",
         )
     if provider.only_v2 and not v2:
         raise _action_error(stage, name, f"the provider {kind['provider']} needs pipelineType V2")
@@ -165,10 +169,10 @@ def _check_action(stage: str, action: Action, *, v2: bool) -> None:
             stage, name, "more than one input artifact needs the configuration 'PrimarySource'"
         )
     if action.get("timeoutInMinutes") and kind["provider"] != "Manual" and not v2:
-        raise _action_error(stage, name, "timeoutInMinutes is for manual approvals")
+        raise _action_error(stage, name, "only manual approvals have timeoutInMinutes")
     if bool(action.get("commands")) != (kind["provider"] == "Commands"):
         raise _action_error(
-            stage, name, "'commands' belong to the Commands action, and it needs them"
+            stage, name, "'commands' are required for the Commands action, and only allowed there"
         )
 
 
@@ -191,7 +195,7 @@ def _check_condition(stage: str, name: str, condition: dict[str, Any], *, first:
     if first and ((name == "beforeEntry" and condition) or "ROLLBACK" in results):
         raise AwsError(
             "InvalidStageDeclarationException",
-            f"Stage '{stage}' is the source stage: no entry condition, no rollback",
+            f"Stage '{stage}' is the source stage, which has no entry condition and no rollback",
         )
     if len(rules) > 5:
         raise AwsError(
@@ -211,7 +215,7 @@ def _check_condition(stage: str, name: str, condition: dict[str, Any], *, first:
 
 
 def _check_artifacts(stages: list[dict[str, Any]]) -> None:
-    """An artifact is made once, and used only after it was made: in an earlier stage or an earlier runOrder."""
+    """Check that artifacts are produced once, and before they are used."""
     made: set[str] = set()
     for stage in stages:
         for order in sorted({action.get("runOrder") or 1 for action in stage["actions"]}):
@@ -221,18 +225,24 @@ def _check_artifacts(stages: list[dict[str, Any]]) -> None:
             for action in together:
                 for artifact in action.get("inputArtifacts") or []:
                     if artifact["name"] not in made:
-                        text = f"its input artifact '{artifact['name']}' isn't the output of an earlier action"
+                        text = (
+                            f"its input artifact '{artifact['name']}' is not the output of an "
+                            "earlier action"
+                        )
                         raise _action_error(stage["name"], action["name"], text)
             for action in together:
                 for artifact in action.get("outputArtifacts") or []:
                     if artifact["name"] in made:
-                        text = f"its output artifact '{artifact['name']}' has the name of another action's output"
+                        text = (
+                            f"its output artifact '{artifact['name']}' has the name of another "
+                            "action's output"
+                        )
                         raise _action_error(stage["name"], action["name"], text)
                     made.add(artifact["name"])
 
 
 def _check_variables(pipeline: dict[str, Any]) -> None:
-    """Namespaces are unique, and a #{namespace.name} refers to an action that ran before or to a pipeline variable."""
+    """Check that namespaces are unique and variables refer to earlier actions."""
     declared = {variable["name"] for variable in pipeline.get("variables") or []}
     seen: set[str] = set()
     for stage in pipeline["stages"]:
@@ -267,7 +277,10 @@ def _check_triggers(pipeline: dict[str, Any]) -> None:
         source = configuration["sourceActionName"]
         if sources.get(source) != "CodeStarSourceConnection":
             raise _structure(
-                f"A trigger names the source action '{source}', which is no CodeStarSourceConnection of this pipeline"
+                (
+                    f"A trigger names the source action '{source}', which is not a "
+                    "CodeStarSourceConnection of this pipeline"
+                )
             )
         for push in configuration.get("push") or []:
             if push.get("tags") and (push.get("branches") or push.get("filePaths")):

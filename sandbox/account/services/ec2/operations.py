@@ -1,4 +1,4 @@
-"""EC2 where moto differs: states of NAT gateways and endpoints, lookups by missing ids, launch template versions."""
+"""EC2 where moto differs: NAT gateways, endpoints, missing IDs, launch template versions."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from sandbox.account.core.context import RequestContext
     from sandbox.account.core.wire import Call
 
-# AWS keeps showing deleted NAT gateways and endpoints for about an hour (VPC user guide, "Delete a NAT gateway").
+# AWS shows deleted NAT gateways and endpoints for about an hour (VPC user guide, "Delete a NAT
+# gateway").
 SECONDS["ec2", "tombstone"] = 3600
 
-# operation: (parameter with ids, list in the result, id in it, error code when one isn't there)
+# operation: (parameter of IDs, result list, ID key, error code of a missing one)
 _LOOKUPS = {
     "DescribeVpcs": ("VpcIds", "Vpcs", "VpcId", "InvalidVpcID.NotFound"),
     "DescribeSubnets": ("SubnetIds", "Subnets", "SubnetId", "InvalidSubnetID.NotFound"),
@@ -48,7 +49,7 @@ amends("ec2", *_LOOKUPS)(_refuse_missing)
 
 @checks("ec2", "CreateNatGateway")
 def check_nat_gateway(context: RequestContext, call: Call) -> None:
-    """Refuse a NAT gateway in a missing subnet, with a missing or used address, or in a VPC without internet gateway."""
+    """Refuse a NAT gateway without subnet, free address or internet gateway."""
     ec2 = context.backend("ec2", call.region)
     subnet = moto_backends.subnet(context, call.region, call.get("SubnetId") or "")
     if subnet is None:
@@ -84,7 +85,7 @@ def check_nat_gateway(context: RequestContext, call: Call) -> None:
 
 @amends("ec2", "CreateNatGateway")
 def nat_gateway_pending(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
-    """Let a NAT gateway be pending for as long as AWS takes."""
+    """Keep a NAT gateway pending while AWS provisions it."""
     nat = context.backend("ec2", call.region).nat_gateways[result["NatGateway"]["NatGatewayId"]]
     nat.state = result["NatGateway"]["State"] = "pending"
 
@@ -97,7 +98,7 @@ def nat_gateway_pending(context: RequestContext, call: Call, result: dict[str, A
 
 @checks("ec2", "DeleteNatGateway")
 def check_nat_gateway_exists(context: RequestContext, call: Call) -> None:
-    """Refuse an id that isn't there."""
+    """Refuse a missing ID."""
     nat = context.backend("ec2", call.region).nat_gateways.get(call["NatGatewayId"])
     if nat is None or nat.state == "deleted":
         raise AwsError("NatGatewayNotFound", f"NatGateway {call['NatGatewayId']} was not found")
@@ -105,7 +106,7 @@ def check_nat_gateway_exists(context: RequestContext, call: Call) -> None:
 
 @implements("ec2", "DeleteNatGateway")
 def delete_nat_gateway(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Delete a NAT gateway: it frees its address and interface when it is gone, and stays visible for an hour."""
+    """Delete a NAT gateway; it releases its address, and stays visible for an hour."""
     ec2 = context.backend("ec2", call.region)
     nat = ec2.nat_gateways[call["NatGatewayId"]]
     nat.state = "deleting"
@@ -125,7 +126,7 @@ def delete_nat_gateway(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @amends("ec2", "CreateVpcEndpoint")
 def endpoint_pending(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
-    """Let an interface endpoint be pending; a gateway endpoint is ready at once."""
+    """Keep an interface endpoint pending; a gateway endpoint is available immediately."""
     endpoint = context.backend("ec2", call.region).vpc_end_points[
         result["VpcEndpoint"]["VpcEndpointId"]
     ]
@@ -145,7 +146,7 @@ def endpoint_pending(context: RequestContext, call: Call, result: dict[str, Any]
 
 @checks("ec2", "CreateVpcEndpoint")
 def check_endpoint(context: RequestContext, call: Call) -> None:
-    """Refuse an endpoint that refers to missing objects, or a second one for the same gateway service."""
+    """Refuse an endpoint with missing references, or a duplicate gateway endpoint."""
     ec2 = context.backend("ec2", call.region)
     if call["VpcId"] not in ec2.vpcs:
         raise AwsError("InvalidVpcId.NotFound", f"The Vpc Id {call['VpcId']} does not exist")
@@ -169,7 +170,7 @@ def check_endpoint(context: RequestContext, call: Call) -> None:
 
 @implements("ec2", "ModifyVpcEndpoint")
 def modify_endpoint(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Change an endpoint; moto's own way leaves routes behind that make it undeletable."""
+    """Update an endpoint; moto's update leaves routes that prevent its deletion."""
     ec2 = context.backend("ec2", call.region)
     endpoint = ec2.vpc_end_points.get(call["VpcEndpointId"])
     if endpoint is None or endpoint.state == "deleted":
@@ -211,7 +212,7 @@ def modify_endpoint(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @amends("ec2", "DeleteVpcEndpoints")
 def endpoints_going(context: RequestContext, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
-    """Let endpoints be deleting for as long as AWS takes, and visible for an hour after."""
+    """Keep endpoints deleting while AWS does, and visible for an hour."""
     ec2 = context.backend("ec2", call.region)
     for endpoint_id in call["VpcEndpointIds"]:
         endpoint = ec2.vpc_end_points.get(endpoint_id)
@@ -230,7 +231,7 @@ def _bury(context: RequestContext, ec2: Any, endpoint: Any) -> None:
 
 @amends("ec2", "DeleteRouteTable")
 def forget_route_table(context: RequestContext, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
-    """A gateway endpoint loses a deleted route table, as on AWS."""
+    """Remove a deleted route table from gateway endpoints, as AWS does."""
     for endpoint in context.backend("ec2", call.region).vpc_end_points.values():
         if call["RouteTableId"] in (endpoint.route_table_ids or []):
             endpoint.route_table_ids.remove(call["RouteTableId"])
@@ -238,7 +239,7 @@ def forget_route_table(context: RequestContext, call: Call, result: dict[str, An
 
 @amends("ec2", "DeleteVpc")
 def forget_vpc(context: RequestContext, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
-    """A VPC takes its default network ACL with it."""
+    """Delete a VPC's default network ACL with it."""
     ec2 = context.backend("ec2", call.region)
     for acl in [acl for acl in ec2.network_acls.values() if acl.vpc_id == call["VpcId"]]:
         del ec2.network_acls[acl.id]
@@ -248,7 +249,7 @@ def forget_vpc(context: RequestContext, call: Call, result: dict[str, Any]) -> N
 
 @implements("ec2", "DeleteLaunchTemplateVersions")
 def delete_launch_template_versions(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Hide versions from then on: moto numbers them by position, so that removing one would rename the others."""
+    """Hide deleted versions: moto numbers versions by position."""
     ec2 = context.backend("ec2", call.region)
     template_id = call.get("LaunchTemplateId") or ec2.launch_template_name_to_ids.get(
         call.get("LaunchTemplateName")
@@ -274,7 +275,10 @@ def delete_launch_template_versions(context: RequestContext, call: Call) -> dict
             failed.append({**shown, "ResponseError": error})
         elif version.number in {template.default_version_number, template.versions[-1].number}:
             kind = "default" if version.number == template.default_version_number else "newest"
-            text = f"Version {wanted} is the {kind} version and can't be deleted (the newest: not emulated by the sandbox)"
+            text = (
+                f"Version {wanted} is the {kind} version and cannot be deleted (deleting the newest "
+                "version is not emulated by the sandbox)"
+            )
             failed.append({**shown, "ResponseError": {"Code": "unexpectedError", "Message": text}})
         else:
             context.table("ec2.deleted_template_version")[call.region, template.id, wanted] = {}
@@ -287,7 +291,7 @@ def delete_launch_template_versions(context: RequestContext, call: Call) -> dict
 
 @amends("ec2", "DescribeLaunchTemplateVersions")
 def hide_deleted_versions(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
-    """Leave out deleted launch template versions."""
+    """Exclude deleted launch template versions."""
     deleted = context.table("ec2.deleted_template_version")
     result["LaunchTemplateVersions"] = [
         version
@@ -298,7 +302,7 @@ def hide_deleted_versions(context: RequestContext, call: Call, result: dict[str,
 
 @amends("ec2", "CreateLaunchTemplate")
 def keep_own_tags_out(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
-    """Tags of the template itself are not among those that its instances get; moto adds them there."""
+    """Remove the template's own tags from its instances' tags, where moto adds them."""
     template = context.backend("ec2", call.region).launch_templates[
         result["LaunchTemplate"]["LaunchTemplateId"]
     ]
@@ -311,7 +315,7 @@ def keep_own_tags_out(context: RequestContext, call: Call, result: dict[str, Any
 
 @amends("ec2", "CreateSubnet")
 def no_public_addresses(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
-    """A subnet that is made gives no public addresses; moto takes a zone's first one for its default subnet."""
+    """Assign no public addresses in a new subnet; moto treats a zone's first as default."""
     subnet = moto_backends.subnet(context, call.region, result["Subnet"]["SubnetId"])
     if subnet is not None:
         subnet.map_public_ip_on_launch = subnet.default_for_az = False

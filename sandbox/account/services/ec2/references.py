@@ -1,6 +1,6 @@
-"""What keeps EC2 objects from being deleted: the table that moto lacks.
+"""References that prevent the deletion of EC2 objects.
 
-Codes and texts: EC2's error code reference (docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html).
+Codes and messages: docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def live_nat_gateways(ec2: Any) -> list[Any]:
-    """Return the NAT gateways that are there or on their way out."""
+    """Return the NAT gateways that exist or are being deleted."""
     return [nat for nat in ec2.nat_gateways.values() if nat.state != "deleted"]
 
 
 def live_endpoints(ec2: Any) -> list[Any]:
-    """Return the VPC endpoints that are there or on their way out."""
+    """Return the VPC endpoints that exist or are being deleted."""
     return [endpoint for endpoint in ec2.vpc_end_points.values() if endpoint.state != "deleted"]
 
 
@@ -35,7 +35,7 @@ def live_endpoints(ec2: Any) -> list[Any]:
     "The vpc '{VpcId}' has dependencies and cannot be deleted. (Sandbox: {referrers})",
 )
 def vpc_contents(context: RequestContext, call: Call) -> Iterator[str]:
-    """Yield everything in a VPC beside its default objects."""
+    """Yield the contents of a VPC except its default objects."""
     ec2, vpc = context.backend("ec2", call.region), call["VpcId"]
     yield from (s.id for s in moto_backends.subnets(context, call.region) if s.vpc_id == vpc)
     yield from (i.id for i in ec2.internet_gateways.values() if i.vpc and i.vpc.id == vpc)
@@ -73,7 +73,7 @@ def _in_subnet(context: RequestContext, region: str, subnet_id: str) -> Iterator
     "The subnet '{SubnetId}' has dependencies and cannot be deleted. (Sandbox: {referrers})",
 )
 def subnet_contents(context: RequestContext, call: Call) -> Iterator[str]:
-    """Yield everything with a network interface in a subnet."""
+    """Yield the owners of network interfaces in a subnet."""
     return _in_subnet(context, call.region, call["SubnetId"])
 
 
@@ -84,7 +84,7 @@ def subnet_contents(context: RequestContext, call: Call) -> Iterator[str]:
     "Network {VpcId} has some mapped public address(es). Please unmap those public address(es) before detaching the gateway. (Sandbox: {referrers})",
 )
 def mapped_addresses(context: RequestContext, call: Call) -> Iterator[str]:
-    """Yield the NAT gateways and addresses of a VPC that need its internet gateway."""
+    """Yield the NAT gateways and addresses that need the internet gateway."""
     ec2 = context.backend("ec2", call.region)
     for nat in live_nat_gateways(ec2):
         if nat.vpc_id == call["VpcId"] and nat.connectivity_type != "private":
@@ -103,7 +103,7 @@ def mapped_addresses(context: RequestContext, call: Call) -> Iterator[str]:
     "ec2", "ReleaseAddress", "InvalidIPAddress.InUse", "Address is in use. (Sandbox: {referrers})"
 )
 def address_users(context: RequestContext, call: Call) -> Iterator[str]:
-    """Yield what an Elastic IP is associated with."""
+    """Yield the association of an Elastic IP."""
     for address in context.backend("ec2", call.region).addresses:
         wanted = (
             call.get("AllocationId") in {address.allocation_id}
@@ -115,7 +115,7 @@ def address_users(context: RequestContext, call: Call) -> Iterator[str]:
 
 @checks("ec2", "DeleteSecurityGroup")
 def default_group_stays(context: RequestContext, call: Call) -> None:
-    """Refuse to delete a VPC's default security group."""
+    """Refuse to delete a default security group."""
     group = moto_backends.security_group(context, call.region, call.get("GroupId") or "")
     if group is not None and group.name == "default":
         text = f'the specified group: "{group.id}" name: "default" cannot be deleted by a user'
@@ -129,7 +129,7 @@ def default_group_stays(context: RequestContext, call: Call) -> None:
     "resource {GroupId} has a dependent object. (Sandbox: {referrers})",
 )
 def group_users(context: RequestContext, call: Call) -> Iterator[str]:
-    """Yield the rules, interfaces and services that use a security group."""
+    """Yield the users of a security group."""
     region, group_id = call.region, call.get("GroupId")
     call.params.setdefault("GroupId", call.get("GroupName"))
     ec2 = context.backend("ec2", region)
@@ -164,7 +164,7 @@ def group_users(context: RequestContext, call: Call) -> Iterator[str]:
     "The routeTable '{RouteTableId}' has dependencies and cannot be deleted. (Sandbox: {referrers})",
 )
 def route_table_users(context: RequestContext, call: Call) -> Iterator[str]:
-    """Yield the main association and the subnets of a route table."""
+    """Yield a route table's associations."""
     table = context.backend("ec2", call.region).route_tables.get(call["RouteTableId"])
     if table is not None and table.main_association_id:
         yield f"it is the main route table of {table.vpc_id}"
@@ -179,7 +179,7 @@ def route_table_users(context: RequestContext, call: Call) -> Iterator[str]:
     "Interface {NetworkInterfaceId} is in use by {referrers}",
 )
 def interface_users(context: RequestContext, call: Call) -> Iterator[str]:
-    """Yield the NAT gateway or endpoint that an interface belongs to."""
+    """Yield the owner of an interface."""
     ec2, wanted = context.backend("ec2", call.region), call["NetworkInterfaceId"]
     yield from (n.id for n in live_nat_gateways(ec2) if n._eni.id == wanted)
     yield from (e.id for e in live_endpoints(ec2) if wanted in e.network_interface_ids)

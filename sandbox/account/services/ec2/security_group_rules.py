@@ -1,6 +1,7 @@
-"""EC2 security group rules where moto differs: what a rule with a group or prefix list as source says of itself, and changes to it.
+"""EC2 security group rules where moto differs: descriptions of group and prefix list sources, updates.
 
-Facts: docs.aws.amazon.com/AWSEC2/latest/APIReference, ModifySecurityGroupRules and SecurityGroupRule.
+Facts: docs.aws.amazon.com/AWSEC2/latest/APIReference, ModifySecurityGroupRules and
+SecurityGroupRule.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
     from sandbox.account.core.wire import Call
 
 _SOURCES = ("CidrIpv4", "CidrIpv6", "PrefixListId", "ReferencedGroupId")
-# Descriptions of rules whose source is a prefix list, which moto doesn't keep: (region, rule's id).
+# Descriptions of prefix list rules, which moto drops, by region and rule ID.
 _TABLE = "ec2.prefix_list_rule"
 
 
 @amends("ec2", "AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress")
 def keep_descriptions(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
-    """Keep the description that a prefix list came with; moto drops it."""
+    """Record the description of a prefix list rule."""
     said = {
         entry["PrefixListId"]: entry["Description"]
         for permission in call.get("IpPermissions") or []
@@ -38,7 +39,7 @@ def keep_descriptions(context: RequestContext, call: Call, result: dict[str, Any
 
 @amends("ec2", "DescribeSecurityGroupRules")
 def describe(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
-    """Show the description of a rule whose source is a group or a prefix list, too."""
+    """Return the descriptions of group and prefix list rules."""
     rules = _rules(context, call.region)
     for shown in result.get("SecurityGroupRules") or []:
         id = shown["SecurityGroupRuleId"]
@@ -51,7 +52,7 @@ def describe(context: RequestContext, call: Call, result: dict[str, Any]) -> Non
 
 @implements("ec2", "ModifySecurityGroupRules")
 def modify(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Change rules in place; moto changes IPv4 rules only. A rule keeps its kind of source, as on AWS."""
+    """Update rules in place; moto updates IPv4 rules only. A rule keeps its kind of source."""
     group = moto_backends.security_group(context, call.region, call["GroupId"])
     if group is None:
         raise AwsError(
@@ -72,12 +73,15 @@ def _check(rule: Any, id: str, wanted: dict[str, Any]) -> None:
             "InvalidSecurityGroupRuleId.NotFound",
             f"The security group rule ID '{id}' does not exist",
         )
-    given = [name for name in _SOURCES if wanted.get(name)]
-    if len(given) != 1:
+    fields = [name for name in _SOURCES if wanted.get(name)]
+    if len(fields) != 1:
         text = "The request must contain exactly one of: cidrIp, cidrIpv6, prefixListId, or referencedGroupId"
         raise AwsError("MissingParameter", text)
-    if given[0] != _source(rule):
-        text = f"Invalid rule type for security group rule '{id}'. You may not specify {given[0]} for an existing {_source(rule)} rule."
+    if fields[0] != _source(rule):
+        text = (
+            f"Invalid rule type for security group rule '{id}'. You may not specify {fields[0]} for "
+            f"an existing {_source(rule)} rule."
+        )
         raise AwsError("InvalidParameterValue", text)
     if not wanted.get("IpProtocol"):
         text = "Invalid value 'null' for protocol. VPC security group rules must specify protocols explicitly."
@@ -125,7 +129,7 @@ def _rules(context: RequestContext, region: str) -> dict[str, Any]:
 
 @implements("ec2", "RevokeSecurityGroupIngress", "RevokeSecurityGroupEgress")
 def revoke(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Remove rules; a description given with one of them needn't be the rule's own, as moto would have it."""
+    """Revoke rules, also with another description; moto requires the same."""
     group = moto_backends.security_group(context, call.region, call.get("GroupId") or "")
     if group is None or not call.get("IpPermissions"):
         return context.moto.result(call)

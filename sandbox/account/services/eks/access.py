@@ -1,4 +1,4 @@
-"""Who may use an EKS cluster: access entries, access policies, pod identity associations."""
+"""EKS access entries, access policies and Pod Identity associations."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _NODE_TYPES = {"EC2_LINUX", "EC2_WINDOWS", "FARGATE_LINUX", "HYBRID_LINUX", "HYP
 
 
 def check_principal(context: RequestContext, arn: str) -> None:
-    """Raise InvalidParameterException for an IAM principal that doesn't exist."""
+    """Raise InvalidParameterException for a missing IAM principal."""
     if not moto_backends.principal_exists(context, arn):
         text = f"The specified principalArn is invalid: invalid principal ({arn} does not exist)."
         raise AwsError("InvalidParameterException", text)
 
 
 def check_pod_role(context: RequestContext, arn: str) -> None:
-    """Raise InvalidParameterException unless the role exists and pods may assume it."""
+    """Raise InvalidParameterException unless the role exists and trusts EKS Pod Identity."""
     role = moto_backends.role(context, arn)
     if role is None or not moto_backends.trusts(role, "pods.eks.amazonaws.com"):
         reason = "does not exist" if role is None else "does not trust pods.eks.amazonaws.com"
@@ -76,7 +76,7 @@ def _add(
 
 
 def add_creator(context: RequestContext, call: Call, cluster: Record) -> None:
-    """Give the cluster's creator its admin entry (bootstrapClusterCreatorAdminPermissions)."""
+    """Create the cluster creator's admin entry (bootstrapClusterCreatorAdminPermissions)."""
     from sandbox.account.services.sts.tokens import caller  # noqa: PLC0415
 
     record = _add(context, cluster, caller(context, call.access_key))
@@ -89,7 +89,7 @@ def add_creator(context: RequestContext, call: Call, cluster: Record) -> None:
 
 
 def add_node_role(context: RequestContext, cluster: Record, role_arn: str) -> None:
-    """Give a managed node group's role its entry, as EKS does by itself."""
+    """Create the entry of a managed node group's role, as EKS does."""
     if cluster["accessConfig"]["authenticationMode"] == "CONFIG_MAP":
         return
     if (cluster["_region"], cluster["name"], role_arn) not in context.table("eks.access"):
@@ -97,7 +97,7 @@ def add_node_role(context: RequestContext, cluster: Record, role_arn: str) -> No
 
 
 def drop_node_role(context: RequestContext, nodegroup: Record) -> None:
-    """Remove the entry that a node group brought with it when no group uses its role any more."""
+    """Delete a node role's entry with the last node group that uses it."""
     key = (nodegroup["_region"], nodegroup["_cluster"], nodegroup["nodeRole"])
     others = context.table("eks.nodegroup").values()
     if not any(key == (o["_region"], o["_cluster"], o["nodeRole"]) for o in others):
@@ -138,7 +138,7 @@ def _check_groups(groups: list[str]) -> None:
 
 @implements("eks", "CreateAccessEntry")
 def create_access_entry(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Let an IAM principal in."""
+    """Create an access entry."""
     cluster = _cluster(context, call)
     principal, kind = call["principalArn"], call.get("type") or "STANDARD"
     if (call.region, cluster["name"], principal) in context.table("eks.access"):
@@ -173,7 +173,7 @@ def describe_access_entry(context: RequestContext, call: Call) -> dict[str, Any]
 
 @implements("eks", "ListAccessEntries")
 def list_access_entries(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Return the principals with an entry (and, if asked, with a certain policy)."""
+    """Return the principals of entries, optionally with a certain policy."""
     _cluster(context, call)
     policy = call.get("associatedPolicyArn")
     entries = context.table("eks.access").items()
@@ -187,11 +187,11 @@ def list_access_entries(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @implements("eks", "UpdateAccessEntry")
 def update_access_entry(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Change an entry's groups or user name."""
+    """Update an entry's groups or user name."""
     record = _find(context, call)
     if record["type"] in _NODE_TYPES:
         raise AwsError(
-            "InvalidRequestException", f"An entry of type {record['type']} can't be updated"
+            "InvalidRequestException", f"An entry of type {record['type']} cannot be updated"
         )
     _check_groups(call.get("kubernetesGroups") or [])
     for name in ("kubernetesGroups", "username"):
@@ -203,7 +203,7 @@ def update_access_entry(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @implements("eks", "DeleteAccessEntry")
 def delete_access_entry(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Remove an entry and its policies."""
+    """Delete an entry and its policies."""
     record = _find(context, call)
     del context.table("eks.access")[record["_region"], record["_cluster"], record["principalArn"]]
     return {}
@@ -223,21 +223,21 @@ def _grant(context: RequestContext, record: Record, policy: str, scope: dict[str
 
 @implements("eks", "AssociateAccessPolicy")
 def associate_access_policy(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Give an entry an EKS access policy, for the cluster or for namespaces."""
+    """Associate an access policy with an entry, for the cluster or namespaces."""
     record = _find(context, call)
     policy, scope = call["policyArn"], call["accessScope"]
     if policy.removeprefix(catalog.POLICY_PREFIX) not in catalog.ACCESS_POLICIES:
         raise AwsError(
             "InvalidParameterException",
-            f"The policyArn parameter format is not valid: {policy} is no EKS access policy",
+            f"The policyArn parameter format is not valid: {policy} is not an EKS access policy",
         )
     if record["type"] not in {"STANDARD", "EC2"}:
         raise AwsError(
             "InvalidRequestException",
-            f"Access policies can't be associated with an entry of type {record['type']}",
+            f"Access policies cannot be associated with an entry of type {record['type']}",
         )
     if (scope.get("type") == "namespace") != bool(scope.get("namespaces")):
-        text = "Namespaces are given with the scope type namespace, and only with it"
+        text = "Namespaces must be set for the scope type namespace, and only then"
         raise AwsError("InvalidParameterException", text)
     association = _grant(context, record, policy, scope)
     return {
@@ -249,15 +249,15 @@ def associate_access_policy(context: RequestContext, call: Call) -> dict[str, An
 
 @implements("eks", "DisassociateAccessPolicy")
 def disassociate_access_policy(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Take a policy from an entry."""
+    """Disassociate an access policy from an entry."""
     record = _find(context, call)
     if call["policyArn"] not in record["_policies"]:
         raise AwsError(
             "ResourceNotFoundException",
-            f"The policy {call['policyArn']} isn't associated with the entry",
+            f"The policy {call['policyArn']} is not associated with the entry",
         )
     record["_policies"] = {
-        arn: held for arn, held in record["_policies"].items() if arn != call["policyArn"]
+        arn: existing for arn, existing in record["_policies"].items() if arn != call["policyArn"]
     }
     return {}
 
@@ -293,16 +293,21 @@ def add_pod_identity(
     owner: str = "",
     **fields: Any,
 ) -> Record:
-    """Record an association between a service account and a role. Raises when the service account has one."""
+    """Create an association of service account and role. Raises if one exists."""
     region, name = cluster["_region"], cluster["name"]
-    for held in context.table("eks.podidentity").values():
-        if (held["_region"], held["_cluster"], held["namespace"], held["serviceAccount"]) == (
+    for existing in context.table("eks.podidentity").values():
+        if (
+            existing["_region"],
+            existing["_cluster"],
+            existing["namespace"],
+            existing["serviceAccount"],
+        ) == (
             region,
             name,
             namespace,
             account,
         ):
-            text = f"Association already exists: {held['associationId']}"
+            text = f"Association already exists: {existing['associationId']}"
             raise AwsError("ResourceInUseException", text, clusterName=name)
     unique = f"a-{random_hex(17)}"
     record: Record = {
@@ -326,8 +331,8 @@ def add_pod_identity(
     return record
 
 
-def drop_owned(context: RequestContext, owner: str) -> None:
-    """Remove the associations that an add-on owns."""
+def delete_owned(context: RequestContext, owner: str) -> None:
+    """Delete the associations that an add-on owns."""
     table = context.table("eks.podidentity")
     for key in [key for key, record in table.items() if record.get("ownerArn") == owner]:
         del table[key]
@@ -346,7 +351,7 @@ def _find_pod_identity(context: RequestContext, call: Call) -> Record:
 
 @implements("eks", "CreatePodIdentityAssociation")
 def create_pod_identity_association(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Give the pods of a service account a role."""
+    """Create a Pod Identity association."""
     cluster = find(context, call, call["clusterName"])
     check_pod_role(context, call["roleArn"])
     record = add_pod_identity(
@@ -371,7 +376,7 @@ def describe_pod_identity_association(context: RequestContext, call: Call) -> di
 
 @implements("eks", "ListPodIdentityAssociations")
 def list_pod_identity_associations(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Return a cluster's associations, perhaps of one namespace or service account."""
+    """Return a cluster's associations, optionally of one namespace or service account."""
     find(context, call, call["clusterName"])
     found = [
         r
@@ -385,7 +390,7 @@ def list_pod_identity_associations(context: RequestContext, call: Call) -> dict[
 
 @implements("eks", "UpdatePodIdentityAssociation")
 def update_pod_identity_association(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Give a service account another role."""
+    """Update an association's role."""
     record = _find_pod_identity(context, call)
     if call.get("roleArn"):
         check_pod_role(context, call["roleArn"])
@@ -398,7 +403,7 @@ def update_pod_identity_association(context: RequestContext, call: Call) -> dict
 
 @implements("eks", "DeletePodIdentityAssociation")
 def delete_pod_identity_association(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Take the role from a service account."""
+    """Delete an association."""
     record = _find_pod_identity(context, call)
     del context.table("eks.podidentity")[
         record["_region"], record["_cluster"], record["associationId"]

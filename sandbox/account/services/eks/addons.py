@@ -1,4 +1,4 @@
-"""EKS add-ons: versions on offer, create, update, delete."""
+"""EKS add-ons."""
 
 from __future__ import annotations
 
@@ -28,13 +28,16 @@ def _find(context: RequestContext, call: Call) -> Record:
 
 
 def _version(call: Call, kubernetes: str, default: str | None = None) -> str:
-    offered = catalog.addon_versions(call["addonName"], kubernetes)
-    if not offered:
+    versions = catalog.addon_versions(call["addonName"], kubernetes)
+    if not versions:
         text = f"Addon {call['addonName']} specified is not supported in {kubernetes} kubernetes version"
         raise AwsError("InvalidParameterException", text, addonName=call["addonName"])
-    wanted = call.get("addonVersion") or default or offered[0]
-    if wanted not in offered:
-        text = f"Addon version specified is not supported: {wanted}; for {kubernetes} there are {', '.join(offered)}"
+    wanted = call.get("addonVersion") or default or versions[0]
+    if wanted not in versions:
+        text = (
+            f"Addon version specified is not supported: {wanted}; for {kubernetes} there are "
+            f"{', '.join(versions)}"
+        )
         raise AwsError("InvalidParameterException", text, addonName=call["addonName"])
     return wanted
 
@@ -47,12 +50,12 @@ def _check_values(values: str | None) -> None:
             "InvalidParameterException", "ConfigurationValue is not in valid JSON format"
         ) from error
     if not isinstance(parsed, dict):
-        raise AwsError("InvalidParameterException", "ConfigurationValue has to be a JSON object")
+        raise AwsError("InvalidParameterException", "ConfigurationValue must be a JSON object")
 
 
 @implements("eks", "CreateAddon")
 def create_addon(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Install an add-on."""
+    """Create an add-on."""
     cluster = find_active(context, call, call["clusterName"])
     name, key = call["addonName"], (call.region, call["clusterName"], call["addonName"])
     if key in context.table("eks.addon"):
@@ -123,7 +126,7 @@ def list_addons(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @implements("eks", "UpdateAddon")
 def update_addon(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Change an add-on's version, configuration or role."""
+    """Update an add-on's version, configuration or role."""
     record = _find(context, call)
     if record["status"] not in {"ACTIVE", "DEGRADED", "UPDATE_FAILED"}:
         raise AwsError(
@@ -139,7 +142,7 @@ def update_addon(context: RequestContext, call: Call) -> dict[str, Any]:
     if call.get("serviceAccountRoleArn"):
         access.check_principal(context, call["serviceAccountRoleArn"])
     if "podIdentityAssociations" in call.params:
-        access.drop_owned(context, record["addonArn"])
+        access.delete_owned(context, record["addonArn"])
         changed["podIdentityAssociations"] = _associate(context, call, cluster, record)
     params = {"AddonVersion": version, "ResolveConflicts": call.get("resolveConflicts")}
     update = start_update(
@@ -158,14 +161,14 @@ def update_addon(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @implements("eks", "DeleteAddon")
 def delete_addon(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Remove an add-on and the pod identities that it owns."""
+    """Delete an add-on and its Pod Identity associations."""
     record = _find(context, call)
     if record["status"] == "DELETING":
         raise AwsError("ResourceInUseException", f"Addon {record['addonName']} is being deleted")
     record["status"] = "DELETING"
 
     def remove() -> None:
-        access.drop_owned(context, record["addonArn"])
+        access.delete_owned(context, record["addonArn"])
         context.table("eks.addon").pop(
             (record["_region"], record["_cluster"], record["addonName"]), None
         )
@@ -176,7 +179,7 @@ def delete_addon(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @implements("eks", "DescribeAddonVersions")
 def describe_addon_versions(context: RequestContext, call: Call) -> dict[str, Any]:  # noqa: ARG001
-    """Return the add-ons on offer, newest version first; each Kubernetes version's first is its default."""
+    """Return the available add-ons, newest version first; the first is the default."""
     kubernetes = call.get("kubernetesVersion")
     types = call.get("types")
     addons = []

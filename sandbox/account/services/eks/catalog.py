@@ -1,7 +1,8 @@
-"""Amazon EKS as it is offered: Kubernetes versions, add-on versions, access policies, node images.
+"""Amazon EKS's catalog: Kubernetes versions, add-on versions, access policies, node images.
 
-Versions and dates follow docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html and the add-on pages; build
-numbers are plausible and pinned, so that a lookup gives the same answer every day.
+Versions and dates follow docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html and the
+add-on pages. Build numbers are samples of AWS's format, constant so that lookups are repeatable;
+they are not a copy of AWS's current catalog.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Release:
-    """A Kubernetes minor version: patch and platform version, and when its two kinds of support end."""
+    """A Kubernetes minor version: patch, platform version, ends of both kinds of support."""
 
     patch: str
     platform: str
@@ -40,7 +41,7 @@ RELEASES: dict[str, Release] = {
 DEFAULT_VERSION = "1.35"
 
 _ALL = tuple(RELEASES)
-# add-on → version → Kubernetes versions it supports; newest first, and the first of each is that version's default.
+# Add-on, version, supported Kubernetes versions; newest first, the first is the default.
 ADDONS: dict[str, dict[str, tuple[str, ...]]] = {
     "vpc-cni": {
         "v1.21.1-eksbuild.1": _ALL,
@@ -107,7 +108,7 @@ POLICY_PREFIX = "arn:aws:eks::aws:cluster-access-policy/"
 
 
 def addon_versions(addon: str, kubernetes: str) -> list[str]:
-    """Return the versions of an add-on for a Kubernetes version, newest first."""
+    """Return an add-on's versions for a Kubernetes version, newest first."""
     return [
         version for version, supported in ADDONS.get(addon, {}).items() if kubernetes in supported
     ]
@@ -122,7 +123,9 @@ def support(version: str, today: datetime.date) -> str:
 
 
 def is_arm(instance_type: str) -> bool:
-    """Say whether an EC2 instance type is Graviton: a "g" after the generation's digit (m7g, t4g, c8gd), or a1."""
+    """Whether an instance type is Graviton: "g" after the generation's digit (m7g, t4g, c8gd), or
+    a1.
+    """
     family = instance_type.partition(".")[0]
     after_digit = family.lstrip("abcdefghijklmnopqrstuvwxyz").lstrip("0123456789")
     return family == "a1" or after_digit.startswith("g")

@@ -1,8 +1,7 @@
-"""EKS clusters: create, describe, update, delete, with the fields and refusals of AWS that moto lacks.
+"""EKS clusters, with the fields and refusals of AWS that moto lacks.
 
-Longer than other modules: creation and update share the checks of one record, and splitting them would scatter it.
-
-Error texts: AWS EKS API as users quote them in the issue trackers of pulumi-eks, eksctl and terraform-aws-eks.
+Over 400 lines: creation and update share the validation of one record. Error messages are those
+that users quote in the issues of pulumi-eks, eksctl and terraform-aws-eks.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 OWN_SERVICES.add("eks")
 _TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 _BUSY = {"CREATING", "UPDATING", "DELETING"}
-# Which parameters of UpdateClusterConfig make which type of update (EKS API reference, UpdateType).
+# Parameters of UpdateClusterConfig by type of update (EKS API reference, UpdateType).
 _UPDATE_TYPES = {
     "resourcesVpcConfig": "VpcConfigUpdate",
     "logging": "LoggingUpdate",
@@ -42,27 +41,27 @@ _UPDATE_TYPES = {
 
 def find(context: RequestContext, call: Call, name: str) -> Record:
     """Return a cluster of the call's region. Raises ResourceNotFoundException."""
-    found = context.table("eks.cluster").get((call.region, name))
-    if found is None:
+    cluster = context.table("eks.cluster").get((call.region, name))
+    if cluster is None:
         raise AwsError(
-            "ResourceNotFoundException", f"No cluster found for name: {name}.", clusterName=name
+            "ResourceNotFoundException", f"No cluster cluster for name: {name}.", clusterName=name
         )
-    return found
+    return cluster
 
 
 def find_active(context: RequestContext, call: Call, name: str) -> Record:
-    """Return a cluster that can take changes now."""
-    found = find(context, call, name)
-    if found["status"] != "ACTIVE":
+    """Return an ACTIVE cluster."""
+    cluster = find(context, call, name)
+    if cluster["status"] != "ACTIVE":
         raise AwsError(
             "ResourceInUseException",
-            f"Cluster '{name}' is not in ACTIVE status (it is {found['status']}).",
+            f"Cluster '{name}' is not in ACTIVE status (it is {cluster['status']}).",
         )
-    return found
+    return cluster
 
 
 def facts(record: Record) -> ClusterFacts:
-    """Return what the cluster host has to know."""
+    """Return the cluster's description for the cluster host."""
     vpc = record["resourcesVpcConfig"]
     return ClusterFacts(
         arn=record["arn"],
@@ -79,14 +78,14 @@ def facts(record: Record) -> ClusterFacts:
 
 
 def all_facts(context: RequestContext) -> list[ClusterFacts]:
-    """Return every cluster that exists, those being created or deleted too."""
+    """Return all clusters, also those being created or deleted."""
     return [facts(record) for record in context.table("eks.cluster").values()]
 
 
 def start_update(
     context: RequestContext, record: Record, kind: str, params: dict[str, Any], *, scope: str = ""
 ) -> Record:
-    """Record an update in progress of a cluster (or of `scope`, "nodegroup/NAME" or "addon/NAME")."""
+    """Record an update of a cluster or of `scope` ("nodegroup/NAME", "addon/NAME")."""
     update: Record = {
         "id": random_uuid(),
         "status": "InProgress",
@@ -104,16 +103,16 @@ def start_update(
 
 
 def find_subnets(context: RequestContext, call: Call, ids: list[str]) -> list[Any]:
-    """Return the subnets with these ids. Raises InvalidParameterException for one that doesn't exist."""
-    found = []
+    """Return the subnets. Raises InvalidParameterException for a missing one."""
+    cluster = []
     for subnet_id in ids:
         subnet = moto_backends.subnet(context, call.region, subnet_id)
         if subnet is None:
             raise AwsError(
                 "InvalidParameterException", f"The subnet ID '{subnet_id}' does not exist"
             )
-        found.append(subnet)
-    return found
+        cluster.append(subnet)
+    return cluster
 
 
 def check_role(context: RequestContext, arn: str, trusted: str) -> None:
@@ -127,43 +126,46 @@ def check_role(context: RequestContext, arn: str, trusted: str) -> None:
         )
 
 
-def _network(context: RequestContext, call: Call, wanted: dict[str, Any]) -> dict[str, Any]:
-    found = find_subnets(context, call, wanted.get("subnetIds") or [])
-    if len({subnet.availability_zone for subnet in found}) < 2:
+def _network(context: RequestContext, call: Call, requested: dict[str, Any]) -> dict[str, Any]:
+    cluster = find_subnets(context, call, requested.get("subnetIds") or [])
+    if len({subnet.availability_zone for subnet in cluster}) < 2:
         raise AwsError(
             "InvalidParameterException", "Subnets specified must be in at least two different AZs"
         )
-    if len({subnet.vpc_id for subnet in found}) > 1:
+    if len({subnet.vpc_id for subnet in cluster}) > 1:
         raise AwsError("InvalidParameterException", "Subnets specified must belong to the same VPC")
-    vpc_id = found[0].vpc_id
-    for group_id in wanted.get("securityGroupIds") or []:
+    vpc_id = cluster[0].vpc_id
+    for group_id in requested.get("securityGroupIds") or []:
         group = moto_backends.security_group(context, call.region, group_id)
         if group is None or group.vpc_id != vpc_id:
             text = f"Security group(s) [{group_id}] are not in the same VPC as the subnets. Please specify a security group that is associated with the VPC: {vpc_id}."
             raise AwsError("InvalidParameterException", text)
     network = {
-        "subnetIds": wanted["subnetIds"],
-        "securityGroupIds": wanted.get("securityGroupIds") or [],
+        "subnetIds": requested["subnetIds"],
+        "securityGroupIds": requested.get("securityGroupIds") or [],
         "vpcId": vpc_id,
-        "endpointPublicAccess": wanted.get("endpointPublicAccess", True),
-        "endpointPrivateAccess": wanted.get("endpointPrivateAccess", False),
+        "endpointPublicAccess": requested.get("endpointPublicAccess", True),
+        "endpointPrivateAccess": requested.get("endpointPrivateAccess", False),
     }
-    return {**network, "publicAccessCidrs": _public_cidrs(network, wanted.get("publicAccessCidrs"))}
+    return {
+        **network,
+        "publicAccessCidrs": _public_cidrs(network, requested.get("publicAccessCidrs")),
+    }
 
 
-def _public_cidrs(network: dict[str, Any], wanted: list[str] | None) -> list[str]:
+def _public_cidrs(network: dict[str, Any], requested: list[str] | None) -> list[str]:
     if not network["endpointPublicAccess"]:
         if not network["endpointPrivateAccess"]:
             raise AwsError(
                 "InvalidParameterException", "Private and public endpoint access cannot be false"
             )
-        return []  # named or not: terraform-aws-eks names them by default beside a private endpoint
-    return wanted or ["0.0.0.0/0"]
+        return []  # explicit or not: terraform-aws-eks sets them by default beside a private endpoint
+    return requested or ["0.0.0.0/0"]
 
 
-def _logging(wanted: dict[str, Any] | None) -> dict[str, Any]:
+def _logging(requested: dict[str, Any] | None) -> dict[str, Any]:
     enabled: set[str] = set()
-    for setup in (wanted or {}).get("clusterLogging", []):
+    for setup in (requested or {}).get("clusterLogging", []):
         enabled = (
             enabled | set(setup["types"]) if setup.get("enabled") else enabled - set(setup["types"])
         )
@@ -172,13 +174,15 @@ def _logging(wanted: dict[str, Any] | None) -> dict[str, Any]:
     return {"clusterLogging": [*groups, *([{"types": rest, "enabled": False}] if rest else [])]}
 
 
-def _auto_mode(wanted: dict[str, Any]) -> bool:
-    """Return whether Auto Mode is on. Raises unless its three switches agree (EKS user guide, "Enable EKS Auto Mode")."""
+def _auto_mode(requested: dict[str, Any]) -> bool:
+    """Whether Auto Mode is on. Raises if its three switches differ (EKS user guide, "Enable EKS
+    Auto Mode").
+    """
     switches = {
-        bool((wanted.get("computeConfig") or {}).get("enabled")),
-        bool((wanted.get("storageConfig") or {}).get("blockStorage", {}).get("enabled")),
+        bool((requested.get("computeConfig") or {}).get("enabled")),
+        bool((requested.get("storageConfig") or {}).get("blockStorage", {}).get("enabled")),
         bool(
-            (wanted.get("kubernetesNetworkConfig") or {})
+            (requested.get("kubernetesNetworkConfig") or {})
             .get("elasticLoadBalancing", {})
             .get("enabled")
         ),
@@ -200,13 +204,13 @@ def _check_encryption(context: RequestContext, call: Call, configs: list[dict[st
             )
         if config.get("resources") != ["secrets"]:
             raise AwsError(
-                "InvalidParameterException", "encryptionConfig.resources has to be ['secrets']"
+                "InvalidParameterException", "encryptionConfig.resources must be ['secrets']"
             )
 
 
 @implements("eks", "CreateCluster")
 def create_cluster(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Check everything, then make the record, its security group and its API server."""
+    """Validate, then create the cluster, its security group and its API server."""
     name, table = call["name"], context.table("eks.cluster")
     if (existing := table.get((call.region, name))) is not None:
         if call.get("clientRequestToken") == existing.get("clientRequestToken"):
@@ -233,21 +237,21 @@ def create_cluster(context: RequestContext, call: Call) -> dict[str, Any]:
     compute = call.get("computeConfig") or {}
     if auto_mode and bool(compute.get("nodePools")) != bool(compute.get("nodeRoleArn")):
         raise AwsError(
-            "InvalidParameterException", "computeConfig needs nodePools and nodeRoleArn together"
+            "InvalidParameterException", "computeConfig requires nodePools and nodeRoleArn together"
         )
     if auto_mode and compute.get("nodeRoleArn"):
         check_role(context, compute["nodeRoleArn"], "ec2.amazonaws.com")
     if auto_mode and call.get("bootstrapSelfManagedAddons", True):
         raise AwsError(
             "InvalidParameterException",
-            "EKS Auto Mode needs bootstrapSelfManagedAddons to be false",
+            "EKS Auto Mode requires bootstrapSelfManagedAddons to be false",
         )
     _check_encryption(context, call, call.get("encryptionConfig") or [])
     access = {"bootstrapClusterCreatorAdminPermissions": True, "authenticationMode": "CONFIG_MAP"}
     access |= call.get("accessConfig") or {}
     if auto_mode and access["authenticationMode"] == "CONFIG_MAP":
         raise AwsError(
-            "InvalidParameterException", "EKS Auto Mode needs an authenticationMode with API"
+            "InvalidParameterException", "EKS Auto Mode requires an authenticationMode with API"
         )
 
     network_config = call.get("kubernetesNetworkConfig") or {}
@@ -347,7 +351,7 @@ def list_clusters(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @implements("eks", "DeleteCluster")
 def delete_cluster(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Delete a cluster that nothing runs on."""
+    """Delete a cluster without node groups."""
     record = find(context, call, call["name"])
     name = record["name"]
     if record["deletionProtection"]:
@@ -360,7 +364,7 @@ def delete_cluster(context: RequestContext, call: Call) -> dict[str, Any]:
         if any(key[:2] == (call.region, name) for key in context.table(table)):
             raise AwsError("ResourceInUseException", f"Cluster has {words}", clusterName=name)
     if record["status"] in _BUSY:
-        text = f"Cluster {name} can't be deleted while its status is {record['status']}"
+        text = f"Cluster {name} cannot be deleted while its status is {record['status']}"
         raise AwsError("ResourceInUseException", text, clusterName=name)
     record["status"] = "DELETING"
     context.later(("eks", "cluster.delete"), lambda: _remove(context, record))
@@ -382,7 +386,7 @@ def _remove(context: RequestContext, record: Record) -> None:
 
 @implements("eks", "UpdateClusterConfig")
 def update_cluster_config(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Change one kind of configuration; what isn't named stays as it is."""
+    """Update one kind of configuration; absent values stay."""
     record = find_active(context, call, call["name"])
     given = {
         name: call.params[name]
@@ -428,11 +432,11 @@ def update_cluster_config(context: RequestContext, call: Call) -> dict[str, Any]
 def _changed(
     context: RequestContext, call: Call, record: Record, name: str, given: dict[str, Any]
 ) -> Any:
-    wanted: Any = given[name]
+    requested: Any = given[name]
     present: Any = record.get(name)
     match name:
         case "resourcesVpcConfig":
-            network = _network(context, call, {**present, **wanted})
+            network = _network(context, call, {**present, **requested})
             if network["vpcId"] != present["vpcId"]:
                 raise AwsError(
                     "InvalidParameterException", "Subnets have to stay in the cluster's VPC"
@@ -440,24 +444,29 @@ def _changed(
             return {**network, "clusterSecurityGroupId": present["clusterSecurityGroupId"]}
         case "logging":
             return _logging(
-                {"clusterLogging": [*present["clusterLogging"], *wanted.get("clusterLogging", [])]}
+                {
+                    "clusterLogging": [
+                        *present["clusterLogging"],
+                        *requested.get("clusterLogging", []),
+                    ]
+                }
             )
         case "accessConfig":
             order = ("CONFIG_MAP", "API_AND_CONFIG_MAP", "API")
             before, after = (
                 order.index(present["authenticationMode"]),
-                order.index(wanted["authenticationMode"]),
+                order.index(requested["authenticationMode"]),
             )
             if after not in {before, before + 1}:
                 text = (
                     f"Unsupported authentication mode update from {order[before]} to {order[after]}"
                 )
                 raise AwsError("InvalidParameterException", text)
-            return {**present, **wanted}
+            return {**present, **requested}
         case "computeConfig" | "storageConfig" | "kubernetesNetworkConfig":
             _auto_mode(given)
-            return {**present, **wanted}
-    return wanted
+            return {**present, **requested}
+    return requested
 
 
 def _finish(
@@ -515,7 +524,7 @@ def describe_update(context: RequestContext, call: Call) -> dict[str, Any]:
     find(context, call, call["name"])
     update = context.table("eks.update").get(key)
     if update is None:
-        raise AwsError("ResourceNotFoundException", f"No update found for ID: {call['updateId']}")
+        raise AwsError("ResourceNotFoundException", f"No update cluster for ID: {call['updateId']}")
     return {"update": update}
 
 
@@ -523,8 +532,8 @@ def describe_update(context: RequestContext, call: Call) -> dict[str, Any]:
 def list_updates(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return the ids of the updates of a cluster, node group or add-on."""
     find(context, call, call["name"])
-    wanted = (call.region, call["name"], _scope(call))
-    return {"updateIds": [key[3] for key in context.table("eks.update") if key[:3] == wanted]}
+    requested = (call.region, call["name"], _scope(call))
+    return {"updateIds": [key[3] for key in context.table("eks.update") if key[:3] == requested]}
 
 
 def _scope(call: Call) -> str:

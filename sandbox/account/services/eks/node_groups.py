@@ -238,7 +238,7 @@ def _versions(cluster: Record, call: Call, ami_type: str, default: str) -> tuple
 
 
 def _place(context: RequestContext, record: Record) -> None:
-    """Give the group as many nodes as it desires, spread over its subnets, and tell the cluster host."""
+    """Create the desired number of nodes over the subnets and report them to the cluster host."""
     seats, desired = record["_seats"], record["scalingConfig"]["desiredSize"]
     zones = _subnets(context, record)
     while len(seats) < desired:
@@ -297,7 +297,7 @@ def nodes_of(record: Record) -> list[NodeFacts]:
 
 
 def all_nodes(context: RequestContext) -> Iterator[tuple[str, str, list[NodeFacts]]]:
-    """Yield cluster ARN, group name and nodes of every group that has nodes."""
+    """Yield cluster ARN, group name and nodes of every group with nodes."""
     for record in context.table("eks.nodegroup").values():
         if record["_seats"]:
             yield record["_arn"], record["nodegroupName"], nodes_of(record)
@@ -319,10 +319,13 @@ def list_nodegroups(context: RequestContext, call: Call) -> dict[str, Any]:
 
 @implements("eks", "DeleteNodegroup")
 def delete_nodegroup(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Delete a group; its nodes leave when it is gone."""
+    """Delete a group; its nodes leave at the end of the deletion."""
     record = _find(context, call)
     if record["status"] in {"DELETING", "UPDATING"}:
-        text = f"Nodegroup {record['nodegroupName']} can't be deleted while its status is {record['status']}"
+        text = (
+            f"Nodegroup {record['nodegroupName']} cannot be deleted while its status is "
+            f"{record['status']}"
+        )
         raise AwsError("ResourceInUseException", text)
     record["status"] = "DELETING"
 
@@ -363,7 +366,7 @@ def _begin(
 
 @implements("eks", "UpdateNodegroupConfig")
 def update_nodegroup_config(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Change scaling, labels, taints or how updates run."""
+    """Update scaling, labels, taints or the update configuration."""
     record = _find_active(context, call)
     changed: dict[str, Any] = {}
     if call.get("scalingConfig"):
@@ -389,7 +392,7 @@ def update_nodegroup_config(context: RequestContext, call: Call) -> dict[str, An
     if call.get("nodeRepairConfig"):
         changed["nodeRepairConfig"] = call["nodeRepairConfig"]
     if not changed:
-        raise AwsError("InvalidParameterException", "No update parameters are given")
+        raise AwsError("InvalidParameterException", "No update parameters are set")
     scaling = changed.get("scalingConfig", {})
     params = {
         name: scaling.get(key)
@@ -404,7 +407,7 @@ def update_nodegroup_config(context: RequestContext, call: Call) -> dict[str, An
 
 @implements("eks", "UpdateNodegroupVersion")
 def update_nodegroup_version(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Roll a group to another Kubernetes version, image release or launch template version: all its nodes are new."""
+    """Roll a group to another version, release or launch template version, replacing its nodes."""
     record = _find_active(context, call)
     cluster = find(context, call, record["_cluster"])
     changed: dict[str, Any] = {}
@@ -412,12 +415,12 @@ def update_nodegroup_version(context: RequestContext, call: Call) -> dict[str, A
         if "launchTemplate" not in record:
             raise AwsError(
                 "InvalidParameterException",
-                "You can't add a launch template to a node group without one",
+                "A node group without a launch template cannot get one",
             )
         changed["launchTemplate"], data = _launch_template(context, call, call["launchTemplate"])
         if changed["launchTemplate"]["id"] != record["launchTemplate"]["id"]:
             raise AwsError(
-                "InvalidParameterException", "Launch template ID can't be changed on update"
+                "InvalidParameterException", "Launch template ID cannot be changed on update"
             )
         if data.get("InstanceType"):
             changed["_instance_type"] = data["InstanceType"]
@@ -427,7 +430,7 @@ def update_nodegroup_version(context: RequestContext, call: Call) -> dict[str, A
     if int(version.split(".")[1]) < int(record["version"].split(".")[1]):
         raise AwsError(
             "InvalidParameterException",
-            f"Nodegroup can't go back from {record['version']} to {version}",
+            f"Nodegroup cannot go back from {record['version']} to {version}",
         )
     changed |= {"version": version, "releaseVersion": release}
     return _begin(
@@ -436,7 +439,9 @@ def update_nodegroup_version(context: RequestContext, call: Call) -> dict[str, A
 
 
 def _default_version(call: Call, record: Record, cluster: Record) -> str:
-    """A release names its version; a new launch template keeps it; else the cluster's is meant (EKS API reference)."""
+    """Return the version of a release or launch template; otherwise the cluster's (EKS API
+    reference).
+    """
     if call.get("releaseVersion"):
         return ".".join(call["releaseVersion"].split(".")[:2])
     return str(record["version"] if call.get("launchTemplate") else cluster["version"])

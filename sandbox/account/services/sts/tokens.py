@@ -1,4 +1,4 @@
-"""Who a request or a Kubernetes token comes from, and what a cluster's access entries give to that principal."""
+"""Principals of requests and Kubernetes tokens, and what access entries grant them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sandbox.account.core.context import RequestContext
 
 _CLUSTER_HEADER = "x-k8s-aws-id"
-# EKS accepts a token for 15 minutes, whatever its X-Amz-Expires says (aws-iam-authenticator README).
+# EKS accepts a token for 15 minutes regardless of X-Amz-Expires (aws-iam-authenticator README).
 _TOKEN_LIFETIME = datetime.timedelta(minutes=15)
 
 
@@ -34,7 +34,7 @@ def _user_of(context: RequestContext, access_key: str) -> tuple[Any, Any] | None
 
 
 def caller(context: RequestContext, access_key: str) -> str:
-    """Return the IAM principal behind an access key: a role (without session), a user, or the account's caller."""
+    """Return the IAM principal of an access key: a role, a user, or the account's caller."""
     session = _session(context, access_key)
     if session is not None:
         return str(session.role_arn)
@@ -43,31 +43,36 @@ def caller(context: RequestContext, access_key: str) -> str:
 
 
 class Principals:
-    """Answers the API server's questions. Takes no lock: a request that creates a cluster may hold the account's."""
+    """Answers the API server. Takes no lock: a request that creates a cluster may hold the
+    account's.
+    """
 
     def __init__(self, context: RequestContext) -> None:
         self._context = context
 
     def identity(self, presigned_sts_url: str, *, cluster_name: str) -> str:
-        """Return the principal's ARN, or raise UnknownPrincipalError with the reason."""
+        """Return the principal's ARN. Raises UnknownPrincipalError with the reason."""
         url = urlsplit(presigned_sts_url)
         query = dict(parse_qsl(url.query))
         signed = query.get("X-Amz-SignedHeaders", "").split(";")
         if query.get("Action") != "GetCallerIdentity":
-            raise UnknownPrincipalError("the token isn't a GetCallerIdentity request")
+            raise UnknownPrincipalError("the token is not a GetCallerIdentity request")
         if _CLUSTER_HEADER not in signed:
             raise UnknownPrincipalError(
-                f"the token isn't signed for a cluster ({_CLUSTER_HEADER} is not in its signature)"
+                (
+                    f"the token is not signed for a cluster ({_CLUSTER_HEADER} is not in its "
+                    "signature)"
+                )
             )
         scope = query.get("X-Amz-Credential", "").split("/")
         if len(scope) != 5 or scope[3] != "sts":
-            raise UnknownPrincipalError("the token's credential isn't one for STS")
+            raise UnknownPrincipalError("the token's credential is not for STS")
         try:
             made = datetime.datetime.strptime(
                 query.get("X-Amz-Date", ""), "%Y%m%dT%H%M%SZ"
             ).replace(tzinfo=datetime.UTC)
         except ValueError as error:
-            raise UnknownPrincipalError("the token's X-Amz-Date is no date") from error
+            raise UnknownPrincipalError("the token's X-Amz-Date is not a date") from error
         age = datetime.datetime.now(datetime.UTC) - made
         if age > _TOKEN_LIFETIME or age < -datetime.timedelta(minutes=5):
             raise UnknownPrincipalError("the token has expired")
@@ -76,12 +81,12 @@ class Principals:
             url.netloc, query, scope, secret, cluster_name
         ) != query.get("X-Amz-Signature"):
             raise UnknownPrincipalError(
-                f"the token's signature isn't one for cluster {cluster_name}"
+                f"the token's signature is not valid for cluster {cluster_name}"
             )
         return caller(self._context, scope[0])
 
     def _secret(self, access_key: str) -> str | None:
-        """Return the secret of a key that IAM or STS issued; the dummy keys of the sandbox have none on record."""
+        """Return the secret of an issued key; the sandbox's own keys have none."""
         session = _session(self._context, access_key)
         if session is not None:
             return str(session.secret_access_key)
@@ -89,7 +94,7 @@ class Principals:
         return str(found[1].secret_access_key) if found else None
 
     def grants(self, cluster_arn: str, principal_arn: str) -> list[Grant]:
-        """Return what the principal's access entry gives it."""
+        """Return what the principal's access entry grants."""
         region, name = cluster_arn.split(":")[3], cluster_arn.rpartition("/")[2]
         if principal_arn == f"arn:aws:iam::{ACCOUNT_ID}:root":
             principal_arn = moto_backends.CALLER_ARN
@@ -116,7 +121,7 @@ class Principals:
 def _signature(
     host: str, query: dict[str, str], scope: list[str], secret: str, cluster_name: str
 ) -> str:
-    """Return the SigV4 signature that a presigned GET of this URL has to have.
+    """Return the SigV4 signature of a presigned GET.
 
     Source: docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
     """
