@@ -1,4 +1,4 @@
-"""A ClusterHost without Kubernetes: gives endpoints and a real certificate authority, and remembers what it was told."""
+"""A cluster host without Kubernetes: returns endpoints and a certificate authority."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from cryptography.x509.oid import NameOID
 from sandbox.contracts.cluster_host import ClusterEndpoint, ClusterFacts, NodeFacts
 
 
-class LoneClusters:
-    """For an account that runs alone: nothing listens at the endpoints that it gives."""
+class NullClusterHost:
+    """For an account that runs alone; its endpoints do not answer."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -25,22 +25,24 @@ class LoneClusters:
         self._ca_pem = ""
 
     def create(self, cluster: ClusterFacts) -> ClusterEndpoint:
-        """Remember the cluster and give it an address of its own, where nothing answers."""
+        """Record the cluster and return its endpoint."""
         with self._lock:
             self.calls.append(f"create {cluster.name}")
             self.clusters[cluster.arn] = cluster
             self._ca_pem = self._ca_pem or _authority()
-            return ClusterEndpoint(url=f"https://127.0.0.1:1/{cluster.region}/{cluster.name}", ca_pem=self._ca_pem)
+            return ClusterEndpoint(
+                url=f"https://127.0.0.1:1/{cluster.region}/{cluster.name}", ca_pem=self._ca_pem
+            )
 
     def delete(self, arn: str) -> None:
-        """Forget the cluster and its nodes."""
+        """Remove the cluster and its nodes."""
         with self._lock:
             self.calls.append(f"delete {arn.rpartition('/')[2]}")
             self.clusters.pop(arn, None)
             self.nodes = {key: nodes for key, nodes in self.nodes.items() if key[0] != arn}
 
     def set_nodes(self, arn: str, group: str, nodes: Sequence[NodeFacts]) -> None:
-        """Remember a node group's nodes."""
+        """Record a node group's nodes."""
         with self._lock:
             self.nodes[arn, group] = tuple(nodes)
             if not nodes:
@@ -54,7 +56,7 @@ class LoneClusters:
 
 
 def _authority() -> str:
-    """Return a fresh self-signed certificate authority as PEM."""
+    """Return a new self-signed certificate authority as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes")])
     now = datetime.datetime.now(datetime.UTC)

@@ -1,1 +1,1 @@
-"""Resource providers for the sandbox: AWS, EKS, Kubernetes and Docker in the official provider protocol."""
+"""The sandbox's resource providers (AWS, EKS, Kubernetes, Docker), in Pulumi's provider protocol."""

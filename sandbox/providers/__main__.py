@@ -1,7 +1,8 @@
 """Runs providers by name: `python -m sandbox.providers aws kubernetes docker`.
 
-Prints one JSON line with the port of each once all serve (`{"aws": 40001, …}`), then runs until SIGTERM, SIGINT, or
-the end of standard input. The providers find the account by AWS_ENDPOINT_URL and boto3's other variables.
+Prints one JSON line with the ports once all serve (`{"aws": 40001, …}`), then runs until SIGTERM,
+SIGINT or the end of standard input. AWS_ENDPOINT_URL and boto3's other variables locate the
+account.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ FACTORIES: Mapping[str, str] = {
 
 
 def load(name: str) -> Provider:
-    """Make the provider of that name."""
+    """Return the provider of that name."""
     module, function = FACTORIES[name].split(":")
     provider: Provider = getattr(importlib.import_module(module), function)()
     return provider
 
 
 async def run(names: Sequence[str]) -> None:
-    """Serve until told to stop."""
+    """Serve until stopped."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -49,7 +50,7 @@ async def run(names: Sequence[str]) -> None:
 
     def wait_for_end_of_input() -> None:
         with contextlib.suppress(OSError, ValueError):
-            # Not through sys.stdin: its buffer is locked by this very thread when the interpreter wants to close it.
+            # Not through sys.stdin: this thread would hold its lock when the interpreter closes it.
             while os.read(sys.stdin.fileno(), 4096):
                 continue
         with contextlib.suppress(RuntimeError):  # the loop may have ended first
@@ -61,9 +62,11 @@ async def run(names: Sequence[str]) -> None:
 
 
 def main() -> None:
-    """Read the names and serve them."""
+    """Parse the names and serve the providers."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.providers", description=__doc__)
-    parser.add_argument("names", nargs="+", choices=sorted(FACTORIES), help="providers to serve from this process")
+    parser.add_argument(
+        "names", nargs="+", choices=sorted(FACTORIES), help="providers to serve from this process"
+    )
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     asyncio.run(run(parser.parse_args().names))
 

@@ -1,4 +1,4 @@
-"""Creations that may outlive the engine that asked for them: noted on disk before it hears of them, and undone when it is gone."""
+"""Deletes resources whose engine died while they were created."""
 
 from __future__ import annotations
 
@@ -9,14 +9,21 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from sandbox.providers.protocol import Connection, Created, Failure, PartialFailure, Properties, Resource
+from sandbox.providers.protocol import (
+    Connection,
+    Created,
+    Failure,
+    PartialFailure,
+    Properties,
+    Resource,
+)
 from sandbox.runtime.home import Home
 
 _log = logging.getLogger(__name__)
 
 
 class Making:
-    """A creation under way in a thread of its own (in a preview without a URN); what it makes is noted, and may be left to undo."""
+    """A creation in its own thread (in a preview without URN); it is recorded, and can be undone."""
 
     def __init__(self, urn: str, create: Callable[[], Created]) -> None:
         self._urn, self._create = urn, create
@@ -25,7 +32,7 @@ class Making:
         self._then: Callable[[str, Properties], None] | None = None
 
     def __call__(self) -> Created:
-        """Make it."""
+        """Create the resource."""
         try:
             created = self._create()
         except PartialFailure as failure:
@@ -42,18 +49,26 @@ class Making:
         if self._then and id and self._urn:
             self._then(id, state)
 
-    def when_made(self, threads: ThreadPoolExecutor, then: Callable[[str, Properties], None]) -> None:
-        """Do it now if the creation has ended, else as soon as it has; never if nothing was made."""
+    def when_made(
+        self, threads: ThreadPoolExecutor, then: Callable[[str, Properties], None]
+    ) -> None:
+        """Undo now if the creation has ended, otherwise when it ends."""
         with self._lock:
             self._then, made = then, self._made
         if made and made[0] and self._urn:
             threads.submit(then, *made)
 
 
-def undo(connection: Connection, resource: Resource, id: str, inputs: Properties, state: Properties) -> None:
-    """Delete what was made for an engine that is gone."""
+def undo(
+    connection: Connection, resource: Resource, id: str, inputs: Properties, state: Properties
+) -> None:
+    """Delete a resource whose engine has died."""
     try:
         connection.delete(resource, id, inputs, state)
-        _log.warning("%s: its engine went away while it was made; it was deleted again", resource.urn)
+        _log.warning("%s: its engine died while it was created; it was deleted", resource.urn)
     except Failure as failure:
-        _log.error("%s: its engine went away while it was made, and it can't be deleted: %s", resource.urn, failure)
+        _log.error(
+            "%s: its engine died while it was created, and it cannot be deleted: %s",
+            resource.urn,
+            failure,
+        )

@@ -1,11 +1,11 @@
-"""Property values between the wire and plain Python: unknowns, secrets, outputs, assets and references.
+"""Property values between the wire and Python: unknowns, secrets, outputs, assets, references.
 
-A provider sees plain Python values (str, int, float, bool, None, list, dict, pulumi.Asset, pulumi.Archive) and
-`UNKNOWN` where a preview doesn't know the value yet. Secretness is kept beside the values, as the set of paths that
-hold a secret, so that a provider can't lose it by copying a value: the framework puts it back on the way out.
+Providers use plain Python values (str, int, float, bool, None, list, dict, pulumi.Asset,
+pulumi.Archive) and `UNKNOWN`. Secrecy is a separate set of paths, which copying a value cannot
+lose; the framework restores it on the way out.
 
-`PropertyValue.unmarshal` of pulumi 3.272 reads neither unknown values nor outputs without a value, and
-`PropertyValue.marshal` refuses `Computed`; both are handled here, the rest is the SDK's.
+`PropertyValue.unmarshal` of pulumi 3.272 reads neither unknown values nor outputs without value, and
+`PropertyValue.marshal` refuses `Computed`; this module handles both and uses the SDK for the rest.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Properties: TypeAlias = dict[str, Any]
 
 
 class Unknown:
-    """The type of `UNKNOWN`: a value that is only known once the update has run."""
+    """The type of `UNKNOWN`: a value that is known after the update."""
 
     def __repr__(self) -> str:
         return "<unknown>"
@@ -43,14 +43,14 @@ UNKNOWN: Final = Unknown()
 
 @dataclass(frozen=True)
 class Decoded:
-    """A property map as read from the wire: plain values, and the paths whose values are secret."""
+    """A property map from the wire: plain values and the paths of secrets."""
 
     values: Properties
     secrets: frozenset[Path]
 
 
 def is_known(value: Any) -> bool:
-    """Whether nothing in the value, however deep, is unknown."""
+    """Whether nothing in the value is unknown."""
     if isinstance(value, Unknown):
         return False
     if isinstance(value, Mapping):
@@ -61,14 +61,16 @@ def is_known(value: Any) -> bool:
 
 
 def decode(struct: struct_pb2.Struct) -> Decoded:
-    """Read a property map; nulls are dropped, since the protocol treats a null property as one that isn't there."""
+    """Decode a property map; null properties are absent in the protocol."""
     secrets: set[Path] = set()
-    values = {key: _read(item, (key,), secrets, in_list=False) for key, item in struct.fields.items()}
+    values = {
+        key: _read(item, (key,), secrets, in_list=False) for key, item in struct.fields.items()
+    }
     return Decoded({k: v for k, v in values.items() if v is not None}, frozenset(secrets))
 
 
 def encode(values: Mapping[str, Any], secrets: Iterable[Path] = ()) -> struct_pb2.Struct:
-    """Write a property map, marking the values at `secrets` (where they exist) as secret."""
+    """Encode a property map; the values at `secrets` are marked as secret."""
     marked = frozenset(secrets)
     fields = {key: _write(item, (key,), marked) for key, item in values.items() if item is not None}
     return struct_pb2.Struct(fields=fields)
@@ -90,7 +92,9 @@ def _read(value: struct_pb2.Value, path: Path, secrets: set[Path], *, in_list: b
 
 def _read_struct(value: struct_pb2.Value, path: Path, secrets: set[Path], *, in_list: bool) -> Any:
     fields = value.struct_value.fields
-    signature = fields[rpc._special_sig_key].string_value if rpc._special_sig_key in fields else None
+    signature = (
+        fields[rpc._special_sig_key].string_value if rpc._special_sig_key in fields else None
+    )
     if signature is None:
         return {
             key: _read(item, path if in_list else (*path, key), secrets, in_list=in_list)
@@ -100,23 +104,33 @@ def _read_struct(value: struct_pb2.Value, path: Path, secrets: set[Path], *, in_
         is_output = signature == rpc._special_output_value_sig
         if not is_output or fields["secret"].bool_value:
             secrets.add(path)
-        return _read(fields["value"], path, secrets, in_list=in_list) if "value" in fields else UNKNOWN
+        return (
+            _read(fields["value"], path, secrets, in_list=in_list) if "value" in fields else UNKNOWN
+        )
     plain = PropertyValue.unmarshal(value).value
     if isinstance(plain, ResourceReference):
-        # Providers take ids where programs pass whole resources, as the engine does for providers without references.
-        return plain.resource_id.value if plain.resource_id and plain.resource_id.value else plain.urn
+        # Providers get IDs for resource references, as engines do for providers without references.
+        return (
+            plain.resource_id.value if plain.resource_id and plain.resource_id.value else plain.urn
+        )
     return plain
 
 
-def _write(value: Any, path: Path, secrets: frozenset[Path], *, in_list: bool = False) -> struct_pb2.Value:
+def _write(
+    value: Any, path: Path, secrets: frozenset[Path], *, in_list: bool = False
+) -> struct_pb2.Value:
     result = _write_plain(value, path, secrets, in_list=in_list)
     if in_list or path not in secrets:
         return result
     signature = struct_pb2.Value(string_value=rpc._special_secret_sig)
-    return struct_pb2.Value(struct_value=struct_pb2.Struct(fields={rpc._special_sig_key: signature, "value": result}))
+    return struct_pb2.Value(
+        struct_value=struct_pb2.Struct(fields={rpc._special_sig_key: signature, "value": result})
+    )
 
 
-def _write_plain(value: Any, path: Path, secrets: frozenset[Path], *, in_list: bool) -> struct_pb2.Value:  # noqa: PLR0911 -- one per kind
+def _write_plain(
+    value: Any, path: Path, secrets: frozenset[Path], *, in_list: bool
+) -> struct_pb2.Value:  # noqa: PLR0911 -- one per kind
     if isinstance(value, Unknown):
         return struct_pb2.Value(string_value=rpc.UNKNOWN)
     if value is None:
@@ -139,5 +153,8 @@ def _write_plain(value: Any, path: Path, secrets: frozenset[Path], *, in_list: b
     if isinstance(value, (pulumi.Asset, pulumi.Archive)):
         return PropertyValue(value).marshal()
     raise TypeError(
-        f"a provider returned a {type(value).__name__} in property {'.'.join(path)}, which has no wire form"
+        (
+            f"a provider returned {type(value).__name__} in property {'.'.join(path)}, which has no "
+            "wire form"
+        )
     )

@@ -1,11 +1,11 @@
-"""Serves providers (see `protocol`) over gRPC on loopback, as an engine attaches to them by PULUMI_DEBUG_PROVIDERS.
+"""Serves providers (see `protocol`) over gRPC on loopback, for PULUMI_DEBUG_PROVIDERS.
 
-On the SDK's own `ProviderServicer`, which brings Construct, Call and Parameterize. Added here: Attach, Handshake and
-DiffConfig, which it lacks; configuration per connection; blocking provider calls in threads; unknown values; and
-failures as a gRPC status with one paragraph instead of a traceback.
+Extends the SDK's `ProviderServicer` (Construct, Call, Parameterize) by Attach, Handshake and
+DiffConfig; configuration per connection; blocking calls in threads; unknown values; and failures as
+a gRPC status with one paragraph instead of a traceback.
 """
 
-# ruff: noqa: N802, ARG002 -- gRPC service methods bear the protocol's names and take its arguments, used or not
+# ruff: noqa: N802, ARG002 - names and arguments of gRPC service methods
 from __future__ import annotations
 
 import asyncio
@@ -23,7 +23,14 @@ import grpc.aio
 from google.protobuf import any_pb2, empty_pb2
 from pulumi.provider.experimental.server import ProviderServicer
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
+from pulumi.runtime.proto import (
+    engine_pb2,
+    engine_pb2_grpc,
+    plugin_pb2,
+    provider_pb2,
+    provider_pb2_grpc,
+    status_pb2,
+)
 
 from sandbox.providers.orphan_cleanup import Making, undo
 from sandbox.providers.property_values import Path, Properties, decode, encode, is_known
@@ -43,8 +50,8 @@ from sandbox.providers.protocol import (
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-_CALLS_AT_ONCE = 64  # an engine runs at most 4 x CPUs steps at once unless told otherwise; they mostly wait
-_PEERS_REMEMBERED = 512  # a peer can't be seen leaving, so the longest silent one is forgotten
+_CALLS_AT_ONCE = 64  # engines run at most 4 x CPUs steps by default, which mostly wait
+_PEERS_REMEMBERED = 512  # disconnections are invisible, so the longest silent peer is dropped
 _SEVERITY: Mapping[Severity, Any] = {
     "debug": engine_pb2.DEBUG,
     "info": engine_pb2.INFO,
@@ -54,25 +61,35 @@ _SEVERITY: Mapping[Severity, Any] = {
 
 
 class _NotYetKnown(Connection):
-    """A provider whose configuration depends on something that the preview doesn't know: it can only echo."""
+    """A provider whose configuration is unknown in a preview; it returns its inputs."""
 
     def check(self, resource: Resource, old: Properties, new: Properties, seed: bytes) -> Checked:
         return Checked(new)
 
     def diff(
-        self, resource: Resource, id: str, old_inputs: Properties, old_state: Properties, new_inputs: Properties
+        self,
+        resource: Resource,
+        id: str,
+        old_inputs: Properties,
+        old_state: Properties,
+        new_inputs: Properties,
     ) -> Difference:
         return Difference()
 
     def create(self, resource: Resource, inputs: Properties, preview: bool) -> Created:
         if not preview:
-            raise Failure(f"{resource.type} can't be made: its provider's configuration has values that aren't known.")
+            raise Failure(
+                (
+                    f"{resource.type} cannot be created: its provider's configuration has unknown "
+                    "values."
+                )
+            )
         return Created("", inputs)
 
 
 @dataclass
 class _Peer:
-    """What is remembered of one connection to the provider."""
+    """The state of one connection."""
 
     connection: Connection | None = None
     engine: str = ""
@@ -81,7 +98,7 @@ class _Peer:
 
 
 class Servicer(ProviderServicer):
-    """The ResourceProvider service for one provider and any number of connections to it."""
+    """The ResourceProvider service of one provider, for any number of connections."""
 
     def __init__(self, provider: Provider, threads: ThreadPoolExecutor) -> None:
         super().__init__([], provider.version, provider, "")
@@ -90,16 +107,18 @@ class Servicer(ProviderServicer):
         self._peers: OrderedDict[str, _Peer] = OrderedDict()
         self._engines: dict[str, engine_pb2_grpc.EngineStub] = {}
 
-    # The life of a connection
+    # Connection lifecycle
 
     async def Handshake(self, request: Any, context: Any) -> provider_pb2.ProviderHandshakeResponse:
-        """Say what this provider understands; unlike Configure's answer, it counts for CheckConfig too."""
+        """Return the supported features; unlike Configure's, they apply to CheckConfig too."""
         self._greet(request.engine_address, context)
         self._peer(context).program_directory = request.program_directory
-        return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, accept_resources=True, accept_outputs=True)
+        return provider_pb2.ProviderHandshakeResponse(
+            accept_secrets=True, accept_resources=True, accept_outputs=True
+        )
 
     async def Attach(self, request: Any, context: Any) -> empty_pb2.Empty:
-        """Remember the engine that attached, whose Log service shows lines to the user."""
+        """Record the attached engine, whose Log service receives messages."""
         self._greet(request.address, context)
         return empty_pb2.Empty()
 
@@ -109,7 +128,7 @@ class Servicer(ProviderServicer):
         raise AssertionError("refuse_component always raises")
 
     async def Cancel(self, request: Any, context: Any) -> empty_pb2.Empty:
-        """Stop waiting for anything that this connection asked for."""
+        """Cancel all waiting of this connection."""
         peer = self._peer(context)
         peer.cancelled.set()
         if peer.connection:
@@ -117,13 +136,15 @@ class Servicer(ProviderServicer):
         return empty_pb2.Empty()
 
     async def GetPluginInfo(self, request: Any, context: Any) -> plugin_pb2.PluginInfo:
-        """The version of the SDK that this provider stands in for."""
+        """Return the version of the SDK."""
         return plugin_pb2.PluginInfo(version=self._of.version)
 
     async def CheckConfig(self, request: Any, context: Any) -> provider_pb2.CheckResponse:
-        """Check a configuration."""
+        """Validate a configuration."""
         old, new = decode(request.olds), decode(request.news)
-        checked = await self._run(context, lambda: self._of.check_configuration(old.values, new.values))
+        checked = await self._run(
+            context, lambda: self._of.check_configuration(old.values, new.values)
+        )
         return _check_response(checked, new.secrets)
 
     async def DiffConfig(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
@@ -131,18 +152,26 @@ class Servicer(ProviderServicer):
         old = decode(request.old_inputs if request.HasField("old_inputs") else request.olds)
         new = decode(request.news)
         ignored = set(request.ignoreChanges)
-        difference = await self._run(context, lambda: self._of.diff_configuration(old.values, new.values))
+        difference = await self._run(
+            context, lambda: self._of.diff_configuration(old.values, new.values)
+        )
         return _diff_response(difference, ignored)
 
     async def Configure(self, request: Any, context: Any) -> provider_pb2.ConfigureResponse:
-        """Take a configuration for this connection only."""
+        """Configure this connection."""
         values = decode(request.args).values
-        for key, text in request.variables.items():  # `aws:config:region`; the only form that old engines send
+        for (
+            key,
+            text,
+        ) in request.variables.items():  # `aws:config:region`; the only form that old engines send
             values.setdefault(key.rsplit(":", 1)[-1], text)
         config = {key: _decoded(value) for key, value in values.items()}
         known = is_known(config)
         connection = await self._run(
-            context, lambda: self._of.connect(config) if known or self._of.checks_offline else _NotYetKnown()
+            context,
+            lambda: (
+                self._of.connect(config) if known or self._of.checks_offline else _NotYetKnown()
+            ),
         )
         peer = self._peer(context)
         connection.program_directory = peer.program_directory
@@ -154,26 +183,28 @@ class Servicer(ProviderServicer):
     # Resources and functions
 
     async def Check(self, request: Any, context: Any) -> provider_pb2.CheckResponse:
-        """Fill in defaults; report what is wrong."""
+        """Set defaults; report problems."""
         old, new, connection = decode(request.olds), decode(request.news), self._connection(context)
         resource = self._resource(request, context)
         checked = await self._run(
-            context, lambda: connection().check(resource, old.values, new.values, request.randomSeed)
+            context,
+            lambda: connection().check(resource, old.values, new.values, request.randomSeed),
         )
         return _check_response(checked, new.secrets)
 
     async def Diff(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
-        """Compare old inputs with new ones; properties whose changes are ignored don't count."""
+        """Compare inputs, except properties with ignored changes."""
         state, old, new = decode(request.olds), decode(request.old_inputs), decode(request.news)
         old_inputs = old.values if request.HasField("old_inputs") else state.values
         resource, connection = self._resource(request, context), self._connection(context)
         difference = await self._run(
-            context, lambda: connection().diff(resource, request.id, old_inputs, state.values, new.values)
+            context,
+            lambda: connection().diff(resource, request.id, old_inputs, state.values, new.values),
         )
         return _diff_response(difference, set(request.ignoreChanges))
 
     async def Create(self, request: Any, context: Any) -> provider_pb2.CreateResponse:
-        """Make a resource."""
+        """Create a resource."""
         inputs, connection = decode(request.properties), self._connection(context)
         resource = self._resource(request, context)
         making = Making(
@@ -183,44 +214,61 @@ class Servicer(ProviderServicer):
         try:
             created = await self._run(context, making, inputs.secrets)
         except asyncio.CancelledError:
-            # An engine that was killed never hears of what is made here: nobody would ever delete it.
-            making.when_made(self._threads, lambda id, state: undo(connection(), resource, id, inputs.values, state))
+            # A killed engine never learns of the new resource and would not delete it.
+            making.when_made(
+                self._threads,
+                lambda id, state: undo(connection(), resource, id, inputs.values, state),
+            )
             raise
         secrets = inputs.secrets | set(created.secrets)
         return provider_pb2.CreateResponse(id=created.id, properties=encode(created.state, secrets))
 
     async def Read(self, request: Any, context: Any) -> provider_pb2.ReadResponse:
-        """Look a resource up; an empty id says that it is gone."""
-        state, inputs, connection = decode(request.properties), decode(request.inputs), self._connection(context)
+        """Read a resource; an empty ID means that it does not exist."""
+        state, inputs, connection = (
+            decode(request.properties),
+            decode(request.inputs),
+            self._connection(context),
+        )
         resource = self._resource(request, context)
         secrets = state.secrets | inputs.secrets
         found = await self._run(
-            context, lambda: connection().read(resource, request.id, inputs.values, state.values), secrets
+            context,
+            lambda: connection().read(resource, request.id, inputs.values, state.values),
+            secrets,
         )
         if found is None:
             return provider_pb2.ReadResponse()
         secrets |= set(found.secrets)
         return provider_pb2.ReadResponse(
-            id=found.id, properties=encode(found.state, secrets), inputs=encode(found.inputs, secrets)
+            id=found.id,
+            properties=encode(found.state, secrets),
+            inputs=encode(found.inputs, secrets),
         )
 
     async def Update(self, request: Any, context: Any) -> provider_pb2.UpdateResponse:
-        """Change a resource in place."""
+        """Update a resource in place."""
         state, old, new = decode(request.olds), decode(request.old_inputs), decode(request.news)
         old_inputs = old.values if request.HasField("old_inputs") else state.values
         resource, connection = self._resource(request, context), self._connection(context)
         updated = await self._run(
             context,
-            lambda: connection().update(resource, request.id, old_inputs, state.values, new.values, request.preview),
+            lambda: connection().update(
+                resource, request.id, old_inputs, state.values, new.values, request.preview
+            ),
             new.secrets,
         )
-        return provider_pb2.UpdateResponse(properties=encode(updated.state, new.secrets | set(updated.secrets)))
+        return provider_pb2.UpdateResponse(
+            properties=encode(updated.state, new.secrets | set(updated.secrets))
+        )
 
     async def Delete(self, request: Any, context: Any) -> empty_pb2.Empty:
-        """Remove a resource."""
+        """Delete a resource."""
         state, old = decode(request.properties), decode(request.old_inputs)
         resource, connection = self._resource(request, context), self._connection(context)
-        await self._run(context, lambda: connection().delete(resource, request.id, old.values, state.values))
+        await self._run(
+            context, lambda: connection().delete(resource, request.id, old.values, state.values)
+        )
         return empty_pb2.Empty()
 
     async def Invoke(self, request: Any, context: Any) -> provider_pb2.InvokeResponse:
@@ -230,10 +278,13 @@ class Servicer(ProviderServicer):
             context, lambda: connection().invoke(request.tok, args.values, request.preview)
         )
         result = encode(invoked.result, invoked.secrets)
-        failures = [provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in invoked.failures]
+        failures = [
+            provider_pb2.CheckFailure(property=name, reason=reason)
+            for name, reason in invoked.failures
+        ]
         return provider_pb2.InvokeResponse(**{"return": result, "failures": failures})
 
-    # Plumbing
+    # Implementation
 
     def _peer(self, context: Any) -> _Peer:
         name = context.peer()
@@ -252,7 +303,7 @@ class Servicer(ProviderServicer):
 
         def configured() -> Connection:
             if peer.connection is None:
-                raise Failure(f"the provider {self._of.name} was asked for something before it was configured.")
+                raise Failure(f"the provider {self._of.name} was called before it was configured.")
             return peer.connection
 
         return configured
@@ -267,7 +318,15 @@ class Servicer(ProviderServicer):
 
         timeout = getattr(request, "timeout", 0.0)
         ignored = tuple(getattr(request, "ignoreChanges", ()))
-        return Resource(request.urn, request.type or kind, request.name or name, timeout, log, peer.cancelled, ignored)
+        return Resource(
+            request.urn,
+            request.type or kind,
+            request.name or name,
+            timeout,
+            log,
+            peer.cancelled,
+            ignored,
+        )
 
     async def _tell(self, engine: str, severity: Severity, text: str, urn: str) -> None:
         if not engine:
@@ -275,7 +334,9 @@ class Servicer(ProviderServicer):
             return
         if engine not in self._engines:
             channel = grpc.aio.insecure_channel(engine, options=_GRPC_CHANNEL_OPTIONS)
-            self._engines = {engine: engine_pb2_grpc.EngineStub(channel)}  # an engine's address lives for one run
+            self._engines = {
+                engine: engine_pb2_grpc.EngineStub(channel)
+            }  # an engine's address is valid for one run
         line = engine_pb2.LogRequest(severity=_SEVERITY[severity], message=text, urn=urn)
         try:
             await self._engines[engine].Log(line, timeout=5)
@@ -288,19 +349,23 @@ class Servicer(ProviderServicer):
         except PartialFailure as failure:
             await _abort_partial(context, failure, secrets)
         except Failure as failure:
-            # This code tells the engine that nothing is half-done; UNKNOWN would leave a pending operation in the state.
+            # This code means that nothing is half done; UNKNOWN would leave a pending operation.
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(failure))
         except NotImplementedError as missing:
-            await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{self._of.name}: {missing or 'not implemented'}")
+            await context.abort(
+                grpc.StatusCode.UNIMPLEMENTED, f"{self._of.name}: {missing or 'not implemented'}"
+            )
         except Exception as defect:  # noqa: BLE001 -- the last frame before the wire
-            _log.exception("defect in provider %s", self._of.name)
-            summary = f"the sandbox's provider {self._of.name} has a defect: {type(defect).__name__}: {defect}"
-            await context.abort(grpc.StatusCode.INTERNAL, f"{summary} (its log has the trace)")
+            _log.exception("bug in provider %s", self._of.name)
+            summary = (
+                f"bug in the sandbox's provider {self._of.name}: {type(defect).__name__}: {defect}"
+            )
+            await context.abort(grpc.StatusCode.INTERNAL, f"{summary} (its log has the traceback)")
         raise AssertionError("abort always raises")
 
 
 def _decoded(value: Any) -> Any:
-    """SDKs send lists, maps, numbers and booleans of a provider's configuration as JSON text."""
+    """Decode lists, maps, numbers and booleans, which SDKs send as JSON text."""
     if not isinstance(value, str) or value[:1] not in ("{", "[", "t", "f", '"', *"0123456789"):
         return value
     try:
@@ -311,18 +376,27 @@ def _decoded(value: Any) -> Any:
 
 
 def _check_response(checked: Checked, secrets: Iterable[Path]) -> provider_pb2.CheckResponse:
-    failures = [provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in checked.failures]
+    failures = [
+        provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in checked.failures
+    ]
     return provider_pb2.CheckResponse(inputs=encode(checked.inputs, secrets), failures=failures)
 
 
 def _diff_response(difference: Difference, ignored: set[str]) -> provider_pb2.DiffResponse:
-    changes = {path: change for path, change in difference.changes.items() if not _is_ignored(path, ignored)}
+    changes = {
+        path: change
+        for path, change in difference.changes.items()
+        if not _is_ignored(path, ignored)
+    }
     return provider_pb2.DiffResponse(
-        changes=provider_pb2.DiffResponse.DIFF_SOME if changes else provider_pb2.DiffResponse.DIFF_NONE,
+        changes=provider_pb2.DiffResponse.DIFF_SOME
+        if changes
+        else provider_pb2.DiffResponse.DIFF_NONE,
         diffs=sorted({_top(path) for path in changes}),
         replaces=sorted({_top(path) for path, change in changes.items() if change.replaces}),
         detailedDiff={
-            path: provider_pb2.PropertyDiff(kind=change.value, inputDiff=True) for path, change in changes.items()
+            path: provider_pb2.PropertyDiff(kind=change.value, inputDiff=True)
+            for path, change in changes.items()
         },
         hasDetailedDiff=True,
         deleteBeforeReplace=difference.delete_before_replace,
@@ -348,18 +422,22 @@ async def _abort_partial(context: Any, failure: PartialFailure, secrets: Iterabl
     packed.Pack(detail)
     code = grpc.StatusCode.UNKNOWN
     status = status_pb2.Status(code=code.value[0], message=str(failure), details=[packed])
-    await context.abort(code, str(failure), (("grpc-status-details-bin", status.SerializeToString()),))
+    await context.abort(
+        code, str(failure), (("grpc-status-details-bin", status.SerializeToString()),)
+    )
 
 
 async def serve(providers: Mapping[str, Provider]) -> tuple[dict[str, int], list[grpc.aio.Server]]:
-    """Serve each provider on a loopback port of the system's choice; returns the ports by name, and the servers."""
+    """Serve each provider on a loopback port; return the ports by name, and the servers."""
     threads = ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="provider")
     ports: dict[str, int] = {}
     servers: list[grpc.aio.Server] = []
     for name, provider in providers.items():
         server = grpc.aio.server(options=_GRPC_CHANNEL_OPTIONS)
-        servicer = getattr(provider, "servicer", Servicer)  # a provider of components brings its own
-        provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer(provider, threads), server)
+        servicer = getattr(provider, "servicer", Servicer)  # a provider of components has its own
+        provider_pb2_grpc.add_ResourceProviderServicer_to_server(
+            servicer(provider, threads), server
+        )
         ports[name] = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         servers.append(server)

@@ -1,4 +1,4 @@
-"""The account's time and chance: frozen per request, so that a replayed request happens when and as it first did."""
+"""Frozen clock and seeded randomness, so that a replayed request has its original result."""
 
 from __future__ import annotations
 
@@ -13,26 +13,30 @@ import moto.core.utils as moto_time
 from moto.moto_api._internal import mock_random
 
 _chance = threading.local()
-_bytes = random.Random()  # noqa: S311  # a source of its own: whoever asks it doesn't shift moto's identifiers
+_bytes = random.Random()  # noqa: S311  # its own source, so that it does not shift moto's identifiers
 _system_urandom = os.urandom
 
 
 class Clock:
-    """Seconds since the epoch; real time unless a request (or its replay) has set a moment."""
+    """Seconds since the epoch; real time unless a request has frozen it."""
 
     def __init__(self) -> None:
         self._frozen: float | None = None
 
     def time(self) -> float:
-        """Return the present moment in seconds since the epoch."""
-        return self._frozen if self._frozen is not None else datetime.datetime.now(datetime.UTC).timestamp()
+        """Return the current time in seconds since the epoch."""
+        return (
+            self._frozen
+            if self._frozen is not None
+            else datetime.datetime.now(datetime.UTC).timestamp()
+        )
 
     def now(self) -> datetime.datetime:
-        """Return the present moment in UTC without a zone, as moto and its serializers expect it."""
+        """Return the current time in UTC without a zone, as moto expects it."""
         return datetime.datetime.fromtimestamp(self.time(), datetime.UTC).replace(tzinfo=None)
 
     def freeze(self, moment: float | None) -> None:
-        """Hold time at a moment, and this thread's chance at its seed; or let both run again."""
+        """Freeze time, and with it this thread's randomness; None releases both."""
         self._frozen = moment
         _chance.seeded = moment is not None
 
@@ -41,14 +45,14 @@ clock = Clock()
 
 
 def seed(value: str) -> None:
-    """Start the sources of identifiers anew, so that the same request makes the same identifiers."""
+    """Seed the sources of identifiers, so that a request creates the same ones again."""
     mock_random.seed(value)
     _bytes.seed(value)
 
 
 @contextmanager
 def apart(value: str) -> Iterator[None]:
-    """Chance from a seed of its own for a while; the request's own goes on afterwards where it was."""
+    """Use another seed in this block; the request's source continues unchanged afterwards."""
     identifiers, bytes_ = mock_random.getstate(), _bytes.getstate()
     seed(value)
     try:
@@ -60,7 +64,7 @@ def apart(value: str) -> Iterator[None]:
 
 @contextmanager
 def unseeded() -> Iterator[None]:
-    """Real chance for what happens outside of the account, and won't happen again at a replay."""
+    """Use real randomness for calls outside the account, which a replay does not repeat."""
     before = getattr(_chance, "seeded", False)
     _chance.seeded = False
     try:
@@ -70,12 +74,12 @@ def unseeded() -> Iterator[None]:
 
 
 def random_hex(length: int) -> str:
-    """Return an identifier's hex digits from the seeded source."""
+    """Return hex digits of an identifier."""
     return f"{mock_random.getrandbits(length * 4):0{length}x}"
 
 
 def random_uuid() -> str:
-    """Return a UUID from the seeded source."""
+    """Return a UUID."""
     return str(mock_random.uuid4())
 
 
@@ -84,10 +88,10 @@ def _urandom(size: int) -> bytes:
 
 
 def install() -> None:
-    """Give moto this clock, and seeded bytes while it executes a request. Has to run before its service modules are imported.
+    """Give moto this clock and seeded bytes; call before its service modules are imported.
 
-    moto's key material, upload ids and some UUIDs (RDS's managed secrets) come from `os.urandom`, not from its own source.
-    Other threads, and every thread between requests, keep the system's bytes.
+    moto takes key material, upload IDs and some UUIDs (RDS's managed secrets) from `os.urandom`.
+    Threads outside requests keep the system's randomness.
     """
     moto_time.utcnow = clock.now
     os.urandom = _urandom

@@ -1,4 +1,4 @@
-"""The one exception that becomes an AWS error response."""
+"""The exception that becomes an AWS error response."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from moto.core.exceptions import ServiceException
 
 
 class AwsError(ServiceException):
-    """An error with an AWS code; `fields` fill the members that the service model gives that error."""
+    """An error with an AWS code; `fields` are the other members of its shape."""
 
-    def __init__(self, code: str, message: str, *, status: int | None = None, **fields: Any) -> None:
+    def __init__(
+        self, code: str, message: str, *, status: int | None = None, **fields: Any
+    ) -> None:
         super().__init__(code, message)
         self.status = status
         for name, value in fields.items():
@@ -18,7 +20,7 @@ class AwsError(ServiceException):
 
 
 def not_emulated(service: str, operation: str, what: str = "") -> AwsError:
-    """Return the error for what the sandbox doesn't do: it names service and operation, and is never HTML."""
+    """Return the error for an operation that the sandbox does not emulate."""
     detail = f" ({what})" if what else ""
     return AwsError(
         "NotImplemented",

@@ -1,9 +1,9 @@
-"""The account's memory on disk: every request that changed something, in order, to be replayed at the next start.
+"""The account's journal: every write in order, replayed at the next start.
 
-One JSON line per request, written and flushed before its answer leaves, so an answered request survives kill -9 and an
-unanswered one may or may not. With each request stands what its answer called things: a replay by other code that calls
-them otherwise is found out instead of being served. Bodies over 32 KiB lie beside it in `blobs/`, named by their SHA-256. The file holds what
-requests held (passwords of the emulated databases too) and is readable by its owner only.
+One JSON line per request, flushed before its response is sent: an answered request survives kill
+-9. Each entry has the identifiers of its response, so that a replay by changed code that creates
+others is detected. Bodies over 32 KiB are files in `blobs/`, named by SHA-256. The file contains
+the requests' passwords and is readable by its owner only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import IO, Any
 
 
 class JournalError(Exception):
-    """The journal can't be read (`damaged`), or doesn't make the account again that it made; the text says where."""
+    """The journal is unreadable (`damaged`) or its replay differs; the message names the entry."""
 
     def __init__(self, text: str, *, damaged: bool = False) -> None:
         super().__init__(text)
@@ -28,15 +28,25 @@ class JournalError(Exception):
 
 
 _LARGE = 32 * 1024
-_KEPT_KEYS = ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "CONTENT_TYPE", "RAW_URI", "REQUEST_URI", "HTTP_HOST")
-_DROPPED_HEADERS = frozenset({"HTTP_HOST", "HTTP_USER_AGENT", "HTTP_CONNECTION", "HTTP_ACCEPT_ENCODING", "HTTP_EXPECT"})
+_ENVIRON_KEYS = (
+    "REQUEST_METHOD",
+    "PATH_INFO",
+    "QUERY_STRING",
+    "CONTENT_TYPE",
+    "RAW_URI",
+    "REQUEST_URI",
+    "HTTP_HOST",
+)
+_DROPPED_HEADERS = frozenset(
+    {"HTTP_HOST", "HTTP_USER_AGENT", "HTTP_CONNECTION", "HTTP_ACCEPT_ENCODING", "HTTP_EXPECT"}
+)
 
 
 @dataclass
 class Entry:
-    """One request: when, under which seed and time scale, the WSGI keys that matter, and what the outside answered.
+    """One request: time, seed, time scale, WSGI environment, and results of external calls.
 
-    `operation` is "service:Operation" for people; `identifiers` are the ids, ARNs and names in its answer.
+    `operation` is "service:Operation"; `identifiers` are the IDs, ARNs and names of the response.
     """
 
     moment: float
@@ -51,7 +61,7 @@ class Entry:
 
 
 class Journal:
-    """An append-only file of entries under `directory`."""
+    """An append-only file of entries in `directory`."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / "journal.jsonl"
@@ -59,15 +69,18 @@ class Journal:
         self._file: IO[bytes] | None = None
         self._blobs.mkdir(parents=True, exist_ok=True)
 
-    def entry(self, moment: float, seed: str, time_scale: float, environ: dict[str, Any], body: bytes) -> Entry:
-        """Describe a request so that it can be made again. Credentials' signatures are kept, secrets aren't in them."""
-        kept = {key: environ[key] for key in _KEPT_KEYS if key in environ}
-        kept |= {
+    def entry(
+        self, moment: float, seed: str, time_scale: float, environ: dict[str, Any], body: bytes
+    ) -> Entry:
+        """Return the entry of a request. It includes signatures, which contain no secrets."""
+        environ_copy = {key: environ[key] for key in _ENVIRON_KEYS if key in environ}
+        environ_copy |= {
             key: value
             for key, value in environ.items()
-            if (key.startswith("HTTP_") and key not in _DROPPED_HEADERS) or key == "moto.preserved_header_names"
+            if (key.startswith("HTTP_") and key not in _DROPPED_HEADERS)
+            or key == "moto.preserved_header_names"
         }
-        entry = Entry(moment, seed, time_scale, kept)
+        entry = Entry(moment, seed, time_scale, environ_copy)
         if len(body) > _LARGE:
             entry.blob = hashlib.sha256(body).hexdigest()
             blob = self._blobs / entry.blob
@@ -80,7 +93,7 @@ class Journal:
         return entry
 
     def append(self, entry: Entry) -> None:
-        """Write an entry; it is in the operating system's hands when this returns. Raises OSError, and has written nothing then."""
+        """Append an entry. Raises OSError, and leaves the file unchanged then."""
         if self._file is None:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             self._file = os.fdopen(descriptor, "ab", buffering=0)
@@ -90,7 +103,7 @@ class Journal:
         try:
             written = self._file.write(line)
         finally:
-            if written != len(line):  # half a line in the middle would damage the whole
+            if written != len(line):  # an incomplete line would damage the journal
                 os.truncate(self._path, before)
         if written != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
@@ -98,35 +111,42 @@ class Journal:
     def body(self, entry: Entry) -> bytes:
         """Return the request's body."""
         try:
-            return (self._blobs / entry.blob).read_bytes() if entry.blob else base64.b64decode(entry.body)
+            return (
+                (self._blobs / entry.blob).read_bytes()
+                if entry.blob
+                else base64.b64decode(entry.body)
+            )
         except (OSError, ValueError) as error:
             raise JournalError(
-                f"{self._path}: the body of {entry.operation or 'a request'} is lost: {error}", damaged=True
+                f"{self._path}: the body of {entry.operation or 'a request'} is missing: {error}",
+                damaged=True,
             ) from None
 
     def __iter__(self) -> Iterator[Entry]:
-        """Yield the entries in order, and cut off a last line that a crash left half written.
+        """Yield the entries in order; truncate an incomplete last line.
 
-        Raises JournalError for any other line that isn't an entry.
+        Raises JournalError for any other invalid line.
         """
         if not self._path.exists():
             return
-        good = 0
+        valid_bytes = 0
         with self._path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 if not line.endswith(b"\n"):
                     break
-                good += len(line)
+                valid_bytes += len(line)
                 try:
                     entry = Entry(**json.loads(line))
                 except (ValueError, TypeError) as error:
-                    raise JournalError(f"{self._path}, line {number}, is damaged: {error}", damaged=True) from None
+                    raise JournalError(
+                        f"{self._path}, line {number}, is damaged: {error}", damaged=True
+                    ) from None
                 yield entry
-        if good != self._path.stat().st_size:
-            os.truncate(self._path, good)
+        if valid_bytes != self._path.stat().st_size:
+            os.truncate(self._path, valid_bytes)
 
     def clear(self) -> None:
-        """Forget everything: for an account that holds nothing any more."""
+        """Erase the journal of an empty account."""
         self.close()
         self._path.unlink(missing_ok=True)
         for blob in self._blobs.iterdir():

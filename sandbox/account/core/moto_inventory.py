@@ -1,4 +1,4 @@
-"""The inventory of what moto holds: a table of its collections, walked without touching backends that nobody used."""
+"""The inventory of moto's objects: a table of its collections; unused backends are not created."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from moto.core.base_backend import BackendDict
 
-from sandbox.account.core.inventory import Item
-from sandbox.account.core.operations import lists
+from sandbox.account.core.operations import Item, lists
 from sandbox.account.core.wire import ACCOUNT_ID
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator
+    from sandbox.account.core.context import RequestContext
 
 
 def _alive(_: Any, __: Any) -> str | None:
@@ -23,7 +22,7 @@ def _alive(_: Any, __: Any) -> str | None:
 
 @dataclass(frozen=True)
 class _Kind:
-    """A collection of a backend; `state` gives None for what isn't counted and a reason for what is on its way out."""
+    """A collection of a backend; `state` returns None to exclude, or a reason for pending deletion."""
 
     service: str
     type: str
@@ -45,9 +44,11 @@ def _main_table(_: Any, table: Any) -> str | None:
 
 
 def _own_interface(backend: Any, eni: Any) -> str | None:
-    """Interfaces that AWS made for a NAT gateway or an endpoint go with them."""
+    """Exclude interfaces of NAT gateways and endpoints, which are deleted with them."""
     owned = {n._eni.id for n in backend.nat_gateways.values()} | {
-        eni_id for endpoint in backend.vpc_end_points.values() for eni_id in endpoint.network_interface_ids
+        eni_id
+        for endpoint in backend.vpc_end_points.values()
+        for eni_id in endpoint.network_interface_ids
     }
     return None if eni.id in owned else ""
 
@@ -57,7 +58,7 @@ def _default_acl(_: Any, acl: Any) -> str | None:
 
 
 def _deleted(_: Any, thing: Any) -> str | None:
-    return "AWS still shows it for about an hour" if thing.state == "deleted" else ""
+    return "AWS shows it for about an hour after deletion" if thing.state == "deleted" else ""
 
 
 def _own_list(_: Any, prefix_list: Any) -> str | None:
@@ -70,8 +71,12 @@ def _customer_policy(_: Any, policy: Any) -> str | None:
 
 def _kms_key(_: Any, key: Any) -> str | None:
     if key.key_manager != "CUSTOMER" or any(name.startswith("alias/aws/") for name in key.aliases):
-        return None  # AWS's own, made by a service when it needed one
-    return f"to be deleted on {key.deletion_date:%Y-%m-%d}" if key.key_state == "PendingDeletion" else ""
+        return None  # created by AWS for a service
+    return (
+        f"to be deleted on {key.deletion_date:%Y-%m-%d}"
+        if key.key_state == "PendingDeletion"
+        else ""
+    )
 
 
 def _default_bus(_: Any, bus: Any) -> str | None:
@@ -83,7 +88,7 @@ def _default_parameters(_: Any, group: Any) -> str | None:
 
 
 def _snapshot(_: Any, snapshot: Any) -> str | None:
-    """Automated snapshots belong to their instance and go with it."""
+    """Exclude automated snapshots, which are deleted with their instance."""
     return None if snapshot.snapshot_type == "automated" else ""
 
 
@@ -112,7 +117,14 @@ _KINDS = (
     _Kind("ec2", "snapshot", "snapshots", "id"),
     _Kind("ec2", "key-pair", "key_pairs", "id", "name"),
     _Kind("ec2", "vpc-peering-connection", "vpc_pcxs", "id"),
-    _Kind("ec2", "managed-prefix-list", "managed_prefix_lists", "id", "prefix_list_name", state=_own_list),
+    _Kind(
+        "ec2",
+        "managed-prefix-list",
+        "managed_prefix_lists",
+        "id",
+        "prefix_list_name",
+        state=_own_list,
+    ),
     _Kind("ec2", "transit-gateway", "transit_gateways", "id"),
     _Kind("ec2", "vpn-gateway", "vpn_gateways", "id"),
     _Kind("ec2", "customer-gateway", "customer_gateways", "id"),
@@ -135,10 +147,32 @@ _KINDS = (
     _Kind("sns", "subscription", "subscriptions", "arn", "endpoint", "arn"),
     _Kind("sqs", "queue", "queues", "name", "name", "queue_arn"),
     _Kind("ecr", "repository", "repositories", "name", "name", "arn"),
-    _Kind("rds", "instance", "databases", "db_instance_identifier", "db_instance_identifier", "db_instance_arn"),
-    _Kind("rds", "cluster", "clusters", "db_cluster_identifier", "db_cluster_identifier", "db_cluster_arn"),
+    _Kind(
+        "rds",
+        "instance",
+        "databases",
+        "db_instance_identifier",
+        "db_instance_identifier",
+        "db_instance_arn",
+    ),
+    _Kind(
+        "rds",
+        "cluster",
+        "clusters",
+        "db_cluster_identifier",
+        "db_cluster_identifier",
+        "db_cluster_arn",
+    ),
     _Kind("rds", "subnet-group", "subnet_groups", "name", "name", "arn"),
-    _Kind("rds", "parameter-group", "db_parameter_groups", "name", "name", "arn", state=_default_parameters),
+    _Kind(
+        "rds",
+        "parameter-group",
+        "db_parameter_groups",
+        "name",
+        "name",
+        "arn",
+        state=_default_parameters,
+    ),
     _Kind(
         "rds",
         "snapshot",
@@ -170,14 +204,22 @@ def _members(collection: Any, *, nested: bool) -> Iterable[Any]:
 
 
 def _tags(backend: Any, thing: Any, kind: _Kind) -> dict[str, str]:
-    found = backend.tags.get(getattr(thing, kind.id), {}) if kind.service == "ec2" else getattr(thing, kind.tags, None)
+    found = (
+        backend.tags.get(getattr(thing, kind.id), {})
+        if kind.service == "ec2"
+        else getattr(thing, kind.tags, None)
+    )
     if isinstance(found, Mapping):
         return {
             str(key): str(value.get("Value", "") if isinstance(value, Mapping) else value)
             for key, value in found.items()
         }
     pairs = found if isinstance(found, list) else []
-    return {str(pair["Key"]): str(pair["Value"]) for pair in pairs if isinstance(pair, Mapping) and "Key" in pair}
+    return {
+        str(pair["Key"]): str(pair["Value"])
+        for pair in pairs
+        if isinstance(pair, Mapping) and "Key" in pair
+    }
 
 
 def _item(backend: Any, thing: Any, kind: _Kind, region: str) -> Item | None:
@@ -190,12 +232,14 @@ def _item(backend: Any, thing: Any, kind: _Kind, region: str) -> Item | None:
     if kind.service == "ec2":
         arn = f"arn:aws:ec2:{region}:{ACCOUNT_ID}:{kind.type}/{found}"
     shown = "" if region == "aws" else region
-    return Item(kind.service, kind.type, found, arn, name, shown, _tags(backend, thing, kind), reason)
+    return Item(
+        kind.service, kind.type, found, arn, name, shown, _tags(backend, thing, kind), reason
+    )
 
 
 @lists
-def inventory(emulator: Emulator) -> Iterable[Item]:  # noqa: ARG001
-    """Yield every object of every backend that somebody used."""
+def inventory(context: RequestContext) -> Iterable[Item]:  # noqa: ARG001
+    """Yield the objects of every backend in use."""
     registry: Any = BackendDict
     for backends in registry._instances:
         for region, backend in backends.get(ACCOUNT_ID, {}).items():
@@ -209,12 +253,14 @@ def inventory(emulator: Emulator) -> Iterable[Item]:  # noqa: ARG001
 
 
 def _inner(service: str, backend: Any, region: str) -> Iterable[Item]:
-    """Yield what lies inside other objects: aliases, rules, parameters, hosted records don't count beside their zone."""
+    """Yield nested objects, such as aliases, rules and parameters."""
     if service == "kms":
         for key in backend.keys.values():
             for alias in key.aliases.values():
                 if not alias.alias_name.startswith("alias/aws/"):
-                    yield Item("kms", "alias", alias.alias_name, alias.alias_arn, alias.alias_name, region)
+                    yield Item(
+                        "kms", "alias", alias.alias_name, alias.alias_arn, alias.alias_name, region
+                    )
     if service == "events":
         for bus in backend.event_buses.values():
             for rule in bus.rules.values():

@@ -1,4 +1,4 @@
-"""Prepares moto: its settings, the account's clock and chance in it, and regions without a default VPC."""
+"""Configures moto: settings, clock, randomness, and regions without a default VPC."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ _done = False
 
 
 def install() -> None:
-    """Set moto up, once per process and before its service modules are imported.
+    """Configure moto, once per process and before its service modules are imported.
 
-    Regions start without AWS's default VPC: nothing here uses one, and an account just started is then empty in fact
-    and not by exception.
+    Regions have no default VPC: nothing here uses one, and a new account is empty.
     """
-    global _done  # noqa: PLW0603  # once per process is the point
+    global _done  # noqa: PLW0603 - once per process
     if _done:
         return
     os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
@@ -31,7 +30,15 @@ def install() -> None:
 
     def without_default_vpc(self: Any, region_name: str, account_id: str) -> None:
         original(self, region_name, account_id)
-        for collection in ("vpcs", "subnets", "groups", "route_tables", "network_acls", "tags", "dhcp_options_sets"):
+        for collection in (
+            "vpcs",
+            "subnets",
+            "groups",
+            "route_tables",
+            "network_acls",
+            "tags",
+            "dhcp_options_sets",
+        ):
             getattr(self, collection).clear()
 
     ec2: Any = EC2Backend
@@ -40,16 +47,17 @@ def install() -> None:
     from moto.iam.access_control import PermissionResult  # noqa: PLC0415
     from moto.s3.models import FakeBucket  # noqa: PLC0415
 
-    # moto evaluates bucket policies without their conditions; services/s3.py says what is done instead.
+    # moto ignores the conditions of bucket policies; see services/s3.py.
     bucket: Any = FakeBucket
     bucket.get_permission = lambda *_: PermissionResult.NEUTRAL
     _done = True
 
 
 def _seed_backends() -> None:
-    """Give a backend's default objects the same identifiers whenever it is made, and leave a request's own alone.
+    """Give a backend's default objects the same identifiers at every creation.
 
-    Otherwise a request that is refused (and so isn't in the journal) could use up identifiers by being first in a region.
+    Otherwise a refused request, which is not in the journal, would consume identifiers by being the
+    first in a region.
     """
     from moto.core.base_backend import AccountSpecificBackend, BackendDict  # noqa: PLC0415
 
@@ -66,8 +74,8 @@ def _seed_backends() -> None:
     backends: Any = AccountSpecificBackend
     backends.__getitem__ = seeded
 
-    # Both give themselves a name that nobody sees, when a service is first used in this process or account: at another
-    # request than in the process that wrote the journal, whose key material then came out otherwise.
+    # Both generate an unused name when the process or account first uses a service, which shifted
+    # the key material of a replay.
     for kind in (AccountSpecificBackend, BackendDict):
         kind.__init__ = _without_seed(kind.__init__)  # type: ignore[method-assign]
 

@@ -1,4 +1,4 @@
-"""Referential integrity: the table of what keeps a live object from being deleted, and with which error."""
+"""Referential integrity: what prevents the deletion of an object, and with which error."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING
 from sandbox.account.core.errors import AwsError
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator
+    from sandbox.account.core.context import RequestContext
     from sandbox.account.core.wire import Call
 
-# Returns what still refers to the object that the call wants to delete, in words.
-Referrers = Callable[["Emulator", "Call"], Iterable[str]]
+# Returns the objects that still refer to the object to delete.
+Referrers = Callable[["RequestContext", "Call"], Iterable[str]]
 _TABLE: dict[tuple[str, str], list[tuple[str, str, Referrers]]] = {}
 
 
-def refuses(service: str, operation: str, code: str, message: str) -> Callable[[Referrers], Referrers]:
-    """Refuse an operation with an AWS code while the decorated function finds referrers.
+def refuses(
+    service: str, operation: str, code: str, message: str
+) -> Callable[[Referrers], Referrers]:
+    """Refuse an operation with an AWS code while the decorated function returns referrers.
 
-    `message` may use {referrers} (a list in words) and any parameter of the call by its name.
+    `message` may use {referrers} (a comma-separated list) and any parameter of the call.
     """
 
     def add(function: Referrers) -> Referrers:
@@ -29,10 +31,10 @@ def refuses(service: str, operation: str, code: str, message: str) -> Callable[[
     return add
 
 
-def check(emulator: Emulator, call: Call) -> None:
-    """Raise AwsError when something alive refers to what the call deletes."""
+def check(context: RequestContext, call: Call) -> None:
+    """Raise AwsError if another object refers to the one to delete."""
     for code, message, referrers in _TABLE.get((call.service, call.operation), ()):
-        found = list(referrers(emulator, call))
+        found = list(referrers(context, call))
         if found:
             known = {"referrers": ", ".join(found), **call.params}
             raise AwsError(code, message.format_map(known))

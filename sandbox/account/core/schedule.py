@@ -1,4 +1,4 @@
-"""How long AWS takes to provision things, with sources, and the agenda on which their state changes happen."""
+"""Provisioning times of AWS, with sources, and the schedule of later state changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ SECONDS: dict[tuple[str, str], float] = {
     ("eks", "cluster.create"): 513,  # (a) 8m33s
     ("eks", "cluster.delete"): 240,  # (d)
     ("eks", "cluster.update"): 600,  # (d)
-    ("eks", "cluster.version"): 1500,  # (d); a 2021 user saw over 45 minutes (containers-roadmap#1227)
+    (
+        "eks",
+        "cluster.version",
+    ): 1500,  # (d); a 2021 user saw over 45 minutes (containers-roadmap#1227)
     ("eks", "nodegroup.create"): 108,  # (a) 1m48s on demand
     ("eks", "nodegroup.update"): 300,  # (d)
     ("eks", "nodegroup.delete"): 300,  # (e)
@@ -27,27 +30,30 @@ SECONDS: dict[tuple[str, str], float] = {
     ("ec2", "nat.delete"): 60,  # (c)
     ("ec2", "endpoint.create"): 40,  # (d)
     ("ec2", "endpoint.delete"): 40,
-    ("rds", "instance.create"): 420,  # (d) 30 min waiter; small PostgreSQL instances take 5 to 10 minutes
+    (
+        "rds",
+        "instance.create",
+    ): 420,  # (d) 30 min waiter; small PostgreSQL instances take 5 to 10 minutes
     ("rds", "instance.modify"): 120,
     ("rds", "instance.delete"): 240,
 }
 
 
-class Agenda:
-    """Things that happen later, in order of their moment; `advance` runs what is due."""
+class Schedule:
+    """Actions ordered by time."""
 
     def __init__(self) -> None:
         self._order = itertools.count()
         self._due: list[tuple[float, int, Callable[[], None]]] = []
 
     def add(self, moment: float, action: Callable[[], None]) -> None:
-        """Plan an action for a moment in seconds since the epoch."""
+        """Schedule an action for a time in seconds since the epoch."""
         heapq.heappush(self._due, (moment, next(self._order), action))
 
     def next_due(self) -> float | None:
-        """Return the moment of the next action."""
+        """Return the time of the next action."""
         return self._due[0][0] if self._due else None
 
     def pop_due(self, now: float) -> tuple[float, int, Callable[[], None]] | None:
-        """Take the next action that is due at `now`."""
+        """Remove and return the next action that is due at `now`."""
         return heapq.heappop(self._due) if self._due and self._due[0][0] <= now else None

@@ -1,4 +1,4 @@
-"""Checks every request against botocore's model of its service: required, types, enums, patterns, lengths, ranges, names."""
+"""Validates requests against botocore's service models: types, enums, patterns, lengths, ranges."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from urllib.parse import parse_qsl
 from sandbox.account.core.errors import AwsError
 from sandbox.account.core.wire import Call
 
-# A botocore shape: which attributes it has depends on its type_name, which its classes don't express.
+# A botocore shape; its attributes depend on type_name.
 Shape = Any
 
-# How each service words a malformed request: the code for a wrong value, and for a missing one where it differs.
-# Source: each service's "Common errors" page and the error shapes of its botocore model.
+# Each service's error codes for an invalid and for a missing value. Source: "Common errors" of each
+# API reference, and botocore's error shapes.
 _CODES: dict[str, tuple[str, str]] = {
     "ec2": ("InvalidParameterValue", "MissingParameter"),
     "rds": ("InvalidParameterValue", "MissingParameter"),
@@ -37,13 +37,19 @@ _CODES: dict[str, tuple[str, str]] = {
 }
 _DEFAULT_CODES = ("ValidationException", "ValidationException")
 _MANDATORY_RANGES = frozenset({"integer", "long", "float", "double"})
-_PROPERTY_CLASSES = {r"\p{L}": r"\w", r"\p{M}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s", r"\p{Nd}": r"\d"}
-# botocore's EC2 and S3 models carry filters and wire details whose names never reach the parser as members.
+_PROPERTY_CLASSES = {
+    r"\p{L}": r"\w",
+    r"\p{M}": r"\w",
+    r"\p{N}": r"\d",
+    r"\p{Z}": r"\s",
+    r"\p{Nd}": r"\d",
+}
+# EC2's and S3's models contain members that do not reach the parser.
 _ENVELOPE = frozenset({"Action", "Version"})
 
 
 def validate(call: Call) -> None:
-    """Raise AwsError with the service's own code when the request breaks its model."""
+    """Raise AwsError with the service's code if the request violates its model."""
     wrong_code, missing_code = _CODES.get(call.service, _DEFAULT_CODES)
     shape = call.model.input_shape
     if shape is None:
@@ -52,7 +58,10 @@ def validate(call: Call) -> None:
     if missing:
         if missing_code == "MissingParameter":
             raise AwsError(missing_code, f"The request must contain the parameter {missing[0]}")
-        problems = [f"Value null at '{path}' failed to satisfy constraint: Member must not be null" for path in missing]
+        problems = [
+            f"Value null at '{path}' failed to satisfy constraint: Member must not be null"
+            for path in missing
+        ]
         raise AwsError(missing_code, _sentence(problems))
     problems = [*_unknown(call, shape), *_problems(shape, call.params, "")]
     if problems:
@@ -69,7 +78,7 @@ def _join(path: str, name: str) -> str:
 
 
 def _missing(shape: Shape, value: Any, path: str) -> Iterator[str]:
-    """Yield the paths of required members that aren't there."""
+    """Yield the paths of missing required members."""
     if shape.type_name == "structure" and isinstance(value, dict):
         for name in shape.required_members:
             if value.get(name) is None:
@@ -86,7 +95,7 @@ def _missing(shape: Shape, value: Any, path: str) -> Iterator[str]:
 
 
 def _unknown(call: Call, shape: Shape) -> Iterator[str]:
-    """Yield what the request says that the model doesn't know (AWS mostly ignores it; a sandbox shouldn't)."""
+    """Yield parameters that the model does not have; AWS mostly ignores them."""
     if call.raw_params is not None:
         payload = shape.serialization.get("payload")
         body_shape = shape.members[payload] if payload else shape
@@ -109,13 +118,21 @@ def _query_name(protocol: str, name: str, member: Shape) -> str:
         written = member.serialization.get("queryName") or member.serialization.get("name") or name
         return str(written[0].upper() + written[1:])
     if member.type_name == "list" and member.is_flattened:
-        return str(member.member.serialization.get("name") or member.serialization.get("name", name))
+        return str(
+            member.member.serialization.get("name") or member.serialization.get("name", name)
+        )
     return str(member.serialization.get("name", name))
 
 
 def _unknown_json(shape: Shape, raw: Any, path: str) -> Iterator[str]:
-    if shape.type_name == "structure" and isinstance(raw, dict) and not getattr(shape, "is_document_type", False):
-        known = {member.serialization.get("name", name): member for name, member in shape.members.items()}
+    if (
+        shape.type_name == "structure"
+        and isinstance(raw, dict)
+        and not getattr(shape, "is_document_type", False)
+    ):
+        known = {
+            member.serialization.get("name", name): member for name, member in shape.members.items()
+        }
         for name, value in raw.items():
             if name not in known:
                 yield f"Unknown parameter '{_join(path, name)}'"
@@ -150,7 +167,7 @@ def _problems(shape: Shape, value: Any, path: str) -> Iterator[str]:
     kind = shape.type_name
     wanted: Any = _TYPES.get(kind, (object,))
     if not isinstance(value, wanted) or (isinstance(value, bool) and kind in _MANDATORY_RANGES):
-        yield f"Value at '{path}' has the wrong type: {type(value).__name__} where a {kind} is wanted"
+        yield f"Value at '{path}' has the wrong type: {type(value).__name__}, expected {kind}"
         return
     if kind == "structure":
         for name, member in shape.members.items():
@@ -199,7 +216,7 @@ def _compiled(pattern: str) -> re.Pattern[str] | None:
         pattern = pattern.replace(java, python)
     try:
         return re.compile(pattern, re.DOTALL)
-    except re.error:  # Java syntax that Python lacks: such a pattern can't be enforced
+    except re.error:  # uses Java syntax that Python lacks
         return None
 
 

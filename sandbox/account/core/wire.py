@@ -1,4 +1,4 @@
-"""HTTP to AWS operation and back: which service and operation a request is, its parameters, and how answers are written."""
+"""HTTP to AWS operation and back: service, operation, parameters, response format."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ _SIGNED = re.compile(r"Credential=([^/]*)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 
 @dataclass(frozen=True)
 class Reply:
-    """An HTTP answer."""
+    """An HTTP response."""
 
     status: int
     headers: dict[str, str]
@@ -76,7 +76,7 @@ class Reply:
 
 @dataclass
 class Call:
-    """One AWS request: `params` are named as in botocore's model, `raw_params` are a JSON request's own keys."""
+    """An AWS request; `params` has botocore's names, `raw_params` a JSON request's own."""
 
     service: str
     operation: str
@@ -90,7 +90,7 @@ class Call:
     protocol: str
 
     def __getitem__(self, name: str) -> Any:
-        """Return a parameter that the model requires."""
+        """Return a required parameter."""
         return self.params[name]
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -98,14 +98,21 @@ class Call:
         return self.params.get(name, default)
 
     def fresh_environ(self) -> dict[str, Any]:
-        """Return a WSGI environment whose body can be read once more."""
-        return {**self.environ, "wsgi.input": io.BytesIO(self.body), "CONTENT_LENGTH": str(len(self.body))}
+        """Return a WSGI environment with an unread body."""
+        return {
+            **self.environ,
+            "wsgi.input": io.BytesIO(self.body),
+            "CONTENT_LENGTH": str(len(self.body)),
+        }
 
 
 def read_body(environ: dict[str, Any]) -> bytes:
-    """Read a request's whole body, whether it has a length or comes in chunks."""
+    """Read a request's body, with a length or chunked."""
     stream = environ["wsgi.input"]
-    if environ.get("wsgi.input_terminated") and "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
+    if (
+        environ.get("wsgi.input_terminated")
+        and "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
+    ):
         environ.pop("HTTP_TRANSFER_ENCODING", None)
         return bytes(stream.read())
     return bytes(stream.read(int(environ.get("CONTENT_LENGTH") or 0)))
@@ -123,7 +130,9 @@ def _scope(environ: dict[str, Any]) -> tuple[str, str, str] | None:
 
 
 def identify(environ: dict[str, Any]) -> tuple[str, str, str]:
-    """Return (service, region, access key); anything unsigned is S3, as on AWS's path-style endpoint."""
+    """Return service, region and access key; unsigned requests are S3's, as on its path-style
+    endpoint.
+    """
     scope = _scope(environ)
     if scope is None:
         return "s3", DEFAULT_REGION, ""
@@ -132,19 +141,27 @@ def identify(environ: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def parse(environ: dict[str, Any], body: bytes) -> Call:
-    """Turn a WSGI request into a Call. Raises AwsError for an unknown operation or a body that can't be read."""
+    """Parse a WSGI request. Raises AwsError for an unknown operation or an unreadable body."""
     service, region, key = identify(environ)
     if service not in SERVICES:
         raise not_emulated(service, "*", "the whole service")
-    request = BackendRequest({**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))})
+    request = BackendRequest(
+        {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    )
     model = get_service_model(service)
     content_type = environ.get("CONTENT_TYPE") or None
     try:
         protocol = determine_request_protocol(model, content_type)
         operation, uri_params = get_service_router(service).match(request)
     except (HTTPException, NotImplementedError, KeyError) as error:
-        what = environ.get("HTTP_X_AMZ_TARGET") or request.values.get("Action") or f"{request.method} {request.path}"
-        code = "InvalidAction" if model.protocol in {"ec2", "query"} else "UnknownOperationException"
+        what = (
+            environ.get("HTTP_X_AMZ_TARGET")
+            or request.values.get("Action")
+            or f"{request.method} {request.path}"
+        )
+        code = (
+            "InvalidAction" if model.protocol in {"ec2", "query"} else "UnknownOperationException"
+        )
         raise AwsError(code, f"{service} has no operation {what}.") from error
     raw: dict[str, Any] | None = None
     try:
@@ -161,43 +178,67 @@ def parse(environ: dict[str, Any], body: bytes) -> Call:
             }
         )
     except (ValueError, TypeError, AttributeError, KeyError) as error:
-        code = "SerializationException" if raw is not None or protocol.endswith("json") else "MalformedInput"
-        raise AwsError(code, f"{service}:{operation.name}: the request can't be read: {error}") from error
-    return Call(service, str(operation.name), operation, region, key, params, raw, environ, body, protocol)
+        code = (
+            "SerializationException"
+            if raw is not None or protocol.endswith("json")
+            else "MalformedInput"
+        )
+        raise AwsError(
+            code, f"{service}:{operation.name}: the request is unreadable: {error}"
+        ) from error
+    return Call(
+        service, str(operation.name), operation, region, key, params, raw, environ, body, protocol
+    )
 
 
 def _streams(operation: OperationModel) -> bool:
     shape = operation.input_shape
     payload = shape.serialization.get("payload") if shape else None
-    return shape is not None and payload is not None and shape.members[payload].type_name in {"blob", "string"}
+    return (
+        shape is not None
+        and payload is not None
+        and shape.members[payload].type_name in {"blob", "string"}
+    )
 
 
 def write(call: Call, result: dict[str, Any] | AwsError, request_id: str) -> Reply:
-    """Write an operation's result, or its error, in the protocol of its request."""
+    """Write a result or error in the protocol of the request."""
     serializer = get_serializer_class(call.service, call.protocol)(
         operation_model=call.model, context=SerializationContext(request_id)
     )
     written = serializer.serialize(result)
     body = written["body"]
-    status = result.status if isinstance(result, AwsError) and result.status else int(written["status_code"])
+    status = (
+        result.status
+        if isinstance(result, AwsError) and result.status
+        else int(written["status_code"])
+    )
     headers = {**written["headers"], "x-amzn-RequestId": request_id}
     return Reply(status, headers, body.encode() if isinstance(body, str) else bytes(body))
 
 
 def write_unparsed(environ: dict[str, Any], error: AwsError, request_id: str) -> Reply:
-    """Write an error for a request that isn't any known operation: XML or JSON, as its client will expect."""
+    """Write an error for an unknown operation, as XML or JSON depending on the request."""
     json_like = "json" in environ.get("CONTENT_TYPE", "") or "HTTP_X_AMZ_TARGET" in environ
     service = identify(environ)[0]
     if service in SERVICES and "json" in get_service_model(service).protocol:
         json_like = True
     status = error.status or 400
     if json_like or service not in SERVICES:
-        headers = {"Content-Type": "application/json", "x-amzn-ErrorType": error.code, "x-amzn-RequestId": request_id}
-        return Reply(status, headers, json.dumps({"__type": error.code, "message": error.message}).encode())
+        headers = {
+            "Content-Type": "application/json",
+            "x-amzn-ErrorType": error.code,
+            "x-amzn-RequestId": request_id,
+        }
+        return Reply(
+            status, headers, json.dumps({"__type": error.code, "message": error.message}).encode()
+        )
     text = error.message.replace("&", "&amp;").replace("<", "&lt;")
     inner = f"<Error><Code>{error.code}</Code><Message>{text}</Message></Error>"
     wrapped = {
         "s3": inner,
         "ec2": f"<Response><Errors>{inner}</Errors><RequestID>{request_id}</RequestID></Response>",
     }.get(service, f"<ErrorResponse>{inner}<RequestId>{request_id}</RequestId></ErrorResponse>")
-    return Reply(status, {"Content-Type": "text/xml", "x-amzn-RequestId": request_id}, wrapped.encode())
+    return Reply(
+        status, {"Content-Type": "text/xml", "x-amzn-RequestId": request_id}, wrapped.encode()
+    )

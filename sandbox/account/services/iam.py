@@ -1,4 +1,6 @@
-"""IAM and STS where moto differs: trust documents, sizes, policies in use, service-linked roles, who is calling."""
+"""IAM and STS where moto differs: trust policies, quotas, policies in use, service-linked roles,
+caller identity.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,11 @@ from sandbox.account.core.wire import ACCOUNT_ID
 from sandbox.account.services.sts.tokens import caller
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator
+    from sandbox.account.core.context import RequestContext
     from sandbox.account.core.wire import Call
 
-# docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html: characters without white space.
+# docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html, in characters without white
+# space.
 _TRUST_SIZE, _MANAGED_SIZE, _ROLE_INLINE_SIZE = 2048, 6144, 10240
 _LINKED = {
     "eks.amazonaws.com": "AWSServiceRoleForAmazonEKS",
@@ -43,8 +46,8 @@ def _limit(what: str, highest: int, actual: int) -> None:
 
 
 @checks("iam", "CreateRole", "UpdateAssumeRolePolicy")
-def check_trust(emulator: Emulator, call: Call) -> None:
-    """A trust policy is a policy with principals that exist, and assumes roles."""
+def check_trust(context: RequestContext, call: Call) -> None:
+    """Validate a trust policy."""
     document = call.get("AssumeRolePolicyDocument") or call["PolicyDocument"]
     found = policy_documents.statements(document, _malformed, principal=True)
     for statement in found:
@@ -53,22 +56,28 @@ def check_trust(emulator: Emulator, call: Call) -> None:
         actions = statement.get("Action", [])
         for action in [actions] if isinstance(actions, str) else actions:
             if not action.lower().startswith("sts:") and action != "*":
-                raise _malformed(f"AssumeRole policy may only specify STS AssumeRole actions, not {action}.")
-    policy_documents.check_principals(emulator, found, _malformed)
+                raise _malformed(
+                    f"AssumeRole policy may only specify STS AssumeRole actions, not {action}."
+                )
+    policy_documents.check_principals(context, found, _malformed)
     _limit("ACLSizePerRole", _TRUST_SIZE, _size(document))
 
 
 @checks("iam", "CreateRole", "PutRolePermissionsBoundary", "CreateUser")
-def check_boundary(emulator: Emulator, call: Call) -> None:
-    """A permissions boundary is a policy that exists."""
+def check_boundary(context: RequestContext, call: Call) -> None:
+    """Validate a permissions boundary: the policy must exist."""
     boundary = call.get("PermissionsBoundary")
-    if boundary and boundary not in emulator.backend("iam").managed_policies:
-        raise AwsError("NoSuchEntity", f"Scope ARN: {boundary} does not exist or is not attachable.")
+    if boundary and boundary not in context.backend("iam").managed_policies:
+        raise AwsError(
+            "NoSuchEntity", f"Scope ARN: {boundary} does not exist or is not attachable."
+        )
 
 
-@checks("iam", "CreatePolicy", "CreatePolicyVersion", "PutRolePolicy", "PutUserPolicy", "PutGroupPolicy")
-def check_permissions(emulator: Emulator, call: Call) -> None:
-    """A permission policy has resources and no principals, and isn't too long."""
+@checks(
+    "iam", "CreatePolicy", "CreatePolicyVersion", "PutRolePolicy", "PutUserPolicy", "PutGroupPolicy"
+)
+def check_permissions(context: RequestContext, call: Call) -> None:
+    """Validate a permission policy: resources, no principals, size."""
     document = call["PolicyDocument"]
     for statement in policy_documents.statements(document, _malformed, principal=False):
         if ("Resource" in statement) == ("NotResource" in statement):
@@ -76,16 +85,27 @@ def check_permissions(emulator: Emulator, call: Call) -> None:
     if "RoleName" not in call.params:
         _limit("PolicySize", _MANAGED_SIZE, _size(document))
         return
-    role = next((r for r in emulator.backend("iam").roles.values() if r.name == call["RoleName"]), None)
+    role = next(
+        (r for r in context.backend("iam").roles.values() if r.name == call["RoleName"]), None
+    )
     others = role.policies.items() if role is not None else ()
     held = sum(_size(str(text)) for name, text in others if name != call["PolicyName"])
-    _limit(f"maximum policy size for role {call['RoleName']}", _ROLE_INLINE_SIZE, held + _size(document))
+    _limit(
+        f"maximum policy size for role {call['RoleName']}",
+        _ROLE_INLINE_SIZE,
+        held + _size(document),
+    )
 
 
-@refuses("iam", "DeletePolicy", "DeleteConflict", "Cannot delete a policy attached to entities. (Sandbox: {referrers})")
-def policy_users(emulator: Emulator, call: Call) -> Iterator[str]:
-    """Yield the roles, users and groups that a policy is attached to or bounds."""
-    iam, arn = emulator.backend("iam"), call["PolicyArn"]
+@refuses(
+    "iam",
+    "DeletePolicy",
+    "DeleteConflict",
+    "Cannot delete a policy attached to entities. (Sandbox: {referrers})",
+)
+def policy_users(context: RequestContext, call: Call) -> Iterator[str]:
+    """Yield the roles, users and groups that use a policy."""
+    iam, arn = context.backend("iam"), call["PolicyArn"]
     for holders in (iam.roles, iam.users, iam.groups):
         for holder in holders.values():
             boundary = getattr(holder, "permissions_boundary_arn", None) or getattr(
@@ -101,10 +121,12 @@ def policy_users(emulator: Emulator, call: Call) -> Iterator[str]:
     "DeleteConflict",
     "This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy. (Sandbox: {referrers})",
 )
-def policy_versions(emulator: Emulator, call: Call) -> Iterator[str]:
-    """Yield the versions of a policy beside the default one."""
-    policy = emulator.backend("iam").managed_policies.get(call["PolicyArn"])
-    yield from (v.version_id for v in policy.versions if not v.is_default) if policy is not None else ()
+def policy_versions(context: RequestContext, call: Call) -> Iterator[str]:
+    """Yield a policy's versions except the default one."""
+    policy = context.backend("iam").managed_policies.get(call["PolicyArn"])
+    yield from (
+        (v.version_id for v in policy.versions if not v.is_default) if policy is not None else ()
+    )
 
 
 @refuses(
@@ -113,67 +135,81 @@ def policy_versions(emulator: Emulator, call: Call) -> Iterator[str]:
     "DeleteConflict",
     "Cannot delete entity, must remove roles from instance profile first. (Sandbox: {referrers})",
 )
-def role_profiles(emulator: Emulator, call: Call) -> Iterator[str]:
-    """Yield the instance profiles that hold a role."""
-    for profile in emulator.backend("iam").instance_profiles.values():
+def role_profiles(context: RequestContext, call: Call) -> Iterator[str]:
+    """Yield the instance profiles with a role."""
+    for profile in context.backend("iam").instance_profiles.values():
         if any(role.name == call["RoleName"] for role in profile.roles):
             yield profile.name
 
 
 @checks("iam", "DeleteRole")
-def linked_roles_stay(emulator: Emulator, call: Call) -> None:
-    """A service-linked role is deleted by DeleteServiceLinkedRole only."""
-    role = next((r for r in emulator.backend("iam").roles.values() if r.name == call["RoleName"]), None)
+def linked_roles_stay(context: RequestContext, call: Call) -> None:
+    """Refuse to delete a service-linked role except by DeleteServiceLinkedRole."""
+    role = next(
+        (r for r in context.backend("iam").roles.values() if r.name == call["RoleName"]), None
+    )
     if role is not None and role.path.startswith("/aws-service-role/"):
         text = f"Cannot perform the operation on the protected role '{role.name}' - this role is only modifiable by AWS"
         raise AwsError("UnmodifiableEntity", text)
 
 
 @amends("iam", "CreateServiceLinkedRole")
-def linked_role_name(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:
-    """Give service-linked roles the names that AWS gives them."""
+def linked_role_name(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
+    """Name service-linked roles as AWS does."""
     name = _LINKED.get(call["AWSServiceName"])
-    role = emulator.backend("iam").roles.get(result["Role"]["RoleId"])
+    role = context.backend("iam").roles.get(result["Role"]["RoleId"])
     if name and role is not None:
-        role.name = result["Role"]["RoleName"] = name + (f"_{call['CustomSuffix']}" if call.get("CustomSuffix") else "")
+        role.name = result["Role"]["RoleName"] = name + (
+            f"_{call['CustomSuffix']}" if call.get("CustomSuffix") else ""
+        )
         result["Role"]["Arn"] = role.arn
 
 
 @implements("iam", "AddClientIDToOpenIDConnectProvider")
-def add_client_id(emulator: Emulator, call: Call) -> dict[str, Any]:
-    """Let one more audience use an identity provider."""
-    provider = emulator.backend("iam").open_id_providers.get(call["OpenIDConnectProviderArn"])
+def add_client_id(context: RequestContext, call: Call) -> dict[str, Any]:
+    """Add an audience to an identity provider."""
+    provider = context.backend("iam").open_id_providers.get(call["OpenIDConnectProviderArn"])
     if provider is None:
-        raise AwsError("NoSuchEntity", f"OpenIDConnect Provider not found for arn {call['OpenIDConnectProviderArn']}")
+        raise AwsError(
+            "NoSuchEntity",
+            f"OpenIDConnect Provider not found for arn {call['OpenIDConnectProviderArn']}",
+        )
     if call["ClientID"] not in provider.client_id_list:
         provider.client_id_list.append(call["ClientID"])
     return {}
 
 
 @implements("iam", "RemoveClientIDFromOpenIDConnectProvider")
-def remove_client_id(emulator: Emulator, call: Call) -> dict[str, Any]:
-    """Take an audience from an identity provider."""
-    provider = emulator.backend("iam").open_id_providers.get(call["OpenIDConnectProviderArn"])
+def remove_client_id(context: RequestContext, call: Call) -> dict[str, Any]:
+    """Remove an audience from an identity provider."""
+    provider = context.backend("iam").open_id_providers.get(call["OpenIDConnectProviderArn"])
     if provider is None:
-        raise AwsError("NoSuchEntity", f"OpenIDConnect Provider not found for arn {call['OpenIDConnectProviderArn']}")
-    provider.client_id_list = [client for client in provider.client_id_list if client != call["ClientID"]]
+        raise AwsError(
+            "NoSuchEntity",
+            f"OpenIDConnect Provider not found for arn {call['OpenIDConnectProviderArn']}",
+        )
+    provider.client_id_list = [
+        client for client in provider.client_id_list if client != call["ClientID"]
+    ]
     return {}
 
 
 @implements("sts", "GetCallerIdentity")
-def get_caller_identity(emulator: Emulator, call: Call) -> dict[str, Any]:
-    """Say who calls; keys that IAM and STS didn't issue belong to the sandbox's own user."""
-    if caller(emulator, call.access_key) == moto_backends.CALLER_ARN:
-        return {"UserId": moto_backends.CALLER_ID, "Account": ACCOUNT_ID, "Arn": moto_backends.CALLER_ARN}
-    return emulator.moto_result(call)
+def get_caller_identity(context: RequestContext, call: Call) -> dict[str, Any]:
+    """Return the caller; keys not issued by IAM and STS belong to the sandbox's user."""
+    if caller(context, call.access_key) == moto_backends.CALLER_ARN:
+        return {
+            "UserId": moto_backends.CALLER_ID,
+            "Account": ACCOUNT_ID,
+            "Arn": moto_backends.CALLER_ARN,
+        }
+    return context.moto.result(call)
 
 
 @checks("sts", "AssumeRole")
-def role_to_assume(emulator: Emulator, call: Call) -> None:
-    """A role of this account has to exist before it is assumed."""
+def role_to_assume(context: RequestContext, call: Call) -> None:
+    """Refuse to assume a missing role of this account."""
     arn = call["RoleArn"]
-    if f"::{ACCOUNT_ID}:" in arn and moto_backends.role(emulator, arn) is None:
-        text = (
-            f"User: {caller(emulator, call.access_key)} is not authorized to perform: sts:AssumeRole on resource: {arn}"
-        )
+    if f"::{ACCOUNT_ID}:" in arn and moto_backends.role(context, arn) is None:
+        text = f"User: {caller(context, call.access_key)} is not authorized to perform: sts:AssumeRole on resource: {arn}"
         raise AwsError("AccessDenied", text, status=403)

@@ -1,6 +1,6 @@
-"""KMS where moto differs: what a disabled or dying key can still do, rotation periods, key policies.
+"""KMS where moto differs: key states, rotation periods, key policies.
 
-Source: docs.aws.amazon.com/kms/latest/developerguide/key-state.html (the table of key states).
+Source: docs.aws.amazon.com/kms/latest/developerguide/key-state.html.
 """
 
 from __future__ import annotations
@@ -14,118 +14,133 @@ from sandbox.account.core.operations import amends, checks
 from sandbox.account.core.wire import ACCOUNT_ID
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator
+    from sandbox.account.core.context import RequestContext
     from sandbox.account.core.wire import Call
 
-_CRYPTO = ("Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "ReEncrypt", "Sign", "CreateGrant")
+_CRYPTO = (
+    "Encrypt",
+    "GenerateDataKey",
+    "GenerateDataKeyWithoutPlaintext",
+    "ReEncrypt",
+    "Sign",
+    "CreateGrant",
+)
 _NOT_WHILE_PENDING = (
     "EnableKey", "DisableKey", "EnableKeyRotation", "DisableKeyRotation", "UpdateKeyDescription", "TagResource",
     "UntagResource", "PutKeyPolicy", "ScheduleKeyDeletion",
 )  # fmt: skip
 
 
-def _key(emulator: Emulator, call: Call, name: str) -> Any | None:
-    return moto_backends.key(emulator, call.region, name)
+def _key(context: RequestContext, call: Call, name: str) -> Any | None:
+    return moto_backends.key(context, call.region, name)
 
 
 @checks("kms", *_CRYPTO)
-def usable(emulator: Emulator, call: Call) -> None:
-    """Only an enabled key works."""
-    found = _key(emulator, call, call.get("KeyId") or call.get("DestinationKeyId") or "")
-    if found is not None and found.key_state == "Disabled":
-        raise AwsError("DisabledException", f"{found.arn} is disabled.")
-    if found is not None and found.key_state == "PendingDeletion":
-        raise AwsError("KMSInvalidStateException", f"{found.arn} is pending deletion.")
+def usable(context: RequestContext, call: Call) -> None:
+    """Refuse to use a key that is not enabled."""
+    key = _key(context, call, call.get("KeyId") or call.get("DestinationKeyId") or "")
+    if key is not None and key.key_state == "Disabled":
+        raise AwsError("DisabledException", f"{key.arn} is disabled.")
+    if key is not None and key.key_state == "PendingDeletion":
+        raise AwsError("KMSInvalidStateException", f"{key.arn} is pending deletion.")
 
 
 @checks("kms", *_NOT_WHILE_PENDING)
-def not_pending(emulator: Emulator, call: Call) -> None:
-    """A key that waits for its deletion can't be changed."""
-    found = _key(emulator, call, call["KeyId"])
-    if found is not None and found.key_state == "PendingDeletion":
-        raise AwsError("KMSInvalidStateException", f"{found.arn} is pending deletion.")
+def not_pending(context: RequestContext, call: Call) -> None:
+    """Refuse to change a key that is pending deletion."""
+    key = _key(context, call, call["KeyId"])
+    if key is not None and key.key_state == "PendingDeletion":
+        raise AwsError("KMSInvalidStateException", f"{key.arn} is pending deletion.")
 
 
 @checks("kms", "CreateAlias", "UpdateAlias")
-def alias_target(emulator: Emulator, call: Call) -> None:
-    """An alias is for a key that lives."""
-    found = _key(emulator, call, call["TargetKeyId"])
-    if found is not None and found.key_state == "PendingDeletion":
-        raise AwsError("KMSInvalidStateException", f"{found.arn} is pending deletion.")
+def alias_target(context: RequestContext, call: Call) -> None:
+    """Refuse an alias for a key that is pending deletion."""
+    key = _key(context, call, call["TargetKeyId"])
+    if key is not None and key.key_state == "PendingDeletion":
+        raise AwsError("KMSInvalidStateException", f"{key.arn} is pending deletion.")
 
 
 @checks("kms", "CancelKeyDeletion")
-def is_pending(emulator: Emulator, call: Call) -> None:
-    """Only a pending deletion can be cancelled."""
-    found = _key(emulator, call, call["KeyId"])
-    if found is not None and found.key_state != "PendingDeletion":
-        raise AwsError("KMSInvalidStateException", f"{found.arn} is not pending deletion.")
+def is_pending(context: RequestContext, call: Call) -> None:
+    """Refuse to cancel a deletion that is not pending."""
+    key = _key(context, call, call["KeyId"])
+    if key is not None and key.key_state != "PendingDeletion":
+        raise AwsError("KMSInvalidStateException", f"{key.arn} is not pending deletion.")
 
 
 @checks("kms", "ScheduleKeyDeletion")
-def deletion_window(emulator: Emulator, call: Call) -> None:  # noqa: ARG001
-    """The waiting period is 7 to 30 days."""
+def deletion_window(context: RequestContext, call: Call) -> None:  # noqa: ARG001
+    """Validate the waiting period of 7 to 30 days."""
     if not 7 <= call.get("PendingWindowInDays", 30) <= 30:
-        text = "PendingWindowInDays has to be between 7 and 30 days"
+        text = "PendingWindowInDays must be between 7 and 30 days"
         raise AwsError("ValidationException", text)
 
 
 @amends("kms", "ScheduleKeyDeletion")
-def plan_deletion(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
-    """Delete the key with its aliases when its days are over (days are never scaled: nobody waits for them)."""
-    backend = emulator.backend("kms", call.region)
-    found = _key(emulator, call, call["KeyId"])
-    if found is None or found.deletion_date is None:
+def plan_deletion(context: RequestContext, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
+    """Delete the key with its aliases after the waiting period, which is never scaled."""
+    backend = context.backend("kms", call.region)
+    key = _key(context, call, call["KeyId"])
+    if key is None or key.deletion_date is None:
         return
-    planned = found.deletion_date
+    planned = key.deletion_date
 
     def gone() -> None:
-        if found.key_state == "PendingDeletion" and found.deletion_date == planned:
-            backend.keys.pop(found.id, None)
+        if key.key_state == "PendingDeletion" and key.deletion_date == planned:
+            backend.keys.pop(key.id, None)
 
-    emulator.agenda.add(planned.replace(tzinfo=datetime.UTC).timestamp(), gone)
+    context.schedule.add(planned.replace(tzinfo=datetime.UTC).timestamp(), gone)
 
 
 @checks("kms", "CreateKey", "PutKeyPolicy")
-def check_policy(emulator: Emulator, call: Call) -> None:
-    """A key policy is well-formed, names principals that exist, and doesn't lock its owner out."""
+def check_policy(context: RequestContext, call: Call) -> None:
+    """Validate a key policy: well-formed, existing principals, no lockout."""
     if not call.get("Policy"):
         return
 
     def malformed(text: str) -> AwsError:
         return AwsError("MalformedPolicyDocumentException", text)
 
-    found = policy_documents.statements(call["Policy"], malformed, principal=True)
-    policy_documents.check_principals(emulator, found, malformed)
+    key = policy_documents.statements(call["Policy"], malformed, principal=True)
+    policy_documents.check_principals(context, key, malformed)
     if call.get("BypassPolicyLockoutSafetyCheck"):
         return
     owners = {"*", f"arn:aws:iam::{ACCOUNT_ID}:root", ACCOUNT_ID, moto_backends.CALLER_ARN}
-    for statement in found:
+    for statement in key:
         actions = statement.get("Action", [])
         rights = {actions} if isinstance(actions, str) else set(actions)
         grants = rights & {"kms:*", "*", "kms:Put*", "kms:PutKeyPolicy"}
-        if statement["Effect"] == "Allow" and grants and owners & set(policy_documents.aws_principals(statement)):
+        if (
+            statement["Effect"] == "Allow"
+            and grants
+            and owners & set(policy_documents.aws_principals(statement))
+        ):
             return
     text = "The new key policy will not allow you to update the key policy in the future."
     raise malformed(text)
 
 
 @amends("kms", "EnableKeyRotation")
-def keep_period(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
-    """Remember the rotation period and when it began."""
-    found = _key(emulator, call, call["KeyId"])
+def keep_period(context: RequestContext, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
+    """Record the rotation period and its start."""
+    key = _key(context, call, call["KeyId"])
     period = call.get("RotationPeriodInDays") or 365
-    emulator.table("kms.rotation")[call.region, getattr(found, "id", "")] = {
+    context.table("kms.rotation")[call.region, getattr(key, "id", "")] = {
         "days": period,
-        "since": emulator.clock.now(),
+        "since": context.clock.now(),
     }
 
 
 @amends("kms", "GetKeyRotationStatus")
-def show_period(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:
+def show_period(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
     """Return the rotation period and the next date."""
-    found = _key(emulator, call, call["KeyId"])
-    held = emulator.table("kms.rotation").get((call.region, getattr(found, "id", "")))
-    if result.get("KeyRotationEnabled") and held is not None and found is not None:
+    key = _key(context, call, call["KeyId"])
+    held = context.table("kms.rotation").get((call.region, getattr(key, "id", "")))
+    if result.get("KeyRotationEnabled") and held is not None and key is not None:
         following = held["since"] + datetime.timedelta(days=held["days"])
-        result |= {"KeyId": found.id, "RotationPeriodInDays": held["days"], "NextRotationDate": following}
+        result |= {
+            "KeyId": key.id,
+            "RotationPeriodInDays": held["days"],
+            "NextRotationDate": following,
+        }

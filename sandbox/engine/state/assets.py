@@ -41,6 +41,10 @@ _CHUNK = 1 << 20
 _TIMEOUT = 60
 
 
+def _open(path: Path) -> IO[bytes]:
+    return path.open("rb")
+
+
 class _Member(NamedTuple):
     name: str
     size: int
@@ -226,7 +230,7 @@ def _of_folder(root: Path) -> Iterator[_Member]:
     for path in [] if root.is_symlink() else _files(root):
         status = path.stat()
         if not stat.S_ISDIR(status.st_mode):
-            name, opener = path.relative_to(root).as_posix(), partial(open, path, "rb")
+            name, opener = path.relative_to(root).as_posix(), partial(_open, path)
             yield _Member(name, status.st_size, opener)
 
 

@@ -231,7 +231,7 @@ def _facts(
     )
 
 
-def _missing_controller(context: ControllerContext, ingress: Json) -> str:
+def _missing_controller(context: ControllerContext, ingress: Json) -> str:  # noqa: PLR0911 - one per reason
     """Return why no controller handles an Ingress, or ""."""
     name = ingress["spec"].get("ingressClassName") or annotations_of(ingress).get(
         "kubernetes.io/ingress.class", ""

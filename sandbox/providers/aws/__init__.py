@@ -1,7 +1,7 @@
-"""The AWS provider of the sandbox: a table of resource types and functions over boto3, one module per service.
+"""The sandbox's AWS provider: resource types and functions over boto3, one module per service.
 
-Each module of this package may have `TYPES` (handlers, see `resource`) and `FUNCTIONS` (see `functions`); they are
-found by themselves.
+A module may have `TYPES` (handlers, see `resource`) and `FUNCTIONS` (see `function`); they are
+discovered.
 """
 
 from __future__ import annotations
@@ -37,14 +37,20 @@ from sandbox.providers.protocol import (
 
 @cache
 def handlers() -> Mapping[str, Handler]:
-    """Every emulated resource type by token."""
-    return {handler.token: handler for module in _modules() for handler in getattr(module, "TYPES", ())}
+    """Return every emulated resource type by token."""
+    return {
+        handler.token: handler for module in _modules() for handler in getattr(module, "TYPES", ())
+    }
 
 
 @cache
 def functions() -> Mapping[str, Function]:
-    """Every emulated function by token."""
-    return {function.token: function for module in _modules() for function in getattr(module, "FUNCTIONS", ())}
+    """Return every emulated function by token."""
+    return {
+        function.token: function
+        for module in _modules()
+        for function in getattr(module, "FUNCTIONS", ())
+    }
 
 
 def _modules() -> list[Any]:
@@ -64,7 +70,12 @@ class Aws(Connection):
         return self._handler(resource).checked(self._call(resource, new), old, new, seed)
 
     def diff(
-        self, resource: Resource, id: str, old_inputs: Properties, old_state: Properties, new_inputs: Properties
+        self,
+        resource: Resource,
+        id: str,
+        old_inputs: Properties,
+        old_state: Properties,
+        new_inputs: Properties,
     ) -> Difference:
         """See the base class."""
         del id
@@ -74,7 +85,9 @@ class Aws(Connection):
         """See the base class."""
         return self._handler(resource).created(self._call(resource, inputs), inputs, preview)
 
-    def read(self, resource: Resource, id: str, inputs: Properties, state: Properties) -> Found | None:
+    def read(
+        self, resource: Resource, id: str, inputs: Properties, state: Properties
+    ) -> Found | None:
         """See the base class."""
         return self._handler(resource).found(self._call(resource, state), id, inputs, state)
 
@@ -89,7 +102,9 @@ class Aws(Connection):
     ) -> Updated:
         """See the base class."""
         call = self._call(resource, old_state)
-        return self._handler(resource).updated(call, id, old_inputs, old_state, new_inputs, preview=preview)
+        return self._handler(resource).updated(
+            call, id, old_inputs, old_state, new_inputs, preview=preview
+        )
 
     def delete(self, resource: Resource, id: str, inputs: Properties, state: Properties) -> None:
         """See the base class."""
@@ -101,19 +116,31 @@ class Aws(Connection):
         del preview
         function = functions().get(token)
         if function is None:
-            raise Failure(f"the function {token} isn't emulated by the sandbox{nearest(token, functions())}")
+            raise Failure(
+                f"the function {token} is not emulated by the sandbox{nearest(token, functions())}"
+            )
         return function.invoked(self._call(Resource("", token, token), args), args)
 
     def _handler(self, resource: Resource) -> Handler:
         handler = handlers().get(resource.type)
         if handler is None:
-            what = "isn't emulated by the sandbox" if sdk.resource_class(resource.type) else "is no type of pulumi_aws"
-            raise Failure(f"the resource type {resource.type} {what}{nearest(resource.type, handlers())}")
+            what = (
+                "is not emulated by the sandbox"
+                if sdk.resource_class(resource.type)
+                else "is not a type of pulumi_aws"
+            )
+            raise Failure(
+                f"the resource type {resource.type} {what}{nearest(resource.type, handlers())}"
+            )
         return handler
 
     def _call(self, resource: Resource, values: Properties) -> Call:
         region = values.get("region")
-        return Call(self._session, resource, region if isinstance(region, str) and region else self._session.region)
+        return Call(
+            self._session,
+            resource,
+            region if isinstance(region, str) and region else self._session.region,
+        )
 
 
 class AwsProvider(Provider):
@@ -123,7 +150,7 @@ class AwsProvider(Provider):
 
     def __init__(self) -> None:
         self.version = sdk.version()
-        handlers()  # an import that fails must fail at the start, not in the middle of an update
+        handlers()  # an import error must occur at the start, not during an update
         threading.Thread(target=_warm_up, daemon=True).start()
 
     def connect(self, config: Properties) -> Connection:
@@ -131,23 +158,23 @@ class AwsProvider(Provider):
         return Aws(config)
 
     def check_configuration(self, old: Properties, new: Properties) -> Checked:
-        """Refuse configuration that isn't emulated, by name."""
+        """Refuse unsupported configuration by name."""
         del old
         return Checked(new, session.problems(new))
 
     def diff_configuration(self, old: Properties, new: Properties) -> Difference:
-        """Another region is another provider, and everything of the old one is replaced by things there."""
+        """Replace all resources if the region changes."""
         plain = plain_difference(old, new)
         moved = plain.changes.get("region") is Change.UPDATE
         return Difference({**plain.changes, "region": Change.UPDATE_REPLACE}) if moved else plain
 
 
 def _warm_up() -> None:
-    """Load the SDK's modules, seconds of work, before the first program asks for their names."""
+    """Load the SDK's modules, which takes seconds, before the first program needs them."""
     for token in handlers():
         sdk.arguments(token)
 
 
 def provider() -> Provider:
-    """Make the provider, for `sandbox.providers.__main__`."""
+    """Return the provider for `sandbox.providers.__main__`."""
     return AwsProvider()

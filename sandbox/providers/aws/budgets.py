@@ -1,4 +1,4 @@
-"""Budgets. An id is `ACCOUNT:NAME`, as the AWS provider has it."""
+"""Budgets. An ID is `ACCOUNT:NAME`, as in the AWS provider."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _moment(value: str) -> datetime.datetime:
 
 
 class Budget(Handler):
-    """A budget with those who are told when it is used up."""
+    """A budget with its notifications."""
 
     token = "aws:budgets/budget:Budget"
     noun = "Budget"
@@ -77,13 +77,16 @@ class Budget(Handler):
         "timePeriodStart": text(computed=True, rule=_time),
         "timePeriodEnd": text(default=_FOREVER, rule=_time),
         "costFilters": set_of(
-            block({"name": text(required=True), "values": list_of(text(), required=True)}), computed=True
+            block({"name": text(required=True), "values": list_of(text(), required=True)}),
+            computed=True,
         ),
         "costTypes": block({name: boolean(computed=True) for name in _COST_TYPES}, computed=True),
         "notifications": set_of(
             block(
                 {
-                    "comparisonOperator": text(required=True, one_of=("GREATER_THAN", "LESS_THAN", "EQUAL_TO")),
+                    "comparisonOperator": text(
+                        required=True, one_of=("GREATER_THAN", "LESS_THAN", "EQUAL_TO")
+                    ),
                     "notificationType": text(required=True, one_of=("ACTUAL", "FORECASTED")),
                     "threshold": number(required=True),
                     "thresholdType": text(required=True, one_of=("PERCENTAGE", "ABSOLUTE_VALUE")),
@@ -100,9 +103,9 @@ class Budget(Handler):
     missing = ("NotFoundException",)
 
     def validate(self, call: Call, inputs: Properties) -> Iterable[tuple[str, str]]:
-        """Amount and unit go together, and everybody's notification needs somebody."""
+        """Validate amount and unit, and the subscribers of notifications."""
         if (inputs.get("limitAmount") is None) != (inputs.get("limitUnit") is None):
-            yield "limitUnit", "limitAmount and limitUnit must be given together"
+            yield "limitUnit", "limitAmount and limitUnit must be set together"
         notifications = inputs.get("notifications") or ()
         for index, told in enumerate(notifications if isinstance(notifications, list) else ()):
             if isinstance(told, Mapping) and not (
@@ -111,7 +114,7 @@ class Budget(Handler):
                 yield f"notifications[{index}]", "must have at least one subscriber"
 
     def create(self, call: Call, inputs: Properties) -> str:
-        """Make the budget with its notifications."""
+        """Create the budget with its notifications."""
         account = inputs.get("accountId") or call.account
         name = inputs.get("name") or f"{inputs['namePrefix']}{call.resource.name}"
         told = [
@@ -140,15 +143,24 @@ class Budget(Handler):
                 for k in ("NotificationType", "ComparisonOperator", "Threshold", "ThresholdType")
                 if k in entry
             }
-            people = budgets.describe_subscribers_for_notification(**of, Notification=key).get("Subscribers") or ()
+            people = (
+                budgets.describe_subscribers_for_notification(**of, Notification=key).get(
+                    "Subscribers"
+                )
+                or ()
+            )
             notifications.append(
                 {
                     "comparisonOperator": key["ComparisonOperator"],
                     "notificationType": key["NotificationType"],
                     "threshold": key["Threshold"],
                     "thresholdType": key.get("ThresholdType") or "PERCENTAGE",
-                    "subscriberEmailAddresses": [p["Address"] for p in people if p["SubscriptionType"] == "EMAIL"],
-                    "subscriberSnsTopicArns": [p["Address"] for p in people if p["SubscriptionType"] == "SNS"],
+                    "subscriberEmailAddresses": [
+                        p["Address"] for p in people if p["SubscriptionType"] == "EMAIL"
+                    ],
+                    "subscriberSnsTopicArns": [
+                        p["Address"] for p in people if p["SubscriptionType"] == "SNS"
+                    ],
                 }
             )
         return {
@@ -161,14 +173,20 @@ class Budget(Handler):
             "timeUnit": found["TimeUnit"],
             "timePeriodStart": _written(period.get("Start")),
             "timePeriodEnd": _written(period.get("End")) or _FOREVER,
-            "costFilters": [{"name": k, "values": v} for k, v in (found.get("CostFilters") or {}).items()],
-            "costTypes": {name: types.get(name[0].upper() + name[1:]) for name in _COST_TYPES} if types else None,
+            "costFilters": [
+                {"name": k, "values": v} for k, v in (found.get("CostFilters") or {}).items()
+            ],
+            "costTypes": {name: types.get(name[0].upper() + name[1:]) for name in _COST_TYPES}
+            if types
+            else None,
             "notifications": notifications,
             "tagsAll": tag_map(budgets.list_tags_for_resource(ResourceARN=arn).get("ResourceTags")),
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        """Update the budget; put its notifications anew when they changed."""
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
+        """Update the budget; recreate its notifications if they changed."""
         budgets, (account, name) = call.client("budgets"), id.split(":", 1)
         if changed - {"notifications"}:
             budgets.update_budget(AccountId=account, NewBudget=_budget(name, new))
@@ -176,7 +194,9 @@ class Budget(Handler):
             before, after = old.get("notifications") or [], new.get("notifications") or []
             for entry in before:
                 if entry not in after:
-                    budgets.delete_notification(AccountId=account, BudgetName=name, Notification=_notification(entry))
+                    budgets.delete_notification(
+                        AccountId=account, BudgetName=name, Notification=_notification(entry)
+                    )
             for entry in after:
                 if entry not in before:
                     budgets.create_notification(
@@ -186,12 +206,18 @@ class Budget(Handler):
                         Subscribers=_subscribers(entry),
                     )
 
-    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
         """Tag the budget."""
         if drop:
-            call.client("budgets").untag_resource(ResourceARN=state["arn"], ResourceTagKeys=list(drop))
+            call.client("budgets").untag_resource(
+                ResourceARN=state["arn"], ResourceTagKeys=list(drop)
+            )
         if put:
-            call.client("budgets").tag_resource(ResourceARN=state["arn"], ResourceTags=tag_list(put))
+            call.client("budgets").tag_resource(
+                ResourceARN=state["arn"], ResourceTags=tag_list(put)
+            )
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
         """Delete the budget."""
@@ -205,7 +231,9 @@ def _budget(name: str, inputs: Properties) -> dict[str, Any]:
         BudgetName=name,
         BudgetType=inputs["budgetType"],
         TimeUnit=inputs["timeUnit"],
-        BudgetLimit={"Amount": str(limit), "Unit": inputs["limitUnit"]} if limit is not None else None,
+        BudgetLimit={"Amount": str(limit), "Unit": inputs["limitUnit"]}
+        if limit is not None
+        else None,
         CostFilters={entry["name"]: entry["values"] for entry in inputs.get("costFilters") or ()},
         CostTypes=pascal(inputs.get("costTypes") or {}),
         TimePeriod=filled(
@@ -222,11 +250,19 @@ def _notification(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _subscribers(entry: Mapping[str, Any]) -> list[dict[str, str]]:
     kinds = (("EMAIL", "subscriberEmailAddresses"), ("SNS", "subscriberSnsTopicArns"))
-    return [{"SubscriptionType": kind, "Address": who} for kind, key in kinds for who in entry.get(key) or ()]
+    return [
+        {"SubscriptionType": kind, "Address": who}
+        for kind, key in kinds
+        for who in entry.get(key) or ()
+    ]
 
 
 def _written(value: Any) -> str | None:
-    return value.astimezone(datetime.UTC).strftime(_TIME) if isinstance(value, datetime.datetime) else None
+    return (
+        value.astimezone(datetime.UTC).strftime(_TIME)
+        if isinstance(value, datetime.datetime)
+        else None
+    )
 
 
 TYPES = (Budget(),)

@@ -1,4 +1,6 @@
-"""CloudWatch: metric alarms, composite alarms and dashboards. Replacing properties: pulumi_aws's documentation."""
+"""CloudWatch: metric alarms, composite alarms, dashboards. Replacements: pulumi_aws's
+documentation.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,7 @@ _ACTIONS = {
     "insufficientDataActions": set_of(text()),
     "okActions": set_of(text()),
 }
-# Properties whose API name isn't just the property with a capital.
+# Properties whose API name is not just capitalized.
 _SPELLINGS = {
     "okActions": "OKActions",
     "name": "AlarmName",
@@ -47,12 +49,14 @@ _SPELLINGS = {
 
 
 class _Alarm(Handler):
-    """What metric and composite alarms share."""
+    """The common part of metric and composite alarms."""
 
     tagged = True
     missing = ("ResourceNotFound",)
 
-    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
         """Tag the alarm."""
         if drop:
             call.client("cloudwatch").untag_resource(ResourceARN=state["arn"], TagKeys=list(drop))
@@ -93,7 +97,9 @@ class MetricAlarm(_Alarm):
         "extendedStatistic": text(),
         "unit": text(),
         "evaluateLowSampleCountPercentiles": text(computed=True, one_of=("evaluate", "ignore")),
-        "treatMissingData": text(default="missing", one_of=("breaching", "notBreaching", "ignore", "missing")),
+        "treatMissingData": text(
+            default="missing", one_of=("breaching", "notBreaching", "ignore", "missing")
+        ),
         "metricQueries": set_of(
             block(
                 {
@@ -127,7 +133,7 @@ class MetricAlarm(_Alarm):
     one_needed = (("metricName", "metricQueries"),)
 
     def validate(self, call: Call, inputs: Properties) -> Iterable[tuple[str, str]]:
-        """A metric needs a statistic, a namespace and a period."""
+        """Require a metric's statistic, namespace and period."""
         if not inputs.get("metricName"):
             return
         if not inputs.get("statistic") and not inputs.get("extendedStatistic"):
@@ -137,7 +143,7 @@ class MetricAlarm(_Alarm):
             )
         for key in ("namespace", "period"):
             if inputs.get(key) is None:
-                yield key, "is needed together with metricName"
+                yield key, "is required with metricName"
 
     def create(self, call: Call, inputs: Properties) -> str:
         """Put the alarm."""
@@ -148,24 +154,32 @@ class MetricAlarm(_Alarm):
         request = {
             _SPELLINGS.get(key, key[0].upper() + key[1:]): value
             for key, value in inputs.items()
-            if key in self.inputs and key not in ("dimensions", "metricQueries") and value not in (None, "", [])
+            if key in self.inputs
+            and key not in ("dimensions", "metricQueries")
+            and value not in (None, "", [])
         }
         request["Dimensions"] = _dimensions(inputs.get("dimensions"))
         request["Metrics"] = [_query(query) for query in inputs.get("metricQueries") or ()]
-        call.client("cloudwatch").put_metric_alarm(**{k: v for k, v in request.items() if v != []}, **filled(**more))
+        call.client("cloudwatch").put_metric_alarm(
+            **{k: v for k, v in request.items() if v != []}, **filled(**more)
+        )
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
         """Describe the alarm."""
         found = self._described(call, id, "MetricAlarm")
         if found is None:
             return None
-        live: Properties = {key: found.get(_SPELLINGS.get(key, key[0].upper() + key[1:])) for key in self.inputs}
+        live: Properties = {
+            key: found.get(_SPELLINGS.get(key, key[0].upper() + key[1:])) for key in self.inputs
+        }
         live["dimensions"] = {d["Name"]: d["Value"] for d in found.get("Dimensions") or ()}
         live["metricQueries"] = [_queried(query) for query in found.get("Metrics") or ()]
         return {**live, "arn": found["AlarmArn"], "tagsAll": found["tagsAll"]}
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        """Put the alarm again; what it says now replaces what it said."""
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
+        """Replace the alarm's definition."""
         self._put(call, new)
 
 
@@ -239,13 +253,15 @@ class CompositeAlarm(_Alarm):
             "tagsAll": found["tagsAll"],
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        """Put the alarm again."""
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
+        """Replace the alarm's definition."""
         self._put(call, new)
 
 
 class Dashboard(Handler):
-    """A dashboard. A new body is put over the old one; AWS says what it didn't like of it."""
+    """A dashboard; an update replaces its body."""
 
     token = "aws:cloudwatch/dashboard:Dashboard"
     noun = "CloudWatch Dashboard"
@@ -266,10 +282,12 @@ class Dashboard(Handler):
             DashboardName=inputs["dashboardName"], DashboardBody=inputs["dashboardBody"]
         )
         for message in answer.get("DashboardValidationMessages") or ():
-            call.resource.log("warning", f"{message.get('DataPath', 'dashboard')}: {message['Message']}")
+            call.resource.log(
+                "warning", f"{message.get('DataPath', 'dashboard')}: {message['Message']}"
+            )
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        """Ask for the dashboard."""
+        """Describe the dashboard."""
         found = call.client("cloudwatch").get_dashboard(DashboardName=id)
         return {
             "dashboardName": found["DashboardName"],
@@ -277,8 +295,10 @@ class Dashboard(Handler):
             "dashboardArn": found["DashboardArn"],
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        """Put the new body."""
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
+        """Replace the body."""
         self._put(call, new)
 
     def delete(self, call: Call, id: str, state: Properties) -> None:

@@ -1,4 +1,6 @@
-"""CodeBuild projects. Only a new name replaces; an id is the project's ARN (imported by ARN or name)."""
+"""CodeBuild projects. Only a new name replaces; the ID is the project's ARN (imported by ARN or
+name).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sandbox.providers.aws.marshalling import filled, given, tag_list, tag_map
-from sandbox.providers.aws.properties import Property, between, block, boolean, integer, length, list_of, set_of, text
+from sandbox.providers.aws.properties import (
+    Property,
+    between,
+    block,
+    boolean,
+    integer,
+    length,
+    list_of,
+    set_of,
+    text,
+)
 from sandbox.providers.aws.resource import AutoName, Call, Handler
 from sandbox.providers.protocol import Properties
 
@@ -45,7 +57,12 @@ _SOURCE: Mapping[str, Property] = {
     "insecureSsl": boolean(),
     "reportBuildStatus": boolean(),
     "buildStatusConfig": block({"context": text(), "targetUrl": text()}),
-    "auth": block({"type": text(required=True, one_of=("CODECONNECTIONS", "SECRETS_MANAGER")), "resource": text()}),
+    "auth": block(
+        {
+            "type": text(required=True, one_of=("CODECONNECTIONS", "SECRETS_MANAGER")),
+            "resource": text(),
+        }
+    ),
 }
 _ARTIFACTS: Mapping[str, Property] = {
     "type": text(required=True, one_of=("CODEPIPELINE", "NO_ARTIFACTS", "S3")),
@@ -59,7 +76,7 @@ _ARTIFACTS: Mapping[str, Property] = {
     "packaging": text(computed=True, one_of=("NONE", "ZIP")),
     "path": text(),
 }
-# Property and API name, where they differ; the same table serves both ways.
+# Property and API name where they differ, for both directions.
 _PLAIN = {
     "description": "description",
     "serviceRole": "serviceRole",
@@ -88,14 +105,18 @@ class Project(Handler):
         "secondarySourceVersions": set_of(
             block({"sourceIdentifier": text(required=True), "sourceVersion": text(required=True)})
         ),
-        "secondaryArtifacts": set_of(block({**_ARTIFACTS, "artifactIdentifier": text(required=True)})),
+        "secondaryArtifacts": set_of(
+            block({**_ARTIFACTS, "artifactIdentifier": text(required=True)})
+        ),
         "environment": block(
             {
                 "computeType": text(required=True),
                 "image": text(required=True),
                 "type": text(required=True, one_of=_ENVIRONMENTS),
                 "certificate": text(),
-                "imagePullCredentialsType": text(default="CODEBUILD", one_of=("CODEBUILD", "SERVICE_ROLE")),
+                "imagePullCredentialsType": text(
+                    default="CODEBUILD", one_of=("CODEBUILD", "SERVICE_ROLE")
+                ),
                 "privilegedMode": boolean(default=False),
                 "environmentVariables": list_of(
                     block(
@@ -103,7 +124,8 @@ class Project(Handler):
                             "name": text(required=True),
                             "value": text(required=True),
                             "type": text(
-                                default="PLAINTEXT", one_of=("PARAMETER_STORE", "PLAINTEXT", "SECRETS_MANAGER")
+                                default="PLAINTEXT",
+                                one_of=("PARAMETER_STORE", "PLAINTEXT", "SECRETS_MANAGER"),
                             ),
                         }
                     )
@@ -111,7 +133,9 @@ class Project(Handler):
                 "registryCredential": block(
                     {"credential": text(required=True), "credentialProvider": text(required=True)}
                 ),
-                "dockerServer": block({"computeType": text(required=True), "securityGroupIds": list_of(text())}),
+                "dockerServer": block(
+                    {"computeType": text(required=True), "securityGroupIds": list_of(text())}
+                ),
                 "fleet": block({"fleetArn": text()}),
             },
             required=True,
@@ -125,7 +149,9 @@ class Project(Handler):
         ),
         "logsConfig": block(
             {
-                "cloudwatchLogs": block({"groupName": text(), "streamName": text(), "status": text(default="ENABLED")}),
+                "cloudwatchLogs": block(
+                    {"groupName": text(), "streamName": text(), "status": text(default="ENABLED")}
+                ),
                 "s3Logs": block(
                     {
                         "status": text(default="DISABLED"),
@@ -157,7 +183,7 @@ class Project(Handler):
     missing = ("ResourceNotFoundException",)
 
     def validate(self, call: Call, inputs: Properties) -> Iterable[tuple[str, str]]:
-        """CODEPIPELINE on one side means CODEPIPELINE on the other."""
+        """Require CODEPIPELINE for both source and artifacts, or for neither."""
         sides = [
             side.get("type") if isinstance(side := inputs.get(name), Mapping) else None
             for name in ("source", "artifacts")
@@ -169,13 +195,15 @@ class Project(Handler):
             yield "cache.location", 'cache location is required when cache type is "S3"'
 
     def create(self, call: Call, inputs: Properties) -> str:
-        """Make the project. A role that was made a moment ago isn't known to CodeBuild at once."""
+        """Create the project; retry while IAM propagates a new role."""
         client, request = call.client("codebuild"), _request(inputs)
-        made = call.retrying(lambda: client.create_project(**request), ("InvalidInputException",), seconds=1)
+        made = call.retrying(
+            lambda: client.create_project(**request), ("InvalidInputException",), seconds=1
+        )
         return call.made(made["project"]["arn"])
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        """Ask for the project."""
+        """Describe the project."""
         name = id.rsplit(":project/", 1)[-1]
         found = call.client("codebuild").batch_get_projects(names=[name])["projects"]
         if not found:
@@ -194,16 +222,25 @@ class Project(Handler):
             "secondarySourceVersions": project.get("secondarySourceVersions") or [],
             "secondaryArtifacts": project.get("secondaryArtifacts") or [],
             "environment": environment,
-            "cache": cache if cache.get("type", "NO_CACHE") != "NO_CACHE" or known.get("cache") else None,
-            "logsConfig": filled(cloudwatchLogs=logs.get("cloudWatchLogs"), s3Logs=logs.get("s3Logs")) or None,
-            "vpcConfig": (project.get("vpcConfig") or None) if (project.get("vpcConfig") or {}).get("vpcId") else None,
+            "cache": cache
+            if cache.get("type", "NO_CACHE") != "NO_CACHE" or known.get("cache")
+            else None,
+            "logsConfig": filled(
+                cloudwatchLogs=logs.get("cloudWatchLogs"), s3Logs=logs.get("s3Logs")
+            )
+            or None,
+            "vpcConfig": (project.get("vpcConfig") or None)
+            if (project.get("vpcConfig") or {}).get("vpcId")
+            else None,
             "badgeEnabled": bool((project.get("badge") or {}).get("badgeEnabled")),
             "badgeUrl": (project.get("badge") or {}).get("badgeRequestUrl", ""),
             "tagsAll": tag_map(project.get("tags"), "key", "value"),
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        """Update the project; what is left out of the request stays, so emptied settings are sent empty."""
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
+        """Update the project; send removed settings as empty, because absent ones stay."""
         request = _request(new)
         emptied = {
             "vpcConfig": {},
@@ -219,10 +256,14 @@ class Project(Handler):
                 request.setdefault(key, empty)
         call.client("codebuild").update_project(**request)
 
-    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
-        """Set all tags: CodeBuild has no call for single ones."""
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
+        """Replace all tags: CodeBuild has no call for single tags."""
         tags = {k: v for k, v in {**(state.get("tagsAll") or {}), **put}.items() if k not in drop}
-        call.client("codebuild").update_project(name=state["name"], tags=tag_list(tags, "key", "value"))
+        call.client("codebuild").update_project(
+            name=state["name"], tags=tag_list(tags, "key", "value")
+        )
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
         """Delete the project."""

@@ -1,4 +1,4 @@
-"""CodeConnections connections, and the notification rules of the developer tools. Ids are ARNs."""
+"""CodeConnections connections, and notification rules of the developer tools. IDs are ARNs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PROVIDERS = (
 
 
 class Connection(Handler):
-    """A connection to a source host. It stays PENDING until somebody finishes it in the console."""
+    """A connection to a Git host; it stays PENDING until its handshake in the console."""
 
     token = "aws:codeconnections/connection:Connection"
     noun = "CodeConnections Connection"
@@ -37,7 +37,7 @@ class Connection(Handler):
     missing = ("ResourceNotFoundException",)
 
     def create(self, call: Call, inputs: Properties) -> str:
-        """Ask for the connection."""
+        """Create the connection."""
         made = call.client("codeconnections").create_connection(
             **filled(
                 ConnectionName=inputs["name"],
@@ -49,7 +49,7 @@ class Connection(Handler):
         return call.made(made["ConnectionArn"])
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        """Ask for the connection."""
+        """Describe the connection."""
         client = call.client("codeconnections")
         found = client.get_connection(ConnectionArn=id)["Connection"]
         return {
@@ -62,7 +62,9 @@ class Connection(Handler):
             "tagsAll": tag_map(client.list_tags_for_resource(ResourceArn=id).get("Tags")),
         }
 
-    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
         """Tag the connection."""
         if drop:
             call.client("codeconnections").untag_resource(ResourceArn=id, TagKeys=list(drop))
@@ -75,7 +77,7 @@ class Connection(Handler):
 
 
 class NotificationRule(Handler):
-    """Who is told about events of a repository, build project, deployment or pipeline."""
+    """A rule that notifies of events of a repository, build project, deployment or pipeline."""
 
     token = "aws:codestarnotifications/notificationRule:NotificationRule"
     noun = "CodeStar Notification Rule"
@@ -86,7 +88,13 @@ class NotificationRule(Handler):
         "eventTypeIds": set_of(text(), required=True),
         "status": text(default="ENABLED", one_of=("ENABLED", "DISABLED")),
         "targets": set_of(
-            block({"address": text(required=True), "type": text(default="SNS"), "status": text(computed=True)})
+            block(
+                {
+                    "address": text(required=True),
+                    "type": text(default="SNS"),
+                    "status": text(computed=True),
+                }
+            )
         ),
     }
     outputs = ("arn",)
@@ -95,7 +103,7 @@ class NotificationRule(Handler):
     missing = ("ResourceNotFoundException",)
 
     def create(self, call: Call, inputs: Properties) -> str:
-        """Make the rule."""
+        """Create the rule."""
         made = call.client("codestar-notifications").create_notification_rule(
             Name=inputs["name"],
             EventTypeIds=inputs["eventTypeIds"],
@@ -117,15 +125,21 @@ class NotificationRule(Handler):
             "eventTypeIds": [kind["EventTypeId"] for kind in found.get("EventTypes") or ()],
             "status": found["Status"],
             "targets": [
-                filled(address=t["TargetAddress"], type=t.get("TargetType"), status=t.get("TargetStatus"))
+                filled(
+                    address=t["TargetAddress"],
+                    type=t.get("TargetType"),
+                    status=t.get("TargetStatus"),
+                )
                 for t in found.get("Targets") or ()
             ],
             "arn": found["Arn"],
             "tagsAll": found.get("Tags") or {},
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        """Change the rule."""
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
+        """Update the rule."""
         call.client("codestar-notifications").update_notification_rule(
             Arn=id,
             Name=new["name"],
@@ -135,7 +149,9 @@ class NotificationRule(Handler):
             Targets=_targets(new),
         )
 
-    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
         """Tag the rule."""
         client = call.client("codestar-notifications")
         if drop:

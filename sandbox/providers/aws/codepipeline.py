@@ -1,6 +1,6 @@
-"""CodePipeline pipelines, V1 and V2. Only a new name replaces; everything else is a new version of the pipeline.
+"""CodePipeline pipelines, V1 and V2. Only a new name replaces; other changes create a new version.
 
-Properties say one `condition` where the API has a list of one, and `pushes` where it has `push`.
+Properties have one `condition` where the API has a list of one, and `pushes` for `push`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sandbox.providers.aws.marshalling import filled, tag_list, tag_map
-from sandbox.providers.aws.properties import Property, between, block, integer, length, list_of, map_of, set_of, text
+from sandbox.providers.aws.properties import (
+    Property,
+    between,
+    block,
+    integer,
+    length,
+    list_of,
+    map_of,
+    set_of,
+    text,
+)
 from sandbox.providers.aws.resource import AutoName, Call, Handler
 from sandbox.providers.protocol import Properties
 
@@ -40,7 +50,9 @@ _RULE = block(
 
 
 def _condition(*results: str) -> Property:
-    return block({"result": text(one_of=results), "rules": list_of(_RULE, required=True, rule=length(1, 5))})
+    return block(
+        {"result": text(one_of=results), "rules": list_of(_RULE, required=True, rule=length(1, 5))}
+    )
 
 
 _ACTION = block(
@@ -54,7 +66,9 @@ _ACTION = block(
         "commands": list_of(text()),
         "inputArtifacts": list_of(text()),
         "outputArtifacts": list_of(text()),
-        "outputArtifactsForComputeActions": list_of(block({"name": text(required=True), "files": list_of(text())})),
+        "outputArtifactsForComputeActions": list_of(
+            block({"name": text(required=True), "files": list_of(text())})
+        ),
         "outputVariables": list_of(text()),
         "namespace": text(rule=length(1, 100)),
         "region": text(computed=True),
@@ -72,7 +86,9 @@ _STAGE = block(
         "onFailure": block(
             {
                 "result": text(one_of=("FAIL", "RETRY", "ROLLBACK")),
-                "retryConfiguration": block({"retryMode": text(one_of=("ALL_ACTIONS", "FAILED_ACTIONS"))}),
+                "retryConfiguration": block(
+                    {"retryMode": text(one_of=("ALL_ACTIONS", "FAILED_ACTIONS"))}
+                ),
                 "condition": _condition("FAIL", "ROLLBACK"),
             }
         ),
@@ -84,7 +100,9 @@ _TRIGGER = block(
         "gitConfiguration": block(
             {
                 "sourceActionName": text(required=True),
-                "pushes": list_of(block({"branches": _FILTER, "filePaths": _FILTER, "tags": _FILTER})),
+                "pushes": list_of(
+                    block({"branches": _FILTER, "filePaths": _FILTER, "tags": _FILTER})
+                ),
                 "pullRequests": list_of(
                     block(
                         {
@@ -115,7 +133,9 @@ class Pipeline(Handler):
                     "location": text(required=True),
                     "type": text(required=True, one_of=("S3",)),
                     "region": text(computed=True),
-                    "encryptionKey": block({"id": text(required=True), "type": text(required=True, one_of=("KMS",))}),
+                    "encryptionKey": block(
+                        {"id": text(required=True), "type": text(required=True, one_of=("KMS",))}
+                    ),
                 }
             ),
             required=True,
@@ -125,7 +145,8 @@ class Pipeline(Handler):
         "pipelineType": text(default="V1", one_of=("V1", "V2")),
         "triggers": list_of(_TRIGGER, computed=True, rule=length(0, 50)),
         "variables": list_of(
-            block({"name": text(required=True), "defaultValue": text(), "description": text()}), rule=length(0, 50)
+            block({"name": text(required=True), "defaultValue": text(), "description": text()}),
+            rule=length(0, 50),
         ),
     }
     outputs = ("arn", "triggerAlls")
@@ -134,29 +155,38 @@ class Pipeline(Handler):
     missing = ("PipelineNotFoundException",)
 
     def validate(self, call: Call, inputs: Properties) -> Iterable[tuple[str, str]]:
-        """What only a pipeline of type V2 can have, and stores that say their region when there are several."""
+        """Validate features of V2 pipelines and the regions of several stores."""
         if inputs.get("pipelineType") == "V1":
             for key in ("triggers", "variables"):
                 if inputs.get(key):
                     yield key, "can only be used when pipelineType is V2"
             if inputs.get("executionMode") in ("QUEUED", "PARALLEL"):
-                yield "executionMode", f"{inputs['executionMode']} can only be used when pipelineType is V2"
+                yield (
+                    "executionMode",
+                    f"{inputs['executionMode']} can only be used when pipelineType is V2",
+                )
         stores = inputs.get("artifactStores") or ()
-        known = [store for store in stores if isinstance(store, Mapping)] if isinstance(stores, list) else []
+        known = (
+            [store for store in stores if isinstance(store, Mapping)]
+            if isinstance(stores, list)
+            else []
+        )
         if len(known) > 1 and any(not store.get("region") for store in known):
             yield "artifactStores", "each store must have a region when there are several"
 
     def create(self, call: Call, inputs: Properties) -> str:
-        """Make the pipeline. A role that was made a moment ago isn't known to CodePipeline at once."""
+        """Create the pipeline; retry while IAM propagates a new role."""
         client, pipeline = call.client("codepipeline"), _pipeline(inputs)
         tags = filled(tags=tag_list(inputs["tagsAll"], "key", "value"))
         call.retrying(
-            lambda: client.create_pipeline(pipeline=pipeline, **tags), ("InvalidStructureException",), seconds=1
+            lambda: client.create_pipeline(pipeline=pipeline, **tags),
+            ("InvalidStructureException",),
+            seconds=1,
         )
         return call.made(inputs["name"])
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        """Ask for the pipeline's current version."""
+        """Describe the pipeline's current version."""
         client = call.client("codepipeline")
         answer = client.get_pipeline(name=id)
         found, arn = answer["pipeline"], answer["metadata"]["pipelineArn"]
@@ -174,19 +204,27 @@ class Pipeline(Handler):
             "triggerAlls": triggers,
             "variables": found.get("variables") or [],
             "arn": arn,
-            "tagsAll": tag_map(client.list_tags_for_resource(resourceArn=arn).get("tags"), "key", "value"),
+            "tagsAll": tag_map(
+                client.list_tags_for_resource(resourceArn=arn).get("tags"), "key", "value"
+            ),
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        """Put a new version of the pipeline."""
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
+        """Create a new version of the pipeline."""
         call.client("codepipeline").update_pipeline(pipeline=_pipeline(new))
 
-    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
         """Tag the pipeline."""
         if drop:
             call.client("codepipeline").untag_resource(resourceArn=state["arn"], tagKeys=list(drop))
         if put:
-            call.client("codepipeline").tag_resource(resourceArn=state["arn"], tags=tag_list(put, "key", "value"))
+            call.client("codepipeline").tag_resource(
+                resourceArn=state["arn"], tags=tag_list(put, "key", "value")
+            )
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
         """Delete the pipeline."""
@@ -197,7 +235,11 @@ def _pipeline(inputs: Properties) -> dict[str, Any]:
     stores = [
         (
             store.get("region"),
-            filled(type=store["type"], location=store["location"], encryptionKey=store.get("encryptionKey")),
+            filled(
+                type=store["type"],
+                location=store["location"],
+                encryptionKey=store.get("encryptionKey"),
+            ),
         )
         for store in inputs["artifactStores"]
     ]
@@ -235,7 +277,9 @@ def _action(action: Mapping[str, Any]) -> dict[str, Any]:
         "runOrder",
         "timeoutInMinutes",
     )
-    files = [filled(**artifact) for artifact in action.get("outputArtifactsForComputeActions") or ()]
+    files = [
+        filled(**artifact) for artifact in action.get("outputArtifactsForComputeActions") or ()
+    ]
     return filled(
         **{key: action.get(key) for key in same},
         actionTypeId={key: action[key] for key in ("category", "owner", "provider", "version")},
@@ -276,7 +320,12 @@ def _trigger(trigger: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _some(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return filled(**{key: filled(**value) if isinstance(value, Mapping) else value for key, value in entry.items()})
+    return filled(
+        **{
+            key: filled(**value) if isinstance(value, Mapping) else value
+            for key, value in entry.items()
+        }
+    )
 
 
 def _staged(stage: Mapping[str, Any]) -> Properties:
@@ -289,7 +338,9 @@ def _staged(stage: Mapping[str, Any]) -> Properties:
 
 def _acted(action: Mapping[str, Any]) -> Properties:
     same = {
-        key: value for key, value in action.items() if key not in ("actionTypeId", "inputArtifacts", "outputArtifacts")
+        key: value
+        for key, value in action.items()
+        if key not in ("actionTypeId", "inputArtifacts", "outputArtifacts")
     }
     made = action.get("outputArtifacts") or ()
     with_files = [artifact for artifact in made if artifact.get("files")]
@@ -307,7 +358,10 @@ def _conditioned(entry: Mapping[str, Any] | None) -> Properties | None:
         return None
     conditions = entry.get("conditions") or ()
     rules = [
-        {**rule, "inputArtifacts": [artifact["name"] for artifact in rule.get("inputArtifacts") or ()]}
+        {
+            **rule,
+            "inputArtifacts": [artifact["name"] for artifact in rule.get("inputArtifacts") or ()],
+        }
         for condition in conditions
         for rule in condition.get("rules") or ()
     ]
@@ -323,7 +377,9 @@ def _triggered(trigger: Mapping[str, Any]) -> Properties:
     return {
         "providerType": trigger["providerType"],
         "gitConfiguration": filled(
-            sourceActionName=git["sourceActionName"], pushes=git.get("push"), pullRequests=git.get("pullRequest")
+            sourceActionName=git["sourceActionName"],
+            pushes=git.get("push"),
+            pullRequests=git.get("pullRequest"),
         ),
     }
 

@@ -1,7 +1,6 @@
-"""ECR: repositories, their lifecycle policies and repository policies.
+"""ECR: repositories, lifecycle policies and repository policies; all are imported by repository name.
 
-Which properties replace, and the defaults: pulumi_aws's documentation of aws.ecr.Repository, LifecyclePolicy and
-RepositoryPolicy. The three are imported by the repository's name.
+Replacements and defaults: pulumi_aws's documentation.
 """
 
 from __future__ import annotations
@@ -11,7 +10,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sandbox.providers.aws.ec2.handler import only
-from sandbox.providers.aws.properties import block, boolean, json_text, length, list_of, policy, text
+from sandbox.providers.aws.properties import (
+    block,
+    boolean,
+    json_text,
+    length,
+    list_of,
+    policy,
+    text,
+)
 from sandbox.providers.aws.resource import AutoName, Call, Handler
 from sandbox.providers.protocol import Properties
 
@@ -46,7 +53,12 @@ class Repository(Handler):
         "imageScanningConfiguration": block({"scanOnPush": boolean(required=True)}),
         "imageTagMutability": text(default="MUTABLE", one_of=_MUTABILITY),
         "imageTagMutabilityExclusionFilters": list_of(
-            block({"filter": text(required=True), "filterType": text(required=True, one_of=("WILDCARD",))})
+            block(
+                {
+                    "filter": text(required=True),
+                    "filterType": text(required=True, one_of=("WILDCARD",)),
+                }
+            )
         ),
         "name": text(replaces=True, rule=_name),
     }
@@ -62,9 +74,13 @@ class Repository(Handler):
         if inputs.get("imageScanningConfiguration"):
             request["imageScanningConfiguration"] = inputs["imageScanningConfiguration"]
         if inputs.get("imageTagMutabilityExclusionFilters"):
-            request["imageTagMutabilityExclusionFilters"] = inputs["imageTagMutabilityExclusionFilters"]
+            request["imageTagMutabilityExclusionFilters"] = inputs[
+                "imageTagMutabilityExclusionFilters"
+            ]
         if inputs["tagsAll"]:
-            request["tags"] = [{"Key": key, "Value": value} for key, value in inputs["tagsAll"].items()]
+            request["tags"] = [
+                {"Key": key, "Value": value} for key, value in inputs["tagsAll"].items()
+            ]
         made = call.client("ecr").create_repository(repositoryName=inputs["name"], **request)
         return call.made(made["repository"]["repositoryName"])
 
@@ -85,11 +101,15 @@ class Repository(Handler):
             "repositoryUrl": found["repositoryUri"],
             "tagsAll": {
                 tag["Key"]: tag["Value"]
-                for tag in ecr.list_tags_for_resource(resourceArn=found["repositoryArn"]).get("tags", [])
+                for tag in ecr.list_tags_for_resource(resourceArn=found["repositoryArn"]).get(
+                    "tags", []
+                )
             },
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
         ecr = call.client("ecr")
         if changed & {"imageTagMutability", "imageTagMutabilityExclusionFilters"}:
             filters = new.get("imageTagMutabilityExclusionFilters")
@@ -100,9 +120,13 @@ class Repository(Handler):
             )
         if "imageScanningConfiguration" in changed:
             wanted = new.get("imageScanningConfiguration") or {"scanOnPush": False}
-            ecr.put_image_scanning_configuration(repositoryName=id, imageScanningConfiguration=wanted)
+            ecr.put_image_scanning_configuration(
+                repositoryName=id, imageScanningConfiguration=wanted
+            )
 
-    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
         ecr = call.client("ecr")
         if drop:
             ecr.untag_resource(resourceArn=state["arn"], tagKeys=list(drop))
@@ -111,11 +135,13 @@ class Repository(Handler):
             ecr.tag_resource(resourceArn=state["arn"], tags=tags)
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
-        call.client("ecr").delete_repository(repositoryName=id, force=bool(state.get("forceDelete")))
+        call.client("ecr").delete_repository(
+            repositoryName=id, force=bool(state.get("forceDelete"))
+        )
 
 
 class LifecyclePolicy(Handler):
-    """A repository's rules for expiring images."""
+    """A repository's lifecycle policy."""
 
     token = "aws:ecr/lifecyclePolicy:LifecyclePolicy"
     noun = "ECR Lifecycle Policy"
@@ -134,9 +160,15 @@ class LifecyclePolicy(Handler):
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
         found = call.client("ecr").get_lifecycle_policy(repositoryName=id)
-        return {"policy": found["lifecyclePolicyText"], "registryId": found["registryId"], "repository": id}
+        return {
+            "policy": found["lifecyclePolicyText"],
+            "registryId": found["registryId"],
+            "repository": id,
+        }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
         self._put(call, new)
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
@@ -144,7 +176,7 @@ class LifecyclePolicy(Handler):
 
 
 class RepositoryPolicy(Handler):
-    """Who else may use a repository."""
+    """A repository's resource policy."""
 
     token = "aws:ecr/repositoryPolicy:RepositoryPolicy"
     noun = "ECR Repository Policy"
@@ -157,13 +189,17 @@ class RepositoryPolicy(Handler):
         return call.made(inputs["repository"])
 
     def _put(self, call: Call, inputs: Properties) -> None:
-        call.client("ecr").set_repository_policy(repositoryName=inputs["repository"], policyText=inputs["policy"])
+        call.client("ecr").set_repository_policy(
+            repositoryName=inputs["repository"], policyText=inputs["policy"]
+        )
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
         found = call.client("ecr").get_repository_policy(repositoryName=id)
         return {"policy": found["policyText"], "registryId": found["registryId"], "repository": id}
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
         self._put(call, new)
 
     def delete(self, call: Call, id: str, state: Properties) -> None:

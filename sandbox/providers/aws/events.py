@@ -1,4 +1,6 @@
-"""EventBridge: rules and their targets, under pulumi_aws's older name for it (aws.cloudwatch.EventRule)."""
+"""EventBridge: rules and targets, under pulumi_aws's module name cloudwatch
+(aws.cloudwatch.EventRule).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sandbox.providers.aws.marshalling import filled, tag_list, tag_map
-from sandbox.providers.aws.properties import block, boolean, integer, json_text, length, list_of, map_of, text
+from sandbox.providers.aws.properties import (
+    block,
+    boolean,
+    integer,
+    json_text,
+    length,
+    list_of,
+    map_of,
+    text,
+)
 from sandbox.providers.aws.resource import AutoName, Call, Handler
 from sandbox.providers.protocol import Failure, Properties
 
@@ -15,13 +26,13 @@ _STATES = ("ENABLED", "DISABLED", "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS
 
 
 def _split(id: str, separator: str) -> tuple[str, str]:
-    """Bus and rule of an id; the default bus is left out of ids."""
+    """Return bus and rule of an ID, which omits the default bus."""
     bus, _, rule = id.rpartition(separator)
     return bus or "default", rule
 
 
 class EventRule(Handler):
-    """A rule: which events, or when."""
+    """An event rule: a pattern or a schedule."""
 
     token = "aws:cloudwatch/eventRule:EventRule"
     noun = "EventBridge Rule"
@@ -83,15 +94,19 @@ class EventRule(Handler):
             "tagsAll": tag_map(events.list_tags_for_resource(ResourceARN=found["Arn"])["Tags"]),
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        """Put the rule again."""
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
+        """Replace the rule's definition."""
         if changed - {"forceDestroy"}:
             wanted = {**new, "isEnabled": new.get("isEnabled") if "isEnabled" in changed else None}
             if "isEnabled" in changed and new.get("isEnabled") is None:
                 wanted["state"] = "ENABLED"
             self._put(call, _split(id, "/")[1], wanted)
 
-    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
         """Tag the rule."""
         if drop:
             call.client("events").untag_resource(ResourceARN=state["arn"], TagKeys=list(drop))
@@ -99,7 +114,7 @@ class EventRule(Handler):
             call.client("events").tag_resource(ResourceARN=state["arn"], Tags=tag_list(put))
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
-        """Delete the rule, once its targets are gone."""
+        """Delete the rule."""
         bus, name = _split(id, "/")
         force = {"Force": True} if state.get("forceDestroy") else {}
         call.retrying(
@@ -110,7 +125,7 @@ class EventRule(Handler):
 
 
 class EventTarget(Handler):
-    """What a rule sends its events to. Targets that need settings of their own (ECS, Batch, …) aren't emulated."""
+    """A target of a rule. Targets with their own settings (ECS, Batch, …) are not emulated."""
 
     token = "aws:cloudwatch/eventTarget:EventTarget"
     noun = "EventBridge Target"
@@ -125,15 +140,19 @@ class EventTarget(Handler):
         "roleArn": text(),
         "forceDestroy": boolean(default=False, write_only=True),
         "deadLetterConfig": block({"arn": text()}),
-        "retryPolicy": block({"maximumEventAgeInSeconds": integer(), "maximumRetryAttempts": integer()}),
-        "runCommandTargets": list_of(block({"key": text(required=True), "values": list_of(text())})),
+        "retryPolicy": block(
+            {"maximumEventAgeInSeconds": integer(), "maximumRetryAttempts": integer()}
+        ),
+        "runCommandTargets": list_of(
+            block({"key": text(required=True), "values": list_of(text())})
+        ),
     }
     autoname = AutoName("targetId", 64)
     conflicts = (("input", "inputPath", "inputTransformer"),)
     missing = _MISSING
 
     def validate(self, call: Call, inputs: Properties) -> Iterable[tuple[str, str]]:
-        """At most five targets of Run Command."""
+        """Limit the targets of Run Command."""
         commands = inputs.get("runCommandTargets") or ()
         if isinstance(commands, list) and len(commands) > 5:
             yield "runCommandTargets", "must be at most 5"
@@ -142,19 +161,26 @@ class EventTarget(Handler):
         """Put the target."""
         self._put(call, inputs)
         bus = inputs["eventBusName"]
-        parts = (inputs["rule"], inputs["targetId"]) if bus == "default" else (bus, inputs["rule"], inputs["targetId"])
+        parts = (
+            (inputs["rule"], inputs["targetId"])
+            if bus == "default"
+            else (bus, inputs["rule"], inputs["targetId"])
+        )
         return call.made("-".join(parts))
 
     def _put(self, call: Call, inputs: Properties) -> None:
         transformer, retry = inputs.get("inputTransformer") or {}, inputs.get("retryPolicy") or {}
-        commands = [{"Key": c["key"], "Values": c["values"]} for c in inputs.get("runCommandTargets") or ()]
+        commands = [
+            {"Key": c["key"], "Values": c["values"]} for c in inputs.get("runCommandTargets") or ()
+        ]
         target = filled(
             Id=inputs["targetId"],
             Arn=inputs["arn"],
             Input=inputs.get("input"),
             InputPath=inputs.get("inputPath"),
             InputTransformer=filled(
-                InputPathsMap=transformer.get("inputPaths"), InputTemplate=transformer.get("inputTemplate")
+                InputPathsMap=transformer.get("inputPaths"),
+                InputTemplate=transformer.get("inputTemplate"),
             ),
             RoleArn=inputs.get("roleArn"),
             DeadLetterConfig=filled(Arn=(inputs.get("deadLetterConfig") or {}).get("arn")),
@@ -172,13 +198,13 @@ class EventTarget(Handler):
             raise Failure(f"{refused.get('ErrorCode')}: {refused.get('ErrorMessage')}")
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        """Find the target among the rule's. Imported by `RULE/TARGET` or `BUS/RULE/TARGET`."""
+        """Find the target; imported by `RULE/TARGET` or `BUS/RULE/TARGET`."""
         if known.get("rule"):
             bus, rule, target = known["eventBusName"], known["rule"], known["targetId"]
         else:
             parts = id.split("/")
             if len(parts) not in (2, 3):
-                raise Failure(f'"{id}" names no target: import it as RULE/TARGET or BUS/RULE/TARGET')
+                raise Failure(f'"{id}" has no target: import it as RULE/TARGET or BUS/RULE/TARGET')
             bus, rule, target = ["default", *parts] if len(parts) == 2 else parts
         answer = call.client("events").list_targets_by_rule(Rule=rule, EventBusName=bus)
         found = next((t for t in answer["Targets"] if t["Id"] == target), None)
@@ -195,11 +221,13 @@ class EventTarget(Handler):
             "input": found.get("Input"),
             "inputPath": found.get("InputPath"),
             "inputTransformer": filled(
-                inputPaths=transformer.get("InputPathsMap"), inputTemplate=transformer.get("InputTemplate")
+                inputPaths=transformer.get("InputPathsMap"),
+                inputTemplate=transformer.get("InputTemplate"),
             )
             or None,
             "roleArn": found.get("RoleArn"),
-            "deadLetterConfig": filled(arn=(found.get("DeadLetterConfig") or {}).get("Arn")) or None,
+            "deadLetterConfig": filled(arn=(found.get("DeadLetterConfig") or {}).get("Arn"))
+            or None,
             "retryPolicy": filled(
                 maximumEventAgeInSeconds=retry.get("MaximumEventAgeInSeconds"),
                 maximumRetryAttempts=retry.get("MaximumRetryAttempts"),
@@ -208,8 +236,10 @@ class EventTarget(Handler):
             "runCommandTargets": [{"key": c["Key"], "values": c["Values"]} for c in commands],
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        """Put the target again."""
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
+        """Replace the target's definition."""
         self._put(call, new)
 
     def delete(self, call: Call, id: str, state: Properties) -> None:

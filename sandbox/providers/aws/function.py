@@ -1,6 +1,7 @@
-"""The base of every emulated AWS function (`aws.getRegion`, …): its arguments are declared as resources' inputs are.
+"""Emulated AWS functions (`aws.getRegion`, …), whose arguments are declared like inputs of resources.
 
-def _region(call, args): return {"name": call.region, …}      # or Invoked(…) when something in it is secret
+def _region(call, args):
+    return {"name": call.region}  # or Invoked(…) for secret results
 
 FUNCTIONS = (Function("aws:index/getRegion:getRegion", {"region": text()}, _region),)
 """
@@ -19,14 +20,14 @@ from sandbox.providers.protocol import Failure, Invoked, Properties
 
 @dataclass(frozen=True)
 class Function:
-    """One emulated function."""
+    """An emulated function."""
 
     token: str
     arguments: Mapping[str, Property]
     run: Callable[[Call, Properties], Properties | Invoked]
 
     def invoked(self, call: Call, args: Properties) -> Invoked:
-        """Check the arguments and run it."""
+        """Validate the arguments and run the function."""
         checking = Checking(self._refusal)
         checked = checking.block(args, self.arguments, ())
         if checking.failures:
@@ -34,9 +35,14 @@ class Function:
         try:
             result = self.run(call, checked)
         except (ClientError, BotoCoreError, Failure) as error:
-            raise Failure(in_words("invoking", self.token, "", error).replace(" ():", ":")) from error
+            raise Failure(
+                in_words("invoking", self.token, "", error).replace(" ():", ":")
+            ) from error
         return result if isinstance(result, Invoked) else Invoked(result)
 
     def _refusal(self, name: str, path: Sequence[str], declared: Iterable[str]) -> str:
         where = f" in {'.'.join(path)}" if path else ""
-        return f'the function {self.token} has no argument "{name}"{where} that the sandbox emulates{nearest(name, declared)}'
+        return (
+            f'the function {self.token} has no argument "{name}"{where} that the sandbox '
+            f"emulates{nearest(name, declared)}"
+        )

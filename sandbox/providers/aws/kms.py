@@ -1,7 +1,7 @@
-"""KMS: keys with rotation and a deletion window, and aliases.
+"""KMS: keys and aliases.
 
-Which properties replace, and the defaults: pulumi_aws's documentation of aws.kms.Key and aws.kms.Alias. Deleting a key
-schedules its deletion; a key that is pending deletion counts as gone.
+Replacements and defaults: pulumi_aws's documentation of aws.kms.Key and aws.kms.Alias. Deleting a
+key schedules its deletion; a key that is pending deletion does not exist for the provider.
 """
 
 from __future__ import annotations
@@ -53,8 +53,11 @@ class Key(Handler):
     missing = ("NotFoundException",)
 
     def validate(self, call: Call, inputs: Properties) -> list[tuple[str, str]]:
-        if inputs.get("rotationPeriodInDays") is not None and inputs.get("enableKeyRotation") is False:
-            return [("rotationPeriodInDays", "needs enableKeyRotation to be true")]
+        if (
+            inputs.get("rotationPeriodInDays") is not None
+            and inputs.get("enableKeyRotation") is False
+        ):
+            return [("rotationPeriodInDays", "requires enableKeyRotation")]
         return []
 
     def create(self, call: Call, inputs: Properties) -> str:
@@ -64,13 +67,21 @@ class Key(Handler):
             "KeyUsage": inputs["keyUsage"],
             "BypassPolicyLockoutSafetyCheck": inputs["bypassPolicyLockoutSafetyCheck"],
         }
-        for name, api in {"description": "Description", "multiRegion": "MultiRegion", "policy": "Policy"}.items():
+        for name, api in {
+            "description": "Description",
+            "multiRegion": "MultiRegion",
+            "policy": "Policy",
+        }.items():
             if inputs.get(name):
                 request[api] = inputs[name]
         if inputs["tagsAll"]:
-            request["Tags"] = [{"TagKey": key, "TagValue": value} for key, value in inputs["tagsAll"].items()]
-        # A policy may name a role that IAM has only just made known.
-        made = call.retrying(lambda: kms.create_key(**request), ("MalformedPolicyDocumentException",), seconds=3)
+            request["Tags"] = [
+                {"TagKey": key, "TagValue": value} for key, value in inputs["tagsAll"].items()
+            ]
+        # Retry while IAM propagates a new role in the policy.
+        made = call.retrying(
+            lambda: kms.create_key(**request), ("MalformedPolicyDocumentException",), seconds=3
+        )
         id = call.made(made["KeyMetadata"]["KeyId"])
         if inputs["enableKeyRotation"]:
             self._rotate(call, id, inputs)
@@ -79,7 +90,11 @@ class Key(Handler):
         return id
 
     def _rotate(self, call: Call, id: str, inputs: Properties) -> None:
-        period = {"RotationPeriodInDays": inputs["rotationPeriodInDays"]} if inputs.get("rotationPeriodInDays") else {}
+        period = (
+            {"RotationPeriodInDays": inputs["rotationPeriodInDays"]}
+            if inputs.get("rotationPeriodInDays")
+            else {}
+        )
         call.client("kms").enable_key_rotation(KeyId=id, **period)
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
@@ -100,15 +115,24 @@ class Key(Handler):
             "keyUsage": key["KeyUsage"],
             "multiRegion": key.get("MultiRegion", False),
             "policy": kms.get_key_policy(KeyId=id, PolicyName="default")["Policy"],
-            # Without rotation, or from an account that doesn't tell, the period stays what it was.
-            **({"rotationPeriodInDays": period} if period and rotation["KeyRotationEnabled"] else {}),
-            "tagsAll": {tag["TagKey"]: tag["TagValue"] for tag in kms.list_resource_tags(KeyId=id).get("Tags", [])},
+            # The period is not returned without rotation; it stays.
+            **(
+                {"rotationPeriodInDays": period}
+                if period and rotation["KeyRotationEnabled"]
+                else {}
+            ),
+            "tagsAll": {
+                tag["TagKey"]: tag["TagValue"]
+                for tag in kms.list_resource_tags(KeyId=id).get("Tags", [])
+            },
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
         kms = call.client("kms")
         if "isEnabled" in changed and new["isEnabled"]:
-            kms.enable_key(KeyId=id)  # a disabled key takes no other change
+            kms.enable_key(KeyId=id)  # a disabled key accepts no other change
         if changed & {"enableKeyRotation", "rotationPeriodInDays"}:
             if new["enableKeyRotation"]:
                 self._rotate(call, id, new)
@@ -121,15 +145,23 @@ class Key(Handler):
         if "isEnabled" in changed and not new["isEnabled"]:
             kms.disable_key(KeyId=id)
 
-    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
         kms = call.client("kms")
         if drop:
             kms.untag_resource(KeyId=id, TagKeys=list(drop))
         if put:
-            kms.tag_resource(KeyId=id, Tags=[{"TagKey": key, "TagValue": value} for key, value in put.items()])
+            kms.tag_resource(
+                KeyId=id, Tags=[{"TagKey": key, "TagValue": value} for key, value in put.items()]
+            )
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
-        window = {"PendingWindowInDays": state["deletionWindowInDays"]} if state.get("deletionWindowInDays") else {}
+        window = (
+            {"PendingWindowInDays": state["deletionWindowInDays"]}
+            if state.get("deletionWindowInDays")
+            else {}
+        )
         try:
             call.client("kms").schedule_key_deletion(KeyId=id, **window)
         except ClientError as error:
@@ -139,14 +171,17 @@ class Key(Handler):
 
 
 class Alias(Handler):
-    """A name for a key."""
+    """An alias of a key."""
 
     token = "aws:kms/alias:Alias"
     noun = "KMS Alias"
     inputs = {
         "name": text(replaces=True, rule=_alias),
         "namePrefix": text(replaces=True, rule=_alias),
-        "targetKeyId": text(required=True, same=lambda one, other: one.rsplit("/", 1)[-1] == other.rsplit("/", 1)[-1]),
+        "targetKeyId": text(
+            required=True,
+            same=lambda one, other: one.rsplit("/", 1)[-1] == other.rsplit("/", 1)[-1],
+        ),
     }
     outputs = ("arn", "targetKeyArn")
     conflicts = (("name", "namePrefix"),)
@@ -162,7 +197,9 @@ class Alias(Handler):
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
         pages = call.client("kms").get_paginator("list_aliases").paginate()
-        found = next((item for page in pages for item in page["Aliases"] if item["AliasName"] == id), None)
+        found = next(
+            (item for page in pages for item in page["Aliases"] if item["AliasName"] == id), None
+        )
         if found is None or not found.get("TargetKeyId"):
             return None
         arn = call.arn("kms", f"key/{found['TargetKeyId']}")
@@ -173,7 +210,9 @@ class Alias(Handler):
             "targetKeyId": found["TargetKeyId"],
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
         call.client("kms").update_alias(AliasName=id, TargetKeyId=new["targetKeyId"])
 
     def delete(self, call: Call, id: str, state: Properties) -> None:

@@ -1,7 +1,7 @@
 """CloudWatch Logs: log groups.
 
-Which properties replace, and the defaults: pulumi_aws's documentation of aws.cloudwatch.LogGroup. Retention values:
-the AWS API's list for PutRetentionPolicy (0 means never, as the AWS provider has it).
+Replacements and defaults: pulumi_aws's documentation of aws.cloudwatch.LogGroup. Retention values:
+PutRetentionPolicy's list; 0 means never, as in the AWS provider.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ def _retention(days: int) -> str | None:
 
 
 class LogGroup(Handler):
-    """A log group, with retention and its own key."""
+    """A log group."""
 
     token = "aws:cloudwatch/logGroup:LogGroup"
     noun = "CloudWatch Logs Log Group"
     inputs = {
         "name": text(replaces=True, rule=length(1, 512)),
         "kmsKeyId": text(),
-        "logGroupClass": text(default="STANDARD", replaces=True, one_of=("STANDARD", "INFREQUENT_ACCESS", "DELIVERY")),
+        "logGroupClass": text(
+            default="STANDARD", replaces=True, one_of=("STANDARD", "INFREQUENT_ACCESS", "DELIVERY")
+        ),
         "retentionInDays": integer(rule=_retention),
         "skipDestroy": boolean(default=False, write_only=True),
     }
@@ -40,7 +42,7 @@ class LogGroup(Handler):
     missing = ("ResourceNotFoundException",)
 
     def create(self, call: Call, inputs: Properties) -> str:
-        """Make the group, then set its retention, as the AWS provider does."""
+        """Create the group, then set its retention, as the AWS provider does."""
         logs, name = call.client("logs"), inputs["name"]
         request: dict[str, Any] = {"logGroupName": name, "logGroupClass": inputs["logGroupClass"]}
         if inputs["tagsAll"]:
@@ -54,10 +56,12 @@ class LogGroup(Handler):
         return str(name)
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        """Ask for the group by its whole name."""
+        """Find the group by its exact name."""
         logs = call.client("logs")
         pages = logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=id)
-        group = next((g for page in pages for g in page["logGroups"] if g["logGroupName"] == id), None)
+        group = next(
+            (g for page in pages for g in page["logGroups"] if g["logGroupName"] == id), None
+        )
         if group is None:
             return None
         arn = group["arn"].removesuffix(":*")
@@ -65,14 +69,16 @@ class LogGroup(Handler):
             "name": id,
             "arn": arn,
             "kmsKeyId": group.get("kmsKeyId"),
-            # moto 5.2.5 forgets the class; what AWS doesn't say stays as it was.
+            # moto 5.2.5 does not return the class.
             **({"logGroupClass": group["logGroupClass"]} if "logGroupClass" in group else {}),
             "retentionInDays": group.get("retentionInDays", 0),
             "tagsAll": logs.list_tags_for_resource(resourceArn=arn)["tags"],
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        """Change retention and key."""
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
+        """Update retention and key."""
         logs = call.client("logs")
         if "retentionInDays" in changed:
             if new.get("retentionInDays"):
@@ -85,7 +91,9 @@ class LogGroup(Handler):
             else:
                 logs.disassociate_kms_key(logGroupName=id)
 
-    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
         """Tag the group."""
         logs = call.client("logs")
         if drop:
@@ -94,7 +102,7 @@ class LogGroup(Handler):
             logs.tag_resource(resourceArn=state["arn"], tags=dict(put))
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
-        """Remove the group, unless the program wants it left."""
+        """Delete the group unless `skipDestroy` is set."""
         if not state.get("skipDestroy"):
             call.client("logs").delete_log_group(logGroupName=id)
 

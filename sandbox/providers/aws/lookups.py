@@ -1,6 +1,6 @@
-"""Functions that look things up: zones, identity, region, roles, policy documents, registry passwords, parameters, VPCs.
+"""Functions: zones, identity, region, roles, policy documents, registry credentials, parameters, VPCs.
 
-Results have the names that pulumi_aws's result classes read (`pulumi_aws.get_region` and so on).
+Results have the names of pulumi_aws's result classes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ from typing import Any
 from sandbox.providers.aws.ec2.handler import only, tags_of
 from sandbox.providers.aws.function import Function
 from sandbox.providers.aws.operation import Call
-from sandbox.providers.aws.properties import block, boolean, json_text, list_of, map_of, set_of, text
+from sandbox.providers.aws.properties import (
+    block,
+    boolean,
+    json_text,
+    list_of,
+    map_of,
+    set_of,
+    text,
+)
 from sandbox.providers.aws.session import partition_of
 from sandbox.providers.protocol import Failure, Invoked, Properties
 
@@ -23,8 +31,14 @@ _FILTERS = set_of(block({"name": text(required=True), "values": set_of(text(), r
 
 def _filters(args: Properties, **extra: Any) -> list[dict[str, Any]]:
     found = [{"Name": item["name"], "Values": item["values"]} for item in args.get("filters") or []]
-    found += [{"Name": f"tag:{key}", "Values": [value]} for key, value in (args.get("tags") or {}).items()]
-    return found + [{"Name": name.replace("_", "-"), "Values": [value]} for name, value in extra.items() if value]
+    found += [
+        {"Name": f"tag:{key}", "Values": [value]} for key, value in (args.get("tags") or {}).items()
+    ]
+    return found + [
+        {"Name": name.replace("_", "-"), "Values": [value]}
+        for name, value in extra.items()
+        if value
+    ]
 
 
 def _zones(call: Call, args: Properties) -> Properties:
@@ -53,10 +67,15 @@ def _zones(call: Call, args: Properties) -> Properties:
 
 def _identity(call: Call, args: Properties) -> Properties:
     found = call.session.identity
-    return {"id": found["Account"], "accountId": found["Account"], "arn": found["Arn"], "userId": found["UserId"]}
+    return {
+        "id": found["Account"],
+        "accountId": found["Account"],
+        "arn": found["Arn"],
+        "userId": found["UserId"],
+    }
 
 
-# Names as the console has them; endpoint and name are what pulumi_aws's GetRegionResult holds.
+# Names as in the console.
 _DESCRIPTIONS = {
     "eu-central-1": "Europe (Frankfurt)",
     "eu-west-1": "Europe (Ireland)",
@@ -87,7 +106,12 @@ def _dns_suffix(region: str) -> str:
 def _partition(call: Call, args: Properties) -> Properties:
     suffix = _dns_suffix(call.region)
     reverse = ".".join(reversed(suffix.split(".")))
-    return {"id": call.partition, "dnsSuffix": suffix, "partition": call.partition, "reverseDnsPrefix": reverse}
+    return {
+        "id": call.partition,
+        "dnsSuffix": suffix,
+        "partition": call.partition,
+        "reverseDnsPrefix": reverse,
+    }
 
 
 _PEOPLE = set_of(block({"identifiers": set_of(text(), required=True), "type": text(required=True)}))
@@ -96,7 +120,11 @@ _STATEMENT = block(
         "actions": set_of(text()),
         "conditions": set_of(
             block(
-                {"test": text(required=True), "values": list_of(text(), required=True), "variable": text(required=True)}
+                {
+                    "test": text(required=True),
+                    "values": list_of(text(), required=True),
+                    "variable": text(required=True),
+                }
             )
         ),
         "effect": text(default="Allow", one_of=("Allow", "Deny")),
@@ -111,7 +139,7 @@ _STATEMENT = block(
 
 
 def _one_or_many(values: list[str]) -> str | list[str]:
-    # The AWS provider writes sets in reverse order, and a single value bare.
+    # The AWS provider writes sets in reverse order, and a single value without a list.
     return values[0] if len(values) == 1 else sorted(values, reverse=True)
 
 
@@ -127,9 +155,14 @@ def _people(entries: list[Mapping[str, Any]]) -> Any:
 def _conditions(entries: list[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, list[str]]] = {}
     for entry in entries:
-        found.setdefault(entry["test"], {}).setdefault(entry["variable"], []).extend(entry["values"])
+        found.setdefault(entry["test"], {}).setdefault(entry["variable"], []).extend(
+            entry["values"]
+        )
     return {
-        test: {name: values[0] if len(values) == 1 else values for name, values in sorted(tests.items())}
+        test: {
+            name: values[0] if len(values) == 1 else values
+            for name, values in sorted(tests.items())
+        }
         for test, tests in sorted(found.items())
     }
 
@@ -137,7 +170,12 @@ def _conditions(entries: list[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
 def _statement(given: Mapping[str, Any]) -> dict[str, Any]:
     statement: dict[str, Any] = {"Sid": given["sid"]} if given.get("sid") else {}
     statement["Effect"] = given["effect"]
-    names = {"actions": "Action", "notActions": "NotAction", "resources": "Resource", "notResources": "NotResource"}
+    names = {
+        "actions": "Action",
+        "notActions": "NotAction",
+        "resources": "Resource",
+        "notResources": "NotResource",
+    }
     for name, key in names.items():
         if given.get(name):
             statement[key] = _one_or_many([value.replace("&{", "${") for value in given[name]])
@@ -150,7 +188,9 @@ def _statement(given: Mapping[str, Any]) -> dict[str, Any]:
     return statement
 
 
-def _merged(statements: list[dict[str, Any]], more: list[dict[str, Any]], *, override: bool) -> list[dict[str, Any]]:
+def _merged(
+    statements: list[dict[str, Any]], more: list[dict[str, Any]], *, override: bool
+) -> list[dict[str, Any]]:
     result = list(statements)
     for statement in more:
         sid = statement.get("Sid")
@@ -168,7 +208,9 @@ def _policy_document(call: Call, args: Properties) -> Properties:
     statements: list[dict[str, Any]] = []
     for source in args.get("sourcePolicyDocuments") or []:
         statements = _merged(statements, _listed(json.loads(source)), override=False)
-    statements = _merged(statements, [_statement(given) for given in args.get("statements") or []], override=True)
+    statements = _merged(
+        statements, [_statement(given) for given in args.get("statements") or []], override=True
+    )
     for source in args.get("overridePolicyDocuments") or []:
         statements = _merged(statements, _listed(json.loads(source)), override=True)
     document: dict[str, Any] = {"Version": args["version"]}
@@ -194,7 +236,7 @@ def _role(call: Call, args: Properties) -> Properties:
     try:
         role = iam.get_role(RoleName=name)["Role"]
     except iam.exceptions.NoSuchEntityException:
-        # Not AWS's words: the real provider has its own for what isn't there.
+        # The real provider has another message for a missing object.
         raise Failure(f"reading IAM Role ({name}): couldn't find resource") from None
     return {
         "id": role["RoleName"],
@@ -205,7 +247,9 @@ def _role(call: Call, args: Properties) -> Properties:
         "description": role.get("Description", ""),
         "maxSessionDuration": role.get("MaxSessionDuration", 3600),
         "path": role["Path"],
-        "permissionsBoundary": (role.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn", ""),
+        "permissionsBoundary": (role.get("PermissionsBoundary") or {}).get(
+            "PermissionsBoundaryArn", ""
+        ),
         "roleLastUseds": [],
         "tags": tags_of(role),
         "uniqueId": role["RoleId"],
@@ -229,7 +273,9 @@ def _registry_token(call: Call, args: Properties) -> Invoked:
 
 
 def _parameter(call: Call, args: Properties) -> Invoked:
-    found = call.client("ssm").get_parameter(Name=args["name"], WithDecryption=args["withDecryption"])["Parameter"]
+    found = call.client("ssm").get_parameter(
+        Name=args["name"], WithDecryption=args["withDecryption"]
+    )["Parameter"]
     plain = found["Type"] != "SecureString"
     result = {
         **args,
@@ -255,18 +301,27 @@ def _vpc(call: Call, args: Properties) -> Properties:
     found = ec2.describe_vpcs(**{name: value for name, value in request.items() if value})["Vpcs"]
     if len(found) != 1:
         raise Failure(
-            "no matching EC2 VPC found" if not found else "multiple EC2 VPCs matched; use additional constraints"
+            "no matching EC2 VPC found"
+            if not found
+            else "multiple EC2 VPCs matched; use additional constraints"
         )
     vpc, id = found[0], found[0]["VpcId"]
     main = only(
         ec2.describe_route_tables(
-            Filters=[{"Name": "vpc-id", "Values": [id]}, {"Name": "association.main", "Values": ["true"]}]
+            Filters=[
+                {"Name": "vpc-id", "Values": [id]},
+                {"Name": "association.main", "Values": ["true"]},
+            ]
         )["RouteTables"]
     )
-    attributes = {"enableDnsHostnames": "EnableDnsHostnames", "enableDnsSupport": "EnableDnsSupport"}
+    attributes = {
+        "enableDnsHostnames": "EnableDnsHostnames",
+        "enableDnsSupport": "EnableDnsSupport",
+    }
     return {
         **{
-            name: ec2.describe_vpc_attribute(VpcId=id, Attribute=name)[api]["Value"] for name, api in attributes.items()
+            name: ec2.describe_vpc_attribute(VpcId=id, Attribute=name)[api]["Value"]
+            for name, api in attributes.items()
         },
         "arn": call.arn("ec2", f"vpc/{id}"),
         "cidrBlock": vpc["CidrBlock"],
@@ -295,20 +350,35 @@ def _vpc(call: Call, args: Properties) -> Properties:
 
 def _subnets(call: Call, args: Properties) -> Properties:
     filters = _filters(args)
-    found = call.client("ec2").describe_subnets(**({"Filters": filters} if filters else {}))["Subnets"]
-    return {**args, "id": call.region, "ids": [item["SubnetId"] for item in found], "region": call.region}
+    found = call.client("ec2").describe_subnets(**({"Filters": filters} if filters else {}))[
+        "Subnets"
+    ]
+    return {
+        **args,
+        "id": call.region,
+        "ids": [item["SubnetId"] for item in found],
+        "region": call.region,
+    }
 
 
 def _prefix_list(call: Call, args: Properties) -> Properties:
     ec2 = call.client("ec2")
     filters = _filters(args, prefix_list_name=args.get("name"), prefix_list_id=args.get("id"))
-    found = ec2.describe_managed_prefix_lists(**({"Filters": filters} if filters else {}))["PrefixLists"]
-    # moto 5.2.5 doesn't filter by every key, so the names are compared here too.
+    found = ec2.describe_managed_prefix_lists(**({"Filters": filters} if filters else {}))[
+        "PrefixLists"
+    ]
+    # moto 5.2.5 does not filter by every key; compare the names.
     found = [item for item in found if args.get("name") in (None, item["PrefixListName"])]
     if len(found) != 1:
-        raise Failure("no matching managed prefix list found" if not found else "multiple managed prefix lists matched")
+        raise Failure(
+            "no matching managed prefix list found"
+            if not found
+            else "multiple managed prefix lists matched"
+        )
     item = found[0]
-    entries = ec2.get_managed_prefix_list_entries(PrefixListId=item["PrefixListId"]).get("Entries") or []
+    entries = (
+        ec2.get_managed_prefix_list_entries(PrefixListId=item["PrefixListId"]).get("Entries") or []
+    )
     return {
         "addressFamily": item.get("AddressFamily"),
         "arn": item.get("PrefixListArn"),

@@ -1,4 +1,4 @@
-"""One operation on one resource: its clients, waiting for states, retrying what settles, and errors in words."""
+"""One operation on a resource: clients, waiters, retries, error messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass
 class Call:
-    """What a handler has in hand while it creates, reads, updates or deletes."""
+    """Everything that a handler needs to create, read, update or delete a resource."""
 
     session: Session
     resource: Resource
@@ -26,12 +26,12 @@ class Call:
     """Set by `made` while a creation goes on: from then on a failure leaves something behind."""
 
     def client(self, service: str) -> Any:
-        """The boto3 client of a service in the resource's region."""
+        """Return the boto3 client of a service in the resource's region."""
         return self.session.client(service, self.region)
 
     @property
     def account(self) -> str:
-        """The account's 12 digits."""
+        """The account ID."""
         return self.session.account
 
     @property
@@ -40,14 +40,14 @@ class Call:
         return partition_of(self.region)
 
     def arn(self, service: str, resource: str, *, region: bool = True, account: bool = True) -> str:
-        """An ARN in this call's region and account, of which some services leave out one or both."""
+        """Return an ARN in this region and account; some services omit one or both."""
         return (
             f"arn:{self.partition}:{service}:{self.region if region else ''}:"
             f"{self.account if account else ''}:{resource}"
         )
 
     def made(self, id: str) -> str:
-        """Note that the resource exists from now on, so that a later failure doesn't lose it."""
+        """Record that the resource exists, so that a later failure does not lose it."""
         self.id = id
         return id
 
@@ -60,7 +60,7 @@ class Call:
         seconds: float = 600,
         what: str = "it",
     ) -> str:
-        """Ask for the state until it is one of `until`; fail on one of `failed` or after the time allowed."""
+        """Poll the state until it is in `until`; fail for a state in `failed` or after the timeout."""
         allowed = self.resource.timeout or seconds
         deadline, pause = time.monotonic() + allowed, 0.02
         while True:
@@ -68,14 +68,19 @@ class Call:
             if current in until:
                 return current
             if current in failed:
-                raise Failure(f"{what} became {current}; wanted {' or '.join(sorted(until))}")
+                raise Failure(f"{what} became {current}; expected {' or '.join(sorted(until))}")
             if time.monotonic() > deadline:
-                raise Failure(f"{what} was still {current} after {allowed:g} s; wanted {' or '.join(sorted(until))}")
+                raise Failure(
+                    (
+                        f"{what} was still {current} after {allowed:g} s; expected "
+                        f"{' or '.join(sorted(until))}"
+                    )
+                )
             self._pause(pause)
             pause = min(pause * 1.5, 2.0)
 
     def retrying(self, action: Callable[[], T], codes: Collection[str], seconds: float = 60) -> T:
-        """Try again while AWS answers with one of these codes, which pass by themselves when other deletions end."""
+        """Retry while AWS returns one of these codes, which end with other operations."""
         deadline, pause = time.monotonic() + seconds, 0.1
         while True:
             try:
@@ -92,12 +97,16 @@ class Call:
 
 
 def code_of(error: BaseException) -> str:
-    """The AWS error code of a boto3 error, or nothing."""
-    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
+    """Return the AWS error code of an exception, or ""."""
+    return (
+        str(error.response.get("Error", {}).get("Code", ""))
+        if isinstance(error, ClientError)
+        else ""
+    )
 
 
 def in_words(verb: str, noun: str, name: str, error: BaseException) -> str:
-    """One paragraph in the AWS provider's manner: what was tried on what, and what AWS answered."""
+    """Return an error in the AWS provider's format: operation, resource, AWS's message."""
     if isinstance(error, ClientError):
         details = error.response.get("Error", {})
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "?")
@@ -106,9 +115,9 @@ def in_words(verb: str, noun: str, name: str, error: BaseException) -> str:
             f" api error {details.get('Code', 'Unknown')}: {details.get('Message', '')}"
         )
     elif isinstance(error, EndpointConnectionError):
-        said = f"{error} Is the sandbox's account running? `python -m sandbox status` tells."
+        said = f"{error} Is the sandbox running? `python -m sandbox status` shows it."
     elif isinstance(error, BotoCoreError):
-        said = f"the account's answer can't be used: {' '.join(str(error).split())[:400]}"
+        said = f"the account's response is unusable: {' '.join(str(error).split())[:400]}"
     else:
         said = str(error)
     return f"{verb} {noun} ({name}): {said}"

@@ -1,8 +1,4 @@
-"""Equality of JSON documents and of IAM policy documents by meaning, as AWS normalises them.
-
-Source of the rules: the IAM policy grammar (a single value and a list of one mean the same; lists of actions,
-resources, principals and condition values are sets; an account's principal may be its id or its root ARN).
-"""
+"""Semantic equality of JSON and IAM policy documents, as AWS normalizes them."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ _SETS = ("Action", "NotAction", "Resource", "NotResource")
 
 
 def same_json(one: str, other: str) -> bool:
-    """Whether two JSON texts hold the same document; texts that aren't JSON are compared as they are."""
+    """Whether two JSON texts are the same document; other texts are compared literally."""
     try:
         return bool(json.loads(one) == json.loads(other))
     except ValueError:
@@ -24,7 +20,7 @@ def same_json(one: str, other: str) -> bool:
 
 
 def same_policy(one: str, other: str) -> bool:
-    """Whether two IAM policy documents mean the same."""
+    """Whether two IAM policy documents are equivalent."""
     try:
         first, second = json.loads(one), json.loads(other)
     except ValueError:

@@ -1,10 +1,10 @@
-"""Typed declarations of resource properties, and what follows from them: checking, defaults, equality, differences.
+"""Typed declarations of resource properties: validation, defaults, equality, differences.
 
-    {"cidrBlock": text(required=True, replaces=True, rule=cidr), "securityGroupIds": set_of(text()), "policy": policy()}
+    {"cidrBlock": text(required=True, replaces=True, rule=cidr), "policy": policy()}
 
-Names are Pulumi's (camelCase). `computed` marks what AWS fills in when the program leaves it out, so leaving it out
-later changes nothing; `write_only` marks what AWS never tells again, so the state keeps the program's own value. A
-`set_of` compares without order, as the AWS provider's schema has it; JSON documents compare by meaning.
+Names are Pulumi's (camelCase). `computed` marks values that AWS sets when the program does not, so
+removing one changes nothing; `write_only` marks values that AWS does not return, so the state keeps
+the program's. A `set_of` compares without order, JSON documents semantically.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Rule = Callable[[Any], str | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Property:
-    """One property of a resource, or of a block inside it."""
+    """A property of a resource or of a nested block."""
 
     kind: Kind
     required: bool = False
@@ -44,62 +44,64 @@ class Property:
 
 
 def text(**options: Any) -> Property:
-    """A string."""
+    """Declare a string."""
     return Property(kind="text", **options)
 
 
 def integer(**options: Any) -> Property:
-    """A whole number."""
+    """Declare an integer."""
     return Property(kind="integer", **options)
 
 
 def number(**options: Any) -> Property:
-    """A number."""
+    """Declare a number."""
     return Property(kind="number", **options)
 
 
 def boolean(**options: Any) -> Property:
-    """True or false."""
+    """Declare a boolean."""
     return Property(kind="boolean", **options)
 
 
 def list_of(items: Property, **options: Any) -> Property:
-    """Values whose order matters."""
+    """Declare a list."""
     return Property(kind="list", items=items, **options)
 
 
 def set_of(items: Property, **options: Any) -> Property:
-    """Values whose order doesn't matter."""
+    """Declare a set."""
     return Property(kind="set", items=items, **options)
 
 
 def map_of(items: Property | None = None, **options: Any) -> Property:
-    """Values by free keys; strings unless told otherwise."""
+    """Declare a map, of strings by default."""
     return Property(kind="map", items=items or text(), **options)
 
 
 def block(fields: Mapping[str, Property], **options: Any) -> Property:
-    """A nested structure."""
+    """Declare a nested block."""
     return Property(kind="block", fields=fields, **options)
 
 
 def policy(**options: Any) -> Property:
-    """An IAM policy document in JSON, compared by meaning."""
+    """Declare an IAM policy document, compared semantically."""
     return Property(kind="text", rule=_json, same=same_policy, **options)
 
 
 def json_text(**options: Any) -> Property:
-    """Any JSON document as text, compared by meaning."""
+    """Declare a JSON document, compared semantically."""
     return Property(kind="text", rule=_json, same=same_json, **options)
 
 
 def length(least: int, most: int) -> Rule:
-    """A rule for the length of a text or list."""
-    return lambda value: None if least <= len(value) <= most else f"{least} to {most} long, not {len(value)}"
+    """Return a rule for the length of a text or list."""
+    return lambda value: (
+        None if least <= len(value) <= most else f"{least} to {most} long, not {len(value)}"
+    )
 
 
 def between(least: float, most: float) -> Rule:
-    """A rule for a number."""
+    """Return a rule for a number's range."""
     return lambda value: None if least <= value <= most else f"from {least} to {most}, not {value}"
 
 
@@ -112,17 +114,19 @@ def _json(value: str) -> str | None:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """A hint in words at the name that was probably meant, or nothing."""
+    """Return a suggestion of the nearest valid name, or ""."""
     close = difflib.get_close_matches(name, list(names), n=1)
     return f'; did you mean "{close[0]}"?' if close else ""
 
 
-# Checking
+# Validation
 
 
 @dataclass
 class Checking:
-    """One run over a resource's inputs: coerces values, fills in defaults, collects what is wrong by property path."""
+    """Validates a resource's inputs: converts values, sets defaults, collects problems by property
+    path.
+    """
 
     unknown_name: Callable[[str, Sequence[str], Iterable[str]], str]
     """Says what is wrong with a name (its last argument: the declared ones) that isn't declared at that path."""
@@ -131,7 +135,7 @@ class Checking:
     def block(
         self, values: Mapping[str, Any], declared: Mapping[str, Property], path: tuple[str, ...]
     ) -> dict[str, Any]:
-        """Check a structure; returns it with coerced values and defaults."""
+        """Validate a block; return it with converted values and defaults."""
         result: dict[str, Any] = {}
         for name, value in values.items():
             if name.startswith("__"):
@@ -139,34 +143,48 @@ class Checking:
             if name in declared:
                 result[name] = self.value(value, declared[name], (*path, name))
             else:
-                self.failures.append((_join((*path, name)), self.unknown_name(name, path, declared)))
+                self.failures.append(
+                    (_join((*path, name)), self.unknown_name(name, path, declared))
+                )
         for name, spec in declared.items():
             if result.get(name) is None:
                 result.pop(name, None)
                 if spec.default is not None:
                     result[name] = spec.default
                 elif spec.required:
-                    self.failures.append((_join((*path, name)), f'is missing the required property "{name}"'))
+                    self.failures.append(
+                        (_join((*path, name)), f'is missing the required property "{name}"')
+                    )
         return result
 
     def value(self, value: Any, spec: Property, path: tuple[str, ...]) -> Any:  # noqa: PLR0911 -- one per kind
-        """Check one value; returns it coerced."""
+        """Validate a value; return it converted."""
         if value is None:
             return value
         if isinstance(value, Mapping) and spec.same in (same_json, same_policy):
-            value = json.dumps(value) if is_known(value) else UNKNOWN  # SDKs may send the document itself
+            value = (
+                json.dumps(value) if is_known(value) else UNKNOWN
+            )  # SDKs may send a decoded document
         if isinstance(value, Unknown):
             return value
         if spec.kind in ("list", "set"):
             if not isinstance(value, (list, tuple)):
                 return self._wrong(value, path, "a list")
-            items = [self.value(item, spec.items or text(), (*path, str(i))) for i, item in enumerate(value)]
+            items = [
+                self.value(item, spec.items or text(), (*path, str(i)))
+                for i, item in enumerate(value)
+            ]
             return self._ruled(items, spec, path)
         if spec.kind == "map":
             if not isinstance(value, Mapping):
                 return self._wrong(value, path, "a map")
             return self._ruled(
-                {key: self.value(item, spec.items or text(), (*path, key)) for key, item in value.items()}, spec, path
+                {
+                    key: self.value(item, spec.items or text(), (*path, key))
+                    for key, item in value.items()
+                },
+                spec,
+                path,
             )
         if spec.kind == "block":
             if not isinstance(value, Mapping):
@@ -183,7 +201,10 @@ class Checking:
         if spec.one_of and value not in spec.one_of:
             choices = ", ".join(spec.one_of)
             self.failures.append(
-                (_join(path), f"must be one of {choices}, not {value!r}{nearest(str(value), spec.one_of)}")
+                (
+                    _join(path),
+                    f"must be one of {choices}, not {value!r}{nearest(str(value), spec.one_of)}",
+                )
             )
         problem = spec.rule(value) if spec.rule else None
         if problem:
@@ -191,7 +212,7 @@ class Checking:
         return value
 
     def _wrong(self, value: Any, path: tuple[str, ...], wanted: str) -> Any:
-        self.failures.append((_join(path), f"must be {wanted}, not a {type(value).__name__}"))
+        self.failures.append((_join(path), f"must be {wanted}, not {type(value).__name__}"))
         return value
 
 
@@ -203,7 +224,7 @@ def _join(path: Sequence[str]) -> str:
 
 
 def _coerced(value: Any, kind: Kind) -> Any:  # noqa: PLR0911 -- one per kind
-    """The value as its kind has it, converting between text and the rest as Pulumi's bridge does; None if it can't be."""
+    """Convert text and other types as Pulumi's bridge does; return None if impossible."""
     if kind == "any":
         return value
     if kind == "text":
@@ -227,7 +248,7 @@ def _coerced(value: Any, kind: Kind) -> Any:  # noqa: PLR0911 -- one per kind
 
 
 def settled(value: Any, spec: Property) -> Any:
-    """The value in a form that compares: defaults filled in, and everything that means "not set" as None."""
+    """Return a comparable form: with defaults, and None for everything unset."""
     if value is None:
         value = spec.default
     if isinstance(value, Unknown):
@@ -245,7 +266,7 @@ def settled(value: Any, spec: Property) -> Any:
 
 
 def same(old: Any, new: Any, spec: Property) -> bool:
-    """Whether two values of a property mean the same. Unknown is never the same as anything."""
+    """Whether two values are equivalent; unknown equals nothing."""
     return _same(settled(old, spec), settled(new, spec), spec)
 
 
@@ -262,13 +283,17 @@ def _same(old: Any, new: Any, spec: Property) -> bool:  # noqa: PLR0911 -- one p
             for name, field in spec.fields.items()
         )
     if spec.kind == "list" and spec.items:
-        return len(old) == len(new) and all(_same(a, b, spec.items) for a, b in zip(old, new, strict=True))
+        return len(old) == len(new) and all(
+            _same(a, b, spec.items) for a, b in zip(old, new, strict=True)
+        )
     if spec.kind == "set" and spec.items:
         if len(old) != len(new):
             return False
         left = list(new)
         for item in old:
-            match = next((i for i, other in enumerate(left) if _same(item, other, spec.items)), None)
+            match = next(
+                (i for i, other in enumerate(left) if _same(item, other, spec.items)), None
+            )
             if match is None:
                 return False
             del left[match]
@@ -276,15 +301,19 @@ def _same(old: Any, new: Any, spec: Property) -> bool:  # noqa: PLR0911 -- one p
     return bool(old == new)
 
 
-def changes(old: Mapping[str, Any], new: Mapping[str, Any], declared: Mapping[str, Property]) -> dict[str, Change]:
-    """Every difference between two sets of inputs, by property path."""
+def changes(
+    old: Mapping[str, Any], new: Mapping[str, Any], declared: Mapping[str, Property]
+) -> dict[str, Change]:
+    """Return the differences of two sets of inputs, by property path."""
     found: dict[str, Change] = {}
     for name, spec in declared.items():
         found.update(_changes(old.get(name), new.get(name), spec, name, replaces=spec.replaces))
     return found
 
 
-def _changes(old: Any, new: Any, spec: Property, path: str, *, replaces: bool) -> Iterator[tuple[str, Change]]:
+def _changes(
+    old: Any, new: Any, spec: Property, path: str, *, replaces: bool
+) -> Iterator[tuple[str, Change]]:
     if (new is None and spec.computed) or same(old, new, spec):
         return
     was, becomes = settled(old, spec), settled(new, spec)
@@ -292,12 +321,16 @@ def _changes(old: Any, new: Any, spec: Property, path: str, *, replaces: bool) -
     if isinstance(was, Mapping) and isinstance(becomes, Mapping) and spec.kind in ("block", "map"):
         items = spec.items or text()
         fields = (
-            spec.fields if spec.kind == "block" else dict.fromkeys([*was, *(k for k in becomes if k not in was)], items)
+            spec.fields
+            if spec.kind == "block"
+            else dict.fromkeys([*was, *(k for k in becomes if k not in was)], items)
         )
         for name, inner in fields.items():
             here = old.get(name) if isinstance(old, Mapping) else None
             there = new.get(name) if isinstance(new, Mapping) else None
-            yield from _changes(here, there, _plain(inner, spec), _step(path, name), replaces=replaces)
+            yield from _changes(
+                here, there, _plain(inner, spec), _step(path, name), replaces=replaces
+            )
         return
     if isinstance(was, list) and isinstance(becomes, list) and spec.kind == "list" and spec.items:
         for index in range(max(len(was), len(becomes))):
@@ -311,13 +344,19 @@ def _changes(old: Any, new: Any, spec: Property, path: str, *, replaces: bool) -
             place = f"{path}[{index}]"
             yield place, _change("UPDATE" if index < len(was) else "ADD", replaces=replaces)
         return
-    kind: Literal["ADD", "DELETE", "UPDATE"] = "ADD" if was is None else "DELETE" if becomes is None else "UPDATE"
+    kind: Literal["ADD", "DELETE", "UPDATE"] = (
+        "ADD" if was is None else "DELETE" if becomes is None else "UPDATE"
+    )
     yield path, _change(kind, replaces=replaces)
 
 
 def _plain(spec: Property, container: Property) -> Property:
-    # A map's keys hold whatever the program puts there: an empty tag is not the same as no tag.
-    return replace(spec, kind="any", default=None) if container.kind == "map" and spec.kind == "text" else spec
+    # In a map an empty value differs from an absent key.
+    return (
+        replace(spec, kind="any", default=None)
+        if container.kind == "map" and spec.kind == "text"
+        else spec
+    )
 
 
 def _at(values: Any, index: int) -> Any:
@@ -325,7 +364,11 @@ def _at(values: Any, index: int) -> Any:
 
 
 def _unmatched(values: Sequence[Any], others: Sequence[Any], spec: Property) -> list[int]:
-    return [i for i, value in enumerate(values) if not any(_same(value, other, spec) for other in others)]
+    return [
+        i
+        for i, value in enumerate(values)
+        if not any(_same(value, other, spec) for other in others)
+    ]
 
 
 def _step(path: str, name: str) -> str:

@@ -1,29 +1,30 @@
-"""The base of every emulated AWS resource type: declare its properties, write four small functions, list it in TYPES.
+"""The base class of emulated AWS resource types.
+
+A subclass declares its properties and implements four methods; `TYPES` of its module registers it:
 
     class LogGroup(Handler):
         token = "aws:cloudwatch/logGroup:LogGroup"
-        noun = "CloudWatch Logs Log Group"               # as the AWS provider names it in its errors
-        inputs = {"name": text(replaces=True), "retentionInDays": integer(default=0), "skipDestroy": boolean(write_only=True)}
+        noun = "CloudWatch Logs Log Group"        # the AWS provider's name in errors
+        inputs = {"name": text(replaces=True), "retentionInDays": integer(default=0)}
         outputs = ("arn",)
         autoname = AutoName("name", 512)
-        tagged = True                                    # adds tags, tagsAll; create() reads inputs["tagsAll"]
-        missing = ("ResourceNotFoundException",)         # error codes that mean: it doesn't exist
+        tagged = True                             # adds tags and tagsAll
+        missing = ("ResourceNotFoundException",)  # error codes of a missing object
 
-        def create(self, call, inputs): …; return id     # call.made(id) first if steps follow that can fail
-        def read(self, call, id, known): return {…}      # every input that AWS tells, and every output; None: it is gone
-        def update(self, call, id, old, new, changed): … # names of changed properties; tags are done by retag()
+        def create(self, call, inputs): …         # returns the ID; call.made(id) before later steps
+        def read(self, call, id, known): …        # returns inputs and outputs, None if missing
+        def update(self, call, id, old, new, changed): …  # names of changed properties, without tags
         def retag(self, call, id, state, put, drop): …
         def delete(self, call, id, state): …
 
-    TYPES = (LogGroup(),)                                # each module of the package that has TYPES is found by itself
+    TYPES = (LogGroup(),)
 
-`call` gives `call.client("logs")`, `call.region`, `call.account`, `call.wait(…)`, `call.retrying(…)` (see `calls`).
-`read` returns live values under the properties' names; all tags under "tagsAll" (the base splits off `tags`). It may
-leave out what AWS doesn't tell; `known` holds the last known state for what can't be asked (empty when importing).
-Inputs arrive checked, coerced and with defaults. After create and update the base reads, so those return nothing else.
+`call` has `client("logs")`, `region`, `account`, `wait(…)` and `retrying(…)` (see `operation`).
+`read` returns properties under their names and all tags under "tagsAll"; it may omit what AWS does
+not return. `known` is the last state, empty in an import. Inputs are validated and have defaults.
 
-Done here once: unknown, missing and wrong properties by name; auto-naming; default tags; `region` per resource;
-differences, replacement and delete-before-replace; preview; refresh with drift; import; errors in readable words.
+The base class implements: unknown, missing and invalid properties; auto-naming; default tags;
+`region` per resource; diff, replacement, delete-before-replace; preview; refresh; import; errors.
 """
 
 from __future__ import annotations
@@ -40,7 +41,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.providers.aws import sdk
 from sandbox.providers.aws.operation import Call, code_of, in_words
-from sandbox.providers.aws.properties import Checking, Property, changes, map_of, nearest, same, settled, text
+from sandbox.providers.aws.properties import (
+    Checking,
+    Property,
+    changes,
+    map_of,
+    nearest,
+    same,
+    settled,
+    text,
+)
 from sandbox.providers.property_values import UNKNOWN, Path, is_known
 from sandbox.providers.protocol import (
     Checked,
@@ -53,7 +63,7 @@ from sandbox.providers.protocol import (
     Updated,
 )
 
-_DEFAULTS = "__defaults"  # where Pulumi's bridge notes which inputs the provider filled in itself
+_DEFAULTS = "__defaults"  # where Pulumi's bridge records inputs that the provider set
 _AT_REGION = re.compile(r"^(?P<id>.+)@(?P<region>[a-z]{2}(?:-[a-z]+)+-\d)$")
 
 
@@ -70,7 +80,7 @@ class AutoName:
 
 
 class Handler:
-    """One emulated resource type. See the module's text for what a subclass writes."""
+    """An emulated resource type; see the module's docstring for subclasses."""
 
     token: ClassVar[str]
     noun: ClassVar[str]
@@ -89,32 +99,38 @@ class Handler:
     """Groups of properties of which at least one must be given."""
 
     def create(self, call: Call, inputs: Properties) -> str:
-        """Make it; return its id."""
+        """Create it; return its ID."""
         raise NotImplementedError
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        """What AWS says of it now, or None when it is gone."""
+        """Return its actual properties, or None if it does not exist."""
         raise NotImplementedError
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        """Change it in place; `changed` never holds a property that replaces, nor tags."""
-        raise NotImplementedError(f"{self.token} has no property that can be updated, but {sorted(changed)} changed")
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
+        """Update it in place; `changed` has neither replacing properties nor tags."""
+        raise NotImplementedError(
+            f"{self.token} has no updatable property, but {sorted(changed)} changed"
+        )
 
-    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
-        """Put these tags and drop those keys."""
-        raise NotImplementedError(f"{self.token} has no way to change tags")
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
+        """Set and remove tags."""
+        raise NotImplementedError(f"{self.token} cannot update tags")
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
-        """Remove it; may raise an error whose code is in `missing`."""
+        """Delete it; may raise an error whose code is in `missing`."""
         raise NotImplementedError
 
     def validate(self, call: Call, inputs: Properties) -> Iterable[tuple[str, str]]:
-        """What is wrong across properties: pairs of property and reason. Values may be unknown."""
+        """Yield problems across properties: pairs of property and reason. Values may be unknown."""
         return ()
 
     @cached_property
     def declared(self) -> Mapping[str, Property]:
-        """The inputs, with those that the base brings."""
+        """Return the inputs, with those of the base class."""
         found = dict(self.inputs)
         if self.tagged:
             found["tags"] = map_of()
@@ -123,10 +139,10 @@ class Handler:
             found.setdefault("region", text(computed=True, replaces=True))
         return found
 
-    # What the provider calls
+    # Called by the provider
 
     def checked(self, call: Call, old: Properties, new: Properties, seed: bytes) -> Checked:
-        """Check inputs; see `Connection.check`."""
+        """Validate inputs; see `Connection.check`."""
         checking = Checking(self._refusal)
         given = {name: value for name, value in new.items() if name != "tagsAll"}
         settable = {name: spec for name, spec in self.declared.items() if name != "tagsAll"}
@@ -137,20 +153,26 @@ class Handler:
         for group in self.conflicts:
             both = [name for name in group if given.get(name) is not None]
             if len(both) > 1:
-                failures.append((both[1], f'conflicts with "{both[0]}": give only one of {", ".join(group)}'))
+                failures.append(
+                    (both[1], f'conflicts with "{both[0]}": set only one of {", ".join(group)}')
+                )
         for group in self.one_needed:
             if all(given.get(name) is None for name in group):
-                failures.append((group[0], f"one of {', '.join(group)} must be given"))
+                failures.append((group[0], f"one of {', '.join(group)} must be set"))
         if self.tagged:
             tags = inputs.get("tags")
-            merged = {**call.session.default_tags, **tags} if isinstance(tags, Mapping) else call.session.default_tags
+            merged = (
+                {**call.session.default_tags, **tags}
+                if isinstance(tags, Mapping)
+                else call.session.default_tags
+            )
             inputs["tagsAll"] = merged if tags is None or isinstance(tags, Mapping) else UNKNOWN
         if not failures:
             failures.extend(self.validate(call, inputs))
         return Checked({**inputs, _DEFAULTS: filled}, failures)
 
     def difference(self, old: Properties, state: Properties, new: Properties) -> Difference:
-        """Compare inputs; see `Connection.diff`. What AWS had filled in counts as what was: asking for it is no change."""
+        """Compare inputs; see `Connection.diff`. A value that AWS set earlier is no change."""
         before = {
             name: _completed(old[name], state.get(name), spec)
             if old.get(name) is not None
@@ -168,7 +190,9 @@ class Handler:
             and name not in new.get(_DEFAULTS, ())
         )
         replaces = any(change.replaces for change in found.values())
-        return Difference(found, delete_before_replace=replaces and (self.delete_before_replace or taken))
+        return Difference(
+            found, delete_before_replace=replaces and (self.delete_before_replace or taken)
+        )
 
     def created(self, call: Call, inputs: Properties, preview: bool) -> Created:
         """Create it; see `Connection.create`."""
@@ -178,15 +202,21 @@ class Handler:
             id = self.create(call, _plain(inputs))
             return Created(id, self._live(call, id, inputs, {}), self._secrets())
         except (ClientError, BotoCoreError, Failure) as error:
-            said = in_words("creating", self.noun, str(inputs.get("name") or call.resource.name), error)
+            said = in_words(
+                "creating", self.noun, str(inputs.get("name") or call.resource.name), error
+            )
             if call.id is None:
                 raise Failure(said) from error
-            raise PartialFailure(said, call.id, *self._done_so_far(call, call.id, inputs, {})) from error
+            raise PartialFailure(
+                said, call.id, *self._done_so_far(call, call.id, inputs, {})
+            ) from error
 
-    def _done_so_far(self, call: Call, id: str, inputs: Properties, state: Properties) -> tuple[Properties, Properties]:
-        """State and inputs of what a failed creation or update left: of several requests, some were done.
+    def _done_so_far(
+        self, call: Call, id: str, inputs: Properties, state: Properties
+    ) -> tuple[Properties, Properties]:
+        """Return state and inputs after a failure part way through several requests.
 
-        What wasn't set isn't among the inputs, so the next update sets it; what was set is, so it isn't asked for twice.
+        Values that were not set are not among the inputs, so the next update sets them.
         """
         remembered = self._remembered(inputs, state)
         try:
@@ -214,7 +244,9 @@ class Handler:
             elif wanted is not None and same(value, wanted, spec):
                 value = wanted
             elif wanted is None and (
-                settled(value, spec) is None if importing else spec.computed or same(value, None, spec)
+                settled(value, spec) is None
+                if importing
+                else spec.computed or same(value, None, spec)
             ):
                 value = None
             if value is not None:
@@ -226,12 +258,21 @@ class Handler:
         return Found(canonical, self._state(live, kept, state), kept, self._secrets())
 
     def updated(
-        self, call: Call, id: str, old: Properties, state: Properties, new: Properties, *, preview: bool
+        self,
+        call: Call,
+        id: str,
+        old: Properties,
+        state: Properties,
+        new: Properties,
+        *,
+        preview: bool,
     ) -> Updated:
         """Update it; see `Connection.update`."""
         if preview:
             filled = {
-                name: _completed(value, state.get(name), self.declared[name]) if name in self.declared else value
+                name: _completed(value, state.get(name), self.declared[name])
+                if name in self.declared
+                else value
                 for name, value in _plain(new).items()
             }
             known = {**{k: v for k, v in state.items() if k not in self.volatile}, **filled}
@@ -263,16 +304,20 @@ class Handler:
             if code_of(error) not in self.missing:
                 raise Failure(in_words("deleting", self.noun, id, error)) from error
 
-    # How
+    # Implementation
 
     def _named(self, call: Call, old: Properties, given: Properties, seed: bytes) -> Properties:
         auto = self.autoname
-        if auto is None or any(given.get(name) is not None for name in (auto.property, *auto.unless)):
+        if auto is None or any(
+            given.get(name) is not None for name in (auto.property, *auto.unless)
+        ):
             return given
         before = old.get(auto.property)
         if before is not None and auto.property in old.get(_DEFAULTS, ()):
             return {**given, auto.property: before}
-        digits = hashlib.sha256((seed or os.urandom(32)) + call.resource.urn.encode()).hexdigest()[:7]
+        digits = hashlib.sha256((seed or os.urandom(32)) + call.resource.urn.encode()).hexdigest()[
+            :7
+        ]
         base = call.resource.name.lower() if auto.lower else call.resource.name
         stem = base[: auto.longest - len(digits) - 1 - len(auto.suffix)]
         return {**given, auto.property: f"{stem}-{digits}{auto.suffix}"}
@@ -282,8 +327,8 @@ class Handler:
         emulated = sorted(declared)
         if name in known:
             return (
-                f'{self.token} property "{name}" isn\'t emulated by the sandbox (see sandbox/providers/aws/README.md);'
-                f" emulated here: {', '.join(emulated) or 'none'}"
+                f'{self.token} property "{name}" is not emulated by the sandbox (see '
+                f"sandbox/providers/aws/README.md); emulated: {', '.join(emulated) or 'none'}"
             )
         return f'{self.token} has no property "{name}"{nearest(name, known or emulated)}'
 
@@ -310,19 +355,27 @@ class Handler:
     def _live(self, call: Call, id: str, inputs: Properties, state: Properties) -> Properties:
         live = self._read(call, id, {**state, **_plain(inputs)})
         if live is None:
-            raise Failure(f"{id} was gone when it was read back")
+            raise Failure(f"{id} did not exist when it was read")
         live.pop("id", None)
         self._split_tags(call, live, inputs, state)
         return self._state(live, inputs, state)
 
-    def _split_tags(self, call: Call, live: Properties, inputs: Properties, state: Properties) -> None:
+    def _split_tags(
+        self, call: Call, live: Properties, inputs: Properties, state: Properties
+    ) -> None:
         if not self.tagged or "tagsAll" not in live:
             return
-        every = {key: value for key, value in (live["tagsAll"] or {}).items() if not call.session.ignores_tag(key)}
+        every = {
+            key: value
+            for key, value in (live["tagsAll"] or {}).items()
+            if not call.session.ignores_tag(key)
+        }
         own = inputs.get("tags") or state.get("tags") or {}
         defaults = call.session.default_tags
         live["tagsAll"] = every
-        live["tags"] = {key: value for key, value in every.items() if key in own or defaults.get(key) != value}
+        live["tags"] = {
+            key: value for key, value in every.items() if key in own or defaults.get(key) != value
+        }
 
     def _state(self, live: Properties, inputs: Properties, before: Properties) -> Properties:
         state = self._remembered(inputs, before)
@@ -344,16 +397,20 @@ class Handler:
 
 
 def _completed(wanted: Any, live: Any, spec: Property) -> Any:
-    """What the program wants, with what AWS fills in inside it (the VPC of a cluster's `vpcConfig`) taken from `live`."""
+    """Merge the program's value with what AWS set inside it, such as the VPC of `vpcConfig`."""
     if spec.kind == "list" and spec.items and isinstance(wanted, list):
         matches = isinstance(live, list) and len(live) == len(wanted)
         theirs = live if matches else [live if live is UNKNOWN else None] * len(wanted)
-        return [_completed(mine, there, spec.items) for mine, there in zip(wanted, theirs, strict=True)]
+        return [
+            _completed(mine, there, spec.items) for mine, there in zip(wanted, theirs, strict=True)
+        ]
     if spec.kind != "block" or not isinstance(wanted, Mapping):
         return wanted
     result = dict(wanted)
     for name, inner in spec.fields.items():
-        there = UNKNOWN if live is UNKNOWN else live.get(name) if isinstance(live, Mapping) else None
+        there = (
+            UNKNOWN if live is UNKNOWN else live.get(name) if isinstance(live, Mapping) else None
+        )
         if result.get(name) is not None:
             result[name] = _completed(result[name], there, inner)
         elif inner.computed and there is not None:
@@ -362,7 +419,11 @@ def _completed(wanted: Any, live: Any, spec: Property) -> Any:
 
 
 def _plain(inputs: Properties) -> Properties:
-    return {name: value for name, value in inputs.items() if not name.startswith("__") and value is not None}
+    return {
+        name: value
+        for name, value in inputs.items()
+        if not name.startswith("__") and value is not None
+    }
 
 
 __all__ = ["AutoName", "Call", "Handler", "is_known"]

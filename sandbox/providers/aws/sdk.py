@@ -1,4 +1,4 @@
-"""What the installed pulumi_aws SDK knows: which properties a resource type or function has, and its version."""
+"""Reflection on the installed pulumi_aws SDK: properties of types and functions, and its version."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from functools import cache
 from pulumi._types import input_type_py_to_pulumi_names, resource_pulumi_to_py_names
 
 PROVIDER = "pulumi:providers:aws"
-_loading = threading.Lock()  # the SDK loads its modules lazily, in a way that isn't safe in threads before Python 3.12
+_loading = threading.Lock()  # lazy loading of its modules is not thread-safe before Python 3.12
 
 
 def version() -> str:
-    """The version of the SDK, which is also that of the provider it was generated from."""
+    """Return the version of the SDK and of its provider."""
     return importlib.metadata.version("pulumi_aws")
 
 
 @cache
 def resource_class(token: str) -> type | None:
-    """The SDK's class of a resource type (`aws:ec2/vpc:Vpc`), or None when it has none."""
+    """Return the SDK's class of a resource type, or None."""
     package, path, name = token.split(":")
     if token == PROVIDER:
         package, path, name = "aws", "index", "Provider"
@@ -39,18 +39,18 @@ def resource_class(token: str) -> type | None:
 
 @cache
 def arguments_class(token: str) -> type | None:
-    """The SDK's class of arguments of a resource type."""
+    """Return the SDK's class of a resource type's arguments."""
     resource = resource_class(token)
     if resource is None:
         return None
     module = vars(sys.modules[resource.__module__])
-    # Where a structure already bears the name, the resource's own arguments are called InitArgs.
+    # InitArgs is the name if a structure already has the other.
     found = module.get(f"{resource.__name__}InitArgs") or module.get(f"{resource.__name__}Args")
     return found if isinstance(found, type) else None
 
 
 def arguments(token: str, path: tuple[str, ...] = ()) -> frozenset[str]:
-    """The names of a resource type's arguments, or of the structure at a path inside them (`("ingress", "0")`)."""
+    """Return the argument names of a resource type, or of a nested structure (`("ingress", "0")`)."""
     found = arguments_class(token)
     for key in path:
         if found is not None and not key.isdigit():
@@ -60,7 +60,7 @@ def arguments(token: str, path: tuple[str, ...] = ()) -> frozenset[str]:
 
 @cache
 def outputs(token: str) -> frozenset[str]:
-    """The names of a resource type's outputs, its inputs among them."""
+    """Return the output names of a resource type, with its inputs."""
     found = resource_class(token)
     return frozenset(resource_pulumi_to_py_names(found)) if found else frozenset()
 
@@ -74,7 +74,7 @@ def _nested(arguments: type, key: str) -> type | None:
     python = next((name for name, pulumi in _names(arguments).items() if pulumi == key), None)
     if python is None:
         return None
-    # The annotation names the structure's class as text, inside types that can't be evaluated from outside.
+    # The annotation is text and contains types that cannot be evaluated here.
     annotation = repr(getattr(arguments, python).fget.__annotations__["return"])
     name = re.search(r"'(\w+Args)'", annotation)
     found = vars(sys.modules[arguments.__module__]).get(name[1]) if name else None

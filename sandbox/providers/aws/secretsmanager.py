@@ -1,4 +1,4 @@
-"""Secrets Manager: secrets without their values, which programs never hold. An id is the secret's ARN."""
+"""Secrets Manager: secrets without values. The ID is the secret's ARN."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from sandbox.providers.protocol import Properties
 
 
 def _window(days: int) -> str | None:
-    return None if days == 0 or 7 <= days <= 30 else f"0 (delete at once) or from 7 to 30, not {days}"
+    return (
+        None
+        if days == 0 or 7 <= days <= 30
+        else f"0 (delete immediately) or from 7 to 30, not {days}"
+    )
 
 
 class Secret(Handler):
-    """A secret: its name, key, policy and tags."""
+    """A secret: name, key, policy, tags."""
 
     token = "aws:secretsmanager/secret:Secret"
     noun = "Secrets Manager Secret"
@@ -38,7 +42,7 @@ class Secret(Handler):
     missing = ("ResourceNotFoundException",)
 
     def create(self, call: Call, inputs: Properties) -> str:
-        """Make the secret, empty, then set its policy."""
+        """Create the secret without a value, then set its policy."""
         client = call.client("secretsmanager")
         request = filled(
             Name=inputs.get("name") or f"{inputs['namePrefix']}{call.resource.name}",
@@ -52,7 +56,7 @@ class Secret(Handler):
         return arn
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        """Describe the secret; one that is scheduled for deletion is gone."""
+        """Describe the secret; one that is scheduled for deletion does not exist."""
         client = call.client("secretsmanager")
         found = client.describe_secret(SecretId=id)
         if found.get("DeletedDate"):
@@ -67,8 +71,10 @@ class Secret(Handler):
             "tagsAll": tag_map(found.get("Tags")),
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        """Change description and key, then the policy."""
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
+        """Update description and key, then the policy."""
         client = call.client("secretsmanager")
         if changed & {"description", "kmsKeyId"}:
             key = {"KmsKeyId": new["kmsKeyId"]} if new.get("kmsKeyId") else {}
@@ -79,7 +85,9 @@ class Secret(Handler):
             else:
                 client.delete_resource_policy(SecretId=id)
 
-    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
         """Tag the secret."""
         if drop:
             call.client("secretsmanager").untag_resource(SecretId=id, TagKeys=list(drop))
@@ -87,7 +95,7 @@ class Secret(Handler):
             call.client("secretsmanager").tag_resource(SecretId=id, Tags=tag_list(put))
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
-        """Delete the secret, at once when its window is 0 days."""
+        """Delete the secret, immediately if its recovery window is 0 days."""
         days = state.get("recoveryWindowInDays", 30)
         how = {"RecoveryWindowInDays": days} if days else {"ForceDeleteWithoutRecovery": True}
         call.client("secretsmanager").delete_secret(SecretId=id, **how)
@@ -97,7 +105,7 @@ def _policy_of(call: Call, arn: str) -> str | None:
     try:
         found = call.client("secretsmanager").get_resource_policy(SecretId=arn)
     except ClientError as error:
-        if code_of(error) != "ResourceNotFoundException":  # moto says so where there is no policy
+        if code_of(error) != "ResourceNotFoundException":  # moto's error without a policy
             raise
         return None
     document: str | None = found.get("ResourcePolicy")

@@ -1,7 +1,7 @@
-"""The provider's configuration, and the boto3 clients that follow from it.
+"""The provider's configuration and its boto3 clients.
 
-Names and meaning are those of the AWS provider (pulumi_aws.Provider). The account is found by boto3's own
-variables (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …) unless the configuration says otherwise.
+Names are those of pulumi_aws.Provider. boto3's variables (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …)
+locate the account unless the configuration does.
 """
 
 from __future__ import annotations
@@ -28,55 +28,66 @@ _HONOURED = frozenset(
         "stsRegion", "token",
     }
 )  # fmt: skip
-# The checks that these switch off look at things that the sandbox doesn't have.
-_WITHOUT_EFFECT = frozenset({"skipCredentialsValidation", "skipMetadataApiCheck", "skipRegionValidation", "version"})
+# Options that skip checks of things that the sandbox lacks.
+_WITHOUT_EFFECT = frozenset(
+    {"skipCredentialsValidation", "skipMetadataApiCheck", "skipRegionValidation", "version"}
+)
 
 _clients: dict[tuple[Any, ...], Any] = {}
-_making = threading.Lock()  # making boto3 clients isn't safe in threads; using them is
+_making = threading.Lock()  # creating boto3 clients is not thread-safe
 
 
 def problems(config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What is wrong with a provider's configuration: pairs of property and reason."""
+    """Return problems of a configuration: pairs of property and reason."""
     found: list[tuple[str, str]] = []
-    known = sdk.arguments(sdk.PROVIDER)
+    valid_names = sdk.arguments(sdk.PROVIDER)
     for name in config:
         if name in _HONOURED or name in _WITHOUT_EFFECT or name.startswith("__"):
             continue
-        if name in known:
-            found.append((name, f"the sandbox's AWS provider doesn't emulate the configuration \"{name}\""))
+        if name in valid_names:
+            found.append(
+                (name, f'the sandbox\'s AWS provider does not emulate the configuration "{name}"')
+            )
         else:
-            found.append((name, f'"{name}" is no configuration of the AWS provider{nearest(name, known)}'))
+            found.append(
+                (
+                    name,
+                    f'"{name}" is not a configuration of the AWS provider{nearest(name, valid_names)}',
+                )
+            )
     region = config.get("region")
-    if isinstance(region, str) and (wrong := _elsewhere(region)):
-        found.append(("region", wrong))
+    if isinstance(region, str) and (problem := _elsewhere(region)):
+        found.append(("region", problem))
     return found
 
 
 @cache
 def _elsewhere(region: str) -> str | None:
-    """Why a region can't be used; an account belongs to one partition, and the emulated one to the commercial."""
+    """Return why a region is unusable; the emulated account is in the partition aws."""
     session = boto3.Session()
     for partition in session.get_available_partitions():
         if region in session.get_available_regions("ec2", partition):
             if partition == "aws":
                 return None
-            return (
-                f"{region} belongs to the partition {partition}; the sandbox emulates an account of the partition aws"
-            )
+            return f"{region} belongs to the partition {partition}; the sandbox emulates an account of the partition aws"
     return f"invalid AWS Region: {region}{nearest(region, session.get_available_regions('ec2'))}"
 
 
 @dataclass(frozen=True)
 class Session:
-    """One configuration of the AWS provider, ready to make clients."""
+    """One configuration of the AWS provider."""
 
     config: Properties
     _assumed: dict[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def region(self) -> str:
-        """The region of resources that don't name one."""
-        region = self.config.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        """The default region."""
+        region = (
+            self.config.get("region")
+            or os.environ.get("AWS_REGION")
+            or os.environ.get("AWS_DEFAULT_REGION")
+        )
         if not region:
             raise Failure(
                 "the AWS provider has no region: set it with `pulumi config set aws:region us-east-1`, in the"
@@ -86,29 +97,33 @@ class Session:
 
     @property
     def default_tags(self) -> dict[str, str]:
-        """Tags that every resource gets unless it has the same keys itself."""
+        """The default tags; a resource's own tags override them."""
         return dict((self.config.get("defaultTags") or {}).get("tags") or {})
 
     def ignores_tag(self, key: str) -> bool:
-        """Whether the configuration leaves tags of that key to somebody else. AWS's own tags always are."""
+        """Whether the configuration ignores tags of that key; AWS's own tags are always ignored."""
         ignored = self.config.get("ignoreTags") or {}
-        return key in (ignored.get("keys") or []) or key.startswith(("aws:", *(ignored.get("keyPrefixes") or [])))
+        return key in (ignored.get("keys") or []) or key.startswith(
+            ("aws:", *(ignored.get("keyPrefixes") or []))
+        )
 
     @cached_property
     def identity(self) -> Mapping[str, str]:
-        """Who the provider is: Account, Arn and UserId of STS GetCallerIdentity."""
+        """Account, Arn and UserId of STS GetCallerIdentity."""
         try:
             answer: Mapping[str, str] = self.client(
                 "sts", self.config.get("stsRegion") or self.region
             ).get_caller_identity()
         except (ClientError, BotoCoreError) as error:
             where = os.environ.get("AWS_ENDPOINT_URL", "AWS")
-            raise Failure(f"the AWS provider can't ask {where} who it is: {error}") from error
+            raise Failure(
+                f"the AWS provider cannot call GetCallerIdentity at {where}: {error}"
+            ) from error
         return answer
 
     @property
     def account(self) -> str:
-        """The account's 12 digits."""
+        """The account ID."""
         return self.identity["Account"]
 
     @property
@@ -117,9 +132,9 @@ class Session:
         return partition_of(self.region)
 
     def verify(self) -> None:
-        """Refuse a region or an account that can't be, in the AWS provider's words."""
-        if wrong := _elsewhere(self.region):
-            raise Failure(f"the AWS provider's region: {wrong}.")
+        """Refuse an invalid region or account, with the AWS provider's messages."""
+        if problem := _elsewhere(self.region):
+            raise Failure(f"the AWS provider's region: {problem}.")
         allowed = self.config.get("allowedAccountIds") or []
         forbidden = self.config.get("forbiddenAccountIds") or []
         if self.config.get("skipRequestingAccountId") and not allowed and not forbidden:
@@ -131,7 +146,7 @@ class Session:
             )
 
     def client(self, service: str, region: str | None = None) -> Any:
-        """A boto3 client, shared by everything with the same configuration."""
+        """Return a boto3 client, shared by equal configurations."""
         region = region or self.region
         credentials = self._credentials()
         key = (
@@ -181,7 +196,9 @@ class Session:
         names = {
             "accessKey": "aws_access_key_id", "secretKey": "aws_secret_access_key", "token": "aws_session_token"
         }  # fmt: skip
-        return {boto: str(self.config[name]) for name, boto in names.items() if self.config.get(name)}
+        return {
+            boto: str(self.config[name]) for name, boto in names.items() if self.config.get(name)
+        }
 
     def _assume(self, roles: list[dict[str, Any]]) -> dict[str, Any]:
         credentials = self._static()
@@ -198,7 +215,9 @@ class Session:
             try:
                 given = client.assume_role(**{k: v for k, v in request.items() if v})["Credentials"]
             except (ClientError, BotoCoreError) as error:
-                raise Failure(f"the AWS provider can't assume the role {role.get('roleArn')}: {error}") from error
+                raise Failure(
+                    f"the AWS provider cannot assume the role {role.get('roleArn')}: {error}"
+                ) from error
             credentials = {
                 "aws_access_key_id": given["AccessKeyId"],
                 "aws_secret_access_key": given["SecretAccessKey"],
@@ -208,5 +227,5 @@ class Session:
 
 
 def partition_of(region: str) -> str:
-    """The ARN partition that a region belongs to."""
+    """Return the ARN partition of a region."""
     return {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(region.rsplit("-", 2)[0], "aws")

@@ -1,7 +1,7 @@
-"""SNS: topics, their policies and subscriptions.
+"""SNS: topics, topic policies and subscriptions.
 
-Which properties replace, and the defaults: pulumi_aws's documentation of aws.sns. A topic's settings are attributes of
-AWS's API: the table says which property is which.
+Replacements and defaults: pulumi_aws's documentation of aws.sns. A topic's settings are attributes
+of the API; the table maps properties to them.
 """
 
 from __future__ import annotations
@@ -70,22 +70,28 @@ class Topic(Handler):
     missing = _MISSING
 
     def validate(self, call: Call, inputs: Properties) -> Iterable[tuple[str, str]]:
-        """A FIFO topic's name ends in .fifo, and only a FIFO topic deduplicates."""
+        """Validate a FIFO topic's name and deduplication."""
         if inputs.get("contentBasedDeduplication") is True and not inputs.get("fifoTopic"):
             yield "contentBasedDeduplication", "can only be set for FIFO topics"
 
     def create(self, call: Call, inputs: Properties) -> str:
-        """Make the topic with all its attributes."""
+        """Create the topic with all attributes."""
         name = inputs.get("name") or f"{inputs['namePrefix']}{call.resource.name}"
-        attributes = {api: _written(inputs[key]) for key, api in _ATTRIBUTES.items() if inputs.get(key) is not None}
+        attributes = {
+            api: _written(inputs[key])
+            for key, api in _ATTRIBUTES.items()
+            if inputs.get(key) is not None
+        }
         if inputs.get("fifoTopic"):
             attributes["FifoTopic"] = "true"
             name = name if name.endswith(".fifo") else f"{name}.fifo"
-        made = call.client("sns").create_topic(Name=name, Attributes=attributes, Tags=tag_list(inputs["tagsAll"]))
+        made = call.client("sns").create_topic(
+            Name=name, Attributes=attributes, Tags=tag_list(inputs["tagsAll"])
+        )
         return call.made(made["TopicArn"])
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        """Ask for the attributes."""
+        """Describe the attributes."""
         sns = call.client("sns")
         found = sns.get_topic_attributes(TopicArn=id)["Attributes"]
         live = {key: found.get(api) for key, api in _ATTRIBUTES.items()}
@@ -101,7 +107,9 @@ class Topic(Handler):
             "tagsAll": tag_map(sns.list_tags_for_resource(ResourceArn=id)["Tags"]),
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
         """Set each changed attribute."""
         for key in sorted(changed & set(_ATTRIBUTES)):
             value = _written(new.get(key))
@@ -110,7 +118,9 @@ class Topic(Handler):
                     TopicArn=id, AttributeName=_ATTRIBUTES[key], AttributeValue=value
                 )
 
-    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
         """Tag the topic."""
         if drop:
             call.client("sns").untag_resource(ResourceArn=id, TagKeys=list(drop))
@@ -123,7 +133,7 @@ class Topic(Handler):
 
 
 class TopicPolicy(Handler):
-    """Who may publish to a topic and subscribe to it."""
+    """The policy of a topic."""
 
     token = "aws:sns/topicPolicy:TopicPolicy"
     noun = "SNS Topic Policy"
@@ -141,16 +151,18 @@ class TopicPolicy(Handler):
         sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=document)
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        """Ask for the topic's policy."""
+        """Describe the topic's policy."""
         found = call.client("sns").get_topic_attributes(TopicArn=id)["Attributes"]
         return {"arn": id, "policy": found["Policy"], "owner": found.get("Owner")}
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        """Set the policy anew."""
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
+        """Replace the policy."""
         self._set(call, id, new["policy"])
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
-        """Put back the policy that a new topic has: its owner alone."""
+        """Restore the default policy, which allows the owner only."""
         actions = [
             "GetTopicAttributes",
             "SetTopicAttributes",
@@ -174,7 +186,7 @@ class TopicPolicy(Handler):
 
 
 class TopicSubscription(Handler):
-    """Somebody who gets a topic's messages."""
+    """A subscription of a topic."""
 
     token = "aws:sns/topicSubscription:TopicSubscription"
     noun = "SNS Topic Subscription"
@@ -183,7 +195,17 @@ class TopicSubscription(Handler):
         "protocol": text(
             required=True,
             replaces=True,
-            one_of=("application", "email", "email-json", "firehose", "http", "https", "lambda", "sms", "sqs"),
+            one_of=(
+                "application",
+                "email",
+                "email-json",
+                "firehose",
+                "http",
+                "https",
+                "lambda",
+                "sms",
+                "sqs",
+            ),
         ),
         "endpoint": text(required=True, replaces=True),
         "confirmationTimeoutInMinutes": integer(default=1, write_only=True),
@@ -200,7 +222,11 @@ class TopicSubscription(Handler):
 
     def create(self, call: Call, inputs: Properties) -> str:
         """Subscribe."""
-        attributes = {api: _written(inputs[key]) for key, api in _SUBSCRIPTION.items() if inputs.get(key) is not None}
+        attributes = {
+            api: _written(inputs[key])
+            for key, api in _SUBSCRIPTION.items()
+            if inputs.get(key) is not None
+        }
         made = call.client("sns").subscribe(
             **filled(
                 TopicArn=inputs["topic"],
@@ -213,7 +239,7 @@ class TopicSubscription(Handler):
         return call.made(made["SubscriptionArn"])
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        """Ask for the subscription's attributes."""
+        """Describe the subscription's attributes."""
         found = call.client("sns").get_subscription_attributes(SubscriptionArn=id)["Attributes"]
         live = {key: found.get(api) for key, api in _SUBSCRIPTION.items()}
         return {
@@ -228,7 +254,9 @@ class TopicSubscription(Handler):
             "pendingConfirmation": found.get("PendingConfirmation") == "true",
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
         """Set each changed attribute."""
         for key in sorted(changed & set(_SUBSCRIPTION)):
             value = _written(new.get(key)) or ("{}" if key == "filterPolicy" else "")
@@ -237,9 +265,11 @@ class TopicSubscription(Handler):
             )
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
-        """Unsubscribe. One that was never confirmed can't be; AWS drops it after three days, so it is let be."""
+        """Unsubscribe. An unconfirmed subscription cannot be deleted; AWS removes it after three
+        days.
+        """
         if not id.startswith("arn:"):
-            raise Failure(f'"{id}" is no subscription; its ARN was expected')
+            raise Failure(f'"{id}" is not a subscription; its ARN is expected')
         call.client("sns").unsubscribe(SubscriptionArn=id)
 
 

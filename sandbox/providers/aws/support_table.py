@@ -1,4 +1,4 @@
-"""Prints what the AWS provider emulates, as the tables in this folder's README: `python -m sandbox.providers.aws.support_table`."""
+"""Prints the support tables of the README: `python -m sandbox.providers.aws.support_table`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ BEGIN, END = "<!-- begin of the tables -->", "<!-- end of the tables -->"
 
 
 def tables() -> str:
-    """The tables in Markdown: each type's inputs and outputs, and which of the SDK's inputs are refused."""
+    """Return Markdown tables of each type's inputs, outputs and refused inputs."""
     lines = ["| type | inputs | outputs | not emulated (refused by name) |", "|---|---|---|---|"]
     for token, handler in sorted(handlers().items()):
         inputs = sorted({*handler.declared} - {"tagsAll"})
         outputs = sorted({*handler.outputs} | ({"tagsAll"} if handler.tagged else set()))
         refused = sorted(sdk.arguments(token) - {*inputs})
-        cells = (f"`{token}`", ", ".join(inputs), ", ".join(outputs) or "none", ", ".join(refused) or "none")
+        cells = (
+            f"`{token}`",
+            ", ".join(inputs),
+            ", ".join(outputs) or "none",
+            ", ".join(refused) or "none",
+        )
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "| function | arguments |", "|---|---|"]
     for token, function in sorted(functions().items()):

@@ -1,4 +1,4 @@
-"""pulumi-eks as a remote component provider: the same children, names and outputs, made by the sandbox."""
+"""pulumi-eks as a remote component provider: the same children, names and outputs."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ VERSION = "4.4.0"
 
 
 class Eks(Provider):
-    """The provider `eks`: it has components only, so any configuration makes the same connection."""
+    """The provider `eks`, which has components only."""
 
     name = NAME
     version = VERSION
 
     @property
     def servicer(self) -> type:
-        """The gRPC service that constructs components; imported late, since the AWS SDK takes a while."""
+        """Return the gRPC service of the components; imported late, because the AWS SDK is slow."""
         from sandbox.providers.eks.servicer import ComponentServicer  # noqa: PLC0415
 
         return ComponentServicer
 
     def connect(self, config: Properties) -> Connection:  # noqa: ARG002
-        """Return a connection that refuses every resource and function: there are none."""
+        """Return a connection that refuses every resource and function."""
         return Connection()
 
 

@@ -1,4 +1,4 @@
-"""Who may use a cluster: authentication modes, access entries, and the aws-auth ConfigMap."""
+"""Cluster access: authentication modes, access entries and the aws-auth ConfigMap."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ import yaml
 from sandbox.providers.eks.arguments import Arguments, output, plain
 
 API, CONFIG_MAP, BOTH = "API", "CONFIG_MAP", "API_AND_CONFIG_MAP"
-ENTRY_KEYS = frozenset({"principalArn", "username", "kubernetesGroups", "accessPolicies", "tags", "type"})
+ENTRY_KEYS = frozenset(
+    {"principalArn", "username", "kubernetesGroups", "accessPolicies", "tags", "type"}
+)
 
 
 def uses_config_map(mode: str | None) -> bool:
-    """Say whether aws-auth counts in this mode (unset means CONFIG_MAP)."""
+    """Whether the mode uses aws-auth (unset means CONFIG_MAP)."""
     return mode in (None, CONFIG_MAP, BOTH)
 
 
 def uses_entries(mode: str | None) -> bool:
-    """Say whether access entries count in this mode."""
+    """Whether the mode uses access entries."""
     return mode in (API, BOTH)
 
 
 def authentication_mode(arguments: Arguments) -> str | None:
-    """Return the authentication mode, checked against the arguments that go with it.
+    """Return the authentication mode, validated against the related arguments.
 
-    Raise InputPropertyError as pulumi-eks does (nodejs/eks/cluster/authenticationMode.ts).
+    Raises InputPropertyError as pulumi-eks does (nodejs/eks/cluster/authenticationMode.ts).
     """
     mode: str | None = plain(arguments, "authenticationMode")
     if mode not in (None, API, CONFIG_MAP, BOTH):
@@ -59,13 +61,18 @@ def authentication_mode(arguments: Arguments) -> str | None:
 
 
 def access_entries(
-    component: str, cluster: aws.eks.Cluster, entries: Mapping[str, Mapping[str, Any]], parent: pulumi.Resource
+    component: str,
+    cluster: aws.eks.Cluster,
+    entries: Mapping[str, Mapping[str, Any]],
+    parent: pulumi.Resource,
 ) -> list[aws.eks.AccessEntry]:
-    """Create `COMPONENT-KEY` for each entry and, beneath it, `COMPONENT-KEY-ASSOCIATION` for each policy."""
+    """Create `COMPONENT-KEY` for each entry and `COMPONENT-KEY-ASSOCIATION` for each policy."""
     created = []
     for key, entry in entries.items():
         for name in entry.keys() - ENTRY_KEYS:
-            raise pulumi.InputPropertyError(f"accessEntries.{key}.{name}", "not an argument of an access entry")
+            raise pulumi.InputPropertyError(
+                f"accessEntries.{key}.{name}", "not an argument of an access entry"
+            )
         resource = aws.eks.AccessEntry(
             f"{component}-{key}",
             cluster_name=cluster.name,
@@ -91,7 +98,7 @@ def access_entries(
 
 
 def aws_auth(instance_role_arns: Any, roles: Any, users: Any) -> dict[str, pulumi.Output[str]]:
-    """Return the data of the aws-auth ConfigMap: node roles, role mappings and user mappings as YAML texts."""
+    """Return the data of the aws-auth ConfigMap: node roles, role mappings, user mappings as YAML."""
     nodes = output(instance_role_arns).apply(
         lambda arns: [
             {
@@ -108,17 +115,22 @@ def aws_auth(instance_role_arns: Any, roles: Any, users: Any) -> dict[str, pulum
         )
     }
     if users:
-        data["mapUsers"] = output(users).apply(lambda mappings: _mappings(mappings, "userArn", "userarn"))
+        data["mapUsers"] = output(users).apply(
+            lambda mappings: _mappings(mappings, "userArn", "userarn")
+        )
     return data
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes lists indented within maps, as the YAML library of pulumi-eks does."""
+    """Indents lists in maps, as pulumi-eks's YAML library does."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - the base's signature
         super().increase_indent(flow, False)
 
 
 def _mappings(mappings: Sequence[Mapping[str, Any]], given: str, written: str) -> str:
-    rows = [{written: m[given], "username": m["username"], "groups": list(m["groups"])} for m in mappings]
+    rows = [
+        {written: m[given], "username": m["username"], "groups": list(m["groups"])}
+        for m in mappings
+    ]
     return yaml.dump(rows, Dumper=_Dumper, sort_keys=False, width=10**6) if rows else "[]\n"

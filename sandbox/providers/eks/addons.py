@@ -1,4 +1,4 @@
-"""EKS add-ons of pulumi-eks: kube-proxy, CoreDNS, eks:index:VpcCniAddon and eks:index:Addon."""
+"""pulumi-eks's add-ons: kube-proxy, CoreDNS, eks:index:VpcCniAddon, eks:index:Addon."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ import pulumi_aws as aws
 from sandbox.providers.eks.arguments import Arguments, output, shaped
 
 OPTIONS = frozenset(
-    {"enabled", "resolveConflictsOnCreate", "resolveConflictsOnUpdate", "version", "configurationValues"}
+    {
+        "enabled",
+        "resolveConflictsOnCreate",
+        "resolveConflictsOnUpdate",
+        "version",
+        "configurationValues",
+    }
 )
 
-# Argument, environment variable of the aws-node container, value when the argument isn't given (None: not set).
-# Source: pulumi-eks, nodejs/eks/addons/cni-addon.ts, computeEnv. A later row for the same variable wins.
+# Argument, environment variable of aws-node, default (None: unset). Source: pulumi-eks,
+# nodejs/eks/addons/cni-addon.ts, computeEnv. A later row for the same variable wins.
 CNI_ENVIRONMENT = (
     ("nodePortSupport", "AWS_VPC_CNI_NODE_PORT_SUPPORT", None),
     ("customNetworkConfig", "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG", None),
@@ -40,17 +46,33 @@ CNI_ENVIRONMENT = (
 CNI_INIT_ENVIRONMENT = (("disableTcpEarlyDemux", "DISABLE_TCP_EARLY_DEMUX", "false"),)
 CNI_ARGUMENTS = (
     frozenset(row[0] for row in (*CNI_ENVIRONMENT, *CNI_INIT_ENVIRONMENT))
-    | frozenset(["addonVersion", "clusterName", "clusterVersion", "configurationValues", "enableNetworkPolicy"])
-    | frozenset(["resolveConflictsOnCreate", "resolveConflictsOnUpdate", "serviceAccountRoleArn", "tags"])
+    | frozenset(
+        [
+            "addonVersion",
+            "clusterName",
+            "clusterVersion",
+            "configurationValues",
+            "enableNetworkPolicy",
+        ]
+    )
+    | frozenset(
+        ["resolveConflictsOnCreate", "resolveConflictsOnUpdate", "serviceAccountRoleArn", "tags"]
+    )
 )
 
 
 def plain_addon(
-    component: str, addon: str, cluster: aws.eks.Cluster, options: Arguments, tags: Any, parent: pulumi.Resource
+    component: str,
+    addon: str,
+    cluster: aws.eks.Cluster,
+    options: Arguments,
+    tags: Any,
+    parent: pulumi.Resource,
 ) -> aws.eks.Addon:
-    """Create the add-on resource `COMPONENT-ADDON` with pulumi-eks's defaults: newest version, OVERWRITE, preserved.
+    """Create the add-on `COMPONENT-ADDON` with pulumi-eks's defaults: newest version, OVERWRITE, preserved.
 
-    `options` holds `version`, `resolveConflictsOnCreate`, `resolveConflictsOnUpdate`, `configurationValues`.
+    `options` holds `version`, `resolveConflictsOnCreate`, `resolveConflictsOnUpdate`,
+    `configurationValues`.
     """
     for key in options.keys() - OPTIONS:
         raise pulumi.InputPropertyError(f"{addon} options", f"no such option: {key}")
@@ -75,19 +97,22 @@ def plain_addon(
 
 
 class VpcCniAddon(pulumi.ComponentResource):
-    """The vpc-cni add-on configured from pulumi-eks's named options; the child has the component's own name."""
+    """The vpc-cni add-on with pulumi-eks's options; the child has the component's name."""
 
     addon: aws.eks.Addon
 
     def __init__(self, name: str, arguments: Arguments, opts: pulumi.ResourceOptions) -> None:
         super().__init__("eks:index:VpcCniAddon", name, None, opts)
         for key in arguments.keys() - CNI_ARGUMENTS:
-            raise pulumi.InputPropertyError(key, "not emulated for the vpc-cni add-on by the sandbox")
+            raise pulumi.InputPropertyError(
+                key, "not emulated for the vpc-cni add-on by the sandbox"
+            )
         if arguments.get("clusterName") is None:
             raise pulumi.InputPropertyError("clusterName", "Missing required option 'clusterName'")
         if arguments.get("cniExternalSnat") and arguments.get("externalSnat"):
             raise pulumi.InputPropertyError(
-                "externalSnat", "Please specify one of `cniExternalSnat` or `externalSnat` in your VpcCniOptions"
+                "externalSnat",
+                "Please specify one of `cniExternalSnat` or `externalSnat` in your VpcCniOptions",
             )
         version = arguments.get("addonVersion")
         if not version:
@@ -125,34 +150,48 @@ class VpcCniAddon(pulumi.ComponentResource):
 
 
 def merge_configuration(
-    env: Mapping[str, str], init: Mapping[str, str], network_policy: bool | None, own: Mapping[str, Any]
+    env: Mapping[str, str],
+    init: Mapping[str, str],
+    network_policy: bool | None,
+    own: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the add-on's configuration: the user's own values win over the ones computed from options."""
+    """Return the add-on's configuration: explicit values override computed ones."""
     merged = dict(own)
     if network_policy is not None:
         merged.setdefault("enableNetworkPolicy", _text(network_policy))
-    merged["env"] = {**env, **merged["env"]} if isinstance(merged.get("env"), Mapping) else dict(env)
+    merged["env"] = (
+        {**env, **merged["env"]} if isinstance(merged.get("env"), Mapping) else dict(env)
+    )
     given = merged.get("init")
     if isinstance(given, Mapping):
         inner = given.get("env")
-        merged["init"] = {**given, "env": {**init, **inner} if isinstance(inner, Mapping) else dict(init)}
+        merged["init"] = {
+            **given,
+            "env": {**init, **inner} if isinstance(inner, Mapping) else dict(init),
+        }
     else:
         merged["init"] = {"env": dict(init)}
     return merged
 
 
 def sorted_json(values: Any) -> pulumi.Output[str] | None:
-    """Return add-on configuration as JSON with sorted keys, so that its order is never a difference."""
+    """Return configuration as JSON with sorted keys, which compares equal."""
     if not values:
         return None
     text: pulumi.Output[str] = shaped(
         values,
-        lambda v: None if v is None else json.dumps(v, sort_keys=True, separators=(",", ":"), ensure_ascii=False),
+        lambda v: (
+            None
+            if v is None
+            else json.dumps(v, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        ),
     )
     return text
 
 
-def _environment(table: tuple[tuple[str, str, str | None], ...], arguments: Arguments) -> dict[str, Any]:
+def _environment(
+    table: tuple[tuple[str, str, str | None], ...], arguments: Arguments
+) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for argument, variable, default in table:
         value = arguments.get(argument)

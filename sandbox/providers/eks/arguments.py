@@ -1,6 +1,6 @@
-"""Arguments of the pulumi-eks components: which are emulated, and how a refusal reads.
+"""Arguments of pulumi-eks's components: which are emulated, and messages of refusals.
 
-Inputs arrive as the engine sends them: camelCase keys, values plain or `Output`.
+Inputs have the engine's form: camelCase keys, plain values or `Output`.
 """
 
 from __future__ import annotations
@@ -97,8 +97,11 @@ NODE_GROUP = frozenset(
 )
 
 REFUSED = {
-    "createOidcProvider": "it reads a certificate from oidc.eks.<region>.amazonaws.com, which no emulated account has; "
-    "use EKS Pod Identity (aws.eks.PodIdentityAssociation) or your own aws.iam.OpenIdConnectProvider",
+    "createOidcProvider": (
+        "it requires a certificate from oidc.eks.<region>.amazonaws.com, which an emulated account "
+        "lacks; use EKS Pod Identity (aws.eks.PodIdentityAssociation) or your own "
+        "aws.iam.OpenIdConnectProvider"
+    ),
     "creationRoleProvider": "pulumi-eks itself refuses it outside Node.js; use providerCredentialOpts",
     "fargate": "the sandbox's clusters have node groups and Auto Mode only",
     "storageClasses": "create kubernetes.storage.v1.StorageClass in your program instead",
@@ -106,7 +109,7 @@ REFUSED = {
 
 
 def refuse_unknown(component: str, known: Collection[str], given: Arguments) -> None:
-    """Raise InputPropertiesError that names every argument that this emulation doesn't know."""
+    """Raise InputPropertiesError with every argument that is not emulated."""
     errors: list[pulumi.InputPropertyErrorDetails] = [
         {
             "property_path": key,
@@ -117,42 +120,47 @@ def refuse_unknown(component: str, known: Collection[str], given: Arguments) -> 
     ]
     if errors:
         names = ", ".join(e["property_path"] for e in errors)
-        raise pulumi.InputPropertiesError(f"{component} arguments that the sandbox doesn't emulate: {names}.", errors)
+        raise pulumi.InputPropertiesError(
+            f"{component} arguments that the sandbox does not emulate: {names}.", errors
+        )
 
 
 def plain(arguments: Arguments, key: str, default: Any = None) -> Any:
-    """Return an argument that shapes the component, so has to be known before anything runs.
+    """Return an argument that determines the component's children.
 
-    Raise InputPropertyError when it is an output.
+    Raises InputPropertyError for an output.
     """
     value = arguments.get(key)
     if value is None:
         return default
     if isinstance(value, pulumi.Output):
-        raise pulumi.InputPropertyError(key, "has to be a plain value, not another resource's output")
+        raise pulumi.InputPropertyError(key, "must be a plain value, not another resource's output")
     return value
 
 
 def output(value: Any) -> pulumi.Output[Any]:
-    """Return `value` as an output, nested outputs unwrapped."""
+    """Return `value` as an output without nested outputs."""
     return pulumi.Output.from_input(value)
 
 
 def shaped(value: Any, shape: Callable[[Any], Any]) -> Any:
-    """Return what `shape` makes of a value once it is known. Structures are in the wire's spelling, which no type says."""
+    """Apply `shape` to a value once it is known."""
     return output(value).apply(shape)
 
 
 def part(whole: pulumi.Output[Any], key: str) -> pulumi.Output[Any]:
-    """Return one entry of a structure, known even where others aren't yet: what doesn't change must not seem to."""
-    return whole.apply(lambda known: known if isinstance(known, Unknown) else known.get(key), run_with_unknowns=True)
+    """Return one entry of a structure, known even if others are not."""
+    return whole.apply(
+        lambda known: known if isinstance(known, Unknown) else known.get(key),
+        run_with_unknowns=True,
+    )
 
 
 def given(**values: Any) -> dict[str, Any]:
-    """Return the values that are there."""
+    """Return the values that are set."""
     return {key: value for key, value in values.items() if value is not None}
 
 
 def snake(name: str) -> str:
-    """Return a camelCase property name as the Python SDKs spell it."""
+    """Return a property name in Python spelling."""
     return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda match: "_" + match[1], name).lower()

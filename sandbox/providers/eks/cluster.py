@@ -1,6 +1,6 @@
 """eks:index:Cluster: the children, names and outputs of pulumi-eks 4.4.0's cluster component.
 
-Longer than other modules: it is one constructor told in order, and every step hands the next what it made.
+Over 400 lines: one constructor, whose steps use each other's results.
 """
 
 from __future__ import annotations
@@ -14,7 +14,13 @@ import pulumi_kubernetes as kubernetes
 
 from sandbox.providers.eks import arguments as arg
 from sandbox.providers.eks import roles, security
-from sandbox.providers.eks.access import access_entries, authentication_mode, aws_auth, uses_config_map, uses_entries
+from sandbox.providers.eks.access import (
+    access_entries,
+    authentication_mode,
+    aws_auth,
+    uses_config_map,
+    uses_entries,
+)
 from sandbox.providers.eks.addons import VpcCniAddon, plain_addon
 from sandbox.providers.eks.arguments import Arguments, given, output, plain, shaped
 from sandbox.providers.eks.kubeconfig import compact, kubeconfig
@@ -25,10 +31,10 @@ _EXCLUSIVE_SUBNETS = "subnetIds, and the use of publicSubnetIds and/or privateSu
 
 
 class Cluster(pulumi.ComponentResource):
-    """A control plane with everything pulumi-eks puts around it. Constructing it registers every child.
+    """A control plane with everything that pulumi-eks creates for it.
 
-    Read the methods in the order of `__init__`: each makes one group of children. Raises InputPropertyError and
-    InputPropertiesError for arguments that contradict each other or that the sandbox doesn't emulate.
+    Methods are in the order of `__init__`; each creates one group of children. Raises
+    InputPropertyError and InputPropertiesError for contradictory or unsupported arguments.
     """
 
     cluster: aws.eks.Cluster
@@ -44,7 +50,9 @@ class Cluster(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         self._invoke = pulumi.InvokeOutputOptions(parent=self)
         self._tags = arguments.get("tags")
-        self._partition = aws.get_partition_output(opts=self._invoke).apply(lambda found: found.partition)
+        self._partition = aws.get_partition_output(opts=self._invoke).apply(
+            lambda found: found.partition
+        )
         self._default_groups = not plain(arguments, "skipDefaultSecurityGroups", self._is_auto)
         self._default_nodes = not (plain(arguments, "skipDefaultNodeGroup") or self._is_auto)
 
@@ -58,11 +66,14 @@ class Cluster(pulumi.ComponentResource):
         self.register_outputs(self.state())
 
     def _check(self) -> None:
-        if self._args.get("subnetIds") and (self._args.get("publicSubnetIds") or self._args.get("privateSubnetIds")):
+        if self._args.get("subnetIds") and (
+            self._args.get("publicSubnetIds") or self._args.get("privateSubnetIds")
+        ):
             raise pulumi.InputPropertyError("subnetIds", _EXCLUSIVE_SUBNETS)
         if self._args.get("instanceRole") and self._args.get("instanceRoles"):
             raise pulumi.InputPropertyError(
-                "instanceRole", "instanceRole and instanceRoles are mutually exclusive, and cannot both be set."
+                "instanceRole",
+                "instanceRole and instanceRoles are mutually exclusive, and cannot both be set.",
             )
 
     def _find_network(self) -> None:
@@ -70,7 +81,9 @@ class Cluster(pulumi.ComponentResource):
         self._vpc = args.get("vpcId")
         subnets: Any = []
         if not self._vpc:
-            self._vpc = aws.ec2.get_vpc_output(default=True, opts=self._invoke).apply(lambda found: found.id)
+            self._vpc = aws.ec2.get_vpc_output(default=True, opts=self._invoke).apply(
+                lambda found: found.id
+            )
             subnets = output(self._vpc).apply(
                 lambda vpc: aws.ec2.get_subnets_output(
                     filters=[{"name": "vpc-id", "values": [vpc]}], opts=self._invoke
@@ -80,7 +93,8 @@ class Cluster(pulumi.ComponentResource):
             subnets = args["subnetIds"]
         elif args.get("publicSubnetIds") is not None or args.get("privateSubnetIds") is not None:
             subnets = pulumi.Output.all(
-                output(args.get("publicSubnetIds") or []), output(args.get("privateSubnetIds") or [])
+                output(args.get("publicSubnetIds") or []),
+                output(args.get("privateSubnetIds") or []),
             ).apply(lambda both: [*both[0], *both[1]])
         self._subnets = output(subnets)
 
@@ -93,7 +107,10 @@ class Cluster(pulumi.ComponentResource):
                 f"{name}-eksRole",
                 service="eks.amazonaws.com",
                 description="Allows EKS to manage clusters on your behalf.",
-                policies=[*roles.CLUSTER_POLICIES, *(roles.AUTO_CLUSTER_POLICIES if self._is_auto else ())],
+                policies=[
+                    *roles.CLUSTER_POLICIES,
+                    *(roles.AUTO_CLUSTER_POLICIES if self._is_auto else ()),
+                ],
                 partition=self._partition,
                 tags=self._tags,
                 actions=("sts:AssumeRole", "sts:TagSession"),
@@ -122,10 +139,14 @@ class Cluster(pulumi.ComponentResource):
                 )
                 node_arn, self._node_role_name = node_role.direct.arn, node_role.direct.name
                 depends.append(node_role.resolved)
-            # The provider takes Auto Mode's three settings only all known or all unknown, so each waits for all.
-            mode = pulumi.Output.all(output(self._auto.get("computeConfig")), node_arn, network).apply(_auto_settings)
+            # The provider requires Auto Mode's three settings all known or all unknown.
+            mode = pulumi.Output.all(
+                output(self._auto.get("computeConfig")), node_arn, network
+            ).apply(_auto_settings)
             compute, storage, network = mode[0], mode[1], mode[2]
-        self.cluster = self._control_plane(role.apply(lambda known: known.arn), compute, storage, network, depends)
+        self.cluster = self._control_plane(
+            role.apply(lambda known: known.arn), compute, storage, network, depends
+        )
         proxy = plain(args, "kubeProxyAddonOptions") or {}
         if proxy.get("enabled", not self._is_auto):
             plain_addon(name, "kube-proxy", self.cluster, proxy, self._tags, self)
@@ -136,7 +157,9 @@ class Cluster(pulumi.ComponentResource):
         args = self._args
         groups = [shaped(self._group, lambda group: group.id)] if self._group is not None else None
         access = {"authenticationMode": self._mode, "bootstrapClusterCreatorAdminPermissions": True}
-        bootstrap = False if self._is_auto else _default(args.get("bootstrapSelfManagedAddons"), True)
+        bootstrap = (
+            False if self._is_auto else _default(args.get("bootstrapSelfManagedAddons"), True)
+        )
         properties: dict[str, Any] = {
             "name": args.get("name"),
             "role_arn": role,
@@ -153,7 +176,9 @@ class Cluster(pulumi.ComponentResource):
             ),
             "version": args.get("version"),
             "enabled_cluster_log_types": args.get("enabledClusterLogTypes"),
-            "tags": security.merged_tags({"Name": f"{self._name}-eksCluster"}, args.get("clusterTags"), self._tags),
+            "tags": security.merged_tags(
+                {"Name": f"{self._name}-eksCluster"}, args.get("clusterTags"), self._tags
+            ),
             "encryption_config": self._encryption(),
             "access_config": access if self._mode else None,
             "upgrade_policy": args.get("upgradePolicy"),
@@ -161,15 +186,23 @@ class Cluster(pulumi.ComponentResource):
         }
         options = pulumi.ResourceOptions(
             parent=self,
-            # Both count at creation only; a later difference would replace the cluster.
-            ignore_changes=["accessConfig.bootstrapClusterCreatorAdminPermissions", "bootstrapSelfManagedAddons"],
+            # Both apply at creation only; a later difference would replace the cluster.
+            ignore_changes=[
+                "accessConfig.bootstrapClusterCreatorAdminPermissions",
+                "bootstrapSelfManagedAddons",
+            ],
             depends_on=depends,
         )
-        cluster: aws.eks.Cluster = aws.eks.Cluster(f"{self._name}-eksCluster", opts=options, **properties)
+        cluster: aws.eks.Cluster = aws.eks.Cluster(
+            f"{self._name}-eksCluster", opts=options, **properties
+        )
         return cluster
 
     def _network_config(self) -> Any:
-        service_range, family = self._args.get("kubernetesServiceIpAddressRange"), self._args.get("ipFamily")
+        service_range, family = (
+            self._args.get("kubernetesServiceIpAddressRange"),
+            self._args.get("ipFamily"),
+        )
         if not (service_range or family or self._is_auto):
             return None
         return pulumi.Output.all(output(service_range), output(family)).apply(
@@ -187,20 +220,25 @@ class Cluster(pulumi.ComponentResource):
         def checked(known: list[Any]) -> Any:
             if not known[1] and known[0]:
                 raise pulumi.InputPropertyError(
-                    "publicAccessCidrs", "`publicAccessCidrs` can only be set when `endpointPublicAccess` is true"
+                    "publicAccessCidrs",
+                    "`publicAccessCidrs` can only be set when `endpointPublicAccess` is true",
                 )
             return known[0]
 
         public = _default(self._args.get("endpointPublicAccess"), True)
         if isinstance(public, bool) and not public:
             checked([True, public])
-        return pulumi.Output.all(output(self._args["publicAccessCidrs"]), output(public)).apply(checked)
+        return pulumi.Output.all(output(self._args["publicAccessCidrs"]), output(public)).apply(
+            checked
+        )
 
     def _encryption(self) -> Any:
         key = self._args.get("encryptionConfigKeyArn")
         if not key:
             return None
-        return output(key).apply(lambda arn: {"provider": {"keyArn": arn}, "resources": ["secrets"]})
+        return output(key).apply(
+            lambda arn: {"provider": {"keyArn": arn}, "resources": ["secrets"]}
+        )
 
     def _make_provider(self) -> None:
         credentials = self._args.get("providerCredentialOpts")
@@ -244,7 +282,9 @@ class Cluster(pulumi.ComponentResource):
             self._instance_roles = [made.resolved]
         else:
             return
-        if self._own_instance_role is not None and (self._default_nodes or not args.get("instanceRole")):
+        if self._own_instance_role is not None and (
+            self._default_nodes or not args.get("instanceRole")
+        ):
             self._profile = aws.iam.InstanceProfile(
                 f"{self._name}-instanceProfile",
                 role=self._own_instance_role.apply(lambda role: role.name),
@@ -257,7 +297,9 @@ class Cluster(pulumi.ComponentResource):
         self._entries: dict[str, Any] = {}
         self._auth: list[pulumi.Resource] = []
         if uses_config_map(self._mode):
-            arns = output(self._instance_roles).apply(lambda known: output([role.arn for role in known]))
+            arns = output(self._instance_roles).apply(
+                lambda known: output([role.arn for role in known])
+            )
             self._node_access = kubernetes.core.v1.ConfigMap(
                 f"{self._name}-nodeAccess",
                 api_version="v1",
@@ -286,7 +328,11 @@ class Cluster(pulumi.ComponentResource):
         self._cni: VpcCniAddon | None = None
         use_default = plain(args, "useDefaultVpcCni")
         if not use_default if use_default is not None else not self._is_auto:
-            options = {key: value for key, value in (plain(args, "vpcCniOptions") or {}).items() if value is not None}
+            options = {
+                key: value
+                for key, value in (plain(args, "vpcCniOptions") or {}).items()
+                if value is not None
+            }
             own = {"kubernetes": self._provider}
             self._cni = VpcCniAddon(
                 f"{self._name}-vpc-cni",
@@ -322,10 +368,14 @@ class Cluster(pulumi.ComponentResource):
         if self._profile is None or self._node_group is None or self._ingress is None:
             raise pulumi.InputPropertyError(
                 "skipDefaultNodeGroup",
-                "the default node group needs an instance role of its own and the default security groups; "
-                "set skipDefaultNodeGroup to make node groups yourself",
+                (
+                    "the default node group needs its own instance role and the default security "
+                    "groups; set skipDefaultNodeGroup to create node groups yourself"
+                ),
             )
-        waits: list[pulumi.Resource] = [made for made in (self._cni, self._node_access) if made is not None]
+        waits: list[pulumi.Resource] = [
+            made for made in (self._cni, self._node_access) if made is not None
+        ]
         self._scaling_group = default_node_group(
             self._name,
             self._args,
@@ -337,7 +387,7 @@ class Cluster(pulumi.ComponentResource):
         )
 
     def state(self) -> dict[str, Any]:
-        """Return the component's outputs under pulumi-eks's names; what doesn't exist in this cluster is left out."""
+        """Return the outputs under pulumi-eks's names, without those that do not apply."""
         issuer = self.cluster.identities.apply(
             lambda known: known[0].oidcs[0].issuer if known and known[0].oidcs else ""
         )
@@ -358,7 +408,9 @@ class Cluster(pulumi.ComponentResource):
             else None,
             eksCluster=self.cluster,
             core=self._core(),
-            clusterSecurityGroupId=output(self._group).apply(lambda g: g.id) if self._group is not None else eks_group,
+            clusterSecurityGroupId=output(self._group).apply(lambda g: g.id)
+            if self._group is not None
+            else eks_group,
             nodeSecurityGroupId=self._node_group.id if self._node_group else eks_group,
             clusterIngressRuleId=self._ingress.security_group_rule_id if self._ingress else "",
             defaultNodeGroupAsgName=self._scaling_group.name if self._scaling_group else "",
@@ -382,7 +434,9 @@ class Cluster(pulumi.ComponentResource):
             clusterSecurityGroup=self._group,
             provider=self._provider,
             instanceRoles=self._instance_roles,
-            nodeGroupOptions=given(nodeSecurityGroup=self._node_group, clusterIngressRule=self._ingress),
+            nodeGroupOptions=given(
+                nodeSecurityGroup=self._node_group, clusterIngressRule=self._ingress
+            ),
             kubeconfig=self._kubeconfig,
             vpcCni=self._cni,
             eksNodeAccess=self._node_access,

@@ -1,4 +1,4 @@
-"""The table of EKS components: how each is constructed, and how one that exists is found again."""
+"""The table of EKS components: construction, and rehydration from a reference."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sandbox.providers.protocol import Failure
 def construct(
     token: str, name: str, inputs: Arguments, opts: pulumi.ResourceOptions
 ) -> tuple[pulumi.ComponentResource, dict[str, Any]]:
-    """Make the component and return it with its outputs; raise Failure for one that isn't emulated."""
+    """Construct the component and return it with its outputs; Failure if it is not emulated."""
     arguments = {key: value for key, value in inputs.items() if value is not None}
     if token == "eks:index:Cluster":  # noqa: S105 - a type token, not a secret
         cluster = Cluster(name, arguments, opts)
@@ -36,13 +36,18 @@ def construct(
     if token == "eks:index:Addon":  # noqa: S105
         addon = Addon(name, arguments, opts)
         return addon, {"addon": addon.addon}
-    raise Failure(f"{token} isn't emulated by the sandbox. It has Cluster, ManagedNodeGroup, VpcCniAddon and Addon.")
+    raise Failure(
+        (
+            f"{token} is not emulated by the sandbox. It has Cluster, ManagedNodeGroup, VpcCniAddon and "
+            "Addon."
+        )
+    )
 
 
 def call(token: str, arguments: Mapping[str, Any]) -> pulumi.Output[str]:
-    """Run a method of a component: Cluster.get_kubeconfig(profile_name, role_arn)."""
+    """Call a component's method: Cluster.get_kubeconfig(profile_name, role_arn)."""
     if token != "eks:index:Cluster/getKubeconfig":  # noqa: S105
-        raise Failure(f"{token} isn't emulated by the sandbox.")
+        raise Failure(f"{token} is not emulated by the sandbox.")
     credentials = {key: arguments[key] for key in ("profileName", "roleArn") if arguments.get(key)}
     cluster = output(arguments["__self__"]).apply(lambda itself: itself.eksCluster)
     return pulumi.Output.all(
@@ -55,17 +60,21 @@ def call(token: str, arguments: Mapping[str, Any]) -> pulumi.Output[str]:
 
 
 class Addon(pulumi.ComponentResource):
-    """An add-on of the user's choice, under the cluster that it belongs to; the child has the component's name."""
+    """An add-on under its cluster; the child has the component's name."""
 
     addon: aws.eks.Addon
 
     def __init__(self, name: str, arguments: Arguments, opts: pulumi.ResourceOptions) -> None:
         cluster = arguments.get("cluster")
         if cluster is None:
-            raise pulumi.InputPropertyError("cluster", "an add-on needs the cluster that it belongs to")
+            raise pulumi.InputPropertyError("cluster", "an add-on requires its cluster")
         super().__init__("eks:index:Addon", name, None, opts)
         values = arguments.get("configurationValues")
-        rest = {snake(key): value for key, value in arguments.items() if key not in ("cluster", "configurationValues")}
+        rest = {
+            snake(key): value
+            for key, value in arguments.items()
+            if key not in ("cluster", "configurationValues")
+        }
         self.addon = aws.eks.Addon(
             name,
             cluster_name=part(_core(arguments), "cluster").name,
@@ -77,7 +86,7 @@ class Addon(pulumi.ComponentResource):
 
 
 class Existing(pulumi.ComponentResource):
-    """A component that some construction has made before, with its outputs as the engine remembers them."""
+    """An existing component, with its outputs from the engine."""
 
     OUTPUTS: Mapping[str, tuple[str, ...]] = {
         "eks:index:Cluster": ("core", "eksCluster", "kubeconfig", "kubeconfigJson"),
@@ -85,7 +94,9 @@ class Existing(pulumi.ComponentResource):
     }
 
     def __init__(self, token: str, name: str, urn: str) -> None:
-        super().__init__(token, name, dict.fromkeys(self.OUTPUTS[token]), pulumi.ResourceOptions(urn=urn))
+        super().__init__(
+            token, name, dict.fromkeys(self.OUTPUTS[token]), pulumi.ResourceOptions(urn=urn)
+        )
 
 
 class _Module(ResourceModule):
@@ -94,16 +105,17 @@ class _Module(ResourceModule):
 
     def construct(self, name: str, typ: str, urn: str) -> pulumi.Resource:
         if typ not in Existing.OUTPUTS:
-            raise Failure(f"{typ} can't be passed from one component to another in the sandbox.")
+            raise Failure(f"{typ} cannot be passed from one component to another in the sandbox.")
         return Existing(typ, name, urn)
 
 
 def _core(arguments: Arguments) -> pulumi.Output[Any]:
-    """Return the `core` of the cluster that an argument names, as the component itself or as its `core` output."""
+    """Return the `core` of a cluster argument, which is the component or its `core` output."""
     if arguments.get("cluster") is None:
         raise pulumi.InputPropertyError("cluster", "the cluster, or its core output, is required")
     core: pulumi.Output[Any] = shaped(
-        arguments["cluster"], lambda found: getattr(found, "core", None) if isinstance(found, Existing) else found
+        arguments["cluster"],
+        lambda found: getattr(found, "core", None) if isinstance(found, Existing) else found,
     )
     return core
 

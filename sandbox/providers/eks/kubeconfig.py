@@ -1,4 +1,4 @@
-"""Kubeconfig of an EKS cluster, in the form that pulumi-eks gives it."""
+"""The kubeconfig of an EKS cluster, in pulumi-eks's form."""
 
 from __future__ import annotations
 
@@ -8,15 +8,30 @@ from typing import Any
 
 
 def kubeconfig(
-    name: str, endpoint: str, authority: str, arn: str, credentials: Mapping[str, str], *, with_profile: bool
+    name: str,
+    endpoint: str,
+    authority: str,
+    arn: str,
+    credentials: Mapping[str, str],
+    *,
+    with_profile: bool,
 ) -> dict[str, Any]:
     """Return a kubeconfig that gets its token from `aws eks get-token`.
 
-    `credentials` may hold `roleArn` and `profileName`. The profile goes in only when `with_profile`
-    is set: the cluster's own provider uses it, while the exported kubeconfig must work for everyone.
-    Source: pulumi-eks, nodejs/eks/cluster/cluster.ts, generateKubeconfig.
+    `credentials` may hold `roleArn` and `profileName`; the profile is used only with
+    `with_profile`, by the cluster's own provider. Source: pulumi-eks,
+    nodejs/eks/cluster/cluster.ts, generateKubeconfig.
     """
-    arguments = ["--region", region_of(arn), "eks", "get-token", "--cluster-name", name, "--output", "json"]
+    arguments = [
+        "--region",
+        region_of(arn),
+        "eks",
+        "get-token",
+        "--cluster-name",
+        name,
+        "--output",
+        "json",
+    ]
     if credentials.get("roleArn"):
         arguments += ["--role", credentials["roleArn"]]
     if with_profile and credentials.get("profileName"):
@@ -24,7 +39,12 @@ def kubeconfig(
     version = "client.authentication.k8s.io/v1beta1"
     return {
         "apiVersion": "v1",
-        "clusters": [{"cluster": {"server": endpoint, "certificate-authority-data": authority}, "name": "kubernetes"}],
+        "clusters": [
+            {
+                "cluster": {"server": endpoint, "certificate-authority-data": authority},
+                "name": "kubernetes",
+            }
+        ],
         "contexts": [{"context": {"cluster": "kubernetes", "user": "aws"}, "name": "aws"}],
         "current-context": "aws",
         "kind": "Config",
@@ -36,7 +56,12 @@ def kubeconfig(
                         "apiVersion": version,
                         "command": "aws",
                         "args": arguments,
-                        "env": [{"name": "KUBERNETES_EXEC_INFO", "value": json.dumps({"apiVersion": version})}],
+                        "env": [
+                            {
+                                "name": "KUBERNETES_EXEC_INFO",
+                                "value": json.dumps({"apiVersion": version}),
+                            }
+                        ],
                     }
                 },
             }
@@ -45,12 +70,12 @@ def kubeconfig(
 
 
 def compact(value: Any) -> str:
-    """Return `value` as JSON without spaces, keys in their own order, as JavaScript writes it."""
+    """Return `value` as compact JSON in key order, as JavaScript does."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def region_of(arn: str) -> str:
-    """Return the region of an ARN; raise ValueError for anything that isn't one."""
+    """Return the region of an ARN; ValueError if it is not one."""
     parts = arn.split(":")
     if len(parts) < 4 or parts[0] != "arn":
         msg = f"{arn!r} is not an ARN."

@@ -1,4 +1,4 @@
-"""eks:index:ManagedNodeGroup, and the self-managed default node group of a cluster."""
+"""eks:index:ManagedNodeGroup, and a cluster's self-managed default node group."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ import yaml
 
 from sandbox.providers.eks import ami
 from sandbox.providers.eks.access import uses_entries
-from sandbox.providers.eks.arguments import NODE_GROUP, Arguments, output, part, refuse_unknown, shaped, snake
+from sandbox.providers.eks.arguments import (
+    NODE_GROUP,
+    Arguments,
+    output,
+    part,
+    refuse_unknown,
+    shaped,
+    snake,
+)
 
 _OWN = frozenset(
     [
@@ -35,15 +43,19 @@ _INVALID = "The input properties for the managed node group are invalid."
 
 
 class ManagedNodeGroup(pulumi.ComponentResource):
-    """An aws.eks.NodeGroup with the component's own name, and `NAME-launchTemplate` where enable_imd_sv2 wants one.
+    """An aws.eks.NodeGroup with the component's name, and `NAME-launchTemplate` if enable_imd_sv2 is set.
 
-    `core` is the cluster's `core` output: what the node group takes its cluster, version and subnets from.
+    `core` is the cluster's `core` output, which has cluster, version and subnets.
     """
 
     group: aws.eks.NodeGroup
 
     def __init__(
-        self, name: str, arguments: Arguments, core: pulumi.Output[Mapping[str, Any]], opts: pulumi.ResourceOptions
+        self,
+        name: str,
+        arguments: Arguments,
+        core: pulumi.Output[Mapping[str, Any]],
+        opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__("eks:index:ManagedNodeGroup", name, None, opts)
         refuse_unknown("ManagedNodeGroup", NODE_GROUP, arguments)
@@ -71,7 +83,11 @@ class ManagedNodeGroup(pulumi.ComponentResource):
                 output(arguments["operatingSystem"]),
                 output(arguments.get("gpu")),
                 output(arguments.get("instanceTypes")),
-            ).apply(lambda v: ami.ami_type_for(v[0], bool(v[1]), ami.architecture(v[2], "instanceTypes")))
+            ).apply(
+                lambda v: ami.ami_type_for(
+                    v[0], bool(v[1]), ami.architecture(v[2], "instanceTypes")
+                )
+            )
         self.group = aws.eks.NodeGroup(
             name,
             ami_type=kind,
@@ -81,14 +97,23 @@ class ManagedNodeGroup(pulumi.ComponentResource):
             subnet_ids=arguments["subnetIds"]
             if arguments.get("subnetIds") is not None
             else core.apply(
-                lambda c: c.get("subnetIds") or c.get("privateSubnetIds") or c.get("publicSubnetIds") or []
+                lambda c: (
+                    c.get("subnetIds")
+                    or c.get("privateSubnetIds")
+                    or c.get("publicSubnetIds")
+                    or []
+                )
             ),
             launch_template=template,
             opts=pulumi.ResourceOptions.merge(
                 child,
                 pulumi.ResourceOptions(
-                    depends_on=core.apply(lambda c: [c["eksNodeAccess"]] if c.get("eksNodeAccess") else []),
-                    ignore_changes=["scalingConfig.desiredSize"] if arguments.get("ignoreScalingChanges") else None,
+                    depends_on=core.apply(
+                        lambda c: [c["eksNodeAccess"]] if c.get("eksNodeAccess") else []
+                    ),
+                    ignore_changes=["scalingConfig.desiredSize"]
+                    if arguments.get("ignoreScalingChanges")
+                    else None,
                 ),
             ),
             **passed,
@@ -104,15 +129,19 @@ def _checked_role(arguments: Arguments, core: pulumi.Output[Mapping[str, Any]]) 
     role, arn = arguments.get("nodeRole"), arguments.get("nodeRoleArn")
     if role is not None and arn:
         raise _invalid(
-            "nodeRole", "You cannot specify both nodeRole and nodeRoleArn when creating a managed node group."
+            "nodeRole",
+            "You cannot specify both nodeRole and nodeRoleArn when creating a managed node group.",
         )
     if role is None and not arn:
-        raise _invalid("nodeRole", "An IAM role, or role ARN must be provided to create a managed node group")
+        raise _invalid(
+            "nodeRole", "An IAM role, or role ARN must be provided to create a managed node group"
+        )
     chosen = arn or output(role).apply(lambda r: r.arn)
 
     def granted(known: list[Any]) -> Any:
         mode, arns, own = known
-        # Access entries can be made outside the cluster component, so only CONFIG_MAP needs the role named there.
+        # Access entries can be created outside the component, so only CONFIG_MAP requires the role
+        # there.
         if not uses_entries(mode) and own not in arns:
             raise pulumi.InputPropertyError(
                 "nodeRole",
@@ -121,7 +150,9 @@ def _checked_role(arguments: Arguments, core: pulumi.Output[Mapping[str, Any]]) 
         return own
 
     mode = part(core, "cluster").access_config.apply(_mode)
-    arns = part(core, "instanceRoles").apply(lambda roles: output([role.arn for role in roles or []]))
+    arns = part(core, "instanceRoles").apply(
+        lambda roles: output([role.arn for role in roles or []])
+    )
     return pulumi.Output.all(mode, arns, output(chosen)).apply(granted)
 
 
@@ -138,8 +169,12 @@ def _scaling(config: Mapping[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def _launch_template(name: str, arguments: Arguments, opts: pulumi.ResourceOptions) -> aws.ec2.LaunchTemplate:
-    device = pulumi.Output.all(output(arguments.get("amiType")), output(arguments.get("operatingSystem"))).apply(
+def _launch_template(
+    name: str, arguments: Arguments, opts: pulumi.ResourceOptions
+) -> aws.ec2.LaunchTemplate:
+    device = pulumi.Output.all(
+        output(arguments.get("amiType")), output(arguments.get("operatingSystem"))
+    ).apply(
         # The root volume, or Bottlerocket's second one, which holds data.
         lambda v: "/dev/xvdb" if ami.operating_system(*v) == "Bottlerocket" else "/dev/xvda"
     )
@@ -173,30 +208,40 @@ def default_node_group(
     depends_on: Sequence[pulumi.Resource],
     parent: pulumi.Resource,
 ) -> aws.autoscaling.Group:
-    """Create the self-managed node group that a cluster has unless told otherwise: `NAME-launchTemplate` and `NAME`.
+    """Create the self-managed default node group: `NAME-launchTemplate` and `NAME`.
 
-    AL2023, one instance type, in the cluster's private subnets or else its public ones.
+    AL2023, one instance type, in the cluster's private subnets, otherwise its public ones.
     """
     subnets = next(
-        (arguments[key] for key in ("nodeSubnetIds", "privateSubnetIds", "publicSubnetIds") if arguments.get(key)), None
+        (
+            arguments[key]
+            for key in ("nodeSubnetIds", "privateSubnetIds", "publicSubnetIds")
+            if arguments.get(key)
+        ),
+        None,
     )
     if subnets is None:
         raise pulumi.InputPropertyError(
             "nodeSubnetIds",
-            "the sandbox doesn't look up which subnets are private: give the default node group nodeSubnetIds, "
-            "privateSubnetIds or publicSubnetIds, or set skipDefaultNodeGroup",
+            (
+                "the sandbox does not look up which subnets are private: set nodeSubnetIds, "
+                "privateSubnetIds or publicSubnetIds, or skipDefaultNodeGroup"
+            ),
         )
     group, ingress = groups
     instance = output(arguments.get("instanceType") or "t3.medium")
     template: dict[str, Any] = {
-        "image_id": shaped([instance, cluster.version], lambda known: _image(known[0], known[1], parent)),
+        "image_id": shaped(
+            [instance, cluster.version], lambda known: _image(known[0], known[1], parent)
+        ),
         "instance_type": instance,
         "iam_instance_profile": {"name": profile.name},
         "block_device_mappings": [],
         "network_interfaces": [
             {
                 "associatePublicIpAddress": "true",
-                # The rule's id makes the template wait for it: a node that can't reach the API server never joins.
+                # The reference makes the template wait for the rule: nodes need the API server to
+                # join.
                 "securityGroups": shaped([group.id, ingress.id], lambda ids: ids[:1]),
             }
         ],
@@ -205,11 +250,15 @@ def default_node_group(
             cluster.endpoint,
             cluster.certificate_authority.apply(lambda authority: authority.data),
             cluster.kubernetes_network_config.apply(
-                lambda net: net.service_ipv6_cidr if net.ip_family == "ipv6" else net.service_ipv4_cidr
+                lambda net: (
+                    net.service_ipv6_cidr if net.ip_family == "ipv6" else net.service_ipv4_cidr
+                )
             ),
         ).apply(lambda facts: _nodeadm(*facts)),
     }
-    made = aws.ec2.LaunchTemplate(f"{name}-launchTemplate", opts=pulumi.ResourceOptions(parent=parent), **template)
+    made = aws.ec2.LaunchTemplate(
+        f"{name}-launchTemplate", opts=pulumi.ResourceOptions(parent=parent), **template
+    )
     scaling: dict[str, Any] = {
         "min_size": arguments.get("minSize", 1),
         "max_size": arguments.get("maxSize", 2),
@@ -230,7 +279,9 @@ def default_node_group(
 def _image(instance: str, version: str, parent: pulumi.Resource) -> pulumi.Output[str]:
     kind = ami.AMIS[ami.ami_type_for("AL2023", False, ami.architecture([instance], "instanceType"))]
     name = kind.parameter.format(version)
-    parameter = aws.ssm.get_parameter_output(name=name, opts=pulumi.InvokeOutputOptions(parent=parent))
+    parameter = aws.ssm.get_parameter_output(
+        name=name, opts=pulumi.InvokeOutputOptions(parent=parent)
+    )
     return parameter.apply(lambda found: found.value)
 
 
@@ -240,8 +291,13 @@ def _scaling_tags(cluster: str) -> list[dict[str, Any]]:
 
 
 def _nodeadm(name: str, endpoint: str, authority: str, cidr: str) -> str:
-    """Return the user data of an AL2023 node: a NodeConfig in a MIME document, in base64."""
-    cluster = {"name": name, "apiServerEndpoint": endpoint, "certificateAuthority": authority, "cidr": cidr}
+    """Return an AL2023 node's user data: a NodeConfig in a MIME document, in base64."""
+    cluster = {
+        "name": name,
+        "apiServerEndpoint": endpoint,
+        "certificateAuthority": authority,
+        "cidr": cidr,
+    }
     config = yaml.safe_dump(
         {"apiVersion": "node.eks.aws/v1alpha1", "kind": "NodeConfig", "spec": {"cluster": cluster}},
         sort_keys=False,

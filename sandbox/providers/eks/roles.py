@@ -1,4 +1,4 @@
-"""eks:index:ServiceRole: an IAM role for a service and the AWS policies attached to it."""
+"""eks:index:ServiceRole: an IAM role of a service with AWS managed policies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ import pulumi_aws as aws
 
 from sandbox.providers.eks.kubeconfig import compact
 
-NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryReadOnly")
+NODE_POLICIES = (
+    "AmazonEKSWorkerNodePolicy",
+    "AmazonEKS_CNI_Policy",
+    "AmazonEC2ContainerRegistryReadOnly",
+)
 AUTO_NODE_POLICIES = ("AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly")
 CLUSTER_POLICIES = ("AmazonEKSClusterPolicy",)
 AUTO_CLUSTER_POLICIES = (
@@ -23,7 +27,7 @@ AUTO_CLUSTER_POLICIES = (
 
 
 class ServiceRole(pulumi.ComponentResource):
-    """A role `NAME-role` and an attachment `NAME-<hash>` per policy, the names that pulumi-eks gives them."""
+    """A role `NAME-role` and an attachment `NAME-<hash>` per policy, named as in pulumi-eks."""
 
     direct: aws.iam.Role
     """The role, before its policies."""
@@ -45,15 +49,21 @@ class ServiceRole(pulumi.ComponentResource):
         super().__init__("eks:index:ServiceRole", name, None, opts)
         trust = {
             "Version": "2012-10-17",
-            "Statement": [{"Action": list(actions), "Effect": "Allow", "Principal": {"Service": [service]}}],
+            "Statement": [
+                {"Action": list(actions), "Effect": "Allow", "Principal": {"Service": [service]}}
+            ],
         }
         child = pulumi.ResourceOptions(parent=self)
         self.direct = aws.iam.Role(
-            f"{name}-role", description=description, assume_role_policy=compact(trust), tags=tags, opts=child
+            f"{name}-role",
+            description=description,
+            assume_role_policy=compact(trust),
+            tags=tags,
+            opts=child,
         )
         attachments = [
             aws.iam.RolePolicyAttachment(
-                # pulumi-eks hashes the commercial partition's ARN, whatever the partition is.
+                # pulumi-eks hashes the ARN of the commercial partition in every partition.
                 f"{name}-{hashlib.sha1(f'arn:aws:iam::aws:policy/{policy}'.encode(), usedforsecurity=False).hexdigest()[:8]}",
                 policy_arn=pulumi.Output.format("arn:{0}:iam::aws:policy/{1}", partition, policy),
                 role=self.direct.id,
@@ -61,5 +71,7 @@ class ServiceRole(pulumi.ComponentResource):
             )
             for policy in policies
         ]
-        self.resolved = pulumi.Output.all(self.direct.arn, *[a.id for a in attachments]).apply(lambda _: self.direct)
+        self.resolved = pulumi.Output.all(self.direct.arn, *[a.id for a in attachments]).apply(
+            lambda _: self.direct
+        )
         self.register_outputs({"resolvedRole": self.resolved, "directRole": self.direct})

@@ -1,4 +1,4 @@
-"""Security groups that pulumi-eks makes for a cluster and its nodes unless told not to."""
+"""Security groups that pulumi-eks creates for a cluster and its nodes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 from sandbox.providers.eks.arguments import output
 
-# Name, and what the rule says. `peer` is the group that traffic comes from.
+# Name and content of each rule; `peer` is the source group.
 NODE_RULES: tuple[tuple[str, Mapping[str, Any]], ...] = (
     (
         "eksNodeIngressRule",
@@ -59,7 +59,9 @@ NODE_RULES: tuple[tuple[str, Mapping[str, Any]], ...] = (
 )
 
 
-def cluster_group(name: str, vpc: Any, tags: Any, own_tags: Any, parent: pulumi.Resource) -> aws.ec2.SecurityGroup:
+def cluster_group(
+    name: str, vpc: Any, tags: Any, own_tags: Any, parent: pulumi.Resource
+) -> aws.ec2.SecurityGroup:
     """Create the control plane's group and its egress rule."""
     child = pulumi.ResourceOptions(parent=parent)
     group = aws.ec2.SecurityGroup(
@@ -84,9 +86,14 @@ def cluster_group(name: str, vpc: Any, tags: Any, own_tags: Any, parent: pulumi.
 
 
 def node_group(
-    name: str, vpc: Any, cluster_group_id: Any, cluster: aws.eks.Cluster, tags: Any, parent: pulumi.Resource
+    name: str,
+    vpc: Any,
+    cluster_group_id: Any,
+    cluster: aws.eks.Cluster,
+    tags: Any,
+    parent: pulumi.Resource,
 ) -> tuple[aws.ec2.SecurityGroup, aws.ec2.SecurityGroupRule]:
-    """Create the nodes' group with its rules; return it and the rule that lets nodes reach the API server."""
+    """Create the nodes' group with its rules; return it and the rule for the API server."""
     child = pulumi.ResourceOptions(parent=parent)
     group = aws.ec2.SecurityGroup(
         f"{name}-nodeSecurityGroup",
@@ -105,7 +112,9 @@ def node_group(
         properties = dict(facts)
         if properties.pop("peer", None):
             properties["source_security_group_id"] = cluster_group_id
-        aws.ec2.SecurityGroupRule(f"{name}-{rule}", security_group_id=group.id, opts=child, **properties)
+        aws.ec2.SecurityGroupRule(
+            f"{name}-{rule}", security_group_id=group.id, opts=child, **properties
+        )
     ingress = aws.ec2.SecurityGroupRule(
         f"{name}-eksClusterIngressRule",
         description="Allow pods to communicate with the cluster API Server",
@@ -121,7 +130,7 @@ def node_group(
 
 
 def merged_tags(*layers: Any) -> pulumi.Output[dict[str, str]]:
-    """Return the tags of all layers, a later layer winning."""
+    """Return the merged tags; later ones win."""
     return pulumi.Output.all(*[output(layer) for layer in layers]).apply(
         lambda known: {key: value for layer in known for key, value in (layer or {}).items()}
     )

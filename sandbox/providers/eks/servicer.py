@@ -1,8 +1,8 @@
-"""Serves Construct and Call for the EKS components.
+"""Serves Construct and Call of the EKS components.
 
-Construct runs the SDK inside this process. Its settings are context variables in pulumi 3.272, and the gRPC server
-gives every request a context of its own, so constructions run side by side without seeing each other; a component that
-constructs another one therefore can't wait for itself.
+Construct runs the SDK in this process. Its settings are context variables in pulumi 3.272, and the
+gRPC server gives every request its own context, so constructions run concurrently, also nested
+ones.
 """
 
 # ruff: noqa: N802 -- gRPC service methods bear the protocol's names
@@ -28,13 +28,13 @@ from sandbox.providers.server import Servicer
 
 _log = logging.getLogger(__name__)
 
-# A registration holds a thread until the engine has made the resource. The default pool has six on two cores: two
-# clusters waiting for their control planes would keep each other's children from ever being asked for.
+# A registration blocks a thread until the engine has created the resource; with the default pool of
+# six threads, two clusters would block each other's children.
 _REGISTRATIONS_AT_ONCE = 256
 
 
 class ComponentServicer(Servicer):
-    """The ResourceProvider service of a provider that has components only."""
+    """The ResourceProvider service of a provider of components."""
 
     def __init__(self, provider: Provider, threads: ThreadPoolExecutor) -> None:
         super().__init__(provider, threads)
@@ -42,10 +42,10 @@ class ComponentServicer(Servicer):
         asyncio.get_running_loop().set_default_executor(pool)
 
     async def Construct(self, request: Any, context: Any) -> provider_pb2.ConstructResponse:
-        """Make a component: register it and its children with the engine that asks, and return its outputs."""
+        """Construct a component: register it and its children, and return its outputs."""
         try:
             await self._enter(request, context)
-            # The experimental servicer's own way can't read the unknown outputs of a preview; this one can.
+            # The experimental servicer's implementation cannot read unknown outputs of a preview.
             inputs = await Sdk._construct_inputs(request.inputs, request.inputDependencies)
             made, state = construct(request.type, request.name, inputs, _options(request))
             response = await self._answer(made, state)
@@ -55,7 +55,7 @@ class ComponentServicer(Servicer):
         return response
 
     async def Call(self, request: Any, context: Any) -> provider_pb2.CallResponse:
-        """Run a component's method."""
+        """Call a component's method."""
         try:
             await self._enter(request, context)
             result = call(request.tok, await Sdk._call_args(request))
@@ -68,7 +68,7 @@ class ComponentServicer(Servicer):
         return response
 
     async def _enter(self, request: Any, context: Any) -> None:
-        """Point this request's SDK at the engine that sent it."""
+        """Configure this request's SDK for the calling engine."""
         settings.reset_options(
             organization=request.organization or "organization",
             project=request.project or None,
@@ -81,7 +81,9 @@ class ComponentServicer(Servicer):
         await settings._load_monitor_feature_support()  # type: ignore[no-untyped-call]  # the SDK's
         config.set_all_config(dict(request.config), list(request.configSecretKeys))
 
-    async def _answer(self, made: pulumi.Resource, state: dict[str, Any]) -> provider_pb2.ConstructResponse:
+    async def _answer(
+        self, made: pulumi.Resource, state: dict[str, Any]
+    ) -> provider_pb2.ConstructResponse:
         depends: dict[str, list[pulumi.Resource]] = {}
         values = await rpc.serialize_properties(state, depends)
         response = provider_pb2.ConstructResponse(urn=await made.urn.future() or "", state=values)
@@ -95,12 +97,16 @@ class ComponentServicer(Servicer):
             details = problem.errors or []
             lines = "; ".join(f"{d['property_path']}: {d['reason']}" for d in details)
             await context.abort_with_status(
-                self.create_grpc_invalid_properties_status(f"{what}: {problem.message} {lines}".strip(), details)
+                self.create_grpc_invalid_properties_status(
+                    f"{what}: {problem.message} {lines}".strip(), details
+                )
             )
         if isinstance(problem, pulumi.InputPropertyError):
             text = f"{what}: {problem.property_path}: {problem.reason}"
             details = [{"property_path": problem.property_path, "reason": problem.reason}]
-            await context.abort_with_status(self.create_grpc_invalid_properties_status(text, details))
+            await context.abort_with_status(
+                self.create_grpc_invalid_properties_status(text, details)
+            )
         if not isinstance(problem, (pulumi.RunError, Failure)):
             _log.error("%s failed", what, exc_info=problem)
         await context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{what}: {problem}")
@@ -108,14 +114,16 @@ class ComponentServicer(Servicer):
 
 
 def _options(request: Any) -> pulumi.ResourceOptions:
-    """Return the options that the program gave the component.
+    """Return the component's options.
 
-    Providers stay references: rehydrating one would ask the engine for its configuration, which no child needs.
+    Providers stay references: rehydration would request their configuration, which no child needs.
     """
     providers = dict(request.providers)
     bare = provider_pb2.ConstructRequest()
     bare.CopyFrom(request)
     bare.providers.clear()
     options = Sdk._construct_options(bare)
-    options.providers = {package: DependencyProviderResource(reference) for package, reference in providers.items()}
+    options.providers = {
+        package: DependencyProviderResource(reference) for package, reference in providers.items()
+    }
     return options

@@ -40,7 +40,7 @@ def test_an_id_that_comes_out_otherwise_is_reported_instead_of_served(
     before = journal.read_bytes()
     rewrite(journal, 0, seed="another")
     changed = journal.read_bytes()
-    with pytest.raises(JournalError, match=r"request 1 .* ec2:CreateVpc, was answered with \S+ once"):
+    with pytest.raises(JournalError, match=r"request 1 .* ec2:CreateVpc, originally returned \S+, and does not now"):
         start()
     assert journal.read_bytes() == changed != before
 
@@ -50,7 +50,7 @@ def test_a_request_that_is_refused_at_its_replay_is_reported_with_its_reason(
 ) -> None:
     entries = [json.loads(line) for line in journal.read_text().splitlines()]
     rewrite(journal, 1, body=entries[0]["body"])
-    with pytest.raises(JournalError, match=r"request 2 .* succeeded once and is refused now"):
+    with pytest.raises(JournalError, match=r"request 2 .* succeeded originally and fails now"):
         start()
 
 
@@ -104,7 +104,7 @@ def test_what_finds_no_room_in_the_journal_has_not_happened(start: Callable[...,
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 50, limits[1]))  # as on a disk that is full
     try:
         for _ in range(2):  # afterwards nothing is answered that might not be so
-            with refused("SandboxUnavailable", "journal can't be written"):
+            with refused("SandboxUnavailable", "journal cannot be written"):
                 world.client("sns").create_topic(Name="u")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -113,7 +113,7 @@ def test_a_pipeline_has_versions_state_and_honest_executions(ready: World) -> No
     one = {"pipelineName": "release", "pipelineExecutionId": execution}
     shown = pipelines.get_pipeline_execution(**one)["pipelineExecution"]
     assert shown["status"] == "InProgress"
-    assert "no runner" in shown["statusSummary"]
+    assert "Waiting for a pipeline runner" in shown["statusSummary"]
     pipelines.stop_pipeline_execution(**one, abandon=True, reason="enough")
     assert pipelines.get_pipeline_execution(**one)["pipelineExecution"]["status"] == "Stopped"
     with refused("PipelineExecutionNotStoppableException"):

@@ -85,7 +85,7 @@ def test_a_misspelt_argument_is_refused(aws: Client) -> None:
 
 
 def test_a_function_that_is_not_emulated_is_refused_by_name(aws: Client) -> None:
-    with pytest.raises(Failed, match="the function aws:ec2/getAmi:getAmi isn't emulated"):
+    with pytest.raises(Failed, match="the function aws:ec2/getAmi:getAmi is not emulated"):
         aws.invoke("aws:ec2/getAmi:getAmi", {})
 
 

@@ -66,7 +66,7 @@ def test_every_problem_of_a_resource_is_reported_at_once(aws: Client) -> None:
 
 
 def test_a_type_that_is_not_emulated_is_refused_by_name(aws: Client) -> None:
-    with pytest.raises(Failed, match="the resource type aws:ec2/instance:Instance isn't emulated"):
+    with pytest.raises(Failed, match="the resource type aws:ec2/instance:Instance is not emulated"):
         aws.check("aws:ec2/instance:Instance", "x", {})
     with pytest.raises(Failed, match="aws:ec2/vcp:Vcp is no type of pulumi_aws"):
         aws.check("aws:ec2/vcp:Vcp", "x", {})
@@ -337,7 +337,7 @@ def test_a_region_that_the_account_does_not_have_is_refused(served_aws: Served, 
 
 
 def test_configuration_that_is_not_emulated_is_refused(served_aws: Served) -> None:
-    with pytest.raises(CheckFailed, match=r"^httpProxy: the sandbox's AWS provider doesn't emulate"):
+    with pytest.raises(CheckFailed, match=r"^httpProxy: the sandbox's AWS provider does not emulate"):
         served_aws.attach("aws", {"region": "us-east-1", "httpProxy": "http://proxy"})
     with pytest.raises(CheckFailed, match=r'"regoin" is no configuration of the AWS provider; did you mean "region"?'):
         served_aws.attach("aws", {"regoin": "us-east-1"})

@@ -121,7 +121,7 @@ def test_every_declared_property_is_one_of_the_sdk() -> None:
         known = sdk.outputs(token) | sdk.arguments(token)
         assert known, f"{token} is no type of pulumi_aws"
         declared = {*handler.inputs, *handler.outputs}
-        assert declared <= known, f"{token} declares {sorted(declared - known)}, which pulumi_aws doesn't have"
+        assert declared <= known, f"{token} declares {sorted(declared - known)}, which pulumi_aws does not have"
 
 
 def test_the_readme_lists_what_is_emulated() -> None:

@@ -349,7 +349,7 @@ def test_a_node_group_keeps_the_launch_template_it_is_given(provider: Any, engin
         ("Cluster", {"nodeAmiId": "ami-1"}, "nodeAmiId: not emulated"),
         ("Cluster", {**OURS, "endpointPublicAccess": False}, "can only be set when `endpointPublicAccess` is true"),
         ("ManagedNodeGroup", {"nodeRoleArn": "arn"}, "cluster: the cluster, or its core output, is required"),
-        ("NodeGroupV2", {}, "eks:index:NodeGroupV2 isn't emulated by the sandbox"),
+        ("NodeGroupV2", {}, "eks:index:NodeGroupV2 is not emulated by the sandbox"),
     ],
 )
 def test_arguments_that_do_not_go_together_are_refused_in_one_sentence(

@@ -12,44 +12,44 @@ from sandbox.account.core.operations import amends, checks
 from sandbox.account.services.ecr import images
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator
+    from sandbox.account.core.context import RequestContext
     from sandbox.account.core.wire import Call
 
 
 @amends("ecr", "CreateRepository", "DescribeRepositories", "DeleteRepository")
-def registry_uri(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
+def registry_uri(context: RequestContext, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
     """Return repository URIs of the sandbox's registry, if there is one."""
     for repository in [
         *(result.get("repositories") or []),
         *([result["repository"]] if result.get("repository") else []),
     ]:
-        if emulator.registry_host:
-            repository["repositoryUri"] = f"{emulator.registry_host}/{repository['repositoryName']}"
+        if context.registry_host:
+            repository["repositoryUri"] = f"{context.registry_host}/{repository['repositoryName']}"
 
 
 @amends("ecr", "GetAuthorizationToken")
-def proxy_endpoint(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
+def proxy_endpoint(context: RequestContext, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
     """Return the registry as proxy endpoint; it uses plain HTTP on loopback."""
     for data in result.get("authorizationData") or []:
-        if emulator.registry_host:
-            data["proxyEndpoint"] = f"http://{emulator.registry_host}"
+        if context.registry_host:
+            data["proxyEndpoint"] = f"http://{context.registry_host}"
 
 
 @checks("ecr", "CreateRepository")
-def encryption_key(emulator: Emulator, call: Call) -> None:
+def encryption_key(context: RequestContext, call: Call) -> None:
     """Validate that the repository's KMS key exists."""
     key = (call.get("encryptionConfiguration") or {}).get("kmsKey")
-    if key and moto_backends.key(emulator, call.region, key) is None:
+    if key and moto_backends.key(context, call.region, key) is None:
         raise AwsError("KmsException", f"The KMS key {key} does not exist")
 
 
 @checks("ecr", "PutImage")
-def put_image(emulator: Emulator, call: Call) -> None:
+def put_image(context: RequestContext, call: Call) -> None:
     """Apply PutImage's rules, which moto lacks, and set the manifest's real digest."""
     digest = "sha256:" + hashlib.sha256(call["imageManifest"].encode()).hexdigest()
     if call.get("imageDigest") not in {None, digest}:
         raise AwsError(*images.digest_mismatch(call["imageDigest"], digest))
-    repository = emulator.backend("ecr", call.region).repositories.get(call["repositoryName"])
+    repository = context.backend("ecr", call.region).repositories.get(call["repositoryName"])
     if repository is not None:
         registry_id = repository.registry_id
         error = images.put_image_error(repository, registry_id, digest, call.get("imageTag"))

@@ -1,7 +1,8 @@
-"""Amazon EKS as it is offered: Kubernetes versions, add-on versions, access policies, node images.
+"""Amazon EKS's catalog: Kubernetes versions, add-on versions, access policies, node images.
 
-Versions and dates follow docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html and the add-on pages; build
-numbers are plausible and pinned, so that a lookup gives the same answer every day.
+Versions and dates follow docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html and the
+add-on pages. Build numbers are samples of AWS's format, constant so that lookups are repeatable;
+they are not a copy of AWS's current catalog.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Release:
-    """A Kubernetes minor version: patch and platform version, and when its two kinds of support end."""
+    """A Kubernetes minor version: patch, platform version, ends of both kinds of support."""
 
     patch: str
     platform: str
@@ -24,17 +25,29 @@ class Release:
 
 _D = datetime.date
 RELEASES: dict[str, Release] = {
-    "1.33": Release("1.33.11", "eks.30", _D(2025, 5, 28), _D(2026, 7, 29), _D(2027, 7, 29), "1.33.11-20261105"),
-    "1.34": Release("1.34.8", "eks.21", _D(2025, 10, 2), _D(2026, 12, 2), _D(2027, 12, 2), "1.34.8-20261105"),
-    "1.35": Release("1.35.5", "eks.12", _D(2026, 1, 27), _D(2027, 3, 27), _D(2028, 3, 27), "1.35.5-20261105"),
-    "1.36": Release("1.36.2", "eks.5", _D(2026, 6, 2), _D(2027, 8, 2), _D(2028, 8, 2), "1.36.2-20261105"),
+    "1.33": Release(
+        "1.33.11", "eks.30", _D(2025, 5, 28), _D(2026, 7, 29), _D(2027, 7, 29), "1.33.11-20261105"
+    ),
+    "1.34": Release(
+        "1.34.8", "eks.21", _D(2025, 10, 2), _D(2026, 12, 2), _D(2027, 12, 2), "1.34.8-20261105"
+    ),
+    "1.35": Release(
+        "1.35.5", "eks.12", _D(2026, 1, 27), _D(2027, 3, 27), _D(2028, 3, 27), "1.35.5-20261105"
+    ),
+    "1.36": Release(
+        "1.36.2", "eks.5", _D(2026, 6, 2), _D(2027, 8, 2), _D(2028, 8, 2), "1.36.2-20261105"
+    ),
 }
 DEFAULT_VERSION = "1.35"
 
 _ALL = tuple(RELEASES)
-# add-on → version → Kubernetes versions it supports; newest first, and the first of each is that version's default.
+# Add-on, version, supported Kubernetes versions; newest first, the first is the default.
 ADDONS: dict[str, dict[str, tuple[str, ...]]] = {
-    "vpc-cni": {"v1.21.1-eksbuild.1": _ALL, "v1.20.5-eksbuild.1": _ALL, "v1.20.4-eksbuild.1": ("1.33", "1.34", "1.35")},
+    "vpc-cni": {
+        "v1.21.1-eksbuild.1": _ALL,
+        "v1.20.5-eksbuild.1": _ALL,
+        "v1.20.4-eksbuild.1": ("1.33", "1.34", "1.35"),
+    },
     "coredns": {
         "v1.14.1-eksbuild.1": ("1.36",),
         "v1.13.1-eksbuild.1": ("1.35", "1.36"),
@@ -66,7 +79,9 @@ ADDON_TYPES = {
     "aws-efs-csi-driver": "storage",
     "snapshot-controller": "storage",
 }
-NEEDS_IAM = frozenset({"vpc-cni", "aws-ebs-csi-driver", "aws-efs-csi-driver", "amazon-cloudwatch-observability"})
+NEEDS_IAM = frozenset(
+    {"vpc-cni", "aws-ebs-csi-driver", "aws-efs-csi-driver", "amazon-cloudwatch-observability"}
+)
 
 # docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
 ACCESS_POLICIES = (
@@ -93,8 +108,10 @@ POLICY_PREFIX = "arn:aws:eks::aws:cluster-access-policy/"
 
 
 def addon_versions(addon: str, kubernetes: str) -> list[str]:
-    """Return the versions of an add-on for a Kubernetes version, newest first."""
-    return [version for version, supported in ADDONS.get(addon, {}).items() if kubernetes in supported]
+    """Return an add-on's versions for a Kubernetes version, newest first."""
+    return [
+        version for version, supported in ADDONS.get(addon, {}).items() if kubernetes in supported
+    ]
 
 
 def support(version: str, today: datetime.date) -> str:
@@ -106,7 +123,9 @@ def support(version: str, today: datetime.date) -> str:
 
 
 def is_arm(instance_type: str) -> bool:
-    """Say whether an EC2 instance type is Graviton: a "g" after the generation's digit (m7g, t4g, c8gd), or a1."""
+    """Whether an instance type is Graviton: "g" after the generation's digit (m7g, t4g, c8gd), or
+    a1.
+    """
     family = instance_type.partition(".")[0]
     after_digit = family.lstrip("abcdefghijklmnopqrstuvwxyz").lstrip("0123456789")
     return family == "a1" or after_digit.startswith("g")

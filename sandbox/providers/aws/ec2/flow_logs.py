@@ -1,4 +1,4 @@
-"""EC2: flow logs. Everything but tags replaces (pulumi_aws's documentation of aws.ec2.FlowLog; AWS can't change one)."""
+"""EC2: flow logs. Every property but tags replaces (pulumi_aws's documentation of aws.ec2.FlowLog)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ class FlowLog(Ec2Handler):
         "iamRoleArn": text(replaces=True),
         "logDestination": text(computed=True, replaces=True),
         "logDestinationType": text(
-            default="cloud-watch-logs", replaces=True, one_of=("cloud-watch-logs", "s3", "kinesis-data-firehose")
+            default="cloud-watch-logs",
+            replaces=True,
+            one_of=("cloud-watch-logs", "s3", "kinesis-data-firehose"),
         ),
         "logFormat": text(computed=True, replaces=True),
         "maxAggregationInterval": integer(default=600, replaces=True, rule=_interval),
@@ -53,7 +55,9 @@ class FlowLog(Ec2Handler):
         )
         problem = only(answer.get("Unsuccessful") or [])
         if problem:
-            raise Failure(f"api error {problem['Error'].get('Code')}: {problem['Error'].get('Message')}")
+            raise Failure(
+                f"api error {problem['Error'].get('Code')}: {problem['Error'].get('Message')}"
+            )
         return call.made(answer["FlowLogIds"][0])
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
@@ -82,7 +86,9 @@ class FlowLog(Ec2Handler):
         answer = call.client("ec2").delete_flow_logs(FlowLogIds=[id])
         problem = only((answer or {}).get("Unsuccessful") or [])
         if problem and problem["Error"].get("Code") not in self.missing:
-            raise Failure(f"api error {problem['Error'].get('Code')}: {problem['Error'].get('Message')}")
+            raise Failure(
+                f"api error {problem['Error'].get('Code')}: {problem['Error'].get('Message')}"
+            )
 
 
 TYPES = (FlowLog(),)

@@ -1,4 +1,4 @@
-"""EC2: what its resource types share (tags by resource id, and finding one thing by its id)."""
+"""The common part of EC2's resource types: tags by resource ID, lookups, CIDR rules."""
 
 from __future__ import annotations
 
@@ -15,41 +15,45 @@ from sandbox.providers.protocol import Properties
 
 
 class Ec2Handler(Handler):
-    """A resource type of EC2, tagged by its own id."""
+    """A resource type of EC2 that is tagged by its ID."""
 
     tagged = True
 
-    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
         retag(call, id, put, drop)
 
 
 def retag(call: Call, id: str, put: Mapping[str, str], drop: Sequence[str]) -> None:
-    """Put and drop tags of whatever has that id."""
+    """Create and delete tags of a resource."""
     ec2 = call.client("ec2")
     if drop:
         ec2.delete_tags(Resources=[id], Tags=[{"Key": key} for key in drop])
     if put:
-        ec2.create_tags(Resources=[id], Tags=[{"Key": key, "Value": value} for key, value in put.items()])
+        ec2.create_tags(
+            Resources=[id], Tags=[{"Key": key, "Value": value} for key, value in put.items()]
+        )
 
 
 def tagging(kind: str, inputs: Properties) -> dict[str, Any]:
-    """The argument that tags a new thing of that kind, or nothing when it has no tags."""
+    """Return the TagSpecifications argument of a new resource."""
     tags = [{"Key": key, "Value": value} for key, value in (inputs.get("tagsAll") or {}).items()]
     return {"TagSpecifications": [{"ResourceType": kind, "Tags": tags}]} if tags else {}
 
 
 def tags_of(item: Mapping[str, Any]) -> dict[str, str]:
-    """The tags in EC2's answer, by key."""
+    """Return the tags of a response."""
     return {tag["Key"]: tag["Value"] for tag in item.get("Tags") or []}
 
 
 def only(items: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The first of what was found, if anything was."""
+    """Return the first element, or None."""
     return items[0] if items else None
 
 
 def gone(call: Call, operation: str, codes: Sequence[str], **arguments: Any) -> Mapping[str, Any]:
-    """Call an operation whose object may be gone already; returns an empty answer then."""
+    """Call an operation; return an empty response if the resource does not exist."""
     try:
         answer: Mapping[str, Any] = getattr(call.client("ec2"), operation)(**arguments)
     except ClientError as error:
@@ -60,7 +64,7 @@ def gone(call: Call, operation: str, codes: Sequence[str], **arguments: Any) -> 
 
 
 def cidr(smallest: int = 32, largest: int = 0) -> Rule:
-    """A rule for an IPv4 block in its canonical form, with a prefix from `largest` to `smallest` bits."""
+    """Return a rule for a canonical IPv4 CIDR block with a prefix of `largest` to `smallest` bits."""
 
     def check(value: str) -> str | None:
         try:
@@ -77,7 +81,7 @@ def cidr(smallest: int = 32, largest: int = 0) -> Rule:
 
 
 def ipv6_cidr(value: str) -> str | None:
-    """A rule for an IPv6 block."""
+    """Return a rule for an IPv6 block."""
     try:
         ipaddress.IPv6Network(value)
     except ValueError:

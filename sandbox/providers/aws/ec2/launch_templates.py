@@ -1,7 +1,7 @@
-"""EC2: launch templates. A change makes a new version; `updateDefaultVersion` makes it the default.
+"""EC2: launch templates. A change creates a version; `updateDefaultVersion` makes it the default.
 
-Defaults and shapes: pulumi_aws's documentation of aws.ec2.LaunchTemplate. Names in the API are the same with a capital
-first letter; what the AWS provider keeps as text ("true") is a boolean there.
+Defaults: pulumi_aws's documentation of aws.ec2.LaunchTemplate. API names are capitalized; text such
+as "true" is a boolean there.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class LaunchTemplate(Ec2Handler):
 
     def validate(self, call: Call, inputs: Properties) -> list[tuple[str, str]]:
         if inputs.get("networkInterfaces") and inputs.get("vpcSecurityGroupIds"):
-            return [("vpcSecurityGroupIds", "belongs into networkInterfaces where those are given")]
+            return [("vpcSecurityGroupIds", "belongs in networkInterfaces when those are set")]
         return []
 
     def _described(self, inputs: Properties) -> dict[str, Any]:
@@ -186,7 +186,9 @@ class LaunchTemplate(Ec2Handler):
             "tagsAll": tags_of(template),
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
         ec2 = call.client("ec2")
         latest = int(old.get("latestVersion") or 1)
         if changed & {*_DATA, "description"}:

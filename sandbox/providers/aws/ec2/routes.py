@@ -1,9 +1,8 @@
-"""EC2: route tables, routes, their associations, and VPC endpoints.
+"""EC2: route tables, routes, associations and VPC endpoints.
 
-Which properties replace, and the defaults: pulumi_aws's documentation of each type and the AWS provider's schema
-(resources route_table, route, route_table_association, vpc_endpoint). Ids and import forms are the AWS provider's:
-a route's is `r-<table><crc32 of the destination>`, imported as `<table>_<destination>`; an association is imported as
-`<subnet or gateway>/<table>`.
+Replacements and defaults: pulumi_aws's documentation of each type and the AWS provider's schema. IDs
+and import forms are the AWS provider's: a route's is `r-<table><crc32 of the destination>`, imported
+as `<table>_<destination>`; an association is imported as `<subnet or gateway>/<table>`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,15 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.providers.aws.ec2.handler import Ec2Handler, cidr, gone, ipv6_cidr, only, tagging, tags_of
+from sandbox.providers.aws.ec2.handler import (
+    Ec2Handler,
+    cidr,
+    gone,
+    ipv6_cidr,
+    only,
+    tagging,
+    tags_of,
+)
 from sandbox.providers.aws.properties import block, boolean, policy, set_of, text
 from sandbox.providers.aws.resource import Call, Handler
 from sandbox.providers.protocol import Failure, Properties
@@ -39,7 +46,9 @@ _ROUTE_DESTINATIONS = {
 
 
 def _table(call: Call, id: str) -> Mapping[str, Any] | None:
-    answer = gone(call, "describe_route_tables", ("InvalidRouteTableID.NotFound",), RouteTableIds=[id])
+    answer = gone(
+        call, "describe_route_tables", ("InvalidRouteTableID.NotFound",), RouteTableIds=[id]
+    )
     return only(answer.get("RouteTables", []))
 
 
@@ -49,19 +58,21 @@ def _request(route: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
 
 def _target(route: Mapping[str, Any]) -> dict[str, Any]:
     found = {name: route[api] for name, api in _TARGETS.items() if route.get(api)}
-    # EC2 tells a gateway endpoint's target as a gateway.
+    # EC2 returns a gateway endpoint as a gateway.
     if str(found.get("gatewayId", "")).startswith("vpce-"):
         found["vpcEndpointId"] = found.pop("gatewayId")
     return found
 
 
 class RouteTable(Ec2Handler):
-    """A route table, with routes of its own or with `Route` resources beside it."""
+    """A route table with inline routes, or with `Route` resources."""
 
     token = "aws:ec2/routeTable:RouteTable"
     noun = "EC2 Route Table"
     inputs = {
-        "routes": set_of(block({name: text() for name in (*_DESTINATIONS, *_TARGETS)}), computed=True),
+        "routes": set_of(
+            block({name: text() for name in (*_DESTINATIONS, *_TARGETS)}), computed=True
+        ),
         "vpcId": text(required=True, replaces=True),
     }
     outputs = ("arn", "ownerId", "propagatingVgws")
@@ -72,7 +83,9 @@ class RouteTable(Ec2Handler):
         made = ec2.create_route_table(VpcId=inputs["vpcId"], **tagging("route-table", inputs))
         id = call.made(made["RouteTable"]["RouteTableId"])
         for route in inputs.get("routes") or []:
-            ec2.create_route(RouteTableId=id, **_request(route, _DESTINATIONS), **_request(route, _TARGETS))
+            ec2.create_route(
+                RouteTableId=id, **_request(route, _DESTINATIONS), **_request(route, _TARGETS)
+            )
         return id
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
@@ -83,27 +96,39 @@ class RouteTable(Ec2Handler):
             "arn": call.arn("ec2", f"route-table/{id}"),
             "ownerId": table.get("OwnerId") or call.account,
             "propagatingVgws": [item["GatewayId"] for item in table.get("PropagatingVgws") or []],
-            "routes": [self._route(route) for route in table.get("Routes", []) if self._is_own(route)],
+            "routes": [
+                self._route(route) for route in table.get("Routes", []) if self._is_own(route)
+            ],
             "tagsAll": tags_of(table),
             "vpcId": table["VpcId"],
         }
 
     def _is_own(self, route: Mapping[str, Any]) -> bool:
-        # The local route belongs to the VPC; a gateway endpoint puts its prefix lists there itself.
-        endpoint = str(route.get("GatewayId", "")).startswith("vpce-") and "DestinationPrefixListId" in route
+        # Exclude the local route and a gateway endpoint's prefix lists.
+        endpoint = (
+            str(route.get("GatewayId", "")).startswith("vpce-")
+            and "DestinationPrefixListId" in route
+        )
         return route.get("GatewayId") != "local" and not endpoint
 
     def _route(self, route: Mapping[str, Any]) -> dict[str, Any]:
-        return {**{name: route[api] for name, api in _DESTINATIONS.items() if route.get(api)}, **_target(route)}
+        return {
+            **{name: route[api] for name, api in _DESTINATIONS.items() if route.get(api)},
+            **_target(route),
+        }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
         ec2 = call.client("ec2")
         before = {str(_request(route, _DESTINATIONS)): route for route in old.get("routes") or []}
         after = {str(_request(route, _DESTINATIONS)): route for route in new.get("routes") or []}
         for key, route in before.items():
             if key not in after:
                 absent = ("InvalidRoute.NotFound",)
-                gone(call, "delete_route", absent, RouteTableId=id, **_request(route, _DESTINATIONS))
+                gone(
+                    call, "delete_route", absent, RouteTableId=id, **_request(route, _DESTINATIONS)
+                )
         for key, route in after.items():
             request = {**_request(route, _DESTINATIONS), **_request(route, _TARGETS)}
             if key not in before:
@@ -116,7 +141,12 @@ class RouteTable(Ec2Handler):
         for association in (_table(call, id) or {}).get("Associations", []):
             if not association.get("Main"):
                 absent = ("InvalidAssociationID.NotFound",)
-                gone(call, "disassociate_route_table", absent, AssociationId=association["RouteTableAssociationId"])
+                gone(
+                    call,
+                    "disassociate_route_table",
+                    absent,
+                    AssociationId=association["RouteTableAssociationId"],
+                )
         call.retrying(lambda: ec2.delete_route_table(RouteTableId=id), ("DependencyViolation",))
 
 
@@ -144,12 +174,22 @@ class Route(Handler):
             raise Failure(
                 f"RouteAlreadyExists: Route in Route Table ({table}) with destination ({where}) already exists"
             )
-        call.client("ec2").create_route(RouteTableId=table, **destination, **_request(inputs, _TARGETS))
+        call.client("ec2").create_route(
+            RouteTableId=table, **destination, **_request(inputs, _TARGETS)
+        )
         return call.made(_route_id(table, destination))
 
-    def _find(self, call: Call, table: str, destination: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    def _find(
+        self, call: Call, table: str, destination: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
         routes = (_table(call, table) or {}).get("Routes", [])
-        return only([route for route in routes if all(route.get(key) == value for key, value in destination.items())])
+        return only(
+            [
+                route
+                for route in routes
+                if all(route.get(key) == value for key, value in destination.items())
+            ]
+        )
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
         table, destination = known.get("routeTableId"), _request(known, _ROUTE_DESTINATIONS)
@@ -172,12 +212,18 @@ class Route(Handler):
             "state": route.get("State"),
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
         destination = _request(new, _ROUTE_DESTINATIONS)
-        call.client("ec2").replace_route(RouteTableId=new["routeTableId"], **destination, **_request(new, _TARGETS))
+        call.client("ec2").replace_route(
+            RouteTableId=new["routeTableId"], **destination, **_request(new, _TARGETS)
+        )
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
-        call.client("ec2").delete_route(RouteTableId=state["routeTableId"], **_request(state, _ROUTE_DESTINATIONS))
+        call.client("ec2").delete_route(
+            RouteTableId=state["routeTableId"], **_request(state, _ROUTE_DESTINATIONS)
+        )
 
 
 def _route_id(table: str, destination: Mapping[str, Any]) -> str:
@@ -185,7 +231,7 @@ def _route_id(table: str, destination: Mapping[str, Any]) -> str:
 
 
 class RouteTableAssociation(Handler):
-    """A subnet's or a gateway's choice of route table."""
+    """The association of a subnet or gateway with a route table."""
 
     token = "aws:ec2/routeTableAssociation:RouteTableAssociation"
     noun = "EC2 Route Table Association"
@@ -200,7 +246,9 @@ class RouteTableAssociation(Handler):
 
     def create(self, call: Call, inputs: Properties) -> str:
         names = {"subnetId": "SubnetId", "gatewayId": "GatewayId"}
-        made = call.client("ec2").associate_route_table(RouteTableId=inputs["routeTableId"], **_request(inputs, names))
+        made = call.client("ec2").associate_route_table(
+            RouteTableId=inputs["routeTableId"], **_request(inputs, names)
+        )
         return call.made(made["AssociationId"])
 
     def _find(self, call: Call, id: str, known: Properties) -> Mapping[str, Any] | None:
@@ -209,7 +257,7 @@ class RouteTableAssociation(Handler):
         if table:
             filters = [{"Name": "route-table-id", "Values": [table]}]
         elif known.get("subnetId"):
-            # A change of table gives the association a new id, while Pulumi keeps the first.
+            # Changing the table creates a new association ID, while Pulumi keeps the first.
             filters = [{"Name": "association.subnet-id", "Values": [known["subnetId"]]}]
         wanted = {id, member, known.get("subnetId"), known.get("gatewayId")} - {None}
         for found in call.client("ec2").describe_route_tables(Filters=filters)["RouteTables"]:
@@ -230,10 +278,12 @@ class RouteTableAssociation(Handler):
             "subnetId": association.get("SubnetId"),
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
         current = self._find(call, id, old)
         if current is None:
-            raise Failure("the association is gone; refresh the stack to have it made again")
+            raise Failure("the association does not exist; refresh the stack to recreate it")
         call.client("ec2").replace_route_table_association(
             AssociationId=current["RouteTableAssociationId"], RouteTableId=new["routeTableId"]
         )
@@ -241,7 +291,9 @@ class RouteTableAssociation(Handler):
     def delete(self, call: Call, id: str, state: Properties) -> None:
         current = self._find(call, id, state)
         if current is not None:
-            call.client("ec2").disassociate_route_table(AssociationId=current["RouteTableAssociationId"])
+            call.client("ec2").disassociate_route_table(
+                AssociationId=current["RouteTableAssociationId"]
+            )
 
 
 class VpcEndpoint(Ec2Handler):
@@ -272,8 +324,13 @@ class VpcEndpoint(Ec2Handler):
         if inputs["vpcEndpointType"] != "Gateway":
             wrong = [name for name in ("routeTableIds",) if inputs.get(name)]
         else:
-            wrong = [n for n in ("subnetIds", "securityGroupIds", "privateDnsEnabled") if inputs.get(n)]
-        return [(name, f"isn't for endpoints of type {inputs['vpcEndpointType']}") for name in wrong]
+            wrong = [
+                n for n in ("subnetIds", "securityGroupIds", "privateDnsEnabled") if inputs.get(n)
+            ]
+        return [
+            (name, f"is not valid for endpoints of type {inputs['vpcEndpointType']}")
+            for name in wrong
+        ]
 
     def create(self, call: Call, inputs: Properties) -> str:
         names = {
@@ -292,7 +349,12 @@ class VpcEndpoint(Ec2Handler):
             **tagging("vpc-endpoint", inputs),
         )
         id = call.made(made["VpcEndpoint"]["VpcEndpointId"])
-        call.wait(lambda: self._state_of(call, id), {"available", "pendingacceptance"}, failed={"failed"}, what=id)
+        call.wait(
+            lambda: self._state_of(call, id),
+            {"available", "pendingacceptance"},
+            failed={"failed"},
+            what=id,
+        )
         return id
 
     def _find(self, call: Call, id: str) -> Mapping[str, Any] | None:
@@ -311,15 +373,24 @@ class VpcEndpoint(Ec2Handler):
         prefixes: Mapping[str, Any] = {}
         if gateway:
             named = [{"Name": "prefix-list-name", "Values": [endpoint["ServiceName"]]}]
-            prefixes = only(call.client("ec2").describe_prefix_lists(Filters=named)["PrefixLists"]) or {}
+            prefixes = (
+                only(call.client("ec2").describe_prefix_lists(Filters=named)["PrefixLists"]) or {}
+            )
         entries = endpoint.get("DnsEntries") or []
         return {
             "arn": call.arn("ec2", f"vpc-endpoint/{id}"),
             "cidrBlocks": prefixes.get("Cidrs", []),
-            "dnsEntries": [{"dnsName": e.get("DnsName"), "hostedZoneId": e.get("HostedZoneId")} for e in entries],
+            "dnsEntries": [
+                {"dnsName": e.get("DnsName"), "hostedZoneId": e.get("HostedZoneId")}
+                for e in entries
+            ],
             "networkInterfaceIds": endpoint.get("NetworkInterfaceIds") or [],
             "ownerId": endpoint.get("OwnerId") or call.account,
-            **({"ipAddressType": endpoint["IpAddressType"]} if endpoint.get("IpAddressType") else {}),
+            **(
+                {"ipAddressType": endpoint["IpAddressType"]}
+                if endpoint.get("IpAddressType")
+                else {}
+            ),
             **({"policy": endpoint["PolicyDocument"]} if endpoint.get("PolicyDocument") else {}),
             "prefixListId": prefixes.get("PrefixListId"),
             "privateDnsEnabled": bool(endpoint.get("PrivateDnsEnabled")) and not gateway,
@@ -334,7 +405,9 @@ class VpcEndpoint(Ec2Handler):
             "vpcId": endpoint["VpcId"],
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
         request: dict[str, Any] = {}
         for name, api in {
             "routeTableIds": "RouteTableIds",
@@ -345,19 +418,31 @@ class VpcEndpoint(Ec2Handler):
             request |= {f"Add{api}": sorted(after - before)} if after - before else {}
             request |= {f"Remove{api}": sorted(before - after)} if before - after else {}
         if "policy" in changed:
-            request |= {"PolicyDocument": new["policy"]} if new.get("policy") else {"ResetPolicy": True}
-        for name, api in {"privateDnsEnabled": "PrivateDnsEnabled", "ipAddressType": "IpAddressType"}.items():
+            request |= (
+                {"PolicyDocument": new["policy"]} if new.get("policy") else {"ResetPolicy": True}
+            )
+        for name, api in {
+            "privateDnsEnabled": "PrivateDnsEnabled",
+            "ipAddressType": "IpAddressType",
+        }.items():
             if name in changed:
                 request[api] = new.get(name)
         if request:
             call.client("ec2").modify_vpc_endpoint(VpcEndpointId=id, **request)
-            call.wait(lambda: self._state_of(call, id), {"available", "pendingacceptance"}, failed={"failed"}, what=id)
+            call.wait(
+                lambda: self._state_of(call, id),
+                {"available", "pendingacceptance"},
+                failed={"failed"},
+                what=id,
+            )
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
         answer = call.client("ec2").delete_vpc_endpoints(VpcEndpointIds=[id])
         problem = only(answer.get("Unsuccessful") or [])
         if problem and problem["Error"].get("Code") not in self.missing:
-            raise Failure(f"api error {problem['Error'].get('Code')}: {problem['Error'].get('Message')}")
+            raise Failure(
+                f"api error {problem['Error'].get('Code')}: {problem['Error'].get('Message')}"
+            )
         call.wait(lambda: self._state_of(call, id), {"deleted"}, failed={"failed"}, what=id)
 
 

@@ -1,8 +1,8 @@
-"""EC2: rules of security groups as resources of their own, in the two forms that the AWS provider has.
+"""EC2: security group rules as resources, in the AWS provider's two forms.
 
-Which properties replace, and the defaults: pulumi_aws's documentation of each type and the AWS provider's schema
-(resources security_group_rule, vpc_security_group_ingress_rule and …egress_rule). A `SecurityGroupRule` is imported as
-`<group>_<type>_<protocol>_<from>_<to>_<source>[_<source>…]`, the others by their sgr- id.
+Replacements and defaults: pulumi_aws's documentation of each type and the AWS provider's schema. A
+`SecurityGroupRule` is imported as `<group>_<type>_<protocol>_<from>_<to>_<source>[_<source>…]`, the
+others by their sgr- ID.
 """
 
 from __future__ import annotations
@@ -12,15 +12,30 @@ import zlib
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from sandbox.providers.aws.ec2.handler import Ec2Handler, cidr, gone, ipv6_cidr, only, tagging, tags_of
-from sandbox.providers.aws.ec2.security_groups import ABSENT, ALL, authorize, permission, revoke, same_protocol
+from sandbox.providers.aws.ec2.handler import (
+    Ec2Handler,
+    cidr,
+    gone,
+    ipv6_cidr,
+    only,
+    tagging,
+    tags_of,
+)
+from sandbox.providers.aws.ec2.security_groups import (
+    ABSENT,
+    ALL,
+    authorize,
+    permission,
+    revoke,
+    same_protocol,
+)
 from sandbox.providers.aws.properties import Property, boolean, integer, length, list_of, text
 from sandbox.providers.aws.resource import Call, Handler
 from sandbox.providers.protocol import Change, Difference, Failure, Properties
 
 
 class SecurityGroupRule(Handler):
-    """One or more rules of a group that differ only in their source."""
+    """One or more rules that differ only in their source."""
 
     token = "aws:ec2/securityGroupRule:SecurityGroupRule"
     noun = "Security Group Rule"
@@ -38,7 +53,9 @@ class SecurityGroupRule(Handler):
         "type": text(required=True, replaces=True, one_of=("ingress", "egress")),
     }
     outputs = ("securityGroupRuleId",)
-    one_needed = (("cidrBlocks", "ipv6CidrBlocks", "prefixListIds", "self", "sourceSecurityGroupId"),)
+    one_needed = (
+        ("cidrBlocks", "ipv6CidrBlocks", "prefixListIds", "self", "sourceSecurityGroupId"),
+    )
     missing = ("InvalidGroup.NotFound", "InvalidPermission.NotFound")
 
     def create(self, call: Call, inputs: Properties) -> str:
@@ -47,15 +64,22 @@ class SecurityGroupRule(Handler):
         return call.made(self._id(inputs))
 
     def _id(self, values: Properties) -> str:
-        document = json.dumps(permission({**values, "description": ""}, values["securityGroupId"]), sort_keys=True)
-        return f"sgrule-{zlib.crc32((values['securityGroupId'] + values['type'] + document).encode())}"
+        document = json.dumps(
+            permission({**values, "description": ""}, values["securityGroupId"]), sort_keys=True
+        )
+        return (
+            f"sgrule-{zlib.crc32((values['securityGroupId'] + values['type'] + document).encode())}"
+        )
 
     def _imported(self, id: str) -> Properties:
         parts = id.split("_")
         if len(parts) < 6:
             raise Failure(
-                "a security group rule is imported as <group>_<type>_<protocol>_<from port>_<to port>_<source>,"
-                f" for example sg-0123_ingress_tcp_80_80_10.0.0.0/16; {id!r} isn't that"
+                (
+                    "a security group rule is imported as <group>_<type>_<protocol>_<from port>_<to "
+                    f"port>_<source>, for example sg-0123_ingress_tcp_80_80_10.0.0.0/16; {id!r} does "
+                    "not have that format"
+                )
             )
         found: Properties = {
             "securityGroupId": parts[0], "type": parts[1], "protocol": parts[2],
@@ -68,7 +92,11 @@ class SecurityGroupRule(Handler):
                 found["sourceSecurityGroupId"] = source
             else:
                 kind = (
-                    "prefixListIds" if source.startswith("pl-") else "ipv6CidrBlocks" if ":" in source else "cidrBlocks"
+                    "prefixListIds"
+                    if source.startswith("pl-")
+                    else "ipv6CidrBlocks"
+                    if ":" in source
+                    else "cidrBlocks"
                 )
                 found.setdefault(kind, []).append(source)
         return found
@@ -82,19 +110,33 @@ class SecurityGroupRule(Handler):
             "ipv6CidrBlocks": [e["CidrIpv6"] for e in entries if e.get("CidrIpv6")],
             "prefixListIds": [e["PrefixListId"] for e in entries if e.get("PrefixListId")],
         }
-        kept = {name: [v for v in rule.get(name) or [] if v in values] for name, values in sources.items()}
-        groups = {e["ReferencedGroupInfo"]["GroupId"] for e in entries if e.get("ReferencedGroupInfo")}
-        peers = [pair["GroupId"] for pair in wanted.get("UserIdGroupPairs", []) if pair["GroupId"] in groups]
+        kept = {
+            name: [v for v in rule.get(name) or [] if v in values]
+            for name, values in sources.items()
+        }
+        groups = {
+            e["ReferencedGroupInfo"]["GroupId"] for e in entries if e.get("ReferencedGroupInfo")
+        }
+        peers = [
+            pair["GroupId"]
+            for pair in wanted.get("UserIdGroupPairs", [])
+            if pair["GroupId"] in groups
+        ]
         if not any(kept.values()) and not peers:
             return None
         return {
             "id": self._id({**rule, **kept}),
-            **{name: rule[name] for name in ("fromPort", "toPort", "protocol", "securityGroupId", "type")},
+            **{
+                name: rule[name]
+                for name in ("fromPort", "toPort", "protocol", "securityGroupId", "type")
+            },
             **kept,
             "description": entries[0].get("Description") or "",
             "self": bool(rule.get("self")) and rule["securityGroupId"] in groups,
             "sourceSecurityGroupId": rule.get("sourceSecurityGroupId") if peers else None,
-            "securityGroupRuleId": entries[0].get("SecurityGroupRuleId") if len(entries) == 1 else "",
+            "securityGroupRuleId": entries[0].get("SecurityGroupRuleId")
+            if len(entries) == 1
+            else "",
         }
 
     def _entries(self, call: Call, rule: Properties) -> list[Mapping[str, Any]]:
@@ -108,12 +150,15 @@ class SecurityGroupRule(Handler):
         }
         return [
             entry
-            for entry in call.client("ec2").describe_security_group_rules(Filters=filters)["SecurityGroupRules"]
+            for entry in call.client("ec2").describe_security_group_rules(Filters=filters)[
+                "SecurityGroupRules"
+            ]
             if entry.get("IsEgress", False) == (rule["type"] == "egress")
             and same_protocol(str(entry["IpProtocol"]), rule["protocol"])
             and (
                 wanted["IpProtocol"] == ALL
-                or (entry.get("FromPort"), entry.get("ToPort")) == (rule["fromPort"], rule["toPort"])
+                or (entry.get("FromPort"), entry.get("ToPort"))
+                == (rule["fromPort"], rule["toPort"])
             )
             and (
                 {entry.get("CidrIpv4"), entry.get("CidrIpv6"), entry.get("PrefixListId")} & values
@@ -121,10 +166,14 @@ class SecurityGroupRule(Handler):
             )
         ]
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
         group = new["securityGroupId"]
         operation = f"update_security_group_rule_descriptions_{new['type']}"
-        getattr(call.client("ec2"), operation)(GroupId=group, IpPermissions=[permission(new, group)])
+        getattr(call.client("ec2"), operation)(
+            GroupId=group, IpPermissions=[permission(new, group)]
+        )
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
         group = state["securityGroupId"]
@@ -132,7 +181,7 @@ class SecurityGroupRule(Handler):
 
 
 class _VpcRule(Ec2Handler):
-    """One rule with one source and an id of its own."""
+    """One rule with one source and its own ID."""
 
     kind: ClassVar[str]
     inputs: ClassVar[Mapping[str, Property]] = {
@@ -153,23 +202,33 @@ class _VpcRule(Ec2Handler):
 
     def validate(self, call: Call, inputs: Properties) -> list[tuple[str, str]]:
         if inputs.get("ipProtocol") in (ALL, "all"):
-            return [(n, "isn't for rules of all protocols") for n in ("fromPort", "toPort") if n in inputs]
+            return [
+                (n, "is not valid for rules of all protocols")
+                for n in ("fromPort", "toPort")
+                if n in inputs
+            ]
         return []
 
     def difference(self, old: Properties, state: Properties, new: Properties) -> Difference:
-        """Compare inputs; a rule can't change the kind of its source, so another kind makes another rule."""
+        """Compare inputs; another kind of source replaces the rule."""
         found = super().difference(old, state, new)
         kinds = {name for name in self.one_needed[0] if old.get(name) is not None}
         if kinds == {name for name in self.one_needed[0] if new.get(name) is not None}:
             return found
         moved = {
-            name: Change[f"{kind.name}_REPLACE"] if name in self.one_needed[0] and not kind.replaces else kind
+            name: Change[f"{kind.name}_REPLACE"]
+            if name in self.one_needed[0] and not kind.replaces
+            else kind
             for name, kind in found.changes.items()
         }
         return Difference(moved, delete_before_replace=found.delete_before_replace)
 
     def _rule(self, inputs: Properties) -> dict[str, Any]:
-        lists = {"cidrBlocks": "cidrIpv4", "ipv6CidrBlocks": "cidrIpv6", "prefixListIds": "prefixListId"}
+        lists = {
+            "cidrBlocks": "cidrIpv4",
+            "ipv6CidrBlocks": "cidrIpv6",
+            "prefixListIds": "prefixListId",
+        }
         return {
             "protocol": inputs["ipProtocol"],
             "fromPort": inputs.get("fromPort", -1),
@@ -183,19 +242,29 @@ class _VpcRule(Ec2Handler):
         group = inputs["securityGroupId"]
         operation = getattr(call.client("ec2"), f"authorize_security_group_{self.kind}")
         rule = permission(self._rule(inputs), group)
-        made = operation(GroupId=group, IpPermissions=[rule], **tagging("security-group-rule", inputs))
+        made = operation(
+            GroupId=group, IpPermissions=[rule], **tagging("security-group-rule", inputs)
+        )
         return call.made(str(made["SecurityGroupRules"][0]["SecurityGroupRuleId"]))
 
     def _find(self, call: Call, id: str) -> Mapping[str, Any] | None:
         answer = gone(call, "describe_security_group_rules", ABSENT, SecurityGroupRuleIds=[id])
-        return only([rule for rule in answer.get("SecurityGroupRules", []) if rule["SecurityGroupRuleId"] == id])
+        return only(
+            [
+                rule
+                for rule in answer.get("SecurityGroupRules", [])
+                if rule["SecurityGroupRuleId"] == id
+            ]
+        )
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
         rule = self._find(call, id)
         if rule is None:
             return None
         ports = (
-            {} if str(rule["IpProtocol"]) == ALL else {"fromPort": rule.get("FromPort"), "toPort": rule.get("ToPort")}
+            {}
+            if str(rule["IpProtocol"]) == ALL
+            else {"fromPort": rule.get("FromPort"), "toPort": rule.get("ToPort")}
         )
         return {
             "arn": call.arn("ec2", f"security-group-rule/{id}"),
@@ -213,7 +282,9 @@ class _VpcRule(Ec2Handler):
             "tagsAll": tags_of(rule),
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
         names = {
             "cidrIpv4": "CidrIpv4", "cidrIpv6": "CidrIpv6", "description": "Description", "fromPort": "FromPort",
             "ipProtocol": "IpProtocol", "prefixListId": "PrefixListId",
@@ -233,7 +304,7 @@ class _VpcRule(Ec2Handler):
 
 
 class IngressRule(_VpcRule):
-    """A rule for what comes in."""
+    """An ingress rule."""
 
     token = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
     noun = "VPC Security Group Ingress Rule"
@@ -241,7 +312,7 @@ class IngressRule(_VpcRule):
 
 
 class EgressRule(_VpcRule):
-    """A rule for what goes out."""
+    """An egress rule."""
 
     token = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
     noun = "VPC Security Group Egress Rule"

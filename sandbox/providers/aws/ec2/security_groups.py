@@ -1,7 +1,6 @@
-"""EC2: security groups and the default group, with the rules that a program lists in them.
+"""EC2: security groups and the default group, with inline rules.
 
-Which properties replace, and the defaults: pulumi_aws's documentation of each type and the AWS provider's schema
-(resources security_group and default_security_group).
+Replacements and defaults: pulumi_aws's documentation of each type and the AWS provider's schema.
 """
 
 from __future__ import annotations
@@ -10,17 +9,29 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sandbox.providers.aws.ec2.handler import Ec2Handler, cidr, gone, ipv6_cidr, only, tagging, tags_of
+from sandbox.providers.aws.ec2.handler import (
+    Ec2Handler,
+    cidr,
+    gone,
+    ipv6_cidr,
+    only,
+    tagging,
+    tags_of,
+)
 from sandbox.providers.aws.properties import block, boolean, integer, length, list_of, set_of, text
 from sandbox.providers.aws.resource import AutoName, Call
 from sandbox.providers.protocol import Failure, Properties
 
 ALL = "-1"
-ABSENT = ("InvalidPermission.NotFound", "InvalidGroup.NotFound", "InvalidSecurityGroupRuleId.NotFound")
+ABSENT = (
+    "InvalidPermission.NotFound",
+    "InvalidGroup.NotFound",
+    "InvalidSecurityGroupRuleId.NotFound",
+)
 
 
 def same_protocol(one: str, other: str) -> bool:
-    """Whether two protocols are one, by name or number."""
+    """Whether two protocols are the same, by name or number."""
     numbers = {"all": "-1", "icmp": "1", "tcp": "6", "udp": "17", "icmpv6": "58"}
     return numbers.get(one.lower(), one.lower()) == numbers.get(other.lower(), other.lower())
 
@@ -41,38 +52,62 @@ _RULE = block(
 
 
 def permission(rule: Mapping[str, Any], group: str) -> dict[str, Any]:
-    """A rule of the program as EC2's IpPermission."""
+    """Return a rule as EC2's IpPermission."""
     described = {"Description": rule["description"]} if rule.get("description") else {}
     peers = [*(rule.get("securityGroups") or []), *([group] if rule.get("self") else [])]
     if rule.get("sourceSecurityGroupId"):
         peers.append(rule["sourceSecurityGroupId"])
     parts: dict[str, Any] = {
         "IpRanges": [{"CidrIp": value, **described} for value in rule.get("cidrBlocks") or []],
-        "Ipv6Ranges": [{"CidrIpv6": value, **described} for value in rule.get("ipv6CidrBlocks") or []],
-        "PrefixListIds": [{"PrefixListId": value, **described} for value in rule.get("prefixListIds") or []],
+        "Ipv6Ranges": [
+            {"CidrIpv6": value, **described} for value in rule.get("ipv6CidrBlocks") or []
+        ],
+        "PrefixListIds": [
+            {"PrefixListId": value, **described} for value in rule.get("prefixListIds") or []
+        ],
         "UserIdGroupPairs": [{"GroupId": value, **described} for value in peers],
     }
     protocol = ALL if rule["protocol"].lower() == "all" else rule["protocol"]
-    ports = {} if protocol == ALL else {"FromPort": rule.get("fromPort", 0), "ToPort": rule.get("toPort", 0)}
-    return {"IpProtocol": protocol, **ports, **{name: values for name, values in parts.items() if values}}
+    ports = (
+        {}
+        if protocol == ALL
+        else {"FromPort": rule.get("fromPort", 0), "ToPort": rule.get("toPort", 0)}
+    )
+    return {
+        "IpProtocol": protocol,
+        **ports,
+        **{name: values for name, values in parts.items() if values},
+    }
 
 
 def _rules(permissions: Iterable[Mapping[str, Any]], group: str) -> list[dict[str, Any]]:
-    """EC2's IpPermissions as rules of the program: one per protocol, ports and description."""
+    """Return EC2's IpPermissions as rules: one per protocol, ports and description."""
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for entry in permissions:
         sources = [
             *(("cidrBlocks", item["CidrIp"], item) for item in entry.get("IpRanges") or []),
             *(("ipv6CidrBlocks", item["CidrIpv6"], item) for item in entry.get("Ipv6Ranges") or []),
-            *(("prefixListIds", item["PrefixListId"], item) for item in entry.get("PrefixListIds") or []),
-            *(("securityGroups", item["GroupId"], item) for item in entry.get("UserIdGroupPairs") or []),
+            *(
+                ("prefixListIds", item["PrefixListId"], item)
+                for item in entry.get("PrefixListIds") or []
+            ),
+            *(
+                ("securityGroups", item["GroupId"], item)
+                for item in entry.get("UserIdGroupPairs") or []
+            ),
         ]
         whole = entry["IpProtocol"] == ALL
         start, end = (0, 0) if whole else (entry.get("FromPort", 0), entry.get("ToPort", 0))
         for name, value, item in sources:
             description = item.get("Description") or ""
             key = (entry["IpProtocol"], start, end, description)
-            empty = {"protocol": key[0], "fromPort": start, "toPort": end, "description": description, "self": False}
+            empty = {
+                "protocol": key[0],
+                "fromPort": start,
+                "toPort": end,
+                "description": description,
+                "self": False,
+            }
             rule = found.setdefault(key, empty)
             if name == "securityGroups" and value == group:
                 rule["self"] = True
@@ -82,7 +117,7 @@ def _rules(permissions: Iterable[Mapping[str, Any]], group: str) -> list[dict[st
 
 
 def _same_rules(one: Iterable[Mapping[str, Any]], other: Iterable[Mapping[str, Any]]) -> bool:
-    # EC2 merges rules that differ only in their source; a program may have written them apart.
+    # EC2 merges rules that differ only in their source; restore the program's grouping.
     return _sources(one) == _sources(other)
 
 
@@ -91,7 +126,11 @@ def _sources(rules: Iterable[Mapping[str, Any]]) -> set[str]:
     for rule in rules:
         entry = permission(rule, "itself")
         parts = {name: entry.pop(name) for name in [*entry] if isinstance(entry[name], list)}
-        found |= {json.dumps([entry, name, item], sort_keys=True) for name, items in parts.items() for item in items}
+        found |= {
+            json.dumps([entry, name, item], sort_keys=True)
+            for name, items in parts.items()
+            for item in items
+        }
     return found
 
 
@@ -101,7 +140,7 @@ def _find(call: Call, id: str) -> Mapping[str, Any] | None:
 
 
 def authorize(call: Call, kind: str, group: str, permissions: list[dict[str, Any]]) -> Any:
-    """Allow these permissions, of kind ingress or egress, if there are any."""
+    """Authorize permissions of a kind (ingress or egress)."""
     if not permissions:
         return None
     operation = getattr(call.client("ec2"), f"authorize_security_group_{kind}")
@@ -109,9 +148,11 @@ def authorize(call: Call, kind: str, group: str, permissions: list[dict[str, Any
 
 
 def revoke(call: Call, kind: str, group: str, permissions: list[dict[str, Any]]) -> None:
-    """Take these permissions away, whether they are still there or not."""
+    """Revoke permissions; missing ones are no error."""
     if permissions:
-        gone(call, f"revoke_security_group_{kind}", ABSENT, GroupId=group, IpPermissions=permissions)
+        gone(
+            call, f"revoke_security_group_{kind}", ABSENT, GroupId=group, IpPermissions=permissions
+        )
 
 
 def _revoke_every(call: Call, group: Mapping[str, Any]) -> None:
@@ -120,7 +161,7 @@ def _revoke_every(call: Call, group: Mapping[str, Any]) -> None:
 
 
 class _Group(Ec2Handler):
-    """What both kinds of group share."""
+    """The common part of both kinds of group."""
 
     missing = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
 
@@ -139,7 +180,9 @@ class _Group(Ec2Handler):
             "vpcId": group.get("VpcId"),
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
         for kind in ("ingress", "egress"):
             if kind in changed:
                 before = [permission(rule, id) for rule in old.get(kind) or []]
@@ -166,15 +209,22 @@ class SecurityGroup(_Group):
 
     def validate(self, call: Call, inputs: Properties) -> list[tuple[str, str]]:
         name = inputs.get("name")
-        return [("name", "must not begin with sg-")] if isinstance(name, str) and name.startswith("sg-") else []
+        return (
+            [("name", "must not begin with sg-")]
+            if isinstance(name, str) and name.startswith("sg-")
+            else []
+        )
 
     def create(self, call: Call, inputs: Properties) -> str:
         vpc = {"VpcId": inputs["vpcId"]} if inputs.get("vpcId") else {}
         made = call.client("ec2").create_security_group(
-            GroupName=inputs["name"], Description=inputs["description"], **vpc, **tagging("security-group", inputs)
+            GroupName=inputs["name"],
+            Description=inputs["description"],
+            **vpc,
+            **tagging("security-group", inputs),
         )
         id = call.made(made["GroupId"])
-        # EC2 lets everything out of a new group; the AWS provider takes that away so that the program says what goes out.
+        # Remove the default egress rule, as the AWS provider does.
         revoke(call, "egress", id, list((_find(call, id) or {}).get("IpPermissionsEgress") or []))
         for kind in ("ingress", "egress"):
             authorize(call, kind, id, [permission(rule, id) for rule in inputs.get(kind) or []])
@@ -190,7 +240,9 @@ class SecurityGroup(_Group):
 
 
 class DefaultSecurityGroup(_Group):
-    """A VPC's default group, taken over: every rule that the program doesn't name is removed. Deleting it lets go of it."""
+    """A VPC's default group: rules that the program does not list are removed; deletion does
+    nothing.
+    """
 
     token = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"
     noun = "Default Security Group"
@@ -208,20 +260,26 @@ class DefaultSecurityGroup(_Group):
         if inputs.get("vpcId"):
             filters.append({"Name": "vpc-id", "Values": [inputs["vpcId"]]})
         else:
-            default = only(ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"])
+            default = only(
+                ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
+            )
             filters.append({"Name": "vpc-id", "Values": [default["VpcId"] if default else ""]})
         group = only(ec2.describe_security_groups(Filters=filters)["SecurityGroups"])
         if group is None:
-            raise Failure(f"the VPC {inputs.get('vpcId') or '(default)'} has no default security group")
+            raise Failure(
+                f"the VPC {inputs.get('vpcId') or '(default)'} has no default security group"
+            )
         id = call.made(str(group["GroupId"]))
         _revoke_every(call, group)
         for kind in ("ingress", "egress"):
             authorize(call, kind, id, [permission(rule, id) for rule in inputs.get(kind) or []])
-        self.retag(call, id, {}, inputs["tagsAll"], sorted(set(tags_of(group)) - set(inputs["tagsAll"])))
+        self.retag(
+            call, id, {}, inputs["tagsAll"], sorted(set(tags_of(group)) - set(inputs["tagsAll"]))
+        )
         return id
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
-        """It lives as long as its VPC."""
+        """Do nothing: the group is deleted with its VPC."""
 
 
 TYPES = (SecurityGroup(), DefaultSecurityGroup())

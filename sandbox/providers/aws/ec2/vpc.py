@@ -1,7 +1,7 @@
-"""EC2: VPCs, subnets, internet and NAT gateways, elastic addresses.
+"""EC2: VPCs, subnets, internet and NAT gateways, Elastic IPs.
 
-Which properties replace, and the defaults: pulumi_aws's documentation of each type and the AWS provider's schema
-(resources vpc, subnet, internet_gateway, eip, nat_gateway). Deletions that another deletion holds up are tried again.
+Replacements and defaults: pulumi_aws's documentation of each type and the AWS provider's schema.
+Deletions are retried while another deletion blocks them.
 """
 
 from __future__ import annotations
@@ -37,12 +37,20 @@ class Vpc(Ec2Handler):
     def create(self, call: Call, inputs: Properties) -> str:
         ec2 = call.client("ec2")
         made = ec2.create_vpc(
-            CidrBlock=inputs["cidrBlock"], InstanceTenancy=inputs["instanceTenancy"], **tagging("vpc", inputs)
+            CidrBlock=inputs["cidrBlock"],
+            InstanceTenancy=inputs["instanceTenancy"],
+            **tagging("vpc", inputs),
         )
         id = call.made(made["Vpc"]["VpcId"])
         wanted = {name: inputs[name] for name in _VPC_ATTRIBUTES if name in inputs}
-        defaults = {"enableDnsSupport": True, "enableDnsHostnames": False, "enableNetworkAddressUsageMetrics": False}
-        self._set(call, id, {name: value for name, value in wanted.items() if defaults[name] != value})
+        defaults = {
+            "enableDnsSupport": True,
+            "enableDnsHostnames": False,
+            "enableNetworkAddressUsageMetrics": False,
+        }
+        self._set(
+            call, id, {name: value for name, value in wanted.items() if defaults[name] != value}
+        )
         return id
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
@@ -56,16 +64,20 @@ class Vpc(Ec2Handler):
             live[name] = answer.get(attribute, {}).get("Value")
         inside: list[dict[str, Any]] = [{"Name": "vpc-id", "Values": [id]}]
         main = only(
-            ec2.describe_route_tables(Filters=[*inside, {"Name": "association.main", "Values": ["true"]}])[
-                "RouteTables"
-            ]
+            ec2.describe_route_tables(
+                Filters=[*inside, {"Name": "association.main", "Values": ["true"]}]
+            )["RouteTables"]
         )
         group = only(
-            ec2.describe_security_groups(Filters=[*inside, {"Name": "group-name", "Values": ["default"]}])[
-                "SecurityGroups"
+            ec2.describe_security_groups(
+                Filters=[*inside, {"Name": "group-name", "Values": ["default"]}]
+            )["SecurityGroups"]
+        )
+        acl = only(
+            ec2.describe_network_acls(Filters=[*inside, {"Name": "default", "Values": ["true"]}])[
+                "NetworkAcls"
             ]
         )
-        acl = only(ec2.describe_network_acls(Filters=[*inside, {"Name": "default", "Values": ["true"]}])["NetworkAcls"])
         main_id = main["RouteTableId"] if main else None
         return {
             **live,
@@ -81,12 +93,18 @@ class Vpc(Ec2Handler):
             "tagsAll": tags_of(vpc),
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        self._set(call, id, {name: bool(new.get(name)) for name in changed if name in _VPC_ATTRIBUTES})
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
+        self._set(
+            call, id, {name: bool(new.get(name)) for name in changed if name in _VPC_ATTRIBUTES}
+        )
 
     def _set(self, call: Call, id: str, wanted: Properties) -> None:
-        for name, value in wanted.items():  # one attribute per request, as the API wants it
-            call.client("ec2").modify_vpc_attribute(VpcId=id, **{_VPC_ATTRIBUTES[name]: {"Value": value}})
+        for name, value in wanted.items():  # the API accepts one attribute per request
+            call.client("ec2").modify_vpc_attribute(
+                VpcId=id, **{_VPC_ATTRIBUTES[name]: {"Value": value}}
+            )
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
         call.retrying(lambda: call.client("ec2").delete_vpc(VpcId=id), _HELD)
@@ -120,7 +138,10 @@ class Subnet(Ec2Handler):
         names = {"availabilityZone": "AvailabilityZone", "availabilityZoneId": "AvailabilityZoneId"}
         place = {api: inputs[name] for name, api in names.items() if inputs.get(name)}
         made = ec2.create_subnet(
-            VpcId=inputs["vpcId"], CidrBlock=inputs["cidrBlock"], **place, **tagging("subnet", inputs)
+            VpcId=inputs["vpcId"],
+            CidrBlock=inputs["cidrBlock"],
+            **place,
+            **tagging("subnet", inputs),
         )
         id = call.made(made["Subnet"]["SubnetId"])
         call.wait(lambda: self._state_of(call, id), {"available"}, what=id)
@@ -130,7 +151,11 @@ class Subnet(Ec2Handler):
         return id
 
     def _state_of(self, call: Call, id: str) -> str:
-        return str(call.client("ec2").describe_subnets(SubnetIds=[id])["Subnets"][0].get("State", "available"))
+        return str(
+            call.client("ec2")
+            .describe_subnets(SubnetIds=[id])["Subnets"][0]
+            .get("State", "available")
+        )
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
         subnet = only(call.client("ec2").describe_subnets(SubnetIds=[id])["Subnets"])
@@ -147,16 +172,20 @@ class Subnet(Ec2Handler):
             "vpcId": subnet["VpcId"],
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
         value = bool(new.get("mapPublicIpOnLaunch"))
-        call.client("ec2").modify_subnet_attribute(SubnetId=id, MapPublicIpOnLaunch={"Value": value})
+        call.client("ec2").modify_subnet_attribute(
+            SubnetId=id, MapPublicIpOnLaunch={"Value": value}
+        )
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
         call.retrying(lambda: call.client("ec2").delete_subnet(SubnetId=id), _HELD)
 
 
 class InternetGateway(Ec2Handler):
-    """An internet gateway, attached where the program says."""
+    """An internet gateway, optionally attached to a VPC."""
 
     token = "aws:ec2/internetGateway:InternetGateway"
     noun = "EC2 Internet Gateway"
@@ -173,7 +202,11 @@ class InternetGateway(Ec2Handler):
         return id
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        gateway = only(call.client("ec2").describe_internet_gateways(InternetGatewayIds=[id])["InternetGateways"])
+        gateway = only(
+            call.client("ec2").describe_internet_gateways(InternetGatewayIds=[id])[
+                "InternetGateways"
+            ]
+        )
         if gateway is None:
             return None
         attached = only(gateway.get("Attachments") or [])
@@ -184,24 +217,33 @@ class InternetGateway(Ec2Handler):
             "vpcId": attached["VpcId"] if attached else None,
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
         self._detach(call, id, old.get("vpcId"))
         if new.get("vpcId"):
             call.client("ec2").attach_internet_gateway(InternetGatewayId=id, VpcId=new["vpcId"])
 
     def _detach(self, call: Call, id: str, vpc: str | None) -> None:
         if vpc:
-            # Addresses in the VPC hold the gateway until NAT gateways and load balancers are gone.
+            # Public addresses in the VPC block the detachment until their owners are deleted.
             absent = ("Gateway.NotAttached", "InvalidVpcID.NotFound")
-            call.retrying(lambda: gone(call, "detach_internet_gateway", absent, InternetGatewayId=id, VpcId=vpc), _HELD)
+            call.retrying(
+                lambda: gone(
+                    call, "detach_internet_gateway", absent, InternetGatewayId=id, VpcId=vpc
+                ),
+                _HELD,
+            )
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
         self._detach(call, id, state.get("vpcId"))
-        call.retrying(lambda: call.client("ec2").delete_internet_gateway(InternetGatewayId=id), _HELD)
+        call.retrying(
+            lambda: call.client("ec2").delete_internet_gateway(InternetGatewayId=id), _HELD
+        )
 
 
 class Eip(Ec2Handler):
-    """An elastic address."""
+    """An Elastic IP."""
 
     token = "aws:ec2/eip:Eip"
     noun = "EC2 EIP"
@@ -215,8 +257,14 @@ class Eip(Ec2Handler):
     missing = ("InvalidAllocationID.NotFound", "InvalidAddressID.NotFound")
 
     def create(self, call: Call, inputs: Properties) -> str:
-        border = {"NetworkBorderGroup": inputs["networkBorderGroup"]} if inputs.get("networkBorderGroup") else {}
-        made = call.client("ec2").allocate_address(Domain="vpc", **border, **tagging("elastic-ip", inputs))
+        border = (
+            {"NetworkBorderGroup": inputs["networkBorderGroup"]}
+            if inputs.get("networkBorderGroup")
+            else {}
+        )
+        made = call.client("ec2").allocate_address(
+            Domain="vpc", **border, **tagging("elastic-ip", inputs)
+        )
         return call.made(made["AllocationId"])
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
@@ -244,7 +292,7 @@ class Eip(Ec2Handler):
 
 
 def _suffix(region: str, kind: str) -> str:
-    # The first region's names are older than the regions.
+    # us-east-1 has its own format of DNS names.
     return f"{kind}-1.amazonaws.com" if region == "us-east-1" else f"{region}.{kind}.amazonaws.com"
 
 
@@ -264,9 +312,11 @@ class NatGateway(Ec2Handler):
 
     def validate(self, call: Call, inputs: Properties) -> list[tuple[str, str]]:
         if inputs["connectivityType"] == "public" and inputs.get("allocationId") is None:
-            return [("allocationId", "a public NAT gateway needs the allocation id of an elastic address")]
+            return [
+                ("allocationId", "a public NAT gateway requires the allocation ID of an Elastic IP")
+            ]
         if inputs["connectivityType"] == "private" and inputs.get("allocationId") is not None:
-            return [("allocationId", "a private NAT gateway takes no elastic address")]
+            return [("allocationId", "a private NAT gateway has no Elastic IP")]
         return []
 
     def create(self, call: Call, inputs: Properties) -> str:
@@ -279,7 +329,9 @@ class NatGateway(Ec2Handler):
             **tagging("natgateway", inputs),
         )
         id = call.made(made["NatGateway"]["NatGatewayId"])
-        call.wait(lambda: self._state_of(call, id), {"available"}, failed={"failed", "deleted"}, what=id)
+        call.wait(
+            lambda: self._state_of(call, id), {"available"}, failed={"failed", "deleted"}, what=id
+        )
         return id
 
     def _find(self, call: Call, id: str) -> Any:

@@ -1,7 +1,7 @@
-"""EKS: add-ons, access entries and their policies, and Pod Identity associations.
+"""EKS: add-ons, access entries, access policies, Pod Identity associations.
 
-Ids are the AWS provider's: `CLUSTER:ADDON`, `CLUSTER:PRINCIPAL`, `CLUSTER#PRINCIPAL#POLICY`, and the association's own
-(imported as `CLUSTER,ASSOCIATION`).
+IDs are the AWS provider's: `CLUSTER:ADDON`, `CLUSTER:PRINCIPAL`, `CLUSTER#PRINCIPAL#POLICY`, and
+the association's ID (imported as `CLUSTER,ASSOCIATION`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ADDON_SECONDS = 20 * 60.0
 
 
 class Addon(Handler):
-    """An add-on that EKS manages."""
+    """A managed add-on."""
 
     token = "aws:eks/addon:Addon"
     noun = "EKS Add-On"
@@ -42,7 +42,7 @@ class Addon(Handler):
     missing = MISSING
 
     def create(self, call: Call, inputs: Properties) -> str:
-        """Install the add-on and wait until it runs."""
+        """Create the add-on and wait until it is active."""
         cluster, addon = inputs["clusterName"], inputs["addonName"]
         call.client("eks").create_addon(
             **filled(
@@ -68,15 +68,19 @@ class Addon(Handler):
 
     def _describe(self, call: Call, id: str) -> dict[str, Any]:
         cluster, addon = id.split(":", 1)
-        found: dict[str, Any] = call.client("eks").describe_addon(clusterName=cluster, addonName=addon)["addon"]
+        found: dict[str, Any] = call.client("eks").describe_addon(
+            clusterName=cluster, addonName=addon
+        )["addon"]
         return found
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        """Describe the add-on, and its Pod Identity associations."""
+        """Describe the add-on and its Pod Identity associations."""
         addon = self._describe(call, id)
         cluster, eks = addon["clusterName"], call.client("eks")
         pods = [
-            eks.describe_pod_identity_association(clusterName=cluster, associationId=arn.rsplit("/", 1)[-1])
+            eks.describe_pod_identity_association(
+                clusterName=cluster, associationId=arn.rsplit("/", 1)[-1]
+            )
             for arn in addon.get("podIdentityAssociations") or []
         ]
         return {
@@ -86,7 +90,10 @@ class Addon(Handler):
             "configurationValues": addon.get("configurationValues"),
             "serviceAccountRoleArn": addon.get("serviceAccountRoleArn"),
             "podIdentityAssociations": [
-                {"roleArn": pod["association"]["roleArn"], "serviceAccount": pod["association"]["serviceAccount"]}
+                {
+                    "roleArn": pod["association"]["roleArn"],
+                    "serviceAccount": pod["association"]["serviceAccount"],
+                }
                 for pod in pods
             ],
             "arn": addon["addonArn"],
@@ -95,15 +102,22 @@ class Addon(Handler):
             "tagsAll": addon.get("tags") or {},
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        """Change version and configuration; how to resolve conflicts and to delete is only remembered."""
-        keys = ("addonVersion", "configurationValues", "serviceAccountRoleArn", "podIdentityAssociations")
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
+        """Update version and configuration; conflict and deletion options are stored only."""
+        keys = (
+            "addonVersion",
+            "configurationValues",
+            "serviceAccountRoleArn",
+            "podIdentityAssociations",
+        )
         if not changed & set(keys):
             return
         cluster, addon = id.split(":", 1)
         values = {key: new.get(key) for key in keys if key in changed}
         values.setdefault("addonVersion", new.get("addonVersion"))
-        if "serviceAccountRoleArn" not in changed:  # left out, EKS would take it away
+        if "serviceAccountRoleArn" not in changed:  # EKS would remove it if absent
             values["serviceAccountRoleArn"] = new.get("serviceAccountRoleArn")
         if "podIdentityAssociations" in changed:
             values["podIdentityAssociations"] = new.get("podIdentityAssociations") or []
@@ -114,12 +128,14 @@ class Addon(Handler):
         )
         wait_for_update(call, cluster, answer, _ADDON_SECONDS, addonName=addon)
 
-    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
         """Tag the add-on."""
         retag(call, state["arn"], put, drop)
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
-        """Take the add-on out of EKS's hands, with what it installed unless it is to be preserved."""
+        """Delete the add-on; `preserve` keeps what it installed."""
         eks, (cluster, addon) = call.client("eks"), id.split(":", 1)
         eks.delete_addon(clusterName=cluster, addonName=addon, preserve=bool(state.get("preserve")))
 
@@ -129,11 +145,13 @@ class Addon(Handler):
             except eks.exceptions.ResourceNotFoundException:
                 return "gone"
 
-        call.wait(state_now, ("gone",), failed=("DELETE_FAILED",), seconds=40 * 60, what=f"add-on {addon}")
+        call.wait(
+            state_now, ("gone",), failed=("DELETE_FAILED",), seconds=40 * 60, what=f"add-on {addon}"
+        )
 
 
 class AccessEntry(Handler):
-    """A principal that may use the cluster."""
+    """An access entry."""
 
     token = "aws:eks/accessEntry:AccessEntry"
     noun = "EKS Access Entry"
@@ -144,7 +162,15 @@ class AccessEntry(Handler):
         "type": text(
             default="STANDARD",
             replaces=True,
-            one_of=("STANDARD", "EC2_LINUX", "EC2_WINDOWS", "FARGATE_LINUX", "EC2", "HYBRID_LINUX", "HYPERPOD_LINUX"),
+            one_of=(
+                "STANDARD",
+                "EC2_LINUX",
+                "EC2_WINDOWS",
+                "FARGATE_LINUX",
+                "EC2",
+                "HYBRID_LINUX",
+                "HYPERPOD_LINUX",
+            ),
         ),
         "userName": text(computed=True),
     }
@@ -154,7 +180,7 @@ class AccessEntry(Handler):
     missing = MISSING
 
     def create(self, call: Call, inputs: Properties) -> str:
-        """Make the entry. A principal that was made a moment ago isn't known to EKS at once."""
+        """Create the entry; retry while IAM propagates a new principal."""
         request = filled(
             clusterName=inputs["clusterName"],
             principalArn=inputs["principalArn"],
@@ -164,13 +190,17 @@ class AccessEntry(Handler):
             tags=inputs["tagsAll"],
         )
         eks = call.client("eks")
-        call.retrying(lambda: eks.create_access_entry(**request), ("InvalidParameterException",), seconds=2)
+        call.retrying(
+            lambda: eks.create_access_entry(**request), ("InvalidParameterException",), seconds=2
+        )
         return call.made(f"{inputs['clusterName']}:{inputs['principalArn']}")
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
         """Describe the entry."""
         cluster, principal = id.split(":", 1)
-        found = call.client("eks").describe_access_entry(clusterName=cluster, principalArn=principal)["accessEntry"]
+        found = call.client("eks").describe_access_entry(
+            clusterName=cluster, principalArn=principal
+        )["accessEntry"]
         return {
             "clusterName": cluster,
             "principalArn": found["principalArn"],
@@ -183,30 +213,36 @@ class AccessEntry(Handler):
             "tagsAll": found.get("tags") or {},
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        """Change groups and user name."""
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
+        """Update groups and user name."""
         cluster, principal = id.split(":", 1)
         call.client("eks").update_access_entry(
             clusterName=cluster,
             principalArn=principal,
             **given(
-                kubernetesGroups=new.get("kubernetesGroups") if "kubernetesGroups" in changed else None,
+                kubernetesGroups=new.get("kubernetesGroups")
+                if "kubernetesGroups" in changed
+                else None,
                 username=new.get("userName") if "userName" in changed else None,
             ),
         )
 
-    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
         """Tag the entry."""
         retag(call, state["accessEntryArn"], put, drop)
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
-        """Remove the entry and whatever it granted."""
+        """Delete the entry with its policies."""
         cluster, principal = id.split(":", 1)
         call.client("eks").delete_access_entry(clusterName=cluster, principalArn=principal)
 
 
 class AccessPolicyAssociation(Handler):
-    """An access policy for a principal, in the whole cluster or in named namespaces."""
+    """An access policy of a principal, for the cluster or for namespaces."""
 
     token = "aws:eks/accessPolicyAssociation:AccessPolicyAssociation"
     noun = "EKS Access Policy Association"
@@ -215,7 +251,10 @@ class AccessPolicyAssociation(Handler):
         "principalArn": text(required=True, replaces=True),
         "policyArn": text(required=True, replaces=True),
         "accessScope": block(
-            {"type": text(required=True, one_of=("cluster", "namespace")), "namespaces": set_of(text())},
+            {
+                "type": text(required=True, one_of=("cluster", "namespace")),
+                "namespaces": set_of(text()),
+            },
             required=True,
             replaces=True,
         ),
@@ -232,10 +271,12 @@ class AccessPolicyAssociation(Handler):
             policyArn=inputs["policyArn"],
             accessScope=filled(type=scope["type"], namespaces=scope.get("namespaces")),
         )
-        return call.made("#".join(inputs[key] for key in ("clusterName", "principalArn", "policyArn")))
+        return call.made(
+            "#".join(inputs[key] for key in ("clusterName", "principalArn", "policyArn"))
+        )
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        """Find the policy among those of the principal."""
+        """Find the policy among the principal's."""
         cluster, principal, policy = id.split("#")
         pages = call.client("eks").get_paginator("list_associated_access_policies")
         for page in pages.paginate(clusterName=cluster, principalArn=principal):
@@ -246,20 +287,25 @@ class AccessPolicyAssociation(Handler):
                         "clusterName": cluster,
                         "principalArn": principal,
                         "policyArn": policy,
-                        "accessScope": {"type": scope["type"], "namespaces": scope.get("namespaces") or []},
+                        "accessScope": {
+                            "type": scope["type"],
+                            "namespaces": scope.get("namespaces") or [],
+                        },
                         "associatedAt": moment(found.get("associatedAt")),
                         "modifiedAt": moment(found.get("modifiedAt")),
                     }
         return None
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
-        """Take the policy away."""
+        """Disassociate the policy."""
         cluster, principal, policy = id.split("#")
-        call.client("eks").disassociate_access_policy(clusterName=cluster, principalArn=principal, policyArn=policy)
+        call.client("eks").disassociate_access_policy(
+            clusterName=cluster, principalArn=principal, policyArn=policy
+        )
 
 
 class PodIdentityAssociation(Handler):
-    """The role of a Kubernetes service account."""
+    """The IAM role of a Kubernetes service account."""
 
     token = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
     noun = "EKS Pod Identity Association"
@@ -276,7 +322,7 @@ class PodIdentityAssociation(Handler):
     missing = MISSING
 
     def create(self, call: Call, inputs: Properties) -> str:
-        """Associate the role."""
+        """Create the association."""
         keys = ("clusterName", "namespace", "serviceAccount", "roleArn", "targetRoleArn")
         request = filled(**{key: inputs.get(key) for key in keys}, tags=inputs["tagsAll"])
         made = call.client("eks").create_pod_identity_association(
@@ -289,8 +335,10 @@ class PodIdentityAssociation(Handler):
         cluster, _, own = id.rpartition(",")
         cluster = cluster or known.get("clusterName", "")
         if not cluster:
-            raise Failure(f'"{id}" names no cluster: import it as CLUSTER-NAME,ASSOCIATION-ID')
-        answer = call.client("eks").describe_pod_identity_association(clusterName=cluster, associationId=own)
+            raise Failure(f'"{id}" has no cluster: import it as CLUSTER-NAME,ASSOCIATION-ID')
+        answer = call.client("eks").describe_pod_identity_association(
+            clusterName=cluster, associationId=own
+        )
         found = answer["association"]
         return {
             "id": own,
@@ -306,21 +354,27 @@ class PodIdentityAssociation(Handler):
             "tagsAll": found.get("tags") or {},
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        """Change the role."""
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
+        """Update the role."""
         call.client("eks").update_pod_identity_association(
             clusterName=new["clusterName"],
             associationId=id,
             **given(**{key: new.get(key) for key in changed}),
         )
 
-    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
         """Tag the association."""
         retag(call, state["associationArn"], put, drop)
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
-        """Remove the association."""
-        call.client("eks").delete_pod_identity_association(clusterName=state["clusterName"], associationId=id)
+        """Delete the association."""
+        call.client("eks").delete_pod_identity_association(
+            clusterName=state["clusterName"], associationId=id
+        )
 
 
 TYPES = (Addon(), AccessEntry(), AccessPolicyAssociation(), PodIdentityAssociation())

@@ -1,7 +1,7 @@
 """EKS: clusters.
 
-Which properties replace, and the defaults: pulumi_aws's documentation of aws.eks.Cluster. The
-order of updates is the AWS provider's: the version first, then each setting by itself, since EKS takes one at a time.
+Replacements and defaults: pulumi_aws's documentation of aws.eks.Cluster. Updates run in the AWS
+provider's order: version first, then one setting at a time, as EKS requires.
 """
 
 from __future__ import annotations
@@ -20,18 +20,26 @@ MISSING = ("ResourceNotFoundException",)
 MINUTE = 60.0
 
 
-def wait_for_update(call: Call, cluster: str, answer: Mapping[str, Any], seconds: float, **of: str) -> None:
-    """Wait until an update of a cluster, node group (`nodegroupName`) or add-on (`addonName`) has succeeded."""
+def wait_for_update(
+    call: Call, cluster: str, answer: Mapping[str, Any], seconds: float, **of: str
+) -> None:
+    """Wait for an update of a cluster, node group (`nodegroupName`) or add-on (`addonName`)."""
     eks, update = call.client("eks"), answer["update"]["id"]
 
     def state() -> str:
         return str(eks.describe_update(name=cluster, updateId=update, **of)["update"]["status"])
 
-    call.wait(state, ("Successful",), failed=("Failed", "Cancelled"), seconds=seconds, what=f"update {update}")
+    call.wait(
+        state,
+        ("Successful",),
+        failed=("Failed", "Cancelled"),
+        seconds=seconds,
+        what=f"update {update}",
+    )
 
 
 def retag(call: Call, arn: str, put: Mapping[str, str], drop: Sequence[str]) -> None:
-    """Change the tags of anything in EKS."""
+    """Update the tags of an EKS object."""
     if drop:
         call.client("eks").untag_resource(resourceArn=arn, tagKeys=list(drop))
     if put:
@@ -39,7 +47,7 @@ def retag(call: Call, arn: str, put: Mapping[str, str], drop: Sequence[str]) -> 
 
 
 def described(cluster: Mapping[str, Any]) -> Properties:
-    """A cluster of DescribeCluster under the properties' names."""
+    """Return a cluster of DescribeCluster as properties."""
     network, vpc = dict(cluster.get("kubernetesNetworkConfig") or {}), cluster["resourcesVpcConfig"]
     logging = (cluster.get("logging") or {}).get("clusterLogging") or []
     access = cluster.get("accessConfig") or {}
@@ -66,9 +74,13 @@ def described(cluster: Mapping[str, Any]) -> Properties:
             vpcId=vpc.get("vpcId"),
         ),
         "kubernetesNetworkConfig": network or None,
-        "enabledClusterLogTypes": sorted(t for entry in logging if entry.get("enabled") for t in entry["types"]),
+        "enabledClusterLogTypes": sorted(
+            t for entry in logging if entry.get("enabled") for t in entry["types"]
+        ),
         "encryptionConfig": (cluster.get("encryptionConfig") or [None])[0],
-        "accessConfig": {"authenticationMode": access.get("authenticationMode")} if access else None,
+        "accessConfig": {"authenticationMode": access.get("authenticationMode")}
+        if access
+        else None,
         "upgradePolicy": cluster.get("upgradePolicy"),
         "zonalShiftConfig": cluster.get("zonalShiftConfig"),
         "computeConfig": cluster.get("computeConfig"),
@@ -93,7 +105,9 @@ class Cluster(Handler):
         "enabledClusterLogTypes": set_of(text(one_of=LOG_TYPES)),
         "accessConfig": block(
             {
-                "authenticationMode": text(computed=True, one_of=("API", "CONFIG_MAP", "API_AND_CONFIG_MAP")),
+                "authenticationMode": text(
+                    computed=True, one_of=("API", "CONFIG_MAP", "API_AND_CONFIG_MAP")
+                ),
                 "bootstrapClusterCreatorAdminPermissions": boolean(computed=True, replaces=True),
             },
             computed=True,
@@ -129,20 +143,33 @@ class Cluster(Handler):
             required=True,
         ),
         "encryptionConfig": block(
-            {"provider": block({"keyArn": text(required=True)}, required=True), "resources": set_of(text())},
+            {
+                "provider": block({"keyArn": text(required=True)}, required=True),
+                "resources": set_of(text()),
+            },
             replaces=True,
         ),
-        "upgradePolicy": block({"supportType": text(computed=True, one_of=("STANDARD", "EXTENDED"))}, computed=True),
+        "upgradePolicy": block(
+            {"supportType": text(computed=True, one_of=("STANDARD", "EXTENDED"))}, computed=True
+        ),
         "zonalShiftConfig": block({"enabled": boolean()}, computed=True),
     }
-    outputs = ("arn", "certificateAuthority", "createdAt", "endpoint", "identities", "platformVersion", "status")
+    outputs = (
+        "arn",
+        "certificateAuthority",
+        "createdAt",
+        "endpoint",
+        "identities",
+        "platformVersion",
+        "status",
+    )
     volatile = ("platformVersion", "status")
     autoname = AutoName("name", 100)
     tagged = True
     missing = MISSING
 
     def validate(self, call: Call, inputs: Properties) -> Iterable[tuple[str, str]]:
-        """Auto Mode's three switches go together, as the AWS provider insists."""
+        """Require that Auto Mode's three switches agree, as the AWS provider does."""
         switches = (
             _enabled(inputs, "computeConfig"),
             _enabled(inputs, "kubernetesNetworkConfig", "elasticLoadBalancing"),
@@ -156,7 +183,7 @@ class Cluster(Handler):
             )
 
     def create(self, call: Call, inputs: Properties) -> str:
-        """Ask for the control plane and wait until it is active."""
+        """Create the control plane and wait until it is active."""
         eks, name, types = call.client("eks"), inputs["name"], inputs.get("enabledClusterLogTypes")
         request = filled(
             name=name,
@@ -169,7 +196,9 @@ class Cluster(Handler):
             storageConfig=inputs.get("storageConfig"),
             upgradePolicy=inputs.get("upgradePolicy"),
             zonalShiftConfig=inputs.get("zonalShiftConfig"),
-            encryptionConfig=[inputs["encryptionConfig"]] if inputs.get("encryptionConfig") else None,
+            encryptionConfig=[inputs["encryptionConfig"]]
+            if inputs.get("encryptionConfig")
+            else None,
             logging=_logging(types) if types else None,
             tags=inputs["tagsAll"],
         )
@@ -177,8 +206,12 @@ class Cluster(Handler):
             deletionProtection=inputs.get("deletionProtection"),
             bootstrapSelfManagedAddons=inputs.get("bootstrapSelfManagedAddons"),
         )
-        # A role that was made a moment ago isn't known to EKS at once.
-        call.retrying(lambda: eks.create_cluster(**request, **flags), ("InvalidParameterException",), seconds=2)
+        # Retry while IAM propagates a new role.
+        call.retrying(
+            lambda: eks.create_cluster(**request, **flags),
+            ("InvalidParameterException",),
+            seconds=2,
+        )
         call.made(name)
         self._settle(call, name, 30 * MINUTE)
         return str(name)
@@ -197,27 +230,36 @@ class Cluster(Handler):
         """Describe the cluster."""
         live = described(call.client("eks").describe_cluster(name=id)["cluster"])
         access, asked = live["accessConfig"], (known.get("accessConfig") or {})
-        if access and "bootstrapClusterCreatorAdminPermissions" in asked:  # AWS doesn't tell it again
-            access["bootstrapClusterCreatorAdminPermissions"] = asked["bootstrapClusterCreatorAdminPermissions"]
+        if access and "bootstrapClusterCreatorAdminPermissions" in asked:  # not returned by AWS
+            access["bootstrapClusterCreatorAdminPermissions"] = asked[
+                "bootstrapClusterCreatorAdminPermissions"
+            ]
         return live
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        """Change the version, then each setting by itself."""
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
+        """Update the version, then one setting at a time."""
         eks, hour = call.client("eks"), 60 * MINUTE
         if "version" in changed:
             force = given(force=new.get("forceUpdateVersion"))
-            wait_for_update(call, id, eks.update_cluster_version(name=id, version=new["version"], **force), hour)
+            wait_for_update(
+                call, id, eks.update_cluster_version(name=id, version=new["version"], **force), hour
+            )
         for setting in _settings(old, new, changed):
             wait_for_update(call, id, eks.update_cluster_config(name=id, **setting), hour)
-        # describe_update may be done a moment before the cluster is; the next update would be refused.
+        # An update may end shortly before the cluster is ACTIVE again; the next one would be
+        # refused.
         self._settle(call, id, 30 * MINUTE)
 
-    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
         """Tag the cluster."""
         retag(call, state["arn"], put, drop)
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
-        """Delete the cluster and wait until it is gone."""
+        """Delete the cluster and wait."""
         eks = call.client("eks")
         call.retrying(lambda: eks.delete_cluster(name=id), ("ResourceInUseException",), seconds=5)
 
@@ -227,11 +269,13 @@ class Cluster(Handler):
             except eks.exceptions.ResourceNotFoundException:
                 return "gone"
 
-        call.wait(state_now, ("gone",), failed=("FAILED",), seconds=15 * MINUTE, what=f"cluster {id}")
+        call.wait(
+            state_now, ("gone",), failed=("FAILED",), seconds=15 * MINUTE, what=f"cluster {id}"
+        )
 
 
 def _enabled(inputs: Properties, *blocks: str) -> Any:
-    """What a nested block's `enabled` says: false where there is no such block, UNKNOWN where it isn't known yet."""
+    """Return a nested block's `enabled`: False without the block, UNKNOWN if not known yet."""
     found: Any = inputs
     for name in (*blocks, "enabled"):
         if found is UNKNOWN:
@@ -242,7 +286,9 @@ def _enabled(inputs: Properties, *blocks: str) -> Any:
 
 def _vpc_request(vpc: Mapping[str, Any]) -> dict[str, Any]:
     computed = ("clusterSecurityGroupId", "vpcId")
-    return {key: value for key, value in vpc.items() if key not in computed and value not in (None, [])}
+    return {
+        key: value for key, value in vpc.items() if key not in computed and value not in (None, [])
+    }
 
 
 def _logging(enabled: Sequence[str]) -> dict[str, Any]:
@@ -251,8 +297,10 @@ def _logging(enabled: Sequence[str]) -> dict[str, Any]:
     return {"clusterLogging": [entry for entry in entries if entry["types"]]}
 
 
-def _settings(old: Properties, new: Properties, changed: frozenset[str]) -> Iterable[dict[str, Any]]:
-    """The requests of UpdateClusterConfig that the changes need, one for each kind of update."""
+def _settings(
+    old: Properties, new: Properties, changed: frozenset[str]
+) -> Iterable[dict[str, Any]]:
+    """Return the UpdateClusterConfig requests of the changes, one for each kind of update."""
     if "accessConfig" in changed and new.get("accessConfig"):
         yield {"accessConfig": {"authenticationMode": new["accessConfig"]["authenticationMode"]}}
     network = new.get("kubernetesNetworkConfig") or {}
@@ -262,7 +310,9 @@ def _settings(old: Properties, new: Properties, changed: frozenset[str]) -> Iter
         off = {"enabled": False}
         yield {
             "computeConfig": new.get("computeConfig") or off,
-            "kubernetesNetworkConfig": {"elasticLoadBalancing": network.get("elasticLoadBalancing") or off},
+            "kubernetesNetworkConfig": {
+                "elasticLoadBalancing": network.get("elasticLoadBalancing") or off
+            },
             "storageConfig": new.get("storageConfig") or {"blockStorage": off},
         }
     if "deletionProtection" in changed:

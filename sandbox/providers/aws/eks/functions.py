@@ -1,4 +1,4 @@
-"""EKS: the functions about clusters and add-ons, which programs call while they run."""
+"""EKS: functions about clusters and add-ons."""
 
 from __future__ import annotations
 
@@ -14,21 +14,36 @@ from sandbox.providers.protocol import Failure, Invoked, Properties
 
 
 def _addon_version(call: Call, args: Properties) -> Properties:
-    name, kubernetes, newest = args["addonName"], args["kubernetesVersion"], args.get("mostRecent", False)
+    name, kubernetes, newest = (
+        args["addonName"],
+        args["kubernetesVersion"],
+        args.get("mostRecent", False),
+    )
     pages = call.client("eks").get_paginator("describe_addon_versions")
     for page in pages.paginate(addonName=name, kubernetesVersion=kubernetes):
         for addon in page["addons"]:
             for version in addon["addonVersions"]:  # newest first
-                if newest or any(compatible.get("defaultVersion") for compatible in version["compatibilities"]):
-                    found = {"addonName": name, "kubernetesVersion": kubernetes, "mostRecent": newest}
-                    return {**found, "id": name, "region": call.region, "version": version["addonVersion"]}
-    raise Failure(f"no version of the add-on {name} was found for Kubernetes {kubernetes}")
+                if newest or any(
+                    compatible.get("defaultVersion") for compatible in version["compatibilities"]
+                ):
+                    found = {
+                        "addonName": name,
+                        "kubernetesVersion": kubernetes,
+                        "mostRecent": newest,
+                    }
+                    return {
+                        **found,
+                        "id": name,
+                        "region": call.region,
+                        "version": version["addonVersion"],
+                    }
+    raise Failure(f"no version of the add-on {name} exists for Kubernetes {kubernetes}")
 
 
 def _cluster(call: Call, args: Properties) -> Properties:
     found = described(call.client("eks").describe_cluster(name=args["name"])["cluster"])
     tags = found.pop("tagsAll")
-    # The function tells every structure as a list, as the AWS provider's data source does.
+    # Every structure is a list, as in the AWS provider's data source.
     lists = {
         plural: [found.pop(single)] if found.get(single) else (found.pop(single, None), [])[1]
         for single, plural in (
@@ -46,7 +61,9 @@ def _cluster(call: Call, args: Properties) -> Properties:
 
 
 def _cluster_auth(call: Call, args: Properties) -> Invoked:
-    """A token for the cluster's API server: a presigned GetCallerIdentity, as `aws eks get-token` makes it."""
+    """Return a token for the API server: a presigned GetCallerIdentity, as `aws eks get-token`
+    does.
+    """
     sts, name = call.client("sts"), args["name"]
     signer: RequestSigner = sts._request_signer
     url = signer.generate_presigned_url(
@@ -62,7 +79,9 @@ def _cluster_auth(call: Call, args: Properties) -> Invoked:
         operation_name="",
     )
     token = "k8s-aws-v1." + base64.urlsafe_b64encode(url.encode()).decode().rstrip("=")
-    return Invoked({"id": name, "name": name, "region": call.region, "token": token}, secrets=[("token",)])
+    return Invoked(
+        {"id": name, "name": name, "region": call.region, "token": token}, secrets=[("token",)]
+    )
 
 
 FUNCTIONS = (
@@ -76,6 +95,12 @@ FUNCTIONS = (
         },
         _addon_version,
     ),
-    Function("aws:eks/getCluster:getCluster", {"name": text(required=True), "region": text()}, _cluster),
-    Function("aws:eks/getClusterAuth:getClusterAuth", {"name": text(required=True), "region": text()}, _cluster_auth),
+    Function(
+        "aws:eks/getCluster:getCluster", {"name": text(required=True), "region": text()}, _cluster
+    ),
+    Function(
+        "aws:eks/getClusterAuth:getClusterAuth",
+        {"name": text(required=True), "region": text()},
+        _cluster_auth,
+    ),
 )

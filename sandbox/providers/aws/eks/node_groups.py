@@ -1,4 +1,4 @@
-"""EKS: managed node groups. Which properties replace: pulumi_aws's documentation of aws.eks.NodeGroup."""
+"""EKS: managed node groups. Replacements: pulumi_aws's documentation of aws.eks.NodeGroup."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from typing import Any
 
 from sandbox.providers.aws.eks.clusters import MINUTE, MISSING, retag, wait_for_update
 from sandbox.providers.aws.marshalling import filled, given
-from sandbox.providers.aws.properties import between, block, boolean, integer, length, list_of, map_of, set_of, text
+from sandbox.providers.aws.properties import (
+    between,
+    block,
+    boolean,
+    integer,
+    length,
+    list_of,
+    map_of,
+    set_of,
+    text,
+)
 from sandbox.providers.aws.resource import AutoName, Call, Handler
 from sandbox.providers.protocol import Properties
 
@@ -24,7 +34,9 @@ class NodeGroup(Handler):
         "nodeRoleArn": text(required=True, replaces=True),
         "subnetIds": set_of(text(), required=True, replaces=True),
         "amiType": text(computed=True, replaces=True),
-        "capacityType": text(computed=True, replaces=True, one_of=("ON_DEMAND", "SPOT", "CAPACITY_BLOCK")),
+        "capacityType": text(
+            computed=True, replaces=True, one_of=("ON_DEMAND", "SPOT", "CAPACITY_BLOCK")
+        ),
         "diskSize": integer(computed=True, replaces=True),
         "instanceTypes": list_of(text(), computed=True, replaces=True),
         "labels": map_of(),
@@ -33,7 +45,9 @@ class NodeGroup(Handler):
                 {
                     "key": text(required=True),
                     "value": text(),
-                    "effect": text(required=True, one_of=("NO_SCHEDULE", "NO_EXECUTE", "PREFER_NO_SCHEDULE")),
+                    "effect": text(
+                        required=True, one_of=("NO_SCHEDULE", "NO_EXECUTE", "PREFER_NO_SCHEDULE")
+                    ),
                 }
             )
         ),
@@ -61,7 +75,9 @@ class NodeGroup(Handler):
             computed=True,
         ),
         "nodeRepairConfig": block({"enabled": boolean()}, computed=True),
-        "remoteAccess": block({"ec2SshKey": text(), "sourceSecurityGroupIds": set_of(text())}, replaces=True),
+        "remoteAccess": block(
+            {"ec2SshKey": text(), "sourceSecurityGroupIds": set_of(text())}, replaces=True
+        ),
         "version": text(computed=True),
         "releaseVersion": text(computed=True),
         "forceUpdateVersion": boolean(write_only=True),
@@ -74,9 +90,12 @@ class NodeGroup(Handler):
     missing = MISSING
 
     def create(self, call: Call, inputs: Properties) -> str:
-        """Ask for the node group and wait for its nodes."""
+        """Create the node group and wait for its nodes."""
         eks, cluster = call.client("eks"), inputs["clusterName"]
-        name = inputs.get("nodeGroupName") or f"{inputs['nodeGroupNamePrefix']}{call.resource.name}"[:63]
+        name = (
+            inputs.get("nodeGroupName")
+            or f"{inputs['nodeGroupNamePrefix']}{call.resource.name}"[:63]
+        )
         template = inputs.get("launchTemplate")
         request = filled(
             clusterName=cluster,
@@ -106,7 +125,11 @@ class NodeGroup(Handler):
     def _settle(self, call: Call, cluster: str, name: str) -> None:
         eks = call.client("eks")
         call.wait(
-            lambda: str(eks.describe_nodegroup(clusterName=cluster, nodegroupName=name)["nodegroup"]["status"]),
+            lambda: str(
+                eks.describe_nodegroup(clusterName=cluster, nodegroupName=name)["nodegroup"][
+                    "status"
+                ]
+            ),
             ("ACTIVE",),
             failed=("CREATE_FAILED", "DEGRADED", "DELETING"),
             seconds=60 * MINUTE,
@@ -116,7 +139,9 @@ class NodeGroup(Handler):
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
         """Describe the node group."""
         cluster, name = id.split(":", 1)
-        group = call.client("eks").describe_nodegroup(clusterName=cluster, nodegroupName=name)["nodegroup"]
+        group = call.client("eks").describe_nodegroup(clusterName=cluster, nodegroupName=name)[
+            "nodegroup"
+        ]
         resources = group.get("resources") or {}
         live = {
             "clusterName": cluster,
@@ -133,7 +158,9 @@ class NodeGroup(Handler):
             "releaseVersion": group.get("releaseVersion"),
             "resources": [
                 filled(
-                    autoscalingGroups=[{"name": g["name"]} for g in resources.get("autoScalingGroups") or []],
+                    autoscalingGroups=[
+                        {"name": g["name"]} for g in resources.get("autoScalingGroups") or []
+                    ],
                     remoteAccessSecurityGroupId=resources.get("remoteAccessSecurityGroup"),
                 )
             ]
@@ -141,18 +168,30 @@ class NodeGroup(Handler):
             else [],
             "tagsAll": group.get("tags") or {},
         }
-        for key in ("amiType", "capacityType", "diskSize", "instanceTypes", "updateConfig", "nodeRepairConfig"):
+        for key in (
+            "amiType",
+            "capacityType",
+            "diskSize",
+            "instanceTypes",
+            "updateConfig",
+            "nodeRepairConfig",
+        ):
             live[key] = group.get(key)
         remote = group.get("remoteAccess")
         live["remoteAccess"] = (
-            filled(ec2SshKey=remote.get("ec2SshKey"), sourceSecurityGroupIds=remote.get("sourceSecurityGroups"))
+            filled(
+                ec2SshKey=remote.get("ec2SshKey"),
+                sourceSecurityGroupIds=remote.get("sourceSecurityGroups"),
+            )
             if remote and remote.get("ec2SshKey")
             else None
         )
         return live
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        """Roll the nodes for a version or launch template; change sizes, labels, taints and policies."""
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
+        """Update version or launch template; then sizes, labels, taints and policies."""
         eks, (cluster, name) = call.client("eks"), id.split(":", 1)
         of = {"clusterName": cluster, "nodegroupName": name}
 
@@ -166,8 +205,12 @@ class NodeGroup(Handler):
                     **of,
                     **given(
                         version=new.get("version") if "version" in changed else None,
-                        releaseVersion=new.get("releaseVersion") if "releaseVersion" in changed else None,
-                        launchTemplate=_template(template) if "launchTemplate" in changed and template else None,
+                        releaseVersion=new.get("releaseVersion")
+                        if "releaseVersion" in changed
+                        else None,
+                        launchTemplate=_template(template)
+                        if "launchTemplate" in changed and template
+                        else None,
                         force=new.get("forceUpdateVersion"),
                     ),
                 )
@@ -175,12 +218,14 @@ class NodeGroup(Handler):
         if changed & {"labels", "taints", "scalingConfig", "updateConfig", "nodeRepairConfig"}:
             done(eks.update_nodegroup_config(**of, **_config(old, new, changed)))
 
-    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
         """Tag the node group."""
         retag(call, state["arn"], put, drop)
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
-        """Drain and delete the nodes; wait until the group is gone."""
+        """Delete the node group and wait."""
         eks, (cluster, name) = call.client("eks"), id.split(":", 1)
         eks.delete_nodegroup(clusterName=cluster, nodegroupName=name)
 
@@ -191,11 +236,17 @@ class NodeGroup(Handler):
                 return "gone"
             return str(found["nodegroup"]["status"])
 
-        call.wait(state_now, ("gone",), failed=("DELETE_FAILED",), seconds=60 * MINUTE, what=f"node group {name}")
+        call.wait(
+            state_now,
+            ("gone",),
+            failed=("DELETE_FAILED",),
+            seconds=60 * MINUTE,
+            what=f"node group {name}",
+        )
 
 
 def _template(template: Mapping[str, Any]) -> dict[str, Any]:
-    """AWS takes a launch template by its id or by its name, not by both."""
+    """Return a launch template by ID or by name; AWS refuses both."""
     by = "id" if template.get("id") else "name"
     return {by: template[by], "version": template["version"]}
 
@@ -203,12 +254,16 @@ def _template(template: Mapping[str, Any]) -> dict[str, Any]:
 def _remote(remote: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if not remote:
         return None
-    return filled(ec2SshKey=remote.get("ec2SshKey"), sourceSecurityGroups=remote.get("sourceSecurityGroupIds"))
+    return filled(
+        ec2SshKey=remote.get("ec2SshKey"), sourceSecurityGroups=remote.get("sourceSecurityGroupIds")
+    )
 
 
 def _config(old: Properties, new: Properties, changed: frozenset[str]) -> dict[str, Any]:
     request: dict[str, Any] = {
-        key: new[key] for key in ("scalingConfig", "updateConfig", "nodeRepairConfig") if key in changed & set(new)
+        key: new[key]
+        for key in ("scalingConfig", "updateConfig", "nodeRepairConfig")
+        if key in changed & set(new)
     }
     if "labels" in changed:
         before, after = old.get("labels") or {}, new.get("labels") or {}
@@ -221,7 +276,9 @@ def _config(old: Properties, new: Properties, changed: frozenset[str]) -> dict[s
         kept = {(taint["key"], taint["effect"]) for taint in after_taints}
         request["taints"] = filled(
             addOrUpdateTaints=[taint for taint in after_taints if taint not in before_taints],
-            removeTaints=[taint for taint in before_taints if (taint["key"], taint["effect"]) not in kept],
+            removeTaints=[
+                taint for taint in before_taints if (taint["key"], taint["effect"]) not in kept
+            ],
         )
     return request
 

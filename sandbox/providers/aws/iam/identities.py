@@ -1,7 +1,7 @@
 """IAM: instance profiles and OpenID Connect providers.
 
-Which properties replace, and the defaults: pulumi_aws's documentation of each type and the AWS provider's schema. A
-profile's id is its name, a provider's its ARN.
+Replacements and defaults: pulumi_aws's documentation. A profile's ID is its name, a provider's its
+ARN.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sandbox.providers.protocol import Properties
 
 
 class InstanceProfile(Tagged):
-    """An instance profile with its role."""
+    """An instance profile."""
 
     token = "aws:iam/instanceProfile:InstanceProfile"
     noun = "IAM Instance Profile"
@@ -28,7 +28,9 @@ class InstanceProfile(Tagged):
 
     def create(self, call: Call, inputs: Properties) -> str:
         iam, name = call.client("iam"), inputs["name"]
-        iam.create_instance_profile(InstanceProfileName=name, Path=inputs["path"], **tag_list(inputs))
+        iam.create_instance_profile(
+            InstanceProfileName=name, Path=inputs["path"], **tag_list(inputs)
+        )
         call.made(name)
         if inputs.get("role"):
             iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=inputs["role"])
@@ -47,10 +49,14 @@ class InstanceProfile(Tagged):
             "uniqueId": found["InstanceProfileId"],
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
         self._let_go(call, id, old)
         if new.get("role"):
-            call.client("iam").add_role_to_instance_profile(InstanceProfileName=id, RoleName=new["role"])
+            call.client("iam").add_role_to_instance_profile(
+                InstanceProfileName=id, RoleName=new["role"]
+            )
 
     def _let_go(self, call: Call, id: str, state: Properties) -> None:
         if state.get("role"):
@@ -63,7 +69,7 @@ class InstanceProfile(Tagged):
 
 
 class OpenIdConnectProvider(Tagged):
-    """An OpenID Connect provider that roles may trust."""
+    """An OpenID Connect provider."""
 
     token = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"
     noun = "IAM OIDC Provider"
@@ -81,7 +87,9 @@ class OpenIdConnectProvider(Tagged):
 
     def create(self, call: Call, inputs: Properties) -> str:
         url = inputs["url"] if inputs["url"].startswith("https://") else f"https://{inputs['url']}"
-        thumbprints = {"ThumbprintList": inputs["thumbprintLists"]} if inputs.get("thumbprintLists") else {}
+        thumbprints = (
+            {"ThumbprintList": inputs["thumbprintLists"]} if inputs.get("thumbprintLists") else {}
+        )
         made = call.client("iam").create_open_id_connect_provider(
             Url=url, ClientIDList=inputs["clientIdLists"], **thumbprints, **tag_list(inputs)
         )
@@ -97,14 +105,20 @@ class OpenIdConnectProvider(Tagged):
             "url": found["Url"].removeprefix("https://"),
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
         iam = call.client("iam")
         if "clientIdLists" in changed:
             before, after = set(old.get("clientIdLists") or []), set(new["clientIdLists"])
             for client in sorted(after - before):
-                iam.add_client_id_to_open_id_connect_provider(OpenIDConnectProviderArn=id, ClientID=client)
+                iam.add_client_id_to_open_id_connect_provider(
+                    OpenIDConnectProviderArn=id, ClientID=client
+                )
             for client in sorted(before - after):
-                iam.remove_client_id_from_open_id_connect_provider(OpenIDConnectProviderArn=id, ClientID=client)
+                iam.remove_client_id_from_open_id_connect_provider(
+                    OpenIDConnectProviderArn=id, ClientID=client
+                )
         if "thumbprintLists" in changed:
             iam.update_open_id_connect_provider_thumbprint(
                 OpenIDConnectProviderArn=id, ThumbprintList=new["thumbprintLists"]

@@ -1,8 +1,7 @@
-"""IAM: roles, their policies, and managed policies.
+"""IAM: roles, role policies, attachments and managed policies.
 
-Which properties replace, and the defaults: pulumi_aws's documentation of each type and the AWS provider's schema. Ids
-and import forms are the AWS provider's: a role's is its name; a policy's its ARN; a role policy's
-`<role>:<name>`; an attachment's `<role>-<policy ARN>`, imported as `<role>/<policy ARN>`.
+Replacements and defaults: pulumi_aws's documentation and the AWS provider's schema. IDs: a role's
+name; a policy's ARN; `<role>:<name>`; `<role>-<policy ARN>`, imported as `<role>/<policy ARN>`.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _PATH = re.compile(r"^/([\x21-\x7e]+/)?$")
 
 
 def name_rule(longest: int) -> Rule:
-    """A rule for a name of at most that many characters."""
+    """Return a rule for a name of at most `most` characters."""
 
     def check(value: str) -> str | None:
         if not _NAME.match(value):
@@ -48,28 +47,28 @@ def name_rule(longest: int) -> Rule:
 
 
 def path_rule(value: str) -> str | None:
-    """A rule for a path."""
+    """Return a rule for a path."""
     return None if _PATH.match(value) else f"a path that begins and ends with /, not {value!r}"
 
 
 def _document(value: Any) -> str:
-    """A policy document as the API gives it: decoded by boto3, or still URL-encoded text."""
+    """Return a policy document, which boto3 decodes or the API URL-encodes."""
     return unquote(value) if isinstance(value, str) else json.dumps(value)
 
 
 def tag_list(inputs: Properties) -> dict[str, Any]:
-    """The argument that tags a new thing, or nothing when it has no tags."""
+    """Return the Tags argument of a new resource."""
     tags = [{"Key": key, "Value": value} for key, value in (inputs.get("tagsAll") or {}).items()]
     return {"Tags": tags} if tags else {}
 
 
 def tags_of(item: Mapping[str, Any]) -> dict[str, str]:
-    """The tags in IAM's answer, by key."""
+    """Return the tags of a response."""
     return {tag["Key"]: tag["Value"] for tag in item.get("Tags") or []}
 
 
 def quietly(action: Any, **arguments: Any) -> None:
-    """Call something whose object may be gone already."""
+    """Call an operation; a missing object is no error."""
     try:
         action(**arguments)
     except ClientError as error:
@@ -78,14 +77,16 @@ def quietly(action: Any, **arguments: Any) -> None:
 
 
 class Tagged(Handler):
-    """What is tagged through tag_<kind> and untag_<kind> by one key."""
+    """A resource type that is tagged with tag_<kind> and untag_<kind>."""
 
     tagged = True
     missing = _GONE
     kind: str
     key: str
 
-    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
         iam = call.client("iam")
         if drop:
             getattr(iam, f"untag_{self.kind}")(**{self.key: id}, TagKeys=list(drop))
@@ -95,7 +96,7 @@ class Tagged(Handler):
 
 
 class Role(Tagged):
-    """A role, with inline and attached policies where the program lists them here."""
+    """A role, with inline and attached policies if the program lists them here."""
 
     token = "aws:iam/role:Role"
     noun = "IAM Role"
@@ -138,7 +139,10 @@ class Role(Tagged):
         for key, document in after.items():
             if key not in before or not same_policy(before[key], document):
                 iam.put_role_policy(RoleName=name, PolicyName=key, PolicyDocument=document)
-        attached, wanted = set(old.get("managedPolicyArns") or []), set(new.get("managedPolicyArns") or [])
+        attached, wanted = (
+            set(old.get("managedPolicyArns") or []),
+            set(new.get("managedPolicyArns") or []),
+        )
         for arn in sorted(attached - wanted):
             quietly(iam.detach_role_policy, RoleName=name, PolicyArn=arn)
         for arn in sorted(wanted - attached):
@@ -157,7 +161,9 @@ class Role(Tagged):
             "inlinePolicies": [
                 {
                     "name": name,
-                    "policy": _document(iam.get_role_policy(RoleName=id, PolicyName=name)["PolicyDocument"]),
+                    "policy": _document(
+                        iam.get_role_policy(RoleName=id, PolicyName=name)["PolicyDocument"]
+                    ),
                 }
                 for name in inline
             ],
@@ -165,22 +171,30 @@ class Role(Tagged):
             "maxSessionDuration": role.get("MaxSessionDuration", 3600),
             "name": role["RoleName"],
             "path": role["Path"],
-            "permissionsBoundary": (role.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn"),
+            "permissionsBoundary": (role.get("PermissionsBoundary") or {}).get(
+                "PermissionsBoundaryArn"
+            ),
             "tagsAll": tags_of(role),
             "uniqueId": role["RoleId"],
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
         iam = call.client("iam")
         if "assumeRolePolicy" in changed:
             iam.update_assume_role_policy(RoleName=id, PolicyDocument=new["assumeRolePolicy"])
         if changed & {"description", "maxSessionDuration"}:
             iam.update_role(
-                RoleName=id, Description=new.get("description", ""), MaxSessionDuration=new["maxSessionDuration"]
+                RoleName=id,
+                Description=new.get("description", ""),
+                MaxSessionDuration=new["maxSessionDuration"],
             )
         if "permissionsBoundary" in changed:
             if new.get("permissionsBoundary"):
-                iam.put_role_permissions_boundary(RoleName=id, PermissionsBoundary=new["permissionsBoundary"])
+                iam.put_role_permissions_boundary(
+                    RoleName=id, PermissionsBoundary=new["permissionsBoundary"]
+                )
             else:
                 iam.delete_role_permissions_boundary(RoleName=id)
         if changed & {"inlinePolicies", "managedPolicyArns"}:
@@ -192,7 +206,9 @@ class Role(Tagged):
             name = profile["InstanceProfileName"]
             quietly(iam.remove_role_from_instance_profile, InstanceProfileName=name, RoleName=id)
         for item in iam.list_attached_role_policies(RoleName=id)["AttachedPolicies"]:
-            if state.get("forceDetachPolicies") or item["PolicyArn"] in (state.get("managedPolicyArns") or []):
+            if state.get("forceDetachPolicies") or item["PolicyArn"] in (
+                state.get("managedPolicyArns") or []
+            ):
                 quietly(iam.detach_role_policy, RoleName=id, PolicyArn=item["PolicyArn"])
         own = {item["name"] for item in state.get("inlinePolicies") or []}
         for name in iam.list_role_policies(RoleName=id)["PolicyNames"]:
@@ -228,7 +244,9 @@ class RolePolicy(Handler):
         found = call.client("iam").get_role_policy(RoleName=role, PolicyName=name)
         return {"name": name, "policy": _document(found["PolicyDocument"]), "role": role}
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
         self._put(call, new)
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
@@ -241,11 +259,16 @@ class RolePolicyAttachment(Handler):
 
     token = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
     noun = "IAM Role Policy Attachment"
-    inputs = {"policyArn": text(required=True, replaces=True), "role": text(required=True, replaces=True)}
+    inputs = {
+        "policyArn": text(required=True, replaces=True),
+        "role": text(required=True, replaces=True),
+    }
     missing = _GONE
 
     def create(self, call: Call, inputs: Properties) -> str:
-        call.client("iam").attach_role_policy(RoleName=inputs["role"], PolicyArn=inputs["policyArn"])
+        call.client("iam").attach_role_policy(
+            RoleName=inputs["role"], PolicyArn=inputs["policyArn"]
+        )
         return call.made(f"{inputs['role']}-{inputs['policyArn']}")
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
@@ -253,7 +276,9 @@ class RolePolicyAttachment(Handler):
         if not role or not arn:
             role, _, arn = id.partition("/") if "/arn:" in id else id.partition("-arn:")
             arn = arn if arn.startswith("arn:") else f"arn:{arn}"
-        pages = call.client("iam").get_paginator("list_attached_role_policies").paginate(RoleName=role)
+        pages = (
+            call.client("iam").get_paginator("list_attached_role_policies").paginate(RoleName=role)
+        )
         if not any(item["PolicyArn"] == arn for page in pages for item in page["AttachedPolicies"]):
             return None
         return {"id": f"{role}-{arn}", "policyArn": arn, "role": role}
@@ -263,7 +288,7 @@ class RolePolicyAttachment(Handler):
 
 
 class Policy(Tagged):
-    """A managed policy; a change makes a new default version, and the oldest of five goes."""
+    """A managed policy; an update creates a default version and deletes the oldest of five."""
 
     token = "aws:iam/policy:Policy"
     noun = "IAM Policy"
@@ -291,7 +316,9 @@ class Policy(Tagged):
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
         iam = call.client("iam")
         found = iam.get_policy(PolicyArn=id)["Policy"]
-        version = iam.get_policy_version(PolicyArn=id, VersionId=found["DefaultVersionId"])["PolicyVersion"]
+        version = iam.get_policy_version(PolicyArn=id, VersionId=found["DefaultVersionId"])[
+            "PolicyVersion"
+        ]
         return {
             "arn": id,
             "attachmentCount": found.get("AttachmentCount", 0),
@@ -303,7 +330,9 @@ class Policy(Tagged):
             "tagsAll": tags_of(found) or tags_of(iam.list_policy_tags(PolicyArn=id)),
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
         iam = call.client("iam")
         self._prune(call, id, keep=4)
         iam.create_policy_version(PolicyArn=id, PolicyDocument=new["policy"], SetAsDefault=True)
@@ -311,7 +340,10 @@ class Policy(Tagged):
     def _prune(self, call: Call, id: str, keep: int) -> None:
         iam = call.client("iam")
         versions = iam.list_policy_versions(PolicyArn=id)["Versions"]
-        others = sorted((v for v in versions if not v["IsDefaultVersion"]), key=lambda v: int(v["VersionId"][1:]))
+        others = sorted(
+            (v for v in versions if not v["IsDefaultVersion"]),
+            key=lambda v: int(v["VersionId"][1:]),
+        )
         for version in others[: max(0, len(versions) - keep)]:
             iam.delete_policy_version(PolicyArn=id, VersionId=version["VersionId"])
 

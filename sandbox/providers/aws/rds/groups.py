@@ -1,6 +1,6 @@
-"""RDS: subnet groups and parameter groups, and how anything of RDS is tagged.
+"""RDS: subnet groups and parameter groups, and tagging.
 
-Which properties replace, and the defaults: pulumi_aws's documentation of aws.rds.
+Replacements and defaults: pulumi_aws's documentation of aws.rds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sandbox.providers.protocol import Properties
 
 
 def retag(call: Call, arn: str, put: Mapping[str, str], drop: Sequence[str]) -> None:
-    """Put and drop tags of the object with this ARN."""
+    """Update the tags of an ARN."""
     if drop:
         call.client("rds").remove_tags_from_resource(ResourceName=arn, TagKeys=list(drop))
     if put:
@@ -23,7 +23,7 @@ def retag(call: Call, arn: str, put: Mapping[str, str], drop: Sequence[str]) -> 
 
 
 class SubnetGroup(Handler):
-    """The subnets that instances may be in."""
+    """A DB subnet group."""
 
     token = "aws:rds/subnetGroup:SubnetGroup"
     noun = "RDS DB Subnet Group"
@@ -40,7 +40,7 @@ class SubnetGroup(Handler):
     missing = ("DBSubnetGroupNotFoundFault", "DBSubnetGroupNotFound")
 
     def create(self, call: Call, inputs: Properties) -> str:
-        """Make the group."""
+        """Create the group."""
         name = (inputs.get("name") or f"{inputs['namePrefix']}{call.resource.name}").lower()
         call.client("rds").create_db_subnet_group(
             DBSubnetGroupName=name,
@@ -61,16 +61,24 @@ class SubnetGroup(Handler):
             "arn": found["DBSubnetGroupArn"],
             "supportedNetworkTypes": found.get("SupportedNetworkTypes") or [],
             "vpcId": found.get("VpcId"),
-            "tagsAll": tag_map(rds.list_tags_for_resource(ResourceName=found["DBSubnetGroupArn"])["TagList"]),
+            "tagsAll": tag_map(
+                rds.list_tags_for_resource(ResourceName=found["DBSubnetGroupArn"])["TagList"]
+            ),
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        """Change description and subnets."""
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
+        """Update description and subnets."""
         call.client("rds").modify_db_subnet_group(
-            DBSubnetGroupName=id, DBSubnetGroupDescription=new["description"], SubnetIds=new["subnetIds"]
+            DBSubnetGroupName=id,
+            DBSubnetGroupDescription=new["description"],
+            SubnetIds=new["subnetIds"],
         )
 
-    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
         """Tag the group."""
         retag(call, state["arn"], put, drop)
 
@@ -80,7 +88,7 @@ class SubnetGroup(Handler):
 
 
 class ParameterGroup(Handler):
-    """Settings of a database engine."""
+    """A DB parameter group."""
 
     token = "aws:rds/parameterGroup:ParameterGroup"
     noun = "RDS DB Parameter Group"
@@ -95,7 +103,9 @@ class ParameterGroup(Handler):
                 {
                     "name": text(required=True),
                     "value": text(required=True),
-                    "applyMethod": text(default="immediate", one_of=("immediate", "pending-reboot")),
+                    "applyMethod": text(
+                        default="immediate", one_of=("immediate", "pending-reboot")
+                    ),
                 }
             )
         ),
@@ -107,7 +117,7 @@ class ParameterGroup(Handler):
     missing = ("DBParameterGroupNotFound", "DBParameterGroupNotFoundFault")
 
     def create(self, call: Call, inputs: Properties) -> str:
-        """Make the group, then set its parameters."""
+        """Create the group, then set its parameters."""
         name = (inputs.get("name") or f"{inputs['namePrefix']}{call.resource.name}").lower()
         call.client("rds").create_db_parameter_group(
             DBParameterGroupName=name,
@@ -120,35 +130,46 @@ class ParameterGroup(Handler):
         return name
 
     def _set(self, call: Call, name: str, parameters: Sequence[Mapping[str, Any]]) -> None:
-        for start in range(0, len(parameters), 20):  # the API takes 20 at a time
+        for start in range(0, len(parameters), 20):  # the API's limit is 20
             call.client("rds").modify_db_parameter_group(
-                DBParameterGroupName=name, Parameters=[_parameter(p) for p in parameters[start : start + 20]]
+                DBParameterGroupName=name,
+                Parameters=[_parameter(p) for p in parameters[start : start + 20]],
             )
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        """Describe the group and what was set by hand."""
+        """Describe the group and its user parameters."""
         rds = call.client("rds")
         groups = rds.describe_db_parameter_groups(DBParameterGroupName=id)["DBParameterGroups"]
-        if not groups:  # moto's way to say that there is none
+        if not groups:  # moto's value for none
             return None
         found = groups[0]
-        pages = rds.get_paginator("describe_db_parameters").paginate(DBParameterGroupName=id, Source="user")
+        pages = rds.get_paginator("describe_db_parameters").paginate(
+            DBParameterGroupName=id, Source="user"
+        )
         return {
             "name": found["DBParameterGroupName"],
             "description": found["Description"],
             "family": found["DBParameterGroupFamily"],
             "parameters": [
-                filled(name=p["ParameterName"], value=p["ParameterValue"], applyMethod=p.get("ApplyMethod"))
+                filled(
+                    name=p["ParameterName"],
+                    value=p["ParameterValue"],
+                    applyMethod=p.get("ApplyMethod"),
+                )
                 for page in pages
                 for p in page["Parameters"]
                 if p.get("ParameterValue") is not None
             ],
             "arn": found["DBParameterGroupArn"],
-            "tagsAll": tag_map(rds.list_tags_for_resource(ResourceName=found["DBParameterGroupArn"])["TagList"]),
+            "tagsAll": tag_map(
+                rds.list_tags_for_resource(ResourceName=found["DBParameterGroupArn"])["TagList"]
+            ),
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        """Set changed parameters; reset those that are no longer given."""
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
+        """Set changed parameters; reset removed ones."""
         if "parameters" not in changed:
             return
         before, after = old.get("parameters") or [], new.get("parameters") or []
@@ -162,19 +183,25 @@ class ParameterGroup(Handler):
                 Parameters=[_parameter(p) for p in gone[start : start + 20]],
             )
 
-    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
         """Tag the group."""
         retag(call, state["arn"], put, drop)
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
-        """Delete the group, unless the program wants it left."""
+        """Delete the group unless `skipDestroy` is set."""
         if not state.get("skipDestroy"):
             call.client("rds").delete_db_parameter_group(DBParameterGroupName=id)
 
 
 def _parameter(parameter: Mapping[str, Any]) -> dict[str, str]:
     method = parameter.get("applyMethod") or "immediate"
-    return {"ParameterName": parameter["name"], "ParameterValue": parameter["value"], "ApplyMethod": method}
+    return {
+        "ParameterName": parameter["name"],
+        "ParameterValue": parameter["value"],
+        "ApplyMethod": method,
+    }
 
 
 TYPES = (SubnetGroup(), ParameterGroup())

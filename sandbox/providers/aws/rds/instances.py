@@ -1,8 +1,8 @@
 """RDS: instances.
 
-Which properties replace, and the defaults: pulumi_aws's documentation of aws.rds. An instance's id is its resource id
-(`db-…`), which outlives a renaming; it is imported by its identifier. Changes wait for the maintenance window unless
-`applyImmediately` is set, as RDS has it.
+Replacements and defaults: pulumi_aws's documentation of aws.rds. The ID is the resource ID
+(`db-…`), which a rename keeps; import uses the identifier. Changes wait for the maintenance window
+unless `applyImmediately` is set.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MISSING = ("DBInstanceNotFound", "DBInstanceNotFoundFault")
 
 
 def _same_version(one: str, other: str) -> bool:
-    """A version given as `16` means whatever 16.x the instance runs."""
+    """Whether versions match: `16` matches any 16.x."""
     return one == other or one.startswith(f"{other}.") or other.startswith(f"{one}.")
 
 
@@ -36,7 +36,7 @@ def _window_alike(one: str, other: str) -> bool:
     return one.lower() == other.lower()
 
 
-# Property, API parameter, declaration. Sent to CreateDBInstance as they are.
+# Property, API parameter, declaration; sent to CreateDBInstance unchanged.
 _SETTINGS: tuple[tuple[str, str, Property], ...] = (
     ("allocatedStorage", "AllocatedStorage", integer(computed=True)),
     ("autoMinorVersionUpgrade", "AutoMinorVersionUpgrade", boolean(default=True)),
@@ -44,7 +44,11 @@ _SETTINGS: tuple[tuple[str, str, Property], ...] = (
     ("backupWindow", "PreferredBackupWindow", text(computed=True)),
     ("caCertIdentifier", "CACertificateIdentifier", text(computed=True)),
     ("copyTagsToSnapshot", "CopyTagsToSnapshot", boolean(default=False)),
-    ("databaseInsightsMode", "DatabaseInsightsMode", text(computed=True, one_of=("advanced", "standard"))),
+    (
+        "databaseInsightsMode",
+        "DatabaseInsightsMode",
+        text(computed=True, one_of=("advanced", "standard")),
+    ),
     ("dbSubnetGroupName", "DBSubnetGroupName", text(computed=True)),
     ("dedicatedLogVolume", "DedicatedLogVolume", boolean(default=False)),
     ("deletionProtection", "DeletionProtection", boolean(default=False)),
@@ -55,7 +59,7 @@ _SETTINGS: tuple[tuple[str, str, Property], ...] = (
     ("licenseModel", "LicenseModel", text(computed=True)),
     ("maintenanceWindow", "PreferredMaintenanceWindow", text(computed=True, same=_window_alike)),
     ("manageMasterUserPassword", "ManageMasterUserPassword", boolean()),
-    # The AWS provider never reads it back (hashicorp/terraform-provider-aws#41817): a key's id stays an id.
+    # The AWS provider does not read it (hashicorp/terraform-provider-aws#41817).
     ("masterUserSecretKmsKeyId", "MasterUserSecretKmsKeyId", text(computed=True, write_only=True)),
     ("maxAllocatedStorage", "MaxAllocatedStorage", integer()),
     ("monitoringInterval", "MonitoringInterval", integer(default=0)),
@@ -67,14 +71,22 @@ _SETTINGS: tuple[tuple[str, str, Property], ...] = (
     ("password", "MasterUserPassword", text(secret=True, write_only=True, rule=length(8, 128))),
     ("performanceInsightsEnabled", "EnablePerformanceInsights", boolean(default=False)),
     ("performanceInsightsKmsKeyId", "PerformanceInsightsKMSKeyId", text(computed=True)),
-    ("performanceInsightsRetentionPeriod", "PerformanceInsightsRetentionPeriod", integer(computed=True)),
+    (
+        "performanceInsightsRetentionPeriod",
+        "PerformanceInsightsRetentionPeriod",
+        integer(computed=True),
+    ),
     ("port", "Port", integer(computed=True)),
     ("publiclyAccessible", "PubliclyAccessible", boolean(default=False)),
     ("storageThroughput", "StorageThroughput", integer(computed=True)),
-    ("storageType", "StorageType", text(computed=True, one_of=("gp2", "gp3", "io1", "io2", "standard"))),
+    (
+        "storageType",
+        "StorageType",
+        text(computed=True, one_of=("gp2", "gp3", "io1", "io2", "standard")),
+    ),
     ("vpcSecurityGroupIds", "VpcSecurityGroupIds", set_of(text(), computed=True)),
 )
-# As above, but fixed once the instance exists.
+# The same, but replaced when changed.
 _FIXED: tuple[tuple[str, str, Property], ...] = (
     ("availabilityZone", "AvailabilityZone", text(computed=True, replaces=True)),
     ("characterSetName", "CharacterSetName", text(computed=True, replaces=True)),
@@ -85,17 +97,24 @@ _FIXED: tuple[tuple[str, str, Property], ...] = (
     ("timezone", "Timezone", text(computed=True, replaces=True)),
     ("username", "MasterUsername", text(computed=True, replaces=True)),
 )
-# Where DescribeDBInstances has another name for it than CreateDBInstance.
+# Names in DescribeDBInstances that differ from CreateDBInstance.
 _DESCRIBED = {
     "EnableIAMDatabaseAuthentication": "IAMDatabaseAuthenticationEnabled",
     "EnablePerformanceInsights": "PerformanceInsightsEnabled",
 }
-_NESTED = ("dbSubnetGroupName", "parameterGroupName", "optionGroupName", "vpcSecurityGroupIds", "port", "password")
+_NESTED = (
+    "dbSubnetGroupName",
+    "parameterGroupName",
+    "optionGroupName",
+    "vpcSecurityGroupIds",
+    "port",
+    "password",
+)
 _NESTED_SECRET = ("manageMasterUserPassword", "masterUserSecretKmsKeyId")
 
 
 class Instance(Handler):
-    """A database instance. Replicas and restores from snapshots or points in time aren't emulated."""
+    """A DB instance. Replicas and restores are not emulated."""
 
     token = "aws:rds/instance:Instance"
     noun = "RDS DB Instance"
@@ -128,20 +147,26 @@ class Instance(Handler):
     missing = _MISSING
 
     def validate(self, call: Call, inputs: Properties) -> Iterable[tuple[str, str]]:
-        """What a new instance needs."""
+        """Validate a new instance."""
         for key in ("allocatedStorage", "engine", "username"):
             if inputs.get(key) is None:
-                yield key, f'"{key}" is needed: the sandbox makes instances anew, not from replicas or snapshots'
+                yield (
+                    key,
+                    f'"{key}" is required: the sandbox does not emulate replicas and restores',
+                )
 
     def create(self, call: Call, inputs: Properties) -> str:
-        """Make the instance and wait until it is available."""
+        """Create the instance and wait until it is available."""
         rds = call.client("rds")
-        name = inputs.get("identifier") or f"{inputs['identifierPrefix']}{call.resource.name}".lower()
+        name = (
+            inputs.get("identifier") or f"{inputs['identifierPrefix']}{call.resource.name}".lower()
+        )
         request = {
             **given(**{api: inputs.get(key) for key, api, _ in (*_SETTINGS, *_FIXED)}),
             "DBInstanceIdentifier": name,
             **filled(
-                EnableCloudwatchLogsExports=inputs.get("enabledCloudwatchLogsExports"), Tags=tag_list(inputs["tagsAll"])
+                EnableCloudwatchLogsExports=inputs.get("enabledCloudwatchLogsExports"),
+                Tags=tag_list(inputs["tagsAll"]),
             ),
         }
         if not inputs.get("manageMasterUserPassword"):
@@ -154,7 +179,11 @@ class Instance(Handler):
     def _settle(self, call: Call, name: str) -> None:
         rds = call.client("rds")
         call.wait(
-            lambda: str(rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]["DBInstanceStatus"]),
+            lambda: str(
+                rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0][
+                    "DBInstanceStatus"
+                ]
+            ),
             ("available", "storage-optimization"),
             failed=("failed", "incompatible-parameters", "incompatible-network", "deleting"),
             seconds=40 * 60,
@@ -163,11 +192,15 @@ class Instance(Handler):
 
     def _describe(self, call: Call, id: str, known: Properties) -> dict[str, Any] | None:
         rds = call.client("rds")
-        name = known.get("identifier") or (None if id.startswith("db-") and id[3:].isupper() else id)
+        name = known.get("identifier") or (
+            None if id.startswith("db-") and id[3:].isupper() else id
+        )
         if name:
             found = rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"]
         else:
-            found = rds.describe_db_instances(Filters=[{"Name": "dbi-resource-id", "Values": [id]}])["DBInstances"]
+            found = rds.describe_db_instances(
+                Filters=[{"Name": "dbi-resource-id", "Values": [id]}]
+            )["DBInstances"]
         return dict(found[0]) if found else None
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
@@ -190,13 +223,17 @@ class Instance(Handler):
             "dbSubnetGroupName": (found.get("DBSubnetGroup") or {}).get("DBSubnetGroupName"),
             "parameterGroupName": groups[0].get("DBParameterGroupName"),
             "optionGroupName": options[0].get("OptionGroupName"),
-            "vpcSecurityGroupIds": [g["VpcSecurityGroupId"] for g in found.get("VpcSecurityGroups") or ()],
+            "vpcSecurityGroupIds": [
+                g["VpcSecurityGroupId"] for g in found.get("VpcSecurityGroups") or ()
+            ],
             "port": endpoint.get("Port"),
             "enabledCloudwatchLogsExports": found.get("EnabledCloudwatchLogsExports") or [],
             "manageMasterUserPassword": True if secret else None,
             "masterUserSecrets": [
                 filled(
-                    kmsKeyId=secret.get("KmsKeyId"), secretArn=secret["SecretArn"], secretStatus=secret["SecretStatus"]
+                    kmsKeyId=secret.get("KmsKeyId"),
+                    secretArn=secret["SecretArn"],
+                    secretStatus=secret["SecretStatus"],
                 )
             ]
             if secret
@@ -212,8 +249,10 @@ class Instance(Handler):
             "tagsAll": tag_map(found.get("TagList")),
         }
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        """Modify the instance, now or in its maintenance window."""
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
+        """Modify the instance, immediately or in the maintenance window."""
         rds, name = call.client("rds"), old["identifier"]
         names = {key: api for key, api, _ in _SETTINGS}
         request = given(**{names[key]: new.get(key) for key in changed if key in names})
@@ -228,36 +267,53 @@ class Instance(Handler):
                 "EnableLogTypes": sorted(after - before),
                 "DisableLogTypes": sorted(before - after),
             }
-        for key in ("manageMasterUserPassword", "deletionProtection", "multiAz", "iamDatabaseAuthenticationEnabled"):
+        for key in (
+            "manageMasterUserPassword",
+            "deletionProtection",
+            "multiAz",
+            "iamDatabaseAuthenticationEnabled",
+        ):
             if key in changed:
                 request[names[key]] = bool(new.get(key))
         if not request:
             return
         if new.get("allowMajorVersionUpgrade"):
             request["AllowMajorVersionUpgrade"] = True
-        rds.modify_db_instance(DBInstanceIdentifier=name, ApplyImmediately=bool(new.get("applyImmediately")), **request)
+        rds.modify_db_instance(
+            DBInstanceIdentifier=name, ApplyImmediately=bool(new.get("applyImmediately")), **request
+        )
         renamed_now = "identifier" in changed and new.get("applyImmediately")
         self._settle(call, new["identifier"] if renamed_now else name)
 
-    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
         """Tag the instance."""
         retag(call, state["arn"], put, drop)
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
-        """Delete the instance, after a last snapshot unless told to skip it; wait until it is gone."""
+        """Delete the instance, with a final snapshot unless skipped; wait."""
         rds, name = call.client("rds"), state["identifier"]
         request: dict[str, Any] = {"SkipFinalSnapshot": bool(state.get("skipFinalSnapshot"))}
         if not state.get("skipFinalSnapshot"):
             if not state.get("finalSnapshotIdentifier"):
-                raise Failure("final_snapshot_identifier is required when skip_final_snapshot is false")
+                raise Failure(
+                    "final_snapshot_identifier is required when skip_final_snapshot is false"
+                )
             request["FinalDBSnapshotIdentifier"] = state["finalSnapshotIdentifier"]
         rds.delete_db_instance(
-            DBInstanceIdentifier=name, DeleteAutomatedBackups=state.get("deleteAutomatedBackups", True), **request
+            DBInstanceIdentifier=name,
+            DeleteAutomatedBackups=state.get("deleteAutomatedBackups", True),
+            **request,
         )
 
         def state_now() -> str:
             try:
-                return str(rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]["DBInstanceStatus"])
+                return str(
+                    rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0][
+                        "DBInstanceStatus"
+                    ]
+                )
             except rds.exceptions.DBInstanceNotFoundFault:
                 return "gone"
 

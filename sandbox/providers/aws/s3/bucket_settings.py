@@ -1,7 +1,6 @@
-"""S3: what is set on a bucket, one type each: versioning, encryption, access, policy, lifecycle, ownership, events.
+"""S3: settings of a bucket: versioning, encryption, access, policy, lifecycle, ownership, notifications.
 
-Which properties replace, and the defaults: pulumi_aws's documentation of each type. Each has the bucket's name for its
-id and is imported by it.
+Replacements and defaults: pulumi_aws's documentation. The ID of each is the bucket's name.
 """
 
 from __future__ import annotations
@@ -29,22 +28,24 @@ _BUCKET = text(required=True, replaces=True)
 
 
 class _Setting(Handler):
-    """A setting of a bucket: creating and updating put it whole."""
+    """A setting that creation and update replace as a whole."""
 
     def put(self, call: Call, bucket: str, inputs: Properties) -> None:
-        """Put the whole setting."""
+        """Replace the setting."""
         raise NotImplementedError
 
     def create(self, call: Call, inputs: Properties) -> str:
         self.put(call, inputs["bucket"], inputs)
         return call.made(inputs["bucket"])
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
         self.put(call, id, new)
 
 
 class BucketVersioning(_Setting):
-    """Whether a bucket keeps versions. Deleting suspends it, since a bucket that had versions can't go back."""
+    """Versioning. Deletion suspends it, because it cannot be turned off."""
 
     token = "aws:s3/bucketVersioning:BucketVersioning"
     noun = "S3 Bucket Versioning"
@@ -63,7 +64,7 @@ class BucketVersioning(_Setting):
     def put(self, call: Call, bucket: str, inputs: Properties) -> None:
         wanted = inputs["versioningConfiguration"]
         if wanted["status"] == "Disabled":
-            return  # what a bucket is before anyone enables it
+            return  # the state of a new bucket
         request = {"Status": wanted["status"]}
         if wanted.get("mfaDelete"):
             request["MFADelete"] = wanted["mfaDelete"]
@@ -78,11 +79,13 @@ class BucketVersioning(_Setting):
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
         if state["versioningConfiguration"].get("status") == "Enabled":
-            call.client("s3").put_bucket_versioning(Bucket=id, VersioningConfiguration={"Status": "Suspended"})
+            call.client("s3").put_bucket_versioning(
+                Bucket=id, VersioningConfiguration={"Status": "Suspended"}
+            )
 
 
 class BucketServerSideEncryptionConfiguration(_Setting):
-    """How a bucket encrypts what is put into it."""
+    """Server-side encryption."""
 
     token = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
     noun = "S3 Bucket Server-side Encryption Configuration"
@@ -94,7 +97,9 @@ class BucketServerSideEncryptionConfiguration(_Setting):
                     "applyServerSideEncryptionByDefault": block(
                         {
                             "kmsMasterKeyId": text(),
-                            "sseAlgorithm": text(required=True, one_of=("AES256", "aws:kms", "aws:kms:dsse")),
+                            "sseAlgorithm": text(
+                                required=True, one_of=("AES256", "aws:kms", "aws:kms:dsse")
+                            ),
                         }
                     ),
                     "bucketKeyEnabled": boolean(),
@@ -111,13 +116,24 @@ class BucketServerSideEncryptionConfiguration(_Setting):
             request: dict[str, Any] = {"BucketKeyEnabled": bool(rule.get("bucketKeyEnabled"))}
             default = rule.get("applyServerSideEncryptionByDefault")
             if default:
-                key = {"KMSMasterKeyID": default["kmsMasterKeyId"]} if default.get("kmsMasterKeyId") else {}
-                request["ApplyServerSideEncryptionByDefault"] = {"SSEAlgorithm": default["sseAlgorithm"], **key}
+                key = (
+                    {"KMSMasterKeyID": default["kmsMasterKeyId"]}
+                    if default.get("kmsMasterKeyId")
+                    else {}
+                )
+                request["ApplyServerSideEncryptionByDefault"] = {
+                    "SSEAlgorithm": default["sseAlgorithm"],
+                    **key,
+                }
             rules.append(request)
-        call.client("s3").put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": rules})
+        call.client("s3").put_bucket_encryption(
+            Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": rules}
+        )
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        found = call.client("s3").get_bucket_encryption(Bucket=id)["ServerSideEncryptionConfiguration"]
+        found = call.client("s3").get_bucket_encryption(Bucket=id)[
+            "ServerSideEncryptionConfiguration"
+        ]
         rules = []
         for rule in found["Rules"]:
             default = rule.get("ApplyServerSideEncryptionByDefault") or {}
@@ -133,7 +149,7 @@ class BucketServerSideEncryptionConfiguration(_Setting):
 
 
 class BucketPublicAccessBlock(_Setting):
-    """What keeps a bucket from being public."""
+    """The public access block."""
 
     token = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
     noun = "S3 Bucket Public Access Block"
@@ -155,10 +171,14 @@ class BucketPublicAccessBlock(_Setting):
 
     def put(self, call: Call, bucket: str, inputs: Properties) -> None:
         request = {api: bool(inputs.get(name)) for name, api in self._names.items()}
-        call.client("s3").put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=request)
+        call.client("s3").put_public_access_block(
+            Bucket=bucket, PublicAccessBlockConfiguration=request
+        )
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        found = call.client("s3").get_public_access_block(Bucket=id)["PublicAccessBlockConfiguration"]
+        found = call.client("s3").get_public_access_block(Bucket=id)[
+            "PublicAccessBlockConfiguration"
+        ]
         return {"bucket": id, **{name: bool(found.get(api)) for name, api in self._names.items()}}
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
@@ -167,7 +187,7 @@ class BucketPublicAccessBlock(_Setting):
 
 
 class BucketPolicy(_Setting):
-    """Who may do what in a bucket."""
+    """The bucket policy."""
 
     token = "aws:s3/bucketPolicy:BucketPolicy"
     noun = "S3 Bucket Policy"
@@ -185,7 +205,7 @@ class BucketPolicy(_Setting):
 
 
 class BucketOwnershipControls(_Setting):
-    """Who owns what others put into a bucket."""
+    """The ownership of objects."""
 
     token = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"
     noun = "S3 Bucket Ownership Controls"
@@ -194,7 +214,8 @@ class BucketOwnershipControls(_Setting):
         "rule": block(
             {
                 "objectOwnership": text(
-                    required=True, one_of=("BucketOwnerPreferred", "ObjectWriter", "BucketOwnerEnforced")
+                    required=True,
+                    one_of=("BucketOwnerPreferred", "ObjectWriter", "BucketOwnerEnforced"),
                 )
             },
             required=True,
@@ -204,10 +225,14 @@ class BucketOwnershipControls(_Setting):
 
     def put(self, call: Call, bucket: str, inputs: Properties) -> None:
         rules = [{"ObjectOwnership": inputs["rule"]["objectOwnership"]}]
-        call.client("s3").put_bucket_ownership_controls(Bucket=bucket, OwnershipControls={"Rules": rules})
+        call.client("s3").put_bucket_ownership_controls(
+            Bucket=bucket, OwnershipControls={"Rules": rules}
+        )
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        found = call.client("s3").get_bucket_ownership_controls(Bucket=id)["OwnershipControls"]["Rules"]
+        found = call.client("s3").get_bucket_ownership_controls(Bucket=id)["OwnershipControls"][
+            "Rules"
+        ]
         return {"bucket": id, "rule": {"objectOwnership": found[0]["ObjectOwnership"]}}
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
@@ -218,7 +243,9 @@ _SIZES = {"objectSizeGreaterThan": integer(), "objectSizeLessThan": integer()}
 _TRANSITION = {"date": text(), "days": integer(), "storageClass": text(required=True)}
 _RULE: Mapping[str, Property] = {
     "abortIncompleteMultipartUpload": block({"daysAfterInitiation": integer()}),
-    "expiration": block({"date": text(), "days": integer(), "expiredObjectDeleteMarker": boolean()}),
+    "expiration": block(
+        {"date": text(), "days": integer(), "expiredObjectDeleteMarker": boolean()}
+    ),
     "filter": block(
         {
             "and": block({**_SIZES, "prefix": text(), "tags": map_of()}),
@@ -228,9 +255,17 @@ _RULE: Mapping[str, Property] = {
         }
     ),
     "id": text(required=True, rule=length(1, 255)),
-    "noncurrentVersionExpiration": block({"newerNoncurrentVersions": integer(), "noncurrentDays": integer()}),
+    "noncurrentVersionExpiration": block(
+        {"newerNoncurrentVersions": integer(), "noncurrentDays": integer()}
+    ),
     "noncurrentVersionTransitions": set_of(
-        block({"newerNoncurrentVersions": integer(), "noncurrentDays": integer(), "storageClass": text(required=True)})
+        block(
+            {
+                "newerNoncurrentVersions": integer(),
+                "noncurrentDays": integer(),
+                "storageClass": text(required=True),
+            }
+        )
     ),
     "prefix": text(),
     "status": text(required=True, one_of=("Enabled", "Disabled")),
@@ -269,7 +304,7 @@ def _from_api(value: Any, spec: Property) -> Any:
 
 
 class BucketLifecycleConfiguration(_Setting):
-    """When a bucket's objects move or go."""
+    """The lifecycle rules."""
 
     token = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
     noun = "S3 Bucket Lifecycle Configuration"
@@ -280,8 +315,10 @@ class BucketLifecycleConfiguration(_Setting):
         rules = [_to_api(rule, block(_RULE)) for rule in inputs["rules"]]
         for rule in rules:
             if "Prefix" not in rule:
-                rule.setdefault("Filter", {"Prefix": ""})  # the API wants one of the two
-        call.client("s3").put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
+                rule.setdefault("Filter", {"Prefix": ""})  # the API requires one of the two
+        call.client("s3").put_bucket_lifecycle_configuration(
+            Bucket=bucket, LifecycleConfiguration={"Rules": rules}
+        )
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
         found = call.client("s3").get_bucket_lifecycle_configuration(Bucket=id)["Rules"]
@@ -306,7 +343,7 @@ def _targets(arn: str) -> Property:
 
 
 class BucketNotification(_Setting):
-    """Whom a bucket tells about its objects."""
+    """The notifications."""
 
     token = "aws:s3/bucketNotification:BucketNotification"
     noun = "S3 Bucket Notification"
@@ -319,21 +356,31 @@ class BucketNotification(_Setting):
     }
     missing = MISSING
     _kinds = {
-        "lambdaFunctions": ("LambdaFunctionConfigurations", "lambdaFunctionArn", "LambdaFunctionArn"),
+        "lambdaFunctions": (
+            "LambdaFunctionConfigurations",
+            "lambdaFunctionArn",
+            "LambdaFunctionArn",
+        ),
         "queues": ("QueueConfigurations", "queueArn", "QueueArn"),
         "topics": ("TopicConfigurations", "topicArn", "TopicArn"),
     }
 
     def put(self, call: Call, bucket: str, inputs: Properties) -> None:
-        request: dict[str, Any] = {"EventBridgeConfiguration": {}} if inputs.get("eventbridge") else {}
+        request: dict[str, Any] = (
+            {"EventBridgeConfiguration": {}} if inputs.get("eventbridge") else {}
+        )
         for name, (api, arn, api_arn) in self._kinds.items():
             targets = [self._target(item, arn, api_arn) for item in inputs.get(name) or []]
             request |= {api: targets} if targets else {}
-        call.client("s3").put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=request)
+        call.client("s3").put_bucket_notification_configuration(
+            Bucket=bucket, NotificationConfiguration=request
+        )
 
     def _target(self, item: Mapping[str, Any], arn: str, api_arn: str) -> dict[str, Any]:
         names = {"filterPrefix": "prefix", "filterSuffix": "suffix"}
-        rules = [{"Name": api, "Value": item[name]} for name, api in names.items() if item.get(name)]
+        rules = [
+            {"Name": api, "Value": item[name]} for name, api in names.items() if item.get(name)
+        ]
         target: dict[str, Any] = {api_arn: item[arn], "Events": item["events"]}
         target |= {"Id": item["id"]} if item.get("id") else {}
         return target | ({"Filter": {"Key": {"FilterRules": rules}}} if rules else {})
@@ -351,7 +398,9 @@ class BucketNotification(_Setting):
         return {arn: item[api_arn], "events": item["Events"], "id": item.get("Id"), **filters}
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
-        call.client("s3").put_bucket_notification_configuration(Bucket=id, NotificationConfiguration={})
+        call.client("s3").put_bucket_notification_configuration(
+            Bucket=id, NotificationConfiguration={}
+        )
 
 
 TYPES = (

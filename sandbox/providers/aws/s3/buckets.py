@@ -1,7 +1,8 @@
 """S3: buckets.
 
-Which properties replace, and the defaults: pulumi_aws's documentation of aws.s3.Bucket. Its deprecated arguments
-(acl, versioning, lifecycleRules, …) aren't emulated; each has a type of its own (see `s3_settings`).
+Replacements and defaults: pulumi_aws's documentation of aws.s3.Bucket. Its deprecated arguments
+(acl, versioning, lifecycleRules, …) are not emulated; each has its own type (see
+`bucket_settings`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sandbox.providers.protocol import Failure, Properties
 MISSING = ("NoSuchBucket", "404")
 _NAME = re.compile(r"^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$")
 _ADDRESS = re.compile(r"^\d+\.\d+\.\d+\.\d+$")
-# Route 53's zone ids of S3 website endpoints: docs.aws.amazon.com/general/latest/gr/s3.html
+# Route 53 zone IDs of S3 website endpoints: docs.aws.amazon.com/general/latest/gr/s3.html
 _ZONES = {
     "us-east-1": "Z3AQBSTGFYJSTF",
     "us-east-2": "Z2O1EMRO9K5GLX",
@@ -47,7 +48,13 @@ class Bucket(Handler):
         "forceDestroy": boolean(default=False, write_only=True),
         "objectLockEnabled": boolean(computed=True, replaces=True),
     }
-    outputs = ("arn", "bucketDomainName", "bucketRegion", "bucketRegionalDomainName", "hostedZoneId")
+    outputs = (
+        "arn",
+        "bucketDomainName",
+        "bucketRegion",
+        "bucketRegionalDomainName",
+        "hostedZoneId",
+    )
     autoname = AutoName("bucket", 63, lower=True)
     tagged = True
     missing = MISSING
@@ -60,8 +67,10 @@ class Bucket(Handler):
         if inputs.get("objectLockEnabled"):
             request["ObjectLockEnabledForBucket"] = True
         if call.region == "us-east-1" and self._exists(call, name):
-            # In us-east-1 the API answers 200 for a bucket that is there already; the AWS provider asks first.
-            raise Failure("api error BucketAlreadyExists: The requested bucket name is not available.")
+            # us-east-1 returns 200 for an existing bucket; the AWS provider checks first.
+            raise Failure(
+                "api error BucketAlreadyExists: The requested bucket name is not available."
+            )
         s3.create_bucket(Bucket=name, **request)
         call.made(name)
         self._tag(call, name, inputs["tagsAll"])
@@ -107,16 +116,25 @@ class Bucket(Handler):
         try:
             found = call.client("s3").get_object_lock_configuration(Bucket=name)
         except ClientError as error:
-            if code_of(error) not in ("ObjectLockConfigurationNotFoundError", "ObjectLockConfigurationNotFound"):
+            if code_of(error) not in (
+                "ObjectLockConfigurationNotFoundError",
+                "ObjectLockConfigurationNotFound",
+            ):
                 raise
             return False
         return bool(found["ObjectLockConfiguration"].get("ObjectLockEnabled") == "Enabled")
 
-    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
-        """Only `forceDestroy` changes in place, and only in the state."""
+    def update(
+        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
+    ) -> None:
+        """Update `forceDestroy`, in the state only."""
 
-    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
-        tags = {key: value for key, value in self._tags(call, id).items() if key not in drop} | dict(put)
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
+        tags = {
+            key: value for key, value in self._tags(call, id).items() if key not in drop
+        } | dict(put)
         if tags:
             self._tag(call, id, tags)
         else:
