@@ -93,11 +93,7 @@ class Builder:
         return directory
 
     def _export(
-        self,
-        engine: engines.Engine,
-        image_id: str,
-        request: BuildRequest,
-        args: Mapping[str, str],
+        self, engine: engines.Engine, image_id: str, request: BuildRequest, args: Mapping[str, str]
     ) -> OciImage:
         images = _base_images(request.dockerfile, args)
         base_layers = {layer for image in images for layer in engine.layers(image)}

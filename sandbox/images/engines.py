@@ -237,10 +237,7 @@ def expand_variables(dockerfile: str, args: Mapping[str, str]) -> str:
 
 
 def _build_options(
-    request: BuildRequest,
-    dockerfile: Path,
-    args: Mapping[str, str],
-    secrets: Sequence[BuildSecret],
+    request: BuildRequest, dockerfile: Path, args: Mapping[str, str], secrets: Sequence[BuildSecret]
 ) -> list[str]:
     """Return the options that both engines take."""
     options = [f"--file={dockerfile}", f"--platform={request.platform}"]
@@ -268,9 +265,7 @@ def _output(command: Sequence[str], environment: Mapping[str, str] | None = None
 
 
 def _run(
-    command: Sequence[str],
-    environment: Mapping[str, str] | None = None,
-    log: Log | None = None,
+    command: Sequence[str], environment: Mapping[str, str] | None = None, log: Log | None = None
 ) -> None:
     """Run a command and pass each output line to `log`. Raises BuildError with the last lines."""
     process = subprocess.Popen(

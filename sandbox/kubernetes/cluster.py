@@ -82,12 +82,7 @@ class Cluster:
             self._ensure("v1", "Namespace", name)
             self._ensure("v1", "ServiceAccount", "default", name)
         for name, rules in auth.CLUSTER_ROLES.items():
-            self._ensure(
-                _RBAC,
-                "ClusterRole",
-                name,
-                rules=[rule.document() for rule in rules],
-            )
+            self._ensure(_RBAC, "ClusterRole", name, rules=[rule.document() for rule in rules])
         self._bind("cluster-admin", "Group", "system:masters")
         for name, value in (
             ("system-cluster-critical", 2_000_000_000),

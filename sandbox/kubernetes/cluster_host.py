@@ -12,12 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from sandbox.contracts.cluster_host import (
-    ClusterEndpoint,
-    ClusterFacts,
-    NodeFacts,
-    PrincipalLookup,
-)
+from sandbox.contracts.cluster_host import ClusterEndpoint, ClusterFacts, NodeFacts, PrincipalLookup
 from sandbox.kubernetes.apimachinery import schema
 from sandbox.kubernetes.apiserver import certificates
 from sandbox.kubernetes.apiserver.http_server import Server, server_tls

@@ -11,127 +11,46 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_CLUSTER_SCOPED = frozenset(
-    [
-        "APIService",
-        "CSIDriver",
-        "CSINode",
-        "CertificateSigningRequest",
-        "ClusterRole",
-        "ClusterRoleBinding",
-        "CustomResourceDefinition",
-        "DeviceClass",
-        "FlowSchema",
-        "IPAddress",
-        "IngressClass",
-        "MutatingWebhookConfiguration",
-        "Namespace",
-        "Node",
-        "PersistentVolume",
-        "PriorityClass",
-        "PriorityLevelConfiguration",
-        "ResourceSlice",
-        "RuntimeClass",
-        "ServiceCIDR",
-        "StorageClass",
-        "ValidatingAdmissionPolicy",
-        "ValidatingAdmissionPolicyBinding",
-        "ValidatingWebhookConfiguration",
-        "VolumeAttachment",
-        "VolumeAttributesClass",
-        "MutatingAdmissionPolicy",
-        "MutatingAdmissionPolicyBinding",
-    ]
-)
+_CLUSTER_SCOPED = frozenset({
+    "APIService", "CSIDriver", "CSINode", "CertificateSigningRequest", "ClusterRole",
+    "ClusterRoleBinding", "CustomResourceDefinition", "DeviceClass", "FlowSchema", "IPAddress",
+    "IngressClass", "MutatingWebhookConfiguration", "Namespace", "Node", "PersistentVolume",
+    "PriorityClass", "PriorityLevelConfiguration", "ResourceSlice", "RuntimeClass", "ServiceCIDR",
+    "StorageClass", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
+    "ValidatingWebhookConfiguration", "VolumeAttachment", "VolumeAttributesClass",
+    "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding",
+})  # fmt: skip
 _SHORT_NAMES = {
-    "ConfigMap": "cm",
-    "Endpoints": "ep",
-    "Event": "ev",
-    "LimitRange": "limits",
-    "Namespace": "ns",
-    "Node": "no",
-    "PersistentVolumeClaim": "pvc",
-    "PersistentVolume": "pv",
-    "Pod": "po",
-    "ReplicationController": "rc",
-    "ResourceQuota": "quota",
-    "ServiceAccount": "sa",
-    "Service": "svc",
-    "DaemonSet": "ds",
-    "Deployment": "deploy",
-    "ReplicaSet": "rs",
-    "StatefulSet": "sts",
-    "HorizontalPodAutoscaler": "hpa",
-    "CronJob": "cj",
-    "Ingress": "ing",
-    "NetworkPolicy": "netpol",
-    "PodDisruptionBudget": "pdb",
-    "PriorityClass": "pc",
-    "StorageClass": "sc",
-    "CustomResourceDefinition": "crd",
-}
-_IN_ALL = frozenset(
-    [
-        "Pod",
-        "ReplicationController",
-        "Service",
-        "DaemonSet",
-        "Deployment",
-        "ReplicaSet",
-        "StatefulSet",
-        "HorizontalPodAutoscaler",
-        "CronJob",
-        "Job",
-    ]
-)
+    "ConfigMap": "cm", "Endpoints": "ep", "Event": "ev", "LimitRange": "limits", "Namespace": "ns",
+    "Node": "no", "PersistentVolumeClaim": "pvc", "PersistentVolume": "pv", "Pod": "po",
+    "ReplicationController": "rc", "ResourceQuota": "quota", "ServiceAccount": "sa",
+    "Service": "svc", "DaemonSet": "ds", "Deployment": "deploy", "ReplicaSet": "rs",
+    "StatefulSet": "sts", "HorizontalPodAutoscaler": "hpa", "CronJob": "cj", "Ingress": "ing",
+    "NetworkPolicy": "netpol", "PodDisruptionBudget": "pdb", "PriorityClass": "pc",
+    "StorageClass": "sc", "CustomResourceDefinition": "crd",
+}  # fmt: skip
+_IN_ALL = frozenset({
+    "Pod", "ReplicationController", "Service", "DaemonSet", "Deployment", "ReplicaSet",
+    "StatefulSet", "HorizontalPodAutoscaler", "CronJob", "Job",
+})  # fmt: skip
 # Not stored: request bodies, parts of other objects, and second views of a served kind (Event of
 # events.k8s.io, HPA of autoscaling/v1).
-_NOT_SERVED = frozenset(
-    {
-        ("", "v1", "Binding"),
-        ("", "v1", "ComponentStatus"),
-        ("", "v1", "APIGroup"),
-        ("", "v1", "APIVersions"),
-        ("", "v1", "Status"),
-        ("", "v1", "DeleteOptions"),
-        ("", "v1", "WatchEvent"),
-        ("events.k8s.io", "v1", "Event"),
-        ("autoscaling", "v1", "HorizontalPodAutoscaler"),
-        ("autoscaling", "v1", "Scale"),
-        ("policy", "v1", "Eviction"),
-    }
-)
+_NOT_SERVED = frozenset({
+    ("", "v1", "Binding"), ("", "v1", "ComponentStatus"), ("", "v1", "APIGroup"),
+    ("", "v1", "APIVersions"), ("", "v1", "Status"), ("", "v1", "DeleteOptions"),
+    ("", "v1", "WatchEvent"), ("events.k8s.io", "v1", "Event"),
+    ("autoscaling", "v1", "HorizontalPodAutoscaler"), ("autoscaling", "v1", "Scale"),
+    ("policy", "v1", "Eviction"),
+})  # fmt: skip
 _REVIEW_GROUPS = frozenset({"authentication.k8s.io", "authorization.k8s.io"})
 SCALABLE = frozenset({"Deployment", "ReplicaSet", "StatefulSet", "ReplicationController"})
-_NO_STATUS = frozenset(
-    [
-        "ConfigMap",
-        "Secret",
-        "ServiceAccount",
-        "Role",
-        "RoleBinding",
-        "ClusterRole",
-        "ClusterRoleBinding",
-        "Event",
-        "Endpoints",
-        "EndpointSlice",
-        "LimitRange",
-        "PodTemplate",
-        "StorageClass",
-        "IngressClass",
-        "PriorityClass",
-        "NetworkPolicy",
-        "ControllerRevision",
-        "Lease",
-        "CSIDriver",
-        "CSINode",
-        "RuntimeClass",
-        "CSIStorageCapacity",
-        "IPAddress",
-        "MutatingWebhookConfiguration",
-        "ValidatingWebhookConfiguration",
-    ]
-)
+_NO_STATUS = frozenset({
+    "ConfigMap", "Secret", "ServiceAccount", "Role", "RoleBinding", "ClusterRole",
+    "ClusterRoleBinding", "Event", "Endpoints", "EndpointSlice", "LimitRange", "PodTemplate",
+    "StorageClass", "IngressClass", "PriorityClass", "NetworkPolicy", "ControllerRevision", "Lease",
+    "CSIDriver", "CSINode", "RuntimeClass", "CSIStorageCapacity", "IPAddress",
+    "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

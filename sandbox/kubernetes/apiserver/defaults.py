@@ -33,9 +33,7 @@ _NODE_PORTS = range(30000, 32768)
 # them.
 _INITIAL_STATUS: dict[str, Json] = {
     "DaemonSet": {
-        "currentNumberScheduled": 0,
-        "desiredNumberScheduled": 0,
-        "numberMisscheduled": 0,
+        "currentNumberScheduled": 0, "desiredNumberScheduled": 0, "numberMisscheduled": 0,
         "numberReady": 0,
     },
     "Deployment": {},
@@ -49,17 +47,14 @@ _INITIAL_STATUS: dict[str, Json] = {
     "PersistentVolumeClaim": {"phase": "Pending"},
     "Pod": {"phase": "Pending"},
     "PodDisruptionBudget": {
-        "currentHealthy": 0,
-        "desiredHealthy": 0,
-        "disruptionsAllowed": 0,
-        "expectedPods": 0,
+        "currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0,
     },
     "ReplicaSet": {"replicas": 0},
     "ReplicationController": {"replicas": 0},
     "ResourceQuota": {},
     "Service": {"loadBalancer": {}},
     "StatefulSet": {"availableReplicas": 0, "replicas": 0},
-}
+}  # fmt: skip
 
 
 def initial_status(kind: Kind) -> Json | None:

@@ -6,11 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sandbox.kubernetes.apimachinery.errors import (
-    Cause,
-    invalid_value,
-    required,
-)
+from sandbox.kubernetes.apimachinery.errors import Cause, invalid_value, required
 from sandbox.kubernetes.apimachinery.kinds import Kind
 
 DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")

@@ -8,9 +8,7 @@ from typing import Any
 from sandbox.kubernetes.apimachinery.kinds import Kind
 from sandbox.providers.kubernetes import readiness
 from sandbox.providers.kubernetes.client import ApiStatusError
-from sandbox.providers.protocol import (
-    Resource,
-)
+from sandbox.providers.protocol import Resource
 
 
 def annotations_of(document: Mapping[str, Any]) -> Mapping[str, Any]:

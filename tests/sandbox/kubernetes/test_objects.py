@@ -315,9 +315,7 @@ def test_foreground_deletion_deletes_pods_and_orphaning_keeps_replica_sets(
     assert len(apps.list_namespaced_replica_set("default").items) == 1
 
 
-def test_terminating_namespace_waits_for_finalizers_and_refuses_new_objects(
-    core: Any,
-) -> None:
+def test_terminating_namespace_waits_for_finalizers_and_refuses_new_objects(core: Any) -> None:
     core.create_namespace({"metadata": {"name": "app"}})
     blocked = {"metadata": {"name": "held", "finalizers": ["example.com/held"]}}
     core.create_namespaced_config_map("app", blocked)

@@ -69,9 +69,7 @@ def test_changed_data_replaces_config_map(engine: Client) -> None:
     assert difference.deleteBeforeReplace
 
 
-def test_changed_selector_replaces_and_changed_image_updates_deployment(
-    engine: Client,
-) -> None:
+def test_changed_selector_replaces_and_changed_image_updates_deployment(engine: Client) -> None:
     created = engine.create(DEPLOYMENT, "web", deployment())
     difference, _ = engine.diff(created, deployment(image="registry/app:2"))
     assert dict(difference.detailedDiff).keys() == {"spec.template.spec.containers[0].image"}

@@ -100,9 +100,7 @@ def test_blob_of_another_repository_is_unknown(client: Client) -> None:
     assert (status, code) == (404, "BLOB_UNKNOWN")
 
 
-def test_upload_with_wrong_digest_is_refused_and_stores_nothing(
-    client: Client,
-) -> None:
+def test_upload_with_wrong_digest_is_refused_and_stores_nothing(client: Client) -> None:
     location = client.call("POST", "/v2/team/app/blobs/uploads/").headers["Location"]
     announced = digest_of(b"announced")
     status, code, message = client.error(
@@ -230,9 +228,7 @@ def test_referrers_are_listed_and_filtered_by_type(client: Client) -> None:
     assert filtered.headers["OCI-Filters-Applied"] == "artifactType"
 
 
-def test_delete_is_refused_with_the_ecr_command(
-    client: Client,
-) -> None:
+def test_delete_is_refused_with_the_ecr_command(client: Client) -> None:
     digest = client.push("team/app", "v1")
     status, code, message = client.error("DELETE", f"/v2/team/app/manifests/{digest}")
     assert (status, code) == (405, "UNSUPPORTED")

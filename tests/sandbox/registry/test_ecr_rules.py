@@ -13,9 +13,7 @@ from botocore.exceptions import ClientError
 from tests.sandbox.registry.client import OCI_MANIFEST, Client, Running, credentials, digest_of
 
 
-def test_push_to_missing_repository_is_refused_in_ecrs_words(
-    client: Client,
-) -> None:
+def test_push_to_missing_repository_is_refused_in_ecrs_words(client: Client) -> None:
     assert client.error("POST", "/v2/ghost/blobs/uploads/") == (
         404,
         "NAME_UNKNOWN",
