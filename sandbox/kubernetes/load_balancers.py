@@ -41,7 +41,7 @@ class ElasticLoadBalancers:
     boto3's.
     """
 
-    def __init__(self, endpoint: Callable[[], str | None]) -> None:
+    def __init__(self, endpoint: Callable[[], str]) -> None:
         self._endpoint = endpoint
 
     def ensure(self, spec: LoadBalancerSpec) -> str:
@@ -74,6 +74,9 @@ class ElasticLoadBalancers:
                 ec2.delete_security_group(GroupId=group["GroupId"])
 
     def _client(self, service: str, spec: LoadBalancerSpec) -> Any:
+        endpoint = self._endpoint()
+        if not endpoint:
+            raise LoadBalancerError("the account has not started yet")
         # The emulated account accepts credentials that it did not issue.
         session: Any = boto3.Session(
             aws_access_key_id="sandbox",
@@ -82,7 +85,7 @@ class ElasticLoadBalancers:
         )
         return session.client(
             service,
-            endpoint_url=self._endpoint(),
+            endpoint_url=endpoint,
             config=Config(connect_timeout=30, read_timeout=60, retries={"max_attempts": 1}),
         )
 

@@ -50,10 +50,6 @@ class Index:
     blobs: dict[str, float] = field(default_factory=dict)
     images: dict[str, Image] = field(default_factory=dict)
 
-    def tagged(self, tag: str) -> Image | None:
-        """Return the image with this tag."""
-        return next((image for image in self.images.values() if tag in image.tags), None)
-
 
 class Upload:
     """A blob in transfer; its digest is computed as bytes arrive."""
@@ -225,10 +221,6 @@ class RegistryStore:
     def read(self, digest: str) -> bytes:
         """Return a stored blob, such as a manifest."""
         return self._path(digest).read_bytes()
-
-    def exists(self, digest: str) -> bool:
-        """Return whether a repository contains the blob."""
-        return self._path(validate_digest(digest)).exists()
 
     def _path(self, digest: str) -> Path:
         value = digest.removeprefix("sha256:")

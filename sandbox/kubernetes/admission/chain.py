@@ -7,18 +7,11 @@ from typing import Any
 
 from sandbox.kubernetes.admission import pod_security, resource_quota
 from sandbox.kubernetes.apimachinery import errors
-from sandbox.kubernetes.apimachinery.kinds import Kind
+from sandbox.kubernetes.apimachinery.kinds import WITH_POD_TEMPLATE, Kind
 from sandbox.kubernetes.storage.cluster_state import ClusterState
 from sandbox.kubernetes.storage.object_store import Json
 
-_TEMPLATED = {
-    "Deployment",
-    "DaemonSet",
-    "StatefulSet",
-    "ReplicaSet",
-    "ReplicationController",
-    "Job",
-}
+_WITH_POD_TEMPLATE = WITH_POD_TEMPLATE | {"Job"}
 
 
 def check_namespace(state: ClusterState, kind: Kind, namespace: str, name: str) -> None:
@@ -91,7 +84,7 @@ def validate(
     labels = (namespace or {}).get("metadata", {}).get("labels") or {}
     if kind.kind == "Pod" and (live is None or live["spec"] != new["spec"]):
         _pod(state, kind, new, live, labels, warnings)
-    elif kind.kind in _TEMPLATED or kind.kind == "CronJob":
+    elif kind.kind in _WITH_POD_TEMPLATE or kind.kind == "CronJob":
         template = (
             new["spec"]["jobTemplate"]["spec"]["template"]
             if kind.kind == "CronJob"

@@ -44,6 +44,7 @@ _NOT_SERVED = frozenset({
 })  # fmt: skip
 _REVIEW_GROUPS = frozenset({"authentication.k8s.io", "authorization.k8s.io"})
 SCALABLE = frozenset({"Deployment", "ReplicaSet", "StatefulSet", "ReplicationController"})
+WITH_POD_TEMPLATE = SCALABLE | {"DaemonSet"}
 _NO_STATUS = frozenset({
     "ConfigMap", "Secret", "ServiceAccount", "Role", "RoleBinding", "ClusterRole",
     "ClusterRoleBinding", "Event", "Endpoints", "EndpointSlice", "LimitRange", "PodTemplate",

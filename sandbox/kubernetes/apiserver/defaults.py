@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from sandbox.kubernetes.apimachinery.kinds import Kind
+from sandbox.kubernetes.apimachinery.kinds import WITH_POD_TEMPLATE, Kind
 from sandbox.kubernetes.storage.cluster_state import ClusterState
 from sandbox.kubernetes.storage.object_store import Json
 
@@ -24,9 +24,6 @@ WITH_GENERATION = frozenset(
         "Ingress",
         "NetworkPolicy",
     }
-)
-_TEMPLATED = frozenset(
-    {"Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "ReplicationController"}
 )
 _NODE_PORTS = range(30000, 32768)
 # The status of a new object before a controller runs: fields without "omitempty". Clients rely on
@@ -86,7 +83,7 @@ def set_defaults(  # noqa: PLR0912 - one branch per kind
         return
     if kind.kind == "Pod":
         set_pod_defaults(spec)
-    elif kind.kind in _TEMPLATED:
+    elif kind.kind in WITH_POD_TEMPLATE:
         _workload(kind.kind, spec)
     elif kind.kind == "Job":
         _job(document, spec)

@@ -110,11 +110,6 @@ class ObjectStore:
         with self.lock:
             return list(self._objects)
 
-    def uids(self) -> set[str]:
-        """Return the uid of each object."""
-        with self.lock:
-            return {str(item["metadata"]["uid"]) for item in self._objects.values()}
-
     def put(self, key: Key, document: Json) -> Json:
         """Store an object and return a copy with its new resource version."""
         with self.lock:

@@ -12,6 +12,7 @@ from typing import Any
 from sandbox.kubernetes.apimachinery.kinds import Kind
 from sandbox.kubernetes.apimachinery.schema import Schema
 from sandbox.kubernetes.apiserver import defaults
+from sandbox.kubernetes.apiserver.object_meta import without_nulls
 from sandbox.kubernetes.storage.cluster_state import ClusterState
 from sandbox.kubernetes.storage.object_store import Json
 from sandbox.kubernetes.validation import objects
@@ -193,7 +194,7 @@ def api_errors(schema: Schema, kind: Kind, document: Mapping[str, Any]) -> list[
     ]
     failures += [(cause.field, f"{cause.field}: {cause.message}") for cause in missing]
     if not failures and not unknown:
-        copy: Json = _without_nulls(known_document)
+        copy: Json = without_nulls(known_document)
         if kind.kind == "Pod":
             defaults.set_pod_defaults(copy.setdefault("spec", {}))
         defaults.set_defaults(kind, copy, _EmptyCluster())
@@ -203,12 +204,6 @@ def api_errors(schema: Schema, kind: Kind, document: Mapping[str, Any]) -> list[
                 for c in objects.validate_object(kind, copy, None, _EmptyCluster())
             ]
     return failures
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
-    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def compare(old: Any, new: Any, path_prefix: str = "") -> Iterator[tuple[str, Change]]:
@@ -346,7 +341,7 @@ def importable(document: Mapping[str, Any]) -> Json:
 def plain(inputs: Mapping[str, Any]) -> Json:
     """Return inputs as an object for the API server."""
     document: Json = {
-        k: v for k, v in _without_nulls(inputs).items() if not k.startswith("__") and k != "status"
+        k: v for k, v in without_nulls(inputs).items() if not k.startswith("__") and k != "status"
     }
     return document
 
