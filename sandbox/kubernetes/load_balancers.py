@@ -37,9 +37,7 @@ _PREFIXES = {
 
 
 class ElasticLoadBalancers:
-    """Implements `LoadBalancers` with boto3; `endpoint` returns the account's URL, or None for
-    boto3's.
-    """
+    """Implements `LoadBalancers`; `endpoint` returns the account's URL, "" before its start."""
 
     def __init__(self, endpoint: Callable[[], str]) -> None:
         self._endpoint = endpoint
