@@ -89,7 +89,7 @@ def test_a_project_that_is_half_in_a_pipeline_is_refused(owned: Client, build_ro
 
 
 def test_a_project_property_that_is_not_emulated_is_refused_by_name(owned: Client, build_role: str) -> None:
-    with pytest.raises(CheckFailed, match='"buildBatchConfig" isn\'t emulated'):
+    with pytest.raises(CheckFailed, match='"buildBatchConfig" is not emulated'):
         given = {**project(build_role), "buildBatchConfig": {"serviceRole": build_role}}
         owned.check("aws:codebuild/project:Project", "x", given)
 

@@ -42,7 +42,7 @@ def test_a_misspelt_property_is_refused_with_the_nearest_name(aws: Client) -> No
 
 def test_a_real_property_that_is_not_emulated_is_refused_as_such(aws: Client) -> None:
     with pytest.raises(
-        CheckFailed, match=r'^ipv4IpamPoolId: aws:ec2/vpc:Vpc property "ipv4IpamPoolId" isn\'t emulated'
+        CheckFailed, match=r'^ipv4IpamPoolId: aws:ec2/vpc:Vpc property "ipv4IpamPoolId" is not emulated'
     ):
         aws.check(VPC, "x", {"ipv4IpamPoolId": "ipam-1", "cidrBlock": "10.0.0.0/16"})
 
@@ -68,7 +68,7 @@ def test_every_problem_of_a_resource_is_reported_at_once(aws: Client) -> None:
 def test_a_type_that_is_not_emulated_is_refused_by_name(aws: Client) -> None:
     with pytest.raises(Failed, match="the resource type aws:ec2/instance:Instance is not emulated"):
         aws.check("aws:ec2/instance:Instance", "x", {})
-    with pytest.raises(Failed, match="aws:ec2/vcp:Vcp is no type of pulumi_aws"):
+    with pytest.raises(Failed, match="aws:ec2/vcp:Vcp is not a type of pulumi_aws"):
         aws.check("aws:ec2/vcp:Vcp", "x", {})
 
 
@@ -83,13 +83,13 @@ def test_a_type_that_is_not_emulated_is_refused_by_name(aws: Client) -> None:
         ("aws:iam/role:Role", {"assumeRolePolicy": "{"}, "must be JSON"),
         ("aws:ecr/repository:Repository", {"name": "App"}, "lower-case letters and digits"),
         (BUCKET, {"bucket": "Not_A_Bucket"}, "must be a bucket name"),
-        ("aws:ec2/natGateway:NatGateway", {"subnetId": "s"}, "needs the allocation id"),
+        ("aws:ec2/natGateway:NatGateway", {"subnetId": "s"}, "requires the allocation ID"),
         (
             "aws:ec2/route:Route",
             {"routeTableId": "r", "destinationCidrBlock": "0.0.0.0/0", "gatewayId": "g", "natGatewayId": "n"},
             'conflicts with "gatewayId"',
         ),
-        ("aws:ec2/flowLog:FlowLog", {}, "one of vpcId, subnetId, eniId must be given"),
+        ("aws:ec2/flowLog:FlowLog", {}, "one of vpcId, subnetId, eniId must be set"),
     ],
 )  # fmt: skip
 def test_what_the_real_provider_refuses_before_a_call_is_refused(
@@ -339,7 +339,7 @@ def test_a_region_that_the_account_does_not_have_is_refused(served_aws: Served, 
 def test_configuration_that_is_not_emulated_is_refused(served_aws: Served) -> None:
     with pytest.raises(CheckFailed, match=r"^httpProxy: the sandbox's AWS provider does not emulate"):
         served_aws.attach("aws", {"region": "us-east-1", "httpProxy": "http://proxy"})
-    with pytest.raises(CheckFailed, match=r'"regoin" is no configuration of the AWS provider; did you mean "region"?'):
+    with pytest.raises(CheckFailed, match=r'"regoin" is not a configuration of the AWS provider; did you mean "region"?'):
         served_aws.attach("aws", {"regoin": "us-east-1"})
 
 

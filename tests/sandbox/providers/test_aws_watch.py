@@ -197,7 +197,7 @@ def test_a_rule_and_its_target_come_and_go_in_order(owned: Client, boto: Boto, t
 
 
 def test_a_rule_without_pattern_or_schedule_is_refused(owned: Client) -> None:
-    with pytest.raises(CheckFailed, match="one of eventPattern, scheduleExpression must be given"):
+    with pytest.raises(CheckFailed, match="one of eventPattern, scheduleExpression must be set"):
         owned.check("aws:cloudwatch/eventRule:EventRule", "x", {"name": "x"})
 
 
@@ -250,5 +250,5 @@ def test_a_secret_is_made_empty_and_deleted_at_once_or_after_its_window(owned: C
     owned.delete(kept)
     assert boto("secretsmanager").describe_secret(SecretId="kept")["DeletedDate"]
     assert owned.read(kept) is None
-    with pytest.raises(CheckFailed, match="recoveryWindowInDays: must be 0 \\(delete at once\\) or from 7 to 30"):
+    with pytest.raises(CheckFailed, match="recoveryWindowInDays: must be 0 \\(delete immediately\\) or from 7 to 30"):
         owned.check("aws:secretsmanager/secret:Secret", "x", {"recoveryWindowInDays": 3})

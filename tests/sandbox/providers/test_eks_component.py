@@ -344,7 +344,7 @@ def test_a_node_group_keeps_the_launch_template_it_is_given(provider: Any, engin
         ("Cluster", {"authenticationMode": "API", "roleMappings": [{}]}, "'roleMappings' property does not support"),
         ("Cluster", {"autoMode": {"enabled": True}}, "Access entries are required when using EKS Auto Mode"),
         ("Cluster", {"subnetIds": ["s"], "privateSubnetIds": ["s"]}, "Choose a single approach"),
-        ("Cluster", {"createOidcProvider": True}, "createOidcProvider: not emulated by the sandbox: it reads a cert"),
+        ("Cluster", {"createOidcProvider": True}, "createOidcProvider: not emulated by the sandbox: it requires a cert"),
         ("Cluster", {"fargate": True}, "fargate: not emulated"),
         ("Cluster", {"nodeAmiId": "ami-1"}, "nodeAmiId: not emulated"),
         ("Cluster", {**OURS, "endpointPublicAccess": False}, "can only be set when `endpointPublicAccess` is true"),

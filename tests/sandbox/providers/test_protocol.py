@@ -150,7 +150,7 @@ def test_a_connection_that_was_never_configured_is_told_so(served: Served) -> No
 def test_a_provider_whose_configuration_is_not_known_yet_echoes_in_a_preview_only(served: Served) -> None:
     later = served.attach("echo", {"at": UNKNOWN})
     assert later.preview(KIND, "x", {"size": 1}) == {"size": 1}
-    with pytest.raises(Failed, match="aren't known"):
+    with pytest.raises(Failed, match="has unknown values"):
         later.create(KIND, "x", {})
 
 
