@@ -17,7 +17,13 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from sandbox.contracts.cluster_host import ClusterEndpoint, ClusterFacts, Grant, NodeFacts, UnknownPrincipalError
+from sandbox.contracts.cluster_host import (
+    ClusterEndpoint,
+    ClusterFacts,
+    Grant,
+    NodeFacts,
+    UnknownPrincipalError,
+)
 from sandbox.kubernetes import Fleet
 
 ARN = "arn:aws:eks:us-east-1:123456789012:cluster/demo"

@@ -1,4 +1,4 @@
-"""Ports that kubeconfigs and image references name: the same after a restart, or a word about who has them."""
+"""Ports in stored addresses stay the same after a restart."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.sandbox.kubernetes.conftest import Principals
 ARN = "arn:aws:eks:us-east-1:123456789012:cluster/demo"
 
 
-def test_a_port_that_somebody_took_meanwhile_is_named_unless_no_cluster_needs_it(tmp_path: Path) -> None:
+def test_taken_port_is_reported_if_a_cluster_uses_it(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path, Principals({}))
     fleet.start()
     port = fleet.port
-    assert port < 32768  # the system gives no connection such a port
+    assert port < 32768  # below the ephemeral range
     fleet.stop()
     with socket.create_server(("127.0.0.1", port)):
         fleet = Fleet(tmp_path, Principals({}))
@@ -28,7 +28,10 @@ def test_a_port_that_somebody_took_meanwhile_is_named_unless_no_cluster_needs_it
     port = fleet.port
     fleet.create(ClusterFacts(arn=ARN, name="demo", region="us-east-1", version="1.33"))
     fleet.stop()
-    with socket.create_server(("127.0.0.1", port)), pytest.raises(PortTakenError, match=f"port {port} on loopback"):
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        pytest.raises(PortTakenError, match=f"port {port} on loopback"),
+    ):
         Fleet(tmp_path, Principals({}))
     again = Fleet(tmp_path, Principals({}))
     assert again.port == port

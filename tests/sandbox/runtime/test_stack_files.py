@@ -1,4 +1,4 @@
-"""The stack file of a run: the project's own, with overrides, and with stand-ins for what only a real environment may read."""
+"""The stack file of a run: overrides, stand-ins for encrypted values, invalid files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def prepared(project: Path, *overrides: str, stack: str = "dev") -> dict[str, An
     return content
 
 
-def test_the_projects_own_file_is_never_written(project: Path) -> None:
+def test_project_stack_file_is_never_written(project: Path) -> None:
     before = (project / "Pulumi.dev.yaml").read_bytes()
     prepared(project, "network.zones=3")
     assert (project / "Pulumi.dev.yaml").read_bytes() == before
@@ -42,42 +42,71 @@ def test_the_projects_own_file_is_never_written(project: Path) -> None:
         ("shop:network.zones=3", {"shop:network": {"zones": 3, "cidrs": ["a", "b"]}}),
         ("network.cidrs[1]=c", {"shop:network": {"zones": 2, "cidrs": ["a", "c"]}}),
         ("network.cidrs[2]=c", {"shop:network": {"zones": 2, "cidrs": ["a", "b", "c"]}}),
-        ("network.nat.mode=single", {"shop:network": {"zones": 2, "cidrs": ["a", "b"], "nat": {"mode": "single"}}}),
-        ("lifecycle=ephemeral", {"shop:network": {"zones": 2, "cidrs": ["a", "b"]}, "shop:lifecycle": "ephemeral"}),
-        ("tags={a: b}", {"shop:network": {"zones": 2, "cidrs": ["a", "b"]}, "shop:tags": {"a": "b"}}),
-        ("version=1.35", {"shop:network": {"zones": 2, "cidrs": ["a", "b"]}, "shop:version": "1.35"}),
+        (
+            "network.nat.mode=single",
+            {"shop:network": {"zones": 2, "cidrs": ["a", "b"], "nat": {"mode": "single"}}},
+        ),
+        (
+            "lifecycle=ephemeral",
+            {"shop:network": {"zones": 2, "cidrs": ["a", "b"]}, "shop:lifecycle": "ephemeral"},
+        ),
+        (
+            "tags={a: b}",
+            {"shop:network": {"zones": 2, "cidrs": ["a", "b"]}, "shop:tags": {"a": "b"}},
+        ),
+        (
+            "version=1.35",
+            {"shop:network": {"zones": 2, "cidrs": ["a", "b"]}, "shop:version": "1.35"},
+        ),
         ("on=true", {"shop:network": {"zones": 2, "cidrs": ["a", "b"]}, "shop:on": True}),
         ("note=", {"shop:network": {"zones": 2, "cidrs": ["a", "b"]}, "shop:note": ""}),
     ],
 )
-def test_an_override_reaches_its_place(project: Path, override: str, expected: dict[str, Any]) -> None:
+def test_override_sets_the_addressed_value(
+    project: Path, override: str, expected: dict[str, Any]
+) -> None:
     assert prepared(project, override)["config"] == {"aws:region": "eu-west-1", **expected}
 
 
 def opened(project: Path, content: dict[str, Any]) -> dict[str, Any]:
-    """The configuration with its secrets decrypted; each value that wasn't secret is left out."""
+    """Return the configuration's decrypted secrets."""
     secrets = PassphraseSecrets(Home(project / "home").passphrase(), content["encryptionsalt"])
-    found = {key: value if isinstance(value, list) else [value] for key, value in content["config"].items()}
-    secret = {key: items for key, items in found.items() if all(isinstance(i, dict) and "secure" in i for i in items)}
-    clear = {key: [secrets.decrypt(item["secure"]) for item in items] for key, items in secret.items()}
-    return {key: clear[key] if isinstance(content["config"][key], list) else clear[key][0] for key in clear}
+    found = {
+        key: value if isinstance(value, list) else [value]
+        for key, value in content["config"].items()
+    }
+    secret = {
+        key: items
+        for key, items in found.items()
+        if all(isinstance(i, dict) and "secure" in i for i in items)
+    }
+    clear = {
+        key: [secrets.decrypt(item["secure"]) for item in items] for key, items in secret.items()
+    }
+    return {
+        key: clear[key] if isinstance(content["config"][key], list) else clear[key][0]
+        for key in clear
+    }
 
 
-def test_an_override_of_a_name_that_the_configuration_calls_secret_is_encrypted(project: Path) -> None:
-    content = prepared(project, "workload.secrets=[TOKEN]", "TOKEN=plain", "PLAIN={secure: 5}", "network.zones=3")
+def test_override_of_a_secret_key_is_encrypted(project: Path) -> None:
+    content = prepared(
+        project, "workload.secrets=[TOKEN]", "TOKEN=plain", "PLAIN={secure: 5}", "network.zones=3"
+    )
     assert opened(project, content) == {"shop:TOKEN": "plain", "shop:PLAIN": "5"}
     assert "plain" not in str(content)
 
 
 @pytest.mark.parametrize(
-    "override", ["network.zones", "=3", "network..zones=3", "network.cidrs[x]=3", "network.cidrs[9]=c", "a={"]
+    "override",
+    ["network.zones", "=3", "network..zones=3", "network.cidrs[x]=3", "network.cidrs[9]=c", "a={"],
 )
-def test_an_override_that_has_no_place_is_refused_by_its_own_words(project: Path, override: str) -> None:
+def test_invalid_override_is_refused_with_its_text(project: Path, override: str) -> None:
     with pytest.raises(StackFileError, match=r"^-c "):
         prepared(project, override)
 
 
-def test_a_missing_stack_is_refused_with_the_names_of_those_there_are(project: Path) -> None:
+def test_unknown_stack_is_refused_with_the_existing_names(project: Path) -> None:
     with pytest.raises(UnknownStackError, match=r"no stack 'prod'.*Stacks of this project: dev\."):
         prepared(project, stack="prod")
 
@@ -97,12 +126,17 @@ def test_a_missing_stack_is_refused_with_the_names_of_those_there_are(project: P
         ("config: {p:a: " + "1" * 5000 + "}\n", "not valid YAML: Exceeds the limit"),
         (
             "config:\n  a: &a [x,x,x,x,x,x,x,x,x,x]\n"
-            + "".join(f"  {b}: &{b} [{','.join(['*' + a] * 10)}]\n" for a, b in zip("abcde", "bcdef", strict=True)),
+            + "".join(
+                f"  {b}: &{b} [{','.join(['*' + a] * 10)}]\n"
+                for a, b in zip("abcde", "bcdef", strict=True)
+            ),
             "more than 50000 values after aliases are expanded",
         ),
     ],
 )
-def test_an_invalid_stack_file_is_refused_with_its_name(project: Path, text: str, reason: str) -> None:
+def test_an_invalid_stack_file_is_refused_with_its_name(
+    project: Path, text: str, reason: str
+) -> None:
     (project / "Pulumi.bad.yaml").write_text(text)
     with pytest.raises(StackFileError, match=reason) as refused:
         prepared(project, stack="bad")
@@ -131,7 +165,9 @@ def test_salt_of_the_sandbox_is_kept_by_the_next_run(project: Path) -> None:
 
 
 def test_duplicate_key_is_refused_with_its_line(project: Path) -> None:
-    (project / "Pulumi.dev.yaml").write_text("config:\n  shop:a: 1\n  shop:b: {x: 1}\n  shop:a: 2\n")
+    (project / "Pulumi.dev.yaml").write_text(
+        "config:\n  shop:a: 1\n  shop:b: {x: 1}\n  shop:a: 2\n"
+    )
     with pytest.raises(StackFileError, match=r"Pulumi.dev.yaml, line 4: .*'shop:a' occurs twice"):
         prepared(project)
 
