@@ -1,4 +1,4 @@
-"""Ports for what tests start and stop and start again."""
+"""Ports for servers that tests stop and restart."""
 
 import random
 import socket
@@ -23,4 +23,6 @@ def free_port() -> int:
                 continue
         _claims.append(claim)
         return port
-    raise AssertionError("200 ports on loopback, chosen at random from 10000 to 19999, are all taken")
+    raise AssertionError(
+        "200 ports on loopback, chosen at random from 10000 to 19999, are all taken"
+    )

@@ -1,4 +1,4 @@
-"""A sandbox of the tests' own, spoken to as a person or a script does: by its command line."""
+"""A separate sandbox, used through its command line."""
 
 from __future__ import annotations
 
@@ -21,14 +21,18 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Sandbox:
-    """The command line with a home of its own."""
+    """The command line with its own home."""
 
     home: Path
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables of a command: the caller's, without those of a real account."""
-        variables = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PULUMI_"))}
+        """The environment of a command, without variables of a real account."""
+        variables = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("AWS_", "PULUMI_"))
+        }
         return variables | {"SANDBOX_HOME": str(self.home), "COLUMNS": "200"}
 
     def run(
@@ -41,14 +45,16 @@ class Sandbox:
         )  # fmt: skip
 
     def shell(self, line: str) -> subprocess.CompletedProcess[str]:
-        """Run a line in a shell whose `python` is this one."""
-        variables = self.environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        """Run a shell line whose `python` is this one."""
+        variables = self.environment | {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        }
         return subprocess.run(
             line, shell=True, cwd=PROJECT, env=variables, capture_output=True, text=True, check=False, timeout=600
         )  # fmt: skip
 
     def json(self, *arguments: str, code: int = 0) -> dict[str, Any]:
-        """Run with --json; the exit code has to be `code`, and stdout exactly one document."""
+        """Run with --json and check the exit code; stdout must be one document."""
         ran = self.run(*arguments, "--json")
         assert ran.returncode == code, (
             f"{arguments}: exit code {ran.returncode}\n{ran.stdout}\n{ran.stderr}\n{self._last_log()}"
@@ -58,16 +64,20 @@ class Sandbox:
         return document
 
     def _last_log(self) -> str:
-        """What the background process said last, to tell why a command failed."""
+        """Return the last log lines of the background process."""
         log = self.home / "logs" / "daemon.log"
-        return "\n".join(log.read_text(errors="replace").splitlines()[-30:]) if log.exists() else "(no log)"
+        return (
+            "\n".join(log.read_text(errors="replace").splitlines()[-30:])
+            if log.exists()
+            else "(no log)"
+        )
 
     def variables(self, stack: str) -> dict[str, str]:
         variables: dict[str, str] = self.json("env", stack)["variables"]
         return variables
 
     def client(self, service: str, stack: str = "dev") -> Any:
-        """A boto3 client of the emulated account."""
+        """Return a boto3 client of the emulated account."""
         variables = self.variables(stack)
         return boto3.client(
             service,
@@ -78,14 +88,14 @@ class Sandbox:
         )
 
     def kubernetes(self, stack: str) -> Any:
-        """An API client of the stack's cluster, from the kubeconfig that kubectl would use."""
+        """Return an API client of the stack's cluster, from kubectl's kubeconfig."""
         from kubernetes import config
 
         made: Any = config.new_client_from_config  # the client has no types
         return made(config_file=self.variables(stack)["KUBECONFIG"])
 
     def resources(self) -> list[dict[str, Any]]:
-        """Everything that the account holds."""
+        """Return the inventory of the account."""
         resources: list[dict[str, Any]] = self.json("inventory")["resources"]
         return resources
 
@@ -93,7 +103,7 @@ class Sandbox:
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     made = Sandbox(tmp_path_factory.mktemp("sandbox"))
-    # Its own choice is free when it is made; while it is stopped, a sandbox of another test might choose the same.
+    # A port of its own choice could be taken by another test's sandbox while it is stopped.
     for part in ("account", "kubernetes", "registry"):
         (made.home / part).mkdir(mode=0o700)
         (made.home / part / "port").write_text(str(free_port()))

@@ -1,4 +1,4 @@
-"""The command line where nothing is brought up: refusals, documents, exit codes, odd terminals. None of these starts the sandbox."""
+"""The command line without a running sandbox: refusals, documents, exit codes, terminals."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.end_to_end.conftest import PROJECT, Sandbox
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Sandbox:
-    """A sandbox that nothing was done in yet."""
+    """A new sandbox."""
     return Sandbox(tmp_path / "home")
 
 
 @contextmanager
 def at_work(home: Path, command: str) -> Iterator[subprocess.Popen[str]]:
-    """Another process that is in the middle of a command."""
+    """Run another process with an active command."""
     code = (
         "import sys; from pathlib import Path; from sandbox.runtime.home import Home\n"
         "with Home(Path(sys.argv[1])).active(sys.argv[2]): print('in', flush=True); sys.stdin.read()"
@@ -39,7 +39,7 @@ def at_work(home: Path, command: str) -> Iterator[subprocess.Popen[str]]:
         process.wait()
 
 
-def test_stop_and_reset_leave_a_sandbox_that_is_at_work_alone_and_say_who_is(fresh: Sandbox) -> None:
+def test_stop_and_reset_are_refused_during_an_operation(fresh: Sandbox) -> None:
     with at_work(fresh.home, "up dev") as other:
         for command in (("stop",), ("reset", "--yes")):
             refused = fresh.json(*command, code=1)["error"]
@@ -48,23 +48,27 @@ def test_stop_and_reset_leave_a_sandbox_that_is_at_work_alone_and_say_who_is(fre
         assert fresh.json("stop", "--force") == {"result": "succeeded", "stopped": False}
 
 
-def test_a_command_that_was_killed_is_not_at_work_any_more(fresh: Sandbox) -> None:
+def test_killed_command_is_not_active(fresh: Sandbox) -> None:
     with at_work(fresh.home, "up dev") as other:
         other.kill()
         other.wait()
         assert fresh.json("stop")["stopped"] is False
 
 
-def test_an_operation_that_fails_before_it_begins_prints_the_same_document(fresh: Sandbox) -> None:
+def test_early_failure_prints_the_same_document(fresh: Sandbox) -> None:
     failed = fresh.json("preview", "nowhere", code=2)
     assert failed["result"] == "failed"
-    assert (failed["stack"], failed["operation"], failed["engine"]) == ("nowhere", "preview", "embedded")
+    assert (failed["stack"], failed["operation"], failed["engine"]) == (
+        "nowhere",
+        "preview",
+        "embedded",
+    )
     assert failed["changes"] == dict.fromkeys(("create", "update", "replace", "delete", "same"), 0)
     assert "there is no stack 'nowhere'" in failed["error"]
 
 
 @pytest.mark.parametrize("command", ["stop", "status", "reset --yes"])
-def test_a_home_that_is_no_folder_is_one_clear_error(tmp_path: Path, command: str) -> None:
+def test_home_that_is_a_file_is_reported(tmp_path: Path, command: str) -> None:
     (tmp_path / "file").write_text("")
     ran = Sandbox(tmp_path / "file" / "home").run(*command.split(), "--json")
     assert ran.returncode == 1
@@ -74,13 +78,13 @@ def test_a_home_that_is_no_folder_is_one_clear_error(tmp_path: Path, command: st
     assert "SANDBOX_HOME" in error
 
 
-def test_a_reader_that_leaves_early_is_no_error(fresh: Sandbox) -> None:
+def test_closed_output_pipe_is_no_error(fresh: Sandbox) -> None:
     ran = fresh.shell("python -m sandbox status --json | head -1")
     assert ran.stdout == "{\n"
     assert "rror" not in ran.stderr
 
 
-def test_a_terminal_without_unicode_gets_question_marks_and_no_traceback(fresh: Sandbox) -> None:
+def test_terminal_without_unicode_gets_question_marks(fresh: Sandbox) -> None:
     ran = fresh.run("preview", "münchen", environment={"PYTHONIOENCODING": "ascii"})
     assert ran.returncode == 2
     assert "there is no stack 'm?nchen'" in ran.stderr
@@ -92,12 +96,15 @@ def test_a_terminal_without_unicode_gets_question_marks_and_no_traceback(fresh: 
         ("", "not JSON"),
         ("[]", "holds no checkpoint"),
         ('{"version": 3, "checkpoint": {"latest": {"resources": "x"}}}', "`resources` is no list"),
-        ('{"version": 3, "checkpoint": {"latest": {"resources": [{"urn": 1}]}}}', "resource 1 has no `urn`"),
+        (
+            '{"version": 3, "checkpoint": {"latest": {"resources": [{"urn": 1}]}}}',
+            "resource 1 has no `urn`",
+        ),
         ('{"version": 5}', "version 5"),
         ("\udcff", "not JSON"),
     ],
 )
-def test_a_damaged_state_is_named_with_what_is_wrong(fresh: Sandbox, content: str, why: str) -> None:
+def test_damaged_state_is_reported_with_reason(fresh: Sandbox, content: str, why: str) -> None:
     state = fresh.home / "state" / ".pulumi" / "stacks" / "platform" / "dev.json"
     state.parent.mkdir(parents=True)
     written = content.encode(errors="surrogateescape")
@@ -113,9 +120,17 @@ def test_a_damaged_state_is_named_with_what_is_wrong(fresh: Sandbox, content: st
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"version":3,"deployment":[]}', '{"version":3,"deployment":{"resources":"x"}}', "\x00"]
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"version":3,"deployment":[]}',
+        '{"version":3,"deployment":{"resources":"x"}}',
+        "\x00",
+    ],
 )
-def test_what_is_no_exported_stack_is_not_imported(fresh: Sandbox, tmp_path: Path, content: str) -> None:
+def test_invalid_export_is_not_imported(fresh: Sandbox, tmp_path: Path, content: str) -> None:
     file = tmp_path / "garbage"
     file.write_text(content)
     refused = fresh.json("import", "dev", "--file", str(file), code=2)["error"]
@@ -123,7 +138,7 @@ def test_what_is_no_exported_stack_is_not_imported(fresh: Sandbox, tmp_path: Pat
     assert not list((fresh.home / "state").rglob("dev.json"))
 
 
-def test_another_passphrase_than_the_states_is_told_with_its_file(fresh: Sandbox, tmp_path: Path) -> None:
+def test_wrong_passphrase_is_reported_with_its_file(fresh: Sandbox, tmp_path: Path) -> None:
     file = tmp_path / "state.json"
     file.write_text('{"version": 3, "deployment": {"resources": []}}')
     fresh.json("import", "dev", "--file", str(file))

@@ -1,6 +1,6 @@
-"""The whole program under a real Pulumi CLI, and stacks handed from one engine to the other; skipped where there is no CLI.
+"""The whole program with the Pulumi CLI on PATH, and changes of engine; skipped without a CLI.
 
-The tests run in order and build on each other, on one sandbox. The CLI is the one on PATH.
+The tests run in order, on one sandbox.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def project_files() -> dict[str, str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def nothing_else_is_written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A home folder that has to stay as it is, like the project's stack files."""
+    """Check that a home directory and the project's stack files stay unchanged."""
     home, before = tmp_path_factory.mktemp("home"), project_files()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(home))
@@ -52,7 +52,7 @@ def nothing_else_is_written(tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def act(
     sandbox: Sandbox, operation: str, stack: str, engine: str, *options: str, code: int = 0
 ) -> dict[str, Any]:  # fmt: skip
-    """Run an operation with an engine; the document says which engine it was."""
+    """Run an operation with an engine."""
     document = sandbox.json(operation, stack, "--engine", engine, "--yes", *options, code=code)
     assert document["engine"].startswith(engine)
     return document
@@ -64,10 +64,12 @@ def changed(document: dict[str, Any]) -> dict[str, int]:
 
 def a_log_group(sandbox: Sandbox) -> str:
     exported = sandbox.json("export", "dev")["deployment"]["resources"]
-    return next(str(item["urn"]) for item in exported if item["type"] == "aws:cloudwatch/logGroup:LogGroup")
+    return next(
+        str(item["urn"]) for item in exported if item["type"] == "aws:cloudwatch/logGroup:LogGroup"
+    )
 
 
-def test_both_engines_mean_to_make_the_same_number_of_things(sandbox: Sandbox) -> None:
+def test_both_engines_plan_the_same_number_of_resources(sandbox: Sandbox) -> None:
     counted = [act(sandbox, "preview", "dev", engine)["changes"] for engine in ENGINES]
     assert counted[0] == counted[1]
     assert counted[0]["create"] > 100
@@ -75,7 +77,7 @@ def test_both_engines_mean_to_make_the_same_number_of_things(sandbox: Sandbox) -
 
 
 @each_engine
-def test_what_one_engine_brings_up_needs_nothing_from_either(sandbox: Sandbox, engine: str) -> None:
+def test_stack_of_one_engine_has_no_changes_in_either(sandbox: Sandbox, engine: str) -> None:
     made = act(sandbox, "up", "dev", engine)
     assert changed(made) == NOTHING | {"create": made["changes"]["create"]}
     for reader in (engine, other(engine)):
@@ -85,7 +87,7 @@ def test_what_one_engine_brings_up_needs_nothing_from_either(sandbox: Sandbox, e
 
 
 @each_engine
-def test_a_change_is_found_by_both_alike_and_was_not_expected(sandbox: Sandbox, engine: str) -> None:
+def test_both_engines_detect_an_unexpected_change(sandbox: Sandbox, engine: str) -> None:
     options = ("-c", "observability.contacts[0]=someone-else@example.com")
     found = act(sandbox, "preview", "dev", engine, *options)
     assert changed(found) != NOTHING
@@ -94,7 +96,7 @@ def test_a_change_is_found_by_both_alike_and_was_not_expected(sandbox: Sandbox, 
 
 
 @each_engine
-def test_drift_is_seen_by_one_engine_and_mended_by_the_other(sandbox: Sandbox, engine: str) -> None:
+def test_drift_detected_by_one_engine_is_fixed_by_the_other(sandbox: Sandbox, engine: str) -> None:
     logs, urn = sandbox.client("logs"), a_log_group(sandbox)
     exported = sandbox.json("export", "dev")["deployment"]["resources"]
     group = next(item for item in exported if item["urn"] == urn)
@@ -102,42 +104,56 @@ def test_drift_is_seen_by_one_engine_and_mended_by_the_other(sandbox: Sandbox, e
     logs.put_retention_policy(logGroupName=group["id"], retentionInDays=3653)
     assert changed(act(sandbox, "refresh", "dev", engine)) == NOTHING | {"update": 1}
     act(sandbox, "preview", "dev", engine, "--expect-no-changes", code=7)
-    assert changed(act(sandbox, "up", "dev", other(engine), "--target", urn)) == NOTHING | {"update": 1}
+    assert changed(act(sandbox, "up", "dev", other(engine), "--target", urn)) == NOTHING | {
+        "update": 1
+    }
     found = logs.describe_log_groups(logGroupNamePrefix=group["id"])["logGroups"]
-    assert [item["retentionInDays"] for item in found if item["logGroupName"] == group["id"]] == [days]
+    assert [item["retentionInDays"] for item in found if item["logGroupName"] == group["id"]] == [
+        days
+    ]
 
 
-def test_a_plain_pulumi_preview_works_in_a_shell_with_the_stacks_variables(
+def test_pulumi_preview_works_with_sandbox_env(
     sandbox: Sandbox, nothing_else_is_written: Path
 ) -> None:
     pulumi = shutil.which("pulumi")
     assert pulumi is not None
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PULUMI_"))}
+    kept = {
+        key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PULUMI_"))
+    }
     variables = kept | sandbox.variables("dev") | {"HOME": str(nothing_else_is_written)}
     command = [pulumi, "preview", "--stack", "dev", "--expect-no-changes", "--non-interactive"]
-    ran = subprocess.run(command, cwd=PROJECT, env=variables, capture_output=True, text=True, check=False, timeout=600)
+    ran = subprocess.run(
+        command,
+        cwd=PROJECT,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "unchanged" in ran.stdout
 
 
-def test_the_embedded_engine_destroys_what_the_cli_brought_up(sandbox: Sandbox) -> None:
+def test_embedded_engine_destroys_a_stack_of_the_cli(sandbox: Sandbox) -> None:
     assert act(sandbox, "destroy", "dev", "embedded")["changes"]["delete"] > 100
     assert sandbox.resources() == []
 
 
-def test_the_cli_destroys_what_the_embedded_engine_brought_up(sandbox: Sandbox) -> None:
+def test_cli_destroys_a_stack_of_the_embedded_engine(sandbox: Sandbox) -> None:
     act(sandbox, "up", "dev", "embedded")
     assert act(sandbox, "destroy", "dev", "pulumi")["changes"]["delete"] > 100
     assert sandbox.resources() == []
 
 
-def test_a_program_that_is_refused_fails_under_the_cli_too(sandbox: Sandbox) -> None:
+def test_invalid_settings_fail_with_the_cli(sandbox: Sandbox) -> None:
     refused = act(sandbox, "preview", "dev", "pulumi", "-c", "network.zones=9", code=1)
     assert refused["result"] == "failed"
     assert any("network.zones" in item["message"] for item in refused["diagnostics"])
 
 
-def test_prod_is_protected_from_the_cli_and_goes_once_that_is_lifted(sandbox: Sandbox) -> None:
+def test_protected_prod_is_not_destroyed_by_the_cli(sandbox: Sandbox) -> None:
     act(sandbox, "up", "prod", "pulumi")
     assert changed(act(sandbox, "preview", "prod", "embedded", "--expect-no-changes")) == NOTHING
     refused = act(sandbox, "destroy", "prod", "pulumi", code=1)

@@ -1,1 +1,1 @@
-"""Tests of the emulated AWS account, all of them through boto3 over HTTP."""
+"""Tests of the emulated AWS account, through boto3 over HTTP."""

@@ -1,4 +1,4 @@
-"""An account per test, boto3 clients for it, and the objects that others need."""
+"""An account per test, its boto3 clients, and common objects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TRUST = "arn:aws:iam::123456789012:role/"
 
 
 class World:
-    """A running account as its user sees it."""
+    """A running account."""
 
     def __init__(self, account: Account, url: str) -> None:
         self.account = account
@@ -28,7 +28,7 @@ class World:
         self._clients: dict[tuple[str, str], Any] = {}
 
     def client(self, service: str, region: str = "us-east-1") -> Any:
-        """Return a boto3 client that doesn't retry."""
+        """Return a boto3 client without retries."""
         if (service, region) not in self._clients:
             self._clients[service, region] = boto3.client(
                 service,
@@ -41,33 +41,42 @@ class World:
         return self._clients[service, region]
 
     def admin(self, method: str, path: str, content: Any = None) -> Any:
-        """Ask /_sandbox/."""
+        """Call /_sandbox/."""
         body = json.dumps(content).encode() if content is not None else None
         request = urllib.request.Request(f"{self.url}/_sandbox/{path}", data=body, method=method)
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)
 
     def alive(self) -> set[str]:
-        """Return "service/type/id" of everything alive."""
-        return {f"{i['service']}/{i['type']}/{i['id']}" for i in self.admin("GET", "inventory")["items"]}
+        """Return "service/type/id" of every live object."""
+        return {
+            f"{i['service']}/{i['type']}/{i['id']}" for i in self.admin("GET", "inventory")["items"]
+        }
 
     def role(self, name: str, service: str) -> str:
-        """Make a role that a service may assume; return its ARN."""
+        """Create a role for a service; return its ARN."""
         principal = {"Service": f"{service}.amazonaws.com"}
         statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
         document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        return str(self.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"])
+        return str(
+            self.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=document)[
+                "Role"
+            ]["Arn"]
+        )
 
     def network(self) -> tuple[str, list[str]]:
-        """Make a VPC with two subnets in two zones."""
+        """Create a VPC with subnets in two zones."""
         ec2 = self.client("ec2")
         vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
         zones = enumerate(("us-east-1a", "us-east-1b"))
-        made = [ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{i}.0/24", AvailabilityZone=z) for i, z in zones]
+        made = [
+            ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{i}.0/24", AvailabilityZone=z)
+            for i, z in zones
+        ]
         return str(vpc), [subnet["Subnet"]["SubnetId"] for subnet in made]
 
     def cluster(self, name: str = "main", **changes: Any) -> dict[str, Any]:
-        """Make an EKS cluster with its network and roles."""
+        """Create an EKS cluster with network and roles."""
         _, subnets = self.network()
         arn = self.role(f"{name}-cluster", "eks")
         self.role(f"{name}-node", "ec2")
@@ -75,7 +84,10 @@ class World:
             "name": name,
             "roleArn": arn,
             "resourcesVpcConfig": {"subnetIds": subnets},
-            "accessConfig": {"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": False},
+            "accessConfig": {
+                "authenticationMode": "API",
+                "bootstrapClusterCreatorAdminPermissions": False,
+            },
         }
         self.client("eks").create_cluster(**{**wanted, **changes})
         found: dict[str, Any] = self.client("eks").describe_cluster(name=name)["cluster"]
@@ -84,7 +96,7 @@ class World:
 
 @contextmanager
 def refused(code: str, saying: str = "") -> Iterator[None]:
-    """Expect AWS's error code, and words in its message."""
+    """Expect AWS's error code, and text in its message."""
     with pytest.raises(ClientError) as caught:
         yield
     assert caught.value.response["Error"]["Code"] == code, str(caught.value)
@@ -93,7 +105,7 @@ def refused(code: str, saying: str = "") -> Iterator[None]:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., World]]:
-    """Start an account (again) in the test's directory."""
+    """Start or restart an account in the test's directory."""
     running: list[Account] = []
 
     def begin(**options: Any) -> World:
@@ -110,5 +122,5 @@ def start(tmp_path: Path) -> Iterator[Callable[..., World]]:
 
 @pytest.fixture
 def world(start: Callable[..., World]) -> World:
-    """An account where everything is ready at once."""
+    """An account without provisioning times."""
     return start()

@@ -1,4 +1,4 @@
-"""EKS as the account emulates it: clusters, node groups, add-ons, access, and the tokens of their users."""
+"""EKS: clusters, node groups, add-ons, access entries and tokens."""
 
 from __future__ import annotations
 
@@ -18,13 +18,21 @@ from .conftest import World, refused
 
 
 def token_url(
-    world: World, cluster: str, key: str = "test", secret: str = "test", session_token: str | None = None
+    world: World,
+    cluster: str,
+    key: str = "test",
+    secret: str = "test",
+    session_token: str | None = None,
 ) -> str:
     """Presign GetCallerIdentity as `aws eks get-token` does."""
-    credentials: Any = boto3.Session(key, secret, session_token, region_name="us-east-1").get_credentials()
+    credentials: Any = boto3.Session(
+        key, secret, session_token, region_name="us-east-1"
+    ).get_credentials()
     session = botocore.session.get_session()
     service = session.get_service_model("sts").service_id
-    signer = RequestSigner(service, "us-east-1", "sts", "v4", credentials, session.get_component("event_emitter"))
+    signer = RequestSigner(
+        service, "us-east-1", "sts", "v4", credentials, session.get_component("event_emitter")
+    )
     request: dict[str, Any] = {
         "method": "GET",
         "url": f"{world.url}/?Action=GetCallerIdentity&Version=2011-06-15",
@@ -32,43 +40,63 @@ def token_url(
         "headers": {"x-k8s-aws-id": cluster},
         "context": {},
     }
-    return str(signer.generate_presigned_url(request, region_name="us-east-1", expires_in=60, operation_name=""))
+    return str(
+        signer.generate_presigned_url(
+            request, region_name="us-east-1", expires_in=60, operation_name=""
+        )
+    )
 
 
-def test_a_cluster_has_what_its_clients_need(world: World) -> None:
+def test_cluster_describes_endpoint_and_certificate_authority(world: World) -> None:
     cluster = world.cluster()
     assert cluster["status"] == "ACTIVE"
     assert cluster["endpoint"].startswith("https://127.0.0.1")
-    assert base64.b64decode(cluster["certificateAuthority"]["data"]).startswith(b"-----BEGIN CERTIFICATE-----")
+    assert base64.b64decode(cluster["certificateAuthority"]["data"]).startswith(
+        b"-----BEGIN CERTIFICATE-----"
+    )
     assert cluster["resourcesVpcConfig"]["vpcId"].startswith("vpc-")
     assert cluster["accessConfig"]["authenticationMode"] == "API"
-    assert cluster["identity"]["oidc"]["issuer"].startswith("https://oidc.eks.us-east-1.amazonaws.com/id/")
+    assert cluster["identity"]["oidc"]["issuer"].startswith(
+        "https://oidc.eks.us-east-1.amazonaws.com/id/"
+    )
     group = cluster["resourcesVpcConfig"]["clusterSecurityGroupId"]
-    tags = world.client("ec2").describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["Tags"]
+    tags = world.client("ec2").describe_security_groups(GroupIds=[group])["SecurityGroups"][0][
+        "Tags"
+    ]
     assert {"Key": "kubernetes.io/cluster/main", "Value": "owned"} in tags
 
 
-def test_a_cluster_is_refused_what_aws_refuses(world: World) -> None:
+def test_invalid_cluster_is_refused_with_awss_message(world: World) -> None:
     eks = world.client("eks")
     _, subnets = world.network()
     role, node = world.role("c", "eks"), world.role("n", "ec2")
-    good: dict[str, Any] = {"name": "c", "roleArn": role, "resourcesVpcConfig": {"subnetIds": subnets}}
+    good: dict[str, Any] = {
+        "name": "c",
+        "roleArn": role,
+        "resourcesVpcConfig": {"subnetIds": subnets},
+    }
     for change, why in (
         ({"version": "1.19"}, "unsupported Kubernetes version"),
         ({"roleArn": node}, "could not be assumed"),
         ({"roleArn": role + "x"}, "does not exist"),
         ({"resourcesVpcConfig": {"subnetIds": subnets[:1]}}, "two different AZs"),
         ({"resourcesVpcConfig": {"subnetIds": [*subnets, "subnet-1"]}}, "does not exist"),
-        ({"resourcesVpcConfig": {"subnetIds": subnets, "endpointPublicAccess": False}}, "cannot be false"),
+        (
+            {"resourcesVpcConfig": {"subnetIds": subnets, "endpointPublicAccess": False}},
+            "cannot be false",
+        ),
         ({"computeConfig": {"enabled": True}}, "EKS Auto Mode"),
-        ({"encryptionConfig": [{"resources": ["secrets"], "provider": {"keyArn": "ghost"}}]}, "KMS key"),
+        (
+            {"encryptionConfig": [{"resources": ["secrets"], "provider": {"keyArn": "ghost"}}]},
+            "KMS key",
+        ),
     ):
         with refused("InvalidParameterException", why):
             eks.create_cluster(**{**good, **change})
     assert eks.list_clusters()["clusters"] == []
 
 
-def test_what_an_update_changes_is_told_to_the_clusters_host(world: World) -> None:
+def test_cluster_update_is_reported_to_the_cluster_host(world: World) -> None:
     host = world.account.clusters
     assert isinstance(host, NullClusterHost)
     arn = world.cluster()["arn"]
@@ -82,18 +110,24 @@ def test_what_an_update_changes_is_told_to_the_clusters_host(world: World) -> No
     assert host.clusters[arn].auto_mode is True
 
 
-def test_updates_change_one_thing_and_keep_the_rest(world: World) -> None:
+def test_cluster_update_keeps_other_configuration(world: World) -> None:
     eks = world.client("eks")
     cluster = world.cluster(version="1.34", deletionProtection=True)
-    update = eks.update_cluster_config(name="main", resourcesVpcConfig={"endpointPrivateAccess": True})["update"]
+    update = eks.update_cluster_config(
+        name="main", resourcesVpcConfig={"endpointPrivateAccess": True}
+    )["update"]
     assert update["type"] == "EndpointAccessUpdate"
-    assert eks.describe_update(name="main", updateId=update["id"])["update"]["status"] == "Successful"
+    assert (
+        eks.describe_update(name="main", updateId=update["id"])["update"]["status"] == "Successful"
+    )
     changed = eks.describe_cluster(name="main")["cluster"]["resourcesVpcConfig"]
     assert changed == {**cluster["resourcesVpcConfig"], "endpointPrivateAccess": True}
     with refused("InvalidParameterException", "already at the desired"):
         eks.update_cluster_config(name="main", resourcesVpcConfig={"endpointPrivateAccess": True})
     with refused("InvalidParameterException", "Only one type"):
-        eks.update_cluster_config(name="main", deletionProtection=False, upgradePolicy={"supportType": "STANDARD"})
+        eks.update_cluster_config(
+            name="main", deletionProtection=False, upgradePolicy={"supportType": "STANDARD"}
+        )
     with refused("InvalidParameterException", "1.34 to 1.36"):
         eks.update_cluster_version(name="main", version="1.36")
     eks.update_cluster_version(name="main", version="1.35")
@@ -106,7 +140,7 @@ def test_updates_change_one_thing_and_keep_the_rest(world: World) -> None:
     assert not any(item.startswith("eks/") for item in world.alive())
 
 
-def test_a_node_group_gives_nodes_to_kubernetes_and_holds_the_cluster(world: World) -> None:
+def test_node_group_creates_nodes_and_prevents_cluster_deletion(world: World) -> None:
     eks = world.client("eks")
     cluster = world.cluster()
     good: dict[str, Any] = {
@@ -136,7 +170,10 @@ def test_a_node_group_gives_nodes_to_kubernetes_and_holds_the_cluster(world: Wor
     assert shown["resources"]["autoScalingGroups"][0]["name"].startswith("eks-n-")
     host: Any = world.account.clusters
     nodes = host.nodes[cluster["arn"], "n"]
-    assert [(node.architecture, node.zone) for node in nodes] == [("arm64", "us-east-1a"), ("arm64", "us-east-1b")]
+    assert [(node.architecture, node.zone) for node in nodes] == [
+        ("arm64", "us-east-1a"),
+        ("arm64", "us-east-1b"),
+    ]
     assert nodes[0].taints[0].effect == "NoSchedule"
     with refused("ResourceInUseException", "nodegroups attached"):
         eks.delete_cluster(name="main")
@@ -150,18 +187,24 @@ def test_a_node_group_gives_nodes_to_kubernetes_and_holds_the_cluster(world: Wor
     assert host.clusters == {}
 
 
-def test_addons_are_looked_up_installed_and_changed(world: World) -> None:
+def test_addons_are_described_created_and_updated(world: World) -> None:
     eks = world.client("eks")
     world.cluster()
-    offered = eks.describe_addon_versions(addonName="vpc-cni", kubernetesVersion="1.35")["addons"][0]["addonVersions"]
+    offered = eks.describe_addon_versions(addonName="vpc-cni", kubernetesVersion="1.35")["addons"][
+        0
+    ]["addonVersions"]
     defaults = [v["addonVersion"] for v in offered if v["compatibilities"][0]["defaultVersion"]]
     assert defaults == [offered[0]["addonVersion"]]
     with refused("InvalidParameterException", "not supported"):
         eks.create_addon(clusterName="main", addonName="vpc-cni", addonVersion="v0.0.1-eksbuild.1")
-    eks.create_addon(clusterName="main", addonName="vpc-cni", addonVersion=offered[1]["addonVersion"])
+    eks.create_addon(
+        clusterName="main", addonName="vpc-cni", addonVersion=offered[1]["addonVersion"]
+    )
     with refused("ResourceInUseException"):
         eks.create_addon(clusterName="main", addonName="vpc-cni")
-    eks.update_addon(clusterName="main", addonName="vpc-cni", addonVersion=defaults[0], configurationValues="{}")
+    eks.update_addon(
+        clusterName="main", addonName="vpc-cni", addonVersion=defaults[0], configurationValues="{}"
+    )
     shown = eks.describe_addon(clusterName="main", addonName="vpc-cni")["addon"]
     assert (shown["status"], shown["addonVersion"]) == ("ACTIVE", defaults[0])
     with refused("InvalidParameterException", "JSON"):
@@ -170,7 +213,9 @@ def test_addons_are_looked_up_installed_and_changed(world: World) -> None:
     assert eks.list_addons(clusterName="main")["addons"] == []
 
 
-def test_pods_get_roles_that_trust_them_once_per_service_account(world: World) -> None:
+def test_pod_identity_requires_a_trusting_role_and_is_unique_per_service_account(
+    world: World,
+) -> None:
     eks = world.client("eks")
     world.cluster()
     wanted = {"clusterName": "main", "namespace": "app", "serviceAccount": "web"}
@@ -184,10 +229,12 @@ def test_pods_get_roles_that_trust_them_once_per_service_account(world: World) -
     assert [association["associationId"] for association in found] == [made["associationId"]]
     eks.delete_pod_identity_association(clusterName="main", associationId=made["associationId"])
     with refused("ResourceNotFoundException"):
-        eks.describe_pod_identity_association(clusterName="main", associationId=made["associationId"])
+        eks.describe_pod_identity_association(
+            clusterName="main", associationId=made["associationId"]
+        )
 
 
-def test_access_entries_say_what_a_principal_may_do(world: World) -> None:
+def test_access_entries_grant_permissions(world: World) -> None:
     eks = world.client("eks")
     cluster = world.cluster()
     role = world.role("deployer", "codebuild")
@@ -202,15 +249,20 @@ def test_access_entries_say_what_a_principal_may_do(world: World) -> None:
     edit = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSEditPolicy"
     with refused("InvalidParameterException"):
         eks.associate_access_policy(**entry, policyArn=edit, accessScope={"type": "namespace"})
-    eks.associate_access_policy(**entry, policyArn=edit, accessScope={"type": "namespace", "namespaces": ["app"]})
+    eks.associate_access_policy(
+        **entry, policyArn=edit, accessScope={"type": "namespace", "namespaces": ["app"]}
+    )
     grants = world.account.grants(cluster["arn"], role)
-    assert [(grant.policy_arn, grant.namespaces) for grant in grants] == [(edit, ("app",)), (None, None)]
+    assert [(grant.policy_arn, grant.namespaces) for grant in grants] == [
+        (edit, ("app",)),
+        (None, None),
+    ]
     assert grants[1].groups == ("viewers",)
     eks.delete_access_entry(**entry)
     assert world.account.grants(cluster["arn"], role) == []
 
 
-def test_the_creator_is_let_in_when_asked_for(world: World) -> None:
+def test_cluster_creator_gets_an_admin_entry_when_requested(world: World) -> None:
     wanted = {"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": True}
     cluster = world.cluster(accessConfig=wanted)
     grants = world.account.grants(cluster["arn"], "arn:aws:iam::123456789012:user/sandbox")
@@ -219,20 +271,28 @@ def test_the_creator_is_let_in_when_asked_for(world: World) -> None:
     ]
 
 
-def test_a_token_names_its_principal_and_only_for_its_cluster(world: World) -> None:
+def test_token_identifies_its_principal_for_one_cluster(world: World) -> None:
     account = world.account
-    assert account.identity(token_url(world, "main"), cluster_name="main") == "arn:aws:iam::123456789012:user/sandbox"
+    assert (
+        account.identity(token_url(world, "main"), cluster_name="main")
+        == "arn:aws:iam::123456789012:user/sandbox"
+    )
     principal = {"AWS": "arn:aws:iam::123456789012:root"}
     trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": trust})
-    role = world.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    role = world.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=document)["Role"][
+        "Arn"
+    ]
     keys = world.client("sts").assume_role(RoleArn=role, RoleSessionName="session")["Credentials"]
     signed = (keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
     assert account.identity(token_url(world, "main", *signed), cluster_name="main") == role
     for url, why in (
         (token_url(world, "other", *signed), "signature"),
         (token_url(world, "main", signed[0], "wrong", signed[2]), "signature"),
-        (token_url(world, "main").replace("GetCallerIdentity", "GetSessionToken"), "GetCallerIdentity"),
+        (
+            token_url(world, "main").replace("GetCallerIdentity", "GetSessionToken"),
+            "GetCallerIdentity",
+        ),
         (token_url(world, "main").replace("x-k8s-aws-id", "x-other"), "x-k8s-aws-id"),
         (token_url(world, "main").replace("X-Amz-Date=2", "X-Amz-Date=1"), "expired"),
     ):

@@ -65,20 +65,26 @@ PIPELINE: dict[str, Any] = {
 
 @pytest.fixture
 def ready(world: World) -> World:
-    """An account with what a pipeline refers to."""
+    """An account with everything that a pipeline refers to."""
     world.role("build", "codebuild")
     world.role("pipeline", "codepipeline")
     world.client("s3").create_bucket(Bucket="artifacts-of-ours")
     return world
 
 
-def test_a_project_keeps_all_its_fields_and_changes_some(ready: World) -> None:
+def test_project_keeps_its_fields_and_updates_some(ready: World) -> None:
     codebuild = ready.client("codebuild")
-    codebuild.create_project(**PROJECT, concurrentBuildLimit=2, badgeEnabled=False, encryptionKey="alias/x")
+    codebuild.create_project(
+        **PROJECT, concurrentBuildLimit=2, badgeEnabled=False, encryptionKey="alias/x"
+    )
     codebuild.update_project(name="build", description="builds")
     project = codebuild.batch_get_projects(names=["build", "ghost"])
     shown = project["projects"][0]
-    assert (shown["description"], shown["concurrentBuildLimit"], shown["encryptionKey"]) == ("builds", 2, "alias/x")
+    assert (shown["description"], shown["concurrentBuildLimit"], shown["encryptionKey"]) == (
+        "builds",
+        2,
+        "alias/x",
+    )
     assert project["projectsNotFound"] == ["ghost"]
     with refused("ResourceAlreadyExistsException"):
         codebuild.create_project(**PROJECT)
@@ -88,7 +94,12 @@ def test_a_project_keeps_all_its_fields_and_changes_some(ready: World) -> None:
         ({"artifacts": {"type": "NO_ARTIFACTS"}}, "CODEPIPELINE"),
         ({"serviceRole": "arn:aws:iam::123456789012:role/pipeline"}, "AssumeRole"),
         (
-            {"environment": {**PROJECT["environment"], "image": "aws/codebuild/amazonlinux-aarch64-standard:3.0"}},
+            {
+                "environment": {
+                    **PROJECT["environment"],
+                    "image": "aws/codebuild/amazonlinux-aarch64-standard:3.0",
+                }
+            },
             "ARM_CONTAINER",
         ),
     ):
@@ -98,9 +109,14 @@ def test_a_project_keeps_all_its_fields_and_changes_some(ready: World) -> None:
     assert codebuild.list_projects()["projects"] == []
 
 
-def test_a_pipeline_has_versions_state_and_honest_executions(ready: World) -> None:
+def test_pipeline_has_versions_state_and_pending_executions(ready: World) -> None:
     pipelines = ready.client("codepipeline")
-    assert pipelines.create_pipeline(pipeline=PIPELINE, tags=[{"key": "a", "value": "b"}])["pipeline"]["version"] == 1
+    assert (
+        pipelines.create_pipeline(pipeline=PIPELINE, tags=[{"key": "a", "value": "b"}])["pipeline"][
+            "version"
+        ]
+        == 1
+    )
     with refused("PipelineNameInUseException"):
         pipelines.create_pipeline(pipeline=PIPELINE)
     pipelines.update_pipeline(pipeline={**PIPELINE, "variables": [{"name": "DIGEST"}]})
@@ -109,7 +125,9 @@ def test_a_pipeline_has_versions_state_and_honest_executions(ready: World) -> No
     with refused("ValidationException", "DIGEST"):
         pipelines.start_pipeline_execution(name="release")
     given = [{"name": "DIGEST", "value": "sha256:1"}]
-    execution = pipelines.start_pipeline_execution(name="release", variables=given)["pipelineExecutionId"]
+    execution = pipelines.start_pipeline_execution(name="release", variables=given)[
+        "pipelineExecutionId"
+    ]
     one = {"pipelineName": "release", "pipelineExecutionId": execution}
     shown = pipelines.get_pipeline_execution(**one)["pipelineExecution"]
     assert shown["status"] == "InProgress"
@@ -123,7 +141,9 @@ def test_a_pipeline_has_versions_state_and_honest_executions(ready: World) -> No
     state = pipelines.get_pipeline_state(name="release")["stageStates"][1]["inboundTransitionState"]
     assert (state["enabled"], state["disabledReason"]) == (False, "freeze")
     pipelines.enable_stage_transition(**stage)
-    assert pipelines.get_pipeline_state(name="release")["stageStates"][1]["inboundTransitionState"]["enabled"]
+    assert pipelines.get_pipeline_state(name="release")["stageStates"][1]["inboundTransitionState"][
+        "enabled"
+    ]
     pipelines.delete_pipeline(name="release")
     with refused("PipelineNotFoundException"):
         pipelines.get_pipeline(name="release")
@@ -133,18 +153,55 @@ def test_a_pipeline_has_versions_state_and_honest_executions(ready: World) -> No
     ("path", "value", "code", "why"),
     [
         ("pipelineType", "V1", "InvalidStructureException", "V1"),
-        ("stages.1.actions.0.inputArtifacts", [{"name": "ghost"}], "InvalidActionDeclarationException", "ghost"),
-        ("stages.1.actions.0.actionTypeId.provider", "Bamboo", "InvalidActionDeclarationException", "Bamboo"),
-        ("stages.1.actions.0.configuration", {}, "InvalidActionDeclarationException", "ProjectName"),
-        ("stages.0.actions.0", PIPELINE["stages"][1]["actions"][0], "InvalidStructureException", "source actions"),
+        (
+            "stages.1.actions.0.inputArtifacts",
+            [{"name": "ghost"}],
+            "InvalidActionDeclarationException",
+            "ghost",
+        ),
+        (
+            "stages.1.actions.0.actionTypeId.provider",
+            "Bamboo",
+            "InvalidActionDeclarationException",
+            "Bamboo",
+        ),
+        (
+            "stages.1.actions.0.configuration",
+            {},
+            "InvalidActionDeclarationException",
+            "ProjectName",
+        ),
+        (
+            "stages.0.actions.0",
+            PIPELINE["stages"][1]["actions"][0],
+            "InvalidStructureException",
+            "source actions",
+        ),
         ("stages.1.name", "Source", "InvalidStructureException", "unique"),
-        ("stages.1.onSuccess", {"conditions": [{"result": "SKIP"}]}, "InvalidStageDeclarationException", "SKIP"),
-        ("stages.1.actions.0.configuration.Note", "#{Nobody.X}", "InvalidActionDeclarationException", "Nobody"),
+        (
+            "stages.1.onSuccess",
+            {"conditions": [{"result": "SKIP"}]},
+            "InvalidStageDeclarationException",
+            "SKIP",
+        ),
+        (
+            "stages.1.actions.0.configuration.Note",
+            "#{Nobody.X}",
+            "InvalidActionDeclarationException",
+            "Nobody",
+        ),
         ("artifactStore.location", "another-bucket", "InvalidStructureException", "another-bucket"),
-        ("roleArn", "arn:aws:iam::123456789012:role/build", "InvalidStructureException", "AssumeRole"),
+        (
+            "roleArn",
+            "arn:aws:iam::123456789012:role/build",
+            "InvalidStructureException",
+            "AssumeRole",
+        ),
     ],
 )
-def test_a_pipeline_is_refused_what_aws_refuses(ready: World, path: str, value: Any, code: str, why: str) -> None:
+def test_invalid_pipeline_is_refused_with_awss_message(
+    ready: World, path: str, value: Any, code: str, why: str
+) -> None:
     pipeline = copy.deepcopy(PIPELINE)
     place: Any = pipeline
     *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
@@ -168,7 +225,10 @@ def test_notification_rules_refer_to_pipelines_and_topics(ready: World) -> None:
     }
     for change, code in (
         ({"EventTypeIds": ["codepipeline-pipeline-nothing"]}, "ValidationException"),
-        ({"Targets": [{"TargetType": "SNS", "TargetAddress": topic + "x"}]}, "ConfigurationException"),
+        (
+            {"Targets": [{"TargetType": "SNS", "TargetAddress": topic + "x"}]},
+            "ConfigurationException",
+        ),
         ({"Resource": wanted["Resource"] + "x"}, "ResourceNotFoundException"),
     ):
         with refused(code):

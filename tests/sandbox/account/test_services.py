@@ -1,4 +1,4 @@
-"""Services that moto lacks or does wrong behave as AWS's do."""
+"""Services that moto lacks or implements differently from AWS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from botocore.exceptions import ClientError
 
 from .conftest import World, refused
 
-MANIFEST = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": []}
+MANIFEST = {
+    "schemaVersion": 2,
+    "mediaType": "application/vnd.oci.image.manifest.v1+json",
+    "layers": [],
+}
 
 
 def manifest(config: str) -> str:
@@ -19,7 +23,7 @@ def manifest(config: str) -> str:
     return json.dumps({**MANIFEST, "config": layer})
 
 
-def test_an_attached_policy_a_versioned_policy_and_a_boundary_stay(world: World) -> None:
+def test_policy_in_use_cannot_be_deleted(world: World) -> None:
     iam = world.client("iam")
     world.role("r", "ec2")
     statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
@@ -44,12 +48,15 @@ def test_an_attached_policy_a_versioned_policy_and_a_boundary_stay(world: World)
         iam.delete_role(RoleName="r")
 
 
-def test_trust_and_permission_documents_are_checked(world: World) -> None:
+def test_trust_and_permission_policies_are_validated(world: World) -> None:
     iam = world.client("iam")
     for document, why in (
         ("no json", "invalid Json"),
         ('{"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole"}]}', "Principal"),
-        ('{"Statement": [{"Effect": "Allow", "Action": "s3:Get*", "Principal": "*"}]}', "AssumeRole"),
+        (
+            '{"Statement": [{"Effect": "Allow", "Action": "s3:Get*", "Principal": "*"}]}',
+            "AssumeRole",
+        ),
     ):
         with refused("MalformedPolicyDocument", why):
             iam.create_role(RoleName="x", AssumeRolePolicyDocument=document)
@@ -60,21 +67,26 @@ def test_trust_and_permission_documents_are_checked(world: World) -> None:
     }
     with refused("MalformedPolicyDocument", "Invalid principal"):
         iam.create_role(
-            RoleName="x", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": ghost})
+            RoleName="x",
+            AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": ghost}),
         )
     with refused("AccessDenied", "ghost"):
-        world.client("sts").assume_role(RoleArn="arn:aws:iam::123456789012:role/ghost", RoleSessionName="session")
+        world.client("sts").assume_role(
+            RoleArn="arn:aws:iam::123456789012:role/ghost", RoleSessionName="session"
+        )
     assert iam.list_roles()["Roles"] == []
 
 
-def test_the_caller_is_the_sandbox_user_or_the_role_it_assumed(world: World) -> None:
+def test_caller_identity_is_the_user_or_the_assumed_role(world: World) -> None:
     sts = world.client("sts")
     assert sts.get_caller_identity()["Arn"] == "arn:aws:iam::123456789012:user/sandbox"
-    linked = world.client("iam").create_service_linked_role(AWSServiceName="eks.amazonaws.com")["Role"]
+    linked = world.client("iam").create_service_linked_role(AWSServiceName="eks.amazonaws.com")[
+        "Role"
+    ]
     assert linked["Arn"].endswith("/AWSServiceRoleForAmazonEKS")
 
 
-def test_a_key_that_is_disabled_or_dying_does_nothing(world: World) -> None:
+def test_disabled_or_pending_key_cannot_be_used(world: World) -> None:
     kms = world.client("kms")
     key = kms.create_key()["KeyMetadata"]["KeyId"]
     kms.create_alias(AliasName="alias/one", TargetKeyId=key)
@@ -99,7 +111,7 @@ def test_a_key_that_is_disabled_or_dying_does_nothing(world: World) -> None:
     assert [item["id"] for item in listing["pending"]] == [key]
 
 
-def test_a_key_policy_must_not_lock_its_owner_out(world: World) -> None:
+def test_key_policy_that_locks_out_its_owner_is_refused(world: World) -> None:
     kms = world.client("kms")
     with refused("MalformedPolicyDocumentException", "Json"):
         kms.create_key(Policy="{")
@@ -109,40 +121,64 @@ def test_a_key_policy_must_not_lock_its_owner_out(world: World) -> None:
     assert world.alive() == set()
 
 
-def test_a_new_bucket_is_encrypted_private_and_without_acls(world: World) -> None:
+def test_new_bucket_is_encrypted_private_and_without_acls(world: World) -> None:
     s3 = world.client("s3")
     s3.create_bucket(Bucket="logs-of-ours")
-    rules = s3.get_bucket_encryption(Bucket="logs-of-ours")["ServerSideEncryptionConfiguration"]["Rules"]
+    rules = s3.get_bucket_encryption(Bucket="logs-of-ours")["ServerSideEncryptionConfiguration"][
+        "Rules"
+    ]
     assert rules[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
-    assert all(s3.get_public_access_block(Bucket="logs-of-ours")["PublicAccessBlockConfiguration"].values())
+    assert all(
+        s3.get_public_access_block(Bucket="logs-of-ours")["PublicAccessBlockConfiguration"].values()
+    )
     owner = s3.get_bucket_ownership_controls(Bucket="logs-of-ours")["OwnershipControls"]["Rules"]
     assert owner == [{"ObjectOwnership": "BucketOwnerEnforced"}]
     arns = ["arn:aws:s3:::logs-of-ours", "arn:aws:s3:::logs-of-ours/*"]
     insecure = {"Bool": {"aws:SecureTransport": "false"}}
-    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": arns, "Condition": insecure}
-    s3.put_bucket_policy(Bucket="logs-of-ours", Policy=json.dumps({"Version": "2012-10-17", "Statement": deny}))
+    deny = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": arns,
+        "Condition": insecure,
+    }
+    s3.put_bucket_policy(
+        Bucket="logs-of-ours", Policy=json.dumps({"Version": "2012-10-17", "Statement": deny})
+    )
     s3.put_object(Bucket="logs-of-ours", Key="a", Body=b"body")
     assert s3.get_object(Bucket="logs-of-ours", Key="a")["Body"].read() == b"body"
     with refused("MalformedPolicy", "resource"):
         wrong = {**deny, "Resource": "arn:aws:s3:::another"}
-        s3.put_bucket_policy(Bucket="logs-of-ours", Policy=json.dumps({"Version": "2012-10-17", "Statement": wrong}))
+        s3.put_bucket_policy(
+            Bucket="logs-of-ours", Policy=json.dumps({"Version": "2012-10-17", "Statement": wrong})
+        )
     with refused("AccessDenied", "public policies"):
         public = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": arns}
-        s3.put_bucket_policy(Bucket="logs-of-ours", Policy=json.dumps({"Version": "2012-10-17", "Statement": public}))
+        s3.put_bucket_policy(
+            Bucket="logs-of-ours", Policy=json.dumps({"Version": "2012-10-17", "Statement": public})
+        )
     with refused("BucketNotEmpty"):
         s3.delete_bucket(Bucket="logs-of-ours")
 
 
-def test_images_are_known_by_their_manifests_digest_and_immutable_tags_stay(world: World) -> None:
+def test_images_have_manifest_digests_and_immutable_tags(world: World) -> None:
     ecr = world.client("ecr")
     ecr.create_repository(repositoryName="app", imageTagMutability="IMMUTABLE")
-    first = ecr.put_image(repositoryName="app", imageManifest=manifest("one"), imageTag="v1")["image"]
-    assert first["imageId"]["imageDigest"] == "sha256:" + hashlib.sha256(manifest("one").encode()).hexdigest()
+    first = ecr.put_image(repositoryName="app", imageManifest=manifest("one"), imageTag="v1")[
+        "image"
+    ]
+    assert (
+        first["imageId"]["imageDigest"]
+        == "sha256:" + hashlib.sha256(manifest("one").encode()).hexdigest()
+    )
     with refused("ImageTagAlreadyExistsException"):
         ecr.put_image(repositoryName="app", imageManifest=manifest("two"), imageTag="v1")
     with refused("ImageDigestDoesNotMatchException"):
         ecr.put_image(
-            repositoryName="app", imageManifest=manifest("two"), imageTag="v2", imageDigest="sha256:" + "0" * 64
+            repositoryName="app",
+            imageManifest=manifest("two"),
+            imageTag="v2",
+            imageDigest="sha256:" + "0" * 64,
         )
     with refused("RepositoryNotEmptyException"):
         ecr.delete_repository(repositoryName="app")
@@ -150,7 +186,7 @@ def test_images_are_known_by_their_manifests_digest_and_immutable_tags_stay(worl
     assert world.alive() == set()
 
 
-def test_logs_have_valid_retention_and_keys(world: World) -> None:
+def test_log_group_retention_and_key_are_validated(world: World) -> None:
     logs, kms = world.client("logs"), world.client("kms")
     logs.create_log_group(logGroupName="g")
     with refused("InvalidParameterException", "2"):
@@ -173,7 +209,7 @@ def test_logs_have_valid_retention_and_keys(world: World) -> None:
     assert "kmsKeyId" not in logs.describe_log_groups()["logGroups"][0]
 
 
-def test_alarms_are_checked_and_can_be_combined(world: World) -> None:
+def test_alarms_are_validated_and_composed(world: World) -> None:
     cloudwatch = world.client("cloudwatch")
     good = {
         "AlarmName": "errors",
@@ -190,10 +226,16 @@ def test_alarms_are_checked_and_can_be_combined(world: World) -> None:
     cloudwatch.put_metric_alarm(**good)
     with refused("ValidationError", "ghost"):
         cloudwatch.put_composite_alarm(AlarmName="all", AlarmRule='ALARM("errors") OR ALARM(ghost)')
-    cloudwatch.put_composite_alarm(AlarmName="all", AlarmRule='ALARM("errors")', Tags=[{"Key": "a", "Value": "b"}])
-    shown = cloudwatch.describe_alarms(AlarmNames=["all"], AlarmTypes=["CompositeAlarm"])["CompositeAlarms"][0]
+    cloudwatch.put_composite_alarm(
+        AlarmName="all", AlarmRule='ALARM("errors")', Tags=[{"Key": "a", "Value": "b"}]
+    )
+    shown = cloudwatch.describe_alarms(AlarmNames=["all"], AlarmTypes=["CompositeAlarm"])[
+        "CompositeAlarms"
+    ][0]
     assert shown["AlarmRule"] == 'ALARM("errors")'
-    assert cloudwatch.list_tags_for_resource(ResourceARN=shown["AlarmArn"])["Tags"] == [{"Key": "a", "Value": "b"}]
+    assert cloudwatch.list_tags_for_resource(ResourceARN=shown["AlarmArn"])["Tags"] == [
+        {"Key": "a", "Value": "b"}
+    ]
     cloudwatch.delete_alarms(AlarmNames=["all", "errors"])
     assert world.alive() == set()
 
@@ -212,19 +254,32 @@ def database(world: World, **changes: object) -> None:
     world.client("rds").create_db_instance(**{**wanted, **changes})
 
 
-def test_a_database_holds_its_groups_and_is_deleted_with_its_secret(world: World) -> None:
+def test_database_prevents_deletion_of_its_groups_and_is_deleted_with_its_secret(
+    world: World,
+) -> None:
     rds = world.client("rds")
     _, subnets = world.network()
     with refused("DBSubnetGroupDoesNotCoverEnoughAZs"):
-        rds.create_db_subnet_group(DBSubnetGroupName="g", DBSubnetGroupDescription="g", SubnetIds=subnets[:1])
-    rds.create_db_subnet_group(DBSubnetGroupName="g", DBSubnetGroupDescription="g", SubnetIds=subnets)
+        rds.create_db_subnet_group(
+            DBSubnetGroupName="g", DBSubnetGroupDescription="g", SubnetIds=subnets[:1]
+        )
+    rds.create_db_subnet_group(
+        DBSubnetGroupName="g", DBSubnetGroupDescription="g", SubnetIds=subnets
+    )
     with refused("DBSubnetGroupAlreadyExists"):
-        rds.create_db_subnet_group(DBSubnetGroupName="g", DBSubnetGroupDescription="g", SubnetIds=subnets)
-    rds.create_db_parameter_group(DBParameterGroupName="p", DBParameterGroupFamily="postgres17", Description="p")
+        rds.create_db_subnet_group(
+            DBSubnetGroupName="g", DBSubnetGroupDescription="g", SubnetIds=subnets
+        )
+    rds.create_db_parameter_group(
+        DBParameterGroupName="p", DBParameterGroupFamily="postgres17", Description="p"
+    )
     for change, code in (
         ({"EngineVersion": "9.6"}, "InvalidParameterCombination"),
         ({"DBInstanceClass": "db.huge"}, "InvalidParameterValue"),
-        ({"ManageMasterUserPassword": False, "MasterUserPassword": "short"}, "InvalidParameterValue"),
+        (
+            {"ManageMasterUserPassword": False, "MasterUserPassword": "short"},
+            "InvalidParameterValue",
+        ),
         ({"DBSubnetGroupName": "ghost"}, "DBSubnetGroupNotFoundFault"),
         ({"AllocatedStorage": 5}, "InvalidParameterValue"),
     ):
@@ -234,7 +289,9 @@ def test_a_database_holds_its_groups_and_is_deleted_with_its_secret(world: World
     shown = rds.describe_db_instances(DBInstanceIdentifier="db")["DBInstances"][0]
     assert shown["DBInstanceStatus"] == "available"
     secret = shown["MasterUserSecret"]["SecretArn"]
-    assert "password" in json.loads(world.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"])
+    assert "password" in json.loads(
+        world.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
+    )
     with refused("InvalidDBSubnetGroupStateFault", "db"):
         rds.delete_db_subnet_group(DBSubnetGroupName="g")
     with refused("InvalidDBParameterGroupState", "db"):
@@ -245,7 +302,9 @@ def test_a_database_holds_its_groups_and_is_deleted_with_its_secret(world: World
         rds.delete_db_instance(DBInstanceIdentifier="db", SkipFinalSnapshot=True)
     with refused("InvalidParameterCombination", "storage"):
         rds.modify_db_instance(DBInstanceIdentifier="db", AllocatedStorage=19)
-    rds.modify_db_instance(DBInstanceIdentifier="db", DeletionProtection=False, ApplyImmediately=True)
+    rds.modify_db_instance(
+        DBInstanceIdentifier="db", DeletionProtection=False, ApplyImmediately=True
+    )
     with refused("InvalidParameterCombination", "FinalDBSnapshotIdentifier"):
         rds.delete_db_instance(DBInstanceIdentifier="db")
     rds.delete_db_instance(DBInstanceIdentifier="db", SkipFinalSnapshot=True)
@@ -254,13 +313,15 @@ def test_a_database_holds_its_groups_and_is_deleted_with_its_secret(world: World
     assert {item.split("/")[0] for item in world.alive()} == {"ec2"}
 
 
-def test_engine_versions_can_be_looked_up(world: World) -> None:
+def test_engine_versions_are_described(world: World) -> None:
     rds = world.client("rds")
-    found = rds.describe_db_engine_versions(Engine="postgres", EngineVersion="17", DefaultOnly=True)["DBEngineVersions"]
+    found = rds.describe_db_engine_versions(
+        Engine="postgres", EngineVersion="17", DefaultOnly=True
+    )["DBEngineVersions"]
     assert [version["DBParameterGroupFamily"] for version in found] == ["postgres17"]
 
 
-def test_topic_policies_are_checked(world: World) -> None:
+def test_topic_policies_are_validated(world: World) -> None:
     sns = world.client("sns")
     topic = sns.create_topic(Name="t")["TopicArn"]
     with refused("InvalidParameter", "Json"):
@@ -276,23 +337,32 @@ def test_topic_policies_are_checked(world: World) -> None:
         sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=document)
 
 
-def test_node_images_are_found_by_their_public_parameters(world: World) -> None:
+def test_node_images_have_public_parameters(world: World) -> None:
     ssm = world.client("ssm")
     path = "/aws/service/eks/optimized-ami/1.35/amazon-linux-2023/arm64/standard/recommended"
     image = ssm.get_parameter(Name=f"{path}/image_id")["Parameter"]["Value"]
     assert image.startswith("ami-")
-    assert ssm.get_parameter(Name=f"{path}/release_version")["Parameter"]["Value"].startswith("1.35.")
+    assert ssm.get_parameter(Name=f"{path}/release_version")["Parameter"]["Value"].startswith(
+        "1.35."
+    )
     with refused("ParameterNotFound"):
         ssm.get_parameter(Name=path.replace("1.35", "1.12") + "/image_id")
 
 
-def test_connections_wait_for_their_handshake(world: World) -> None:
+def test_connections_are_pending_until_their_handshake(world: World) -> None:
     connections = world.client("codeconnections")
     tags = [{"Key": "a", "Value": "b"}]
-    arn = connections.create_connection(ProviderType="GitHub", ConnectionName="c", Tags=tags)["ConnectionArn"]
-    assert connections.get_connection(ConnectionArn=arn)["Connection"]["ConnectionStatus"] == "PENDING"
+    arn = connections.create_connection(ProviderType="GitHub", ConnectionName="c", Tags=tags)[
+        "ConnectionArn"
+    ]
+    assert (
+        connections.get_connection(ConnectionArn=arn)["Connection"]["ConnectionStatus"] == "PENDING"
+    )
     world.admin("POST", "handshake", {"connection": arn})
-    assert connections.get_connection(ConnectionArn=arn)["Connection"]["ConnectionStatus"] == "AVAILABLE"
+    assert (
+        connections.get_connection(ConnectionArn=arn)["Connection"]["ConnectionStatus"]
+        == "AVAILABLE"
+    )
     assert connections.list_tags_for_resource(ResourceArn=arn)["Tags"] == tags
     connections.delete_connection(ConnectionArn=arn)
     with refused("ResourceNotFoundException"):
@@ -314,18 +384,25 @@ def test_budgets_keep_notifications_subscribers_and_tags(world: World) -> None:
     budgets.create_budget(**account, Budget=budget, NotificationsWithSubscribers=held)
     with refused("DuplicateRecordException"):
         budgets.create_budget(**account, Budget=budget)
-    budgets.update_budget(**account, NewBudget={**budget, "BudgetLimit": {"Amount": "20", "Unit": "USD"}})
-    assert budgets.describe_budget(**account, BudgetName="b")["Budget"]["BudgetLimit"]["Amount"] == "20"
+    budgets.update_budget(
+        **account, NewBudget={**budget, "BudgetLimit": {"Amount": "20", "Unit": "USD"}}
+    )
+    assert (
+        budgets.describe_budget(**account, BudgetName="b")["Budget"]["BudgetLimit"]["Amount"]
+        == "20"
+    )
     named = {**account, "BudgetName": "b", "Notification": eighty}
     budgets.create_subscriber(**named, Subscriber={**mail, "Address": "b@example.org"})
     assert len(budgets.describe_subscribers_for_notification(**named)["Subscribers"]) == 2
     budgets.delete_notification(**named)
-    assert budgets.describe_notifications_for_budget(**account, BudgetName="b")["Notifications"] == []
+    assert (
+        budgets.describe_notifications_for_budget(**account, BudgetName="b")["Notifications"] == []
+    )
     budgets.delete_budget(**account, BudgetName="b")
     assert world.alive() == set()
 
 
-def test_what_is_not_emulated_says_so_by_name(world: World) -> None:
+def test_unemulated_operation_is_refused_by_name(world: World) -> None:
     for service, call, kwargs in (
         ("rds", "describe_certificates", {}),
         ("ec2", "describe_capacity_block_offerings", {"CapacityDurationHours": 24}),

@@ -1,4 +1,4 @@
-"""The doctor on machines that lack things: a PATH with nothing on it, a docker without an engine."""
+"""`doctor` on machines without tools: an empty PATH, a docker CLI without engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def by_name() -> dict[str, Check]:
 
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A PATH with nothing but apt-get on it; what a test adds is there."""
+    """A PATH with apt-get only."""
     folder = tmp_path / "bin"
     folder.mkdir()
     program(folder, "apt-get", "exit 0")
@@ -31,29 +31,31 @@ def program(folder: Path, name: str, script: str) -> None:
     path.chmod(0o755)
 
 
-def test_every_check_says_what_was_found_and_why_it_matters() -> None:
+def test_every_check_has_result_and_purpose() -> None:
     for check in prerequisites.checks():
         assert check.result, check
         assert check.purpose, check
         assert check.state in {"ok", "missing", "degraded"}
 
 
-def test_what_is_missing_is_installed_by_one_command_that_names_every_package(bare: Path) -> None:
+def test_missing_packages_are_installed_by_one_command(bare: Path) -> None:
     found = by_name()
     missing = [check for check in found.values() if check.state == "missing"]
-    assert {"image builder", "Docker engine", "buildah", "skopeo", "mmdebstrap", "git"} <= {it.name for it in missing}
+    assert {"image builder", "Docker engine", "buildah", "skopeo", "mmdebstrap", "git"} <= {
+        it.name for it in missing
+    }
     [command] = {check.fix for check in missing}
     assert "apt-get install -y -qq --no-install-recommends" in command
     for package in ("buildah", "docker.io", "iptables", "skopeo", "mmdebstrap"):
         assert f" {package}" in command
 
 
-def test_without_apt_get_no_command_is_made_up(bare: Path) -> None:
+def test_no_command_is_suggested_without_apt_get(bare: Path) -> None:
     (bare / "apt-get").unlink()
     assert {check.fix for check in prerequisites.checks() if check.state == "missing"} == {""}
 
 
-def test_a_docker_command_line_without_an_engine_is_told_from_an_engine(bare: Path) -> None:
+def test_docker_cli_without_engine_is_detected(bare: Path) -> None:
     program(bare, "docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1")
     found = by_name()
     assert found["Docker engine"].state == "missing"
@@ -61,7 +63,7 @@ def test_a_docker_command_line_without_an_engine_is_told_from_an_engine(bare: Pa
     assert found["image builder"].state == "missing"
 
 
-def test_an_installed_engine_that_does_not_run_is_started_not_installed(bare: Path) -> None:
+def test_stopped_engine_is_started_not_installed(bare: Path) -> None:
     program(bare, "docker", "exit 1")
     program(bare, "dockerd", "exit 1")
     check = by_name()["Docker engine"]
@@ -70,7 +72,7 @@ def test_an_installed_engine_that_does_not_run_is_started_not_installed(bare: Pa
     assert "apt-get" not in check.fix
 
 
-def test_a_docker_without_buildkit_is_passed_over_for_buildah(bare: Path) -> None:
+def test_docker_without_buildkit_is_skipped_for_buildah(bare: Path) -> None:
     program(bare, "docker", 'test "$1" = version && echo "28.2.2 20.10.24" && exit 0; exit 1')
     program(bare, "buildah", "echo buildah version 1.28.2")
     found = by_name()
@@ -78,7 +80,7 @@ def test_a_docker_without_buildkit_is_passed_over_for_buildah(bare: Path) -> Non
     assert "has no BuildKit" in found["Docker engine"].result
 
 
-def test_a_pulumi_cli_outside_the_covered_versions_is_said_to_be_used_on_request_only(
+def test_uncovered_pulumi_cli_is_used_on_request_only(
     bare: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program(bare, "pulumi", "echo v2.0.0")

@@ -1,4 +1,4 @@
-"""What every test of the engine stands on: a provider in this process and a project beside it."""
+"""The engine's fixtures: a provider in this process and a project."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox.engine.kit import Kit, serving
+from tests.sandbox.engine.recording_provider import Kit, serving
 from tests.sandbox.engine.workspace import ROOT, Workspace
 
 
@@ -28,9 +28,9 @@ def workspace(tmp_path: Path, kit: Kit) -> Iterator[Workspace]:
 
 @pytest.fixture
 def boxed(workspace: Workspace) -> Iterator[Workspace]:
-    """The workspace with the `box` provider attached too."""
+    """The workspace with the `box` provider."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.sandbox.engine.box"],
+        [sys.executable, "-m", "tests.sandbox.engine.component_provider"],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -46,7 +46,7 @@ def boxed(workspace: Workspace) -> Iterator[Workspace]:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
-    """An HTTP server of a folder `remote` that may be changed."""
+    """An HTTP server of a directory `remote`."""
     folder = tmp_path / "remote"
     folder.mkdir()
 
@@ -58,7 +58,7 @@ def server(tmp_path: Path) -> Iterator[str]:
             self.wfile.write(path.read_bytes() if path.exists() else b"there is no such page")
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Do not log."""
 
     served = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=served.serve_forever, daemon=True).start()

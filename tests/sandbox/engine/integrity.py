@@ -1,4 +1,4 @@
-"""What the Pulumi CLI demands of a state before it reads it: nothing stands before what it refers to."""
+"""The Pulumi CLI's snapshot integrity check: every resource follows what it refers to."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def violations(resources: Sequence[dict[str, Any]]) -> list[str]:
-    """Check a deployment's resources as the CLI's own snapshot check does; returns what is wrong with them."""
+    """Return the violations in a deployment's resources, as the CLI's check would."""
     found: list[str] = []
     urns: set[str] = set()
     providers: set[str] = set()

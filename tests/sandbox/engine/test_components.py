@@ -1,12 +1,14 @@
-"""Components: the program's own, and remote ones that a provider constructs."""
+"""Components of the program, and remote components."""
 
 from __future__ import annotations
 
-from tests.sandbox.engine.kit import Kit
+from tests.sandbox.engine.recording_provider import Kit
 from tests.sandbox.engine.workspace import PAIR, Workspace, messages, steps
 
 
-def test_a_remote_component_comes_up_with_its_children_and_goes_away(boxed: Workspace, kit: Kit) -> None:
+def test_remote_component_is_created_and_deleted_with_its_children(
+    boxed: Workspace, kit: Kit
+) -> None:
     boxed.program(PAIR.replace("EXTRA", ""))
     preview = boxed.json("preview")
     assert {"pair", "pair-first", "pair-second", "after", "follower"} <= steps(preview).keys()
@@ -25,10 +27,12 @@ def test_a_remote_component_comes_up_with_its_children_and_goes_away(boxed: Work
     assert boxed.json("destroy")["result"] == "succeeded"
     assert not kit.things
     deleted = [name for method, name in kit.calls if method == "delete"]
-    assert deleted.index("follower") < deleted.index("pair-first")  # who needs the component needs what is in it
+    assert deleted.index("follower") < deleted.index(
+        "pair-first"
+    )  # a dependency on a component includes its children
 
 
-def test_a_remote_component_that_fails_leaves_the_rest_running(boxed: Workspace, kit: Kit) -> None:
+def test_failing_remote_component_does_not_stop_other_resources(boxed: Workspace, kit: Kit) -> None:
     boxed.program(PAIR.replace("EXTRA", "fail=True"))
     failed = boxed.json("up", expect=1)
     assert "a pair can't be made today" in messages(failed)
@@ -38,7 +42,9 @@ def test_a_remote_component_that_fails_leaves_the_rest_running(boxed: Workspace,
     assert len(kit.things) == 5
 
 
-def test_a_child_of_a_remote_component_that_fails_fails_what_needs_it_only(boxed: Workspace, kit: Kit) -> None:
+def test_failing_child_of_a_remote_component_fails_its_dependents_only(
+    boxed: Workspace, kit: Kit
+) -> None:
     kit.broken.add("create pair-first")
     boxed.program(PAIR.replace("EXTRA", ""))
     failed = boxed.json("up", expect=1)

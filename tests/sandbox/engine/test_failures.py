@@ -1,4 +1,4 @@
-"""Failures at odd moments: what else runs on, what is said, what the state holds, how the next `up` goes on."""
+"""Failures: what continues, what is reported, what the state holds, and the next `up`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 
-from tests.sandbox.engine.kit import Kit
+from tests.sandbox.engine.recording_provider import Kit
 from tests.sandbox.engine.workspace import Workspace, messages, steps, wait_until_said
 
 
-def test_a_failed_resource_lets_independent_ones_finish_and_the_next_up_goes_on(workspace: Workspace, kit: Kit) -> None:
+def test_failed_resource_does_not_stop_independent_ones_and_the_next_up_continues(
+    workspace: Workspace, kit: Kit
+) -> None:
     text = """
         a = Thing("a", FAIL)
         b = Thing("b", of=a.arn)
@@ -32,7 +34,7 @@ def test_a_failed_resource_lets_independent_ones_finish_and_the_next_up_goes_on(
     assert workspace.changes("preview") == {}
 
 
-def test_a_failed_update_keeps_the_old_state_and_is_tried_again(workspace: Workspace, kit: Kit) -> None:
+def test_failed_update_keeps_the_old_state_and_is_repeated(workspace: Workspace, kit: Kit) -> None:
     workspace.program('Thing("a", colour="red")')
     workspace.json("up")
     workspace.program('Thing("a", colour="blue", fail="update")')
@@ -43,7 +45,9 @@ def test_a_failed_update_keeps_the_old_state_and_is_tried_again(workspace: Works
     assert steps(workspace.json("up")) == {"a": "update"}
 
 
-def test_a_half_made_resource_is_kept_in_the_state_and_updated_next_time(workspace: Workspace, kit: Kit) -> None:
+def test_partially_created_resource_is_recorded_and_updated_next(
+    workspace: Workspace, kit: Kit
+) -> None:
     workspace.program('Thing("a", fail="partial")')
     failed = workspace.json("up", expect=1)
     assert "made, but not ready" in messages(failed)
@@ -56,7 +60,7 @@ def test_a_half_made_resource_is_kept_in_the_state_and_updated_next_time(workspa
     assert "initErrors" not in workspace.resources()["a"]
 
 
-def test_a_half_made_resource_of_any_size_is_kept(workspace: Workspace, kit: Kit) -> None:
+def test_large_partially_created_resource_is_recorded(workspace: Workspace, kit: Kit) -> None:
     workspace.program('Thing("a", fail="partial", data="x" * 100_000)')
     assert "made, but not ready" in messages(workspace.json("up", expect=1))
     workspace.program('Thing("a", data="x" * 100_000)')
@@ -64,7 +68,9 @@ def test_a_half_made_resource_of_any_size_is_kept(workspace: Workspace, kit: Kit
     assert len(kit.things) == 1
 
 
-def test_a_failing_delete_keeps_what_it_needs_and_deletes_all_else(workspace: Workspace, kit: Kit) -> None:
+def test_failing_delete_keeps_its_dependencies_and_deletes_the_rest(
+    workspace: Workspace, kit: Kit
+) -> None:
     workspace.program("""
         a = Thing("a")
         b = Thing("b", Options(depends_on=[a]))
@@ -80,7 +86,9 @@ def test_a_failing_delete_keeps_what_it_needs_and_deletes_all_else(workspace: Wo
     assert not kit.things
 
 
-def test_a_program_that_raises_shows_its_own_frames_and_deletes_nothing(workspace: Workspace, kit: Kit) -> None:
+def test_exception_shows_the_programs_frames_and_deletes_nothing(
+    workspace: Workspace, kit: Kit
+) -> None:
     workspace.program('Thing("a")')
     workspace.json("up")
     workspace.program('b = Thing("b")\nraise ValueError("no good")')
@@ -93,20 +101,22 @@ def test_a_program_that_raises_shows_its_own_frames_and_deletes_nothing(workspac
     assert {thing["__name"] for thing in kit.things.values()} == {"a", "b"}
 
 
-def test_a_run_error_shows_its_message_and_no_traceback(workspace: Workspace) -> None:
+def test_run_error_shows_its_message_without_traceback(workspace: Workspace) -> None:
     workspace.program('raise pulumi.RunError("the stack file lacks a name")')
     failed = workspace.json("preview", expect=1)
     assert messages(failed) == ": the stack file lacks a name"
 
 
-def test_a_program_that_dies_is_a_failure_with_what_it_said(workspace: Workspace) -> None:
-    workspace.program('import os, sys\nsys.stderr.write("last words\\n"); sys.stderr.flush()\nos._exit(9)')
+def test_program_exit_code_is_reported_with_its_stderr(workspace: Workspace) -> None:
+    workspace.program(
+        'import os, sys\nsys.stderr.write("last words\\n"); sys.stderr.flush()\nos._exit(9)'
+    )
     failed = workspace.json("up", expect=1)
     assert "exited with code 9" in messages(failed)
     assert "last words" in messages(failed)
 
 
-def test_a_missing_provider_is_named_with_the_way_to_attach_it(workspace: Workspace) -> None:
+def test_missing_provider_is_reported_with_remedy(workspace: Workspace) -> None:
     workspace.program("""
         class Other(pulumi.CustomResource):
             def __init__(self, name):
@@ -119,28 +129,33 @@ def test_a_missing_provider_is_named_with_the_way_to_attach_it(workspace: Worksp
     assert "PULUMI_DEBUG_PROVIDERS=other:PORT" in messages(failed)
 
 
-def test_inputs_that_the_provider_refuses_are_named_by_property(workspace: Workspace, kit: Kit) -> None:
+def test_check_failures_name_the_property(workspace: Workspace, kit: Kit) -> None:
     workspace.program('Thing("a", bad=1)')
     failed = workspace.json("preview", expect=1)
     assert messages(failed).endswith("::a: bad: it is not allowed")
     assert not kit.things
 
 
-def test_two_resources_of_one_name_are_refused(workspace: Workspace, kit: Kit) -> None:
+def test_duplicate_urn_is_refused(workspace: Workspace, kit: Kit) -> None:
     workspace.program('Thing("a")\nThing("a")')
     failed = workspace.json("up", expect=1)
     assert "Two resources have the URN" in messages(failed)
     assert len(kit.things) == 1
 
 
-def test_a_killed_engine_leaves_a_state_that_the_next_up_explains_and_finishes(workspace: Workspace, kit: Kit) -> None:
+def test_pending_operations_of_a_killed_engine_are_reported_by_the_next_up(
+    workspace: Workspace, kit: Kit
+) -> None:
     workspace.program("""
         a = Thing("a")
         b = Thing("b", of=a.arn, hold=True)
         c = Thing("c", of=b.arn)
     """)
     process = subprocess.Popen(
-        workspace.command("up"), env=workspace.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        workspace.command("up"),
+        env=workspace.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     kit.wait_for("create", "b")
     os.kill(process.pid, signal.SIGKILL)
@@ -156,10 +171,13 @@ def test_a_killed_engine_leaves_a_state_that_the_next_up_explains_and_finishes(w
     assert workspace.changes("preview") == {}
 
 
-def test_a_stack_in_use_is_refused_naming_who_uses_it(workspace: Workspace, kit: Kit) -> None:
+def test_locked_stack_is_refused_with_the_lock_holder(workspace: Workspace, kit: Kit) -> None:
     workspace.program('Thing("a", hold=True)')
     process = subprocess.Popen(
-        workspace.command("up"), env=workspace.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        workspace.command("up"),
+        env=workspace.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     kit.wait_for("create", "a")
     refused = workspace.json("up", expect=1)
@@ -168,7 +186,7 @@ def test_a_stack_in_use_is_refused_naming_who_uses_it(workspace: Workspace, kit:
     assert process.wait(timeout=240) == 0
 
 
-def test_an_interrupt_lets_running_steps_finish_and_records_them(workspace: Workspace, kit: Kit) -> None:
+def test_interrupt_waits_for_running_steps_and_records_them(workspace: Workspace, kit: Kit) -> None:
     workspace.program('a = Thing("a", hold=True)\nb = Thing("b", of=a.arn)')
     process = subprocess.Popen(
         workspace.command("up", "--json"),

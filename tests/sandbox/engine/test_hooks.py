@@ -1,4 +1,4 @@
-"""Resource hooks: when they are called and with what, what a failing one does, and hooks that ask for another try."""
+"""Resource hooks: order, arguments, failures, retries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.engine.kit import Kit
+from tests.sandbox.engine.recording_provider import Kit
 from tests.sandbox.engine.workspace import Workspace, messages
 
 NOTING = """
@@ -31,7 +31,7 @@ def every(name, **options):
 
 
 def calls(workspace: Workspace) -> list[list[Any]]:
-    """The hooks' calls since this was asked last."""
+    """Return the hook calls since the last call of this function."""
     path = workspace.folder / "calls.jsonl"
     found = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     path.unlink(missing_ok=True)
@@ -39,11 +39,11 @@ def calls(workspace: Workspace) -> list[list[Any]]:
 
 
 def told(workspace: Workspace) -> list[tuple[str, str]]:
-    """Kind and resource of those calls."""
+    """Return kind and resource of those calls."""
     return [(kind, name) for kind, name, *_ in calls(workspace)]
 
 
-def test_hooks_are_called_around_what_is_done_with_what_is_known_then(workspace: Workspace) -> None:
+def test_hooks_run_before_and_after_operations_with_the_known_values(workspace: Workspace) -> None:
     program = NOTING + 'Thing("a", Options(hooks=every("a")), v=VALUE)\nThing("b", hooks=1)'
     workspace.program(program.replace("VALUE", "1"))
     workspace.json("preview")
@@ -69,15 +69,20 @@ def test_hooks_are_called_around_what_is_done_with_what_is_known_then(workspace:
     workspace.program(NOTING + 'every("a")\nThing("b", hooks=1)')
     assert workspace.changes("up") == {"delete": 1}
     after = {"old_inputs": two, "old_outputs": changed}
-    assert calls(workspace) == [[f"{when}_delete", "a", kind, identifier, after] for when in ("before", "after")]
+    assert calls(workspace) == [
+        [f"{when}_delete", "a", kind, identifier, after] for when in ("before", "after")
+    ]
 
 
-def test_a_replacement_creates_and_deletes_in_either_order(workspace: Workspace) -> None:
+def test_hooks_follow_the_order_of_a_replacement(workspace: Workspace) -> None:
     program = NOTING + 'Thing("a", Options(hooks=every("a")), KEY)'
     workspace.program(program.replace("KEY", 'size=1, kind="x"'))
     workspace.json("up")
     calls(workspace)
-    create, delete = [("before_create", "a"), ("after_create", "a")], [("before_delete", "a"), ("after_delete", "a")]
+    create, delete = (
+        [("before_create", "a"), ("after_create", "a")],
+        [("before_delete", "a"), ("after_delete", "a")],
+    )
     workspace.program(program.replace("KEY", 'size=2, kind="x"'))
     assert workspace.changes("up") == {"replace": 1}
     assert told(workspace) == create + delete
@@ -86,7 +91,9 @@ def test_a_replacement_creates_and_deletes_in_either_order(workspace: Workspace)
     assert told(workspace) == delete + create
 
 
-def test_a_component_is_done_when_its_outputs_are_registered(workspace: Workspace) -> None:
+def test_after_hooks_of_a_component_run_when_its_outputs_are_registered(
+    workspace: Workspace,
+) -> None:
     program = (
         NOTING
         + """
@@ -103,7 +110,11 @@ Whole("whole", Options(hooks=every("whole")), v=VALUE)
     found = calls(workspace)
     names = [(kind, name) for kind, name, *_ in found]
     assert names[0] == ("before_create", "whole")
-    assert sorted(names[1:]) == [("after_create", "inside"), ("after_create", "whole"), ("before_create", "inside")]
+    assert sorted(names[1:]) == [
+        ("after_create", "inside"),
+        ("after_create", "whole"),
+        ("before_create", "inside"),
+    ]
     (given,) = [item[4] for item in found if item[:2] == ["after_create", "whole"]]
     assert given == {"new_inputs": {"v": 1.0}, "new_outputs": {"arn": "arn:kit:thing-1"}}
     workspace.program(program.replace("VALUE", "2"))
@@ -111,7 +122,7 @@ Whole("whole", Options(hooks=every("whole")), v=VALUE)
     assert told(workspace) == [("before_update", "whole"), ("after_update", "whole")]
 
 
-def test_hooks_that_ask_for_it_are_called_in_previews(workspace: Workspace) -> None:
+def test_hooks_with_on_dry_run_run_in_previews(workspace: Workspace) -> None:
     workspace.program(NOTING + 'Thing("a", Options(hooks=every("a", on_dry_run=True)), v=1)')
     workspace.json("preview")
     found = calls(workspace)
@@ -134,14 +145,16 @@ Thing("c")
 """
 
 
-def test_a_before_hook_that_fails_keeps_its_resource_from_being_made(workspace: Workspace, kit: Kit) -> None:
+def test_failing_before_hook_prevents_the_creation(workspace: Workspace, kit: Kit) -> None:
     workspace.program(FAILING.replace("LENIENT", "False").replace("KIND", "before_create"))
     failed = workspace.json("up", expect=1)
     assert messages(failed).endswith("::a: BeforeCreate hook 'no' failed: grumble")
     assert [thing["__name"] for thing in kit.things.values()] == ["c"]
 
 
-def test_an_after_hook_that_fails_fails_the_run_but_what_was_made_stays(workspace: Workspace, kit: Kit) -> None:
+def test_failing_after_hook_fails_the_run_and_keeps_the_resource(
+    workspace: Workspace, kit: Kit
+) -> None:
     workspace.program(FAILING.replace("LENIENT", "False").replace("KIND", "after_create"))
     failed = workspace.json("up", expect=1)
     assert messages(failed).endswith("::a: AfterCreate hook 'no' failed: grumble")
@@ -149,16 +162,14 @@ def test_an_after_hook_that_fails_fails_the_run_but_what_was_made_stays(workspac
     assert workspace.changes("up") == {}
 
 
-def test_a_hook_whose_errors_are_ignored_is_warned_of(workspace: Workspace, kit: Kit) -> None:
+def test_ignored_hook_error_is_a_warning(workspace: Workspace, kit: Kit) -> None:
     workspace.program(FAILING.replace("LENIENT", "True").replace("KIND", "before_create"))
     done = workspace.json("up")
     assert messages(done, "warning").endswith("::a: BeforeCreate hook 'no' failed: grumble")
     assert len(kit.things) == 3
 
 
-def test_a_destroy_refuses_hooks_as_a_whole_and_runs_the_program_for_them_when_told(
-    workspace: Workspace, kit: Kit
-) -> None:
+def test_destroy_with_hooks_requires_run_program(workspace: Workspace, kit: Kit) -> None:
     program = NOTING + 'a = Thing("a", Options(hooks=every("a")))\nThing("b", of=a.arn)\n'
     workspace.program(program)
     workspace.json("up")
@@ -175,7 +186,7 @@ def test_a_destroy_refuses_hooks_as_a_whole_and_runs_the_program_for_them_when_t
     assert workspace.resources() == {}
 
 
-def test_a_destroy_deletes_nothing_when_the_program_fails(workspace: Workspace, kit: Kit) -> None:
+def test_destroy_deletes_nothing_when_the_program_fails(workspace: Workspace, kit: Kit) -> None:
     workspace.program('Thing("a")')
     workspace.json("up")
     workspace.program('raise ValueError("no")')
@@ -184,7 +195,7 @@ def test_a_destroy_deletes_nothing_when_the_program_fails(workspace: Workspace, 
     assert workspace.run("up", "--run-program", expect=2)
 
 
-def test_a_deletion_whose_hook_is_not_defined_any_more_is_refused(workspace: Workspace, kit: Kit) -> None:
+def test_deletion_with_an_undefined_hook_is_refused(workspace: Workspace, kit: Kit) -> None:
     workspace.program(NOTING + 'Thing("a", Options(hooks=every("a")))\nThing("b")')
     workspace.json("up")
     workspace.program("")
@@ -203,7 +214,7 @@ stubborn = pulumi.ResourceHookBinding(on_error=[pulumi.ErrorHook("again", again)
 
 
 @pytest.mark.parametrize("operation", ["create", "update", "delete"])
-def test_an_error_hook_has_the_operation_tried_again(workspace: Workspace, kit: Kit, operation: str) -> None:
+def test_error_hook_retries_the_operation(workspace: Workspace, kit: Kit, operation: str) -> None:
     thing = 'Thing("a", Options(hooks=stubborn), v=VALUE)\n'
     steps = {"create": [1], "update": [1, 2], "delete": [1, 0]}[operation]
     *before, last = [thing.replace("VALUE", str(value)) if value else "" for value in steps]
@@ -218,10 +229,12 @@ def test_an_error_hook_has_the_operation_tried_again(workspace: Workspace, kit: 
     assert shown.count("Its error hook requests a retry") == 4  # at once, and under Diagnostics
     kit.broken.clear()
     workspace.json("up")
-    assert [thing["__name"] for thing in kit.things.values()] == ([] if operation == "delete" else ["a"])
+    assert [thing["__name"] for thing in kit.things.values()] == (
+        [] if operation == "delete" else ["a"]
+    )
 
 
-def test_what_succeeds_at_the_second_try_is_a_success(workspace: Workspace, kit: Kit, tmp_path: Path) -> None:
+def test_operation_succeeds_after_a_retry(workspace: Workspace, kit: Kit, tmp_path: Path) -> None:
     kit.broken.add("create a")
     sign = tmp_path / "sign"
     workspace.program(
@@ -250,12 +263,12 @@ def test_what_succeeds_at_the_second_try_is_a_success(workspace: Workspace, kit:
     assert "the create of a went wrong" in messages(done, "warning")
 
 
-def test_two_hooks_of_one_name_are_refused(workspace: Workspace) -> None:
+def test_duplicate_hook_name_is_refused(workspace: Workspace) -> None:
     workspace.program(NOTING + 'every("a")\nevery("a")')
     assert "There are two resource hooks named 'a " in messages(workspace.json("preview", expect=1))
 
 
-def test_the_state_names_the_hooks_and_the_feature(workspace: Workspace) -> None:
+def test_state_lists_hooks_and_the_hooks_feature(workspace: Workspace) -> None:
     workspace.program(NOTING + 'Thing("a", Options(hooks=every("a")))')
     workspace.json("up")
     checkpoint = json.loads(workspace.state_file.read_text())

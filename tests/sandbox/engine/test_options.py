@@ -1,4 +1,6 @@
-"""Resource options: names of old, ignored changes, retention, secrets, providers, targets, imports and look-ups."""
+"""Resource options: aliases, ignored changes, retention, secrets, providers, targets, imports,
+reads.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,13 @@ import threading
 import pytest
 
 from sandbox.engine import stack_outputs
-from tests.sandbox.engine.kit import Kit
+from tests.sandbox.engine.recording_provider import Kit
 from tests.sandbox.engine.workspace import Workspace, messages, steps
 
 
-def test_aliases_carry_a_resource_and_its_children_to_new_names_and_parents(workspace: Workspace, kit: Kit) -> None:
+def test_aliases_rename_and_reparent_a_resource_and_its_children(
+    workspace: Workspace, kit: Kit
+) -> None:
     workspace.program("""
         group = Group("web")
         inner = Group("web-inner", Options(parent=group))
@@ -39,7 +43,7 @@ def test_aliases_carry_a_resource_and_its_children_to_new_names_and_parents(work
     assert workspace.changes("up") == {}
 
 
-def test_ignored_changes_reach_into_structures(workspace: Workspace, kit: Kit) -> None:
+def test_ignore_changes_applies_to_nested_properties(workspace: Workspace, kit: Kit) -> None:
     text = """
         Thing("a", Options(ignore_changes=["plain", "deep.x", 'list[0].n', "all.*.v", '["do.t"]', "new"]), plain=N,
             deep={"x": N, "y": 1}, list=[{"n": N, "m": 1}], all={"p": {"v": N}, "q": {"v": N}}, **{"do.t": N})
@@ -48,13 +52,17 @@ def test_ignored_changes_reach_into_structures(workspace: Workspace, kit: Kit) -
     workspace.json("up")
     workspace.program(text.replace("N", "2"))
     assert workspace.changes("up") == {}
-    workspace.program(text.replace("N", "2").replace('"y": 1', '"y": 2').replace('"m": 1', '"m": 3'))
+    workspace.program(
+        text.replace("N", "2").replace('"y": 1', '"y": 2').replace('"m": 1', '"m": 3')
+    )
     assert workspace.changes("up") == {"update": 1}
     assert kit.named("a")[0]["deep"] == {"x": 1, "y": 2}
     assert kit.named("a")[0]["list"] == [{"n": 1, "m": 3}]
 
 
-def test_retained_and_carried_off_resources_are_forgotten_but_not_deleted(workspace: Workspace, kit: Kit) -> None:
+def test_retain_on_delete_and_deleted_with_remove_from_the_state_only(
+    workspace: Workspace, kit: Kit
+) -> None:
     workspace.program("""
         a = Thing("a")
         b = Thing("b", Options(deleted_with=a))
@@ -67,7 +75,9 @@ def test_retained_and_carried_off_resources_are_forgotten_but_not_deleted(worksp
     assert workspace.state().get("resources", []) == []
 
 
-def test_what_is_carried_off_stays_in_the_state_until_its_carrier_is_gone(workspace: Workspace, kit: Kit) -> None:
+def test_deleted_with_resource_stays_in_the_state_until_its_owner_is_deleted(
+    workspace: Workspace, kit: Kit
+) -> None:
     workspace.program("""
         host = Thing("host")
         own = KitProvider("own", region=host.arn)
@@ -79,7 +89,7 @@ def test_what_is_carried_off_stays_in_the_state_until_its_carrier_is_gone(worksp
     kit.broken.add("delete host")
     workspace.json("destroy", expect=1)
     kit.broken.clear()
-    # Whoever goes on from here finds what is there, and only that.
+    # The resumed deletion deletes only what still exists.
     assert {thing["__name"] for thing in kit.things.values()} == {"host", "inside"}
     assert {"host", "own", "group", "inside"} <= workspace.resources().keys()
     assert "really" not in workspace.resources()
@@ -89,7 +99,9 @@ def test_what_is_carried_off_stays_in_the_state_until_its_carrier_is_gone(worksp
     assert workspace.state().get("resources", []) == []
 
 
-def test_secrets_are_sealed_in_the_state_and_never_shown(workspace: Workspace, kit: Kit) -> None:
+def test_secrets_are_encrypted_in_the_state_and_masked_in_output(
+    workspace: Workspace, kit: Kit
+) -> None:
     workspace.program("""
         hidden = pulumi.Output.secret("xyzzy-plugh")
         a = Thing("a", Options(additional_secret_outputs=["loud"]), word=hidden, deep={"in": [hidden]}, loud="ab-racadabra")
@@ -107,9 +119,15 @@ def test_secrets_are_sealed_in_the_state_and_never_shown(workspace: Workspace, k
         pulumi.export("word", a.word)
         pulumi.export("loud", a.loud)
     """)
-    shown += [workspace.run("preview", "--diff"), workspace.run("up", "--diff"), workspace.run("destroy")]
+    shown += [
+        workspace.run("preview", "--diff"),
+        workspace.run("up", "--diff"),
+        workspace.run("destroy"),
+    ]
     everything = "".join(done.stdout + done.stderr for done in shown)
-    everything += "".join(path.read_text() for path in (workspace.backend / ".pulumi").rglob("*") if path.is_file())
+    everything += "".join(
+        path.read_text() for path in (workspace.backend / ".pulumi").rglob("*") if path.is_file()
+    )
     assert "[secret]" in everything
     for word in ("xyzzy", "hush-"):
         assert word not in everything
@@ -117,7 +135,9 @@ def test_secrets_are_sealed_in_the_state_and_never_shown(workspace: Workspace, k
     assert "ab-racadabra" not in outputs
 
 
-def test_a_provider_made_by_the_program_is_configured_once_known(workspace: Workspace, kit: Kit) -> None:
+def test_explicit_provider_is_configured_when_its_inputs_are_known(
+    workspace: Workspace, kit: Kit
+) -> None:
     workspace.program("""
         first = Thing("first")
         own = KitProvider("own", region=first.arn)
@@ -137,7 +157,7 @@ def test_a_provider_made_by_the_program_is_configured_once_known(workspace: Work
     assert not kit.things
 
 
-def test_a_provider_whose_account_changes_replaces_its_resources(workspace: Workspace, kit: Kit) -> None:
+def test_provider_replacement_replaces_its_resources(workspace: Workspace, kit: Kit) -> None:
     text = """
         own = KitProvider("own", account="one", region="north")
         a = Thing("a", Options(provider=own))
@@ -154,14 +174,16 @@ def test_a_provider_whose_account_changes_replaces_its_resources(workspace: Work
     assert workspace.changes("preview") == {}
 
 
-def test_the_default_provider_takes_its_settings_from_the_configuration(workspace: Workspace, kit: Kit) -> None:
-    workspace.yaml("Pulumi.dev.yaml", "config:\n  kit:region: north\n  kit:deep:\n    a: [1, true]\n")
+def test_default_provider_uses_the_stack_configuration(workspace: Workspace, kit: Kit) -> None:
+    workspace.yaml(
+        "Pulumi.dev.yaml", "config:\n  kit:region: north\n  kit:deep:\n    a: [1, true]\n"
+    )
     workspace.program('Thing("a")')
     workspace.json("up")
     assert kit.configured[-1] == {"region": "north", "deep": '{"a":[1,true]}'}
 
 
-def test_targets_limit_what_is_made_changed_and_deleted(workspace: Workspace, kit: Kit) -> None:
+def test_targets_limit_creations_updates_and_deletions(workspace: Workspace, kit: Kit) -> None:
     text = """
         a = Thing("a", v=1)
         b = Thing("b", of=a.arn, v=1)
@@ -174,30 +196,40 @@ def test_targets_limit_what_is_made_changed_and_deleted(workspace: Workspace, ki
     workspace.program(text.replace("v=1", "v=2"))
     changed = workspace.json("up", "--target", workspace.urn("c"))
     assert steps(changed) == {"c": "update"}
-    assert steps(workspace.json("up", "--target", "**::a", "--target-dependents")) == {"a": "update", "b": "update"}
+    assert steps(workspace.json("up", "--target", "**::a", "--target-dependents")) == {
+        "a": "update",
+        "b": "update",
+    }
     refused = workspace.json("destroy", "--target", workspace.urn("a"), expect=1)
     assert "Deleting the targets would break" in messages(refused)
     assert len(kit.things) == 3
-    assert workspace.changes("destroy", "--target", workspace.urn("a"), "--target-dependents") == {"delete": 2}
+    assert workspace.changes("destroy", "--target", workspace.urn("a"), "--target-dependents") == {
+        "delete": 2
+    }
     assert {thing["__name"] for thing in kit.things.values()} == {"c"}
     wrong = workspace.json("up", "--target", "urn:pulumi:dev::demo::kit:index:Thing::zzz", expect=1)
     assert "No resource has the target URN" in messages(wrong)
 
 
-def test_an_import_adopts_what_exists_and_changes_what_differs(workspace: Workspace, kit: Kit) -> None:
+def test_import_records_an_existing_resource_and_updates_differences(
+    workspace: Workspace, kit: Kit
+) -> None:
     kit.things["old-1"] = {"colour": "red", "size": 1, "defaulted": "by kit", "__name": "x"}
     workspace.program('Thing("a", Options(import_="none"), colour="red")')
     assert "There is no resource with the ID 'none'" in messages(workspace.json("up", expect=1))
     workspace.program('Thing("a", Options(import_="old-1"), colour="red", size=2)')
     assert "size: 1 is live, 2 in the program" in messages(workspace.json("preview"), "warning")
     assert "size: 1 is live, 2 in the program" in messages(workspace.json("up", expect=1))
-    assert workspace.resources()["a"]["inputs"]["size"] == 1  # imported, and not replaced
+    assert workspace.resources()["a"]["inputs"]["size"] == 1  # imported, not replaced
     workspace.json("destroy")
     kit.things["old-1"] = {"colour": "red", "defaulted": "by kit", "__name": "x"}
     text = 'Thing("a", Options(import_="old-1"), colour="COLOUR")'
     workspace.program(text.replace("COLOUR", "blue"))
     for operation in ("preview", "up"):
-        assert workspace.changes(operation) == {"create": 2, "update": 1}  # the stack, and what is imported
+        assert workspace.changes(operation) == {
+            "create": 2,
+            "update": 1,
+        }  # the stack and the imported resources
     assert workspace.resources()["a"]["id"] == "old-1"
     assert kit.things["old-1"]["colour"] == "blue"
     assert workspace.changes("up") == {}
@@ -213,7 +245,7 @@ def test_an_import_adopts_what_exists_and_changes_what_differs(workspace: Worksp
     assert list(kit.things) == ["old-2"]
 
 
-def test_a_resource_that_is_looked_up_is_read_and_never_deleted(workspace: Workspace, kit: Kit) -> None:
+def test_external_resource_is_read_and_never_deleted(workspace: Workspace, kit: Kit) -> None:
     kit.things["old-1"] = {"colour": "red", "__name": "x"}
     workspace.program("""
         found = Thing("found", Options(id="old-1"), colour=None)
@@ -226,7 +258,7 @@ def test_a_resource_that_is_looked_up_is_read_and_never_deleted(workspace: Works
     assert list(kit.things) == ["old-1"]
 
 
-def test_functions_answer_in_a_preview_too(workspace: Workspace) -> None:
+def test_functions_are_invoked_in_previews(workspace: Workspace) -> None:
     workspace.program("""
         found = pulumi.runtime.invoke("kit:index:lookup", {"key": "value"})
         pulumi.export("found", found.value)
@@ -239,7 +271,7 @@ def test_functions_answer_in_a_preview_too(workspace: Workspace) -> None:
     assert up["outputs"]["later"] == "arn:kit:thing-1"
 
 
-def test_custom_timeouts_and_parallelism_reach_the_provider(workspace: Workspace, kit: Kit) -> None:
+def test_custom_timeouts_and_parallelism_are_applied(workspace: Workspace, kit: Kit) -> None:
     workspace.program("""
         for i in range(6):
             Thing(f"t{i}", Options(custom_timeouts=pulumi.CustomTimeouts(create="1h30m")), pause=0.2)
@@ -260,18 +292,23 @@ def test_custom_timeouts_and_parallelism_reach_the_provider(workspace: Workspace
             "pulumi.run(ask)",
             "Package 'kit' is parameterized",
         ),
-        ('pulumi.CustomResource("pulumi:pulumi:Nope", "a", {})', "has no resource pulumi:pulumi:Nope"),
+        (
+            'pulumi.CustomResource("pulumi:pulumi:Nope", "a", {})',
+            "has no resource pulumi:pulumi:Nope",
+        ),
         ('pulumi.runtime.invoke("pulumi:pulumi:nope", {})', "has no function pulumi:pulumi:nope"),
     ],
 )
-def test_what_is_not_supported_is_refused_by_name(workspace: Workspace, kit: Kit, text: str, named: str) -> None:
+def test_unsupported_features_are_refused_by_name(
+    workspace: Workspace, kit: Kit, text: str, named: str
+) -> None:
     workspace.program(text)
     failed = workspace.json("up", expect=1)
     assert named.lower() in json.dumps(failed["diagnostics"]).lower()
     assert not kit.things
 
 
-def test_methods_are_called_with_the_provider_of_their_resource(workspace: Workspace) -> None:
+def test_methods_are_called_on_the_resources_provider(workspace: Workspace) -> None:
     workspace.program("""
         def call(token, resource):
             outputs = pulumi.runtime.call(token, {"__self__": resource}, resource)

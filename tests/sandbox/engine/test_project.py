@@ -1,4 +1,4 @@
-"""The project's files and the engine as a tool: configuration, passphrase, stacks, what is said when they are wrong."""
+"""Project files: configuration, passphrase, stacks, and their errors."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import json
 import pytest
 
 from sandbox.engine import UsageError, export_stack, import_stack, list_stacks, stack_outputs
-from tests.sandbox.engine.kit import Kit
+from tests.sandbox.engine.recording_provider import Kit
 from tests.sandbox.engine.workspace import Workspace, messages
 
 
-def test_configuration_reaches_the_program_with_its_structures_defaults_and_overrides(workspace: Workspace) -> None:
+def test_configuration_has_structures_defaults_and_overrides(workspace: Workspace) -> None:
     workspace.yaml(
         "Pulumi.yaml",
         "name: demo\nruntime: {name: python}\nmain: src\nconfig:\n  size: {type: integer, default: 3}\n  other:colour: {value: red}\n",
@@ -32,7 +32,9 @@ pulumi.export("deep", config.require_object("deep"))
 pulumi.export("colour", pulumi.Config("other").get("colour"))
 pulumi.export("stack", [pulumi.get_project(), pulumi.get_stack(), pulumi.get_organization()])
 """)
-    outputs = workspace.json("preview", "-c", "deep.list=[2]", "-c", "deep.on=true", "-c", "size=007")["outputs"]
+    outputs = workspace.json(
+        "preview", "-c", "deep.list=[2]", "-c", "deep.on=true", "-c", "size=007"
+    )["outputs"]
     assert outputs == {
         "flag": "true",
         "version": "1.10",
@@ -43,13 +45,16 @@ pulumi.export("stack", [pulumi.get_project(), pulumi.get_stack(), pulumi.get_org
     }
 
 
-def test_scalars_reach_the_program_as_the_cli_reads_them(workspace: Workspace) -> None:
+def test_configuration_scalars_match_the_cli(workspace: Workspace) -> None:
     written = {
         "yes": "yes", "time": "22:30", "date": "2024-01-02", "octal": "0777", "account": "012345678901", "hex": "0xff",
         "float": "1.50", "exponent": "1e3", "thousand": "1_000", "huge": "12345678901234567890123", "quoted": "'010'",
         "moment": "2024-01-02T03:04:05.60+02:00", "nothing": "~", "version": "1.10", "nested": "{b: [1.0, on, 010], a: <&>}",
     }  # fmt: skip
-    workspace.yaml("Pulumi.dev.yaml", "config:\n" + "".join(f"  demo:{key}: {text}\n" for key, text in written.items()))
+    workspace.yaml(
+        "Pulumi.dev.yaml",
+        "config:\n" + "".join(f"  demo:{key}: {text}\n" for key, text in written.items()),
+    )
     workspace.program(f"""
         config = pulumi.Config()
         pulumi.export("read", {{key: config.get(key) for key in {list(written)}}})
@@ -62,7 +67,7 @@ def test_scalars_reach_the_program_as_the_cli_reads_them(workspace: Workspace) -
     }  # fmt: skip
 
 
-def test_a_wrong_passphrase_is_told_and_nothing_is_touched(workspace: Workspace, kit: Kit) -> None:
+def test_wrong_passphrase_is_refused_before_any_change(workspace: Workspace, kit: Kit) -> None:
     workspace.program('Thing("a", word=pulumi.Output.secret("x"))')
     workspace.json("up")
     before = workspace.state_file.read_text()
@@ -90,7 +95,11 @@ _ENVIRONMENT = Workspace.environment
             "name: demo\nruntime: {name: python, options: {virtualenv: venv}}\n",
             "virtual environment 'venv'",
         ),
-        ("Pulumi.yaml", "name: demo\nruntime: python\nconfig:\n  need: {type: string}\n", "missing: demo:need"),
+        (
+            "Pulumi.yaml",
+            "name: demo\nruntime: python\nconfig:\n  need: {type: string}\n",
+            "missing: demo:need",
+        ),
         (
             "Pulumi.yaml",
             "name: demo\nruntime: python\nconfig:\n  n: {type: integer, default: x}\n",
@@ -101,17 +110,25 @@ _ENVIRONMENT = Workspace.environment
             "name: demo\nruntime: python\nconfig:\n  s: {type: string, secret: true, default: x}\n",
             "demo:s is declared secret",
         ),
-        ("Pulumi.yaml", "name: demo\nruntime: python\nconfig:\n  aws:region: {default: x}\n", "another namespace"),
+        (
+            "Pulumi.yaml",
+            "name: demo\nruntime: python\nconfig:\n  aws:region: {default: x}\n",
+            "another namespace",
+        ),
         (
             "Pulumi.yaml",
             "name: demo\nruntime: python\nconfig:\n  l: {type: array, items: {type: integer}, default: [1, x]}\n",
             "demo:l must be of type array of integer",
         ),
         ("Pulumi.dev.yaml", "config: [\n", "is unreadable"),
-        ("Pulumi.dev.yaml", "secretsprovider: awskms://x\nconfig: {}\n", "`secretsprovider` is not supported"),
+        (
+            "Pulumi.dev.yaml",
+            "secretsprovider: awskms://x\nconfig: {}\n",
+            "`secretsprovider` is not supported",
+        ),
     ],
 )
-def test_a_file_that_is_wrong_is_named_with_what_is_wrong(
+def test_invalid_file_is_reported_with_name_and_reason(
     workspace: Workspace, name: str, text: str, said: str
 ) -> None:
     workspace.program("")
@@ -121,7 +138,7 @@ def test_a_file_that_is_wrong_is_named_with_what_is_wrong(
     assert name in messages(refused)
 
 
-def test_an_unknown_stack_is_refused_naming_the_known_ones(workspace: Workspace) -> None:
+def test_unknown_stack_is_refused_with_the_existing_names(workspace: Workspace) -> None:
     workspace.program("")
     for operation in ("up", "preview", "destroy", "refresh"):
         refused = workspace.json(operation, "--stack", "pord", expect=2)
@@ -130,8 +147,10 @@ def test_an_unknown_stack_is_refused_naming_the_known_ones(workspace: Workspace)
     assert not workspace.state_file.exists()
 
 
-def test_stacks_are_listed_exported_imported_and_their_outputs_read(workspace: Workspace) -> None:
-    workspace.program('a = Thing("a")\npulumi.export("arn", a.arn)\npulumi.export("token", a.token)')
+def test_stacks_are_listed_exported_and_imported(workspace: Workspace) -> None:
+    workspace.program(
+        'a = Thing("a")\npulumi.export("arn", a.arn)\npulumi.export("token", a.token)'
+    )
     workspace.json("up")
     where = (workspace.backend, "demo", "dev", "correct horse")
     assert list_stacks(workspace.backend, "demo") == ["dev"]
@@ -147,7 +166,7 @@ def test_stacks_are_listed_exported_imported_and_their_outputs_read(workspace: W
         import_stack(workspace.backend, "demo", "prod", "correct horse", exported)
 
 
-def test_a_state_names_the_features_that_a_reader_must_know_and_one_unknown_is_refused(workspace: Workspace) -> None:
+def test_state_with_an_unknown_feature_is_refused(workspace: Workspace) -> None:
     workspace.program('a = Thing("a")\nThing("b", Options(replace_with=[a]))')
     workspace.json("up")
     checkpoint = json.loads(workspace.state_file.read_text())
@@ -156,16 +175,22 @@ def test_a_state_names_the_features_that_a_reader_must_know_and_one_unknown_is_r
     assert (exported["version"], exported["features"]) == (4, ["replaceWith"])
     import_stack(workspace.backend, "demo", "dev", "correct horse", exported)
     assert workspace.changes("preview") == {}
-    workspace.state_file.write_text(json.dumps({**checkpoint, "features": ["byteString", "replaceWith"]}))
-    assert "uses byteString, which this engine does not support" in messages(workspace.json("preview", expect=1))
+    workspace.state_file.write_text(
+        json.dumps({**checkpoint, "features": ["byteString", "replaceWith"]})
+    )
+    assert "uses byteString, which this engine does not support" in messages(
+        workspace.json("preview", expect=1)
+    )
     workspace.state_file.write_text(json.dumps(checkpoint))
     workspace.program('Thing("a")\nThing("b")')
     workspace.json("up")
     assert json.loads(workspace.state_file.read_text())["version"] == 3
 
 
-def test_refresh_finds_what_changed_and_what_vanished(workspace: Workspace, kit: Kit) -> None:
-    workspace.program('a = Thing("a", colour="red")\nb = Thing("b", of=a.arn)\nc = Thing("c", of=b.arn)')
+def test_refresh_records_changed_and_missing_resources(workspace: Workspace, kit: Kit) -> None:
+    workspace.program(
+        'a = Thing("a", colour="red")\nb = Thing("b", of=a.arn)\nc = Thing("c", of=b.arn)'
+    )
     workspace.json("up")
     kit.things["thing-1"]["colour"] = "blue"
     del kit.things["thing-2"]

@@ -1,4 +1,4 @@
-"""The Pulumi CLI and this engine take over each other's stacks. Skipped where no `pulumi` is on PATH."""
+"""The Pulumi CLI and this engine continue each other's stacks; skipped without `pulumi` on PATH."""
 
 from __future__ import annotations
 
@@ -10,21 +10,41 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox.engine.kit import Kit, serving
-from tests.sandbox.engine.workspace import GIVING, MARKED, PAIR, TAKING, TWO_PACKAGES, Workspace, beside, counted
+from tests.sandbox.engine.recording_provider import Kit, serving
+from tests.sandbox.engine.workspace import (
+    GIVING,
+    MARKED,
+    PAIR,
+    TAKING,
+    TWO_PACKAGES,
+    Workspace,
+    beside,
+    counted,
+)
 
-pytestmark = pytest.mark.skipif(shutil.which("pulumi") is None, reason="no `pulumi` on PATH to compare with")
+pytestmark = pytest.mark.skipif(
+    shutil.which("pulumi") is None, reason="no `pulumi` on PATH to compare with"
+)
 
 Engine = Callable[[Workspace, str], dict[str, int]]
 
 
 def cli(workspace: Workspace, operation: str) -> dict[str, int]:
-    """Run the CLI; returns the counts that aren't zero, without `same`."""
+    """Run the CLI; return the nonzero counts without `same`."""
     folder = str(workspace.folder)
     environment = {**workspace.environment, "PULUMI_HOME": str(workspace.backend / "home")}
     if not workspace.state_file.exists():
         _run(["pulumi", "stack", "init", "dev", "--cwd", folder], environment)
-    command = ["pulumi", operation, "--stack", "dev", "--cwd", folder, "--non-interactive", "--json"]
+    command = [
+        "pulumi",
+        operation,
+        "--stack",
+        "dev",
+        "--cwd",
+        folder,
+        "--non-interactive",
+        "--json",
+    ]
     if operation != "preview":
         command += ["--yes", "--skip-preview"]
     out = _run(command, environment)
@@ -32,13 +52,15 @@ def cli(workspace: Workspace, operation: str) -> dict[str, int]:
 
 
 def _run(command: list[str], environment: dict[str, str]) -> str:
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
 def embedded(workspace: Workspace, operation: str) -> dict[str, int]:
-    """Run this engine; returns the same counts."""
+    """Run this engine; return the same counts."""
     return workspace.changes(operation)
 
 
@@ -60,12 +82,31 @@ def _prepare(workspace: Workspace) -> None:
     environment = {**workspace.environment, "PULUMI_HOME": str(workspace.backend / "home")}
     folder = str(workspace.folder)
     _run(["pulumi", "stack", "init", "dev", "--cwd", folder], environment)
-    _run(["pulumi", "config", "set", "--secret", "password", "sesame", "--stack", "dev", "--cwd", folder], environment)
-    _run(["pulumi", "config", "set", "kit:colour", "teal", "--stack", "dev", "--cwd", folder], environment)
+    _run(
+        [
+            "pulumi",
+            "config",
+            "set",
+            "--secret",
+            "password",
+            "sesame",
+            "--stack",
+            "dev",
+            "--cwd",
+            folder,
+        ],
+        environment,
+    )
+    _run(
+        ["pulumi", "config", "set", "kit:colour", "teal", "--stack", "dev", "--cwd", folder],
+        environment,
+    )
 
 
-@pytest.mark.parametrize(("one", "other"), [(embedded, cli), (cli, embedded)], ids=["ours-then-cli", "cli-then-ours"])
-def test_a_stack_of_one_engine_is_unchanged_under_the_other_and_destroyed_by_it(
+@pytest.mark.parametrize(
+    ("one", "other"), [(embedded, cli), (cli, embedded)], ids=["ours-then-cli", "cli-then-ours"]
+)
+def test_stack_is_unchanged_under_the_other_engine_which_can_destroy_it(
     workspace: Workspace, kit: Kit, one: Engine, other: Engine
 ) -> None:
     _prepare(workspace)
@@ -85,8 +126,10 @@ def test_a_stack_of_one_engine_is_unchanged_under_the_other_and_destroyed_by_it(
     assert one(workspace, "up")["create"] >= 5
 
 
-@pytest.mark.parametrize(("one", "other"), [(embedded, cli), (cli, embedded)], ids=["ours-then-cli", "cli-then-ours"])
-def test_both_engines_plan_the_same_for_a_renamed_reparented_and_reduced_program(
+@pytest.mark.parametrize(
+    ("one", "other"), [(embedded, cli), (cli, embedded)], ids=["ours-then-cli", "cli-then-ours"]
+)
+def test_engines_plan_the_same_for_renames_reparenting_and_removal(
     workspace: Workspace, one: Engine, other: Engine
 ) -> None:
     workspace.program("""
@@ -109,20 +152,24 @@ def test_both_engines_plan_the_same_for_a_renamed_reparented_and_reduced_program
     assert other(workspace, "preview") == {}
 
 
-def test_the_cli_shows_the_outputs_and_history_that_this_engine_wrote(workspace: Workspace) -> None:
+def test_cli_reads_outputs_and_history_of_this_engine(workspace: Workspace) -> None:
     _prepare(workspace)
     workspace.run("up")
     environment = {**workspace.environment, "PULUMI_HOME": str(workspace.backend / "home")}
     where = ["--stack", "dev", "--cwd", str(workspace.folder)]
-    shown = json.loads(_run(["pulumi", "stack", "output", "--json", "--show-secrets", *where], environment))
+    shown = json.loads(
+        _run(["pulumi", "stack", "output", "--json", "--show-secrets", *where], environment)
+    )
     assert shown["structure"]["a"][:2] == [1, "two"]
     history = json.loads(_run(["pulumi", "stack", "history", "--json", *where], environment))
     assert history[0]["kind"] == "update"
     assert history[0]["resourceChanges"]["create"] >= 5
 
 
-@pytest.mark.parametrize(("one", "other"), [(embedded, cli), (cli, embedded)], ids=["ours-then-cli", "cli-then-ours"])
-def test_a_remote_component_of_one_engine_is_unchanged_under_the_other(
+@pytest.mark.parametrize(
+    ("one", "other"), [(embedded, cli), (cli, embedded)], ids=["ours-then-cli", "cli-then-ours"]
+)
+def test_remote_component_is_unchanged_under_the_other_engine(
     boxed: Workspace, kit: Kit, one: Engine, other: Engine
 ) -> None:
     boxed.program(PAIR.replace("EXTRA", ""))
@@ -134,7 +181,7 @@ def test_a_remote_component_of_one_engine_is_unchanged_under_the_other(
     assert not kit.things
 
 
-def test_the_cli_reads_the_state_that_a_targeted_operation_left(workspace: Workspace) -> None:
+def test_cli_reads_the_state_of_a_targeted_operation(workspace: Workspace) -> None:
     with serving(Kit()) as port:
         workspace.others = f",other:{port}"
         workspace.program(TWO_PACKAGES)
@@ -147,8 +194,10 @@ def test_the_cli_reads_the_state_that_a_targeted_operation_left(workspace: Works
         assert cli(workspace, "destroy")["delete"] >= 2
 
 
-@pytest.mark.parametrize(("one", "other"), [(embedded, cli), (cli, embedded)], ids=["ours-then-cli", "cli-then-ours"])
-def test_transforms_of_a_remote_component_are_the_same_under_both(
+@pytest.mark.parametrize(
+    ("one", "other"), [(embedded, cli), (cli, embedded)], ids=["ours-then-cli", "cli-then-ours"]
+)
+def test_transforms_of_a_remote_component_match_the_cli(
     boxed: Workspace, kit: Kit, one: Engine, other: Engine
 ) -> None:
     boxed.program(MARKED + PAIR.replace("EXTRA", 'opts=Options(transforms=[marked("pair")])'))
@@ -160,13 +209,17 @@ def test_transforms_of_a_remote_component_are_the_same_under_both(
     assert one(boxed, "preview") == {}
 
 
-@pytest.mark.parametrize(("one", "other"), [(embedded, cli), (cli, embedded)], ids=["ours-then-cli", "cli-then-ours"])
-def test_what_is_fetched_is_unchanged_under_the_other(
+@pytest.mark.parametrize(
+    ("one", "other"), [(embedded, cli), (cli, embedded)], ids=["ours-then-cli", "cli-then-ours"]
+)
+def test_remote_asset_is_unchanged_under_the_other_engine(
     workspace: Workspace, server: str, tmp_path: Path, one: Engine, other: Engine
 ) -> None:
     (tmp_path / "remote" / "f").write_text("one")
     (tmp_path / "remote" / "z.zip").write_bytes(b"packed")
-    workspace.program(f'Thing("a", f=pulumi.RemoteAsset("{server}/f"), z=pulumi.RemoteArchive("{server}/z.zip"))')
+    workspace.program(
+        f'Thing("a", f=pulumi.RemoteAsset("{server}/f"), z=pulumi.RemoteArchive("{server}/z.zip"))'
+    )
     assert one(workspace, "up") == {"create": 2}
     assert other(workspace, "preview") == {}
     (tmp_path / "remote" / "f").write_text("two")
@@ -174,8 +227,10 @@ def test_what_is_fetched_is_unchanged_under_the_other(
     assert one(workspace, "preview") == {}
 
 
-@pytest.mark.parametrize(("one", "other"), [(embedded, cli), (cli, embedded)], ids=["ours-then-cli", "cli-then-ours"])
-def test_a_stack_reference_reads_what_the_other_engine_wrote(
+@pytest.mark.parametrize(
+    ("one", "other"), [(embedded, cli), (cli, embedded)], ids=["ours-then-cli", "cli-then-ours"]
+)
+def test_stack_reference_reads_the_other_engines_stack(
     workspace: Workspace, tmp_path: Path, one: Engine, other: Engine
 ) -> None:
     workspace.program(GIVING)

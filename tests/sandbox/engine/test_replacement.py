@@ -1,18 +1,22 @@
-"""Replacing: new before old by default, old before new where asked, and what must go along."""
+"""Replacement: create before delete, delete before replace, dependents."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.sandbox.engine.kit import Kit
+from tests.sandbox.engine.recording_provider import Kit
 from tests.sandbox.engine.workspace import Workspace, messages, steps
 
 
 def order(kit: Kit) -> list[str]:
-    return [f"{method} {name}" for method, name in kit.calls if method in ("create", "delete", "update")]
+    return [
+        f"{method} {name}" for method, name in kit.calls if method in ("create", "delete", "update")
+    ]
 
 
-def test_the_new_one_is_made_before_the_old_one_goes(workspace: Workspace, kit: Kit) -> None:
+def test_replacement_is_created_before_the_old_resource_is_deleted(
+    workspace: Workspace, kit: Kit
+) -> None:
     text = 'a = Thing("a", size=1)\nb = Thing("b", of=a.arn)'
     workspace.program(text)
     workspace.json("up")
@@ -31,7 +35,9 @@ def test_the_new_one_is_made_before_the_old_one_goes(workspace: Workspace, kit: 
     [('kind="x"', 'kind="y"'), ("size=1", "size=2, opts=Options(delete_before_replace=True)")],
     ids=["as the provider says", "as the option says"],
 )
-def test_the_old_one_goes_first_where_asked(workspace: Workspace, kit: Kit, before: str, after: str) -> None:
+def test_delete_before_replace_deletes_the_old_resource_first(
+    workspace: Workspace, kit: Kit, before: str, after: str
+) -> None:
     workspace.program(f'Thing("a", {before})')
     workspace.json("up")
     kit.calls.clear()
@@ -41,7 +47,9 @@ def test_the_old_one_goes_first_where_asked(workspace: Workspace, kit: Kit, befo
     assert workspace.changes("preview") == {}
 
 
-def test_dependents_that_it_would_replace_go_with_it_and_mere_followers_stay(workspace: Workspace, kit: Kit) -> None:
+def test_delete_before_replace_includes_replaced_dependents_only(
+    workspace: Workspace, kit: Kit
+) -> None:
     text = """
         a = Thing("a", kind="x")
         b = Thing("b", size=a.arn)
@@ -59,7 +67,7 @@ def test_dependents_that_it_would_replace_go_with_it_and_mere_followers_stay(wor
     assert workspace.changes("preview") == {}
 
 
-def test_a_replacement_whose_creation_fails_after_the_deletion_is_made_next_time(
+def test_failed_creation_after_delete_before_replace_is_repeated_next(
     workspace: Workspace, kit: Kit
 ) -> None:
     workspace.program('a = Thing("a", kind="x")')
@@ -75,7 +83,7 @@ def test_a_replacement_whose_creation_fails_after_the_deletion_is_made_next_time
     assert workspace.changes("preview") == {}
 
 
-def test_a_replacement_whose_creation_fails_keeps_the_old_one(workspace: Workspace, kit: Kit) -> None:
+def test_failed_replacement_keeps_the_old_resource(workspace: Workspace, kit: Kit) -> None:
     workspace.program('a = Thing("a", size=1)')
     workspace.json("up")
     kit.broken.add("create a")
@@ -88,7 +96,9 @@ def test_a_replacement_whose_creation_fails_keeps_the_old_one(workspace: Workspa
     assert workspace.changes("up") == {}
 
 
-def test_an_old_one_whose_deletion_failed_is_deleted_next_time(workspace: Workspace, kit: Kit) -> None:
+def test_failed_deletion_of_a_replaced_resource_is_repeated_next(
+    workspace: Workspace, kit: Kit
+) -> None:
     workspace.program('a = Thing("a", size=1)')
     workspace.json("up")
     kit.broken.add("delete a")
@@ -101,7 +111,7 @@ def test_an_old_one_whose_deletion_failed_is_deleted_next_time(workspace: Worksp
     assert [item["urn"].rsplit("::")[-1] for item in workspace.state()["resources"]].count("a") == 1
 
 
-def test_a_protected_resource_is_neither_replaced_nor_deleted(workspace: Workspace, kit: Kit) -> None:
+def test_protected_resource_is_neither_replaced_nor_deleted(workspace: Workspace, kit: Kit) -> None:
     text = 'a = Thing("a", Options(protect=True), size=1)\nb = Thing("b")'
     workspace.program(text)
     workspace.json("up")
@@ -118,7 +128,7 @@ def test_a_protected_resource_is_neither_replaced_nor_deleted(workspace: Workspa
     assert not kit.things
 
 
-def test_replace_on_changes_and_a_trigger_replace_what_would_be_updated(workspace: Workspace, kit: Kit) -> None:
+def test_replace_on_changes_and_replacement_trigger_replace(workspace: Workspace, kit: Kit) -> None:
     text = """
         a = Thing("a", Options(replace_on_changes=["deep"]), deep={"x": 1}, other=1)
         b = Thing("b", Options(replacement_trigger="one"))
@@ -130,7 +140,9 @@ def test_replace_on_changes_and_a_trigger_replace_what_would_be_updated(workspac
     assert workspace.changes("up") == {"update": 1}
     workspace.program(text.replace("other=1", "other=2").replace('"x": 1', '"x": 2'))
     assert workspace.changes("up") == {"replace": 1}
-    workspace.program(text.replace("other=1", "other=2").replace('"x": 1', '"x": 2').replace('"one"', '"two"'))
+    workspace.program(
+        text.replace("other=1", "other=2").replace('"x": 1', '"x": 2').replace('"one"', '"two"')
+    )
     assert workspace.changes("preview") == {"replace": 2}
     assert workspace.changes("up") == {"replace": 2}
     assert workspace.changes("preview") == {}

@@ -1,4 +1,4 @@
-"""References to other stacks of the same backend, and stashes: what the engine serves without a provider."""
+"""Stack references and stashes, which the engine serves itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox.engine.kit import Kit
+from tests.sandbox.engine.recording_provider import Kit
 from tests.sandbox.engine.workspace import GIVING, TAKING, Workspace, beside, messages
 
 
@@ -18,7 +18,9 @@ def taking(workspace: Workspace, tmp_path: Path) -> Workspace:
     return beside(workspace, tmp_path)
 
 
-def test_outputs_are_read_in_previews_too_and_secrets_stay_secret(taking: Workspace, kit: Kit) -> None:
+def test_stack_reference_outputs_are_read_in_previews_with_secrets(
+    taking: Workspace, kit: Kit
+) -> None:
     taking.program(TAKING)
     expected = {"plain": {"list": [1, "arn:kit:thing-1"]}, "hidden": "[secret]"}
     previewed = taking.json("preview")["outputs"]
@@ -36,7 +38,9 @@ def test_outputs_are_read_in_previews_too_and_secrets_stay_secret(taking: Worksp
     assert taking.changes("destroy") == {"delete": 2}
 
 
-def test_a_refresh_and_the_next_run_see_new_outputs(taking: Workspace, workspace: Workspace) -> None:
+def test_stack_reference_updates_on_refresh_and_next_run(
+    taking: Workspace, workspace: Workspace
+) -> None:
     taking.program(TAKING)
     taking.json("up")
     workspace.program(GIVING.replace("[1,", "[2,"))
@@ -45,7 +49,7 @@ def test_a_refresh_and_the_next_run_see_new_outputs(taking: Workspace, workspace
     assert taking.changes("preview") == {"update": 1}
 
 
-def test_other_stacks_can_be_read_without_a_resource(taking: Workspace) -> None:
+def test_stack_outputs_are_read_by_function(taking: Workspace) -> None:
     taking.program("""
         read = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": "organization/demo/dev"}).value
         pulumi.export("plain", read["outputs"]["plain"])
@@ -66,23 +70,26 @@ def test_other_stacks_can_be_read_without_a_resource(taking: Workspace) -> None:
         ("organization/a/b/c", "'organization/a/b/c' is not a stack of this backend"),
     ],
 )  # fmt: skip
-def test_a_stack_that_is_not_there_is_told(taking: Workspace, name: str, told: str) -> None:
+def test_missing_referenced_stack_is_reported(taking: Workspace, name: str, told: str) -> None:
     taking.program(f'pulumi.StackReference("{name}")')
     assert told in messages(taking.json("preview", expect=1))
 
 
-def test_secrets_under_another_passphrase_are_told(taking: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_referenced_stack_with_another_passphrase_is_reported(
+    taking: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     taking.program(TAKING)
     changed = {**taking.environment, "PULUMI_CONFIG_PASSPHRASE": "another"}
     monkeypatch.setattr(Workspace, "environment", property(lambda _: changed))
     told = messages(taking.json("preview", expect=1))
-    assert "The outputs of stack 'organization/demo/dev' are unreadable: its secrets use another" in told
-
-
-def test_a_stash_keeps_what_it_was_given_first(workspace: Workspace) -> None:
-    program = (
-        'pulumi.export("kept", pulumi.Stash("s", input={"n": NUMBER, "x": pulumi.Output.secret("hush")}).output["n"])'
+    assert (
+        "The outputs of stack 'organization/demo/dev' are unreadable: its secrets use another"
+        in told
     )
+
+
+def test_stash_output_stays_the_first_input(workspace: Workspace) -> None:
+    program = 'pulumi.export("kept", pulumi.Stash("s", input={"n": NUMBER, "x": pulumi.Output.secret("hush")}).output["n"])'
     workspace.program(program.replace("NUMBER", "1"))
     assert workspace.changes("preview") == {"create": 2}
     workspace.json("up")

@@ -1,4 +1,4 @@
-"""Operations limited to targets, with more than one provider; every run checks the state's integrity (workspace.py)."""
+"""Targeted operations with several providers; every run checks the state's integrity."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.sandbox.engine.kit import Kit, serving
+from tests.sandbox.engine.recording_provider import Kit, serving
 from tests.sandbox.engine.workspace import OTHER, TWO_PACKAGES, Workspace, messages, steps
 
 
@@ -17,7 +17,7 @@ def other() -> Kit:
 
 @pytest.fixture
 def both(workspace: Workspace, other: Kit) -> Iterator[Workspace]:
-    """The workspace with a second package, `other`, attached too."""
+    """The workspace with a second package, `other`."""
     with serving(other) as port:
         workspace.others = f",other:{port}"
         yield workspace
@@ -25,10 +25,12 @@ def both(workspace: Workspace, other: Kit) -> Iterator[Workspace]:
 
 def provider_ids(workspace: Workspace) -> dict[str, str]:
     found = workspace.state()["resources"]
-    return {item["type"]: item["id"] for item in found if item["type"].startswith("pulumi:providers:")}
+    return {
+        item["type"]: item["id"] for item in found if item["type"].startswith("pulumi:providers:")
+    }
 
 
-def test_the_default_provider_of_what_is_not_targeted_stays_as_it_is(both: Workspace) -> None:
+def test_default_provider_of_untargeted_resources_is_unchanged(both: Workspace) -> None:
     both.program(TWO_PACKAGES)
     both.json("up")
     providers = provider_ids(both)
@@ -40,7 +42,7 @@ def test_the_default_provider_of_what_is_not_targeted_stays_as_it_is(both: Works
     assert both.changes("up") == {}
 
 
-def test_what_the_program_no_longer_uses_stays_with_its_provider_unless_targeted(both: Workspace) -> None:
+def test_removed_resource_and_its_provider_stay_unless_targeted(both: Workspace) -> None:
     both.program(TWO_PACKAGES)
     both.json("up")
     providers = provider_ids(both)
@@ -53,8 +55,10 @@ def test_what_the_program_no_longer_uses_stays_with_its_provider_unless_targeted
     assert provider_ids(both).keys() == {"pulumi:providers:kit"}
 
 
-def test_what_is_kept_may_need_what_the_program_registers_later_or_not_at_all(both: Workspace) -> None:
-    both.program(TWO_PACKAGES + 'c = Thing("c", Options(depends_on=[a, b]), of=b.arn)\nd = Thing("d", v=1)')
+def test_untargeted_resource_may_depend_on_later_or_missing_resources(both: Workspace) -> None:
+    both.program(
+        TWO_PACKAGES + 'c = Thing("c", Options(depends_on=[a, b]), of=b.arn)\nd = Thing("d", v=1)'
+    )
     both.json("up")
     both.program(OTHER + 'c = Thing("c")\nd = Thing("d", v=2)\nb = Thing("b")')
     assert both.changes("up", "--target", "**::d") == {"update": 1}
@@ -64,7 +68,7 @@ def test_what_is_kept_may_need_what_the_program_registers_later_or_not_at_all(bo
     assert both.changes("destroy", "--target", "**::a", "--target-dependents") == {"delete": 2}
 
 
-def test_a_replaced_provider_stays_while_something_kept_refers_to_it(both: Workspace) -> None:
+def test_replaced_provider_stays_while_an_untargeted_resource_uses_it(both: Workspace) -> None:
     text = 'own = KitProvider("own", account="one")\na = Thing("a", Options(provider=own))\nb = Thing("b", v=1)'
     both.program(text)
     both.json("up")
@@ -73,18 +77,28 @@ def test_a_replaced_provider_stays_while_something_kept_refers_to_it(both: Works
     both.json("up", "--target", "**::b")
     assert both.changes("up")["replace"] >= 1
     assert both.changes("preview") == {}
-    assert len([kind for item in both.state()["resources"] if (kind := item["urn"]).endswith("::own")]) == 1
+    assert (
+        len([kind for item in both.state()["resources"] if (kind := item["urn"]).endswith("::own")])
+        == 1
+    )
     assert both.changes("destroy")["delete"] >= 2
 
 
-def test_what_needs_something_left_out_is_refused_by_name(both: Workspace) -> None:
-    both.program(OTHER + 'a = Other("a")\nb = Thing("b", Options(depends_on=[a]))\nc = Thing("c", Options(parent=a))')
+def test_target_with_an_untargeted_dependency_is_refused(both: Workspace) -> None:
+    both.program(
+        OTHER
+        + 'a = Other("a")\nb = Thing("b", Options(depends_on=[a]))\nc = Thing("c", Options(parent=a))'
+    )
     for name in ("b", "c"):
-        assert "which the targets exclude" in messages(both.json("up", "--target", f"**::{name}", expect=1))
+        assert "which the targets exclude" in messages(
+            both.json("up", "--target", f"**::{name}", expect=1)
+        )
 
 
-def test_a_parent_found_gone_by_a_refresh_leaves_its_children_to_its_own_parent(both: Workspace, kit: Kit) -> None:
-    both.program('a = Thing("a")\nb = Thing("b", Options(parent=a))\nc = Thing("c", Options(parent=b))')
+def test_children_of_a_missing_parent_move_to_its_parent(both: Workspace, kit: Kit) -> None:
+    both.program(
+        'a = Thing("a")\nb = Thing("b", Options(parent=a))\nc = Thing("c", Options(parent=b))'
+    )
     both.json("up")
     for identifier in [key for key, thing in kit.things.items() if thing["__name"] in "ab"]:
         del kit.things[identifier]
@@ -92,7 +106,7 @@ def test_a_parent_found_gone_by_a_refresh_leaves_its_children_to_its_own_parent(
     assert both.resources()["c"]["parent"].endswith("::demo-dev")
 
 
-def test_a_component_that_needs_something_left_out_is_left_out_too(both: Workspace, kit: Kit) -> None:
+def test_component_with_an_untargeted_dependency_is_excluded(both: Workspace, kit: Kit) -> None:
     both.program(
         OTHER
         + """
@@ -109,7 +123,9 @@ c = Thing("c")
     assert {"a", "b", "c", "group"} <= both.resources().keys()
 
 
-def test_a_renamed_resource_whose_change_fails_stays_in_the_state_under_its_new_name(both: Workspace, kit: Kit) -> None:
+def test_renamed_resource_with_a_failed_update_keeps_its_new_name(
+    both: Workspace, kit: Kit
+) -> None:
     both.program('a = Thing("a", v=1)\nb = Thing("b", of=a.arn)')
     both.json("up")
     text = 'a = Thing("z", Options(aliases=[pulumi.Alias(name="a")]), v=2, fail=WHICH)\nb = Thing("b", of=a.arn)'

@@ -1,14 +1,12 @@
-"""Transforms: whose are applied to what, what they see, what becomes of what they answer."""
+"""Transforms: order, inputs, results."""
 
 from __future__ import annotations
 
-from tests.sandbox.engine.kit import Kit
+from tests.sandbox.engine.recording_provider import Kit
 from tests.sandbox.engine.workspace import MARKED, PAIR, Workspace, messages
 
 
-def test_a_resources_own_transforms_come_first_then_its_ancestors_then_the_stacks(
-    workspace: Workspace, kit: Kit
-) -> None:
+def test_transforms_run_from_the_resource_to_the_stack(workspace: Workspace, kit: Kit) -> None:
     workspace.program(
         MARKED
         + """
@@ -26,7 +24,7 @@ Thing("loose")
     assert workspace.changes("preview") == {}
 
 
-def test_transforms_reach_the_children_of_remote_components(boxed: Workspace, kit: Kit) -> None:
+def test_transforms_apply_to_children_of_remote_components(boxed: Workspace, kit: Kit) -> None:
     program = MARKED + 'pulumi.runtime.register_resource_transform(marked("stack"))\n'
     boxed.program(program + PAIR.replace("EXTRA", 'opts=Options(transforms=[marked("pair")])'))
     boxed.json("up")
@@ -36,7 +34,7 @@ def test_transforms_reach_the_children_of_remote_components(boxed: Workspace, ki
     assert boxed.changes("preview") == {}
 
 
-def test_transforms_change_options_and_make_things_depend_on_others(workspace: Workspace, kit: Kit) -> None:
+def test_transforms_change_options_and_dependencies(workspace: Workspace, kit: Kit) -> None:
     workspace.program(
         MARKED
         + """
@@ -57,18 +55,20 @@ Thing("c", Options(transforms=[changing]))
     created = [name for method, name in kit.calls if method == "create"]
     assert created.index("c") > created.index("b")
     state = workspace.resources()["c"]
-    # The SDK answers with plain values, so what came with the output `a.arn` isn't known to have been a's.
+    # The SDK returns plain values, so the dependency of the output `a.arn` is lost.
     assert state["dependencies"] == [workspace.urn("b")]
     assert state["inputs"]["of"] == workspace.resources()["a"]["outputs"]["arn"]
     assert state["provider"].startswith(workspace.urn("own"))
-    assert (state["protect"], state["retainOnDelete"], state["ignoreChanges"]) == (True, True, ["loose"])
+    assert (state["protect"], state["retainOnDelete"], state["ignoreChanges"]) == (
+        True,
+        True,
+        ["loose"],
+    )
     assert (state["additionalSecretOutputs"], state["replaceOnChanges"]) == (["arn"], ["x"])
     assert (state["customTimeouts"], state["deletedWith"]) == ({"create": 300}, workspace.urn("a"))
 
 
-def test_transforms_see_secrets_and_unknowns_as_outputs_and_what_is_secret_stays_it(
-    workspace: Workspace, kit: Kit
-) -> None:
+def test_transforms_get_secrets_and_unknowns_as_outputs(workspace: Workspace, kit: Kit) -> None:
     workspace.program(
         MARKED
         + """
@@ -86,12 +86,18 @@ Thing("c", Options(transforms=[looking, lambda args: None]), of=b.token)
     assert seen in workspace.run("preview").stdout
     assert seen in workspace.run("up").stdout
     thing = kit.named("b")[0]
-    assert (thing["joined"], thing["new"], thing["hidden"]) == ("arn:kit:thing-1!", "hush-new", "hush-old")
+    assert (thing["joined"], thing["new"], thing["hidden"]) == (
+        "arn:kit:thing-1!",
+        "hush-new",
+        "hush-old",
+    )
     assert "hush" not in workspace.state_file.read_text()
     assert workspace.changes("preview") == {}
 
 
-def test_transforms_of_calls_change_arguments_provider_and_version(workspace: Workspace, kit: Kit) -> None:
+def test_transforms_of_calls_change_arguments_provider_and_version(
+    workspace: Workspace, kit: Kit
+) -> None:
     workspace.program(
         MARKED
         + """
@@ -109,7 +115,7 @@ pulumi.export("found", pulumi.runtime.invoke("kit:index:lookup", {"a": 1}).value
     assert any(settings.get("region") == "north" for settings in kit.configured)
 
 
-def test_a_transform_that_fails_fails_its_resource_and_what_needs_it_with_the_line_that_did(
+def test_failing_transform_fails_the_resource_with_the_programs_line(
     workspace: Workspace, kit: Kit
 ) -> None:
     workspace.program(
@@ -123,14 +129,19 @@ Thing("c")
 """
     )
     failed = workspace.json("up", expect=1)
-    line = (workspace.folder / "__main__.py").read_text().splitlines().index('    raise ValueError("no such luck")') + 1
+    line = (workspace.folder / "__main__.py").read_text().splitlines().index(
+        '    raise ValueError("no such luck")'
+    ) + 1
     told = messages(failed)
-    assert f"::a: Its transform failed: no such luck ({workspace.folder}/__main__.py, line {line})" in told
+    assert (
+        f"::a: Its transform failed: no such luck ({workspace.folder}/__main__.py, line {line})"
+        in told
+    )
     assert "Traceback" not in told
     assert [thing["__name"] for thing in kit.things.values()] == ["c"]
 
 
-def test_a_transform_of_a_call_that_fails_is_told(workspace: Workspace) -> None:
+def test_failing_invoke_transform_is_reported(workspace: Workspace) -> None:
     workspace.program(
         MARKED
         + """

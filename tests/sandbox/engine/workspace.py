@@ -1,4 +1,4 @@
-"""A Pulumi project in a temporary folder, and the engine's CLI as its user calls it."""
+"""A Pulumi project in a temporary directory, and the engine's command line."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ b = Thing("b", of=a.arn, v=1)
 """
 )
 
-# A transform that marks things, in the order in which transforms are called.
+# A transform that records the order of calls.
 MARKED = """
 from pulumi import InvokeTransformResult, ResourceTransformResult as Result
 def marked(word):
@@ -76,7 +76,7 @@ def marked(word):
     return transform
 """
 
-# A stack with outputs, and one of another project that takes them.
+# A stack with outputs, and another project's stack that reads them.
 GIVING = """
 a = Thing("a")
 pulumi.export("plain", {"list": [1, a.arn]})
@@ -94,7 +94,7 @@ pulumi.export("names", other.secret_output_names)
 
 
 class Workspace:
-    """One project with one stack, `dev`."""
+    """A project with one stack, `dev`."""
 
     def __init__(self, folder: Path, port: int, project: str = "demo") -> None:
         self.project, self.port = project, port
@@ -110,12 +110,12 @@ class Workspace:
         (self.folder / name).write_text(text)
 
     def program(self, text: str) -> None:
-        """Replace the program; `Thing`, `Group`, `KitProvider` and `Options` are at hand."""
+        """Replace the program; `Thing`, `Group`, `KitProvider` and `Options` are defined."""
         (self.folder / "__main__.py").write_text(PRELUDE + textwrap.dedent(text))
 
     @property
     def environment(self) -> dict[str, str]:
-        """What an engine, this one or the CLI, needs to know."""
+        """Return the environment of an engine or the CLI."""
         return {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -128,12 +128,14 @@ class Workspace:
         }
 
     def command(self, operation: str, *arguments: str) -> list[str]:
-        """The engine's command line."""
+        """Return the engine's command line."""
         return [
             sys.executable, "-m", "sandbox.engine", operation, "--cwd", str(self.folder), "--stack", "dev", *arguments,
         ]  # fmt: skip
 
-    def run(self, operation: str, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, operation: str, *arguments: str, expect: int = 0
+    ) -> subprocess.CompletedProcess[str]:
         """Run the engine and check its exit code."""
         done = subprocess.run(
             self.command(operation, *arguments),
@@ -148,49 +150,51 @@ class Workspace:
         return done
 
     def json(self, operation: str, *arguments: str, expect: int = 0) -> dict[str, Any]:
-        """Run the engine's CLI with --json inside this process (quicker); returns the document."""
+        """Run the engine with --json in this process; return the document."""
         command = [operation, "--cwd", str(self.folder), "--stack", "dev", "--json", *arguments]
         with CliRunner(env=self.environment).isolation() as (out, err, _):
             with pytest.raises(SystemExit) as ending:
                 engine(command)
             stdout, stderr = out.getvalue().decode(), err.getvalue().decode()
         assert ending.value.code == expect, f"exit {ending.value.code}\n{stdout}\n{stderr}"
-        assert "sandbox/engine" not in stderr, stderr  # no frame of the engine's own is ever shown
+        assert "sandbox/engine" not in stderr, stderr  # no frame of the engine is ever shown
         self.check_integrity()
         document: dict[str, Any] = json.loads(stdout)
         return document
 
     def changes(self, operation: str, *arguments: str, expect: int = 0) -> dict[str, int]:
-        """Run the engine; returns the counts that aren't zero, without `same`."""
+        """Run the engine; return the nonzero counts without `same`."""
         counts = self.json(operation, *arguments, expect=expect)["changes"]
         return {key: value for key, value in counts.items() if value and key != "same"}
 
     @property
     def state_file(self) -> Path:
-        """The stack's checkpoint."""
+        """Return the stack's checkpoint."""
         return self.backend / ".pulumi" / "stacks" / self.project / "dev.json"
 
     def state(self) -> dict[str, Any]:
-        """The stack's deployment as it is on disk."""
-        found: dict[str, Any] = json.loads(self.state_file.read_text())["checkpoint"].get("latest", {})
+        """Return the stack's deployment."""
+        found: dict[str, Any] = json.loads(self.state_file.read_text())["checkpoint"].get(
+            "latest", {}
+        )
         return found
 
     def check_integrity(self) -> None:
-        """Whatever an operation came to, either engine has to be able to read the state it left."""
+        """Check that either engine can read the state."""
         if self.state_file.exists():
             assert violations(self.state().get("resources", [])) == []
 
     def resources(self) -> dict[str, dict[str, Any]]:
-        """The state's resources by name (the last one where several share it)."""
+        """Return the state's resources by name (the last of duplicates)."""
         return {item["urn"].rsplit("::", 1)[-1]: item for item in self.state().get("resources", [])}
 
     def urn(self, name: str) -> str:
-        """The URN of a resource of the state."""
+        """Return the URN of a resource."""
         return str(self.resources()[name]["urn"])
 
 
 def beside(workspace: Workspace, folder: Path) -> Workspace:
-    """Another project, `user`, in the same backend."""
+    """Return another project, `user`, in the same backend."""
     (folder / "user").mkdir()
     user = Workspace(folder / "user", workspace.port, "user")
     user.backend.rmdir()
@@ -199,18 +203,20 @@ def beside(workspace: Workspace, folder: Path) -> Workspace:
 
 
 def steps(document: dict[str, Any]) -> dict[str, str]:
-    """The operation done to each resource, by name."""
+    """Return the operation of each resource, by name."""
     return {item["urn"].rsplit("::", 1)[-1]: item["op"] for item in document["steps"]}
 
 
 def messages(document: dict[str, Any], severity: str = "error") -> str:
-    """What was said, as one text."""
+    """Return all messages as one text."""
     found: Sequence[dict[str, str]] = document["diagnostics"]
-    return "\n".join(f"{item['urn']}: {item['message']}" for item in found if item["severity"] == severity)
+    return "\n".join(
+        f"{item['urn']}: {item['message']}" for item in found if item["severity"] == severity
+    )
 
 
 def wait_until_said(process: subprocess.Popen[str], text: str) -> None:
-    """Read what an engine says on stderr up to the line with this text."""
+    """Read an engine's stderr up to the line with this text."""
     assert process.stderr is not None
     said = ""
     while text not in " ".join(said.split()):
@@ -220,7 +226,7 @@ def wait_until_said(process: subprocess.Popen[str], text: str) -> None:
 
 
 def counted(out: str) -> dict[str, int]:
-    """What the CLI's `--json` counts, without what is the same; a resource that is imported is one more."""
+    """Return the counts of the CLI's `--json` without `same`; an import is a create."""
     summary: dict[str, Any] = {}
     try:
         summary = json.loads(out)["changeSummary"]
@@ -229,4 +235,6 @@ def counted(out: str) -> dict[str, int]:
             if line.startswith("{") and "summaryEvent" in line:
                 summary = json.loads(line)["summaryEvent"]["resourceChanges"]
     summary["create"] = summary.get("create", 0) + summary.pop("import", 0)
-    return {key: summary[key] for key in ("create", "update", "replace", "delete") if summary.get(key)}
+    return {
+        key: summary[key] for key in ("create", "update", "replace", "delete") if summary.get(key)
+    }

@@ -1,6 +1,6 @@
-"""One sample per AWS resource type: what it needs, its inputs, a change in place, and a change that replaces.
+"""One sample per AWS resource type: prerequisites, inputs, an update and a replacement.
 
-Longer than other modules: it is one table.
+Over 400 lines: it is one table.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _numbers = count(1)
 
 
 class Needs:
-    """Makes what a sample depends on, and removes it afterwards in reverse."""
+    """Creates what a sample requires, and removes it in reverse order."""
 
     def __init__(self, aws: Client) -> None:
         self.aws = aws
@@ -58,7 +58,9 @@ class Needs:
         return self.make("aws:iam/policy:Policy", {"policy": allow("s3:GetObject")})
 
     def key(self, policy: str | None = None) -> Made:
-        return self.make("aws:kms/key:Key", {"deletionWindowInDays": 7, **({"policy": policy} if policy else {})})
+        return self.make(
+            "aws:kms/key:Key", {"deletionWindowInDays": 7, **({"policy": policy} if policy else {})}
+        )
 
     def bucket(self) -> Made:
         return self.make("aws:s3/bucket:Bucket", {})
@@ -91,7 +93,7 @@ def allow(action: str, **more: Any) -> str:
 
 @dataclass(frozen=True)
 class Sample:
-    """`inputs(needs)` makes the type; `update` changes it in place, `replace` needs a new one (None: there is no such)."""
+    """A sample: `inputs(needs)`, `update` in place, `replace` (None if impossible)."""
 
     token: str
     inputs: Callable[[Needs], Inputs]
@@ -136,7 +138,11 @@ def _association(needs: Needs) -> Inputs:
 
 def _endpoint(needs: Needs) -> Inputs:
     vpc = needs.vpc()
-    return {"vpcId": vpc.id, "serviceName": "com.amazonaws.us-east-1.s3", "routeTableIds": [needs.table(vpc).id]}
+    return {
+        "vpcId": vpc.id,
+        "serviceName": "com.amazonaws.us-east-1.s3",
+        "routeTableIds": [needs.table(vpc).id],
+    }
 
 
 def _flow_log(needs: Needs) -> Inputs:
@@ -149,7 +155,12 @@ def _flow_log(needs: Needs) -> Inputs:
 
 
 _RULE = {"protocol": "tcp", "fromPort": 443, "toPort": 443, "cidrBlocks": ["10.0.0.0/8"]}
-_LIFECYCLE = {"id": "old", "status": "Enabled", "filter": {"prefix": "tmp/"}, "expiration": {"days": 30}}
+_LIFECYCLE = {
+    "id": "old",
+    "status": "Enabled",
+    "filter": {"prefix": "tmp/"},
+    "expiration": {"days": 30},
+}
 _EXPIRE = {
     "rules": [
         {
@@ -193,13 +204,24 @@ SAMPLES = [
     ),
     Sample(
         "aws:ec2/subnet:Subnet",
-        lambda n: {"vpcId": n.vpc().id, "cidrBlock": "10.9.2.0/24", "availabilityZone": "us-east-1b"},
+        lambda n: {
+            "vpcId": n.vpc().id,
+            "cidrBlock": "10.9.2.0/24",
+            "availabilityZone": "us-east-1b",
+        },
         {"mapPublicIpOnLaunch": True},
         {"availabilityZone": "us-east-1a"},
     ),
-    Sample("aws:ec2/internetGateway:InternetGateway", lambda n: {"vpcId": n.vpc().id}, {"tags": {"a": "b"}}),
     Sample(
-        "aws:ec2/eip:Eip", lambda _: {"domain": "vpc"}, {"tags": {"a": "b"}}, {"networkBorderGroup": "us-east-1-bos-1"}
+        "aws:ec2/internetGateway:InternetGateway",
+        lambda n: {"vpcId": n.vpc().id},
+        {"tags": {"a": "b"}},
+    ),
+    Sample(
+        "aws:ec2/eip:Eip",
+        lambda _: {"domain": "vpc"},
+        {"tags": {"a": "b"}},
+        {"networkBorderGroup": "us-east-1-bos-1"},
     ),
     Sample("aws:ec2/natGateway:NatGateway", _nat, {"tags": {"a": "b"}}, {"privateIp": "10.9.1.77"}),
     Sample(
@@ -275,7 +297,10 @@ SAMPLES = [
         lambda _: {
             "metadataOptions": {"httpTokens": "required", "httpPutResponseHopLimit": 1},
             "blockDeviceMappings": [
-                {"deviceName": "/dev/xvda", "ebs": {"volumeSize": 20, "encrypted": "true", "volumeType": "gp3"}}
+                {
+                    "deviceName": "/dev/xvda",
+                    "ebs": {"volumeSize": 20, "encrypted": "true", "volumeType": "gp3"},
+                }
             ],
             "tagSpecifications": [{"resourceType": "instance", "tags": {"a": "b"}}],
             "updateDefaultVersion": True,
@@ -340,7 +365,12 @@ SAMPLES = [
         None,
         {"name": "alias/other"},
     ),
-    Sample("aws:s3/bucket:Bucket", lambda _: {}, {"tags": {"a": "b"}, "forceDestroy": True}, {"bucket": "another-one"}),
+    Sample(
+        "aws:s3/bucket:Bucket",
+        lambda _: {},
+        {"tags": {"a": "b"}, "forceDestroy": True},
+        {"bucket": "another-one"},
+    ),
     Sample(
         "aws:s3/bucketVersioning:BucketVersioning",
         lambda n: {"bucket": n.bucket().id, "versioningConfiguration": {"status": "Enabled"}},
@@ -374,7 +404,10 @@ SAMPLES = [
     ),
     Sample(
         "aws:s3/bucketPolicy:BucketPolicy",
-        lambda n: {"bucket": n.bucket().id, "policy": allow("s3:GetObject", Principal={"AWS": "123456789012"})},
+        lambda n: {
+            "bucket": n.bucket().id,
+            "policy": allow("s3:GetObject", Principal={"AWS": "123456789012"}),
+        },
         {"policy": allow("s3:PutObject", Principal={"AWS": "123456789012"})},
         {"bucket": "another-one"},
     ),
@@ -383,7 +416,11 @@ SAMPLES = [
         lambda n: {"bucket": n.bucket().id, "rules": [_LIFECYCLE]},
         {
             "rules": [
-                {**_LIFECYCLE, "expiration": {"days": 60}, "abortIncompleteMultipartUpload": {"daysAfterInitiation": 7}}
+                {
+                    **_LIFECYCLE,
+                    "expiration": {"days": 60},
+                    "abortIncompleteMultipartUpload": {"daysAfterInitiation": 7},
+                }
             ]
         },
         {"bucket": "another-one"},
@@ -397,7 +434,10 @@ SAMPLES = [
     ),
     Sample(
         "aws:s3/bucketNotification:BucketNotification",
-        lambda n: {"bucket": n.bucket().id, "topics": [{"topicArn": n.topic(), "events": ["s3:ObjectCreated:*"]}]},
+        lambda n: {
+            "bucket": n.bucket().id,
+            "topics": [{"topicArn": n.topic(), "events": ["s3:ObjectCreated:*"]}],
+        },
         {"eventbridge": True},
         {"bucket": "another-one"},
         lives_on=True,

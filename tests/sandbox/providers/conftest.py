@@ -1,4 +1,4 @@
-"""An emulated account, and the AWS provider served over gRPC before it."""
+"""An emulated account, and the AWS provider over gRPC."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.sandbox.providers.engine_client import Client, Served
 
 @pytest.fixture(scope="package")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The account's address; boto3 finds it by its own variables, as the providers do."""
+    """The account's address, in boto3's variables."""
     directory: Path = tmp_path_factory.mktemp("account")
     account = Account(directory, time_scale=0.0)
     url = account.start()
@@ -39,23 +39,25 @@ def served_aws(account: str) -> Iterator[Served]:
 
 @pytest.fixture
 def aws(served_aws: Served) -> Client:
-    """The AWS provider as a fresh connection has configured it: us-east-1, no default tags."""
+    """A new connection of the AWS provider: us-east-1, no default tags."""
     return served_aws.attach("aws", {"region": "us-east-1"})
 
 
 @pytest.fixture
 def witness(account: str) -> Any:
-    """boto3 clients that see the account without the provider."""
+    """boto3 clients of the account, for verification."""
     return lambda service, region="us-east-1": boto3.client(service, region_name=region)
 
 
 @pytest.fixture(scope="package")
 def owned(served_aws: Served) -> Client:
-    """The AWS provider with a default tag, on one connection for a whole module's resources."""
-    return served_aws.attach("aws", {"region": "us-east-1", "defaultTags": '{"tags": {"Owner": "us"}}'})
+    """The AWS provider with a default tag, on one connection per module."""
+    return served_aws.attach(
+        "aws", {"region": "us-east-1", "defaultTags": '{"tags": {"Owner": "us"}}'}
+    )
 
 
 @pytest.fixture(scope="package")
 def boto(account: str) -> Any:
-    """`witness` for fixtures that outlive a test."""
+    """`witness` with module scope."""
     return lambda service: boto3.client(service, region_name="us-east-1")

@@ -27,7 +27,7 @@ SEED = b"\x07" * 32
 
 @dataclass(frozen=True)
 class Made:
-    """A resource as an engine remembers it."""
+    """A resource in the engine's state."""
 
     type: str
     name: str
@@ -42,7 +42,7 @@ class CheckFailed(Exception):  # noqa: N818 -- what it is, not what went wrong w
 
 
 class Failed(Exception):  # noqa: N818 -- as above
-    """A gRPC status other than OK."""
+    """A gRPC error."""
 
     def __init__(self, error: grpc.RpcError) -> None:
         super().__init__(error.details())
@@ -74,19 +74,31 @@ class Client:
 
     def configure(self, config: Mapping[str, Any]) -> None:
         checked = self.call(
-            "CheckConfig", pb.CheckRequest(urn=self.urn("pulumi:providers:x", "x"), news=encode(config))
+            "CheckConfig",
+            pb.CheckRequest(urn=self.urn("pulumi:providers:x", "x"), news=encode(config)),
         )
         if checked.failures:
             raise CheckFailed("\n".join(f"{f.property}: {f.reason}" for f in checked.failures))
-        self.call("Configure", pb.ConfigureRequest(args=checked.inputs, acceptSecrets=True, acceptResources=True))
+        self.call(
+            "Configure",
+            pb.ConfigureRequest(args=checked.inputs, acceptSecrets=True, acceptResources=True),
+        )
 
     def check(
-        self, type: str, name: str, news: Mapping[str, Any], olds: Mapping[str, Any] | None = None, secrets: Any = ()
+        self,
+        type: str,
+        name: str,
+        news: Mapping[str, Any],
+        olds: Mapping[str, Any] | None = None,
+        secrets: Any = (),
     ) -> dict[str, Any]:
         answer = self.call(
             "Check",
             pb.CheckRequest(
-                urn=self.urn(type, name), news=encode(news, secrets), olds=encode(olds or {}), randomSeed=SEED
+                urn=self.urn(type, name),
+                news=encode(news, secrets),
+                olds=encode(olds or {}),
+                randomSeed=SEED,
             ),
         )
         if answer.failures:
@@ -95,7 +107,9 @@ class Client:
 
     def preview(self, type: str, name: str, news: Mapping[str, Any]) -> dict[str, Any]:
         inputs = self.check(type, name, news)
-        request = pb.CreateRequest(urn=self.urn(type, name), properties=encode(inputs), preview=True)
+        request = pb.CreateRequest(
+            urn=self.urn(type, name), properties=encode(inputs), preview=True
+        )
         return decode(self.call("Create", request).properties).values
 
     def create(self, type: str, name: str, news: Mapping[str, Any], secrets: Any = ()) -> Made:
@@ -105,7 +119,9 @@ class Client:
         state = decode(answer.properties)
         return Made(type, name, answer.id, inputs, state.values, state.secrets)
 
-    def diff(self, made: Made, news: Mapping[str, Any], ignore: Any = ()) -> tuple[pb.DiffResponse, dict[str, Any]]:
+    def diff(
+        self, made: Made, news: Mapping[str, Any], ignore: Any = ()
+    ) -> tuple[pb.DiffResponse, dict[str, Any]]:
         inputs = self.check(made.type, made.name, news, made.inputs)
         request = pb.DiffRequest(
             urn=self.urn(made.type, made.name),
@@ -117,7 +133,9 @@ class Client:
         )
         return self.call("Diff", request), inputs
 
-    def update(self, made: Made, news: Mapping[str, Any], *, preview: bool = False, ignore: Any = ()) -> Made:
+    def update(
+        self, made: Made, news: Mapping[str, Any], *, preview: bool = False, ignore: Any = ()
+    ) -> Made:
         inputs = self.check(made.type, made.name, news, made.inputs)
         request = pb.UpdateRequest(
             urn=self.urn(made.type, made.name),
@@ -133,12 +151,17 @@ class Client:
 
     def read(self, made: Made) -> Made | None:
         request = pb.ReadRequest(
-            urn=self.urn(made.type, made.name), id=made.id, properties=encode(made.state), inputs=encode(made.inputs)
+            urn=self.urn(made.type, made.name),
+            id=made.id,
+            properties=encode(made.state),
+            inputs=encode(made.inputs),
         )
         return self._found(made.type, made.name, self.call("Read", request))
 
     def import_(self, type: str, name: str, id: str) -> Made | None:
-        return self._found(type, name, self.call("Read", pb.ReadRequest(urn=self.urn(type, name), id=id)))
+        return self._found(
+            type, name, self.call("Read", pb.ReadRequest(urn=self.urn(type, name), id=id))
+        )
 
     def _found(self, type: str, name: str, answer: pb.ReadResponse) -> Made | None:
         if not answer.id:
@@ -163,17 +186,21 @@ class Client:
 
 
 class Served:
-    """Providers served in this process, on an event loop of their own."""
+    """Providers served in this process, on their own event loop."""
 
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self.ports, self._servers = asyncio.run_coroutine_threadsafe(serve(providers), self._loop).result(120)
+        self.ports, self._servers = asyncio.run_coroutine_threadsafe(
+            serve(providers), self._loop
+        ).result(120)
         self._clients: list[Client] = []
 
-    def attach(self, name: str, config: Mapping[str, Any] | None = None, directory: str = "") -> Client:
-        """A new provider instance; configured, when a configuration is given."""
+    def attach(
+        self, name: str, config: Mapping[str, Any] | None = None, directory: str = ""
+    ) -> Client:
+        """Return a new provider instance, configured if a configuration is given."""
         channel = grpc.insecure_channel(
             f"127.0.0.1:{self.ports[name]}", options=[("grpc.use_local_subchannel_pool", 1)]
         )

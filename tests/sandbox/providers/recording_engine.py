@@ -1,6 +1,6 @@
-"""An engine that makes whatever a component asks for, or nothing in a preview, and records every registration."""
+"""A resource monitor that records registrations and returns their expected results."""
 
-# ruff: noqa: N802 -- gRPC service methods bear the protocol's names
+# ruff: noqa: N802 - names of gRPC service methods
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIGNATURE = "4dabf18193072939515e22adb298388d"
 REFERENCE = "5cf8f73096256a8f31e491e813e4eb8e"
 ARN = "arn:aws:eks:us-east-1:123456789012:cluster/it"
 
-# What AWS adds to a resource of each type; everything else comes back as it was asked for.
+# Properties that AWS sets, by type; other properties are returned unchanged.
 ADDED: dict[str, dict[str, Any]] = {
     "aws:eks/cluster:Cluster": {
         "arn": ARN,
@@ -35,7 +35,7 @@ ADDED: dict[str, dict[str, Any]] = {
 
 @dataclass
 class Registered:
-    """One resource as it was registered."""
+    """A registration."""
 
     type: str
     name: str
@@ -48,7 +48,7 @@ class Registered:
 
 
 class Engine(resource_pb2_grpc.ResourceMonitorServicer):
-    """A resource monitor that makes everything it is asked for, or nothing in a preview, and remembers it."""
+    """A resource monitor that records every registration."""
 
     def __init__(self) -> None:
         self.made: dict[str, Registered] = {}
@@ -56,7 +56,13 @@ class Engine(resource_pb2_grpc.ResourceMonitorServicer):
         self.lock = threading.Lock()
 
     def GetDeploymentInfo(self, request: Any, context: Any) -> resource_pb2.DeploymentInfo:
-        features = ("SECRETS", "RESOURCE_REFERENCES", "OUTPUT_VALUES", "ALIAS_SPECS", "DELETED_WITH")
+        features = (
+            "SECRETS",
+            "RESOURCE_REFERENCES",
+            "OUTPUT_VALUES",
+            "ALIAS_SPECS",
+            "DELETED_WITH",
+        )
         known = [getattr(resource_pb2, f"RESOURCE_MONITOR_FEATURE_{name}") for name in features]
         return resource_pb2.DeploymentInfo(supportedFeatures=known)
 
@@ -69,7 +75,10 @@ class Engine(resource_pb2_grpc.ResourceMonitorServicer):
         state = {**inputs, **ADDED.get(request.type, {})} if request.custom else {}
         if request.type == "aws:eks/cluster:Cluster":
             state["vpcConfig"] = {**inputs["vpcConfig"], "clusterSecurityGroupId": "sg-eks"}
-            state["kubernetesNetworkConfig"] = {"ipFamily": "ipv4", "serviceIpv4Cidr": "10.100.0.0/16"}
+            state["kubernetesNetworkConfig"] = {
+                "ipFamily": "ipv4",
+                "serviceIpv4Cidr": "10.100.0.0/16",
+            }
         if self.preview:
             state = {**state, **dict.fromkeys(ADDED.get(request.type, {}), UNKNOWN)}
         with self.lock:
@@ -96,13 +105,22 @@ class Engine(resource_pb2_grpc.ResourceMonitorServicer):
     def Invoke(self, request: Any, context: Any) -> provider_pb2.InvokeResponse:
         args = json_format.MessageToDict(request.args)
         known: dict[str, dict[str, Any]] = {
-            "aws:index/getPartition:getPartition": {"partition": "aws", "dnsSuffix": "amazonaws.com"},
-            "aws:eks/getAddonVersion:getAddonVersion": {"version": f"newest-{args.get('addonName')}"},
+            "aws:index/getPartition:getPartition": {
+                "partition": "aws",
+                "dnsSuffix": "amazonaws.com",
+            },
+            "aws:eks/getAddonVersion:getAddonVersion": {
+                "version": f"newest-{args.get('addonName')}"
+            },
             "aws:ssm/getParameter:getParameter": {"value": f"ami:{args.get('name')}"},
         }
         if request.tok == "pulumi:pulumi:getResource":
             found = self.made[args["urn"]]
-            known[request.tok] = {"urn": args["urn"], "id": f"id-{found.name}", "state": found.outputs}
+            known[request.tok] = {
+                "urn": args["urn"],
+                "id": f"id-{found.name}",
+                "state": found.outputs,
+            }
         return provider_pb2.InvokeResponse(**{"return": struct(known[request.tok])})
 
     def child(self, name: str, type: str = "") -> Registered:
@@ -120,7 +138,12 @@ def struct(value: dict[str, Any]) -> struct_pb2.Struct:
 
 
 def build(
-    provider: Any, engine: Any, name: str, inputs: dict[str, Any], component: str = "Cluster", **request: Any
+    provider: Any,
+    engine: Any,
+    name: str,
+    inputs: dict[str, Any],
+    component: str = "Cluster",
+    **request: Any,
 ) -> dict[str, Any]:
     """Construct a component and return its outputs."""
     message = provider_pb2.ConstructRequest(
@@ -134,5 +157,7 @@ def build(
         accepts_output_values=True,
         **request,
     )
-    state: dict[str, Any] = json_format.MessageToDict(provider.Construct(message, timeout=240).state)
+    state: dict[str, Any] = json_format.MessageToDict(
+        provider.Construct(message, timeout=240).state
+    )
     return state

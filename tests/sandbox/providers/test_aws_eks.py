@@ -1,4 +1,4 @@
-"""EKS through the AWS provider: create, read, update or replace, delete and import, with boto3 as the witness."""
+"""EKS through the AWS provider, verified with boto3."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ import pytest
 
 from sandbox.providers.property_values import UNKNOWN, decode
 from tests.sandbox.providers.engine_client import CheckFailed, Client, Failed, Made
-from tests.sandbox.providers.life import Boto, changes, imports, network, replaces, role, settled
+from tests.sandbox.providers.lifecycle import (
+    Boto,
+    changes,
+    imports,
+    network,
+    replaces,
+    role,
+    settled,
+)
 
 CLUSTER = "aws:eks/cluster:Cluster"
 
@@ -21,7 +29,10 @@ def inputs(boto: Boto) -> dict[str, Any]:
     return {
         "roleArn": role(boto, "cluster", "eks.amazonaws.com"),
         "vpcConfig": {"subnetIds": subnets},
-        "accessConfig": {"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": True},
+        "accessConfig": {
+            "authenticationMode": "API",
+            "bootstrapClusterCreatorAdminPermissions": True,
+        },
         "version": "1.34",
         "tags": {"Name": "it"},
     }
@@ -32,24 +43,28 @@ def cluster(owned: Client, inputs: dict[str, Any]) -> Made:
     return owned.create(CLUSTER, "shared", {**inputs, "name": "shared"})
 
 
-def test_a_cluster_comes_back_with_everything_that_aws_adds(owned: Client, boto: Boto, cluster: Made) -> None:
+def test_cluster_is_read_with_computed_properties(owned: Client, boto: Boto, cluster: Made) -> None:
     live = boto("eks").describe_cluster(name="shared")["cluster"]
 
     assert cluster.id == "shared"
     assert cluster.state["endpoint"] == live["endpoint"]
     assert cluster.state["certificateAuthority"] == {"data": live["certificateAuthority"]["data"]}
-    assert cluster.state["identities"] == [{"oidcs": [{"issuer": live["identity"]["oidc"]["issuer"]}]}]
+    assert cluster.state["identities"] == [
+        {"oidcs": [{"issuer": live["identity"]["oidc"]["issuer"]}]}
+    ]
     assert cluster.state["status"] == "ACTIVE"
     assert cluster.state["platformVersion"].startswith("eks.")
     assert cluster.state["vpcConfig"]["clusterSecurityGroupId"].startswith("sg-")
     assert cluster.state["vpcConfig"]["vpcId"].startswith("vpc-")
     assert live["tags"] == {"Name": "it", "Owner": "us"}
     settled(owned, cluster)
-    # EKS never tells the flag again; pulumi-eks ignores it for the same reason.
+    # EKS does not return the flag; pulumi-eks ignores it for this reason.
     imports(owned, cluster, ignore=("accessConfig.bootstrapClusterCreatorAdminPermissions",))
 
 
-def test_a_preview_knows_the_clusters_inputs_and_nothing_that_aws_adds(owned: Client, inputs: dict[str, Any]) -> None:
+def test_preview_of_a_cluster_has_unknown_computed_properties(
+    owned: Client, inputs: dict[str, Any]
+) -> None:
     state = owned.preview(CLUSTER, "it", inputs)
 
     assert state["endpoint"] is UNKNOWN
@@ -58,7 +73,7 @@ def test_a_preview_knows_the_clusters_inputs_and_nothing_that_aws_adds(owned: Cl
     assert state["name"].startswith("it-")
 
 
-def test_a_cluster_is_updated_in_place_one_setting_after_another(
+def test_cluster_is_updated_one_setting_at_a_time(
     owned: Client, boto: Boto, inputs: dict[str, Any]
 ) -> None:
     made = owned.create(CLUSTER, "live", {**inputs, "name": "live"})
@@ -99,21 +114,30 @@ def test_a_cluster_is_updated_in_place_one_setting_after_another(
     owned.delete(made)
 
 
-def test_what_a_failed_update_had_changed_is_not_asked_for_again(
+def test_failed_update_does_not_repeat_completed_settings(
     owned: Client, boto: Boto, inputs: dict[str, Any]
 ) -> None:
     made = owned.create(CLUSTER, "half", {**inputs, "name": "half"})
     _, elsewhere = network(boto, "10.1")
     with pytest.raises(Failed, match="Subnets have to stay in the cluster's VPC") as caught:
-        owned.update(made, {**inputs, "name": "half", "version": "1.35", "vpcConfig": {"subnetIds": elsewhere}})
+        owned.update(
+            made,
+            {**inputs, "name": "half", "version": "1.35", "vpcConfig": {"subnetIds": elsewhere}},
+        )
 
     partial = caught.value.partial
     assert partial is not None
-    half = Made(CLUSTER, "half", made.id, decode(partial.inputs).values, decode(partial.properties).values)
+    half = Made(
+        CLUSTER, "half", made.id, decode(partial.inputs).values, decode(partial.properties).values
+    )
     assert boto("eks").describe_cluster(name="half")["cluster"]["version"] == "1.35"
     settled(owned, half)
     assert changes(owned, half, {**inputs, "name": "half", "version": "1.35"}) == []
-    owned.delete(owned.update(half, {**inputs, "name": "half", "version": "1.35", "deletionProtection": False}))
+    owned.delete(
+        owned.update(
+            half, {**inputs, "name": "half", "version": "1.35", "deletionProtection": False}
+        )
+    )
 
 
 @pytest.mark.parametrize(
@@ -121,7 +145,10 @@ def test_what_a_failed_update_had_changed_is_not_asked_for_again(
     [
         ({"name": "other"}, ["name"]),
         ({"roleArn": "arn:aws:iam::123456789012:role/other"}, ["roleArn"]),
-        ({"kubernetesNetworkConfig": {"serviceIpv4Cidr": "172.20.0.0/16"}}, ["kubernetesNetworkConfig"]),
+        (
+            {"kubernetesNetworkConfig": {"serviceIpv4Cidr": "172.20.0.0/16"}},
+            ["kubernetesNetworkConfig"],
+        ),
         ({"bootstrapSelfManagedAddons": False}, ["bootstrapSelfManagedAddons"]),
         (
             {"encryptionConfig": {"provider": {"keyArn": "arn:key"}, "resources": ["secrets"]}},
@@ -131,7 +158,7 @@ def test_what_a_failed_update_had_changed_is_not_asked_for_again(
         ({"accessConfig": {"authenticationMode": "API_AND_CONFIG_MAP"}}, []),
     ],
 )
-def test_only_what_eks_fixes_at_creation_replaces_a_cluster(
+def test_only_creation_time_properties_replace_a_cluster(
     owned: Client,
     cluster: Made,
     inputs: dict[str, Any],
@@ -141,16 +168,22 @@ def test_only_what_eks_fixes_at_creation_replaces_a_cluster(
     assert replaces(owned, cluster, {**inputs, "name": "shared", **change}) == replacing
 
 
-def test_auto_mode_has_all_its_switches_on_or_none(owned: Client, boto: Boto, inputs: dict[str, Any]) -> None:
+def test_auto_mode_switches_must_agree(owned: Client, boto: Boto, inputs: dict[str, Any]) -> None:
     node = role(boto, "auto-node", "ec2.amazonaws.com")
     switches = {
-        "computeConfig": {"enabled": True, "nodePools": ["system", "general-purpose"], "nodeRoleArn": node},
+        "computeConfig": {
+            "enabled": True,
+            "nodePools": ["system", "general-purpose"],
+            "nodeRoleArn": node,
+        },
         "storageConfig": {"blockStorage": {"enabled": True}},
         "kubernetesNetworkConfig": {"elasticLoadBalancing": {"enabled": True}},
     }
     with pytest.raises(CheckFailed, match="must all be set to either true or false"):
         owned.check(CLUSTER, "auto", {**inputs, "computeConfig": switches["computeConfig"]})
-    made = owned.create(CLUSTER, "auto", {**inputs, **switches, "bootstrapSelfManagedAddons": False})
+    made = owned.create(
+        CLUSTER, "auto", {**inputs, **switches, "bootstrapSelfManagedAddons": False}
+    )
 
     live = boto("eks").describe_cluster(name=made.id)["cluster"]
     assert live["computeConfig"]["enabled"] is True
@@ -159,7 +192,7 @@ def test_auto_mode_has_all_its_switches_on_or_none(owned: Client, boto: Boto, in
     owned.delete(made)
 
 
-def test_a_node_group_lives_through_scaling_labels_and_deletion(owned: Client, boto: Boto, cluster: Made) -> None:
+def test_node_group_is_scaled_labeled_and_deleted(owned: Client, boto: Boto, cluster: Made) -> None:
     given = {
         "clusterName": cluster.id,
         "nodeRoleArn": role(boto, "node", "ec2.amazonaws.com"),
@@ -203,7 +236,9 @@ def test_a_node_group_lives_through_scaling_labels_and_deletion(owned: Client, b
     assert boto("eks").list_nodegroups(clusterName="shared")["nodegroups"] == []
 
 
-def test_an_addon_takes_the_newest_version_and_new_configuration(owned: Client, boto: Boto, cluster: Made) -> None:
+def test_addon_gets_the_newest_version_and_is_configured(
+    owned: Client, boto: Boto, cluster: Made
+) -> None:
     asked = {"addonName": "vpc-cni", "kubernetesVersion": "1.34", "mostRecent": True}
     newest = owned.invoke("aws:eks/getAddonVersion:getAddonVersion", asked)["version"]
     given = {
@@ -219,7 +254,10 @@ def test_an_addon_takes_the_newest_version_and_new_configuration(owned: Client, 
     assert made.id == "shared:vpc-cni"
     settled(owned, made)
     imports(owned, made)
-    assert changes(owned, made, {**given, "configurationValues": '{ "enableNetworkPolicy": "true" }'}) == []
+    assert (
+        changes(owned, made, {**given, "configurationValues": '{ "enableNetworkPolicy": "true" }'})
+        == []
+    )
     assert replaces(owned, made, {**given, "addonName": "coredns"}) == ["addonName"]
 
     made = owned.update(made, {**given, "configurationValues": '{"enableNetworkPolicy":"false"}'})
@@ -229,7 +267,9 @@ def test_an_addon_takes_the_newest_version_and_new_configuration(owned: Client, 
     assert boto("eks").list_addons(clusterName="shared")["addons"] == []
 
 
-def test_an_access_entry_and_its_policy_are_granted_and_withdrawn(owned: Client, boto: Boto, cluster: Made) -> None:
+def test_access_entry_and_policy_are_created_and_deleted(
+    owned: Client, boto: Boto, cluster: Made
+) -> None:
     principal = role(boto, "deployer", "codebuild.amazonaws.com")
     given = {"clusterName": "shared", "principalArn": principal, "kubernetesGroups": ["deployers"]}
     entry = owned.create("aws:eks/accessEntry:AccessEntry", "deployer", given)
@@ -238,27 +278,38 @@ def test_an_access_entry_and_its_policy_are_granted_and_withdrawn(owned: Client,
     settled(owned, entry)
     imports(owned, entry)
     entry = owned.update(entry, {**given, "kubernetesGroups": ["readers"]})
-    live = boto("eks").describe_access_entry(clusterName="shared", principalArn=principal)["accessEntry"]
+    live = boto("eks").describe_access_entry(clusterName="shared", principalArn=principal)[
+        "accessEntry"
+    ]
     assert live["kubernetesGroups"] == ["readers"]
     assert replaces(owned, entry, {**given, "type": "EC2_LINUX"}) == ["type"]
 
     policy = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSEditPolicy"
     scope = {"type": "namespace", "namespaces": ["app"]}
-    asked = {"clusterName": "shared", "principalArn": principal, "policyArn": policy, "accessScope": scope}
+    asked = {
+        "clusterName": "shared",
+        "principalArn": principal,
+        "policyArn": policy,
+        "accessScope": scope,
+    }
     granted = owned.create("aws:eks/accessPolicyAssociation:AccessPolicyAssociation", "edit", asked)
     assert granted.id == f"shared#{principal}#{policy}"
-    found = boto("eks").list_associated_access_policies(clusterName="shared", principalArn=principal)
+    found = boto("eks").list_associated_access_policies(
+        clusterName="shared", principalArn=principal
+    )
     assert found["associatedAccessPolicies"][0]["accessScope"] == scope
     settled(owned, granted)
     imports(owned, granted)
-    assert replaces(owned, granted, {**asked, "accessScope": {"type": "cluster"}}) == ["accessScope"]
+    assert replaces(owned, granted, {**asked, "accessScope": {"type": "cluster"}}) == [
+        "accessScope"
+    ]
     owned.delete(granted)
     assert owned.read(granted) is None
     owned.delete(entry)
     assert owned.read(entry) is None
 
 
-def test_a_pod_identity_changes_its_role_in_place(owned: Client, boto: Boto, cluster: Made) -> None:
+def test_pod_identity_updates_its_role_in_place(owned: Client, boto: Boto, cluster: Made) -> None:
     given = {
         "clusterName": "shared",
         "namespace": "app",
@@ -273,14 +324,16 @@ def test_a_pod_identity_changes_its_role_in_place(owned: Client, boto: Boto, clu
         owned.import_(made.type, "web", made.id)
     other = role(boto, "web-2", "pods.eks.amazonaws.com")
     made = owned.update(made, {**given, "roleArn": other})
-    live = boto("eks").describe_pod_identity_association(clusterName="shared", associationId=made.id)["association"]
+    live = boto("eks").describe_pod_identity_association(
+        clusterName="shared", associationId=made.id
+    )["association"]
     assert live["roleArn"] == other
     assert replaces(owned, made, {**given, "namespace": "b"}) == ["namespace"]
     owned.delete(made)
     assert boto("eks").list_pod_identity_associations(clusterName="shared")["associations"] == []
 
 
-def test_the_functions_tell_of_the_cluster_and_give_a_token_of_eks_form(owned: Client, cluster: Made) -> None:
+def test_cluster_functions_return_description_and_token(owned: Client, cluster: Made) -> None:
     found = owned.invoke("aws:eks/getCluster:getCluster", {"name": "shared"})
     assert found["endpoint"] == cluster.state["endpoint"]
     assert found["certificateAuthorities"] == [cluster.state["certificateAuthority"]]
@@ -294,8 +347,9 @@ def test_the_functions_tell_of_the_cluster_and_give_a_token_of_eks_form(owned: C
     assert "x-k8s-aws-id" in query["X-Amz-SignedHeaders"][0]
 
 
-def test_an_addon_version_that_does_not_exist_is_refused_by_name(owned: Client) -> None:
+def test_unknown_addon_version_is_refused(owned: Client) -> None:
     with pytest.raises(Failed, match="no-such-addon"):
         owned.invoke(
-            "aws:eks/getAddonVersion:getAddonVersion", {"addonName": "no-such-addon", "kubernetesVersion": "1.34"}
+            "aws:eks/getAddonVersion:getAddonVersion",
+            {"addonName": "no-such-addon", "kubernetesVersion": "1.34"},
         )

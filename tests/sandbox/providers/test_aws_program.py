@@ -1,4 +1,4 @@
-"""The AWS provider takes every AWS resource that the program asks for, in both environments."""
+"""The AWS provider accepts every AWS resource of the program, in both environments."""
 
 from __future__ import annotations
 
@@ -10,10 +10,16 @@ from tests.sandbox.providers.engine_client import Client
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])
-def test_the_provider_accepts_everything_that_the_program_asks_for(aws: Client, stack: str) -> None:
-    for token in handlers():  # the SDK's lazy modules aren't safe to load from the provider and the program at once
+def test_provider_accepts_every_resource_of_the_program(aws: Client, stack: str) -> None:
+    for token in handlers():  # the SDK's lazy loading is not thread-safe
         sdk.arguments(token)
-    resources = [recorded for recorded in run_program(stack).resources if recorded.type.startswith("aws:")]
+    resources = [
+        recorded for recorded in run_program(stack).resources if recorded.type.startswith("aws:")
+    ]
     assert resources
     for recorded in resources:
-        aws.check(recorded.type, recorded.name, {k: v for k, v in recorded.inputs.items() if v is not None})
+        aws.check(
+            recorded.type,
+            recorded.name,
+            {k: v for k, v in recorded.inputs.items() if v is not None},
+        )

@@ -1,4 +1,4 @@
-"""Security group rules whose source is another group or a prefix list, with boto3 as the witness."""
+"""Security group rules with group and prefix list sources, verified with boto3."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.providers.engine_client import Client
-from tests.sandbox.providers.life import Boto, network, replaces, settled
+from tests.sandbox.providers.lifecycle import Boto, network, replaces, settled
 
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 
@@ -16,7 +16,10 @@ INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 def groups(boto: Boto) -> list[str]:
     """Three security groups of one VPC."""
     vpc, ec2 = network(boto, "10.11")[0], boto("ec2")
-    return [str(ec2.create_security_group(GroupName=name, Description=name, VpcId=vpc)["GroupId"]) for name in "abc"]
+    return [
+        str(ec2.create_security_group(GroupName=name, Description=name, VpcId=vpc)["GroupId"])
+        for name in "abc"
+    ]
 
 
 def given(groups: list[str]) -> dict[str, Any]:
@@ -31,16 +34,23 @@ def given(groups: list[str]) -> dict[str, Any]:
 
 
 def live(boto: Boto, id: str) -> Any:
-    return boto("ec2").describe_security_group_rules(SecurityGroupRuleIds=[id])["SecurityGroupRules"][0]
+    return boto("ec2").describe_security_group_rules(SecurityGroupRuleIds=[id])[
+        "SecurityGroupRules"
+    ][0]
 
 
-def test_a_rule_for_a_group_keeps_its_description_and_changes_in_place(
+def test_group_rule_keeps_its_description_and_updates_in_place(
     owned: Client, boto: Boto, groups: list[str]
 ) -> None:
     made = owned.create(INGRESS, "peers", given(groups))
     assert live(boto, made.id)["Description"] == "from the workload"
     settled(owned, made)
-    news = {**given(groups), "referencedSecurityGroupId": groups[2], "toPort": 5433, "description": "from another"}
+    news = {
+        **given(groups),
+        "referencedSecurityGroupId": groups[2],
+        "toPort": 5433,
+        "description": "from another",
+    }
     assert replaces(owned, made, news) == []
     changed = owned.update(made, news)
     assert changed.id == made.id
@@ -52,15 +62,17 @@ def test_a_rule_for_a_group_keeps_its_description_and_changes_in_place(
     assert owned.read(changed) is None
 
 
-def test_another_kind_of_source_makes_another_rule(owned: Client, groups: list[str]) -> None:
+def test_another_kind_of_source_replaces_the_rule(owned: Client, groups: list[str]) -> None:
     made = owned.create(INGRESS, "kinds", given(groups))
-    wider = {key: value for key, value in given(groups).items() if key != "referencedSecurityGroupId"}
+    wider = {
+        key: value for key, value in given(groups).items() if key != "referencedSecurityGroupId"
+    }
     found = replaces(owned, made, {**wider, "cidrIpv4": "10.0.0.0/8"})
     assert sorted(found) == ["cidrIpv4", "referencedSecurityGroupId"]
     owned.delete(made)
 
 
-def test_a_described_rule_of_the_older_type_goes_when_it_is_deleted(
+def test_older_rule_type_with_description_is_deleted(
     owned: Client, boto: Boto, groups: list[str]
 ) -> None:
     inputs = {
@@ -75,7 +87,9 @@ def test_a_described_rule_of_the_older_type_goes_when_it_is_deleted(
     assert [rule for rule in left if not rule["IsEgress"]] == []
 
 
-def test_a_new_subnet_gives_no_public_addresses(boto: Boto) -> None:
+def test_new_subnet_assigns_no_public_addresses(boto: Boto) -> None:
     vpc = boto("ec2").create_vpc(CidrBlock="10.12.0.0/16")["Vpc"]["VpcId"]
-    made = boto("ec2").create_subnet(VpcId=vpc, CidrBlock="10.12.0.0/24", AvailabilityZone="us-east-1f")["Subnet"]
+    made = boto("ec2").create_subnet(
+        VpcId=vpc, CidrBlock="10.12.0.0/24", AvailabilityZone="us-east-1f"
+    )["Subnet"]
     assert (made["MapPublicIpOnLaunch"], made["DefaultForAz"]) == (False, False)

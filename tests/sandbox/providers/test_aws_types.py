@@ -1,4 +1,4 @@
-"""Every AWS type of the table lives its whole life: preview, create, no change, drift-free read, update, replace, import, delete."""
+"""The lifecycle of every AWS type: preview, create, read, update, replace, import, delete."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def needs(aws: Client) -> Iterator[Needs]:
 
 
 @_EVERY
-def test_a_type_lives_its_whole_life(aws: Client, needs: Needs, sample: Sample) -> None:
+def test_type_has_a_complete_lifecycle(aws: Client, needs: Needs, sample: Sample) -> None:
     inputs = sample.inputs(needs)
     name = f"sample-{needs.number}"
     made = aws.create(sample.token, name, inputs)
@@ -50,7 +50,9 @@ def test_a_type_lives_its_whole_life(aws: Client, needs: Needs, sample: Sample) 
     same = {**inputs, **({named.property: made.state[named.property]} if named else {})}
     answer, _ = aws.diff(imported, same)
     untold = {key for key, spec in handlers()[sample.token].declared.items() if spec.write_only}
-    assert not {*answer.diffs} - untold, "importing and then running the same program must not be a change"
+    assert not {*answer.diffs} - untold, (
+        "importing and then running the same program must not be a change"
+    )
 
     if sample.update is not None:
         changed = {**inputs, **sample.update}
@@ -59,7 +61,9 @@ def test_a_type_lives_its_whole_life(aws: Client, needs: Needs, sample: Sample) 
         assert not answer.replaces
         previewed = aws.update(made, changed, preview=True)
         for key in sample.update:
-            assert same_value(previewed.state[key], changed[key], handlers()[sample.token].declared[key])
+            assert same_value(
+                previewed.state[key], changed[key], handlers()[sample.token].declared[key]
+            )
         made = aws.update(made, changed)
         answer, _ = aws.diff(made, changed)
         assert not answer.diffs
@@ -75,11 +79,13 @@ def test_a_type_lives_its_whole_life(aws: Client, needs: Needs, sample: Sample) 
     aws.delete(made)
     if not sample.lives_on:
         assert aws.read(made) is None
-    aws.delete(made)  # what is gone already is deleted
+    aws.delete(made)  # deleting a missing resource succeeds
 
 
 @_EVERY
-def test_a_preview_knows_inputs_and_nothing_that_only_aws_can_tell(aws: Client, needs: Needs, sample: Sample) -> None:
+def test_preview_has_inputs_and_unknown_computed_properties(
+    aws: Client, needs: Needs, sample: Sample
+) -> None:
     inputs = sample.inputs(needs)
     state = aws.preview(sample.token, "previewed", inputs)
     for output in handlers()[sample.token].outputs:
@@ -89,7 +95,7 @@ def test_a_preview_knows_inputs_and_nothing_that_only_aws_can_tell(aws: Client, 
 
 
 @_EVERY
-def test_a_preview_takes_unknown_inputs(aws: Client, needs: Needs, sample: Sample) -> None:
+def test_preview_accepts_unknown_inputs(aws: Client, needs: Needs, sample: Sample) -> None:
     inputs: dict[str, Any] = dict.fromkeys(sample.inputs(needs), UNKNOWN)
     state = aws.preview(sample.token, "previewed", inputs)
     for key in inputs:
@@ -97,7 +103,7 @@ def test_a_preview_takes_unknown_inputs(aws: Client, needs: Needs, sample: Sampl
 
 
 def _with_unknowns(spec: Property) -> Iterator[Any]:
-    """Unknown as a whole, and in each place that a value of this kind has."""
+    """Return the property as unknown, as a whole and at each nested path."""
     yield UNKNOWN
     if spec.kind in ("list", "set", "map") and spec.items is not None:
         for inner in _with_unknowns(spec.items):
@@ -108,23 +114,25 @@ def _with_unknowns(spec: Property) -> Iterator[Any]:
 
 
 @_EVERY
-def test_a_preview_takes_an_unknown_in_any_place(aws: Client, needs: Needs, sample: Sample) -> None:
+def test_preview_accepts_an_unknown_at_any_path(aws: Client, needs: Needs, sample: Sample) -> None:
     inputs = sample.inputs(needs)
     for key, spec in handlers()[sample.token].inputs.items():
         for value in _with_unknowns(spec):
-            with suppress(CheckFailed):  # a block of which nothing but one part is given may be refused, and only that
+            with suppress(CheckFailed):  # only an incomplete block may be refused
                 aws.preview(sample.token, "previewed", {**inputs, key: value})
 
 
-def test_every_declared_property_is_one_of_the_sdk() -> None:
+def test_every_declared_property_exists_in_the_sdk() -> None:
     for token, handler in handlers().items():
         known = sdk.outputs(token) | sdk.arguments(token)
         assert known, f"{token} is no type of pulumi_aws"
         declared = {*handler.inputs, *handler.outputs}
-        assert declared <= known, f"{token} declares {sorted(declared - known)}, which pulumi_aws does not have"
+        assert declared <= known, (
+            f"{token} declares {sorted(declared - known)}, which pulumi_aws does not have"
+        )
 
 
-def test_the_readme_lists_what_is_emulated() -> None:
+def test_readme_lists_the_emulated_types() -> None:
     from sandbox.providers.aws import support_table
 
     readme = Path(support_table.__file__).with_name("README.md").read_text()

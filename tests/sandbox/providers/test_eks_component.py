@@ -1,4 +1,4 @@
-"""pulumi-eks's components as the sandbox constructs them, seen by an engine that records every registration."""
+"""pulumi-eks's components of the sandbox, verified by their registrations."""
 
 from __future__ import annotations
 
@@ -14,13 +14,22 @@ import pytest
 import yaml
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, resource_pb2_grpc
 
-from tests.sandbox.providers.recording_engine import REFERENCE, SIGNATURE, UNKNOWN, Engine, build, struct
+from tests.sandbox.providers.recording_engine import (
+    REFERENCE,
+    SIGNATURE,
+    UNKNOWN,
+    Engine,
+    build,
+    struct,
+)
 
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[provider_pb2_grpc.ResourceProviderStub]:
     command = [sys.executable, "-m", "sandbox.providers", "eks"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout
         port = json.loads(process.stdout.readline())["eks"]
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -39,7 +48,11 @@ def engine() -> Iterator[Engine]:
     server.stop(None)
 
 
-NETWORK = {"vpcId": "vpc-1", "privateSubnetIds": ["subnet-a", "subnet-b"], "publicSubnetIds": ["subnet-p"]}
+NETWORK = {
+    "vpcId": "vpc-1",
+    "privateSubnetIds": ["subnet-a", "subnet-b"],
+    "publicSubnetIds": ["subnet-p"],
+}
 OURS = {
     **NETWORK,
     "authenticationMode": "API",
@@ -72,14 +85,18 @@ def with_role(cluster: str) -> set[tuple[str, str, str]]:
     return {
         ("eks:index:ServiceRole", f"{cluster}-eksRole", cluster),
         ("aws:iam/role:Role", f"{cluster}-eksRole-role", f"{cluster}-eksRole"),
-        ("aws:iam/rolePolicyAttachment:RolePolicyAttachment", f"{cluster}-eksRole-4b490823", f"{cluster}-eksRole"),
+        (
+            "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+            f"{cluster}-eksRole-4b490823",
+            f"{cluster}-eksRole",
+        ),
         ("eks:index:Cluster", cluster, ""),
         ("aws:eks/cluster:Cluster", f"{cluster}-eksCluster", cluster),
         ("pulumi:providers:kubernetes", f"{cluster}-eks-k8s", cluster),
     }
 
 
-def test_a_cluster_with_our_settings_has_the_children_of_the_real_package(provider: Any, engine: Engine) -> None:
+def test_cluster_has_the_children_of_pulumi_eks(provider: Any, engine: Engine) -> None:
     build(provider, engine, "it", OURS)
 
     assert engine.tree() == with_role("it") | {
@@ -87,11 +104,15 @@ def test_a_cluster_with_our_settings_has_the_children_of_the_real_package(provid
         ("eks:index:VpcCniAddon", "it-vpc-cni", "it"),
         ("aws:eks/addon:Addon", "it-vpc-cni", "it-vpc-cni"),
         ("aws:eks/accessEntry:AccessEntry", "it-deployer", "it"),
-        ("aws:eks/accessPolicyAssociation:AccessPolicyAssociation", "it-deployer-admin", "it-deployer"),
+        (
+            "aws:eks/accessPolicyAssociation:AccessPolicyAssociation",
+            "it-deployer-admin",
+            "it-deployer",
+        ),
     }
 
 
-def test_the_control_plane_gets_every_setting(provider: Any, engine: Engine) -> None:
+def test_control_plane_gets_every_setting(provider: Any, engine: Engine) -> None:
     build(provider, engine, "it", OURS)
 
     made = engine.child("it-eksCluster")
@@ -102,7 +123,10 @@ def test_the_control_plane_gets_every_setting(provider: Any, engine: Engine) -> 
         "deletionProtection": True,
         "upgradePolicy": {"supportType": "STANDARD"},
         "bootstrapSelfManagedAddons": True,
-        "accessConfig": {"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": True},
+        "accessConfig": {
+            "authenticationMode": "API",
+            "bootstrapClusterCreatorAdminPermissions": True,
+        },
         "encryptionConfig": {
             "provider": {"keyArn": "arn:aws:kms:us-east-1:123456789012:key/k"},
             "resources": ["secrets"],
@@ -114,13 +138,14 @@ def test_the_control_plane_gets_every_setting(provider: Any, engine: Engine) -> 
         },
         "tags": {"Name": "it-eksCluster"},
     }
-    assert made.ignored == ["accessConfig.bootstrapClusterCreatorAdminPermissions", "bootstrapSelfManagedAddons"]
+    assert made.ignored == [
+        "accessConfig.bootstrapClusterCreatorAdminPermissions",
+        "bootstrapSelfManagedAddons",
+    ]
     assert {"it-eksRole-role", "it-eksRole-4b490823"} <= set(made.depends)
 
 
-def test_addons_are_preserved_and_overwrite_and_the_cni_is_configured_in_sorted_json(
-    provider: Any, engine: Engine
-) -> None:
+def test_addons_have_pulumi_eks_defaults(provider: Any, engine: Engine) -> None:
     build(provider, engine, "it", OURS)
 
     assert engine.child("it-kube-proxy").inputs == {
@@ -141,14 +166,21 @@ def test_addons_are_preserved_and_overwrite_and_the_cni_is_configured_in_sorted_
     assert values["init"] == {"env": {"DISABLE_TCP_EARLY_DEMUX": "false"}}
 
 
-def test_an_addon_without_a_version_gets_the_newest(provider: Any, engine: Engine) -> None:
-    build(provider, engine, "it", {**OURS, "kubeProxyAddonOptions": {}, "corednsAddonOptions": {"enabled": True}})
+def test_addon_without_a_version_gets_the_newest(provider: Any, engine: Engine) -> None:
+    build(
+        provider,
+        engine,
+        "it",
+        {**OURS, "kubeProxyAddonOptions": {}, "corednsAddonOptions": {"enabled": True}},
+    )
 
     assert engine.child("it-kube-proxy").inputs["addonVersion"] == "newest-kube-proxy"
     assert engine.child("it-coredns").inputs["addonVersion"] == "newest-coredns"
 
 
-def test_the_outputs_are_the_documented_ones_and_the_kubeconfig_names_no_profile(provider: Any, engine: Engine) -> None:
+def test_outputs_are_documented_and_kubeconfig_has_no_profile(
+    provider: Any, engine: Engine
+) -> None:
     options = {"profileName": "mine", "roleArn": "arn:aws:iam::123456789012:role/deployer"}
     outputs = build(provider, engine, "it", {**OURS, "providerCredentialOpts": options})
 
@@ -185,8 +217,13 @@ def test_the_outputs_are_the_documented_ones_and_the_kubeconfig_names_no_profile
     assert own["users"][0]["user"]["exec"]["args"][-2:] == ["--profile", "mine"]
 
 
-def test_auto_mode_has_its_roles_and_coredns_and_no_groups_or_other_addons(provider: Any, engine: Engine) -> None:
-    inputs = {**NETWORK, "authenticationMode": "API", "autoMode": {"enabled": True}, "skipDefaultNodeGroup": True}
+def test_auto_mode_has_roles_and_coredns_only(provider: Any, engine: Engine) -> None:
+    inputs = {
+        **NETWORK,
+        "authenticationMode": "API",
+        "autoMode": {"enabled": True},
+        "skipDefaultNodeGroup": True,
+    }
     outputs = build(provider, engine, "it", inputs)
 
     attachment = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
@@ -204,11 +241,14 @@ def test_auto_mode_has_its_roles_and_coredns_and_no_groups_or_other_addons(provi
     assert made["computeConfig"]["enabled"] is True
     assert made["computeConfig"]["nodePools"] == ["general-purpose", "system"]
     assert made["storageConfig"] == {"blockStorage": {"enabled": True}}
-    assert made["kubernetesNetworkConfig"] == {"ipFamily": "ipv4", "elasticLoadBalancing": {"enabled": True}}
+    assert made["kubernetesNetworkConfig"] == {
+        "ipFamily": "ipv4",
+        "elasticLoadBalancing": {"enabled": True},
+    }
     assert outputs["autoModeNodeRoleName"] == "the-role"
 
 
-def test_a_cluster_with_defaults_has_groups_nodes_and_aws_auth(provider: Any, engine: Engine) -> None:
+def test_default_cluster_has_groups_nodes_and_aws_auth(provider: Any, engine: Engine) -> None:
     build(provider, engine, "it", NETWORK)
 
     rule = "aws:ec2/securityGroupRule:SecurityGroupRule"
@@ -234,7 +274,9 @@ def test_a_cluster_with_defaults_has_groups_nodes_and_aws_auth(provider: Any, en
         ("aws:autoscaling/group:Group", "it", "it"),
     }
     found = engine.tree()
-    assert {entry for entry in found if not (entry[0] == attachment and entry[2] == "it-instanceRole")} == expected
+    assert {
+        entry for entry in found if not (entry[0] == attachment and entry[2] == "it-instanceRole")
+    } == expected
     assert sum(1 for entry in found if entry[0] == attachment) == 4
     mapped = yaml.safe_load(engine.child("it-nodeAccess").inputs["data"]["mapRoles"])
     assert mapped == [
@@ -245,10 +287,12 @@ def test_a_cluster_with_defaults_has_groups_nodes_and_aws_auth(provider: Any, en
         }
     ]
     template = engine.child("it-launchTemplate").inputs
-    assert template["imageId"].startswith("ami:/aws/service/eks/optimized-ami/1.35/amazon-linux-2023/x86_64/")
+    assert template["imageId"].startswith(
+        "ami:/aws/service/eks/optimized-ami/1.35/amazon-linux-2023/x86_64/"
+    )
 
 
-def test_both_authentication_modes_at_once_map_the_instance_role_twice(provider: Any, engine: Engine) -> None:
+def test_both_authentication_modes_map_the_instance_role(provider: Any, engine: Engine) -> None:
     build(provider, engine, "it", {**NETWORK, "authenticationMode": "API_AND_CONFIG_MAP"})
 
     entry = engine.child("it-defaultNodeGroupInstanceRole")
@@ -256,9 +300,12 @@ def test_both_authentication_modes_at_once_map_the_instance_role_twice(provider:
     assert engine.child("it-nodeAccess").type == "kubernetes:core/v1:ConfigMap"
 
 
-def test_a_preview_registers_the_same_children_although_nothing_is_known(provider: Any, engine: Engine) -> None:
+def test_preview_registers_the_same_children_with_unknowns(provider: Any, engine: Engine) -> None:
     engine.preview = True
-    unknown = {SIGNATURE: "d0e6a833031e9bbcd3f4e8bde6ca49a4", "dependencies": ["urn:pulumi:dev::test::x::y"]}
+    unknown = {
+        SIGNATURE: "d0e6a833031e9bbcd3f4e8bde6ca49a4",
+        "dependencies": ["urn:pulumi:dev::test::x::y"],
+    }
     outputs = build(provider, engine, "it", {**OURS, "vpcId": unknown, "privateSubnetIds": unknown})
     in_preview = engine.tree()
     engine.preview = False
@@ -269,7 +316,7 @@ def test_a_preview_registers_the_same_children_although_nothing_is_known(provide
     assert outputs["kubeconfigJson"] == UNKNOWN
 
 
-def test_two_clusters_are_constructed_at_once_without_mixing(provider: Any, engine: Engine) -> None:
+def test_two_clusters_are_constructed_concurrently(provider: Any, engine: Engine) -> None:
     with ThreadPoolExecutor(2) as both:
         for done in [both.submit(build, provider, engine, name, OURS) for name in ("one", "two")]:
             done.result()
@@ -280,7 +327,7 @@ def test_two_clusters_are_constructed_at_once_without_mixing(provider: Any, engi
     assert len(one) + len(two) == len(engine.tree())
 
 
-def test_children_inherit_the_aws_provider_given_to_the_component(provider: Any, engine: Engine) -> None:
+def test_children_inherit_the_components_provider(provider: Any, engine: Engine) -> None:
     reference = "urn:pulumi:dev::test::pulumi:providers:aws::here::0123"
     build(provider, engine, "it", OURS, providers={"aws": reference})
 
@@ -293,9 +340,13 @@ def node_group(engine: Engine, **inputs: Any) -> dict[str, Any]:
     return {"cluster": reference, "nodeRoleArn": "arn:aws:iam::123456789012:role/node", **inputs}
 
 
-def test_a_managed_node_group_takes_version_and_subnets_from_its_cluster(provider: Any, engine: Engine) -> None:
+def test_managed_node_group_uses_its_clusters_version_and_subnets(
+    provider: Any, engine: Engine
+) -> None:
     build(provider, engine, "it", OURS)
-    inputs = node_group(engine, instanceTypes=["t4g.medium"], operatingSystem="AL2023", ignoreScalingChanges=True)
+    inputs = node_group(
+        engine, instanceTypes=["t4g.medium"], operatingSystem="AL2023", ignoreScalingChanges=True
+    )
     outputs = build(provider, engine, "workers", inputs, "ManagedNodeGroup")
 
     made = engine.child("workers", "nodeGroup:NodeGroup")
@@ -313,23 +364,37 @@ def test_a_managed_node_group_takes_version_and_subnets_from_its_cluster(provide
     assert outputs["nodeGroup"]["urn"].endswith("aws:eks/nodeGroup:NodeGroup::workers")
 
 
-def test_a_node_group_with_imdsv2_brings_a_launch_template_of_its_own(provider: Any, engine: Engine) -> None:
+def test_node_group_with_imdsv2_creates_a_launch_template(provider: Any, engine: Engine) -> None:
     build(provider, engine, "it", OURS)
-    build(provider, engine, "workers", node_group(engine, enableIMDSv2=True, diskSize=30), "ManagedNodeGroup")
+    build(
+        provider,
+        engine,
+        "workers",
+        node_group(engine, enableIMDSv2=True, diskSize=30),
+        "ManagedNodeGroup",
+    )
 
     template = engine.child("workers-launchTemplate")
     assert template.parent == "workers"
     assert template.inputs["metadataOptions"]["httpTokens"] == "required"
-    assert template.inputs["blockDeviceMappings"] == [{"deviceName": "/dev/xvda", "ebs": {"volumeSize": 30}}]
+    assert template.inputs["blockDeviceMappings"] == [
+        {"deviceName": "/dev/xvda", "ebs": {"volumeSize": 30}}
+    ]
     made = engine.child("workers", "nodeGroup:NodeGroup").inputs
     assert made["launchTemplate"] == {"id": "id-workers-launchTemplate", "version": "1"}
     assert "diskSize" not in made
 
 
-def test_a_node_group_keeps_the_launch_template_it_is_given(provider: Any, engine: Engine) -> None:
+def test_node_group_keeps_an_explicit_launch_template(provider: Any, engine: Engine) -> None:
     build(provider, engine, "it", OURS)
     own = {"id": "lt-1", "version": "3"}
-    build(provider, engine, "workers", node_group(engine, launchTemplate=own, taints=[]), "ManagedNodeGroup")
+    build(
+        provider,
+        engine,
+        "workers",
+        node_group(engine, launchTemplate=own, taints=[]),
+        "ManagedNodeGroup",
+    )
 
     made = engine.child("workers", "nodeGroup:NodeGroup").inputs
     assert made["launchTemplate"] == own
@@ -339,20 +404,48 @@ def test_a_node_group_keeps_the_launch_template_it_is_given(provider: Any, engin
 @pytest.mark.parametrize(
     ("component", "inputs", "reason"),
     [
-        ("Cluster", {"authenticationMode": "BOTH"}, "Invalid value for authenticationMode: BOTH. Allowed values are"),
-        ("Cluster", {"accessEntries": {"a": {}}}, "not supported when 'authenticationMode' is not set"),
-        ("Cluster", {"authenticationMode": "API", "roleMappings": [{}]}, "'roleMappings' property does not support"),
-        ("Cluster", {"autoMode": {"enabled": True}}, "Access entries are required when using EKS Auto Mode"),
+        (
+            "Cluster",
+            {"authenticationMode": "BOTH"},
+            "Invalid value for authenticationMode: BOTH. Allowed values are",
+        ),
+        (
+            "Cluster",
+            {"accessEntries": {"a": {}}},
+            "not supported when 'authenticationMode' is not set",
+        ),
+        (
+            "Cluster",
+            {"authenticationMode": "API", "roleMappings": [{}]},
+            "'roleMappings' property does not support",
+        ),
+        (
+            "Cluster",
+            {"autoMode": {"enabled": True}},
+            "Access entries are required when using EKS Auto Mode",
+        ),
         ("Cluster", {"subnetIds": ["s"], "privateSubnetIds": ["s"]}, "Choose a single approach"),
-        ("Cluster", {"createOidcProvider": True}, "createOidcProvider: not emulated by the sandbox: it reads a cert"),
+        (
+            "Cluster",
+            {"createOidcProvider": True},
+            "createOidcProvider: not emulated by the sandbox: it requires a cert",
+        ),
         ("Cluster", {"fargate": True}, "fargate: not emulated"),
         ("Cluster", {"nodeAmiId": "ami-1"}, "nodeAmiId: not emulated"),
-        ("Cluster", {**OURS, "endpointPublicAccess": False}, "can only be set when `endpointPublicAccess` is true"),
-        ("ManagedNodeGroup", {"nodeRoleArn": "arn"}, "cluster: the cluster, or its core output, is required"),
+        (
+            "Cluster",
+            {**OURS, "endpointPublicAccess": False},
+            "can only be set when `endpointPublicAccess` is true",
+        ),
+        (
+            "ManagedNodeGroup",
+            {"nodeRoleArn": "arn"},
+            "cluster: the cluster, or its core output, is required",
+        ),
         ("NodeGroupV2", {}, "eks:index:NodeGroupV2 is not emulated by the sandbox"),
     ],
 )
-def test_arguments_that_do_not_go_together_are_refused_in_one_sentence(
+def test_contradictory_arguments_are_refused(
     provider: Any, engine: Engine, component: str, inputs: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(grpc.RpcError) as refused:
@@ -363,7 +456,7 @@ def test_arguments_that_do_not_go_together_are_refused_in_one_sentence(
     assert "aws:eks/cluster:Cluster" not in {kind for kind, _, _ in engine.tree()}
 
 
-def test_a_node_group_without_a_role_is_refused(provider: Any, engine: Engine) -> None:
+def test_node_group_without_a_role_is_refused(provider: Any, engine: Engine) -> None:
     build(provider, engine, "it", OURS)
     inputs = node_group(engine)
     del inputs["nodeRoleArn"]

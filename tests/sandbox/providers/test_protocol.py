@@ -1,4 +1,4 @@
-"""The framework under every provider: secrets, failures, configuration per connection, and the process itself."""
+"""The provider framework: secrets, failures, configuration per connection, processes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ KIND = "echo:index/thing:Thing"
 
 
 class Echo(Connection):
-    """A provider that answers with what it was asked, and fails when told."""
+    """A provider that returns its inputs, and fails on request."""
 
     def __init__(self, config: Properties) -> None:
         self.config = config
@@ -43,7 +43,12 @@ class Echo(Connection):
         return Checked(new, [("colour", "must be a colour")] if new.get("colour") == "loud" else [])
 
     def diff(
-        self, resource: Resource, id: str, old_inputs: Properties, old_state: Properties, new_inputs: Properties
+        self,
+        resource: Resource,
+        id: str,
+        old_inputs: Properties,
+        old_state: Properties,
+        new_inputs: Properties,
     ) -> Difference:
         changes = {k: Change.UPDATE_REPLACE if k == "size" else Change.UPDATE for k in new_inputs}
         return Difference({k: c for k, c in changes.items() if old_inputs.get(k) != new_inputs[k]})
@@ -52,12 +57,18 @@ class Echo(Connection):
         if inputs.get("fail") == "whole":
             raise Failure("creating Thing: there is no room; make some")
         if inputs.get("fail") == "half":
-            raise PartialFailure("creating Thing: it stands, but leans", "thing-1", {**inputs, "leaning": True})
+            raise PartialFailure(
+                "creating Thing: it stands, but leans", "thing-1", {**inputs, "leaning": True}
+            )
         if inputs.get("fail") == "defect":
             raise ZeroDivisionError("by nought")
-        return Created("thing-1", {**inputs, "config": self.config, "token": "t"}, secrets=[("token",)])
+        return Created(
+            "thing-1", {**inputs, "config": self.config, "token": "t"}, secrets=[("token",)]
+        )
 
-    def read(self, resource: Resource, id: str, inputs: Properties, state: Properties) -> Found | None:
+    def read(
+        self, resource: Resource, id: str, inputs: Properties, state: Properties
+    ) -> Found | None:
         return Found(id, state, inputs)
 
     def update(
@@ -93,14 +104,14 @@ def echo(served: Served) -> Client:
     return served.attach("echo", {})
 
 
-def test_values_survive_the_wire() -> None:
+def test_values_round_trip_over_the_wire() -> None:
     values: dict[str, Any] = {
         "text": "x", "whole": 3, "part": 0.5, "yes": True, "list": [1, {"a": UNKNOWN}], "map": {"a": {"b": "c"}},
     }  # fmt: skip
     assert decode(encode(values)).values == values
 
 
-def test_secrets_keep_their_places_on_the_wire() -> None:
+def test_secrets_keep_their_paths_on_the_wire() -> None:
     values = {"top": "a", "map": {"in": "b", "out": "c"}, "list": [{"deep": "d"}]}
     secrets = {("top",), ("map", "in"), ("list",)}
     assert decode(encode(values, secrets)) == decode(encode(values, secrets))
@@ -108,14 +119,14 @@ def test_secrets_keep_their_places_on_the_wire() -> None:
     assert decode(encode(values, secrets)).values == values
 
 
-def test_a_secret_inside_a_list_makes_the_list_secret() -> None:
+def test_secret_in_a_list_makes_the_list_secret() -> None:
     inner = encode({"x": {"password": "p"}}, [("x", "password")])
     outer = pb.CreateRequest().properties
     outer.fields["users"].list_value.values.append(inner.fields["x"])
     assert decode(outer).secrets == {("users",)}
 
 
-def test_an_output_without_a_value_is_unknown_and_may_be_secret() -> None:
+def test_output_without_a_value_is_unknown() -> None:
     from pulumi.runtime import rpc
 
     struct = pb.CreateRequest().properties
@@ -127,13 +138,13 @@ def test_an_output_without_a_value_is_unknown_and_may_be_secret() -> None:
     assert decoded.secrets == {("later",)}
 
 
-def test_what_went_in_secret_comes_out_secret(echo: Client) -> None:
+def test_secret_inputs_are_secret_outputs(echo: Client) -> None:
     made = echo.create(KIND, "x", {"password": "p", "size": 1}, secrets=[("password",)])
     assert made.state["password"] == "p"
     assert made.secrets == {("password",), ("token",)}
 
 
-def test_each_connection_has_a_configuration_of_its_own(served: Served) -> None:
+def test_connections_have_separate_configurations(served: Served) -> None:
     one, two = (
         served.attach("echo", {"at": "here"}),
         served.attach("echo", {"at": "there", "on": "true", "list": '["a"]'}),
@@ -142,27 +153,27 @@ def test_each_connection_has_a_configuration_of_its_own(served: Served) -> None:
     assert two.create(KIND, "x", {}).state["config"] == {"at": "there", "on": True, "list": ["a"]}
 
 
-def test_a_connection_that_was_never_configured_is_told_so(served: Served) -> None:
+def test_unconfigured_connection_is_refused(served: Served) -> None:
     with pytest.raises(Failed, match="before it was configured"):
         served.attach("echo").create(KIND, "x", {})
 
 
-def test_a_provider_whose_configuration_is_not_known_yet_echoes_in_a_preview_only(served: Served) -> None:
+def test_provider_with_unknown_configuration_echoes_inputs_in_previews_only(served: Served) -> None:
     later = served.attach("echo", {"at": UNKNOWN})
     assert later.preview(KIND, "x", {"size": 1}) == {"size": 1}
-    with pytest.raises(Failed, match="aren't known"):
+    with pytest.raises(Failed, match="has unknown values"):
         later.create(KIND, "x", {})
 
 
-def test_a_failure_is_one_paragraph_and_leaves_nothing_pending(echo: Client) -> None:
+def test_failure_is_one_paragraph_without_pending_operation(echo: Client) -> None:
     with pytest.raises(Failed) as caught:
         echo.create(KIND, "x", {"fail": "whole"})
     assert str(caught.value) == "creating Thing: there is no room; make some"
-    # Codes Unknown, Internal and DataLoss would make an engine keep a pending operation.
+    # The codes Unknown, Internal and DataLoss would leave a pending operation.
     assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
 
 
-def test_a_half_made_resource_is_reported_with_its_id_state_and_secrets(echo: Client) -> None:
+def test_partial_failure_returns_id_state_and_secrets(echo: Client) -> None:
     with pytest.raises(Failed) as caught:
         echo.create(KIND, "x", {"fail": "half", "password": "p"}, secrets=[("password",)])
     partial = caught.value.partial
@@ -174,7 +185,7 @@ def test_a_half_made_resource_is_reported_with_its_id_state_and_secrets(echo: Cl
     assert state.secrets == {("password",)}
 
 
-def test_a_defect_is_named_without_a_traceback(echo: Client) -> None:
+def test_bug_in_a_provider_is_reported_without_traceback(echo: Client) -> None:
     with pytest.raises(Failed) as caught:
         echo.create(KIND, "x", {"fail": "defect"})
     assert "ZeroDivisionError: by nought" in str(caught.value)
@@ -182,7 +193,7 @@ def test_a_defect_is_named_without_a_traceback(echo: Client) -> None:
     assert "File" not in str(caught.value)
 
 
-def test_a_change_says_what_differs_and_what_replaces(echo: Client) -> None:
+def test_diff_lists_changes_and_replacements(echo: Client) -> None:
     made = Made(KIND, "x", "thing-1", {"size": 1, "colour": "red"}, {})
     answer, _ = echo.diff(made, {"size": 2, "colour": "blue"})
     assert answer.changes == pb.DiffResponse.DIFF_SOME
@@ -193,15 +204,22 @@ def test_a_change_says_what_differs_and_what_replaces(echo: Client) -> None:
     assert answer.changes == pb.DiffResponse.DIFF_NONE
 
 
-def test_the_handshake_accepts_what_engines_send(served: Served) -> None:
+def test_handshake_accepts_engine_features(served: Served) -> None:
     client = served.attach("echo")
     answer = client.call("Handshake", pb.ProviderHandshakeRequest(engine_address="127.0.0.1:1"))
-    assert (answer.accept_secrets, answer.accept_resources, answer.accept_outputs) == (True, True, True)
+    assert (answer.accept_secrets, answer.accept_resources, answer.accept_outputs) == (
+        True,
+        True,
+        True,
+    )
     assert client.call("GetPluginInfo", EMPTY).version == "1.2.3"
-    assert json.loads(client.call("GetSchema", pb.GetSchemaRequest()).schema) == {"name": "echo", "version": "1.2.3"}
+    assert json.loads(client.call("GetSchema", pb.GetSchemaRequest()).schema) == {
+        "name": "echo",
+        "version": "1.2.3",
+    }
 
 
-def test_a_changed_configuration_updates_the_provider_in_place(served: Served) -> None:
+def test_changed_configuration_updates_the_provider_in_place(served: Served) -> None:
     client = served.attach("echo")
     request = pb.DiffRequest(urn=client.urn("pulumi:providers:echo", "x"), news=encode({"a": "2"}))
     request.old_inputs.CopyFrom(encode({"a": "1"}))
@@ -210,9 +228,11 @@ def test_a_changed_configuration_updates_the_provider_in_place(served: Served) -
     assert not answer.replaces
 
 
-def test_the_process_prints_its_ports_and_ends_with_its_input() -> None:
+def test_provider_process_prints_ports_and_ends_with_stdin() -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "sandbox.providers", "aws"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-m", "sandbox.providers", "aws"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     assert process.stdout is not None
     assert process.stdin is not None

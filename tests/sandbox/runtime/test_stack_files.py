@@ -1,4 +1,4 @@
-"""The stack file of a run: the project's own, with overrides, and with stand-ins for what only a real environment may read."""
+"""The stack file of a run: overrides, stand-ins for encrypted values, invalid files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def prepared(project: Path, *overrides: str, stack: str = "dev") -> dict[str, An
     return content
 
 
-def test_the_projects_own_file_is_never_written(project: Path) -> None:
+def test_project_stack_file_is_never_written(project: Path) -> None:
     before = (project / "Pulumi.dev.yaml").read_bytes()
     prepared(project, "network.zones=3")
     assert (project / "Pulumi.dev.yaml").read_bytes() == before
@@ -62,14 +62,14 @@ def test_the_projects_own_file_is_never_written(project: Path) -> None:
         ("note=", {"shop:network": {"zones": 2, "cidrs": ["a", "b"]}, "shop:note": ""}),
     ],
 )
-def test_an_override_reaches_its_place(
+def test_override_sets_the_addressed_value(
     project: Path, override: str, expected: dict[str, Any]
 ) -> None:
     assert prepared(project, override)["config"] == {"aws:region": "eu-west-1", **expected}
 
 
 def opened(project: Path, content: dict[str, Any]) -> dict[str, Any]:
-    """The configuration with its secrets decrypted; each value that wasn't secret is left out."""
+    """Return the configuration's decrypted secrets."""
     secrets = PassphraseSecrets(Home(project / "home").passphrase(), content["encryptionsalt"])
     found = {
         key: value if isinstance(value, list) else [value]
@@ -89,9 +89,7 @@ def opened(project: Path, content: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_an_override_of_a_name_that_the_configuration_calls_secret_is_encrypted(
-    project: Path,
-) -> None:
+def test_override_of_a_secret_key_is_encrypted(project: Path) -> None:
     content = prepared(
         project, "workload.secrets=[TOKEN]", "TOKEN=plain", "PLAIN={secure: 5}", "network.zones=3"
     )
@@ -103,14 +101,12 @@ def test_an_override_of_a_name_that_the_configuration_calls_secret_is_encrypted(
     "override",
     ["network.zones", "=3", "network..zones=3", "network.cidrs[x]=3", "network.cidrs[9]=c", "a={"],
 )
-def test_an_override_that_has_no_place_is_refused_by_its_own_words(
-    project: Path, override: str
-) -> None:
+def test_invalid_override_is_refused_with_its_text(project: Path, override: str) -> None:
     with pytest.raises(StackFileError, match=r"^-c "):
         prepared(project, override)
 
 
-def test_a_missing_stack_is_refused_with_the_names_of_those_there_are(project: Path) -> None:
+def test_unknown_stack_is_refused_with_the_existing_names(project: Path) -> None:
     with pytest.raises(UnknownStackError, match=r"no stack 'prod'.*Stacks of this project: dev\."):
         prepared(project, stack="prod")
 

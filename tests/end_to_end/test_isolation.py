@@ -1,4 +1,4 @@
-"""What a user's shell holds for other things: none of it may lead a sandbox to a real account, a proxy or foreign modules."""
+"""Isolation from the shell: no variable leads to a real account, a proxy or foreign modules."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from tests.end_to_end.conftest import Sandbox
 
 @pytest.fixture
 def proxy() -> Iterator[tuple[str, list[str]]]:
-    """A proxy that answers nothing, and what it was asked for."""
+    """A proxy that refuses and records every request."""
     asked: list[str] = []
 
     class Refusing(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             asked.append(self.rfile.readline().decode("latin1").strip())
-            self.wfile.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            self.wfile.write(
+                b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            )
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Refusing) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -34,14 +36,16 @@ def proxy() -> Iterator[tuple[str, list[str]]]:
 
 @pytest.fixture
 def hostile(tmp_path: Path, proxy: tuple[str, list[str]]) -> dict[str, str]:
-    """Variables, files and modules that each lead a program that heeds them astray."""
+    """Variables, files and modules that would each redirect a command."""
     (tmp_path / "aws").write_text(
         "[default]\nignore_configured_endpoint_urls = true\n[profile real]\nignore_configured_endpoint_urls = true\n"
     )
     modules = tmp_path / "modules"
     modules.mkdir()
     for name in ("boto3", "click", "components", "grpc", "pulumi", "settings", "yaml"):
-        (modules / f"{name}.py").write_text("raise ImportError('a module from PYTHONPATH was imported')\n")
+        (modules / f"{name}.py").write_text(
+            "raise ImportError('a module from PYTHONPATH was imported')\n"
+        )
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy", "grpc_proxy"), proxy[0])
     return {
         **proxies,
@@ -63,7 +67,7 @@ def hostile(tmp_path: Path, proxy: tuple[str, list[str]]) -> dict[str, str]:
     }
 
 
-def test_no_variable_of_the_shell_leads_out_of_the_sandbox(
+def test_no_shell_variable_reaches_a_real_account(
     tmp_path: Path, hostile: dict[str, str], proxy: tuple[str, list[str]]
 ) -> None:
     sandbox = Sandbox(tmp_path / "home")
@@ -76,19 +80,25 @@ def test_no_variable_of_the_shell_leads_out_of_the_sandbox(
         assert proxy[1] == []
 
         told = json.loads(sandbox.run("env", "dev", "--json", environment=hostile).stdout)
-        assert told["variables"]["KUBECONFIG"].startswith(str(tmp_path / "home"))  # although there is no cluster yet
+        assert told["variables"]["KUBECONFIG"].startswith(
+            str(tmp_path / "home")
+        )  # set although there is no cluster yet
         exports = sandbox.run("env", "dev", environment=hostile).stdout
         shell = " ".join(f"{name}={shlex.quote(value)}" for name, value in hostile.items())
         line = "import boto3; print(boto3.client('sts').get_caller_identity()['Account'])"
-        asked = sandbox.shell(f"export {shell}; {exports}\nunset PYTHONPATH; python -c {shlex.quote(line)}")
+        asked = sandbox.shell(
+            f"export {shell}; {exports}\nunset PYTHONPATH; python -c {shlex.quote(line)}"
+        )
         assert asked.stdout == "123456789012\n", asked.stderr
         assert proxy[1] == []
     finally:
         sandbox.run("stop")
 
 
-def test_proxies_stay_for_what_is_not_on_this_machine() -> None:
-    kept = clean_environment({"https_proxy": "http://proxy:3128", "no_proxy": "intern.example", "AWS_ROLE_ARN": "real"})
+def test_proxies_are_kept_for_other_hosts() -> None:
+    kept = clean_environment(
+        {"https_proxy": "http://proxy:3128", "no_proxy": "intern.example", "AWS_ROLE_ARN": "real"}
+    )
     assert kept["https_proxy"] == "http://proxy:3128"
     assert kept["no_proxy"] == kept["NO_PROXY"] == "intern.example,127.0.0.1,localhost,::1"
     assert "AWS_ROLE_ARN" not in kept
@@ -103,5 +113,5 @@ def test_proxies_stay_for_what_is_not_on_this_machine() -> None:
         ({"no_proxy": "", "NO_PROXY": "a.example"}, "a.example,127.0.0.1,localhost,::1"),
     ],
 )
-def test_what_is_exempt_from_proxies_stays_exempt(given: dict[str, str], kept: str) -> None:
+def test_proxy_exemptions_are_kept(given: dict[str, str], kept: str) -> None:
     assert loopback_exemptions(given) == {"no_proxy": kept, "NO_PROXY": kept}

@@ -29,11 +29,13 @@ def _plain(value: Any) -> Any:
 
 
 class Plain(sdk.Provider):
-    """Keeps its things in a file."""
+    """Stores its resources in a file."""
 
     async def check(self, request: sdk.CheckRequest) -> sdk.CheckResponse:
         wrong = [
-            sdk.CheckFailure(key, "it is not allowed") for key in sorted(request.new_inputs) if key.startswith("bad")
+            sdk.CheckFailure(key, "it is not allowed")
+            for key in sorted(request.new_inputs)
+            if key.startswith("bad")
         ]
         return sdk.CheckResponse(inputs=request.new_inputs, failures=wrong)
 
@@ -56,7 +58,8 @@ class Plain(sdk.Provider):
         identifier = uuid.uuid4().hex
         _FILE.write_text(json.dumps(_things() | {identifier: inputs}))
         return sdk.CreateResponse(
-            resource_id=identifier, properties={**request.properties, "arn": PropertyValue(f"arn:{identifier}")}
+            resource_id=identifier,
+            properties={**request.properties, "arn": PropertyValue(f"arn:{identifier}")},
         )
 
     async def update(self, request: sdk.UpdateRequest) -> sdk.UpdateResponse:

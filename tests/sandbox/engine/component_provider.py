@@ -1,11 +1,12 @@
-"""A provider of remote components, package `box`: run as a process, prints its port, serves until its stdin closes.
+"""A provider of remote components, package `box`: prints its port, serves until stdin closes.
 
-Component `box:index:Pair`: two kit things, the second made from the first; fails when its `fail` input is set.
+Component `box:index:Pair`: two kit resources, the second depends on the first; fails if `fail` is
+set.
 """
 
-# ruff: noqa: N802 - the methods have gRPC's names
+# ruff: noqa: N802 - gRPC's method names
 
-# The SDK reads these annotations at run time, so they must not be strings.
+# The SDK evaluates these annotations at run time, so they must not be strings.
 import asyncio
 import sys
 from typing import Any, Optional, TypedDict
@@ -19,19 +20,21 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 
 class PairArgs(TypedDict):
-    """What a pair is made of."""
+    """Arguments of a pair."""
 
     colour: pulumi.Input[str]
     fail: Optional[pulumi.Input[bool]]  # noqa: UP045 - the only spelling that the SDK's analyzer reads
 
 
 class Pair(pulumi.ComponentResource):
-    """Two things, one of which needs the other."""
+    """Two resources, the second depends on the first."""
 
     arn: pulumi.Output[str]
     hidden: pulumi.Output[str]
 
-    def __init__(self, name: str, args: PairArgs, opts: Optional[pulumi.ResourceOptions] = None) -> None:  # noqa: UP045
+    def __init__(
+        self, name: str, args: PairArgs, opts: Optional[pulumi.ResourceOptions] = None
+    ) -> None:  # noqa: UP045
         super().__init__("box:index:Pair", name, {}, opts)
         if args.get("fail"):
             raise ValueError("a pair can't be made today")

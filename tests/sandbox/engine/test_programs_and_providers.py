@@ -1,4 +1,4 @@
-"""What strangers bring: providers on the SDK's plain servicer, dynamic providers, wrong calls, programs that break."""
+"""Providers on the SDK's own servicer, dynamic providers, usage errors, failing programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox.engine.kit import Kit
+from tests.sandbox.engine.recording_provider import Kit
 from tests.sandbox.engine.workspace import ROOT, Workspace, messages, wait_until_said
 
 PLAIN = """
@@ -27,9 +27,9 @@ class Plain(pulumi.CustomResource):
 
 @pytest.fixture
 def plain(workspace: Workspace, tmp_path: Path) -> Iterator[Workspace]:
-    """The workspace with a provider attached that has neither Handshake nor Attach."""
+    """The workspace with a provider without Handshake and Attach."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.sandbox.engine.plain", "127.0.0.1:1"],
+        [sys.executable, "-m", "tests.sandbox.engine.sdk_provider", "127.0.0.1:1"],
         cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, "PLAIN_FILE": str(tmp_path / "things.json")},
     )  # fmt: skip
     assert process.stdout is not None
@@ -39,8 +39,13 @@ def plain(workspace: Workspace, tmp_path: Path) -> Iterator[Workspace]:
     process.communicate()
 
 
-def test_a_provider_on_the_sdks_plain_servicer_goes_through_a_whole_life(plain: Workspace, tmp_path: Path) -> None:
-    text = PLAIN + 'a = Plain("a", size=1, word=pulumi.Output.secret("hush"))\nb = Plain("b", of=a.arn, colour="red")\n'
+def test_provider_on_the_sdks_own_servicer_has_a_complete_lifecycle(
+    plain: Workspace, tmp_path: Path
+) -> None:
+    text = (
+        PLAIN
+        + 'a = Plain("a", size=1, word=pulumi.Output.secret("hush"))\nb = Plain("b", of=a.arn, colour="red")\n'
+    )
     plain.program(text)
     assert plain.changes("preview") == {"create": 3}
     assert plain.changes("up") == {"create": 3}
@@ -54,23 +59,25 @@ def test_a_provider_on_the_sdks_plain_servicer_goes_through_a_whole_life(plain: 
     assert json.loads((tmp_path / "things.json").read_text()) == {}
 
 
-def test_what_a_provider_refuses_is_told_property_by_property_without_its_frames(plain: Workspace) -> None:
+def test_check_failures_are_listed_by_property_without_frames(plain: Workspace) -> None:
     plain.program(PLAIN + 'Plain("a", bad1=1, bad2=2)\nPlain("b", fail="no\\nroom")')
     failed = plain.json("up", expect=1)
     told = {item["urn"].rsplit("::", 1)[-1]: item["message"] for item in failed["diagnostics"]}
     assert told == {"a": "bad1: it is not allowed\nbad2: it is not allowed", "b": "no\nroom"}
 
 
-def test_a_provider_that_dies_half_way_leaves_a_record_of_what_it_was_doing(plain: Workspace) -> None:
+def test_dying_provider_leaves_a_pending_operation(plain: Workspace) -> None:
     plain.program(PLAIN + 'a = Plain("a")\nb = Plain("b", of=a.arn, crash=True)\n')
     failed = plain.json("up", expect=1)
     assert "'plain' exited or disconnected during Create" in messages(failed)
     assert "a" in plain.resources()
     pending = plain.state()["pending_operations"]
-    assert [(item["type"], item["resource"]["urn"].rsplit("::")[-1]) for item in pending] == [("creating", "b")]
+    assert [(item["type"], item["resource"]["urn"].rsplit("::")[-1]) for item in pending] == [
+        ("creating", "b")
+    ]
 
 
-def test_dynamic_providers_run_with_the_configuration_of_the_program(workspace: Workspace) -> None:
+def test_dynamic_providers_get_the_programs_configuration(workspace: Workspace) -> None:
     text = """
         from pulumi.dynamic import CreateResult, Resource, ResourceProvider, UpdateResult
         class Doubling(ResourceProvider):
@@ -104,14 +111,22 @@ def test_dynamic_providers_run_with_the_configuration_of_the_program(workspace: 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('raise pulumi.RunError("two problems:\\n  - one\\n  - two")', "two problems:\n  - one\n  - two"),
+        (
+            'raise pulumi.RunError("two problems:\\n  - one\\n  - two")',
+            "two problems:\n  - one\n  - two",
+        ),
         ('import sys; sys.exit("told so")', "told so"),
         ("import sys; sys.exit(3)", "The program called sys.exit(3)."),
         ("x = (", "SyntaxError: '(' was never closed"),
-        ("import nowhere_to_be_found", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
+        (
+            "import nowhere_to_be_found",
+            "ModuleNotFoundError: No module named 'nowhere_to_be_found'",
+        ),
     ],
 )
-def test_a_program_that_fails_first_is_told_once_and_makes_nothing(workspace: Workspace, text: str, told: str) -> None:
+def test_program_that_fails_first_is_reported_once(
+    workspace: Workspace, text: str, told: str
+) -> None:
     workspace.program(text)
     for operation in ("preview", "up", "up"):
         failed = workspace.json(operation, expect=1)
@@ -125,7 +140,7 @@ def test_a_program_that_fails_first_is_told_once_and_makes_nothing(workspace: Wo
     assert "\n\n\n" not in shown
 
 
-def test_an_exception_in_an_apply_is_told_with_its_type(workspace: Workspace) -> None:
+def test_exception_in_an_apply_is_reported_with_its_type(workspace: Workspace) -> None:
     workspace.program("""
         def broken(arn):
             raise ValueError("no good: " + arn)
@@ -134,7 +149,7 @@ def test_an_exception_in_an_apply_is_told_with_its_type(workspace: Workspace) ->
     assert "ValueError: no good: arn:kit:thing-1" in messages(workspace.json("up", expect=1))
 
 
-def test_an_error_that_a_program_only_logs_is_shown_and_fails_nothing(workspace: Workspace) -> None:
+def test_logged_error_does_not_fail_the_run(workspace: Workspace) -> None:
     workspace.program('Thing("a")\nThing("b")')
     workspace.json("up")
     workspace.program('pulumi.log.error("what a mess")\nThing("a")')
@@ -143,7 +158,7 @@ def test_an_error_that_a_program_only_logs_is_shown_and_fails_nothing(workspace:
     assert document["changes"]["delete"] == 1
 
 
-def test_a_folder_without_a_program_is_told(workspace: Workspace) -> None:
+def test_directory_without_a_program_is_reported(workspace: Workspace) -> None:
     assert "has no __main__.py" in messages(workspace.json("preview", expect=1))
 
 
@@ -158,7 +173,9 @@ def test_a_folder_without_a_program_is_told(workspace: Workspace) -> None:
         (["up", "--stack", "dev", "--json", "-c", "word"], "-c word: the format is KEY=VALUE"),
     ],
 )
-def test_a_wrong_call_prints_one_document_too(workspace: Workspace, arguments: list[str], told: str) -> None:
+def test_usage_error_prints_one_json_document(
+    workspace: Workspace, arguments: list[str], told: str
+) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "sandbox.engine", *arguments],
         env=workspace.environment, capture_output=True, text=True, check=False,
@@ -169,30 +186,30 @@ def test_a_wrong_call_prints_one_document_too(workspace: Workspace, arguments: l
     assert told in document["diagnostics"][0]["message"]
 
 
-def test_a_program_edited_within_the_second_is_run_as_it_stands(workspace: Workspace) -> None:
+def test_program_edited_within_a_second_is_recompiled(workspace: Workspace) -> None:
     for word in ("one", "two", "six"):
         workspace.program(f'pulumi.export("word", "{word}")')
         os.utime(workspace.folder / "__main__.py", (int(time.time()), int(time.time())))
         assert workspace.json("up")["outputs"] == {"word": word}
 
 
-def test_a_key_that_no_stack_file_has_is_warned_of(workspace: Workspace) -> None:
+def test_unknown_key_of_a_stack_file_is_a_warning(workspace: Workspace) -> None:
     workspace.yaml("Pulumi.dev.yaml", "config: {}\nconfg:\n  demo:word: x\n")
     workspace.program("")
     assert "`confg`" in messages(workspace.json("preview"), "warning")
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process has started, as the kernel lists them for each of its threads."""
+    """Return the child processes of a process, from all its threads."""
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended
             found += map(int, (task / "children").read_text().split())
     return found
 
 
 def wait_until_gone(pid: int) -> None:
-    """Return once the process has ended, whether or not anybody has asked for its exit code: an orphan's may stay."""
+    """Wait until a process has ended; an orphan's entry may remain."""
     deadline = time.monotonic() + 120
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
@@ -200,7 +217,9 @@ def wait_until_gone(pid: int) -> None:
             time.sleep(0.05)
 
 
-def test_a_second_interrupt_leaves_a_record_and_no_process(workspace: Workspace, kit: Kit) -> None:
+def test_second_interrupt_leaves_a_pending_operation_and_no_process(
+    workspace: Workspace, kit: Kit
+) -> None:
     workspace.program('a = Thing("a", hold=True)')
     process = subprocess.Popen(
         workspace.command("up", "--json"), env=workspace.environment,
@@ -211,18 +230,22 @@ def test_a_second_interrupt_leaves_a_record_and_no_process(workspace: Workspace,
     process.send_signal(signal.SIGTERM)
     wait_until_said(process, "Interrupt again to abandon them")
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=240)  # which doesn't wait for `a`: nothing has released it
+    out, _ = process.communicate(timeout=240)  # does not wait for `a`
     assert process.returncode == 1
     assert json.loads(out)["result"] == "failed"
     assert [item["type"] for item in workspace.state()["pending_operations"]] == ["creating"]
     wait_until_gone(host)
     workspace.program('a = Thing("a")')
-    assert "An earlier run was interrupted while creating it" in messages(workspace.json("up"), "warning")
+    assert "An earlier run was interrupted while creating it" in messages(
+        workspace.json("up"), "warning"
+    )
 
 
-def test_a_killed_engine_takes_its_program_along(workspace: Workspace, kit: Kit) -> None:
+def test_program_ends_with_a_killed_engine(workspace: Workspace, kit: Kit) -> None:
     workspace.program("import time\ntime.sleep(600)")
-    process = subprocess.Popen(workspace.command("up"), env=workspace.environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        workspace.command("up"), env=workspace.environment, stdout=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 120
     while not (hosts := children(process.pid)):
         assert time.monotonic() < deadline, "the engine never started its program"

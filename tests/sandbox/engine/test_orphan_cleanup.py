@@ -1,4 +1,4 @@
-"""What a killed run had made without writing it down."""
+"""Resources that a killed run created without recording them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from pathlib import Path
 import pytest
 
 from sandbox.engine import PlainDisplay, Request, run
-from tests.sandbox.engine.kit import Kit
+from tests.sandbox.engine.recording_provider import Kit
 from tests.sandbox.engine.workspace import Workspace
 
 
 @pytest.mark.parametrize(("kind", "left"), [("up", 2), ("destroy", 0), ("preview", 3)])
-def test_what_a_killed_run_had_made_is_cleared_away(workspace: Workspace, kit: Kit, kind: str, left: int) -> None:
+def test_orphans_of_a_killed_run_are_deleted(
+    workspace: Workspace, kit: Kit, kind: str, left: int
+) -> None:
     workspace.program('a = Thing("a")\nb = Thing("b", of=a.arn)')
     workspace.json("up")
-    # As if the engine had been killed when b was made, but not yet in the state; a third thing is somebody else's.
+    # Simulates an engine killed between the creation of b and its record; the third resource is
+    # foreign.
     document = json.loads(workspace.state_file.read_text())
     latest = document["checkpoint"]["latest"]
     lost = latest["resources"].pop()

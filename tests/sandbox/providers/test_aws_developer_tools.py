@@ -1,4 +1,4 @@
-"""What delivers a release, through the AWS provider: CodeBuild, CodePipeline, connections and notification rules."""
+"""CodeBuild, CodePipeline, connections and notification rules through the AWS provider."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.providers.engine_client import CheckFailed, Client, Failed
-from tests.sandbox.providers.life import Boto, changes, imports, replaces, role, settled
+from tests.sandbox.providers.lifecycle import Boto, changes, imports, replaces, role, settled
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def project(build_role: str) -> dict[str, Any]:
     }
 
 
-def test_a_build_project_is_updated_in_place_and_replaced_by_a_new_name_only(
+def test_build_project_is_replaced_by_a_new_name_only(
     owned: Client, boto: Boto, build_role: str
 ) -> None:
     given = project(build_role)
@@ -71,7 +71,10 @@ def test_a_build_project_is_updated_in_place_and_replaced_by_a_new_name_only(
     made = owned.update(made, news)
     live = boto("codebuild").batch_get_projects(names=[name])["projects"][0]
     assert live["timeoutInMinutes"] == 15
-    assert [v["name"] for v in live["environment"]["environmentVariables"]] == ["REPOSITORY", "TOKEN"]
+    assert [v["name"] for v in live["environment"]["environmentVariables"]] == [
+        "REPOSITORY",
+        "TOKEN",
+    ]
     assert {tag["key"]: tag["value"] for tag in live["tags"]} == {"Name": "again", "Owner": "us"}
     settled(owned, made)
 
@@ -81,15 +84,19 @@ def test_a_build_project_is_updated_in_place_and_replaced_by_a_new_name_only(
     owned.delete(made)
 
 
-def test_a_project_that_is_half_in_a_pipeline_is_refused(owned: Client, build_role: str) -> None:
-    with pytest.raises(CheckFailed, match=r"artifacts\.type: source and artifacts must both be CODEPIPELINE"):
+def test_project_with_codepipeline_on_one_side_is_refused(owned: Client, build_role: str) -> None:
+    with pytest.raises(
+        CheckFailed, match=r"artifacts\.type: source and artifacts must both be CODEPIPELINE"
+    ):
         owned.check(
-            "aws:codebuild/project:Project", "x", {**project(build_role), "artifacts": {"type": "NO_ARTIFACTS"}}
+            "aws:codebuild/project:Project",
+            "x",
+            {**project(build_role), "artifacts": {"type": "NO_ARTIFACTS"}},
         )
 
 
-def test_a_project_property_that_is_not_emulated_is_refused_by_name(owned: Client, build_role: str) -> None:
-    with pytest.raises(CheckFailed, match='"buildBatchConfig" isn\'t emulated'):
+def test_unemulated_project_property_is_refused_by_name(owned: Client, build_role: str) -> None:
+    with pytest.raises(CheckFailed, match='"buildBatchConfig" is not emulated'):
         given = {**project(build_role), "buildBatchConfig": {"serviceRole": build_role}}
         owned.check("aws:codebuild/project:Project", "x", given)
 
@@ -97,7 +104,12 @@ def test_a_project_property_that_is_not_emulated_is_refused_by_name(owned: Clien
 def pipeline(pipeline_role: str, bucket: str) -> dict[str, Any]:
     rule = {
         "name": "calm",
-        "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": "CloudWatchAlarm", "version": "1"},
+        "ruleTypeId": {
+            "category": "Rule",
+            "owner": "AWS",
+            "provider": "CloudWatchAlarm",
+            "version": "1",
+        },
         "configuration": {"AlarmName": "errors", "WaitTime": "5"},
     }
     return {
@@ -148,7 +160,10 @@ def pipeline(pipeline_role: str, bucket: str) -> dict[str, Any]:
         "triggers": [
             {
                 "providerType": "CodeStarSourceConnection",
-                "gitConfiguration": {"sourceActionName": "Source", "pushes": [{"tags": {"includes": ["v*"]}}]},
+                "gitConfiguration": {
+                    "sourceActionName": "Source",
+                    "pushes": [{"tags": {"includes": ["v*"]}}],
+                },
             }
         ],
     }
@@ -156,10 +171,12 @@ def pipeline(pipeline_role: str, bucket: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def deploy_project(owned: Client, build_role: str) -> str:
-    return owned.create("aws:codebuild/project:Project", "deploy", {**project(build_role), "name": "deploy"}).id
+    return owned.create(
+        "aws:codebuild/project:Project", "deploy", {**project(build_role), "name": "deploy"}
+    ).id
 
 
-def test_a_pipeline_of_type_v2_keeps_all_it_was_given_and_changes_in_place(
+def test_v2_pipeline_keeps_its_definition_and_updates_in_place(
     owned: Client, boto: Boto, pipeline_role: str, bucket: str, deploy_project: str
 ) -> None:
     given = pipeline(pipeline_role, bucket)
@@ -168,7 +185,9 @@ def test_a_pipeline_of_type_v2_keeps_all_it_was_given_and_changes_in_place(
     assert live["stages"][1]["onFailure"] == {"result": "ROLLBACK"}
     assert live["stages"][1]["beforeEntry"]["conditions"][0]["rules"][0]["name"] == "calm"
     assert live["triggers"][0]["gitConfiguration"]["push"] == [{"tags": {"includes": ["v*"]}}]
-    assert live["variables"] == [{"name": "digest", "defaultValue": "none", "description": "what to deploy"}]
+    assert live["variables"] == [
+        {"name": "digest", "defaultValue": "none", "description": "what to deploy"}
+    ]
     settled(owned, made)
     imports(owned, made)
     assert replaces(owned, made, {**given, "name": "other"}) == ["name"]
@@ -185,7 +204,7 @@ def test_a_pipeline_of_type_v2_keeps_all_it_was_given_and_changes_in_place(
     assert owned.read(made) is None
 
 
-def test_what_only_v2_has_is_refused_for_v1(owned: Client, pipeline_role: str, bucket: str) -> None:
+def test_v2_features_are_refused_for_v1(owned: Client, pipeline_role: str, bucket: str) -> None:
     with pytest.raises(CheckFailed) as refused:
         given = {**pipeline(pipeline_role, bucket), "pipelineType": "V1"}
         owned.check("aws:codepipeline/pipeline:Pipeline", "x", given)
@@ -196,11 +215,16 @@ def test_what_only_v2_has_is_refused_for_v1(owned: Client, pipeline_role: str, b
     }
 
 
-def test_a_connection_stays_pending_until_somebody_finishes_it(owned: Client, boto: Boto) -> None:
+def test_connection_is_pending_until_its_handshake(owned: Client, boto: Boto) -> None:
     given = {"name": "github", "providerType": "GitHub", "tags": {"Name": "github"}}
     made = owned.create("aws:codeconnections/connection:Connection", "github", given)
     assert made.state["connectionStatus"] == "PENDING"
-    assert boto("codeconnections").get_connection(ConnectionArn=made.id)["Connection"]["ConnectionName"] == "github"
+    assert (
+        boto("codeconnections").get_connection(ConnectionArn=made.id)["Connection"][
+            "ConnectionName"
+        ]
+        == "github"
+    )
     settled(owned, made)
     imports(owned, made)
     assert replaces(owned, made, {**given, "providerType": "GitLab"}) == ["providerType"]
@@ -211,11 +235,13 @@ def test_a_connection_stays_pending_until_somebody_finishes_it(owned: Client, bo
     assert owned.read(made) is None
 
 
-def test_a_notification_rule_tells_a_topic_of_failed_runs(
+def test_notification_rule_targets_a_topic(
     owned: Client, boto: Boto, pipeline_role: str, bucket: str, deploy_project: str
 ) -> None:
     watched = owned.create(
-        "aws:codepipeline/pipeline:Pipeline", "watched", {**pipeline(pipeline_role, bucket), "name": "watched"}
+        "aws:codepipeline/pipeline:Pipeline",
+        "watched",
+        {**pipeline(pipeline_role, bucket), "name": "watched"},
     )
     topic = boto("sns").create_topic(Name="delivery")["TopicArn"]
     given = {
@@ -225,7 +251,9 @@ def test_a_notification_rule_tells_a_topic_of_failed_runs(
         "eventTypeIds": ["codepipeline-pipeline-pipeline-execution-failed"],
         "targets": [{"address": topic}],
     }
-    made = owned.create("aws:codestarnotifications/notificationRule:NotificationRule", "failures", given)
+    made = owned.create(
+        "aws:codestarnotifications/notificationRule:NotificationRule", "failures", given
+    )
     settled(owned, made)
     imports(owned, made)
     assert replaces(owned, made, {**given, "resource": "arn:other"}) == ["resource"]
@@ -237,9 +265,13 @@ def test_a_notification_rule_tells_a_topic_of_failed_runs(
     owned.delete(watched)
 
 
-def test_a_refused_pipeline_says_why_and_leaves_nothing(owned: Client, pipeline_role: str, bucket: str) -> None:
+def test_refused_pipeline_is_reported_and_not_created(
+    owned: Client, pipeline_role: str, bucket: str
+) -> None:
     given = pipeline(pipeline_role, bucket)
     given["stages"][1]["actions"][0]["inputArtifacts"] = ["never-made"]
-    with pytest.raises(Failed, match=r"creating CodePipeline Pipeline.*InvalidActionDeclarationException") as refused:
+    with pytest.raises(
+        Failed, match=r"creating CodePipeline Pipeline.*InvalidActionDeclarationException"
+    ) as refused:
         owned.create("aws:codepipeline/pipeline:Pipeline", "broken", given)
     assert refused.value.partial is None

@@ -1,11 +1,11 @@
-"""What AWS refuses to delete while something else needs it, the account refuses with AWS's code."""
+"""Deletions that AWS refuses because another object depends on the resource."""
 
 from __future__ import annotations
 
 from .conftest import World, refused
 
 
-def test_a_vpc_with_contents_stays_and_an_empty_one_leaves_nothing(world: World) -> None:
+def test_vpc_with_contents_cannot_be_deleted(world: World) -> None:
     ec2 = world.client("ec2")
     vpc, subnets = world.network()
     gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
@@ -33,7 +33,7 @@ def test_a_vpc_with_contents_stays_and_an_empty_one_leaves_nothing(world: World)
     assert ec2.describe_network_acls()["NetworkAcls"] == []
 
 
-def test_a_nat_gateway_holds_its_subnet_its_address_and_the_internet_gateway(world: World) -> None:
+def test_nat_gateway_prevents_deletion_of_subnet_address_and_internet_gateway(world: World) -> None:
     ec2 = world.client("ec2")
     vpc, subnets = world.network()
     address = ec2.allocate_address(Domain="vpc")["AllocationId"]
@@ -41,7 +41,9 @@ def test_a_nat_gateway_holds_its_subnet_its_address_and_the_internet_gateway(wor
         ec2.create_nat_gateway(SubnetId=subnets[0], AllocationId=address)
     gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
     ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
-    nat = ec2.create_nat_gateway(SubnetId=subnets[0], AllocationId=address)["NatGateway"]["NatGatewayId"]
+    nat = ec2.create_nat_gateway(SubnetId=subnets[0], AllocationId=address)["NatGateway"][
+        "NatGatewayId"
+    ]
     with refused("DependencyViolation", nat):
         ec2.delete_subnet(SubnetId=subnets[0])
     with refused("InvalidIPAddress.InUse"):
@@ -64,27 +66,41 @@ def test_a_nat_gateway_holds_its_subnet_its_address_and_the_internet_gateway(wor
     assert world.alive() == set()
 
 
-def test_default_objects_of_a_vpc_cant_be_deleted(world: World) -> None:
+def test_default_objects_of_a_vpc_cannot_be_deleted(world: World) -> None:
     ec2 = world.client("ec2")
     vpc, _ = world.network()
-    group = ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["SecurityGroups"][0]
+    group = ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [vpc]}])[
+        "SecurityGroups"
+    ][0]
     with refused("CannotDelete", "default"):
         ec2.delete_security_group(GroupId=group["GroupId"])
-    table = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["RouteTables"][0]
+    table = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["RouteTables"][
+        0
+    ]
     with refused("DependencyViolation", "main"):
         ec2.delete_route_table(RouteTableId=table["RouteTableId"])
 
 
-def test_a_security_group_that_a_rule_or_an_interface_names_stays(world: World) -> None:
+def test_referenced_security_group_cannot_be_deleted(world: World) -> None:
     ec2 = world.client("ec2")
     vpc, subnets = world.network()
-    one, two = (ec2.create_security_group(GroupName=n, Description=n, VpcId=vpc)["GroupId"] for n in ("one", "two"))
-    permission = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 2, "UserIdGroupPairs": [{"GroupId": one}]}
+    one, two = (
+        ec2.create_security_group(GroupName=n, Description=n, VpcId=vpc)["GroupId"]
+        for n in ("one", "two")
+    )
+    permission = {
+        "IpProtocol": "tcp",
+        "FromPort": 1,
+        "ToPort": 2,
+        "UserIdGroupPairs": [{"GroupId": one}],
+    }
     ec2.authorize_security_group_ingress(GroupId=two, IpPermissions=[permission])
     with refused("DependencyViolation", two):
         ec2.delete_security_group(GroupId=one)
     ec2.revoke_security_group_ingress(GroupId=two, IpPermissions=[permission])
-    eni = ec2.create_network_interface(SubnetId=subnets[0], Groups=[one])["NetworkInterface"]["NetworkInterfaceId"]
+    eni = ec2.create_network_interface(SubnetId=subnets[0], Groups=[one])["NetworkInterface"][
+        "NetworkInterfaceId"
+    ]
     with refused("DependencyViolation", eni):
         ec2.delete_security_group(GroupId=one)
     with refused("DependencyViolation", eni):
@@ -94,16 +110,23 @@ def test_a_security_group_that_a_rule_or_an_interface_names_stays(world: World) 
     ec2.delete_security_group(GroupId=two)
 
 
-def test_an_interface_endpoint_holds_its_subnet_and_a_gateway_endpoint_can_change_tables(world: World) -> None:
+def test_interface_endpoint_prevents_deletion_of_its_subnet_and_gateway_endpoint_changes_route_tables(
+    world: World,
+) -> None:
     ec2 = world.client("ec2")
     vpc, subnets = world.network()
     table = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
-    s3 = ec2.create_vpc_endpoint(VpcId=vpc, ServiceName="com.amazonaws.us-east-1.s3")["VpcEndpoint"]["VpcEndpointId"]
+    s3 = ec2.create_vpc_endpoint(VpcId=vpc, ServiceName="com.amazonaws.us-east-1.s3")[
+        "VpcEndpoint"
+    ]["VpcEndpointId"]
     ec2.modify_vpc_endpoint(VpcEndpointId=s3, AddRouteTableIds=[table])
     shown = ec2.describe_vpc_endpoints(VpcEndpointIds=[s3])["VpcEndpoints"][0]
     assert shown["RouteTableIds"] == [table]
     sts = ec2.create_vpc_endpoint(
-        VpcId=vpc, ServiceName="com.amazonaws.us-east-1.sts", VpcEndpointType="Interface", SubnetIds=subnets
+        VpcId=vpc,
+        ServiceName="com.amazonaws.us-east-1.sts",
+        VpcEndpointType="Interface",
+        SubnetIds=subnets,
     )["VpcEndpoint"]["VpcEndpointId"]
     with refused("DependencyViolation", sts):
         ec2.delete_subnet(SubnetId=subnets[0])
@@ -117,7 +140,7 @@ def test_an_interface_endpoint_holds_its_subnet_and_a_gateway_endpoint_can_chang
     assert world.alive() == set()
 
 
-def test_an_eks_cluster_holds_its_subnets_and_groups(world: World) -> None:
+def test_eks_cluster_prevents_deletion_of_its_subnets_and_groups(world: World) -> None:
     ec2, eks = world.client("ec2"), world.client("eks")
     vpc = world.cluster()["resourcesVpcConfig"]
     with refused("DependencyViolation", "EKS cluster main"):

@@ -1,6 +1,7 @@
-"""Varied programs, stage by stage: what changes is what the Pulumi CLI counts for them, and the state is what it keeps.
+"""Varied programs in stages: resource counts and state match the Pulumi CLI's.
 
-The counts were the CLI's own. With a `pulumi` on PATH it is asked again, taking turns with this engine on one stack.
+The expected counts were recorded from the CLI. With a `pulumi` on PATH it also alternates with this
+engine on one stack.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from typing import Any
 import pytest
 
 from sandbox.engine import export_stack
-from tests.sandbox.engine.kit import Kit, serving
+from tests.sandbox.engine.recording_provider import Kit, serving
 from tests.sandbox.engine.workspace import Workspace, counted
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One operation: what it is run with, and the counts (without `same`) that it comes to."""
+    """One operation: its arguments and the expected counts (without `same`)."""
 
     operation: str
-    program: str | None = None  # None: as it was
+    program: str | None = None  # None: unchanged
     counts: tuple[tuple[str, int], ...] = ()
     arguments: Sequence[str] = ()
     fails: bool = False
@@ -39,7 +40,9 @@ def stage(operation: str, program: str | None = None, /, **more: Any) -> Stage:
 
 
 def _there(identifier: str, **properties: Any) -> Callable[[Kit], object]:
-    return lambda kit: kit.things.__setitem__(identifier, {"defaulted": "by kit", "__name": "x", **properties})
+    return lambda kit: kit.things.__setitem__(
+        identifier, {"defaulted": "by kit", "__name": "x", **properties}
+    )
 
 
 def _drift(kit: Kit) -> None:
@@ -245,7 +248,7 @@ SCENES = {
         stage("up", _STATE, create=5),
         stage("preview"),
         stage("up"),
-        stage("refresh"),  # this engine's turn: what is secret within a structure the CLI reads back in the clear
+        stage("refresh"),  # this engine's run: the CLI reads secrets within structures in plain text
         stage("destroy", delete=5),
     ],
     "options, calls and nested outputs": [
@@ -296,20 +299,24 @@ Engine = Callable[[Workspace, Stage], dict[str, int]]
 
 
 def embedded(workspace: Workspace, step: Stage) -> dict[str, int]:
-    """Run this engine; returns the counts that aren't zero, without `same`."""
+    """Run this engine; return the nonzero counts without `same`."""
     return workspace.changes(step.operation, *step.arguments, expect=1 if step.fails else 0)
 
 
 def cli(workspace: Workspace, step: Stage) -> dict[str, int]:
-    """Run the CLI; returns the same counts."""
+    """Run the CLI; return the same counts."""
     environment = {**workspace.environment, "PULUMI_HOME": str(workspace.backend / "home")}
     where = ["--cwd", str(workspace.folder), "--stack", "dev", "--non-interactive"]
     if not workspace.state_file.exists():
-        subprocess.run(["pulumi", "stack", "init", *where], env=environment, capture_output=True, check=True)
+        subprocess.run(
+            ["pulumi", "stack", "init", *where], env=environment, capture_output=True, check=True
+        )
     command = ["pulumi", step.operation, *where, "--json", *step.arguments]
     if step.operation != "preview":
         command += ["--yes", "--skip-preview"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
     assert (done.returncode != 0) == step.fails, f"{command}\n{done.stdout}\n{done.stderr}"
     return counted(done.stdout)
 
@@ -322,14 +329,14 @@ def _play(workspace: Workspace, kit: Kit, scene: str, *engines: Engine) -> list[
         if step.before is not None:
             step.before(kit)
         counts = engines[number % len(engines)](workspace, step)
-        if not step.fails:  # how far the rest got is a matter of luck
+        if not step.fails:  # how far the others got depends on timing
             assert counts == dict(step.counts), f"stage {number}, {step.operation}"
         states.append(_state(workspace))
     return states
 
 
 def _state(workspace: Workspace) -> Any:
-    """The stack's resources, without what no two runs have in common: times and ids."""
+    """Return the stack's resources without times and IDs."""
     if not workspace.state_file.exists():
         return {}
     document = export_stack(workspace.backend, "demo", "dev", "correct horse", show_secrets=True)
@@ -337,25 +344,31 @@ def _state(workspace: Workspace) -> Any:
     names = {item["id"]: item["urn"].rsplit("::", 1)[-1] for item in resources if item.get("id")}
     found = {}
     for item in resources:
-        kept = {key: item[key] for key in item if key not in ("created", "modified", "sourcePosition", "stackTrace")}
+        kept = {
+            key: item[key]
+            for key in item
+            if key not in ("created", "modified", "sourcePosition", "stackTrace")
+        }
         kept["dependencies"] = sorted(item.get("dependencies") or [])
         uses = item.get("propertyDependencies") or {}
         kept["propertyDependencies"] = {key: sorted(urns) for key, urns in uses.items() if urns}
         text = json.dumps(kept, sort_keys=True).replace("[]", "null")
         found[item["urn"], bool(item.get("delete"))] = re.sub(
-            r"thing-\d+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", lambda id: names.get(id.group(), id.group()), text
+            r"thing-\d+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+            lambda id: names.get(id.group(), id.group()),
+            text,
         )
     return found
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_what_changes_is_what_the_cli_counts(workspace: Workspace, kit: Kit, scene: str) -> None:
+def test_resource_counts_match_the_cli(workspace: Workspace, kit: Kit, scene: str) -> None:
     _play(workspace, kit, scene, embedded)
 
 
 @pytest.mark.skipif(shutil.which("pulumi") is None, reason="no `pulumi` on PATH to compare with")
 @pytest.mark.parametrize("scene", SCENES)
-def test_taking_turns_with_the_cli_comes_to_the_same_state(
+def test_alternating_engines_produce_the_same_state(
     workspace: Workspace, kit: Kit, scene: str, tmp_path: Path
 ) -> None:
     alone = _play(workspace, kit, scene, embedded)

@@ -1,4 +1,4 @@
-"""The layer around moto: validation, faults, inventory, memory, time, error protocols."""
+"""Core: validation, faults, inventory, journal, provisioning, error formats."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from sandbox.account import Account
 from .conftest import World, refused
 
 
-def test_a_new_account_is_empty_and_serves_loopback_only(world: World) -> None:
+def test_new_account_is_empty_and_listens_on_loopback_only(world: World) -> None:
     assert world.admin("GET", "inventory") == {"items": [], "pending": []}
     assert world.url.startswith("http://127.0.0.1:")
     assert world.admin("GET", "health")["status"] == "ok"
     assert world.client("ec2").describe_vpcs()["Vpcs"] == []
 
 
-def test_requests_are_checked_against_the_services_model(world: World) -> None:
+def test_requests_are_validated_against_the_service_model(world: World) -> None:
     raw = Config(parameter_validation=False, retries={"max_attempts": 0})
 
     def client(service: str) -> Any:
@@ -64,7 +64,7 @@ def test_requests_are_checked_against_the_services_model(world: World) -> None:
         logs.create_log_group(logGroupName="")
 
 
-def test_an_unknown_member_of_a_request_is_named(world: World) -> None:
+def test_unknown_member_of_a_request_is_reported(world: World) -> None:
     body = json.dumps({"logGroupName": "g", "retentoinInDays": 3}).encode()
     scope = "AWS4-HMAC-SHA256 Credential=t/20260101/us-east-1/logs/aws4_request, SignedHeaders=host, Signature=0"
     headers = {
@@ -79,7 +79,7 @@ def test_an_unknown_member_of_a_request_is_named(world: World) -> None:
     assert "retentoinInDays" in str(answer)
 
 
-def test_a_refused_password_is_not_repeated(world: World) -> None:
+def test_invalid_password_is_not_echoed(world: World) -> None:
     with pytest.raises(ClientError) as caught:
         world.client("rds").create_db_instance(
             DBInstanceIdentifier="d",
@@ -91,8 +91,14 @@ def test_a_refused_password_is_not_repeated(world: World) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_fault_makes_an_operation_fail_as_often_as_asked(world: World) -> None:
-    fault = {"service": "sns", "operation": "CreateTopic", "code": "Throttling", "count": 2, "match": {"Name": "a"}}
+def test_fault_fails_an_operation_the_requested_number_of_times(world: World) -> None:
+    fault = {
+        "service": "sns",
+        "operation": "CreateTopic",
+        "code": "Throttling",
+        "count": 2,
+        "match": {"Name": "a"},
+    }
     world.admin("POST", "faults", fault)
     sns = world.client("sns")
     sns.create_topic(Name="b")
@@ -107,20 +113,26 @@ def test_a_fault_makes_an_operation_fail_as_often_as_asked(world: World) -> None
     assert "no service 'nothing'" in json.load(caught.value)["error"]
 
 
-def test_the_inventory_lists_one_of_each_and_forgets_it(world: World) -> None:
+def test_inventory_lists_every_type_and_deletions(world: World) -> None:
     ec2, iam, kms, events = (world.client(name) for name in ("ec2", "iam", "kms", "events"))
     vpc, subnets = world.network()
     ec2.create_tags(Resources=[vpc], Tags=[{"Key": "Name", "Value": "ours"}])
     group = ec2.create_security_group(GroupName="g", Description="g", VpcId=vpc)["GroupId"]
-    template = ec2.create_launch_template(LaunchTemplateName="t", LaunchTemplateData={"InstanceType": "t3.small"})
+    template = ec2.create_launch_template(
+        LaunchTemplateName="t", LaunchTemplateData={"InstanceType": "t3.small"}
+    )
     template_id = template["LaunchTemplate"]["LaunchTemplateId"]
     world.role("r", "ec2")
-    provider = iam.create_open_id_connect_provider(Url="https://example.org", ThumbprintList=["a" * 40])
+    provider = iam.create_open_id_connect_provider(
+        Url="https://example.org", ThumbprintList=["a" * 40]
+    )
     key = kms.create_key()["KeyMetadata"]["KeyId"]
     kms.create_alias(AliasName="alias/a", TargetKeyId=key)
     events.put_rule(Name="every", ScheduleExpression="rate(1 hour)")
     topic = world.client("sns").create_topic(Name="t")["TopicArn"]
-    subscription = world.client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="a@example.org")
+    subscription = world.client("sns").subscribe(
+        TopicArn=topic, Protocol="email", Endpoint="a@example.org"
+    )
     world.client("logs").create_log_group(logGroupName="l")
     world.client("s3").create_bucket(Bucket="our-bucket")
     world.client("ecr").create_repository(repositoryName="app")
@@ -134,7 +146,9 @@ def test_the_inventory_lists_one_of_each_and_forgets_it(world: World) -> None:
         LogDestinationType="s3",
         LogDestination="arn:aws:s3:::our-bucket",
     )["FlowLogIds"]
-    kinds = sorted(f"{item['service']}/{item['type']}" for item in world.admin("GET", "inventory")["items"])
+    kinds = sorted(
+        f"{item['service']}/{item['type']}" for item in world.admin("GET", "inventory")["items"]
+    )
     assert kinds == [
         "cloudwatch/dashboard",
         "ec2/flow-log",
@@ -166,7 +180,9 @@ def test_the_inventory_lists_one_of_each_and_forgets_it(world: World) -> None:
         ec2.delete_subnet(SubnetId=subnet)
     ec2.delete_vpc(VpcId=vpc)
     iam.delete_role(RoleName="r")
-    iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=provider["OpenIDConnectProviderArn"])
+    iam.delete_open_id_connect_provider(
+        OpenIDConnectProviderArn=provider["OpenIDConnectProviderArn"]
+    )
     kms.delete_alias(AliasName="alias/a")
     kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
     events.delete_rule(Name="every")
@@ -183,7 +199,7 @@ def test_the_inventory_lists_one_of_each_and_forgets_it(world: World) -> None:
     assert [item["type"] for item in listing["pending"]] == ["key"]
 
 
-def test_an_account_comes_back_with_the_same_identifiers(start: Callable[..., World]) -> None:
+def test_restarted_account_has_the_same_identifiers(start: Callable[..., World]) -> None:
     world = start()
     cluster = world.cluster()
     kms, s3 = world.client("kms"), world.client("s3")
@@ -220,12 +236,15 @@ def test_an_account_comes_back_with_the_same_identifiers(start: Callable[..., Wo
     assert calls == ["reconcile ['main']"]
     assert world.admin("GET", "inventory") == before
     assert world.client("eks").describe_cluster(name="main")["cluster"] == cluster
-    assert world.client("kms").describe_key(KeyId=key["KeyId"])["KeyMetadata"]["CreationDate"] == key["CreationDate"]
+    assert (
+        world.client("kms").describe_key(KeyId=key["KeyId"])["KeyMetadata"]["CreationDate"]
+        == key["CreationDate"]
+    )
     assert world.client("kms").decrypt(CiphertextBlob=secret)["Plaintext"] == b"still readable"
     assert world.client("s3").get_object(Bucket="kept", Key="large")["Body"].read() == body
 
 
-def test_an_account_that_holds_nothing_starts_with_an_empty_journal(
+def test_empty_account_starts_with_an_empty_journal(
     start: Callable[..., World], tmp_path: Path
 ) -> None:
     world = start()
@@ -238,7 +257,9 @@ def test_an_account_that_holds_nothing_starts_with_an_empty_journal(
     assert not (tmp_path / "account" / "journal.jsonl").exists()
 
 
-def test_kill_nine_amid_parallel_writes_loses_no_answered_request(start: Callable[..., World], tmp_path: Path) -> None:
+def test_sigkill_during_parallel_writes_loses_no_answered_request(
+    start: Callable[..., World], tmp_path: Path
+) -> None:
     command = [sys.executable, "-m", "sandbox.account", "--directory", str(tmp_path / "account")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -246,7 +267,11 @@ def test_kill_nine_amid_parallel_writes_loses_no_answered_request(start: Callabl
     answered: list[str] = []
 
     def write(number: int) -> None:
-        keys: Any = {"aws_access_key_id": "t", "aws_secret_access_key": "t", "region_name": "us-east-1"}
+        keys: Any = {
+            "aws_access_key_id": "t",
+            "aws_secret_access_key": "t",
+            "region_name": "us-east-1",
+        }
         once = Config(retries={"max_attempts": 0})
         ec2 = boto3.session.Session().client("ec2", endpoint_url=url, config=once, **keys)
         try:
@@ -271,7 +296,9 @@ def test_kill_nine_amid_parallel_writes_loses_no_answered_request(start: Callabl
     assert len(found - set(answered)) <= len(writers)
 
 
-def test_a_journal_whose_last_line_was_cut_is_read_up_to_it(start: Callable[..., World], tmp_path: Path) -> None:
+def test_truncated_journal_is_read_up_to_the_last_complete_line(
+    start: Callable[..., World], tmp_path: Path
+) -> None:
     start().client("sns").create_topic(Name="kept")
     journal = tmp_path / "account" / "journal.jsonl"
     whole = journal.stat().st_size
@@ -281,7 +308,7 @@ def test_a_journal_whose_last_line_was_cut_is_read_up_to_it(start: Callable[...,
     assert journal.stat().st_size == whole
 
 
-def test_things_take_their_time_and_survive_a_restart_meanwhile(start: Callable[..., World]) -> None:
+def test_provisioning_continues_after_a_restart(start: Callable[..., World]) -> None:
     world = start(time_scale=100.0)
     vpc, subnets = world.network()
     ec2 = world.client("ec2")
@@ -299,18 +326,22 @@ def test_things_take_their_time_and_survive_a_restart_meanwhile(start: Callable[
         eks.delete_cluster(name="slow")
     world = start(time_scale=100.0)
     assert world.client("eks").describe_cluster(name="slow")["cluster"]["status"] == "CREATING"
-    shown = world.client("ec2").describe_nat_gateways(NatGatewayIds=[nat["NatGatewayId"]])["NatGateways"][0]
+    shown = world.client("ec2").describe_nat_gateways(NatGatewayIds=[nat["NatGatewayId"]])[
+        "NatGateways"
+    ][0]
     assert shown["State"] == "pending"
 
 
-def test_short_times_pass_by_themselves(start: Callable[..., World]) -> None:
+def test_short_provisioning_completes_without_requests(start: Callable[..., World]) -> None:
     world = start(time_scale=0.002)
     world.role("c", "eks")
     _, subnets = world.network()
     eks = world.client("eks")
     arn = "arn:aws:iam::123456789012:role/c"
     assert (
-        eks.create_cluster(name="c", roleArn=arn, resourcesVpcConfig={"subnetIds": subnets})["cluster"]["status"]
+        eks.create_cluster(name="c", roleArn=arn, resourcesVpcConfig={"subnetIds": subnets})[
+            "cluster"
+        ]["status"]
         == "CREATING"
     )
     eks.get_waiter("cluster_active").wait(name="c", WaiterConfig={"Delay": 1, "MaxAttempts": 120})
@@ -318,13 +349,17 @@ def test_short_times_pass_by_themselves(start: Callable[..., World]) -> None:
     eks.get_waiter("cluster_deleted").wait(name="c", WaiterConfig={"Delay": 1, "MaxAttempts": 120})
 
 
-def test_of_many_who_create_one_name_one_wins(world: World) -> None:
+def test_concurrent_creations_of_one_name_have_one_winner(world: World) -> None:
     _, subnets = world.network()
     arn = world.role("c", "eks")
     outcomes: list[str] = []
 
     def create() -> None:
-        keys: Any = {"aws_access_key_id": "t", "aws_secret_access_key": "t", "region_name": "us-east-1"}
+        keys: Any = {
+            "aws_access_key_id": "t",
+            "aws_secret_access_key": "t",
+            "region_name": "us-east-1",
+        }
         eks = boto3.session.Session().client("eks", endpoint_url=world.url, **keys)
         try:
             eks.create_cluster(name="one", roleArn=arn, resourcesVpcConfig={"subnetIds": subnets})
@@ -340,12 +375,12 @@ def test_of_many_who_create_one_name_one_wins(world: World) -> None:
     assert sorted(outcomes) == ["ResourceInUseException"] * 7 + ["made"]
 
 
-def test_one_process_runs_one_account(world: World, tmp_path: Path) -> None:
+def test_second_account_in_a_process_is_refused(world: World, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="another account runs"):
         Account(tmp_path / "second").start()
 
 
-def test_a_port_that_is_taken_is_an_error_after_which_the_account_starts_elsewhere(tmp_path: Path) -> None:
+def test_taken_port_is_an_error_and_another_port_works(tmp_path: Path) -> None:
     account = Account(tmp_path / "account", time_scale=0)
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -356,9 +391,17 @@ def test_a_port_that_is_taken_is_an_error_after_which_the_account_starts_elsewhe
 
 
 @pytest.mark.skipif(shutil.which("aws") is None, reason="there is no aws CLI on PATH")
-def test_the_aws_cli_sees_the_account(world: World) -> None:
+def test_aws_cli_uses_the_account(world: World) -> None:
     world.client("sns").create_topic(Name="t")
-    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+    keys = {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
     command = ["aws", "--endpoint-url", world.url, "sns", "list-topics", "--output", "json"]
-    done = subprocess.run(command, env={**os.environ, **keys}, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)["Topics"] == [{"TopicArn": "arn:aws:sns:us-east-1:123456789012:t"}]
+    done = subprocess.run(
+        command, env={**os.environ, **keys}, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout)["Topics"] == [
+        {"TopicArn": "arn:aws:sns:us-east-1:123456789012:t"}
+    ]

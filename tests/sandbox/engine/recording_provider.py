@@ -7,7 +7,7 @@ Function `kit:index:lookup` returns its arguments and `found`. Methods, of thing
 provider itself, return what was `said` to whom, as which region's provider.
 """
 
-# ruff: noqa: N802 - the methods have gRPC's names
+# ruff: noqa: N802 - gRPC's method names
 
 from __future__ import annotations
 
@@ -23,7 +23,14 @@ from google.protobuf import any_pb2, empty_pb2, struct_pb2
 from pulumi.runtime.proto import provider_pb2 as p
 from pulumi.runtime.proto import provider_pb2_grpc, status_pb2
 
-from sandbox.engine.state.property_values import UNKNOWN, Secret, contains_unknown, from_struct, plain, to_struct
+from sandbox.engine.state.property_values import (
+    UNKNOWN,
+    Secret,
+    contains_unknown,
+    from_struct,
+    plain,
+    to_struct,
+)
 
 
 def _wire(properties: dict[str, Any]) -> struct_pb2.Struct:
@@ -31,7 +38,7 @@ def _wire(properties: dict[str, Any]) -> struct_pb2.Struct:
 
 
 class Kit(provider_pb2_grpc.ResourceProviderServicer):
-    """The provider, and what a test may look at: `things` by id, `calls` in order, `configured` settings."""
+    """The provider with its resources (`things`), `calls` and configuration for assertions."""
 
     def __init__(self) -> None:
         self.things: dict[str, dict[str, Any]] = {}
@@ -41,19 +48,21 @@ class Kit(provider_pb2_grpc.ResourceProviderServicer):
         self.concurrent = self.most_concurrent = 0
         self.broken: set[str] = set()
         self.released = threading.Event()
-        self.meeting: threading.Barrier | None = None  # where a test wants creations to overlap, so many of them meet
+        self.meeting: threading.Barrier | None = None  # barrier for concurrent creations
         self._count = 0
         self._lock = threading.Lock()
 
     def named(self, name: str) -> list[dict[str, Any]]:
-        """The live things made under a logical name."""
+        """Return the live resources with a logical name."""
         return [thing for thing in self.things.values() if thing["__name"] == name]
 
     def wait_for(self, method: str, name: str) -> None:
-        """Return once the engine has asked for this."""
+        """Wait until the engine has made this call."""
         deadline = time.monotonic() + 120
         while (method, name) not in self.calls:
-            assert time.monotonic() < deadline, f"{method} {name} was not asked for; what was: {self.calls}"
+            assert time.monotonic() < deadline, (
+                f"{method} {name} was not asked for; what was: {self.calls}"
+            )
             time.sleep(0.02)
 
     def _note(self, method: str, request: Any) -> None:
@@ -64,7 +73,9 @@ class Kit(provider_pb2_grpc.ResourceProviderServicer):
         return empty_pb2.Empty()
 
     def Handshake(self, request: Any, context: Any) -> Any:
-        return p.ProviderHandshakeResponse(accept_secrets=True, accept_resources=True, accept_outputs=True)
+        return p.ProviderHandshakeResponse(
+            accept_secrets=True, accept_resources=True, accept_outputs=True
+        )
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
         from pulumi.runtime.proto import plugin_pb2
@@ -79,7 +90,9 @@ class Kit(provider_pb2_grpc.ResourceProviderServicer):
 
     def DiffConfig(self, request: Any, context: Any) -> Any:
         old, new = from_struct(request.old_inputs), from_struct(request.news)
-        changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key) and key != "version")
+        changed = sorted(
+            key for key in {*old, *new} if old.get(key) != new.get(key) and key != "version"
+        )
         return p.DiffResponse(
             changes=p.DiffResponse.DIFF_SOME if changed else p.DiffResponse.DIFF_NONE,
             diffs=changed,
@@ -88,12 +101,16 @@ class Kit(provider_pb2_grpc.ResourceProviderServicer):
 
     def Configure(self, request: Any, context: Any) -> Any:
         self.configured.append(plain(from_struct(request.args)))
-        return p.ConfigureResponse(acceptSecrets=True, supportsPreview=True, acceptResources=True, acceptOutputs=True)
+        return p.ConfigureResponse(
+            acceptSecrets=True, supportsPreview=True, acceptResources=True, acceptOutputs=True
+        )
 
     def Check(self, request: Any, context: Any) -> Any:
         self._note("check", request)
         inputs = from_struct(request.news)
-        failures = [p.CheckFailure(property="bad", reason="it is not allowed")] if "bad" in inputs else []
+        failures = (
+            [p.CheckFailure(property="bad", reason="it is not allowed")] if "bad" in inputs else []
+        )
         inputs.setdefault("defaulted", "by kit")
         return p.CheckResponse(inputs=_wire(inputs), failures=failures)
 
@@ -108,7 +125,8 @@ class Kit(provider_pb2_grpc.ResourceProviderServicer):
             first = first or key == "kind"
             kind = "ADD" if key not in old else "DELETE" if key not in new else "UPDATE"
             detailed[key] = p.PropertyDiff(
-                kind=p.PropertyDiff.Kind.Value(f"{kind}_REPLACE" if replaces else kind), inputDiff=True
+                kind=p.PropertyDiff.Kind.Value(f"{kind}_REPLACE" if replaces else kind),
+                inputDiff=True,
             )
         return p.DiffResponse(
             changes=p.DiffResponse.DIFF_SOME if detailed else p.DiffResponse.DIFF_NONE,
@@ -119,14 +137,18 @@ class Kit(provider_pb2_grpc.ResourceProviderServicer):
             deleteBeforeReplace=first,
         )
 
-    def _fail_if_asked(self, inputs: dict[str, Any], operation: str, context: Any, name: str) -> None:
+    def _fail_if_asked(
+        self, inputs: dict[str, Any], operation: str, context: Any, name: str
+    ) -> None:
         if plain(inputs.get("fail")) == operation or f"{operation} {name}" in self.broken:
             context.abort(grpc.StatusCode.UNKNOWN, f"the {operation} of {name} went wrong")
 
     def Create(self, request: Any, context: Any) -> Any:
         inputs = from_struct(request.properties)
         if request.preview:
-            return p.CreateResponse(properties=_wire({**inputs, "arn": UNKNOWN, "token": Secret(UNKNOWN)}))
+            return p.CreateResponse(
+                properties=_wire({**inputs, "arn": UNKNOWN, "token": Secret(UNKNOWN)})
+            )
         self._note("create", request)
         assert not contains_unknown(inputs)
         with self._lock:
@@ -157,7 +179,11 @@ class Kit(provider_pb2_grpc.ResourceProviderServicer):
     @staticmethod
     def _fail_partially(identifier: str, state: dict[str, Any], context: Any) -> None:
         detail = any_pb2.Any()
-        detail.Pack(p.ErrorResourceInitFailed(id=identifier, properties=_wire(state), reasons=["it never got ready"]))
+        detail.Pack(
+            p.ErrorResourceInitFailed(
+                id=identifier, properties=_wire(state), reasons=["it never got ready"]
+            )
+        )
         status = status_pb2.Status(code=2, message="made, but not ready", details=[detail])
         context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
         context.abort(grpc.StatusCode.UNKNOWN, "made, but not ready")
@@ -179,8 +205,13 @@ class Kit(provider_pb2_grpc.ResourceProviderServicer):
         inputs = {key: value for key, value in thing.items() if key != "__name"}
         self._fail_if_asked(inputs, "read", context, request.name)
         kept = self.secretive.get(request.id, {})
-        inputs = {key: Secret(item) if isinstance(kept.get(key), Secret) else item for key, item in inputs.items()}
-        return p.ReadResponse(id=request.id, inputs=_wire(inputs), properties=_wire(self._state(request.id, inputs)))
+        inputs = {
+            key: Secret(item) if isinstance(kept.get(key), Secret) else item
+            for key, item in inputs.items()
+        }
+        return p.ReadResponse(
+            id=request.id, inputs=_wire(inputs), properties=_wire(self._state(request.id, inputs))
+        )
 
     def Delete(self, request: Any, context: Any) -> Any:
         self._note("delete", request)
@@ -211,7 +242,7 @@ class Kit(provider_pb2_grpc.ResourceProviderServicer):
 
 @contextmanager
 def serving(kit: Kit) -> Iterator[int]:
-    """Serve a kit on a loopback port."""
+    """Serve a kit provider on a loopback port."""
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=64))
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(kit, server)
     port = server.add_insecure_port("127.0.0.1:0")

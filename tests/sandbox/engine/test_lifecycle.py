@@ -1,8 +1,8 @@
-"""A stack's life: preview, up, no change, change, refresh, destroy."""
+"""The lifecycle of a stack: preview, up, no change, update, refresh, destroy."""
 
 from __future__ import annotations
 
-from tests.sandbox.engine.kit import Kit
+from tests.sandbox.engine.recording_provider import Kit
 from tests.sandbox.engine.workspace import Workspace, steps
 
 TWO = """
@@ -13,7 +13,7 @@ pulumi.export("token", a.token)
 """
 
 
-def test_a_stack_comes_up_stays_the_same_changes_and_goes_away(workspace: Workspace, kit: Kit) -> None:
+def test_stack_is_created_unchanged_updated_and_destroyed(workspace: Workspace, kit: Kit) -> None:
     workspace.program(TWO)
     assert workspace.changes("preview") == {"create": 3}
     assert not kit.things

@@ -1,4 +1,4 @@
-"""What watches a release, through the AWS provider: topics, alarms, dashboards, events, budgets and secrets."""
+"""SNS, CloudWatch, EventBridge, Budgets and Secrets Manager through the AWS provider."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.providers.engine_client import CheckFailed, Client
-from tests.sandbox.providers.life import Boto, changes, imports, replaces, settled
+from tests.sandbox.providers.lifecycle import Boto, changes, imports, replaces, settled
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def topic(boto: Boto) -> str:
     return str(boto("sns").create_topic(Name="watch")["TopicArn"])
 
 
-def test_a_topic_changes_its_settings_and_tags_in_place(owned: Client, boto: Boto) -> None:
+def test_topic_updates_settings_and_tags_in_place(owned: Client, boto: Boto) -> None:
     given = {"displayName": "Alarms", "tags": {"Name": "alarms"}}
     made = owned.create("aws:sns/topic:Topic", "alarms", given)
     assert made.id == made.state["arn"]
@@ -25,7 +25,9 @@ def test_a_topic_changes_its_settings_and_tags_in_place(owned: Client, boto: Bot
     assert replaces(owned, made, {**given, "name": "other"}) == ["name"]
     assert replaces(owned, made, {**given, "fifoTopic": True}) == ["fifoTopic"]
     made = owned.update(made, {"displayName": "Bells", "tags": {"Name": "bells"}})
-    assert boto("sns").get_topic_attributes(TopicArn=made.id)["Attributes"]["DisplayName"] == "Bells"
+    assert (
+        boto("sns").get_topic_attributes(TopicArn=made.id)["Attributes"]["DisplayName"] == "Bells"
+    )
     tags = boto("sns").list_tags_for_resource(ResourceArn=made.id)["Tags"]
     assert {tag["Key"]: tag["Value"] for tag in tags} == {"Name": "bells", "Owner": "us"}
     settled(owned, made)
@@ -33,7 +35,7 @@ def test_a_topic_changes_its_settings_and_tags_in_place(owned: Client, boto: Bot
     assert owned.read(made) is None
 
 
-def test_a_topic_policy_is_compared_by_meaning_and_taken_back_on_deletion(
+def test_topic_policy_is_compared_semantically_and_reset_on_deletion(
     owned: Client, boto: Boto, topic: str
 ) -> None:
     allow = {
@@ -53,7 +55,9 @@ def test_a_topic_policy_is_compared_by_meaning_and_taken_back_on_deletion(
     assert document["Statement"][0]["Sid"] == "__default_statement_ID"
 
 
-def test_a_subscription_filters_and_ends(owned: Client, boto: Boto, topic: str) -> None:
+def test_subscription_has_a_filter_policy_and_is_deleted(
+    owned: Client, boto: Boto, topic: str
+) -> None:
     queue = "arn:aws:sqs:us-east-1:123456789012:bells"
     boto("sqs").create_queue(QueueName="bells")
     given = {"topic": topic, "protocol": "sqs", "endpoint": queue}
@@ -61,7 +65,9 @@ def test_a_subscription_filters_and_ends(owned: Client, boto: Boto, topic: str) 
     settled(owned, made)
     imports(owned, made)
     assert replaces(owned, made, {**given, "protocol": "https"}) == ["protocol"]
-    made = owned.update(made, {**given, "filterPolicy": '{"kind": ["alarm"]}', "rawMessageDelivery": True})
+    made = owned.update(
+        made, {**given, "filterPolicy": '{"kind": ["alarm"]}', "rawMessageDelivery": True}
+    )
     live = boto("sns").get_subscription_attributes(SubscriptionArn=made.id)["Attributes"]
     assert json.loads(live["FilterPolicy"]) == {"kind": ["alarm"]}
     assert live["RawMessageDelivery"] == "true"
@@ -86,13 +92,15 @@ def alarm(topic: str) -> dict[str, Any]:
     }
 
 
-def test_an_alarm_is_put_again_when_it_changes(owned: Client, boto: Boto, topic: str) -> None:
+def test_alarm_is_replaced_by_an_update(owned: Client, boto: Boto, topic: str) -> None:
     given = alarm(topic)
     made = owned.create("aws:cloudwatch/metricAlarm:MetricAlarm", "errors", given)
     settled(owned, made)
     imports(owned, made)
     assert replaces(owned, made, {**given, "name": "other"}) == ["name"]
-    made = owned.update(made, {**given, "threshold": 7.5, "alarmActions": [], "tags": {"Name": "changed"}})
+    made = owned.update(
+        made, {**given, "threshold": 7.5, "alarmActions": [], "tags": {"Name": "changed"}}
+    )
     live = boto("cloudwatch").describe_alarms(AlarmNames=["errors"])["MetricAlarms"][0]
     assert (live["Threshold"], live["AlarmActions"], live["Dimensions"]) == (
         7.5,
@@ -132,12 +140,16 @@ def test_an_alarm_on_an_expression_keeps_its_queries(owned: Client) -> None:
 
 def test_an_alarm_without_a_statistic_is_refused(owned: Client, topic: str) -> None:
     given = {key: value for key, value in alarm(topic).items() if key != "statistic"}
-    with pytest.raises(CheckFailed, match="statistic: one of `statistic` or `extendedStatistic` must be set"):
+    with pytest.raises(
+        CheckFailed, match="statistic: one of `statistic` or `extendedStatistic` must be set"
+    ):
         owned.check("aws:cloudwatch/metricAlarm:MetricAlarm", "x", given)
 
 
-def test_a_composite_alarm_watches_others(owned: Client, boto: Boto, topic: str) -> None:
-    one = owned.create("aws:cloudwatch/metricAlarm:MetricAlarm", "one", {**alarm(topic), "name": "one"})
+def test_composite_alarm_refers_to_alarms(owned: Client, boto: Boto, topic: str) -> None:
+    one = owned.create(
+        "aws:cloudwatch/metricAlarm:MetricAlarm", "one", {**alarm(topic), "name": "one"}
+    )
     given = {"alarmName": "any", "alarmRule": "ALARM(one)", "alarmActions": [topic]}
     made = owned.create("aws:cloudwatch/compositeAlarm:CompositeAlarm", "any", given)
     settled(owned, made)
@@ -151,8 +163,19 @@ def test_a_composite_alarm_watches_others(owned: Client, boto: Boto, topic: str)
     owned.delete(one)
 
 
-def test_a_dashboard_is_compared_by_meaning(owned: Client, boto: Boto) -> None:
-    body = {"widgets": [{"type": "text", "x": 0, "y": 0, "width": 6, "height": 2, "properties": {"markdown": "hi"}}]}
+def test_dashboard_is_compared_semantically(owned: Client, boto: Boto) -> None:
+    body = {
+        "widgets": [
+            {
+                "type": "text",
+                "x": 0,
+                "y": 0,
+                "width": 6,
+                "height": 2,
+                "properties": {"markdown": "hi"},
+            }
+        ]
+    }
     given = {"dashboardName": "app", "dashboardBody": json.dumps(body)}
     made = owned.create("aws:cloudwatch/dashboard:Dashboard", "app", given)
     settled(owned, made)
@@ -166,8 +189,14 @@ def test_a_dashboard_is_compared_by_meaning(owned: Client, boto: Boto) -> None:
     assert owned.read(made) is None
 
 
-def test_a_rule_and_its_target_come_and_go_in_order(owned: Client, boto: Boto, topic: str) -> None:
-    given = {"name": "runs", "eventPattern": '{"source": ["aws.codepipeline"]}', "tags": {"Name": "runs"}}
+def test_rule_and_target_are_created_and_deleted_in_order(
+    owned: Client, boto: Boto, topic: str
+) -> None:
+    given = {
+        "name": "runs",
+        "eventPattern": '{"source": ["aws.codepipeline"]}',
+        "tags": {"Name": "runs"},
+    }
     rule = owned.create("aws:cloudwatch/eventRule:EventRule", "runs", given)
     settled(owned, rule)
     imports(owned, rule)
@@ -179,7 +208,10 @@ def test_a_rule_and_its_target_come_and_go_in_order(owned: Client, boto: Boto, t
     asked = {
         "rule": "runs",
         "arn": topic,
-        "inputTransformer": {"inputPaths": {"state": "$.detail.state"}, "inputTemplate": '"It is <state>"'},
+        "inputTransformer": {
+            "inputPaths": {"state": "$.detail.state"},
+            "inputTemplate": '"It is <state>"',
+        },
     }
     target = owned.create("aws:cloudwatch/eventTarget:EventTarget", "topic", asked)
     name = target.state["targetId"]
@@ -197,11 +229,11 @@ def test_a_rule_and_its_target_come_and_go_in_order(owned: Client, boto: Boto, t
 
 
 def test_a_rule_without_pattern_or_schedule_is_refused(owned: Client) -> None:
-    with pytest.raises(CheckFailed, match="one of eventPattern, scheduleExpression must be given"):
+    with pytest.raises(CheckFailed, match="one of eventPattern, scheduleExpression must be set"):
         owned.check("aws:cloudwatch/eventRule:EventRule", "x", {"name": "x"})
 
 
-def test_a_budget_changes_its_limit_and_whom_it_tells(owned: Client, boto: Boto) -> None:
+def test_budget_updates_limit_and_notifications(owned: Client, boto: Boto) -> None:
     told = {
         "comparisonOperator": "GREATER_THAN",
         "notificationType": "FORECASTED",
@@ -234,8 +266,15 @@ def test_a_budget_changes_its_limit_and_whom_it_tells(owned: Client, boto: Boto)
     assert owned.read(made) is None
 
 
-def test_a_secret_is_made_empty_and_deleted_at_once_or_after_its_window(owned: Client, boto: Boto) -> None:
-    given = {"name": "app/token", "description": "a token", "recoveryWindowInDays": 0, "tags": {"Name": "token"}}
+def test_secret_is_created_without_value_and_deleted_by_recovery_window(
+    owned: Client, boto: Boto
+) -> None:
+    given = {
+        "name": "app/token",
+        "description": "a token",
+        "recoveryWindowInDays": 0,
+        "tags": {"Name": "token"},
+    }
     made = owned.create("aws:secretsmanager/secret:Secret", "token", given)
     assert made.id == made.state["arn"]
     settled(owned, made)
@@ -250,5 +289,8 @@ def test_a_secret_is_made_empty_and_deleted_at_once_or_after_its_window(owned: C
     owned.delete(kept)
     assert boto("secretsmanager").describe_secret(SecretId="kept")["DeletedDate"]
     assert owned.read(kept) is None
-    with pytest.raises(CheckFailed, match="recoveryWindowInDays: must be 0 \\(delete at once\\) or from 7 to 30"):
+    with pytest.raises(
+        CheckFailed,
+        match="recoveryWindowInDays: must be 0 \\(delete immediately\\) or from 7 to 30",
+    ):
         owned.check("aws:secretsmanager/secret:Secret", "x", {"recoveryWindowInDays": 3})

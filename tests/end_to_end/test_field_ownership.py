@@ -1,6 +1,6 @@
-"""The pipeline and the autoscaler write to a Deployment that Pulumi owns, and Pulumi leaves them what is theirs.
+"""Field ownership: the pipeline and the autoscaler change a Deployment that Pulumi manages.
 
-A release is made by the pipeline's own script, app/buildspecs/deploy.sh; the Kubernetes API is the witness.
+The pipeline's script app/buildspecs/deploy.sh makes the releases.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ pytestmark = [
 
 
 def changed(document: dict[str, Any]) -> dict[str, int]:
-    return {operation: count for operation, count in document["changes"].items() if operation != "same"}
+    return {
+        operation: count for operation, count in document["changes"].items() if operation != "same"
+    }
 
 
 def deployment(sandbox: Sandbox) -> Any:
@@ -42,21 +44,29 @@ def memory(found: Any) -> str:
 
 
 def another_image(sandbox: Sandbox, digest: str) -> str:
-    """Push the same image again with an annotation, as a build of another commit would: another digest."""
+    """Push the image with an annotation, which gives it another digest."""
     ecr, repository = sandbox.client("ecr"), "platform-dev/image"
-    (image,) = ecr.batch_get_image(repositoryName=repository, imageIds=[{"imageDigest": digest}])["images"]
+    (image,) = ecr.batch_get_image(repositoryName=repository, imageIds=[{"imageDigest": digest}])[
+        "images"
+    ]
     manifest = json.loads(image["imageManifest"])
-    manifest["annotations"] = {**manifest.get("annotations", {}), "org.opencontainers.image.revision": "another"}
+    manifest["annotations"] = {
+        **manifest.get("annotations", {}),
+        "org.opencontainers.image.revision": "another",
+    }
     kind = image.get("imageManifestMediaType") or manifest["mediaType"]
     pushed = ecr.put_image(
-        repositoryName=repository, imageManifest=json.dumps(manifest), imageManifestMediaType=kind, imageTag="another"
+        repositoryName=repository,
+        imageManifest=json.dumps(manifest),
+        imageManifestMediaType=kind,
+        imageTag="another",
     )
     return str(pushed["image"]["imageId"]["imageDigest"])
 
 
 @pytest.fixture(scope="module")
 def released(sandbox: Sandbox) -> str:
-    """dev with a release on top: the image that the pipeline rolled out."""
+    """dev with a released image."""
     sandbox.json("up", "dev")
     repository, _, digest = str(sandbox.json("output", "dev", "image")["value"]).partition("@")
     told = {
@@ -76,23 +86,27 @@ def released(sandbox: Sandbox) -> str:
     return f"{repository}@{told['IMAGE_DIGEST']}"
 
 
-def test_a_release_is_no_change_to_pulumi(sandbox: Sandbox, released: str) -> None:
+def test_release_is_no_change_for_pulumi(sandbox: Sandbox, released: str) -> None:
     assert changed(sandbox.json("preview", "dev", "--expect-no-changes")) == NOTHING
     assert changed(sandbox.json("up", "dev")) == NOTHING
     assert deployment(sandbox).spec.template.spec.containers[0].image == released
 
 
-def test_a_change_of_the_deployment_keeps_the_release(sandbox: Sandbox, released: str) -> None:
+def test_deployment_update_keeps_the_release(sandbox: Sandbox, released: str) -> None:
     up = sandbox.json("up", "dev", *MORE_MEMORY)
-    assert {step["urn"].rsplit("$", 1)[-1] for step in up["steps"]} >= {"kubernetes:apps/v1:Deployment::guestbook"}
+    assert {step["urn"].rsplit("$", 1)[-1] for step in up["steps"]} >= {
+        "kubernetes:apps/v1:Deployment::guestbook"
+    }
     found = deployment(sandbox)
     assert memory(found) == "320Mi"
     pod = found.spec.template
-    assert {container.image for container in (*pod.spec.containers, *pod.spec.init_containers)} == {released}
+    assert {container.image for container in (*pod.spec.containers, *pod.spec.init_containers)} == {
+        released
+    }
     assert pod.metadata.annotations["release.platform/digest"] == released.partition("@")[2]
 
 
-def test_a_release_that_a_refresh_has_seen_stays_as_well(sandbox: Sandbox, released: str) -> None:
+def test_release_is_kept_after_a_refresh(sandbox: Sandbox, released: str) -> None:
     sandbox.json("refresh", "dev")
     assert changed(sandbox.json("preview", "dev", *MORE_MEMORY, "--expect-no-changes")) == NOTHING
     sandbox.json("up", "dev")
@@ -101,11 +115,13 @@ def test_a_release_that_a_refresh_has_seen_stays_as_well(sandbox: Sandbox, relea
     assert found.spec.template.spec.containers[0].image == released
 
 
-def test_replicas_are_the_autoscalers(sandbox: Sandbox, released: str) -> None:
+def test_autoscaler_owns_the_replicas(sandbox: Sandbox, released: str) -> None:
     from kubernetes import client
 
     api: Any = client.AppsV1Api(sandbox.kubernetes("dev"))
-    api.patch_namespaced_deployment_scale("guestbook", "guestbook", {"spec": {"replicas": 3}}, field_manager="scaler")
+    api.patch_namespaced_deployment_scale(
+        "guestbook", "guestbook", {"spec": {"replicas": 3}}, field_manager="scaler"
+    )
     assert changed(sandbox.json("preview", "dev", "--expect-no-changes")) == NOTHING
     sandbox.json("up", "dev", *MORE_MEMORY)
     found = deployment(sandbox)
@@ -113,7 +129,7 @@ def test_replicas_are_the_autoscalers(sandbox: Sandbox, released: str) -> None:
     assert found.spec.template.spec.containers[0].image == released
 
 
-def test_a_field_that_is_pulumis_and_was_taken_by_hand_is_told_and_not_taken_back_by_force(sandbox: Sandbox) -> None:
+def test_field_conflict_is_reported_and_not_forced(sandbox: Sandbox) -> None:
     from kubernetes import client
 
     api: Any = client.AppsV1Api(sandbox.kubernetes("dev"))
