@@ -1,28 +1,37 @@
-"""How the deploying build gets to the cluster: a door in the network, and an entry limited to one namespace."""
+"""Security group and EKS access entry of the builds that reach the cluster."""
 
 import pulumi
 import pulumi_aws as aws
 
-from components.place import Place
+from components.aws.context import AwsContext
 
-# Creates, changes and reads what applications are made of; no roles, no quotas
+# Creates, changes and reads application objects; no roles and no quotas
 # (https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html).
-EDITOR = "AmazonEKSEditPolicy"
+EDIT_POLICY = "AmazonEKSEditPolicy"
 
 
-def door(
-    name: str, vpc_id: pulumi.Input[str], cluster_group_id: pulumi.Input[str], parent: pulumi.Resource
+def deploy_security_group(
+    name: str,
+    vpc_id: pulumi.Input[str],
+    cluster_group_id: pulumi.Input[str],
+    parent: pulumi.Resource,
 ) -> pulumi.Output[str]:
-    """A security group that may go out to the web, and into the control plane, and that nothing may enter."""
+    """Create a group with outbound web access, access to the control plane, and no ingress."""
     child = pulumi.ResourceOptions(parent=parent)
     group = aws.ec2.SecurityGroup(
-        f"{name}-deploy", description="Releasing builds: the web outwards, nothing inwards", vpc_id=vpc_id, opts=child
+        f"{name}-deploy",
+        description="Releasing builds: the web outwards, nothing inwards",
+        vpc_id=vpc_id,
+        opts=child,
     )
-    for port, what in ((443, "the control plane, AWS and the service"), (80, "a service without a certificate")):
+    for port, target in (
+        (443, "the control plane, AWS and the service"),
+        (80, "a service without a certificate"),
+    ):
         aws.vpc.SecurityGroupEgressRule(
             f"{name}-deploy-{port}",
             security_group_id=group.id,
-            description=f"To {what}",
+            description=f"To {target}",
             cidr_ipv4="0.0.0.0/0",
             ip_protocol="tcp",
             from_port=port,
@@ -42,12 +51,12 @@ def door(
     return group.id
 
 
-def admit(
+def access_entry(
     name: str,
     cluster_name: pulumi.Input[str],
     role_arn: pulumi.Input[str],
     namespace: str,
-    place: Place,
+    context: AwsContext,
     parent: pulumi.Resource,
 ) -> None:
     """Let a role edit one namespace."""
@@ -61,8 +70,8 @@ def admit(
         name,
         cluster_name=cluster_name,
         principal_arn=entry.principal_arn,
-        policy_arn=pulumi.Output.concat("arn:", place.partition, f":eks::aws:cluster-access-policy/{EDITOR}"),
+        policy_arn=context.cluster_access_policy(EDIT_POLICY),
         access_scope={"type": "namespace", "namespaces": [namespace]},
-        # There is one association of a role with a policy: the old scope's deletion would take the new one along.
+        # A role has one association per policy: deleting the old scope last would delete the new.
         opts=pulumi.ResourceOptions(parent=parent, delete_before_replace=True),
     )
