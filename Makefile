@@ -58,11 +58,9 @@ bench: $(VENV)/dev  ## measure against the bars in docs/benchmarks.md
 	@$(BIN)/python -m bench $(ARGS)
 
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
-lock: $(VENV)/uv  ## lock the dependencies anew (UPGRADE=--upgrade for newer versions)
-	echo uv | $(UV_COMPILE) $(UPGRADE) - -o requirements-uv.txt
+lock: $(VENV)/uv  ## update the lock files (UPGRADE=--upgrade for newer versions)
 	$(UV_COMPILE) $(UPGRADE) pyproject.toml --group sandbox --group app --group dev -o requirements-dev.txt
-	$(UV_COMPILE) $(UPGRADE) pyproject.toml -c requirements-dev.txt -o requirements.txt
-	$(UV_COMPILE) $(UPGRADE) pyproject.toml --group sandbox -c requirements-dev.txt -o requirements-sandbox.txt
+	$(UV_COMPILE) $(UPGRADE) pyproject.toml --group sandbox -c requirements-dev.txt -o requirements.txt
 	$(UV_COMPILE) $(UPGRADE) --no-annotate --group app -c requirements-dev.txt -o app/requirements.txt
 
 settings: $(VENV)/sandbox  ## write docs/settings.md anew
@@ -71,18 +69,22 @@ settings: $(VENV)/sandbox  ## write docs/settings.md anew
 clean: stop  ## forget the sandbox's contents, the environment and every cache
 	rm -rf .sandbox $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-# One environment; what the tests need is a superset of what the sandbox needs. A stamp says which lock is installed.
-$(VENV)/uv: requirements-uv.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version). Name another: make PYTHON=python3.12 …"; exit 1; }
+# One virtual environment; the development lock is a superset of the other. Stamps name the installed lock.
+$(VENV)/uv: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is required; $(PYTHON) is $$($(PYTHON) --version). Use another: make PYTHON=python3.12 …"; exit 1; }
+	@echo "Creating $(VENV)" >&2
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed; on Debian: apt-get install -y python3-venv"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.txt | $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r /dev/stdin
 	@touch $@
 
-$(VENV)/sandbox: $(VENV)/uv requirements-sandbox.txt
-	@[ -e $(VENV)/dev ] && [ $(VENV)/dev -nt requirements-dev.txt ] || { echo "installing the sandbox's packages into $(VENV)" >&2; $(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-sandbox.txt; }
+INSTALL_SELF = @$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+$(VENV)/sandbox: $(VENV)/uv requirements.txt pyproject.toml
+	@[ -e $(VENV)/dev ] && [ $(VENV)/dev -nt requirements-dev.txt ] || { echo "Installing the sandbox's packages into $(VENV)" >&2; $(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.txt; }
+	$(INSTALL_SELF)
 	@touch $@
 
-$(VENV)/dev: $(VENV)/uv requirements-dev.txt
-	@echo "installing the test packages into $(VENV)" >&2
+$(VENV)/dev: $(VENV)/uv requirements-dev.txt pyproject.toml
+	@echo "Installing the development packages into $(VENV)" >&2
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt
+	$(INSTALL_SELF)
 	@touch $@

@@ -25,8 +25,8 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from sandbox.images import Builder, Order, base, engines
-from tests.images import machine
+from sandbox.images import Builder, Order, debian_base, engines
+from tests.sandbox.images import machine
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
@@ -165,7 +165,7 @@ def _unchanged(docker: engines.DockerEngine, ours: Contender, image: str, folder
 
 def _base(docker: engines.DockerEngine, folder: Path) -> str:
     """Import the local base with pip; pip is told of the machine's certificates, for both contenders alike."""
-    made = base.local_base(ROOT / ".sandbox" / "images" / "bases", _platform().split("/")[1])
+    made = debian_base.local_base(ROOT / ".sandbox" / "images" / "bases", _platform().split("/")[1])
     plain = f"localhost/bench-plain:{made.key}"
     docker.load(made.builder, plain)
     context = folder / "base"

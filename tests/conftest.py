@@ -3,9 +3,9 @@
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 
-from sandbox import bytecode
+from sandbox.runtime import interpreter
 
-bytecode.keep()
+interpreter.isolate()
 
 # What a run comes to is the code's doing alone: the same examples each time, whatever the machine's speed.
 # `--hypothesis-profile=search` looks for new ones; what it finds becomes an @example beside its mend.

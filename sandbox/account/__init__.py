@@ -1,6 +1,8 @@
 """An emulated AWS account: moto behind a layer that validates, remembers, refuses and survives."""
 
-from sandbox.account.clusters import (
+from sandbox.account.core.journal import JournalError
+from sandbox.account.server import Account
+from sandbox.contracts.cluster_host import (
     ClusterEndpoint,
     ClusterFacts,
     ClusterHost,
@@ -10,8 +12,6 @@ from sandbox.account.clusters import (
     Taint,
     UnknownPrincipalError,
 )
-from sandbox.account.journal import JournalError
-from sandbox.account.server import Account
 
 __all__ = [
     "Account",

@@ -15,12 +15,14 @@ from moto.core.base_backend import BackendDict
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from sandbox.account import moto_setup, services
-from sandbox.account.clusters import ClusterHost, Grant
-from sandbox.account.emulator import ADMIN, Emulator
-from sandbox.account.journal import Journal
-from sandbox.account.principals import Principals
-from sandbox.account.wire import Reply, read_body
+from sandbox.account import services
+from sandbox.account.core import moto_setup
+from sandbox.account.core.dispatch import ADMIN, Emulator
+from sandbox.account.core.journal import Journal
+from sandbox.account.core.wire import Reply, read_body
+from sandbox.account.services.eks import node_groups
+from sandbox.account.services.sts.tokens import Principals
+from sandbox.contracts.cluster_host import ClusterHost, Grant
 
 _StartResponse = Callable[[str, list[tuple[str, str]]], object]
 _running = threading.Lock()
@@ -52,7 +54,7 @@ class Account:
         registry_host: str | None = None,
         time_scale: float = 1.0,
     ) -> None:
-        from sandbox.account.lone_clusters import LoneClusters  # noqa: PLC0415
+        from sandbox.account.null_cluster_host import LoneClusters  # noqa: PLC0415
 
         self._directory = directory
         self.clusters: ClusterHost = clusters if clusters is not None else LoneClusters()
@@ -90,7 +92,7 @@ class Account:
                 journal.clear()
                 self._emulator = self._remembering(journal)
             self._principals = Principals(self._emulator)
-            services.reconcile(self._emulator)
+            node_groups.reconcile(self._emulator)
             port = int(listener.getsockname()[1])
             self._server = make_server(
                 "127.0.0.1", port, self._application, threaded=True, request_handler=_Handler, fd=listener.fileno()

@@ -1,4 +1,4 @@
-"""The background process: account, Kubernetes and registry in this process, the providers as its children."""
+"""The background process: account, Kubernetes and registry, with the providers as children."""
 
 from __future__ import annotations
 
@@ -13,43 +13,45 @@ import threading
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 
-from sandbox import ports
 from sandbox.account import Account, JournalError
-from sandbox.daemon import Running, announced, code_fingerprint
-from sandbox.daemon.pulls import PullCheck
-from sandbox.environment import clean_environment
-from sandbox.home import Home
+from sandbox.account.services.ecr.images import MotoRepositories
+from sandbox.daemon.image_pulls import PullCheck
 from sandbox.kubernetes import Fleet, Hooks
 from sandbox.kubernetes.load_balancers import ElasticLoadBalancers
 from sandbox.registry import Registry
-from sandbox.registry.moto_rules import MotoRepositories
+from sandbox.runtime import ports
+from sandbox.runtime.background import DaemonInfo, code_fingerprint, read_info
+from sandbox.runtime.environment import clean_environment
+from sandbox.runtime.home import Home
 
-# pulumi-eks's components set state of the whole process, so they have one of their own.
+# Constructing pulumi-eks's components sets process-wide state, so they get their own process.
 PROVIDER_PROCESSES = (("aws", "kubernetes", "docker"), ("eks",))
 
-_DAMAGED = "Nothing was changed. Put the file back as it was, if you have a copy."
+_DAMAGED = "Nothing was changed. Restore the file from a copy if you have one."
 _OTHER_CODE = (
-    "The account can't be made again as it was, most likely because the sandbox's code has changed since. "
-    "Go back to that code, if you can."
+    "The account cannot be restored, most likely because the sandbox's code has changed. "
+    "Use that version of the code if you can."
 )
-_FORGET = "Otherwise forget account, clusters, registry and state together: `python -m sandbox reset`."
+_ERASE = "Otherwise erase account, clusters, registry and state: `python -m sandbox reset`."
 
 _log = logging.getLogger("sandbox.daemon")
 
 
 def main() -> None:
-    """Start everything, announce it, wait for SIGTERM, stop everything."""
+    """Start all parts, publish their addresses, wait for SIGTERM, stop all parts."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.daemon", description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--time-scale", type=float, default=0.0)
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
     home = Home(arguments.home)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
 
-    # One process at a time has the account. Another that was forgotten (its announcement deleted) ends within a second.
+    # One process at a time uses the account. One whose published file is gone exits within 1 s.
     alive = (home.path / "alive.lock").open("w")
     flock(alive, LOCK_EX)
     try:
@@ -58,12 +60,12 @@ def main() -> None:
         sys.exit(str(error))
     kubernetes_url = fleet.start()
     try:
-        account_url = _on_the_same_port(account, home.account / "port")
+        account_url = _start_account(account, home.account / "port")
     except JournalError as error:
-        sys.exit(f"{error}. {_DAMAGED if error.damaged else _OTHER_CODE} {_FORGET}")
+        sys.exit(f"{error}. {_DAMAGED if error.damaged else _OTHER_CODE} {_ERASE}")
     registry.start()
 
-    running = Running(
+    running = DaemonInfo(
         pid=os.getpid(),
         code=code_fingerprint(),
         time_scale=arguments.time_scale,
@@ -75,19 +77,19 @@ def main() -> None:
     environment = clean_environment() | running.environment(home, "us-east-1")
     children = [_provider_process(names, environment) for names in PROVIDER_PROCESSES]
     try:
-        providers = {name: port for child in children for name, port in _announced(child).items()}
-        announcement = running.model_copy(update={"providers": providers}).model_dump_json()
-        temporary = home.announcement.with_suffix(".new")
-        temporary.write_text(announcement)
-        temporary.replace(home.announcement)
-        _log.info("serving: %s", announcement)
+        providers = {name: port for child in children for name, port in _read_ports(child).items()}
+        published = running.model_copy(update={"providers": providers}).model_dump_json()
+        temporary = home.daemon_info.with_suffix(".new")
+        temporary.write_text(published)
+        temporary.replace(home.daemon_info)
+        _log.info("serving: %s", published)
         while not ended.wait(0.5):
-            if announced(home) != os.getpid():
-                _log.error("another process, or none, is announced in %s", home.announcement)
+            info = read_info(home)
+            if info is None or info.pid != os.getpid():
+                _log.error("%s names no or another process", home.daemon_info)
                 break
             for child in children:
                 if child.poll() is not None:
-                    # A half-working sandbox answers with riddles; the next command starts a whole one.
                     _log.error("a provider process ended with code %s", child.returncode)
                     ended.set()
     finally:
@@ -104,35 +106,42 @@ def main() -> None:
 
 
 def _parts(home: Home, time_scale: float) -> tuple[Registry, Account, Fleet]:
-    """Registry, account and clusters, which know of each other. Raises PortTakenError."""
+    """Connect registry, account and clusters. Raises PortTakenError."""
     registry = Registry(home.registry, MotoRepositories())
     account = Account(home.account, registry_host=registry.host, time_scale=time_scale)
-    hooks = Hooks(image_check=PullCheck(registry, home.path), load_balancers=ElasticLoadBalancers(lambda: account.url))
+    hooks = Hooks(
+        image_check=PullCheck(registry, home.path),
+        load_balancers=ElasticLoadBalancers(lambda: account.url),
+    )
     fleet = Fleet(home.kubernetes, account, hooks)
     account.clusters = fleet
     return registry, account, fleet
 
 
-def _on_the_same_port(account: Account, memory: Path) -> str:
-    """Start the account where it was before, so that shells with `sandbox env` in them stay right after a restart."""
+def _start_account(account: Account, port_file: Path) -> str:
+    """Start the account on its previous port, which shells with `sandbox env` still use."""
     try:
-        url = account.start(ports.remembered(memory))
+        url = account.start(ports.read_port(port_file))
     except OSError:
-        url = ports.taken(account.start)  # nothing in the account names its own port
-    memory.write_text(url.rpartition(":")[2])
+        url = ports.bind_free_port(account.start)  # no stored address contains it
+    port_file.write_text(url.rpartition(":")[2])
     return url
 
 
-def _provider_process(names: tuple[str, ...], environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    # Its stdin is our end of a pipe: it closes when this process dies, however it dies, and the child goes with it.
+def _provider_process(
+    names: tuple[str, ...], environment: dict[str, str]
+) -> subprocess.Popen[bytes]:
+    # The pipe to its stdin closes when this process dies, and the child exits with it.
     command = [sys.executable, "-m", "sandbox.providers", *names]
     return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
-def _announced(child: subprocess.Popen[bytes]) -> dict[str, int]:
+def _read_ports(child: subprocess.Popen[bytes]) -> dict[str, int]:
     line = child.stdout.readline() if child.stdout else b""
     if not line:
-        raise RuntimeError(f"a provider process ended at its start with code {child.wait()}; its reason is above")
+        raise RuntimeError(
+            f"a provider process exited with code {child.wait()}; the log has its reason"
+        )
     numbers: dict[str, int] = json.loads(line)
     return numbers
 

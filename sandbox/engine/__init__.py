@@ -4,12 +4,12 @@
 `export_stack`, `import_stack`, `stack_outputs` and `list_stacks` read and write the same state as the Pulumi CLI.
 """
 
-from sandbox.engine.display import PlainDisplay
+from sandbox.engine.display.plain import PlainDisplay
+from sandbox.engine.display.tree import display_for
 from sandbox.engine.errors import EngineError, UsageError, WrongPassphraseError
 from sandbox.engine.operation import run
 from sandbox.engine.request import Diagnostic, Display, PropertyChange, Request, Result, Step
-from sandbox.engine.stacks import export_stack, import_stack, list_stacks, stack_outputs
-from sandbox.engine.tree import display_for
+from sandbox.engine.state.stacks import export_stack, import_stack, list_stacks, stack_outputs
 
 __all__ = [
     "Diagnostic",

@@ -111,7 +111,7 @@ def main(
     )
     result = run(request, display_for(sys.stderr if as_json else sys.stdout, diff=diff))
     if as_json:
-        click.echo(json.dumps(result.document(), default=str))
+        click.echo(json.dumps(result.to_json(), default=str))
     sys.exit(result.exit_code)
 
 
@@ -141,7 +141,7 @@ def _fail(arguments: Sequence[str], code: int, message: str) -> NoReturn:
         operation = cast(Kind, known[0] if known else "")
         failed = Result("failed", _stack_of(arguments), operation, {}, 0)
         failed.diagnostics.append(Diagnostic("error", "", message))
-        click.echo(json.dumps(failed.document()))
+        click.echo(json.dumps(failed.to_json()))
     sys.exit(code)
 
 

@@ -8,18 +8,18 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from sandbox.engine.builtins import Stacks
-from sandbox.engine.callbacks import Callbacks
-from sandbox.engine.dynamic import DynamicServer
 from sandbox.engine.errors import EngineError, StepError
-from sandbox.engine.hooks import Hooks
-from sandbox.engine.journal import Journal
-from sandbox.engine.project import Configuration, Project, interpreter
-from sandbox.engine.providers import Providers
+from sandbox.engine.language_host.project import Configuration, Project, interpreter
+from sandbox.engine.monitor.callbacks import Callbacks
+from sandbox.engine.monitor.resource_hooks import Hooks
+from sandbox.engine.plugins.builtin_provider import Stacks
+from sandbox.engine.plugins.dynamic_provider import DynamicServer
+from sandbox.engine.plugins.provider_registry import Providers
 from sandbox.engine.request import Diagnostic, Display, Op, PropertyChange, Request, Step
-from sandbox.engine.stacks import referenced_outputs, referenced_resources
-from sandbox.engine.state import STACK_TYPE, Resource, make_urn
-from sandbox.engine.values import UNKNOWN_ID
+from sandbox.engine.state.property_values import UNKNOWN_ID
+from sandbox.engine.state.resource import STACK_TYPE, Resource, make_urn
+from sandbox.engine.state.snapshot_manager import Journal
+from sandbox.engine.state.stacks import referenced_outputs, referenced_resources
 
 
 class Recorder:

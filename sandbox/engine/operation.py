@@ -9,15 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sandbox.engine.backend import Backend
 from sandbox.engine.deployment import Deployment, Recorder
-from sandbox.engine.display import is_hidden
+from sandbox.engine.display.plain import is_hidden
 from sandbox.engine.errors import EngineError, UsageError
-from sandbox.engine.journal import Journal
-from sandbox.engine.monitor import Monitor
-from sandbox.engine.passphrase import PassphraseSecrets
-from sandbox.engine.program import Program
-from sandbox.engine.project import (
+from sandbox.engine.language_host.program import Program
+from sandbox.engine.language_host.project import (
     Configuration,
     Project,
     StackFile,
@@ -26,12 +22,16 @@ from sandbox.engine.project import (
     load_stack_file,
     resolve_configuration,
 )
-from sandbox.engine.recovery import clear_away
-from sandbox.engine.refresh import refresh
-from sandbox.engine.removal import leftovers, refuse_hooked, refuse_protected, remove, within_targets
+from sandbox.engine.monitor.resource_monitor import Monitor
 from sandbox.engine.request import CHANGES, Display, Request, Result
-from sandbox.engine.state import STACK_TYPE, Resource
-from sandbox.engine.values import masked
+from sandbox.engine.state.backend import Backend
+from sandbox.engine.state.passphrase import PassphraseSecrets
+from sandbox.engine.state.property_values import masked
+from sandbox.engine.state.resource import STACK_TYPE, Resource
+from sandbox.engine.state.snapshot_manager import Journal
+from sandbox.engine.steps.delete import leftovers, refuse_hooked, refuse_protected, remove, within_targets
+from sandbox.engine.steps.orphan_cleanup import clear_away
+from sandbox.engine.steps.refresh import refresh
 
 _KINDS = {"up": "update", "preview": "preview", "refresh": "refresh", "destroy": "destroy"}
 

@@ -1,14 +1,14 @@
-"""What an operation is asked to do, what it reports while it runs, and what it did."""
+"""Request, progress and result of an operation."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from sandbox.engine.loopback import reaching_loopback
+from sandbox.engine.loopback import loopback_exemptions
 
 Kind = Literal["preview", "up", "refresh", "destroy"]
 Op = Literal["same", "create", "update", "replace", "delete", "read", "import", "refresh", "discard"]
@@ -19,11 +19,16 @@ CHANGES: tuple[Op, ...] = ("create", "update", "replace", "delete")
 class Request:
     """One operation on one stack.
 
-    directory: folder of Pulumi.yaml (or one below it). backend: folder that holds `.pulumi`. providers: package to
-    port on 127.0.0.1. targets: URNs, `*` and `**` as the CLI takes them. parallel: provider operations at a time.
-    environment: the program's (None: this process's). configuration: `key` or `key.path` to text, for this run only. made: pairs of URN
-    and id, oldest first, of what providers are known to have made: what an interrupted run left of it is cleared away.
-    run_program: with destroy, run the program for the hooks that it holds.
+    directory: the directory of Pulumi.yaml, or one below it.
+    backend: the directory that holds `.pulumi`.
+    providers: package name to port on 127.0.0.1.
+    targets: URNs; `*` and `**` match as in the CLI.
+    parallel: maximum number of concurrent provider operations.
+    environment: the program's environment; None for this process's.
+    configuration: `key` or `key.path` to text, for this run only.
+    created: URN and ID, oldest first, of resources that providers report as created; those that an
+        interrupted run left out of the state are deleted.
+    run_program: run the program in a destroy, for its resource hooks.
     """
 
     kind: Kind
@@ -39,24 +44,24 @@ class Request:
     parallel: int = 32
     environment: Mapping[str, str] | None = None
     configuration: Mapping[str, str] = field(default_factory=dict)
-    made: Sequence[tuple[str, str]] = ()
+    created: Sequence[tuple[str, str]] = ()
     run_program: bool = False
 
     @property
     def needs_program(self) -> bool:
-        """Tell whether the program is to be run."""
+        """Whether the operation runs the program."""
         return self.kind in ("up", "preview") or self.run_program
 
     @property
     def variables(self) -> dict[str, str]:
-        """The environment of the program and of what it starts."""
+        """The environment of the program and its child processes."""
         variables = dict(os.environ if self.environment is None else self.environment)
-        return variables | reaching_loopback(variables)
+        return variables | loopback_exemptions(variables)
 
 
 @dataclass(frozen=True, slots=True)
 class PropertyChange:
-    """One property that differs. `kind` is add, delete or update; values are already masked where secret."""
+    """One property difference. `kind` is add, delete or update; secret values are masked."""
 
     path: str
     kind: str
@@ -67,7 +72,7 @@ class PropertyChange:
 
 @dataclass(slots=True)
 class Step:
-    """One thing done (or, in a preview, to be done) to one resource. `seconds` is the time it took."""
+    """One operation on one resource, or its plan in a preview; `seconds` is its duration."""
 
     op: Op
     urn: str
@@ -78,10 +83,21 @@ class Step:
     seconds: float = 0.0
     error: str = ""
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the step as JSON; secrets are masked."""
+        return {
+            "op": self.op,
+            "urn": self.urn,
+            "id": self.id,
+            "seconds": round(self.seconds, 3),
+            **({"error": self.error} if self.error else {}),
+            "changes": [asdict(change) for change in self.changes],
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """Something said to the user: severity is info, warning or error; `urn` may be empty."""
+    """A message; `severity` is info, warning or error; `urn` may be empty."""
 
     severity: str
     urn: str
@@ -90,7 +106,7 @@ class Diagnostic:
 
 @dataclass(slots=True)
 class Result:
-    """What an operation did. `result` is succeeded or failed; `changes` counts resources by operation."""
+    """Result of an operation; `changes` counts resources by operation."""
 
     result: Literal["succeeded", "failed"]
     stack: str
@@ -105,73 +121,52 @@ class Result:
 
     @property
     def changed(self) -> int:
-        """How many resources are not the same."""
+        """Number of changed resources."""
         return sum(self.changes.get(op, 0) for op in CHANGES)
 
     @property
     def slowest(self) -> list[Step]:
-        """The five steps that took longest, longest first; a tenth of a second is not worth telling."""
+        """The five slowest steps of more than 0.1 s, slowest first."""
         return sorted((step for step in self.steps if step.seconds > 0.1), key=lambda step: -step.seconds)[:5]
 
     @property
     def exit_code(self) -> int:
-        """0 done, 1 failed, 7 changes where none were expected."""
+        """0 for success, 1 for failure, 7 for changes where none were expected."""
         return 1 if self.result == "failed" else 7 if self.unexpected_changes else 0
 
-    def document(self) -> dict[str, Any]:
-        """The JSON document that `--json` prints; without any secret."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON document of `--json`; secrets are masked."""
+        counts = ("create", "update", "replace", "delete", "same")
         return {
-            "result": self.result,
+            "result": "failed" if self.exit_code else "succeeded",
             "engine": self.engine,
             "stack": self.stack,
             "operation": self.kind,
-            "changes": {op: self.changes.get(op, 0) for op in ("create", "update", "replace", "delete", "same")},
+            "changes": {op: self.changes.get(op, 0) for op in counts},
             "seconds": round(self.seconds, 3),
-            "diagnostics": [
-                {"severity": item.severity, "urn": item.urn, "message": item.message} for item in self.diagnostics
-            ],
-            "steps": [
-                {
-                    "op": step.op,
-                    "urn": step.urn,
-                    "id": step.id,
-                    "seconds": round(step.seconds, 3),
-                    **({"error": step.error} if step.error else {}),
-                    "changes": [
-                        {
-                            "path": item.path,
-                            "kind": item.kind,
-                            "old": item.old,
-                            "new": item.new,
-                            "replaces": item.replaces,
-                        }
-                        for item in step.changes
-                    ],
-                }
-                for step in self.steps
-                if step.op != "same" or step.error
-            ],
+            "diagnostics": [asdict(diagnostic) for diagnostic in self.diagnostics],
+            "steps": [step.to_json() for step in self.steps if step.op != "same" or step.error],
             "outputs": self.outputs,
         }
 
 
 class Display(Protocol):
-    """Where an operation's progress goes. Calls come from several threads, one at a time."""
+    """Receives progress. Calls come from several threads, one at a time."""
 
     def started(self, request: Request) -> None:
-        """An operation begins."""
+        """Called when the operation starts."""
 
     def step_started(self, step: Step) -> None:
-        """A resource is being worked on."""
+        """Called when a resource operation starts."""
 
     def step_finished(self, step: Step) -> None:
-        """A resource is done, or failed if `step.error` is set."""
+        """Called when a resource operation ends; `step.error` is set when it failed."""
 
     def message(self, diagnostic: Diagnostic) -> None:
-        """The program, a provider or the engine has something to say."""
+        """Called for each message of the program, a provider or the engine."""
 
     def output(self, line: str) -> None:
-        """The program printed a line."""
+        """Called for each line that the program prints."""
 
     def finished(self, result: Result) -> None:
-        """The operation is over."""
+        """Called when the operation has ended."""

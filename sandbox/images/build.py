@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 import requests
 
-from sandbox.images import base, context, engines
+from sandbox.images import context, debian_base, engines
 from sandbox.images.archive import OciImage, oci_image
-from sandbox.images.order import Order, Outcome, Secret
+from sandbox.images.build_request import Order, Outcome, Secret
 from sandbox.images.publish import Destination
 from sandbox.images.sbom import SPDX, sbom
 
@@ -99,7 +99,7 @@ class Builder:
         wanted = args.get("BASE_IMAGE", declared.get("BASE_IMAGE"))
         if not wanted or _pullable(wanted) or engine.has(wanted):
             return args
-        made = base.local_base(self._bases, order.architecture)
+        made = debian_base.local_base(self._bases, order.architecture)
         for name, tar in (("BASE_IMAGE", made.base), ("BUILDER_IMAGE", made.builder)):
             if name in declared:
                 args[name] = f"localhost/sandbox-{name.partition('_')[0].lower()}:{made.key}"

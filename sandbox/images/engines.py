@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from sandbox.images.order import BuildError, Order, Secret
+from sandbox.images.build_request import BuildError, Order, Secret
 
 # How long a question to a builder may take; a build may take as long as it takes.
 QUESTION_SECONDS = 60

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 import requests
 
 from sandbox.images.archive import MANIFEST, OciImage, digest_of
-from sandbox.images.order import BuildError
+from sandbox.images.build_request import BuildError
 
 TIMEOUT = 120
 _LOOPBACK = ("localhost", "127.0.0.1")

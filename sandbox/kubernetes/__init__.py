@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.kubernetes.fleet import Fleet
-from sandbox.kubernetes.hooks import Hooks, ImageCheck, LoadBalancerError, LoadBalancerFacts, LoadBalancers
+from sandbox.kubernetes.cluster_host import Fleet
+from sandbox.kubernetes.ports import Hooks, ImageCheck, LoadBalancerError, LoadBalancerFacts, LoadBalancers
 
 __all__ = ["Fleet", "Hooks", "ImageCheck", "LoadBalancerError", "LoadBalancerFacts", "LoadBalancers"]

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sandbox.account.clusters import ClusterFacts, PrincipalLookup
-from sandbox.kubernetes import access, admission, custom, schema
-from sandbox.kubernetes.api import Api, Write
-from sandbox.kubernetes.controllers import Controllers
-from sandbox.kubernetes.hooks import Hooks
-from sandbox.kubernetes.store import Event, Json, Key, Store
+from sandbox.contracts.cluster_host import ClusterFacts, PrincipalLookup
+from sandbox.kubernetes.admission import chain
+from sandbox.kubernetes.apimachinery import custom_resources, schema
+from sandbox.kubernetes.apiserver import auth
+from sandbox.kubernetes.apiserver.verbs import Api, Write
+from sandbox.kubernetes.controllers.controller_manager import Controllers
+from sandbox.kubernetes.ports import Hooks
+from sandbox.kubernetes.storage.object_store import Event, Json, Key, Store
 
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _RBAC = "rbac.authorization.k8s.io/v1"
@@ -24,11 +26,11 @@ class Cluster:
         self.facts = facts
         self.schema = schema.load(facts.version)
         self.store = Store(directory / "objects.sqlite")
-        self.context = admission.Context(self.store, facts.service_cidr)
+        self.context = chain.Context(self.store, facts.service_cidr)
         self.api = Api(self.schema, self.store, self.context)
         self._serve_custom_kinds()
         self.store.listen(self._custom_kind_changed)
-        self.gate = access.Gate(arn=facts.arn, cluster_name=facts.name, principals=principals, store=self.store)
+        self.gate = auth.Gate(arn=facts.arn, cluster_name=facts.name, principals=principals, store=self.store)
         self._bootstrap()
         self.controllers = Controllers(self.api, facts, hooks)
         self.controllers.start()
@@ -43,17 +45,17 @@ class Cluster:
         self.controllers.wake()
 
     def _serve_custom_kinds(self) -> None:
-        kinds = list(custom.auto_mode()) if self.facts.auto_mode else []
-        for definition in self.store.listed(custom.DEFINITIONS):
-            kinds += custom.declared(definition)
+        kinds = list(custom_resources.auto_mode()) if self.facts.auto_mode else []
+        for definition in self.store.listed(custom_resources.DEFINITIONS):
+            kinds += custom_resources.declared(definition)
         for kind in kinds:
             self.api.kinds.add(kind)
 
     def _custom_kind_changed(self, event: Event) -> None:
-        if event.key.resource == custom.DEFINITIONS:
-            for kind in custom.declared(event.before) if event.before else ():
+        if event.key.resource == custom_resources.DEFINITIONS:
+            for kind in custom_resources.declared(event.before) if event.before else ():
                 self.api.kinds.remove(kind)
-            for kind in custom.declared(event.object) if event.type != "DELETED" else ():
+            for kind in custom_resources.declared(event.object) if event.type != "DELETED" else ():
                 self.api.kinds.add(kind)
 
     def _ensure(self, api_version: str, kind: str, name: str, namespace: str = "", **content: Any) -> None:
@@ -66,7 +68,7 @@ class Cluster:
         for name in _NAMESPACES:
             self._ensure("v1", "Namespace", name)
             self._ensure("v1", "ServiceAccount", "default", name)
-        for name, rules in access.CLUSTER_ROLES.items():
+        for name, rules in auth.CLUSTER_ROLES.items():
             self._ensure(
                 _RBAC, "ClusterRole", name,
                 rules=[rule.document() for rule in rules],

@@ -19,7 +19,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sandbox.kubernetes.hooks import LoadBalancerError, LoadBalancerFacts
+from sandbox.kubernetes.ports import LoadBalancerError, LoadBalancerFacts
 
 _ROLE_TAGS = {"internet-facing": "kubernetes.io/role/elb", "internal": "kubernetes.io/role/internal-elb"}
 _CERTIFICATES = {

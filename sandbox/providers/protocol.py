@@ -34,7 +34,7 @@ from typing import Literal
 from pulumi.provider.experimental import provider as sdk
 from pulumi.runtime.proto import provider_pb2
 
-from sandbox.providers.values import UNKNOWN, Path, Properties
+from sandbox.providers.property_values import UNKNOWN, Path, Properties
 
 __all__ = [
     "UNKNOWN",

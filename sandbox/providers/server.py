@@ -25,7 +25,8 @@ from pulumi.provider.experimental.server import ProviderServicer
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from sandbox.providers.making import Making, undo
+from sandbox.providers.orphan_cleanup import Making, undo
+from sandbox.providers.property_values import Path, Properties, decode, encode, is_known
 from sandbox.providers.protocol import (
     Checked,
     Connection,
@@ -38,7 +39,6 @@ from sandbox.providers.protocol import (
     Resource,
     Severity,
 )
-from sandbox.providers.values import Path, Properties, decode, encode, is_known
 
 T = TypeVar("T")
 

@@ -12,9 +12,10 @@ from http import HTTPStatus
 from flask import Flask, Response, jsonify, make_response, request, send_file
 from werkzeug.exceptions import HTTPException
 
-from sandbox.registry.holdings import Holdings
-from sandbox.registry.rules import RefusedError, RepositoryRules
-from sandbox.registry.store import Store, checked
+from sandbox.contracts.image_manifest import validate_digest
+from sandbox.contracts.image_repositories import RefusedError, RepositoryRules
+from sandbox.registry.repositories import Holdings
+from sandbox.registry.store import Store
 
 # The specification asks for at least 4 MiB; ECR's quota is the same.
 MANIFEST_LIMIT = 4 << 20
@@ -85,7 +86,7 @@ def _lists(app: Flask, store: Store, rules: RepositoryRules) -> None:
                 "artifactType": image.artifact_type,
                 "annotations": image.annotations,
             }
-            for image in holdings.referrers(name, checked(digest))
+            for image in holdings.referrers(name, validate_digest(digest))
             if wanted in (None, image.artifact_type)
         ]
         body = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": found}
@@ -125,7 +126,7 @@ def _blobs(app: Flask, store: Store, rules: RepositoryRules) -> None:
     @app.route("/v2/<path:name>/blobs/<digest>", methods=["GET"])
     def blob(name: str, digest: str) -> Response:
         rules.require(name)
-        path = store.blob(name, checked(digest))
+        path = store.blob(name, validate_digest(digest))
         if path is None:
             raise RefusedError(404, "BLOB_UNKNOWN", f"The repository '{name}' has no blob {digest}.")
         # A blob is named by its content, so its name is its ETag; `conditional` answers Range requests.
@@ -147,7 +148,7 @@ def _blobs(app: Flask, store: Store, rules: RepositoryRules) -> None:
 
 def _uploads(app: Flask, store: Store, rules: RepositoryRules) -> None:
     def _finish(name: str, upload: str, digest: str) -> Response:
-        checked(digest)
+        validate_digest(digest)
         store.upload(name, upload).write(request.stream)
         store.finish(name, upload, digest)
         return _accepted(201, f"/v2/{name}/blobs/{digest}", digest)
@@ -156,7 +157,7 @@ def _uploads(app: Flask, store: Store, rules: RepositoryRules) -> None:
     def begin(name: str) -> Response:
         rules.require(name)
         mounted, source = request.args.get("mount"), request.args.get("from")
-        if mounted and source and store.blob(source, checked(mounted)):
+        if mounted and source and store.blob(source, validate_digest(mounted)):
             store.link(name, mounted)
             return _accepted(201, f"/v2/{name}/blobs/{mounted}", mounted)
         upload = store.begin(name)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from sandbox import ports
+from sandbox.contracts.image_repositories import RepositoryRules
 from sandbox.registry.api import create_app
-from sandbox.registry.holdings import Holdings
-from sandbox.registry.rules import RepositoryRules
+from sandbox.registry.repositories import Holdings
 from sandbox.registry.store import Store
+from sandbox.runtime import ports
 
 LOOPBACK = "127.0.0.1"
 
@@ -75,14 +75,14 @@ class _QuietHandler(WSGIRequestHandler):
 def _listening(port_file: Path, *, used: bool) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    port = ports.remembered(port_file)
+    port = ports.read_port(port_file)
     try:
         listener.bind((LOOPBACK, port))
     except OSError:
         if used:
             listener.close()
             raise ports.PortTakenError(port, "the image references") from None
-        ports.taken(lambda another: listener.bind((LOOPBACK, another)))
+        ports.bind_free_port(lambda another: listener.bind((LOOPBACK, another)))
     listener.listen(64)
     port_file.write_text(str(listener.getsockname()[1]))
     return listener

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import threading
 import time
 import uuid
@@ -21,12 +20,12 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote, unquote
 
-from sandbox.registry.rules import RefusedError
+from sandbox.contracts.image_manifest import validate_digest
+from sandbox.contracts.image_repositories import RefusedError
 
 CHUNK = 1 << 20
 # A blob that no manifest refers to may belong to a push under way; after this long (seconds) it does not.
 ABANDONED_AFTER = 3600.0
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
 @dataclass(kw_only=True)
@@ -83,13 +82,6 @@ class Upload:
         self.path.unlink(missing_ok=True)
 
 
-def checked(digest: str) -> str:
-    """Return `digest` if it is a sha256 digest. Raises RefusedError (DIGEST_INVALID)."""
-    if not _DIGEST.match(digest):
-        raise RefusedError(400, "DIGEST_INVALID", f"'{digest}' is not a digest of the form sha256:<64 hex digits>.")
-    return digest
-
-
 class Store:
     """All data of the registry under one directory. Safe for threads; one process at a time."""
 
@@ -137,7 +129,7 @@ class Store:
             index = self._loaded.get(repository)
             if index is None or (digest not in index.blobs and digest not in index.images):
                 return None
-        path = self._path(checked(digest))
+        path = self._path(validate_digest(digest))
         return path if path.exists() else None
 
     def link(self, repository: str, digest: str) -> None:
@@ -224,7 +216,7 @@ class Store:
 
     def exists(self, digest: str) -> bool:
         """Tell whether any repository's data has this blob."""
-        return self._path(checked(digest)).exists()
+        return self._path(validate_digest(digest)).exists()
 
     def _path(self, digest: str) -> Path:
         value = digest.removeprefix("sha256:")

@@ -1,26 +1,13 @@
-"""What each service adds to moto; importing a module registers its rules."""
+"""AWS services: what each adds to moto. Importing a module registers its operations."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from sandbox.account.emulator import Emulator
 
 
 def load() -> None:
-    """Import every service module, so that its rules are registered."""
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
-
-
-def reconcile(emulator: Emulator) -> None:
-    """After a replay: tell the cluster host which clusters and nodes there are."""
-    from sandbox.account.services import eks_cluster, eks_nodegroup  # noqa: PLC0415
-
-    facts = eks_cluster.all_facts(emulator)
-    emulator.clusters.reconcile(facts)
-    for arn, group, nodes in eks_nodegroup.all_nodes(emulator):
-        emulator.clusters.set_nodes(arn, group, nodes)
+    """Import every service module, and the inventory of moto's collections."""
+    importlib.import_module("sandbox.account.core.moto_inventory")
+    for module in pkgutil.walk_packages(__path__, f"{__name__}."):
+        importlib.import_module(module.name)

@@ -6,14 +6,14 @@ import datetime
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from sandbox.account.errors import AwsError
-from sandbox.account.inventory import Item
-from sandbox.account.rules import OWN_SERVICES, implements, lists
-from sandbox.account.wire import ACCOUNT_ID
+from sandbox.account.core.errors import AwsError
+from sandbox.account.core.inventory import Item
+from sandbox.account.core.operations import OWN_SERVICES, implements, lists
+from sandbox.account.core.wire import ACCOUNT_ID
 
 if TYPE_CHECKING:
-    from sandbox.account.emulator import Emulator, Record
-    from sandbox.account.wire import Call
+    from sandbox.account.core.dispatch import Emulator, Record
+    from sandbox.account.core.wire import Call
 
 OWN_SERVICES.add("budgets")
 _MOST_SUBSCRIBERS = 11  # ten e-mail addresses and one topic

@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from sandbox.account import lookups
-from sandbox.account.errors import AwsError
-from sandbox.account.inventory import Item
-from sandbox.account.rules import OWN_SERVICES, implements, lists
-from sandbox.account.wire import ACCOUNT_ID
+from sandbox.account.core import moto_backends
+from sandbox.account.core.errors import AwsError
+from sandbox.account.core.inventory import Item
+from sandbox.account.core.operations import OWN_SERVICES, implements, lists
+from sandbox.account.core.wire import ACCOUNT_ID
 
 if TYPE_CHECKING:
-    from sandbox.account.emulator import Emulator, Record
-    from sandbox.account.wire import Call
+    from sandbox.account.core.dispatch import Emulator, Record
+    from sandbox.account.core.wire import Call
 
 OWN_SERVICES.add("codebuild")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9\-_]{1,149}")
@@ -50,8 +50,8 @@ def _check(emulator: Emulator, call: Call, project: Record) -> None:  # noqa: PL
     names = [variable["name"] for variable in environment.get("environmentVariables") or []]
     if len(names) != len(set(names)):
         raise _invalid("Invalid environment variables: a name is given twice")
-    role = lookups.role(emulator, project["serviceRole"])
-    if role is None or not lookups.trusts(role, "codebuild.amazonaws.com"):
+    role = moto_backends.role(emulator, project["serviceRole"])
+    if role is None or not moto_backends.trusts(role, "codebuild.amazonaws.com"):
         raise _invalid(
             f"CodeBuild is not authorized to perform: sts:AssumeRole on service role. Please verify that: 1) The provided service role exists, 2) The role name is case-sensitive and matches exactly, and 3) The role has the necessary trust policy configured: {project['serviceRole']}"
         )
@@ -60,11 +60,11 @@ def _check(emulator: Emulator, call: Call, project: Record) -> None:  # noqa: PL
         if not (vpc.get("vpcId") and vpc.get("subnets") and vpc.get("securityGroupIds")):
             raise _invalid("Invalid vpc config: VPC ID, subnets and security group IDs must be given together")
         for subnet_id in vpc["subnets"]:
-            subnet = lookups.subnet(emulator, call.region, subnet_id)
+            subnet = moto_backends.subnet(emulator, call.region, subnet_id)
             if subnet is None or subnet.vpc_id != vpc["vpcId"]:
                 raise _invalid(f"Invalid vpc config: the subnet {subnet_id} isn't in {vpc['vpcId']}")
         for group_id in vpc["securityGroupIds"]:
-            group = lookups.security_group(emulator, call.region, group_id)
+            group = moto_backends.security_group(emulator, call.region, group_id)
             if group is None or group.vpc_id != vpc["vpcId"]:
                 raise _invalid(f"Invalid vpc config: the security group {group_id} isn't in {vpc['vpcId']}")
 

@@ -6,17 +6,16 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from sandbox.account import lookups
-from sandbox.account.errors import AwsError
-from sandbox.account.principals import caller
-from sandbox.account.references import refuses
-from sandbox.account.rules import amends, checks, implements
-from sandbox.account.services import policies
-from sandbox.account.wire import ACCOUNT_ID
+from sandbox.account.core import moto_backends, policy_documents
+from sandbox.account.core.errors import AwsError
+from sandbox.account.core.operations import amends, checks, implements
+from sandbox.account.core.referential_integrity import refuses
+from sandbox.account.core.wire import ACCOUNT_ID
+from sandbox.account.services.sts.tokens import caller
 
 if TYPE_CHECKING:
-    from sandbox.account.emulator import Emulator
-    from sandbox.account.wire import Call
+    from sandbox.account.core.dispatch import Emulator
+    from sandbox.account.core.wire import Call
 
 # docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html: characters without white space.
 _TRUST_SIZE, _MANAGED_SIZE, _ROLE_INLINE_SIZE = 2048, 6144, 10240
@@ -47,7 +46,7 @@ def _limit(what: str, highest: int, actual: int) -> None:
 def check_trust(emulator: Emulator, call: Call) -> None:
     """A trust policy is a policy with principals that exist, and assumes roles."""
     document = call.get("AssumeRolePolicyDocument") or call["PolicyDocument"]
-    found = policies.statements(document, _malformed, principal=True)
+    found = policy_documents.statements(document, _malformed, principal=True)
     for statement in found:
         if "Resource" in statement or "NotResource" in statement:
             raise _malformed("Has prohibited field Resource")
@@ -55,7 +54,7 @@ def check_trust(emulator: Emulator, call: Call) -> None:
         for action in [actions] if isinstance(actions, str) else actions:
             if not action.lower().startswith("sts:") and action != "*":
                 raise _malformed(f"AssumeRole policy may only specify STS AssumeRole actions, not {action}.")
-    policies.check_principals(emulator, found, _malformed)
+    policy_documents.check_principals(emulator, found, _malformed)
     _limit("ACLSizePerRole", _TRUST_SIZE, _size(document))
 
 
@@ -71,7 +70,7 @@ def check_boundary(emulator: Emulator, call: Call) -> None:
 def check_permissions(emulator: Emulator, call: Call) -> None:
     """A permission policy has resources and no principals, and isn't too long."""
     document = call["PolicyDocument"]
-    for statement in policies.statements(document, _malformed, principal=False):
+    for statement in policy_documents.statements(document, _malformed, principal=False):
         if ("Resource" in statement) == ("NotResource" in statement):
             raise _malformed("Policy statement must contain resources.")
     if "RoleName" not in call.params:
@@ -164,8 +163,8 @@ def remove_client_id(emulator: Emulator, call: Call) -> dict[str, Any]:
 @implements("sts", "GetCallerIdentity")
 def get_caller_identity(emulator: Emulator, call: Call) -> dict[str, Any]:
     """Say who calls; keys that IAM and STS didn't issue belong to the sandbox's own user."""
-    if caller(emulator, call.access_key) == lookups.CALLER_ARN:
-        return {"UserId": lookups.CALLER_ID, "Account": ACCOUNT_ID, "Arn": lookups.CALLER_ARN}
+    if caller(emulator, call.access_key) == moto_backends.CALLER_ARN:
+        return {"UserId": moto_backends.CALLER_ID, "Account": ACCOUNT_ID, "Arn": moto_backends.CALLER_ARN}
     return emulator.moto_result(call)
 
 
@@ -173,7 +172,7 @@ def get_caller_identity(emulator: Emulator, call: Call) -> dict[str, Any]:
 def role_to_assume(emulator: Emulator, call: Call) -> None:
     """A role of this account has to exist before it is assumed."""
     arn = call["RoleArn"]
-    if f"::{ACCOUNT_ID}:" in arn and lookups.role(emulator, arn) is None:
+    if f"::{ACCOUNT_ID}:" in arn and moto_backends.role(emulator, arn) is None:
         text = (
             f"User: {caller(emulator, call.access_key)} is not authorized to perform: sts:AssumeRole on resource: {arn}"
         )

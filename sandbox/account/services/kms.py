@@ -8,15 +8,14 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING, Any
 
-from sandbox.account import lookups
-from sandbox.account.errors import AwsError
-from sandbox.account.rules import amends, checks
-from sandbox.account.services import policies
-from sandbox.account.wire import ACCOUNT_ID
+from sandbox.account.core import moto_backends, policy_documents
+from sandbox.account.core.errors import AwsError
+from sandbox.account.core.operations import amends, checks
+from sandbox.account.core.wire import ACCOUNT_ID
 
 if TYPE_CHECKING:
-    from sandbox.account.emulator import Emulator
-    from sandbox.account.wire import Call
+    from sandbox.account.core.dispatch import Emulator
+    from sandbox.account.core.wire import Call
 
 _CRYPTO = ("Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "ReEncrypt", "Sign", "CreateGrant")
 _NOT_WHILE_PENDING = (
@@ -26,7 +25,7 @@ _NOT_WHILE_PENDING = (
 
 
 def _key(emulator: Emulator, call: Call, name: str) -> Any | None:
-    return lookups.key(emulator, call.region, name)
+    return moto_backends.key(emulator, call.region, name)
 
 
 @checks("kms", *_CRYPTO)
@@ -96,16 +95,16 @@ def check_policy(emulator: Emulator, call: Call) -> None:
     def malformed(text: str) -> AwsError:
         return AwsError("MalformedPolicyDocumentException", text)
 
-    found = policies.statements(call["Policy"], malformed, principal=True)
-    policies.check_principals(emulator, found, malformed)
+    found = policy_documents.statements(call["Policy"], malformed, principal=True)
+    policy_documents.check_principals(emulator, found, malformed)
     if call.get("BypassPolicyLockoutSafetyCheck"):
         return
-    owners = {"*", f"arn:aws:iam::{ACCOUNT_ID}:root", ACCOUNT_ID, lookups.CALLER_ARN}
+    owners = {"*", f"arn:aws:iam::{ACCOUNT_ID}:root", ACCOUNT_ID, moto_backends.CALLER_ARN}
     for statement in found:
         actions = statement.get("Action", [])
         rights = {actions} if isinstance(actions, str) else set(actions)
         grants = rights & {"kms:*", "*", "kms:Put*", "kms:PutKeyPolicy"}
-        if statement["Effect"] == "Allow" and grants and owners & set(policies.aws_principals(statement)):
+        if statement["Effect"] == "Allow" and grants and owners & set(policy_documents.aws_principals(statement)):
             return
     text = "The new key policy will not allow you to update the key policy in the future."
     raise malformed(text)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from sandbox.account import lookups
-from sandbox.account.errors import AwsError
-from sandbox.account.rules import checks, implements
-from sandbox.account.services import policies
+from sandbox.account.core import moto_backends, policy_documents
+from sandbox.account.core.errors import AwsError
+from sandbox.account.core.operations import checks, implements
 
 if TYPE_CHECKING:
-    from sandbox.account.emulator import Emulator
-    from sandbox.account.wire import Call
+    from sandbox.account.core.dispatch import Emulator
+    from sandbox.account.core.wire import Call
 
 # CloudWatch Logs API reference, PutRetentionPolicy
 _RETENTION = {1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
@@ -116,7 +115,7 @@ def check_log_key(emulator: Emulator, call: Call) -> None:
     arn = call.get("kmsKeyId")
     if not arn:
         return
-    found = lookups.key(emulator, call.region, arn)
+    found = moto_backends.key(emulator, call.region, arn)
     allowed = (
         found is not None and found.key_state == "Enabled" and f"logs.{call.region}.amazonaws.com" in str(found.policy)
     )
@@ -164,8 +163,8 @@ def check_topic_policy(emulator: Emulator, call: Call) -> None:
     def invalid(text: str) -> AwsError:
         return AwsError("InvalidParameter", f"Invalid parameter: Policy Error: {text}")
 
-    found = policies.statements(document, invalid, principal=True)
-    policies.check_principals(emulator, found, invalid)
+    found = policy_documents.statements(document, invalid, principal=True)
+    policy_documents.check_principals(emulator, found, invalid)
     for statement in found:
         actions = statement.get("Action", [])
         for action in [actions] if isinstance(actions, str) else actions:

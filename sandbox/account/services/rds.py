@@ -10,15 +10,15 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from sandbox.account import lookups
-from sandbox.account.clock import random_hex
-from sandbox.account.errors import AwsError
-from sandbox.account.references import refuses
-from sandbox.account.rules import amends, checks, implements
+from sandbox.account.core import moto_backends
+from sandbox.account.core.determinism import random_hex
+from sandbox.account.core.errors import AwsError
+from sandbox.account.core.operations import amends, checks, implements
+from sandbox.account.core.referential_integrity import refuses
 
 if TYPE_CHECKING:
-    from sandbox.account.emulator import Emulator
-    from sandbox.account.wire import Call
+    from sandbox.account.core.dispatch import Emulator
+    from sandbox.account.core.wire import Call
 
 # major version: minor versions, newest first
 POSTGRES: dict[str, tuple[str, ...]] = {
@@ -91,7 +91,7 @@ def check_instance(emulator: Emulator, call: Call) -> None:
     if call.get("MultiAZ") and call.get("AvailabilityZone"):
         text = "Requesting a specific availability zone is not valid for Multi-AZ instances."
         raise AwsError("InvalidParameterCombination", text)
-    if call.get("KmsKeyId") and lookups.key(emulator, call.region, call["KmsKeyId"]) is None:
+    if call.get("KmsKeyId") and moto_backends.key(emulator, call.region, call["KmsKeyId"]) is None:
         raise AwsError(
             "KMSKeyNotAccessibleFault",
             f"The specified KMS key [{call['KmsKeyId']}] does not exist, is not enabled or you do not have permissions to access it.",
@@ -121,7 +121,7 @@ def _check_groups(emulator: Emulator, call: Call, version: str) -> None:
         name = call.get("DBSubnetGroupName") or "default"
         raise AwsError("DBSubnetGroupNotFoundFault", f"DBSubnetGroup '{name}' not found.")
     for group_id in call.get("VpcSecurityGroupIds") or []:
-        group = lookups.security_group(emulator, call.region, group_id)
+        group = moto_backends.security_group(emulator, call.region, group_id)
         if group is None:
             raise AwsError("InvalidParameterValue", f"Invalid security group , groupId= {group_id}, groupName=.")
         if group.vpc_id != subnet_group.vpc_id:
@@ -233,7 +233,7 @@ def check_subnet_group(emulator: Emulator, call: Call) -> None:
     name = call["DBSubnetGroupName"]
     if call.operation == "CreateDBSubnetGroup" and name in emulator.backend("rds", call.region).subnet_groups:
         raise AwsError("DBSubnetGroupAlreadyExists", f"The DB subnet group '{name}' already exists.")
-    found = [lookups.subnet(emulator, call.region, subnet_id) for subnet_id in call["SubnetIds"]]
+    found = [moto_backends.subnet(emulator, call.region, subnet_id) for subnet_id in call["SubnetIds"]]
     if None in found:
         missing = [subnet_id for subnet_id, subnet in zip(call["SubnetIds"], found, strict=True) if subnet is None]
         raise AwsError("InvalidSubnet", f"Some input subnets in :[{', '.join(missing)}] are invalid.")
@@ -252,7 +252,7 @@ def modify_subnet_group(emulator: Emulator, call: Call) -> dict[str, Any]:
     group = groups.get(name)
     if group is None:
         raise AwsError("DBSubnetGroupNotFoundFault", f"DBSubnetGroup '{name}' not found.")
-    subnet = lookups.subnet(emulator, call.region, call["SubnetIds"][0])
+    subnet = moto_backends.subnet(emulator, call.region, call["SubnetIds"][0])
     if subnet is not None and subnet.vpc_id != group.vpc_id:
         text = "The new subnets are not in the same VPC as the existing subnet group"
         raise AwsError("InvalidVPCNetworkStateFault", text)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sandbox.account.errors import AwsError
-from sandbox.account.rules import amends, checks
-from sandbox.account.services import policies
+from sandbox.account.core import policy_documents
+from sandbox.account.core.errors import AwsError
+from sandbox.account.core.operations import amends, checks
 
 if TYPE_CHECKING:
-    from sandbox.account.emulator import Emulator
-    from sandbox.account.wire import Call
+    from sandbox.account.core.dispatch import Emulator
+    from sandbox.account.core.wire import Call
 
 
 @amends("s3", "CreateBucket")
@@ -47,8 +47,8 @@ def check_policy(emulator: Emulator, call: Call) -> None:
     def malformed(text: str) -> AwsError:
         return AwsError("MalformedPolicy", text)
 
-    found = policies.statements(call["Policy"], malformed, principal=True)
-    policies.check_principals(emulator, found, malformed)
+    found = policy_documents.statements(call["Policy"], malformed, principal=True)
+    policy_documents.check_principals(emulator, found, malformed)
     bucket = emulator.backend("s3").buckets.get(call["Bucket"])
     for statement in found:
         resources = statement.get("Resource", statement.get("NotResource"))
@@ -63,7 +63,7 @@ def check_policy(emulator: Emulator, call: Call) -> None:
                 raise malformed("Policy has invalid action")
         public = (
             statement["Effect"] == "Allow"
-            and "*" in policies.aws_principals(statement)
+            and "*" in policy_documents.aws_principals(statement)
             and not statement.get("Condition")
         )
         block = getattr(bucket, "public_access_block", None)

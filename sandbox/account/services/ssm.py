@@ -6,12 +6,12 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Any
 
-from sandbox.account.rules import implements
-from sandbox.account.services import eks_catalog as catalog
+from sandbox.account.core.operations import implements
+from sandbox.account.services.eks import catalog as catalog
 
 if TYPE_CHECKING:
-    from sandbox.account.emulator import Emulator
-    from sandbox.account.wire import Call
+    from sandbox.account.core.dispatch import Emulator
+    from sandbox.account.core.wire import Call
 
 # docs.aws.amazon.com/eks/latest/userguide/retrieve-ami-id.html
 _IMAGE = re.compile(

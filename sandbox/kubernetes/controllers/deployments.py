@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from sandbox.kubernetes.api import random_suffix
-from sandbox.kubernetes.controllers.work import Work, condition, now, seconds_since, set_condition, terminating
-from sandbox.kubernetes.errors import ApiError
-from sandbox.kubernetes.store import Json
+from sandbox.kubernetes.apimachinery.errors import ApiError
+from sandbox.kubernetes.apiserver.verbs import random_suffix
+from sandbox.kubernetes.controllers.context import Work, condition, now, seconds_since, set_condition, terminating
+from sandbox.kubernetes.storage.object_store import Json
 
 _REVISION = "deployment.kubernetes.io/revision"
 _HASH = "pod-template-hash"

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
-from sandbox.kubernetes.controllers.work import Work, now, terminating
-from sandbox.kubernetes.store import Json
+from sandbox.kubernetes.controllers.context import Work, now, terminating
+from sandbox.kubernetes.storage.object_store import Json
 
 _RETRY = 2.0  # seconds until a missing image is looked for again
 _DONE = {"Succeeded", "Failed"}

@@ -7,9 +7,9 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sandbox.account.clusters import NodeFacts, Taint
-from sandbox.kubernetes.controllers.work import Work, now
-from sandbox.kubernetes.store import Json
+from sandbox.contracts.cluster_host import NodeFacts, Taint
+from sandbox.kubernetes.controllers.context import Work, now
+from sandbox.kubernetes.storage.object_store import Json
 
 _SIZES = {"nano": 2, "micro": 2, "small": 2, "medium": 2, "large": 2, "xlarge": 4}
 # GiB per vCPU, by the family's first letter; burstable sizes have their own.
@@ -156,7 +156,7 @@ def _patched(version: str) -> str:
 
 
 def _fitting_size(pod: Mapping[str, Any], family: str) -> str | None:
-    from sandbox.kubernetes.quota import pod_total  # noqa: PLC0415 - only Auto Mode needs it
+    from sandbox.kubernetes.admission.resource_quota import pod_total  # noqa: PLC0415 - only Auto Mode needs it
 
     cpu, memory = pod_total(pod["spec"], "requests", "cpu"), pod_total(pod["spec"], "requests", "memory")
     for size in ("large", "xlarge", "2xlarge", "4xlarge", "8xlarge", "16xlarge"):

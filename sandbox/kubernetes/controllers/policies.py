@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from sandbox.kubernetes import quota
-from sandbox.kubernetes.api import Write
+from sandbox.kubernetes.admission import resource_quota
+from sandbox.kubernetes.apimachinery.errors import ApiError
+from sandbox.kubernetes.apimachinery.quantities import render
+from sandbox.kubernetes.apimachinery.selectors import from_object, selects
+from sandbox.kubernetes.apiserver.verbs import Write
+from sandbox.kubernetes.controllers.context import Work, now, set_condition, terminating
 from sandbox.kubernetes.controllers.deployments import count_of, is_ready
-from sandbox.kubernetes.controllers.work import Work, now, set_condition, terminating
-from sandbox.kubernetes.errors import ApiError
-from sandbox.kubernetes.quantities import render
-from sandbox.kubernetes.selectors import from_object, selects
-from sandbox.kubernetes.store import Json
+from sandbox.kubernetes.storage.object_store import Json
 
 _NO_METRICS = "the sandbox has no metrics: the number of replicas is only kept between minReplicas and maxReplicas"
 
@@ -97,7 +97,7 @@ def quotas(work: Work) -> None:
     for item in work.listed("resourcequotas"):
         hard = item["spec"].get("hard") or {}
         used = {
-            name: render(quota.used(work.store, item["metadata"]["namespace"], name) or Decimal(0), name)
+            name: render(resource_quota.used(work.store, item["metadata"]["namespace"], name) or Decimal(0), name)
             for name in hard
         }
         work.status(item, {"hard": hard, "used": used})

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sandbox.account.clusters import Taint
+from sandbox.contracts.cluster_host import Taint
+from sandbox.kubernetes.admission.resource_quota import pod_total
+from sandbox.kubernetes.apimachinery.quantities import parse
+from sandbox.kubernetes.apimachinery.selectors import Requirement, from_object, selects
 from sandbox.kubernetes.controllers import nodes
-from sandbox.kubernetes.controllers.work import Work, set_condition, terminating
-from sandbox.kubernetes.quantities import parse
-from sandbox.kubernetes.quota import pod_total
-from sandbox.kubernetes.selectors import Requirement, from_object, selects
-from sandbox.kubernetes.store import Json
+from sandbox.kubernetes.controllers.context import Work, set_condition, terminating
+from sandbox.kubernetes.storage.object_store import Json
 
 _DONE = {"Succeeded", "Failed"}
 

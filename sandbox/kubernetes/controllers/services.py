@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sandbox.kubernetes.apimachinery.errors import ApiError
+from sandbox.kubernetes.apimachinery.selectors import Requirement, selects
+from sandbox.kubernetes.controllers.context import Work, condition, terminating
 from sandbox.kubernetes.controllers.deployments import is_ready
-from sandbox.kubernetes.controllers.work import Work, condition, terminating
-from sandbox.kubernetes.errors import ApiError
-from sandbox.kubernetes.hooks import LoadBalancerError, LoadBalancerFacts, annotations_of
-from sandbox.kubernetes.selectors import Requirement, selects
-from sandbox.kubernetes.store import Json
+from sandbox.kubernetes.ports import LoadBalancerError, LoadBalancerFacts, annotations_of
+from sandbox.kubernetes.storage.object_store import Json
 
 _SERVICE_FINALIZER = "service.kubernetes.io/load-balancer-cleanup"
 _INGRESS_FINALIZER = "ingress.k8s.aws/resources"

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from sandbox.kubernetes.api import now, random_suffix
+from sandbox.kubernetes.apimachinery.errors import ApiError
+from sandbox.kubernetes.apiserver.verbs import now, random_suffix
 from sandbox.kubernetes.controllers import nodes, scheduler
+from sandbox.kubernetes.controllers.context import Work, seconds_since, set_condition, terminating
 from sandbox.kubernetes.controllers.deployments import is_ready, make_pod
-from sandbox.kubernetes.controllers.work import Work, seconds_since, set_condition, terminating
-from sandbox.kubernetes.errors import ApiError
-from sandbox.kubernetes.store import Json
+from sandbox.kubernetes.storage.object_store import Json
 
 _REVISION = "controller-revision-hash"
 

@@ -14,8 +14,8 @@ from functools import cache
 from typing import Any
 
 from sandbox.providers.aws import sdk, session
-from sandbox.providers.aws.calls import Call
-from sandbox.providers.aws.functions import Function
+from sandbox.providers.aws.function import Function
+from sandbox.providers.aws.operation import Call
 from sandbox.providers.aws.properties import nearest
 from sandbox.providers.aws.resource import Handler
 from sandbox.providers.protocol import (
@@ -48,7 +48,8 @@ def functions() -> Mapping[str, Function]:
 
 
 def _modules() -> list[Any]:
-    return [importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
+    modules = pkgutil.walk_packages(__path__, f"{__name__}.")
+    return [importlib.import_module(module.name) for module in modules]
 
 
 class Aws(Connection):

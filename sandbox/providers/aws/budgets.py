@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from sandbox.providers.aws.marshalling import filled, pascal, tag_list, tag_map
 from sandbox.providers.aws.properties import block, boolean, length, list_of, number, set_of, text
 from sandbox.providers.aws.resource import AutoName, Call, Handler
-from sandbox.providers.aws.shapes import filled, pascal, tag_list, tag_map
 from sandbox.providers.protocol import Properties
 
 _TIME = "%Y-%m-%d_%H:%M"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from sandbox.providers.aws.marshalling import filled, given, tag_list, tag_map
 from sandbox.providers.aws.properties import Property, between, block, boolean, integer, length, list_of, set_of, text
 from sandbox.providers.aws.resource import AutoName, Call, Handler
-from sandbox.providers.aws.shapes import filled, given, tag_list, tag_map
 from sandbox.providers.protocol import Properties
 
 _SOURCES = [

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sandbox.providers.aws.ec2 import only
+from sandbox.providers.aws.ec2.handler import only
 from sandbox.providers.aws.properties import block, boolean, json_text, length, list_of, policy, text
 from sandbox.providers.aws.resource import AutoName, Call, Handler
 from sandbox.providers.protocol import Properties

@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from sandbox.providers.aws.calls import code_of
+from sandbox.providers.aws.operation import code_of
 from sandbox.providers.aws.properties import between, boolean, integer, length, policy, text
 from sandbox.providers.aws.resource import Call, Handler
 from sandbox.providers.protocol import Properties

@@ -11,9 +11,9 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.providers.aws.calls import Call
-from sandbox.providers.aws.ec2 import only, tags_of
-from sandbox.providers.aws.functions import Function
+from sandbox.providers.aws.ec2.handler import only, tags_of
+from sandbox.providers.aws.function import Function
+from sandbox.providers.aws.operation import Call
 from sandbox.providers.aws.properties import block, boolean, json_text, list_of, map_of, set_of, text
 from sandbox.providers.aws.session import partition_of
 from sandbox.providers.protocol import Failure, Invoked, Properties

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from sandbox.providers.aws.policy_documents import same_json, same_policy
+from sandbox.providers.property_values import UNKNOWN, Unknown, is_known
 from sandbox.providers.protocol import Change
-from sandbox.providers.values import UNKNOWN, Unknown, is_known
 
 Kind = Literal["text", "integer", "number", "boolean", "list", "set", "map", "block", "any"]
 Rule = Callable[[Any], str | None]

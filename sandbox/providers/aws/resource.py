@@ -39,8 +39,9 @@ from typing import Any, ClassVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.providers.aws import sdk
-from sandbox.providers.aws.calls import Call, code_of, in_words
+from sandbox.providers.aws.operation import Call, code_of, in_words
 from sandbox.providers.aws.properties import Checking, Property, changes, map_of, nearest, same, settled, text
+from sandbox.providers.property_values import UNKNOWN, Path, is_known
 from sandbox.providers.protocol import (
     Checked,
     Created,
@@ -51,7 +52,6 @@ from sandbox.providers.protocol import (
     Properties,
     Updated,
 )
-from sandbox.providers.values import UNKNOWN, Path, is_known
 
 _DEFAULTS = "__defaults"  # where Pulumi's bridge notes which inputs the provider filled in itself
 _AT_REGION = re.compile(r"^(?P<id>.+)@(?P<region>[a-z]{2}(?:-[a-z]+)+-\d)$")

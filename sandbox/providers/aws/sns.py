@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
+from sandbox.providers.aws.marshalling import filled, tag_list, tag_map
 from sandbox.providers.aws.properties import (
     between,
     boolean,
@@ -19,7 +20,6 @@ from sandbox.providers.aws.properties import (
     text,
 )
 from sandbox.providers.aws.resource import AutoName, Call, Handler
-from sandbox.providers.aws.shapes import filled, tag_list, tag_map
 from sandbox.providers.protocol import Failure, Properties
 
 _ATTRIBUTES = {

@@ -8,12 +8,13 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.kubernetes import schema as schemas
-from sandbox.kubernetes.kinds import Kind
-from sandbox.kubernetes.schema import Schema
-from sandbox.kubernetes.store import Json
-from sandbox.providers.kubernetes import ignoring, objects, waiting
+from sandbox.kubernetes.apimachinery import schema as schemas
+from sandbox.kubernetes.apimachinery.kinds import Kind
+from sandbox.kubernetes.apimachinery.schema import Schema
+from sandbox.kubernetes.storage.object_store import Json
+from sandbox.providers.kubernetes import ignored_changes, objects, readiness
 from sandbox.providers.kubernetes.client import Client, RefusedError, UnreachableError
+from sandbox.providers.property_values import UNKNOWN, is_known
 from sandbox.providers.protocol import (
     Checked,
     Connection,
@@ -26,7 +27,6 @@ from sandbox.providers.protocol import (
     Resource,
     Updated,
 )
-from sandbox.providers.values import UNKNOWN, is_known
 
 _SECRET_PARTS = (("data",), ("stringData",))
 _APPLY = "application/apply-patch+yaml"
@@ -164,7 +164,7 @@ class Kubernetes(Connection):
             namespace, name = objects.split_identifier(kind, id, self._namespace())
             standing = self._get(client, kind, namespace, name)
             if standing is not None:
-                document = ignoring.without_foreign(schema, kind, document, standing, manager, resource.ignored)
+                document = ignored_changes.without_foreign(schema, kind, document, standing, manager, resource.ignored)
         live = self._apply(resource, client, kind, document, manager)
         live = self._settled(resource, client, kind, live, manager)
         return Updated(objects.state_of(live, manager), hidden)
@@ -202,7 +202,7 @@ class Kubernetes(Connection):
         try:
             client.request("DELETE", objects.path(kind, namespace, name), {"propagationPolicy": policy})
             if notes.get("pulumi.com/skipAwait") != "true":
-                watcher = waiting.Watcher(client, kind, namespace, name, resource.cancelled)
+                watcher = readiness.Watcher(client, kind, namespace, name, resource.cancelled)
                 watcher.until_gone(_patience(resource, notes))
         except UnreachableError as error:
             if self._flag("deleteUnreachable"):
@@ -212,7 +212,7 @@ class Kubernetes(Connection):
         except RefusedError as failure:
             if failure.code != 404 or failure.reason != "NotFound":
                 raise Failure(f"{kind.kind} {id} can't be deleted: {failure}") from None
-        except waiting.NotReadyError as problem:
+        except readiness.NotReadyError as problem:
             raise Failure(str(problem)) from None
 
     # Talking to the cluster
@@ -287,10 +287,10 @@ class Kubernetes(Connection):
         if notes.get("pulumi.com/skipAwait") == "true":
             return live
         namespace, name = live["metadata"].get("namespace", ""), live["metadata"]["name"]
-        watcher = waiting.Watcher(client, kind, namespace, name, resource.cancelled)
+        watcher = readiness.Watcher(client, kind, namespace, name, resource.cancelled)
         try:
             return dict(watcher.until_ready(_patience(resource, notes), lambda text: resource.log("info", text)))
-        except waiting.NotReadyError as problem:
+        except readiness.NotReadyError as problem:
             state = objects.state_of(dict(problem.document) or live, manager)
             raise PartialFailure(str(problem), objects.identifier(kind, live), state) from None
         except (RefusedError, UnreachableError) as error:
@@ -313,7 +313,7 @@ def _annotations(document: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _patience(resource: Resource, notes: Mapping[str, Any]) -> float:
     given = str(notes.get("pulumi.com/timeoutSeconds", ""))
-    return float(given) if given.isdigit() else resource.timeout or waiting.PATIENCE
+    return float(given) if given.isdigit() else resource.timeout or readiness.PATIENCE
 
 
 def _refused(kind: Kind, document: Mapping[str, Any], failure: RefusedError) -> str:

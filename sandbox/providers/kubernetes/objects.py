@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
-from sandbox.kubernetes import defaults, rules
-from sandbox.kubernetes.admission import Context
-from sandbox.kubernetes.kinds import Kind
-from sandbox.kubernetes.schema import Schema
-from sandbox.kubernetes.store import Json
+from sandbox.kubernetes.admission.chain import Context
+from sandbox.kubernetes.apimachinery.kinds import Kind
+from sandbox.kubernetes.apimachinery.schema import Schema
+from sandbox.kubernetes.apiserver import defaults
+from sandbox.kubernetes.storage.object_store import Json
+from sandbox.kubernetes.validation import objects
+from sandbox.providers.property_values import UNKNOWN
 from sandbox.providers.protocol import Change, Failure
-from sandbox.providers.values import UNKNOWN
 
 AUTONAMED = "pulumi.com/autonamed"
 _HIDDEN = ("managedFields",)
@@ -167,7 +168,7 @@ def problems(schema: Schema, kind: Kind, document: Mapping[str, Any]) -> list[tu
             defaults.pod_spec(copy.setdefault("spec", {}))
         defaults.fill(kind, copy, _Alone())
         if not (kind.kind == "Job" and not (known.get("spec") or {}).get("template")):
-            failures = [(c.field, str(c)) for c in rules.check(kind, copy, None, _Alone())]
+            failures = [(c.field, str(c)) for c in objects.check(kind, copy, None, _Alone())]
     return failures
 
 

@@ -1,0 +1,82 @@
+"""Prepares moto: its settings, the account's clock and chance in it, and regions without a default VPC."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+_done = False
+
+
+def install() -> None:
+    """Set moto up, once per process and before its service modules are imported.
+
+    Regions start without AWS's default VPC: nothing here uses one, and an account just started is then empty in fact
+    and not by exception.
+    """
+    global _done  # noqa: PLW0603  # once per process is the point
+    if _done:
+        return
+    os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
+    os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+    os.environ.setdefault("MOTO_ACM_VALIDATION_WAIT", "0")
+    from sandbox.account.core import determinism  # noqa: PLC0415  # after the environment is set
+
+    determinism.install()
+    _seed_backends()
+    from moto.ec2.models import EC2Backend  # noqa: PLC0415
+
+    original = EC2Backend.__init__
+
+    def without_default_vpc(self: Any, region_name: str, account_id: str) -> None:
+        original(self, region_name, account_id)
+        for collection in ("vpcs", "subnets", "groups", "route_tables", "network_acls", "tags", "dhcp_options_sets"):
+            getattr(self, collection).clear()
+
+    ec2: Any = EC2Backend
+    ec2.__init__ = without_default_vpc
+
+    from moto.iam.access_control import PermissionResult  # noqa: PLC0415
+    from moto.s3.models import FakeBucket  # noqa: PLC0415
+
+    # moto evaluates bucket policies without their conditions; services/s3.py says what is done instead.
+    bucket: Any = FakeBucket
+    bucket.get_permission = lambda *_: PermissionResult.NEUTRAL
+    _done = True
+
+
+def _seed_backends() -> None:
+    """Give a backend's default objects the same identifiers whenever it is made, and leave a request's own alone.
+
+    Otherwise a request that is refused (and so isn't in the journal) could use up identifiers by being first in a region.
+    """
+    from moto.core.base_backend import AccountSpecificBackend, BackendDict  # noqa: PLC0415
+
+    from sandbox.account.core import determinism  # noqa: PLC0415
+
+    original = AccountSpecificBackend.__getitem__
+
+    def seeded(self: Any, region_name: str) -> Any:
+        if dict.__contains__(self, "aws" if region_name == "global" else region_name):
+            return original(self, region_name)
+        with determinism.apart(f"{self.service_name}-{self.account_id}-{region_name}"):
+            return original(self, region_name)
+
+    backends: Any = AccountSpecificBackend
+    backends.__getitem__ = seeded
+
+    # Both give themselves a name that nobody sees, when a service is first used in this process or account: at another
+    # request than in the process that wrote the journal, whose key material then came out otherwise.
+    for kind in (AccountSpecificBackend, BackendDict):
+        kind.__init__ = _without_seed(kind.__init__)  # type: ignore[method-assign]
+
+
+def _without_seed(original: Callable[..., None]) -> Callable[..., None]:
+    from sandbox.account.core import determinism  # noqa: PLC0415
+
+    def made(*arguments: Any, **named: Any) -> None:
+        with determinism.unseeded():
+            original(*arguments, **named)
+
+    return made

@@ -1,0 +1,77 @@
+"""Checks of policy documents that IAM, KMS, S3, SNS and ECR share: JSON, statements, effects, principals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sandbox.account.core import moto_backends
+from sandbox.account.core.wire import ACCOUNT_ID
+
+if TYPE_CHECKING:
+    from sandbox.account.core.dispatch import Emulator
+
+Refuse = Callable[[str], Exception]
+
+
+def statements(document: str, refuse: Refuse, *, principal: bool) -> list[dict[str, Any]]:
+    """Return a policy's statements; raise `refuse(reason)` when it isn't a well-formed policy.
+
+    `principal` says whether statements need a Principal (resource and trust policies) or must not have one.
+    """
+    try:
+        parsed = json.loads(document)
+    except ValueError as error:
+        raise refuse("This policy contains invalid Json") from error
+    if not isinstance(parsed, dict) or "Statement" not in parsed:
+        raise refuse("Syntax errors in policy: it has no Statement")
+    if parsed.get("Version", "2008-10-17") not in {"2008-10-17", "2012-10-17"}:
+        raise refuse(f"The policy version {parsed['Version']} isn't one of 2008-10-17 and 2012-10-17")
+    unknown = set(parsed) - {"Version", "Id", "Statement"}
+    if unknown:
+        raise refuse(f"Syntax errors in policy: unknown element {', '.join(sorted(unknown))}")
+    found = parsed["Statement"] if isinstance(parsed["Statement"], list) else [parsed["Statement"]]
+    for statement in found:
+        _check_statement(statement, refuse, principal=principal)
+    return found
+
+
+_ELEMENTS = {
+    "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition",
+}  # fmt: skip
+
+
+def _check_statement(statement: Any, refuse: Refuse, *, principal: bool) -> None:
+    if not isinstance(statement, dict):
+        raise refuse("Syntax errors in policy: a statement is no JSON object")
+    unknown = set(statement) - _ELEMENTS
+    if unknown:
+        raise refuse(f"Syntax errors in policy: unknown element {', '.join(sorted(unknown))}")
+    if statement.get("Effect") not in {"Allow", "Deny"}:
+        raise refuse("Syntax errors in policy: Effect has to be Allow or Deny")
+    if ("Action" in statement) == ("NotAction" in statement):
+        raise refuse("Syntax errors in policy: a statement has either Action or NotAction")
+    has = "Principal" in statement or "NotPrincipal" in statement
+    if has != principal:
+        raise refuse(
+            "Missing required field Principal" if principal else "Policy document should not specify a principal."
+        )
+
+
+def aws_principals(statement: dict[str, Any]) -> list[str]:
+    """Return the AWS principals of a statement."""
+    principal = statement.get("Principal", {})
+    if principal == "*":
+        return ["*"]
+    named = principal.get("AWS", []) if isinstance(principal, dict) else []
+    return [named] if isinstance(named, str) else list(named)
+
+
+def check_principals(emulator: Emulator, found: list[dict[str, Any]], refuse: Refuse) -> None:
+    """Refuse roles and users of this account that don't exist, as AWS does when a policy is stored."""
+    for statement in found:
+        for arn in aws_principals(statement):
+            ours = f"::{ACCOUNT_ID}:" in arn and (":role/" in arn or ":user/" in arn) and "*" not in arn
+            if ours and not moto_backends.principal_exists(emulator, arn):
+                raise refuse(f'Invalid principal in policy: "AWS":"{arn}"')

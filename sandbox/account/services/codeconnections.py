@@ -1,0 +1,117 @@
+"""CodeConnections and its older name CodeStar Connections: connections to Git hosts, which moto lacks entirely.
+
+A connection is PENDING until someone completes the handshake in the AWS console. Here `POST /_sandbox/handshake` with
+{"connection": ARN} does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from sandbox.account.core.determinism import random_uuid
+from sandbox.account.core.dispatch import admin
+from sandbox.account.core.errors import AwsError
+from sandbox.account.core.inventory import Item
+from sandbox.account.core.operations import OWN_SERVICES, implements, lists
+from sandbox.account.core.wire import ACCOUNT_ID
+
+if TYPE_CHECKING:
+    from sandbox.account.core.dispatch import Emulator, Record
+    from sandbox.account.core.wire import Call
+
+_SERVICES = ("codeconnections", "codestar-connections")
+OWN_SERVICES.update(_SERVICES)
+
+
+def find(emulator: Emulator, arn: str) -> Record | None:
+    """Return a connection of either service name by its ARN."""
+    return next((r for r in emulator.table("codeconnections").values() if r["ConnectionArn"] == arn), None)
+
+
+def _find(emulator: Emulator, arn: str) -> Record:
+    found = find(emulator, arn)
+    if found is None:
+        raise AwsError("ResourceNotFoundException", f"Connection not found: {arn}")
+    return found
+
+
+def _tags(record: Record) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in record["_tags"].items()]
+
+
+def _create_connection(emulator: Emulator, call: Call) -> dict[str, Any]:
+    if bool(call.get("ProviderType")) == bool(call.get("HostArn")):
+        raise AwsError("InvalidInputException", "Either ProviderType or HostArn has to be given, and not both")
+    if call.get("HostArn"):
+        raise AwsError(
+            "ResourceNotFoundException", f"Host not found: {call['HostArn']} (hosts are not emulated by the sandbox)"
+        )
+    unique = random_uuid()
+    record: Record = {
+        "ConnectionName": call["ConnectionName"],
+        "ConnectionArn": f"arn:aws:{call.service}:{call.region}:{ACCOUNT_ID}:connection/{unique}",
+        "ProviderType": call["ProviderType"],
+        "OwnerAccountId": ACCOUNT_ID,
+        "ConnectionStatus": "PENDING",
+        "_tags": {tag["Key"]: tag["Value"] for tag in call.get("Tags") or []},
+    }
+    emulator.table("codeconnections")[call.region, unique] = record
+    return {"ConnectionArn": record["ConnectionArn"], "Tags": _tags(record)}
+
+
+def _get_connection(emulator: Emulator, call: Call) -> dict[str, Any]:
+    return {"Connection": _find(emulator, call["ConnectionArn"])}
+
+
+def _list_connections(emulator: Emulator, call: Call) -> dict[str, Any]:
+    wanted = call.get("ProviderTypeFilter")
+    found = [record for key, record in emulator.table("codeconnections").items() if key[0] == call.region]
+    return {"Connections": [record for record in found if wanted in {None, record["ProviderType"]}]}
+
+
+def _delete_connection(emulator: Emulator, call: Call) -> dict[str, Any]:
+    arn = _find(emulator, call["ConnectionArn"])["ConnectionArn"]
+    del emulator.table("codeconnections")[arn.split(":")[3], arn.rpartition("/")[2]]
+    return {}
+
+
+def _tag_resource(emulator: Emulator, call: Call) -> dict[str, Any]:
+    _find(emulator, call["ResourceArn"])["_tags"].update({tag["Key"]: tag["Value"] for tag in call["Tags"]})
+    return {}
+
+
+def _untag_resource(emulator: Emulator, call: Call) -> dict[str, Any]:
+    for key in call["TagKeys"]:
+        _find(emulator, call["ResourceArn"])["_tags"].pop(key, None)
+    return {}
+
+
+def _list_tags(emulator: Emulator, call: Call) -> dict[str, Any]:
+    return {"Tags": _tags(_find(emulator, call["ResourceArn"]))}
+
+
+for _service in _SERVICES:
+    implements(_service, "CreateConnection")(_create_connection)
+    implements(_service, "GetConnection")(_get_connection)
+    implements(_service, "ListConnections")(_list_connections)
+    implements(_service, "DeleteConnection")(_delete_connection)
+    implements(_service, "TagResource")(_tag_resource)
+    implements(_service, "UntagResource")(_untag_resource)
+    implements(_service, "ListTagsForResource")(_list_tags)
+
+
+@admin("handshake")
+def handshake(emulator: Emulator, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Do what a person does in the console: make a PENDING connection AVAILABLE."""
+    record = _find(emulator, str(wanted.get("connection")))
+    record["ConnectionStatus"] = "AVAILABLE"
+    return {"connection": record["ConnectionArn"], "status": "AVAILABLE"}
+
+
+@lists
+def inventory(emulator: Emulator) -> Iterable[Item]:
+    """Yield every connection."""
+    for key, record in emulator.table("codeconnections").items():
+        arn, name = record["ConnectionArn"], record["ConnectionName"]
+        yield Item("codeconnections", "connection", arn, arn, name, key[0], record["_tags"])

@@ -1,0 +1,55 @@
+"""ECR's authorization tokens: opaque passwords that say until when they hold, signed with a key of this registry."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from pathlib import Path
+
+from sandbox.contracts.image_repositories import RefusedError
+
+# Amazon ECR API reference, GetAuthorizationToken: "The authorization token is valid for 12 hours."
+VALID_SECONDS = 12 * 3600
+USER = "AWS"
+
+
+class Tokens:
+    """Issues and checks tokens; the key stays in the registry's directory, so that a token outlives a restart."""
+
+    def __init__(self, directory: Path, account_id: str) -> None:
+        self._key_file = directory / "token.key"
+        self._account_id = account_id
+
+    def issue(self, now: float | None = None) -> tuple[str, float]:
+        """Return a password for the user AWS, and when it expires (seconds since the epoch)."""
+        expires = (time.time() if now is None else now) + VALID_SECONDS
+        claims = {"account": self._account_id, "expiration": int(expires), "nonce": secrets.token_hex(8)}
+        payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode()
+        return f"{payload}.{self._sign(payload)}", expires
+
+    def check(self, username: str, password: str) -> None:
+        """Raise RefusedError unless the pair is one that issue() gave out and that still holds."""
+        payload, _, signature = password.partition(".")
+        if username != USER or not hmac.compare_digest(signature, self._sign(payload)):
+            raise RefusedError(
+                401,
+                "UNAUTHORIZED",
+                "Not Authorized",
+                {"WWW-Authenticate": 'Basic realm="ECR", service="ecr.amazonaws.com"'},
+            )
+        if json.loads(base64.urlsafe_b64decode(payload))["expiration"] < time.time():
+            raise RefusedError(403, "DENIED", "Your authorization token has expired. Reauthenticate and try again.")
+
+    def _sign(self, payload: str) -> str:
+        return hmac.new(self._key(), payload.encode(), hashlib.sha256).hexdigest()
+
+    def _key(self) -> bytes:
+        if not self._key_file.exists():
+            self._key_file.parent.mkdir(parents=True, exist_ok=True)
+            self._key_file.touch(mode=0o600)
+            self._key_file.write_bytes(secrets.token_bytes(32))
+        return self._key_file.read_bytes()

@@ -1,0 +1,357 @@
+"""Who may use an EKS cluster: access entries, access policies, pod identity associations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sandbox.account.core import moto_backends
+from sandbox.account.core.determinism import random_hex, random_uuid
+from sandbox.account.core.errors import AwsError
+from sandbox.account.core.operations import implements
+from sandbox.account.core.wire import ACCOUNT_ID
+from sandbox.account.services.eks import catalog as catalog
+from sandbox.account.services.eks.clusters import find
+
+if TYPE_CHECKING:
+    from sandbox.account.core.dispatch import Emulator, Record
+    from sandbox.account.core.wire import Call
+
+_NODE_TYPES = {"EC2_LINUX", "EC2_WINDOWS", "FARGATE_LINUX", "HYBRID_LINUX", "HYPERPOD_LINUX"}
+
+
+def check_principal(emulator: Emulator, arn: str) -> None:
+    """Raise InvalidParameterException for an IAM principal that doesn't exist."""
+    if not moto_backends.principal_exists(emulator, arn):
+        text = f"The specified principalArn is invalid: invalid principal ({arn} does not exist)."
+        raise AwsError("InvalidParameterException", text)
+
+
+def check_pod_role(emulator: Emulator, arn: str) -> None:
+    """Raise InvalidParameterException unless the role exists and pods may assume it."""
+    role = moto_backends.role(emulator, arn)
+    if role is None or not moto_backends.trusts(role, "pods.eks.amazonaws.com"):
+        reason = "does not exist" if role is None else "does not trust pods.eks.amazonaws.com"
+        raise AwsError("InvalidParameterException", f"Trust policy of role {arn} is invalid: it {reason}")
+
+
+def _username(principal: str, kind: str) -> str:
+    if kind in {"EC2_LINUX", "EC2_WINDOWS", "EC2"}:
+        return "system:node:{{EC2PrivateDNSName}}"
+    if kind in _NODE_TYPES:
+        return "system:node:{{SessionName}}"
+    if ":role/" in principal:
+        return f"arn:aws:sts::{ACCOUNT_ID}:assumed-role/{principal.rpartition('/')[2]}/{{{{SessionName}}}}"
+    return principal
+
+
+def _add(emulator: Emulator, cluster: Record, principal: str, kind: str = "STANDARD", **fields: Any) -> Record:
+    region, name = cluster["_region"], cluster["name"]
+    what, _, path = principal.rpartition(":")[2].partition("/")
+    groups = {"EC2_LINUX": ["system:nodes"], "EC2_WINDOWS": ["eks:kube-proxy-windows", "system:nodes"]}.get(kind, [])
+    record: Record = {
+        "clusterName": name,
+        "principalArn": principal,
+        "kubernetesGroups": fields.get("kubernetesGroups") or groups,
+        "accessEntryArn": (
+            f"arn:aws:eks:{region}:{ACCOUNT_ID}:access-entry/{name}/{what}/{ACCOUNT_ID}/{path.rpartition('/')[2]}/{random_uuid()}"
+        ),
+        "createdAt": emulator.clock.now(),
+        "modifiedAt": emulator.clock.now(),
+        "tags": fields.get("tags") or {},
+        "username": fields.get("username") or _username(principal, kind),
+        "type": kind,
+        "_policies": {},
+        "_region": region,
+        "_cluster": name,
+    }
+    emulator.table("eks.access")[region, name, principal] = record
+    return record
+
+
+def add_creator(emulator: Emulator, call: Call, cluster: Record) -> None:
+    """Give the cluster's creator its admin entry (bootstrapClusterCreatorAdminPermissions)."""
+    from sandbox.account.services.sts.tokens import caller  # noqa: PLC0415
+
+    record = _add(emulator, cluster, caller(emulator, call.access_key))
+    _grant(
+        emulator, record, f"{catalog.POLICY_PREFIX}AmazonEKSClusterAdminPolicy", {"type": "cluster", "namespaces": []}
+    )
+
+
+def add_node_role(emulator: Emulator, cluster: Record, role_arn: str) -> None:
+    """Give a managed node group's role its entry, as EKS does by itself."""
+    if cluster["accessConfig"]["authenticationMode"] == "CONFIG_MAP":
+        return
+    if (cluster["_region"], cluster["name"], role_arn) not in emulator.table("eks.access"):
+        _add(emulator, cluster, role_arn, "EC2_LINUX")["_managed"] = True
+
+
+def drop_node_role(emulator: Emulator, nodegroup: Record) -> None:
+    """Remove the entry that a node group brought with it when no group uses its role any more."""
+    key = (nodegroup["_region"], nodegroup["_cluster"], nodegroup["nodeRole"])
+    others = emulator.table("eks.nodegroup").values()
+    if not any(key == (o["_region"], o["_cluster"], o["nodeRole"]) for o in others):
+        entry = emulator.table("eks.access").get(key)
+        if entry is not None and entry.get("_managed"):
+            del emulator.table("eks.access")[key]
+
+
+def _cluster(emulator: Emulator, call: Call) -> Record:
+    cluster = find(emulator, call, call["clusterName"])
+    if cluster["accessConfig"]["authenticationMode"] == "CONFIG_MAP":
+        text = "The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP] to perform this operation."
+        raise AwsError("InvalidRequestException", text)
+    if cluster["status"] in {"CREATING", "DELETING"}:
+        raise AwsError("ResourceNotFoundException", f"Cluster {cluster['name']} is {cluster['status']}")
+    return cluster
+
+
+def _find(emulator: Emulator, call: Call) -> Record:
+    _cluster(emulator, call)
+    found = emulator.table("eks.access").get((call.region, call["clusterName"], call["principalArn"]))
+    if found is None:
+        text = f"The specified principalArn could not be found: {call['principalArn']}."
+        raise AwsError("ResourceNotFoundException", text)
+    return found
+
+
+def _check_groups(groups: list[str]) -> None:
+    for group in groups:
+        if group.startswith(("system:", "eks:", "aws:", "amazon:", "iam:")):
+            text = f"The kubernetes group name {group} is invalid, it cannot start with system:, eks:, aws:, amazon: or iam:"
+            raise AwsError("InvalidParameterException", text)
+
+
+@implements("eks", "CreateAccessEntry")
+def create_access_entry(emulator: Emulator, call: Call) -> dict[str, Any]:
+    """Let an IAM principal in."""
+    cluster = _cluster(emulator, call)
+    principal, kind = call["principalArn"], call.get("type") or "STANDARD"
+    if (call.region, cluster["name"], principal) in emulator.table("eks.access"):
+        raise AwsError(
+            "ResourceInUseException", "The specified access entry resource is already in use on this cluster."
+        )
+    check_principal(emulator, principal)
+    _check_groups(call.get("kubernetesGroups") or [])
+    if kind in _NODE_TYPES and (call.get("kubernetesGroups") or call.get("username")):
+        raise AwsError("InvalidRequestException", f"An entry of type {kind} takes neither groups nor a username")
+    record = _add(
+        emulator,
+        cluster,
+        principal,
+        kind,
+        kubernetesGroups=call.get("kubernetesGroups"),
+        username=call.get("username"),
+        tags=call.get("tags"),
+    )
+    return {"accessEntry": record}
+
+
+@implements("eks", "DescribeAccessEntry")
+def describe_access_entry(emulator: Emulator, call: Call) -> dict[str, Any]:
+    """Return an access entry."""
+    return {"accessEntry": _find(emulator, call)}
+
+
+@implements("eks", "ListAccessEntries")
+def list_access_entries(emulator: Emulator, call: Call) -> dict[str, Any]:
+    """Return the principals with an entry (and, if asked, with a certain policy)."""
+    _cluster(emulator, call)
+    policy = call.get("associatedPolicyArn")
+    entries = emulator.table("eks.access").items()
+    wanted = (call.region, call["clusterName"])
+    return {"accessEntries": [k[2] for k, r in entries if k[:2] == wanted and (not policy or policy in r["_policies"])]}
+
+
+@implements("eks", "UpdateAccessEntry")
+def update_access_entry(emulator: Emulator, call: Call) -> dict[str, Any]:
+    """Change an entry's groups or user name."""
+    record = _find(emulator, call)
+    if record["type"] in _NODE_TYPES:
+        raise AwsError("InvalidRequestException", f"An entry of type {record['type']} can't be updated")
+    _check_groups(call.get("kubernetesGroups") or [])
+    for name in ("kubernetesGroups", "username"):
+        if name in call.params:
+            record[name] = call[name]
+    record["modifiedAt"] = emulator.clock.now()
+    return {"accessEntry": record}
+
+
+@implements("eks", "DeleteAccessEntry")
+def delete_access_entry(emulator: Emulator, call: Call) -> dict[str, Any]:
+    """Remove an entry and its policies."""
+    record = _find(emulator, call)
+    del emulator.table("eks.access")[record["_region"], record["_cluster"], record["principalArn"]]
+    return {}
+
+
+def _grant(emulator: Emulator, record: Record, policy: str, scope: dict[str, Any]) -> Record:
+    known = record["_policies"].get(policy)
+    association: Record = {
+        "policyArn": policy,
+        "accessScope": {"type": scope["type"], "namespaces": scope.get("namespaces") or []},
+        "associatedAt": known["associatedAt"] if known else emulator.clock.now(),
+        "modifiedAt": emulator.clock.now(),
+    }
+    record["_policies"] = {**record["_policies"], policy: association}
+    return association
+
+
+@implements("eks", "AssociateAccessPolicy")
+def associate_access_policy(emulator: Emulator, call: Call) -> dict[str, Any]:
+    """Give an entry an EKS access policy, for the cluster or for namespaces."""
+    record = _find(emulator, call)
+    policy, scope = call["policyArn"], call["accessScope"]
+    if policy.removeprefix(catalog.POLICY_PREFIX) not in catalog.ACCESS_POLICIES:
+        raise AwsError(
+            "InvalidParameterException",
+            f"The policyArn parameter format is not valid: {policy} is no EKS access policy",
+        )
+    if record["type"] not in {"STANDARD", "EC2"}:
+        raise AwsError(
+            "InvalidRequestException", f"Access policies can't be associated with an entry of type {record['type']}"
+        )
+    if (scope.get("type") == "namespace") != bool(scope.get("namespaces")):
+        text = "Namespaces are given with the scope type namespace, and only with it"
+        raise AwsError("InvalidParameterException", text)
+    association = _grant(emulator, record, policy, scope)
+    return {
+        "clusterName": record["clusterName"],
+        "principalArn": record["principalArn"],
+        "associatedAccessPolicy": association,
+    }
+
+
+@implements("eks", "DisassociateAccessPolicy")
+def disassociate_access_policy(emulator: Emulator, call: Call) -> dict[str, Any]:
+    """Take a policy from an entry."""
+    record = _find(emulator, call)
+    if call["policyArn"] not in record["_policies"]:
+        raise AwsError("ResourceNotFoundException", f"The policy {call['policyArn']} isn't associated with the entry")
+    record["_policies"] = {arn: held for arn, held in record["_policies"].items() if arn != call["policyArn"]}
+    return {}
+
+
+@implements("eks", "ListAssociatedAccessPolicies")
+def list_associated_access_policies(emulator: Emulator, call: Call) -> dict[str, Any]:
+    """Return an entry's policies."""
+    record = _find(emulator, call)
+    return {
+        "clusterName": record["clusterName"],
+        "principalArn": record["principalArn"],
+        "associatedAccessPolicies": list(record["_policies"].values()),
+    }
+
+
+@implements("eks", "ListAccessPolicies")
+def list_access_policies(emulator: Emulator, call: Call) -> dict[str, Any]:  # noqa: ARG001
+    """Return all EKS access policies."""
+    return {"accessPolicies": [{"name": n, "arn": catalog.POLICY_PREFIX + n} for n in catalog.ACCESS_POLICIES]}
+
+
+def add_pod_identity(
+    emulator: Emulator, cluster: Record, namespace: str, account: str, role: str, *, owner: str = "", **fields: Any
+) -> Record:
+    """Record an association between a service account and a role. Raises when the service account has one."""
+    region, name = cluster["_region"], cluster["name"]
+    for held in emulator.table("eks.podidentity").values():
+        if (held["_region"], held["_cluster"], held["namespace"], held["serviceAccount"]) == (
+            region,
+            name,
+            namespace,
+            account,
+        ):
+            text = f"Association already exists: {held['associationId']}"
+            raise AwsError("ResourceInUseException", text, clusterName=name)
+    unique = f"a-{random_hex(17)}"
+    record: Record = {
+        "clusterName": name,
+        "namespace": namespace,
+        "serviceAccount": account,
+        "roleArn": role,
+        "associationArn": f"arn:aws:eks:{region}:{ACCOUNT_ID}:podidentityassociation/{name}/{unique}",
+        "associationId": unique,
+        "tags": fields.pop("tags", None) or {},
+        "createdAt": emulator.clock.now(),
+        "modifiedAt": emulator.clock.now(),
+        "disableSessionTags": bool(fields.pop("disableSessionTags", False)),
+        **{key: value for key, value in fields.items() if value},
+        "_region": region,
+        "_cluster": name,
+    }
+    if owner:
+        record["ownerArn"] = owner
+    emulator.table("eks.podidentity")[region, name, unique] = record
+    return record
+
+
+def drop_owned(emulator: Emulator, owner: str) -> None:
+    """Remove the associations that an add-on owns."""
+    table = emulator.table("eks.podidentity")
+    for key in [key for key, record in table.items() if record.get("ownerArn") == owner]:
+        del table[key]
+
+
+def _find_pod_identity(emulator: Emulator, call: Call) -> Record:
+    find(emulator, call, call["clusterName"])
+    found = emulator.table("eks.podidentity").get((call.region, call["clusterName"], call["associationId"]))
+    if found is None:
+        text = f"Association: {call['associationId']} not found in cluster: {call['clusterName']}"
+        raise AwsError("ResourceNotFoundException", text)
+    return found
+
+
+@implements("eks", "CreatePodIdentityAssociation")
+def create_pod_identity_association(emulator: Emulator, call: Call) -> dict[str, Any]:
+    """Give the pods of a service account a role."""
+    cluster = find(emulator, call, call["clusterName"])
+    check_pod_role(emulator, call["roleArn"])
+    record = add_pod_identity(
+        emulator,
+        cluster,
+        call["namespace"],
+        call["serviceAccount"],
+        call["roleArn"],
+        tags=call.get("tags"),
+        disableSessionTags=call.get("disableSessionTags"),
+        targetRoleArn=call.get("targetRoleArn"),
+        policy=call.get("policy"),
+    )
+    return {"association": record}
+
+
+@implements("eks", "DescribePodIdentityAssociation")
+def describe_pod_identity_association(emulator: Emulator, call: Call) -> dict[str, Any]:
+    """Return an association."""
+    return {"association": _find_pod_identity(emulator, call)}
+
+
+@implements("eks", "ListPodIdentityAssociations")
+def list_pod_identity_associations(emulator: Emulator, call: Call) -> dict[str, Any]:
+    """Return a cluster's associations, perhaps of one namespace or service account."""
+    find(emulator, call, call["clusterName"])
+    found = [r for k, r in emulator.table("eks.podidentity").items() if k[:2] == (call.region, call["clusterName"])]
+    for name in ("namespace", "serviceAccount"):
+        found = [record for record in found if call.get(name) in {None, record[name]}]
+    return {"associations": found}
+
+
+@implements("eks", "UpdatePodIdentityAssociation")
+def update_pod_identity_association(emulator: Emulator, call: Call) -> dict[str, Any]:
+    """Give a service account another role."""
+    record = _find_pod_identity(emulator, call)
+    if call.get("roleArn"):
+        check_pod_role(emulator, call["roleArn"])
+    for name in ("roleArn", "disableSessionTags", "targetRoleArn", "policy"):
+        if name in call.params:
+            record[name] = call[name]
+    record["modifiedAt"] = emulator.clock.now()
+    return {"association": record}
+
+
+@implements("eks", "DeletePodIdentityAssociation")
+def delete_pod_identity_association(emulator: Emulator, call: Call) -> dict[str, Any]:
+    """Take the role from a service account."""
+    record = _find_pod_identity(emulator, call)
+    del emulator.table("eks.podidentity")[record["_region"], record["_cluster"], record["associationId"]]
+    return {"association": record}

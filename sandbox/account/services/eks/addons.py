@@ -1,0 +1,212 @@
+"""EKS add-ons: versions on offer, create, update, delete."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from sandbox.account.core.determinism import random_uuid
+from sandbox.account.core.errors import AwsError
+from sandbox.account.core.operations import implements
+from sandbox.account.core.wire import ACCOUNT_ID
+from sandbox.account.services.eks import access
+from sandbox.account.services.eks import catalog as catalog
+from sandbox.account.services.eks.clusters import find, find_active, start_update
+
+if TYPE_CHECKING:
+    from sandbox.account.core.dispatch import Emulator, Record
+    from sandbox.account.core.wire import Call
+
+
+def _find(emulator: Emulator, call: Call) -> Record:
+    find(emulator, call, call["clusterName"])
+    found = emulator.table("eks.addon").get((call.region, call["clusterName"], call["addonName"]))
+    if found is None:
+        text = f"No addon: {call['addonName']} found in cluster: {call['clusterName']}"
+        raise AwsError("ResourceNotFoundException", text, addonName=call["addonName"])
+    return found
+
+
+def _version(call: Call, kubernetes: str, default: str | None = None) -> str:
+    offered = catalog.addon_versions(call["addonName"], kubernetes)
+    if not offered:
+        text = f"Addon {call['addonName']} specified is not supported in {kubernetes} kubernetes version"
+        raise AwsError("InvalidParameterException", text, addonName=call["addonName"])
+    wanted = call.get("addonVersion") or default or offered[0]
+    if wanted not in offered:
+        text = f"Addon version specified is not supported: {wanted}; for {kubernetes} there are {', '.join(offered)}"
+        raise AwsError("InvalidParameterException", text, addonName=call["addonName"])
+    return wanted
+
+
+def _check_values(values: str | None) -> None:
+    try:
+        parsed = json.loads(values) if values else {}
+    except ValueError as error:
+        raise AwsError("InvalidParameterException", "ConfigurationValue is not in valid JSON format") from error
+    if not isinstance(parsed, dict):
+        raise AwsError("InvalidParameterException", "ConfigurationValue has to be a JSON object")
+
+
+@implements("eks", "CreateAddon")
+def create_addon(emulator: Emulator, call: Call) -> dict[str, Any]:
+    """Install an add-on."""
+    cluster = find_active(emulator, call, call["clusterName"])
+    name, key = call["addonName"], (call.region, call["clusterName"], call["addonName"])
+    if key in emulator.table("eks.addon"):
+        raise AwsError("ResourceInUseException", "Addon already exists.", clusterName=cluster["name"], addonName=name)
+    version = _version(call, cluster["version"])
+    _check_values(call.get("configurationValues"))
+    if call.get("serviceAccountRoleArn"):
+        access.check_principal(emulator, call["serviceAccountRoleArn"])
+    record: Record = {
+        "addonName": name,
+        "clusterName": cluster["name"],
+        "status": "CREATING",
+        "addonVersion": version,
+        "health": {"issues": []},
+        "addonArn": f"arn:aws:eks:{call.region}:{ACCOUNT_ID}:addon/{cluster['name']}/{name}/{random_uuid()}",
+        "createdAt": emulator.clock.now(),
+        "modifiedAt": emulator.clock.now(),
+        "tags": call.get("tags") or {},
+        "namespaceConfig": call.get("namespaceConfig")
+        or {"namespace": catalog.ADDON_NAMESPACES.get(name, "kube-system")},
+        "_region": call.region,
+        "_cluster": cluster["name"],
+    }
+    for optional in ("serviceAccountRoleArn", "configurationValues"):
+        if call.get(optional):
+            record[optional] = call[optional]
+    record["podIdentityAssociations"] = _associate(emulator, call, cluster, record)
+    emulator.table("eks.addon")[key] = record
+    emulator.later(("eks", "addon.create"), lambda: record.update(status="ACTIVE"))
+    return {"addon": record}
+
+
+def _associate(emulator: Emulator, call: Call, cluster: Record, addon: Record) -> list[str]:
+    wanted = call.get("podIdentityAssociations") or []
+    for association in wanted:
+        access.check_pod_role(emulator, association["roleArn"])
+    return [
+        access.add_pod_identity(
+            emulator,
+            cluster,
+            addon["namespaceConfig"]["namespace"],
+            association["serviceAccount"],
+            association["roleArn"],
+            owner=addon["addonArn"],
+        )["associationArn"]
+        for association in wanted
+    ]
+
+
+@implements("eks", "DescribeAddon")
+def describe_addon(emulator: Emulator, call: Call) -> dict[str, Any]:
+    """Return an add-on."""
+    return {"addon": _find(emulator, call)}
+
+
+@implements("eks", "ListAddons")
+def list_addons(emulator: Emulator, call: Call) -> dict[str, Any]:
+    """Return the names of a cluster's add-ons."""
+    find(emulator, call, call["clusterName"])
+    wanted = (call.region, call["clusterName"])
+    return {"addons": [key[2] for key in emulator.table("eks.addon") if key[:2] == wanted]}
+
+
+@implements("eks", "UpdateAddon")
+def update_addon(emulator: Emulator, call: Call) -> dict[str, Any]:
+    """Change an add-on's version, configuration or role."""
+    record = _find(emulator, call)
+    if record["status"] not in {"ACTIVE", "DEGRADED", "UPDATE_FAILED"}:
+        raise AwsError("ResourceInUseException", f"Addon {record['addonName']} is {record['status']}")
+    cluster = find(emulator, call, record["_cluster"])
+    version = _version(call, cluster["version"], record["addonVersion"])
+    _check_values(call.get("configurationValues"))
+    changed: dict[str, Any] = {"addonVersion": version}
+    for optional in ("serviceAccountRoleArn", "configurationValues"):
+        if optional in call.params:
+            changed[optional] = call[optional]
+    if call.get("serviceAccountRoleArn"):
+        access.check_principal(emulator, call["serviceAccountRoleArn"])
+    if "podIdentityAssociations" in call.params:
+        access.drop_owned(emulator, record["addonArn"])
+        changed["podIdentityAssociations"] = _associate(emulator, call, cluster, record)
+    params = {"AddonVersion": version, "ResolveConflicts": call.get("resolveConflicts")}
+    update = start_update(emulator, record, "AddonUpdate", params, scope=f"addon/{record['addonName']}")
+    record["status"] = "UPDATING"
+
+    def finish() -> None:
+        record.update(changed)
+        record.update(status="ACTIVE", modifiedAt=emulator.clock.now())
+        update["status"] = "Successful"
+
+    emulator.later(("eks", "addon.update"), finish)
+    return {"update": update}
+
+
+@implements("eks", "DeleteAddon")
+def delete_addon(emulator: Emulator, call: Call) -> dict[str, Any]:
+    """Remove an add-on and the pod identities that it owns."""
+    record = _find(emulator, call)
+    if record["status"] == "DELETING":
+        raise AwsError("ResourceInUseException", f"Addon {record['addonName']} is being deleted")
+    record["status"] = "DELETING"
+
+    def remove() -> None:
+        access.drop_owned(emulator, record["addonArn"])
+        emulator.table("eks.addon").pop((record["_region"], record["_cluster"], record["addonName"]), None)
+
+    emulator.later(("eks", "addon.delete"), remove)
+    return {"addon": record}
+
+
+@implements("eks", "DescribeAddonVersions")
+def describe_addon_versions(emulator: Emulator, call: Call) -> dict[str, Any]:  # noqa: ARG001
+    """Return the add-ons on offer, newest version first; each Kubernetes version's first is its default."""
+    kubernetes = call.get("kubernetesVersion")
+    types = call.get("types")
+    addons = []
+    for name, versions in catalog.ADDONS.items():
+        kind = catalog.ADDON_TYPES.get(name, "observability")
+        if call.get("addonName") not in {None, name} or (types and kind not in types):
+            continue
+        infos = []
+        for version, supported in versions.items():
+            shown = [k for k in supported if kubernetes in {None, k}]
+            if shown:
+                infos.append(
+                    {
+                        "addonVersion": version,
+                        "architecture": ["amd64", "arm64"],
+                        "computeTypes": ["ec2", "auto"],
+                        "compatibilities": [
+                            {
+                                "clusterVersion": k,
+                                "platformVersions": ["*"],
+                                "defaultVersion": catalog.addon_versions(name, k)[0] == version,
+                            }
+                            for k in shown
+                        ],
+                        "requiresConfiguration": False,
+                        "requiresIamPermissions": name in catalog.NEEDS_IAM,
+                    }
+                )
+        if infos:
+            namespace = catalog.ADDON_NAMESPACES.get(name, "kube-system")
+            addons.append(
+                {
+                    "addonName": name,
+                    "type": kind,
+                    "addonVersions": infos,
+                    "publisher": "eks",
+                    "owner": "aws",
+                    "defaultNamespace": namespace,
+                }
+            )
+    if call.get("addonName") and not addons:
+        text = f"Addon {call['addonName']} specified is not supported" + (
+            f" in {kubernetes} kubernetes version" if kubernetes else ""
+        )
+        raise AwsError("InvalidParameterException", text)
+    return {"addons": addons}

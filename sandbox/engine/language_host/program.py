@@ -1,0 +1,95 @@
+"""Running the program in a child process, as Pulumi's Python language host does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from sandbox.engine.deployment import Deployment
+from sandbox.engine.language_host.project import interpreter
+
+_HOST = Path(__file__).with_name("run_program.py")
+
+
+class Program:
+    """One run of the program."""
+
+    def __init__(self, deployment: Deployment, engine_address: str) -> None:
+        """Start the program; what it prints goes to the deployment's recorder line by line."""
+        project, request = deployment.project, deployment.request
+        self._recorder = deployment.recorder
+        command = [
+            str(interpreter(project)), "-u", str(_HOST), "--engine", engine_address, "--project", project.name,
+            "--stack", request.stack, "--root", str(project.directory), "--parallel", str(request.parallel),
+            *(["--preview"] if deployment.preview else []), str(project.program),
+        ]  # fmt: skip
+        environment = {
+            **request.variables,
+            "PULUMI_CONFIG": json.dumps(dict(deployment.configuration.values)),
+            "PULUMI_CONFIG_SECRET_KEYS": json.dumps(sorted(deployment.configuration.secret_keys)),
+        }
+        # Open for as long as this process lives: a program mustn't outlive an engine that is killed.
+        self._alive: int | None
+        lifeline, self._alive = os.pipe()
+        command.insert(3, f"--lifeline={lifeline}")
+        # A session of its own, so that Ctrl-C reaches the engine alone and it decides what ends when.
+        self._process = subprocess.Popen(
+            command, cwd=project.folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, start_new_session=True, pass_fds=[lifeline],
+        )  # fmt: skip
+        os.close(lifeline)
+        self.complaints: list[str] = []
+        self._pumps = [
+            self._pump(self._process.stdout, self._recorder.output),
+            self._pump(self._process.stderr, self._complain),
+        ]
+
+    @staticmethod
+    def _pump(stream: IO[str] | None, receive: Callable[[str], None]) -> threading.Thread:
+        def read() -> None:
+            for line in stream or ():
+                receive(line.rstrip("\n"))
+
+        thread = threading.Thread(target=read, daemon=True)
+        thread.start()
+        return thread
+
+    def _complain(self, line: str) -> None:
+        self.complaints.append(line)
+        self._recorder.output(line)
+
+    def settle(self, settled: threading.Event) -> bool:
+        """Wait until the program has asked for everything it wants, which it says by the event; False if it ended first."""
+
+        def watch() -> None:
+            self._process.wait()
+            settled.set()
+
+        threading.Thread(target=watch, daemon=True).start()
+        settled.wait()
+        return self._process.poll() is None
+
+    def wait(self) -> int:
+        """Wait for the program's end; returns its exit code."""
+        code = self._process.wait()
+        for pump in self._pumps:
+            pump.join(timeout=5)
+        if self._alive is not None:
+            os.close(self._alive)
+            self._alive = None
+        return code
+
+    def stop(self) -> None:
+        """End the program and what it started."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)
+            try:
+                self._process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)

@@ -1,0 +1,377 @@
+"""A Pulumi project on disk: `Pulumi.yaml`, a stack's configuration file, and what the program is told of them."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sandbox.engine.errors import UsageError
+from sandbox.engine.plugins import dynamic_provider
+from sandbox.engine.state.passphrase import PassphraseSecrets
+
+_SUPPORTED = {
+    "name", "runtime", "description", "main", "config", "author", "website", "license", "template", "stackConfigDir",
+    "backend", "options",
+}  # fmt: skip
+_STACK_KEYS = {"config", "encryptionsalt", "secretsprovider", "encryptedkey", "environment"}
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What `Pulumi.yaml` says. `directory` holds the file; `program` is what Python runs."""
+
+    name: str
+    directory: Path
+    program: Path
+    runtime: Mapping[str, Any]
+    config: Mapping[str, Any]
+    config_directory: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where the program runs."""
+        return self.program if self.program.is_dir() else self.program.parent
+
+    def stack_file(self, stack: str) -> Path:
+        """Where the stack's configuration is, or would be."""
+        for suffix in (".yaml", ".yml"):
+            path = self.config_directory / f"Pulumi.{stack}{suffix}"
+            if path.exists():
+                return path
+        return self.config_directory / f"Pulumi.{stack}.yaml"
+
+    def stack_files(self) -> list[str]:
+        """Names of the stacks that have a configuration file."""
+        return sorted(
+            path.name.removeprefix("Pulumi.").rsplit(".", 1)[0] for path in self.config_directory.glob("Pulumi.*.y*ml")
+        )
+
+
+def load_project(directory: Path) -> Project:
+    """Read the project in `directory` or the nearest folder above it; UsageError if it isn't one this engine runs."""
+    directory = directory.resolve()
+    for folder in (directory, *directory.parents):
+        for name in ("Pulumi.yaml", "Pulumi.yml"):
+            if (folder / name).is_file():
+                return _read_project(folder / name)
+    raise UsageError(f"No Pulumi.yaml in {directory} or above it. Name the program's folder with --cwd.")
+
+
+def _read_project(path: Path) -> Project:
+    document = _read_yaml(path)
+    runtime = document.get("runtime")
+    if isinstance(runtime, str):
+        runtime = {"name": runtime}
+    if not isinstance(runtime, dict) or runtime.get("name") != "python":
+        raise UsageError(f"{path}: runtime is {document.get('runtime')!r}; this engine runs `python` programs only.")
+    unknown = sorted(set(document) - _SUPPORTED)
+    if unknown:
+        raise UsageError(
+            f"{path}: {', '.join(unknown)} is not supported by the embedded engine; the Pulumi CLI may do it."
+        )
+    if document.get("options") and document["options"].get("refresh"):
+        raise UsageError(f"{path}: options.refresh is not supported by the embedded engine; run `refresh` before `up`.")
+    if not document.get("name"):
+        raise UsageError(f"{path}: `name` is missing.")
+    main = path.parent / (document.get("main") or ".")
+    if not main.exists():
+        raise UsageError(f"{path}: `main` names {main}, which doesn't exist.")
+    folder = document.get("stackConfigDir")
+    return Project(
+        name=document["name"],
+        directory=path.parent,
+        program=main.resolve(),
+        runtime=runtime.get("options") or {},
+        config=document.get("config") or {},
+        config_directory=path.parent / folder if folder else path.parent,
+    )
+
+
+def interpreter(project: Project) -> Path:
+    """The Python that the project's runtime options ask for; UsageError if it isn't there."""
+    options = dict(project.runtime)
+    virtualenv, toolchain = options.pop("virtualenv", None), options.pop("toolchain", None)
+    if toolchain not in (None, "pip", "uv"):
+        raise UsageError(
+            f"{project.directory}: runtime option toolchain {toolchain!r} is not supported; use pip or uv."
+        )
+    if options:
+        raise UsageError(
+            f"{project.directory}: runtime option {', '.join(sorted(options))} is not supported by the embedded engine."
+        )
+    if virtualenv is None and toolchain == "uv":
+        virtualenv = ".venv"
+    if virtualenv is None:
+        return Path(sys.executable)
+    python = project.directory / str(virtualenv) / "bin" / "python"
+    if not python.exists():
+        raise UsageError(
+            f"Pulumi.yaml asks for the virtual environment {virtualenv!r}, but {python} doesn't exist. "
+            f"Make it: python3 -m venv {virtualenv} && {virtualenv}/bin/pip install -r requirements.txt"
+        )
+    return python
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as the Pulumi CLI reads it: `on`, `yes` and 22:30 are text, 0777 is octal, a date is Go's text for it."""
+
+
+def _number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | float:
+    text = str(loader.construct_scalar(node)).replace("_", "")
+    try:
+        number: float = int(re.sub(r"^([-+]?)0(?=[0-7]+$)", r"\g<1>0o", text), 0)
+        number = number if -(2**63) <= number < 2**64 else float(number)
+    except ValueError:
+        number = float(text)
+    return int(number) if isinstance(number, float) and number.is_integer() and abs(number) < 1e21 else number
+
+
+def _time(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
+    try:
+        found: Any = loader.construct_yaml_timestamp(node)
+    except ValueError:  # looks like one, and is no day of the calendar
+        return str(loader.construct_scalar(node))
+    moment = found if isinstance(found, datetime) else datetime(found.year, found.month, found.day)
+    fraction = f".{moment.microsecond:06d}".rstrip("0") if moment.microsecond else ""
+    zone = "+0000 UTC" if not moment.utcoffset() else f"{moment:%z %z}"
+    return f"{moment:%Y-%m-%d %H:%M:%S}{fraction} {zone}"
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    (
+        "int",
+        r"[-+]?(?:0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?)",
+        "-+0123456789.",
+    ),
+    (
+        "timestamp",
+        r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]+)?(?:Z|[-+][0-9:]+)?)?",
+        "0123456789",
+    ),
+    ("merge", r"<<", "<"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
+_Loader.add_constructor("tag:yaml.org,2002:int", _number)
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _time)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.load(path.read_text(), Loader=_Loader) or {}  # noqa: S506 - a safe loader
+    except (OSError, yaml.YAMLError) as error:
+        raise UsageError(f"{path} can't be read: {error}") from error
+    if not isinstance(document, dict):
+        raise UsageError(f"{path} must be a mapping of keys to values.")
+    return document
+
+
+@dataclass(frozen=True, slots=True)
+class StackFile:
+    """A stack's configuration file as it stands: values not decrypted, keys with their namespace."""
+
+    path: Path
+    salt: str | None = None
+    unknown: tuple[str, ...] = ()
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def load_stack_file(path: Path, project: str) -> StackFile:
+    """Read a stack file; a file that doesn't exist is an empty one."""
+    if not path.exists():
+        return StackFile(path)
+    document = _read_yaml(path)
+    for key in ("secretsprovider", "encryptedkey", "environment"):
+        if document.get(key) not in (None, "", "passphrase"):
+            raise UsageError(
+                f"{path}: `{key}` is not supported by the embedded engine; it knows the passphrase provider only."
+            )
+    values = document.get("config") or {}
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: `config` must be a mapping of keys to values.")
+    return StackFile(
+        path,
+        document.get("encryptionsalt"),
+        tuple(sorted(map(str, document.keys() - _STACK_KEYS))),
+        {_full_key(str(key), project): item for key, item in values.items()},
+    )
+
+
+def _full_key(key: str, project: str) -> str:
+    parts = key.split(":")
+    if len(parts) == 3 and parts[1] == "config":
+        return f"{parts[0]}:{parts[2]}"
+    return key if len(parts) > 1 else f"{project}:{key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Configuration as programs and providers get it: `namespace:key` to text (JSON for structures), and which are secret."""
+
+    values: Mapping[str, str]
+    secret_keys: frozenset[str]
+
+    def package(self, package: str) -> dict[str, tuple[str, bool]]:
+        """The settings for one provider package, each with whether it is secret; dynamic providers get all of them."""
+        prefix = "" if package == dynamic_provider.PACKAGE else f"{package}:"
+        return {
+            key.removeprefix(prefix): (value, key in self.secret_keys)
+            for key, value in self.values.items()
+            if key.startswith(prefix)
+        }
+
+
+def resolve_configuration(
+    project: Project, file: StackFile, secrets: PassphraseSecrets, overrides: Mapping[str, str], stack: str
+) -> Configuration:
+    """Decrypt the stack file, add the project's defaults and this run's overrides (dots reach into structures)."""
+    values: dict[str, Any] = {key: _decrypted(item, secrets) for key, item in file.values.items()}
+    for key, declared in _declarations(project).items():
+        default = declared.get("default", declared.get("value"))
+        if default is not None:
+            values.setdefault(key, copy.deepcopy(default))
+    for key, text in overrides.items():
+        _override(values, _full_key(key, project.name), text)
+    _check_declarations(project, values, stack, file.path)
+    return Configuration(
+        {key: _as_text(value.value if isinstance(value, _Sealed) else value) for key, value in values.items()},
+        frozenset(key for key, value in values.items() if isinstance(value, _Sealed)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """A setting that is secret, or has something secret in it."""
+
+    value: Any
+
+
+def _decrypted(item: Any, secrets: PassphraseSecrets) -> Any:
+    """Return a setting with what is encrypted in it decrypted; `_Sealed` if anything is."""
+    found = False
+
+    def walk(value: Any) -> Any:
+        nonlocal found
+        if isinstance(value, dict):
+            if set(value) == {"secure"}:
+                found = True
+                return secrets.decrypt(str(value["secure"]))
+            return {key: walk(inner) for key, inner in value.items()}
+        return [walk(inner) for inner in value] if isinstance(value, list) else value
+
+    value = walk(item)
+    return _Sealed(value) if found else value
+
+
+def _check_declarations(project: Project, values: Mapping[str, Any], stack: str, path: Path) -> None:
+    """Refuse configuration that isn't as Pulumi.yaml declares it, by the CLI's rules."""
+    missing, wrong = [], []
+    for key, declared in _declarations(project).items():
+        kind, items = declared.get("type"), declared.get("items")
+        if key not in values:
+            missing.append(key)
+        elif kind is not None and declared.get("secret") and not isinstance(values[key], _Sealed):
+            wrong.append(f"{key} is declared secret, so it must be set with `pulumi config set --secret`")
+        elif kind is not None and not _is_of_type(kind, items, _plain_text(values[key])):
+            wrong.append(f"{key} must be of type {kind}" + (f" of {items['type']}" if items else ""))
+    if missing:
+        wrong.append(f"missing: {', '.join(missing)} (there is no default)")
+    if wrong:
+        told = "; ".join(wrong)
+        raise UsageError(
+            f"Stack {stack!r} ({path}) isn't what Pulumi.yaml declares: {told}. Set with `pulumi config set KEY VALUE`."
+        )
+
+
+def _declarations(project: Project) -> dict[str, dict[str, Any]]:
+    found = {}
+    for key, declaration in project.config.items():
+        full = _full_key(str(key), project.name)
+        declared = declaration if isinstance(declaration, dict) else {"value": declaration}
+        foreign = not full.startswith(f"{project.name}:") and sorted(declared.keys() & {"type", "default"})
+        if foreign:
+            raise UsageError(
+                f"{project.directory}: Pulumi.yaml gives {key} a `{foreign[0]}`, but it belongs to another namespace than "
+                f"{project.name}. Only a `value` can be given there."
+            )
+        if declared.get("type") == "array" and not declared.get("items"):
+            raise UsageError(
+                f"{project.directory}: Pulumi.yaml declares {key} an array, without saying of what (`items`)."
+            )
+        found[full] = declared
+    return found
+
+
+def _plain_text(value: Any) -> Any:
+    """A setting by itself is text, whatever it looks like; inside a structure values have types."""
+    value = value.value if isinstance(value, _Sealed) else value
+    return value if isinstance(value, dict | list) else _as_text(value)
+
+
+def _is_of_type(kind: str, items: Mapping[str, Any] | None, value: Any) -> bool:
+    if kind == "integer":
+        if isinstance(value, str):
+            return re.fullmatch(r"[-+]?[0-9]+", value) is not None
+        return isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
+    if kind == "array":
+        inner = items or {}
+        return isinstance(value, list) and all(
+            _is_of_type(str(inner.get("type")), inner.get("items"), item) for item in value
+        )
+    types = {"string": (str,), "boolean": (bool,), "object": (dict,)}
+    return isinstance(value, types.get(kind, ())) or (kind == "boolean" and value in ("true", "false"))
+
+
+def _override(values: dict[str, Any], key: str, text: str) -> None:
+    namespace, _, path = key.partition(":")
+    first, *rest = path.split(".")
+    full = f"{namespace}:{first}"
+    if not rest:
+        values[full] = text
+        return
+    parsed = _scalar(text)
+    holder = values.setdefault(full, {})
+    for position, part in enumerate(rest):
+        if not isinstance(holder, dict):
+            raise UsageError(
+                f"-c {key}: {'.'.join([first, *rest[:position]])} is not a structure in this stack's configuration."
+            )
+        if position == len(rest) - 1:
+            holder[part] = parsed
+        else:
+            holder = holder.setdefault(part, {})
+
+
+def _scalar(text: str) -> Any:
+    """Inside a structure values have types: booleans, whole numbers, JSON lists and objects; all else is text."""
+    if text in ("true", "false"):
+        return text == "true"
+    if text.removeprefix("-").isdigit() and (text == "0" or not text.removeprefix("-").startswith("0")):
+        return int(text)
+    if text[:1] in ("[", "{"):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _as_text(value: Any) -> str:
+    """A setting as programs and providers get it; structures as Go writes JSON, so that both engines agree."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+    return re.sub("[<>&\u2028\u2029]", lambda found: f"\\u{ord(found.group()):04x}", text)

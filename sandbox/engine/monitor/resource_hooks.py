@@ -1,0 +1,170 @@
+"""Resource hooks: functions of the program that are called before and after what is done to a resource, and on errors."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+from pulumi.runtime.proto import resource_pb2
+
+from sandbox.engine.errors import EngineError, ProviderError
+from sandbox.engine.monitor.callbacks import Callbacks
+from sandbox.engine.state.property_values import to_struct
+from sandbox.engine.state.resource import Resource, urn_name, urn_type
+
+Action = Literal["Create", "Update", "Delete"]
+Done = TypeVar("Done")
+# By the name on the wire: the name in the state.
+_KINDS = {
+    "before_create": "BeforeCreate", "after_create": "AfterCreate", "before_update": "BeforeUpdate",
+    "after_update": "AfterUpdate", "before_delete": "BeforeDelete", "after_delete": "AfterDelete", "on_error": "OnError",
+}  # fmt: skip
+_MOST_TRIES = 100  # as the Pulumi engine: an error hook that always wants another try must not go on for ever
+
+
+def hooks_of(request: resource_pb2.RegisterResourceRequest) -> dict[str, list[str]]:
+    """The names of a registration's hooks, as the state keeps them."""
+    return {ours: list(names) for theirs, ours in _KINDS.items() if (names := getattr(request.hooks, theirs))}
+
+
+def fill_binding(binding: Any, hooks: dict[str, list[str]]) -> None:
+    """Write the names of hooks into a request."""
+    for theirs, ours in _KINDS.items():
+        getattr(binding, theirs).extend(hooks.get(ours, ()))
+
+
+class Hooks:
+    """The hooks that one run of a program has registered. `tell` reports: severity, URN, text."""
+
+    def __init__(self, callbacks: Callbacks, tell: Callable[[str, str, str], None], *, preview: bool) -> None:
+        self._callbacks, self._tell, self._preview = callbacks, tell, preview
+        self._hooks: dict[str, resource_pb2.RegisterResourceHookRequest] = {}
+        self._error_hooks: dict[str, resource_pb2.RegisterErrorHookRequest] = {}
+        self._components: dict[str, tuple[Action, Resource, Resource | None]] = {}
+        self._lock = threading.Lock()
+
+    def register(self, request: resource_pb2.RegisterResourceHookRequest) -> None:
+        """Take on a hook; EngineError if its name is taken."""
+        with self._lock:
+            self._claim(request.name)
+            self._hooks[request.name] = request
+
+    def register_error_hook(self, request: resource_pb2.RegisterErrorHookRequest) -> None:
+        """Take on an error hook; EngineError if its name is taken."""
+        with self._lock:
+            self._claim(request.name)
+            self._error_hooks[request.name] = request
+
+    def _claim(self, name: str) -> None:
+        if not name:
+            raise EngineError("A resource hook needs a name.")
+        if name in self._hooks or name in self._error_hooks:
+            raise EngineError(f"There are two resource hooks of the name {name!r}. Give one of them another name.")
+
+    def before(self, action: Action, new: Resource | None, old: Resource | None = None) -> None:
+        """Call what is to be called before it is done; EngineError if that is to keep it from being done."""
+        self._run(f"Before{action}", new, old, new_outputs=False)
+
+    def after(self, action: Action, new: Resource | None, old: Resource | None = None) -> None:
+        """Call what is to be called when it is done. A failure fails the operation, but what was done stays done."""
+        try:
+            self._run(f"After{action}", new, old, new_outputs=True)
+        except EngineError as error:
+            self._tell("error", _subject(new, old).urn, str(error))
+
+    def await_outputs(self, action: Action, new: Resource, old: Resource | None) -> None:
+        """Note that a component is done when its outputs are registered."""
+        with self._lock:
+            self._components[new.urn] = (action, new, old)
+
+    def outputs_registered(self, urn: str) -> None:
+        """Call what is to be called when a component is done."""
+        with self._lock:
+            done = self._components.pop(urn, None)
+        if done is not None:
+            self.after(*done)
+
+    def _run(self, kind: str, new: Resource | None, old: Resource | None, *, new_outputs: bool) -> None:
+        subject = _subject(new, old)
+        for name in subject.resource_hooks.get(kind, ()):
+            hook = self._hooks.get(name)
+            if hook is None:
+                raise _unregistered(kind, name)
+            if self._preview and not hook.on_dry_run:
+                continue
+            request = resource_pb2.ResourceHookRequest(
+                urn=subject.urn, id=subject.id, name=urn_name(subject.urn), type=urn_type(subject.urn)
+            )
+            _describe(request, new, old)
+            if new is not None and new_outputs:
+                request.new_outputs.CopyFrom(to_struct(new.outputs, secrets=True))
+            try:
+                answer = self._callbacks.invoke(hook.callback, request, resource_pb2.ResourceHookResponse)
+                problem = str(answer.error)
+            except EngineError as error:
+                problem = str(error)
+            if problem and hook.ignore_errors:
+                self._tell("warning", subject.urn, f"{kind} hook {name!r} failed: {problem}")
+            elif problem:
+                raise EngineError(f"{kind} hook {name!r} failed: {problem}")
+
+    def retrying(self, action: Action, new: Resource | None, old: Resource | None, call: Callable[[], Done]) -> Done:
+        """Have a provider do something, again as often as the resource's error hooks want it."""
+        subject = _subject(new, old)
+        failures: list[str] = []
+        while True:
+            try:
+                return call()
+            except ProviderError as error:
+                failures.insert(0, str(error))  # newest first
+                if not self._want_another_try(action, new, old, failures):
+                    raise
+                if len(failures) >= _MOST_TRIES:
+                    self._tell("warning", subject.urn, f"It was tried {_MOST_TRIES} times, which is the most.")
+                    raise
+                self._tell("warning", subject.urn, f"{error}\nIts error hook wants another try ({len(failures)}).")
+
+    def _want_another_try(
+        self, action: Action, new: Resource | None, old: Resource | None, failures: list[str]
+    ) -> bool:
+        subject, wanted = _subject(new, old), False
+        for name in subject.resource_hooks.get("OnError", ()):
+            hook = self._error_hooks.get(name)
+            if hook is None:
+                raise EngineError(f"{failures[0]}\n{_unregistered('OnError', name)}")
+            request = resource_pb2.ErrorHookRequest(
+                urn=subject.urn, id=subject.id, name=urn_name(subject.urn), type=urn_type(subject.urn),
+                failed_operation=action.lower(), errors=failures,
+            )  # fmt: skip
+            _describe(request, new, old)
+            answer = self._callbacks.invoke(
+                hook.callback, request, resource_pb2.ErrorHookResponse, f"{failures[0]}\nIts error hook {name!r}"
+            )
+            if answer.error:
+                raise EngineError(f"{failures[0]}\nIts error hook {name!r} failed: {answer.error}")
+            wanted = wanted or answer.retry
+        return wanted
+
+
+def _subject(new: Resource | None, old: Resource | None) -> Resource:
+    subject = new or old
+    if subject is None:
+        raise EngineError("A hook was to be called for no resource.")
+    return subject
+
+
+def _describe(request: Any, new: Resource | None, old: Resource | None) -> None:
+    if new is not None:
+        request.new_inputs.CopyFrom(to_struct(new.inputs, secrets=True))
+    if old is not None:
+        request.old_inputs.CopyFrom(to_struct(old.inputs, secrets=True))
+        request.old_outputs.CopyFrom(to_struct(old.outputs, secrets=True))
+
+
+def _unregistered(kind: str, name: str) -> EngineError:
+    return EngineError(
+        f"Its {kind} hook {name!r} isn't registered: the program doesn't define it any more, or wasn't run. "
+        "Define the hook again, or take it off the resource with an `up`; `destroy --run-program` runs the program "
+        "for its hooks."
+    )

@@ -1,0 +1,222 @@
+"""Transforms: functions of the program that change what it registers and calls, before the engine looks at it.
+
+A resource's own transforms come first, then its parents', nearest first, then the stack's, each in the order in which
+they were given. What they see and what becomes of their answers follows the Pulumi engine step by step, also where it
+surprises: only a resource with transforms of its own has its dependencies taken from what they answer.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pulumi.runtime.proto import alias_pb2, callback_pb2, resource_pb2
+
+from sandbox.engine.deployment import Deployment
+from sandbox.engine.errors import EngineError, StepError
+from sandbox.engine.monitor.callbacks import Callbacks
+from sandbox.engine.state.property_values import (
+    UNKNOWN,
+    Output,
+    Properties,
+    Secret,
+    from_struct,
+    outputs_within,
+    to_struct,
+)
+from sandbox.engine.state.resource import make_urn, provider_package
+
+# Given a request's provider, its providers, its parent and the package: the reference of the provider that is meant.
+Resolve = Callable[[str, Mapping[str, str], str, str], str]
+# Options that a registration and a transform's options both have, by the registration's name.
+_SHARED = {
+    "dependencies": "depends_on", "protect": "protect", "ignoreChanges": "ignore_changes",
+    "replaceOnChanges": "replace_on_changes", "replacement_trigger": "replacement_trigger", "version": "version",
+    "provider": "provider", "providers": "providers", "hideDiffs": "hide_diff", "customTimeouts": "custom_timeouts",
+    "pluginDownloadURL": "plugin_download_url", "retainOnDelete": "retain_on_delete", "deletedWith": "deleted_with",
+    "replace_with": "replace_with", "additionalSecretOutputs": "additional_secret_outputs",
+    "pluginChecksums": "plugin_checksums", "hooks": "hooks", "importId": "import",
+}  # fmt: skip
+
+
+class Transforms:
+    """The transforms of one operation."""
+
+    def __init__(self, deployment: Deployment, callbacks: Callbacks, resolve: Resolve) -> None:
+        self._deployment, self._callbacks, self._resolve = deployment, callbacks, resolve
+        self._stack: list[callback_pb2.Callback] = []
+        self._invoke: list[callback_pb2.Callback] = []
+        self._by_urn: dict[str, tuple[str, list[callback_pb2.Callback]]] = {}  # parent, own transforms
+        self._awaited: dict[tuple[str, str, str], list[callback_pb2.Callback]] = {}
+        self._lock = threading.Lock()
+
+    def add_stack(self, callback: callback_pb2.Callback) -> None:
+        """Take on a transform for every resource that is registered from now on."""
+        with self._lock:
+            self._stack.append(callback)
+
+    def add_invoke(self, callback: callback_pb2.Callback) -> None:
+        """Take on a transform for every function that is called from now on."""
+        with self._lock:
+            self._invoke.append(callback)
+
+    def applied(self, request: resource_pb2.RegisterResourceRequest) -> resource_pb2.RegisterResourceRequest:
+        """Return the registration as its transforms want it."""
+        chain = self._chain(request)
+        if not chain:
+            return request
+        own = len(request.transforms) > 0
+        properties = {
+            key: _upgraded(value, set(request.propertyDependencies[key].urns) if own else set())
+            for key, value in from_struct(request.object, outputs=True).items()
+        }
+        options = self._options(request)
+        for callback in chain:
+            question = resource_pb2.TransformRequest(
+                type=request.type, name=request.name, custom=request.custom, parent=request.parent, options=options,
+                properties=to_struct(properties, secrets=True, outputs=True),
+            )  # fmt: skip
+            try:
+                answer = self._callbacks.invoke(callback, question, resource_pb2.TransformResponse, "Its transform")
+            except EngineError as error:
+                raise StepError(self._urn(request), str(error)) from error
+            options = answer.options if answer.HasField("options") else options
+            if answer.HasField("properties"):
+                properties = from_struct(answer.properties, outputs=True)
+        return _rewritten(request, properties, options, own=own)
+
+    def _chain(self, request: resource_pb2.RegisterResourceRequest) -> list[callback_pb2.Callback]:
+        """Collect what applies, and remember the resource's own for what will be below it."""
+        key = (request.parent, request.type, request.name)
+        with self._lock:
+            # A remote component is registered twice: by the program that wants it, and by the provider that makes it,
+            # which doesn't know of the program's transforms.
+            own = self._awaited.pop(key, None)
+            if own is None:
+                own = list(request.transforms)
+                if request.remote and own:
+                    self._awaited[key] = own
+            self._by_urn[self._urn(request)] = (request.parent, own)
+            chain, ancestor = list(own), request.parent
+            while ancestor in self._by_urn:
+                ancestor, inherited = self._by_urn[ancestor]
+                chain += inherited
+            return chain + self._stack
+
+    def _urn(self, request: resource_pb2.RegisterResourceRequest) -> str:
+        stack, project = self._deployment.request.stack, self._deployment.project.name
+        return make_urn(stack, project, request.parent, request.type, request.name)
+
+    def _options(self, request: resource_pb2.RegisterResourceRequest) -> resource_pb2.TransformResourceOptions:
+        options = resource_pb2.TransformResourceOptions()
+        _copy(request, options, {theirs: ours for theirs, ours in _SHARED.items() if theirs != "provider"})
+        if request.deleteBeforeReplace or request.deleteBeforeReplaceDefined:
+            options.delete_before_replace = request.deleteBeforeReplace
+        options.aliases.extend(alias_pb2.Alias(urn=urn) for urn in request.aliasURNs)
+        options.aliases.extend(request.aliases)
+        options.provider = request.provider
+        if request.custom or request.remote:
+            package = provider_package(request.type)
+            options.provider = self._resolve(request.provider, request.providers, request.parent, package)
+        parent = self._deployment.registered.get(request.parent)
+        if parent is not None:  # what it inherits
+            if parent.protect and not options.HasField("protect"):
+                options.protect = True
+            if parent.retain_on_delete and not options.HasField("retain_on_delete"):
+                options.retain_on_delete = True
+            options.deleted_with = options.deleted_with or parent.deleted_with
+        return options
+
+    def applied_to_call(self, request: resource_pb2.ResourceInvokeRequest) -> resource_pb2.ResourceInvokeRequest:
+        """Return the call of a function as the transforms want it."""
+        with self._lock:
+            chain = list(self._invoke)
+        if not chain:
+            return request
+        package = provider_package(request.tok)
+        options = resource_pb2.TransformInvokeOptions(
+            provider=self._resolve(request.provider, {}, request.parent, package),
+            version=request.version, plugin_download_url=request.pluginDownloadURL,
+        )  # fmt: skip
+        arguments = request.args
+        for callback in chain:
+            answer = self._callbacks.invoke(
+                callback,
+                resource_pb2.TransformInvokeRequest(token=request.tok, args=arguments, options=options),
+                resource_pb2.TransformInvokeResponse,
+                f"A transform of the call of {request.tok}",
+            )
+            options = answer.options if answer.HasField("options") else options
+            arguments = answer.args if answer.HasField("args") else arguments
+        changed = resource_pb2.ResourceInvokeRequest()
+        changed.CopyFrom(request)
+        changed.args.CopyFrom(arguments)
+        changed.provider, changed.version = options.provider, options.version
+        changed.pluginDownloadURL = options.plugin_download_url
+        return changed
+
+
+def _upgraded(value: Any, dependencies: set[str]) -> Any:
+    """Return a property as transforms see it: what isn't plain is an output, with what it depends on."""
+    value = _as_outputs(value)
+    known = {urn for output in outputs_within(value) for urn in output.dependencies}
+    if dependencies <= known:
+        return value
+    if isinstance(value, Output):
+        return Output(value.value, tuple(sorted({*value.dependencies, *dependencies})))
+    return Output(value, tuple(sorted(dependencies)))
+
+
+def _as_outputs(value: Any) -> Any:
+    if isinstance(value, Secret) or value is UNKNOWN:
+        return Output(value, ())
+    if isinstance(value, list):
+        return [_as_outputs(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _as_outputs(item) for key, item in value.items()}
+    return value
+
+
+def _rewritten(
+    request: resource_pb2.RegisterResourceRequest,
+    properties: Properties,
+    options: resource_pb2.TransformResourceOptions,
+    *,
+    own: bool,
+) -> resource_pb2.RegisterResourceRequest:
+    changed = resource_pb2.RegisterResourceRequest()
+    changed.CopyFrom(request)
+    _copy(options, changed, {ours: theirs for theirs, ours in _SHARED.items()})
+    changed.deleteBeforeReplace = options.delete_before_replace
+    changed.deleteBeforeReplaceDefined = options.HasField("delete_before_replace")
+    del changed.aliasURNs[:]
+    del changed.aliases[:]
+    changed.aliases.extend(options.aliases)
+    if own:
+        changed.propertyDependencies.clear()
+    else:
+        del changed.dependencies[:]
+        changed.dependencies.extend(request.dependencies)
+    for key, value in properties.items():
+        found = {urn for output in outputs_within(value) for urn in output.dependencies}
+        urns = changed.propertyDependencies[key].urns
+        urns.extend(sorted(found - set(urns)))
+        if own:
+            changed.dependencies.extend(sorted(found - set(changed.dependencies)))
+    changed.object.CopyFrom(to_struct(properties, secrets=True, outputs=request.remote))
+    return changed
+
+
+def _copy(source: Any, target: Any, names: Mapping[str, str]) -> None:
+    """Set the target's fields to the source's; what isn't set there isn't set here."""
+    for theirs, ours in names.items():
+        field = source.DESCRIPTOR.fields_by_name[theirs]
+        target.ClearField(ours)
+        if field.has_presence and not source.HasField(theirs):
+            continue
+        value = getattr(source, theirs)
+        if field.message_type is None and not field.is_repeated:
+            setattr(target, ours, value)
+        else:
+            getattr(target, ours).MergeFrom(value)

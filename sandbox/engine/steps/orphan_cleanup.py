@@ -1,0 +1,48 @@
+"""Clearing away what an interrupted run had made and never came to write down."""
+
+from __future__ import annotations
+
+from sandbox.engine.deployment import Deployment
+from sandbox.engine.errors import EngineError
+from sandbox.engine.state.resource import Resource
+
+
+def clear_away(deployment: Deployment) -> None:
+    """Delete what interrupted creations left, as far as the request knows its ids; newest first, as it was built up."""
+    journal = deployment.journal
+    creating = {item.urn: item for operation, item in journal.interrupted if operation == "creating"}
+    if deployment.preview or not creating:
+        return
+    known = {(item.urn, item.id) for item in journal.resources()}
+    cleared: set[str] = set()
+    for urn, identifier in reversed(deployment.request.created):
+        if urn not in creating or (urn, identifier) in known:
+            continue
+        known.add((urn, identifier))
+        try:
+            if _delete(deployment, creating[urn], identifier):
+                text = f"An earlier run was cut off while creating it; what that had made ({identifier}) was deleted."
+                deployment.recorder.message("info", urn, text)
+            cleared.add(urn)
+        except EngineError as error:
+            text = f"An earlier run was cut off while creating it; what that had made ({identifier}) can't be deleted: {error}"
+            deployment.recorder.message("warning", urn, text)
+            del creating[urn]
+            cleared.discard(urn)
+    journal.interrupted = [
+        (operation, item)
+        for operation, item in journal.interrupted
+        if operation != "creating" or item.urn not in cleared
+    ]
+    journal.write()
+
+
+def _delete(deployment: Deployment, resource: Resource, identifier: str) -> bool:
+    """Delete it if it is there; tells whether it was."""
+    plugin = deployment.providers.load(resource.provider, deployment.journal.resources())
+    found = plugin.read(resource.urn, identifier, resource.inputs, {})
+    if found is None:
+        return False
+    identifier, _, outputs = found
+    plugin.delete(resource.urn, identifier, resource.inputs, outputs, timeout=resource.custom_timeouts.get("delete", 0))
+    return True

@@ -1,0 +1,159 @@
+"""Failures of the Kubernetes API as the real API server words them, each convertible to a `Status` object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.kubernetes.apimachinery.kinds import Kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """One field's problem: `reason` is Kubernetes' cause type, `field` a path such as `spec.ports[0].port`."""
+
+    reason: str
+    message: str
+    field: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}" if self.field else self.message
+
+
+def required(field: str, message: str = "") -> Cause:
+    """Say that a field is missing."""
+    return Cause(
+        reason="FieldValueRequired", field=field, message="Required value" + (f": {message}" if message else "")
+    )
+
+
+def invalid_value(field: str, value: object, message: str) -> Cause:
+    """Say that a field's value breaks a rule."""
+    return Cause(reason="FieldValueInvalid", field=field, message=f"Invalid value: {show(value)}: {message}")
+
+
+def forbidden_field(field: str, message: str) -> Cause:
+    """Say that a field may not be set or changed."""
+    return Cause(reason="FieldValueForbidden", field=field, message=f"Forbidden: {message}")
+
+
+def unsupported(field: str, value: object, allowed: Sequence[str]) -> Cause:
+    """Say that a field's value is none of the allowed ones."""
+    listed = ", ".join(show(item) for item in sorted(allowed))
+    return Cause(
+        reason="FieldValueNotSupported",
+        field=field,
+        message=f"Unsupported value: {show(value)}: supported values: {listed}",
+    )
+
+
+def duplicate(field: str, value: object) -> Cause:
+    """Say that a list has an entry twice."""
+    return Cause(reason="FieldValueDuplicate", field=field, message=f"Duplicate value: {show(value)}")
+
+
+def show(value: object) -> str:
+    """Print a value as Go's %v and %q would in an error."""
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict | list):
+        import json  # noqa: PLC0415 - only errors need it
+
+        return json.dumps(value, separators=(",", ":"))
+    return str(value)
+
+
+class ApiError(Exception):
+    """A refusal with HTTP `code`, Kubernetes `reason` and optional `details`."""
+
+    def __init__(self, code: int, reason: str, message: str, details: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.code, self.reason, self.message, self.details = code, reason, message, details
+
+    def status(self) -> dict[str, Any]:
+        """Return the `Status` object that the server sends."""
+        answer: dict[str, Any] = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+            "reason": self.reason,
+            "code": self.code,
+        }
+        if self.details is not None:
+            answer["details"] = self.details
+        return answer
+
+
+def _details(kind: Kind, name: str, uid: str = "") -> dict[str, Any]:
+    details: dict[str, Any] = {"name": name, "kind": kind.plural}
+    if kind.group:
+        details["group"] = kind.group
+    if uid:
+        details["uid"] = uid
+    return details
+
+
+def not_found(kind: Kind, name: str) -> ApiError:
+    """There is no such object."""
+    return ApiError(404, "NotFound", f'{kind.qualified} "{name}" not found', _details(kind, name))
+
+
+def no_such_path() -> ApiError:
+    """There is no such resource type (or version of it) in this cluster."""
+    return ApiError(404, "NotFound", "the server could not find the requested resource", {})
+
+
+def already_exists(kind: Kind, name: str) -> ApiError:
+    """The name is taken."""
+    return ApiError(409, "AlreadyExists", f'{kind.qualified} "{name}" already exists', _details(kind, name))
+
+
+def conflict(kind: Kind, name: str, why: str = "") -> ApiError:
+    """The object is no longer the one that the caller knew."""
+    reason = why or "the object has been modified; please apply your changes to the latest version and try again"
+    return ApiError(
+        409, "Conflict", f'Operation cannot be fulfilled on {kind.qualified} "{name}": {reason}', _details(kind, name)
+    )
+
+
+def invalid(kind: Kind, name: str, causes: Sequence[Cause]) -> ApiError:
+    """The object breaks rules; every problem is listed."""
+    problems = ", ".join(str(cause) for cause in causes)
+    text = problems if len(causes) == 1 else f"[{problems}]"
+    details: dict[str, Any] = {"name": name, "kind": kind.kind}
+    if kind.group:
+        details["group"] = kind.group
+    details["causes"] = [{"reason": c.reason, "message": c.message, "field": c.field} for c in causes]
+    title = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
+    return ApiError(422, "Invalid", f'{title} "{name}" is invalid: {text}', details)
+
+
+def forbidden(kind: Kind, name: str, why: str) -> ApiError:
+    """Admission or authorization refuses the request."""
+    subject = f'{kind.qualified} "{name}"' if name else kind.qualified
+    return ApiError(403, "Forbidden", f"{subject} is forbidden: {why}", _details(kind, name))
+
+
+def bad_request(message: str) -> ApiError:
+    """The request can't be understood."""
+    return ApiError(400, "BadRequest", message)
+
+
+def unauthorized() -> ApiError:
+    """The caller's token is refused."""
+    return ApiError(401, "Unauthorized", "Unauthorized")
+
+
+def method_not_allowed(why: str) -> ApiError:
+    """The resource type doesn't do this."""
+    return ApiError(405, "MethodNotAllowed", why, {})
+
+
+def expired(message: str) -> ApiError:
+    """The wanted resource version is no longer remembered."""
+    return ApiError(410, "Expired", message)

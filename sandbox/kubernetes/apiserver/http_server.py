@@ -1,0 +1,163 @@
+"""HTTPS in front of the clusters: one port, a path prefix per cluster, the Kubernetes API's URLs below it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import ssl
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import yaml
+
+from sandbox.kubernetes.apimachinery import errors
+from sandbox.kubernetes.apiserver import protobuf
+from sandbox.kubernetes.apiserver.routes import Answer, Call, Stream, answer
+from sandbox.kubernetes.cluster import Cluster
+
+LOG = logging.getLogger(__name__)
+_MAX_BODY = 3 * 1024 * 1024  # the API server's own limit
+Find = Callable[[str], Cluster | None]
+
+
+class Server(ThreadingHTTPServer):
+    """Serves `https://127.0.0.1:<port>/<cluster key>/…`; `find` gives the cluster of a key."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, port: int, tls: ssl.SSLContext, find: Find) -> None:
+        self.find, self._tls = find, tls
+        super().__init__(("127.0.0.1", port), _Handler)
+
+    def get_request(self) -> tuple[Any, Any]:
+        """Wrap a connection in TLS; the handshake happens in the connection's own thread."""
+        connection, address = super().get_request()
+        return self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), address
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's signature
+        """Connections that break are the client's business."""
+        LOG.debug("connection from %s ended", client_address, exc_info=True)
+
+    def serve(self) -> threading.Thread:
+        """Serve in a thread of its own."""
+        thread = threading.Thread(target=self.serve_forever, args=(0.1,), name="kubernetes-https", daemon=True)
+        thread.start()
+        return thread
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: Server
+    timeout = 600
+
+    def _serve(self) -> None:
+        warnings: list[str] = []
+        try:
+            result = answer(*self._call(warnings))
+        except errors.ApiError as error:
+            result = Answer(error.status(), error.code)
+        except (BrokenPipeError, ConnectionError, ssl.SSLError):
+            self.close_connection = True
+            return
+        except Exception as error:
+            LOG.exception("%s %s", self.command, self.path)
+            problem = errors.ApiError(500, "InternalError", f"Internal error occurred: {type(error).__name__}: {error}")
+            result = Answer(problem.status(), 500)
+        try:
+            if isinstance(result, Stream):
+                self._stream(result)
+            else:
+                self._send(result, warnings)
+        except (BrokenPipeError, ConnectionError, ssl.SSLError, TimeoutError):
+            self.close_connection = True
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - the base class's names
+
+    def _call(self, warnings: list[str]) -> tuple[Cluster, Call]:
+        length = int(self.headers.get("Content-Length") or 0)
+        if length > _MAX_BODY:
+            self.close_connection = True
+            raise errors.ApiError(413, "RequestEntityTooLarge", f"limit is {_MAX_BODY}")
+        body = self.rfile.read(length) if length else b""
+        split = urlsplit(self.path)
+        _, _, rest = split.path.partition("/")
+        key, slash, path = rest.partition("/")
+        cluster = self.server.find(key)
+        if cluster is None:
+            raise errors.ApiError(404, "NotFound", f"no cluster at /{key}: it was deleted, or never was")
+        content_type = self.headers.get("Content-Type", "").split(";")[0].strip()
+        query = {name: values[-1] for name, values in parse_qs(split.query, keep_blank_values=True).items()}
+        return cluster, Call(
+            method=self.command,
+            path=unquote(slash + path) or "/",
+            prefix=f"/{key}",
+            query=query,
+            content_type=content_type,
+            accept=self.headers.get("Accept", ""),
+            authorization=self.headers.get("Authorization", ""),
+            user_agent=self.headers.get("User-Agent", ""),
+            body=_parse(body, content_type),
+            warnings=warnings,
+        )
+
+    def _send(self, result: Answer, warnings: list[str]) -> None:
+        media, text = _written(result.content)
+        self.send_response(result.code)
+        self.send_header("Content-Type", media)
+        self.send_header("Content-Length", str(len(text)))
+        for warning in warnings:
+            escaped = warning.replace("\\", "\\\\").replace('"', '\\"')
+            self.send_header("Warning", f'299 - "{escaped}"')
+        self.end_headers()
+        self.wfile.write(text)
+
+    def _stream(self, result: Stream) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.flush()
+        for item in result.events:
+            line = json.dumps(item).encode() + b"\n"
+            self.wfile.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
+        self.wfile.write(b"0\r\n\r\n")
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        LOG.debug(format, *arguments)
+
+    def version_string(self) -> str:
+        return "kubernetes-sandbox"
+
+
+def _written(content: Any) -> tuple[str, bytes]:
+    if isinstance(content, bytes):
+        return "application/com.github.proto-openapi.spec.v2.v1.0+protobuf", content
+    if isinstance(content, str):
+        return "text/plain", content.encode()
+    return "application/json", json.dumps(content).encode()
+
+
+def _parse(body: bytes, content_type: str) -> Any:
+    if not body:
+        return None
+    if content_type == "application/vnd.kubernetes.protobuf":
+        return protobuf.decode(body)
+    try:
+        if "yaml" in content_type:
+            return json.loads(body) if body.lstrip()[:1] == b"{" else yaml.safe_load(body)
+        return json.loads(body)
+    except (ValueError, yaml.YAMLError) as error:
+        raise errors.bad_request(f"the body of the request can't be read: {error}") from None
+
+
+def server_tls(certificate: str, key: str) -> ssl.SSLContext:
+    """Return the TLS settings of the server, from PEM files."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificate, key)
+    return context

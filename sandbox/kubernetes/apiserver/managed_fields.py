@@ -1,0 +1,322 @@
+"""Who manages which field: managedFields and server-side apply, after Kubernetes' structured merge.
+
+A field's path is a tuple of the elements that `fieldsV1` uses: `f:name` for a field or map entry, `k:{…}` for an
+entry of a keyed list, `v:…` for a member of a set. Lists and maps that the schema calls atomic are one field.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.kubernetes.apimachinery.errors import ApiError, bad_request
+from sandbox.kubernetes.apimachinery.schema import Schema
+
+Path = tuple[str, ...]
+# What the server owns of every object; nobody manages it.
+_SERVER_OWNED: frozenset[Path] = frozenset(
+    [("f:apiVersion",), ("f:kind",), ("f:metadata",)]
+    + [
+        ("f:metadata", f"f:{name}")
+        for name in (
+            "name", "namespace", "creationTimestamp", "selfLink", "uid", "resourceVersion", "generation",
+            "managedFields", "clusterName", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName",
+        )
+    ]
+)  # fmt: skip
+_MISSING = object()
+_DEFAULT_KEYS = {"protocol": "TCP"}
+
+
+@dataclass
+class Manager:
+    """One entry of managedFields."""
+
+    name: str
+    operation: str
+    api_version: str
+    subresource: str
+    time: str
+    paths: set[Path] = field(default_factory=set)
+
+    def same_as(self, other: Manager) -> bool:
+        """Say whether both entries are one manager's."""
+        mine = (self.name, self.operation, self.api_version, self.subresource)
+        return mine == (other.name, other.operation, other.api_version, other.subresource)
+
+
+def list_keys(node: Mapping[str, Any]) -> list[str]:
+    """Return the fields that tell a list's entries apart; none for a list that is one field."""
+    if node.get("x-kubernetes-list-type") == "map":
+        return list(node["x-kubernetes-list-map-keys"])
+    if "x-kubernetes-list-type" not in node and node.get("x-kubernetes-patch-merge-key"):
+        return [node["x-kubernetes-patch-merge-key"]]
+    return []
+
+
+def element(item: Mapping[str, Any], keys: Sequence[str]) -> str:
+    """Return the path element of a keyed list's entry."""
+    found = {key: item.get(key, _DEFAULT_KEYS.get(key)) for key in keys}
+    return "k:" + json.dumps({k: v for k, v in sorted(found.items()) if v is not None}, separators=(",", ":"))
+
+
+def flatten(schema: Schema, node: Mapping[str, Any], value: Any, path: Path = ()) -> dict[Path, Any]:
+    """Return every field of a value with its content; an entry of a keyed list is a field too (content None)."""
+    _, content = schema.resolve(node)
+    atomic = "atomic" in (node.get("x-kubernetes-map-type"), content.get("x-kubernetes-map-type"))
+    if isinstance(value, Mapping) and value and not atomic:
+        found: dict[Path, Any] = {}
+        for key, item in value.items():
+            found.update(flatten(schema, schema.child(content, key), item, (*path, f"f:{key}")))
+        return found
+    if isinstance(value, list):
+        keys = list_keys(node)
+        if keys and all(isinstance(item, Mapping) for item in value):
+            found = {}
+            for item in value:
+                here = (*path, element(item, keys))
+                found[here] = None
+                found.update(flatten(schema, schema.items(node), item, here))
+            return found
+        if node.get("x-kubernetes-list-type") == "set":
+            return {(*path, "v:" + json.dumps(item)): None for item in value}
+    return {path: value}
+
+
+def owned(schema: Schema, node: Mapping[str, Any], document: Mapping[str, Any]) -> dict[Path, Any]:
+    """Return the fields of a document that somebody can manage."""
+    return {path: value for path, value in flatten(schema, node, document).items() if path not in _SERVER_OWNED}
+
+
+def encode(paths: Iterable[Path]) -> dict[str, Any]:
+    """Write a set of paths as `fieldsV1`."""
+    tree: dict[str, Any] = {}
+    everything = set(paths)
+    for path in sorted(everything):
+        node = tree
+        for part in path:
+            node = node.setdefault(part, {})
+    for path in everything:
+        node = tree
+        for part in path:
+            node = node[part]
+        if node:
+            node["."] = {}
+    return tree
+
+
+def decode(tree: Mapping[str, Any], path: Path = ()) -> set[Path]:
+    """Read `fieldsV1` as a set of paths."""
+    found: set[Path] = set()
+    for part, below in tree.items():
+        if part == ".":
+            found.add(path)
+        elif below:
+            found |= decode(below, (*path, part))
+        else:
+            found.add((*path, part))
+    return found
+
+
+def managers(document: Mapping[str, Any]) -> list[Manager]:
+    """Read an object's managedFields."""
+    return [
+        Manager(
+            name=entry.get("manager", ""),
+            operation=entry.get("operation", "Update"),
+            api_version=entry.get("apiVersion", ""),
+            subresource=entry.get("subresource", ""),
+            time=entry.get("time", ""),
+            paths=decode(entry.get("fieldsV1") or {}),
+        )
+        for entry in document["metadata"].get("managedFields") or ()
+    ]
+
+
+def write(document: dict[str, Any], entries: Iterable[Manager]) -> None:
+    """Set an object's managedFields; managers of nothing are left out."""
+    written = [
+        {
+            "manager": entry.name,
+            "operation": entry.operation,
+            "apiVersion": entry.api_version,
+            "time": entry.time,
+            "fieldsType": "FieldsV1",
+            "fieldsV1": encode(entry.paths),
+            **({"subresource": entry.subresource} if entry.subresource else {}),
+        }
+        for entry in entries
+        if entry.paths
+    ]
+    document["metadata"]["managedFields"] = written
+
+
+def record_update(
+    schema: Schema, node: Mapping[str, Any], before: Mapping[str, Any] | None, after: dict[str, Any], who: Manager
+) -> None:
+    """Give `who` the fields that an ordinary write changed, and take them from everybody else."""
+    old = owned(schema, node, before) if before is not None else {}
+    new = owned(schema, node, after)
+    changed = {path for path, value in new.items() if old.get(path, _MISSING) != value}
+    gone = set(old) - set(new)
+    entries = managers(before) if before is not None else []
+    if not changed and not gone:
+        write(after, entries)
+        return
+    mine = next((entry for entry in entries if entry.same_as(who)), None)
+    for entry in entries:
+        entry.paths -= gone if entry is mine else gone | changed
+    if mine is None:
+        mine = who
+        entries.append(mine)
+    mine.paths |= changed
+    if changed:
+        mine.time = who.time
+    write(after, entries)
+
+
+def apply(
+    schema: Schema,
+    node: Mapping[str, Any],
+    live: Mapping[str, Any] | None,
+    applied: Mapping[str, Any],
+    who: Manager,
+    *,
+    force: bool,
+) -> dict[str, Any]:
+    """Merge an applied configuration into the live object and move ownership.
+
+    Raises a 409 naming each other manager of a field that would change, unless `force`.
+    """
+    wanted = owned(schema, node, applied)
+    entries = managers(live) if live is not None else []
+    current = flatten(schema, node, live) if live is not None else {}
+    mine = next((entry for entry in entries if entry.same_as(who)), None)
+    others = [entry for entry in entries if entry is not mine]
+    contested = [
+        (
+            entry,
+            {path for path, value in wanted.items() if path in entry.paths and current.get(path, _MISSING) != value},
+        )
+        for entry in others
+    ]
+    clashes = [(entry, paths) for entry, paths in contested if paths]
+    if clashes and not force:
+        raise _conflict(clashes)
+    for entry, paths in clashes:
+        entry.paths -= paths
+    merged: dict[str, Any] = _merge(schema, node, live or {}, applied)
+    if mine is not None:
+        dropped = mine.paths - set(wanted)
+        kept = set().union(*(entry.paths for entry in others))
+        for path in sorted(dropped - kept, key=len, reverse=True):
+            if not any(other[: len(path)] == path for other in (*kept, *wanted)):
+                _drop(merged, path)
+        mine.paths, mine.time = set(wanted), mine.time if not dropped and set(wanted) == mine.paths else who.time
+    else:
+        who.paths = set(wanted)
+        others.append(who)
+    write(merged, [*others, mine] if mine is not None else others)
+    return merged
+
+
+def _conflict(clashes: Sequence[tuple[Manager, set[Path]]]) -> ApiError:
+    causes: list[dict[str, Any]] = []
+    groups: list[tuple[str, list[str]]] = []
+    for entry, paths in clashes:
+        using = f'conflict with "{entry.name}"' + (
+            f' with subresource "{entry.subresource}"' if entry.subresource else ""
+        )
+        if entry.operation == "Update":
+            using += f" using {entry.api_version}" + (f" at {entry.time}" if entry.time else "")
+        texts = [dotted(path) for path in sorted(paths)]
+        causes += [{"reason": "FieldManagerConflict", "message": using, "field": text} for text in texts]
+        groups.append((using, texts))
+    count = len(causes)
+    if count == 1:
+        text = f"{groups[0][0]}: {groups[0][1][0]}"
+    else:
+        text = "\n".join(
+            f"{using.replace('conflict with', 'conflicts with', 1)}:\n" + "\n".join(f"- {item}" for item in texts)
+            for using, texts in groups
+        )
+    message = f"Apply failed with {count} conflict{'s' if count > 1 else ''}: {text}"
+    return ApiError(409, "Conflict", message, {"causes": causes})
+
+
+def dotted(path: Path) -> str:
+    """Print a path as the API server does (`.spec.containers[name="app"].image`)."""
+    text = ""
+    for part in path:
+        if part.startswith("k:"):
+            pairs = json.loads(part[2:]).items()
+            text += "[" + ",".join(f"{key}={json.dumps(value)}" for key, value in pairs) + "]"
+        elif part.startswith("v:"):
+            text += f"[={part[2:]}]"
+        else:
+            text += "." + part[2:]
+    return text
+
+
+def _merge(schema: Schema, node: Mapping[str, Any], live: Any, applied: Any) -> Any:
+    _, content = schema.resolve(node)
+    atomic = "atomic" in (node.get("x-kubernetes-map-type"), content.get("x-kubernetes-map-type"))
+    if isinstance(applied, Mapping) and isinstance(live, Mapping) and not atomic:
+        result = copy.deepcopy(dict(live))
+        for key, value in applied.items():
+            result[key] = _merge(schema, schema.child(content, key), live.get(key, _MISSING), value)
+        return result
+    if isinstance(applied, list) and isinstance(live, list):
+        keys = list_keys(node)
+        if keys:
+            return _merge_keyed(schema, node, live, applied, keys)
+        if node.get("x-kubernetes-list-type") == "set":
+            return live + [item for item in applied if item not in live]
+    return copy.deepcopy(applied)
+
+
+def _merge_keyed(
+    schema: Schema, node: Mapping[str, Any], live: list[Any], applied: list[Any], keys: Sequence[str]
+) -> list[Any]:
+    old = {element(item, keys): item for item in live}
+    new: dict[str, Any] = {}
+    for item in applied:
+        part = element(item, keys)
+        if part in new:
+            raise bad_request(f"duplicate entries for key [{part[2:]}]")
+        new[part] = _merge(schema, schema.items(node), old.get(part, _MISSING), item)
+    return [new.pop(part, None) or copy.deepcopy(item) for part, item in old.items()] + list(new.values())
+
+
+def _drop(document: Any, path: Path) -> None:
+    head, rest = path[0], path[1:]
+    if isinstance(document, list):
+        for index, item in enumerate(document):
+            if _is(item, head):
+                if rest:
+                    # An entry's key stays as long as the entry does.
+                    if not (len(rest) == 1 and head.startswith("k:") and rest[0][2:] in json.loads(head[2:])):
+                        _drop(item, rest)
+                else:
+                    document.pop(index)
+                return
+    elif isinstance(document, dict):
+        key = head[2:]
+        if key not in document:
+            return
+        if not rest:
+            del document[key]
+            return
+        _drop(document[key], rest)
+        if document[key] in ({}, []):
+            del document[key]
+
+
+def _is(item: Any, part: str) -> bool:
+    if part.startswith("v:"):
+        return bool(json.loads(part[2:]) == item)
+    wanted = json.loads(part[2:])
+    return isinstance(item, Mapping) and element(item, list(wanted)) == part

@@ -1,0 +1,158 @@
+"""What every controller does: read objects, write status, own dependants, report events, ask to be called again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+from sandbox.contracts.cluster_host import ClusterFacts
+from sandbox.kubernetes.apimachinery.errors import ApiError
+from sandbox.kubernetes.apiserver.verbs import Api, Write, now
+from sandbox.kubernetes.ports import Hooks, LoadBalancerFacts
+from sandbox.kubernetes.storage.object_store import Json, Key
+
+__all__ = ["Work", "condition", "controller_of", "now", "seconds_since", "set_condition", "terminating"]
+
+
+class Work:
+    """The cluster as controllers see it."""
+
+    def __init__(self, api: Api, facts: ClusterFacts, hooks: Hooks) -> None:
+        self.api, self.facts, self.hooks, self.store = api, facts, hooks, api.store
+        self.next_call = float("inf")
+        # What each load balancer was last told, by its object's uid; after a start all of them are told once more.
+        self.balanced: dict[str, LoadBalancerFacts] = {}
+
+    def again_in(self, seconds: float) -> None:
+        """Ask to be called again after so many seconds, even when no object changes."""
+        self.next_call = min(self.next_call, time.monotonic() + max(seconds, 0.05))
+
+    def listed(self, resource: str, namespace: str = "") -> list[Json]:
+        """Return the objects of a qualified plural."""
+        return self.store.listed(resource, namespace)
+
+    def named(self, resource: str, namespace: str, name: str) -> Json | None:
+        """Return one object, or None."""
+        return self.store.get(Key(resource, namespace, name))
+
+    def create(self, api_version: str, kind: str, namespace: str, document: Json) -> Json:
+        """Create an object through all of admission; raises ApiError when that refuses it."""
+        return self.api.create(self.api.kind(api_version, kind), namespace, document, Write())
+
+    def delete(self, document: Mapping[str, Any]) -> None:
+        """Delete an object; one that is gone is deleted."""
+        kind = self.api.kind(document["apiVersion"], document["kind"])
+        meta = document["metadata"]
+        try:
+            self.api.delete(kind, meta.get("namespace", ""), meta["name"], {"preconditions": {"uid": meta["uid"]}})
+        except ApiError as error:
+            if error.code not in {404, 409}:
+                raise
+
+    def status(self, document: Json, status: Mapping[str, Any]) -> None:
+        """Write an object's status if it differs."""
+        if document.get("status") != status:
+            self.save({**document, "status": dict(status)})
+
+    def save(self, document: Json) -> Json:
+        """Store an object as it is, if it differs from what is stored."""
+        kind = self.api.kind(document["apiVersion"], document["kind"])
+        meta = document["metadata"]
+        key = self.api.key(kind, meta.get("namespace", ""), meta["name"])
+        live = self.store.get(key)
+        if live is None or live["metadata"]["uid"] != meta["uid"]:
+            return document
+        if live.get("spec") != document.get("spec") and "generation" in meta:
+            meta["generation"] = live["metadata"]["generation"] + 1
+        return live if live == document else self.store.put(key, document)
+
+    def owned(self, resource: str, owner: Mapping[str, Any]) -> list[Json]:
+        """Return the objects that `owner` controls, oldest first."""
+        uid = owner["metadata"]["uid"]
+        found = [
+            item
+            for item in self.store.listed(resource, owner["metadata"].get("namespace", ""))
+            if controller_of(item) == uid
+        ]
+        return sorted(found, key=lambda item: (item["metadata"]["creationTimestamp"], item["metadata"]["name"]))
+
+    def reference(self, owner: Mapping[str, Any]) -> Json:
+        """Return the ownerReference of a controller."""
+        meta = owner["metadata"]
+        return {
+            "apiVersion": owner["apiVersion"],
+            "kind": owner["kind"],
+            "name": meta["name"],
+            "uid": meta["uid"],
+            "controller": True,
+            "blockOwnerDeletion": True,
+        }
+
+    def event(self, about: Mapping[str, Any], reason: str, message: str, source: str, *, warning: bool = False) -> None:
+        """Report an Event, once per reason and message."""
+        meta = about["metadata"]
+        namespace = meta.get("namespace") or "default"
+        digest = sha256(f"{meta['uid']}{reason}{message}".encode()).hexdigest()[:16]
+        name = f"{meta['name'][:230]}.{digest}"
+        holder = self.store.get(Key("namespaces", "", namespace))
+        if holder is None or terminating(holder) or self.store.exists(Key("events", namespace, name)):
+            return
+        moment = now()
+        self.create(
+            "v1", "Event", namespace,
+            {
+                "metadata": {"name": name},
+                "involvedObject": {
+                    "apiVersion": about["apiVersion"], "kind": about["kind"], "name": meta["name"], "uid": meta["uid"],
+                    **({"namespace": meta["namespace"]} if meta.get("namespace") else {}),
+                },
+                "reason": reason, "message": message, "type": "Warning" if warning else "Normal", "count": 1,
+                "firstTimestamp": moment, "lastTimestamp": moment, "source": {"component": source},
+                "reportingComponent": source,
+            },
+        )  # fmt: skip
+
+
+def controller_of(document: Mapping[str, Any]) -> str:
+    """Return the uid of an object's controller, or nothing."""
+    for reference in document["metadata"].get("ownerReferences") or ():
+        if reference.get("controller"):
+            return str(reference["uid"])
+    return ""
+
+
+def terminating(document: Mapping[str, Any]) -> bool:
+    """Say whether an object is being deleted."""
+    return bool(document["metadata"].get("deletionTimestamp"))
+
+
+def seconds_since(moment: str) -> float:
+    """Return the age of a timestamp."""
+    return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
+
+
+def condition(document: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """Return one of an object's conditions, or an empty one."""
+    for item in (document.get("status") or {}).get("conditions") or ():
+        if item["type"] == kind:
+            found: Mapping[str, Any] = item
+            return found
+    return {}
+
+
+def set_condition(
+    old: Sequence[Mapping[str, Any]], kind: str, status: str, reason: str, message: str, *, updated: bool = False
+) -> list[Json]:
+    """Return conditions with one changed; its times move only when it changes (`updated`: has a lastUpdateTime)."""
+    moment = now()
+    before = next((item for item in old if item["type"] == kind), None)
+    new: Json = {"type": kind, "status": status, "reason": reason, "message": message}
+    moved = before is None or before["status"] != status
+    new["lastTransitionTime"] = moment if before is None or moved else before["lastTransitionTime"]
+    if updated:
+        same = before is not None and not moved and (before.get("reason"), before.get("message")) == (reason, message)
+        new["lastUpdateTime"] = before["lastUpdateTime"] if before is not None and same else moment
+    return [dict(item) for item in old if item["type"] != kind] + [new]

@@ -1,0 +1,85 @@
+"""EC2: what its resource types share (tags by resource id, and finding one thing by its id)."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from sandbox.providers.aws.operation import Call, code_of
+from sandbox.providers.aws.properties import Rule
+from sandbox.providers.aws.resource import Handler
+from sandbox.providers.protocol import Properties
+
+
+class Ec2Handler(Handler):
+    """A resource type of EC2, tagged by its own id."""
+
+    tagged = True
+
+    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+        retag(call, id, put, drop)
+
+
+def retag(call: Call, id: str, put: Mapping[str, str], drop: Sequence[str]) -> None:
+    """Put and drop tags of whatever has that id."""
+    ec2 = call.client("ec2")
+    if drop:
+        ec2.delete_tags(Resources=[id], Tags=[{"Key": key} for key in drop])
+    if put:
+        ec2.create_tags(Resources=[id], Tags=[{"Key": key, "Value": value} for key, value in put.items()])
+
+
+def tagging(kind: str, inputs: Properties) -> dict[str, Any]:
+    """The argument that tags a new thing of that kind, or nothing when it has no tags."""
+    tags = [{"Key": key, "Value": value} for key, value in (inputs.get("tagsAll") or {}).items()]
+    return {"TagSpecifications": [{"ResourceType": kind, "Tags": tags}]} if tags else {}
+
+
+def tags_of(item: Mapping[str, Any]) -> dict[str, str]:
+    """The tags in EC2's answer, by key."""
+    return {tag["Key"]: tag["Value"] for tag in item.get("Tags") or []}
+
+
+def only(items: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The first of what was found, if anything was."""
+    return items[0] if items else None
+
+
+def gone(call: Call, operation: str, codes: Sequence[str], **arguments: Any) -> Mapping[str, Any]:
+    """Call an operation whose object may be gone already; returns an empty answer then."""
+    try:
+        answer: Mapping[str, Any] = getattr(call.client("ec2"), operation)(**arguments)
+    except ClientError as error:
+        if code_of(error) not in codes:
+            raise
+        return {}
+    return answer
+
+
+def cidr(smallest: int = 32, largest: int = 0) -> Rule:
+    """A rule for an IPv4 block in its canonical form, with a prefix from `largest` to `smallest` bits."""
+
+    def check(value: str) -> str | None:
+        try:
+            network = ipaddress.IPv4Network(value, strict=False)
+        except ValueError:
+            return f"an IPv4 CIDR block such as 10.0.0.0/16, not {value!r}"
+        if str(network) != value:
+            return f"the network address of its block: {network}, not {value}"
+        if not largest <= network.prefixlen <= smallest:
+            return f"between /{largest} and /{smallest}, not /{network.prefixlen}"
+        return None
+
+    return check
+
+
+def ipv6_cidr(value: str) -> str | None:
+    """A rule for an IPv6 block."""
+    try:
+        ipaddress.IPv6Network(value)
+    except ValueError:
+        return f"an IPv6 CIDR block, not {value!r}"
+    return None

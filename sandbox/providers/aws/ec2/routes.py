@@ -1,0 +1,364 @@
+"""EC2: route tables, routes, their associations, and VPC endpoints.
+
+Which properties replace, and the defaults: pulumi_aws's documentation of each type and the AWS provider's schema
+(resources route_table, route, route_table_association, vpc_endpoint). Ids and import forms are the AWS provider's:
+a route's is `r-<table><crc32 of the destination>`, imported as `<table>_<destination>`; an association is imported as
+`<subnet or gateway>/<table>`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from sandbox.providers.aws.ec2.handler import Ec2Handler, cidr, gone, ipv6_cidr, only, tagging, tags_of
+from sandbox.providers.aws.properties import block, boolean, policy, set_of, text
+from sandbox.providers.aws.resource import Call, Handler
+from sandbox.providers.protocol import Failure, Properties
+
+_DESTINATIONS = {
+    "cidrBlock": "DestinationCidrBlock",
+    "ipv6CidrBlock": "DestinationIpv6CidrBlock",
+    "destinationPrefixListId": "DestinationPrefixListId",
+}
+_TARGETS = {
+    "egressOnlyGatewayId": "EgressOnlyInternetGatewayId",
+    "gatewayId": "GatewayId",
+    "natGatewayId": "NatGatewayId",
+    "networkInterfaceId": "NetworkInterfaceId",
+    "transitGatewayId": "TransitGatewayId",
+    "vpcEndpointId": "VpcEndpointId",
+    "vpcPeeringConnectionId": "VpcPeeringConnectionId",
+}
+_ROUTE_DESTINATIONS = {
+    "destinationCidrBlock": "DestinationCidrBlock",
+    "destinationIpv6CidrBlock": "DestinationIpv6CidrBlock",
+    "destinationPrefixListId": "DestinationPrefixListId",
+}
+
+
+def _table(call: Call, id: str) -> Mapping[str, Any] | None:
+    answer = gone(call, "describe_route_tables", ("InvalidRouteTableID.NotFound",), RouteTableIds=[id])
+    return only(answer.get("RouteTables", []))
+
+
+def _request(route: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {api: route[name] for name, api in names.items() if route.get(name)}
+
+
+def _target(route: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: route[api] for name, api in _TARGETS.items() if route.get(api)}
+    # EC2 tells a gateway endpoint's target as a gateway.
+    if str(found.get("gatewayId", "")).startswith("vpce-"):
+        found["vpcEndpointId"] = found.pop("gatewayId")
+    return found
+
+
+class RouteTable(Ec2Handler):
+    """A route table, with routes of its own or with `Route` resources beside it."""
+
+    token = "aws:ec2/routeTable:RouteTable"
+    noun = "EC2 Route Table"
+    inputs = {
+        "routes": set_of(block({name: text() for name in (*_DESTINATIONS, *_TARGETS)}), computed=True),
+        "vpcId": text(required=True, replaces=True),
+    }
+    outputs = ("arn", "ownerId", "propagatingVgws")
+    missing = ("InvalidRouteTableID.NotFound",)
+
+    def create(self, call: Call, inputs: Properties) -> str:
+        ec2 = call.client("ec2")
+        made = ec2.create_route_table(VpcId=inputs["vpcId"], **tagging("route-table", inputs))
+        id = call.made(made["RouteTable"]["RouteTableId"])
+        for route in inputs.get("routes") or []:
+            ec2.create_route(RouteTableId=id, **_request(route, _DESTINATIONS), **_request(route, _TARGETS))
+        return id
+
+    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        table = _table(call, id)
+        if table is None:
+            return None
+        return {
+            "arn": call.arn("ec2", f"route-table/{id}"),
+            "ownerId": table.get("OwnerId") or call.account,
+            "propagatingVgws": [item["GatewayId"] for item in table.get("PropagatingVgws") or []],
+            "routes": [self._route(route) for route in table.get("Routes", []) if self._is_own(route)],
+            "tagsAll": tags_of(table),
+            "vpcId": table["VpcId"],
+        }
+
+    def _is_own(self, route: Mapping[str, Any]) -> bool:
+        # The local route belongs to the VPC; a gateway endpoint puts its prefix lists there itself.
+        endpoint = str(route.get("GatewayId", "")).startswith("vpce-") and "DestinationPrefixListId" in route
+        return route.get("GatewayId") != "local" and not endpoint
+
+    def _route(self, route: Mapping[str, Any]) -> dict[str, Any]:
+        return {**{name: route[api] for name, api in _DESTINATIONS.items() if route.get(api)}, **_target(route)}
+
+    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+        ec2 = call.client("ec2")
+        before = {str(_request(route, _DESTINATIONS)): route for route in old.get("routes") or []}
+        after = {str(_request(route, _DESTINATIONS)): route for route in new.get("routes") or []}
+        for key, route in before.items():
+            if key not in after:
+                absent = ("InvalidRoute.NotFound",)
+                gone(call, "delete_route", absent, RouteTableId=id, **_request(route, _DESTINATIONS))
+        for key, route in after.items():
+            request = {**_request(route, _DESTINATIONS), **_request(route, _TARGETS)}
+            if key not in before:
+                ec2.create_route(RouteTableId=id, **request)
+            elif _request(before[key], _TARGETS) != _request(route, _TARGETS):
+                ec2.replace_route(RouteTableId=id, **request)
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        ec2 = call.client("ec2")
+        for association in (_table(call, id) or {}).get("Associations", []):
+            if not association.get("Main"):
+                absent = ("InvalidAssociationID.NotFound",)
+                gone(call, "disassociate_route_table", absent, AssociationId=association["RouteTableAssociationId"])
+        call.retrying(lambda: ec2.delete_route_table(RouteTableId=id), ("DependencyViolation",))
+
+
+class Route(Handler):
+    """One route of a table."""
+
+    token = "aws:ec2/route:Route"
+    noun = "Route in Route Table"
+    inputs = {
+        "destinationCidrBlock": text(replaces=True, rule=cidr()),
+        "destinationIpv6CidrBlock": text(replaces=True, rule=ipv6_cidr),
+        "destinationPrefixListId": text(replaces=True),
+        **{name: text() for name in _TARGETS},
+        "routeTableId": text(required=True, replaces=True),
+    }
+    outputs = ("instanceId", "instanceOwnerId", "origin", "state")
+    conflicts = (tuple(_ROUTE_DESTINATIONS), tuple(_TARGETS))
+    one_needed = conflicts
+    missing = ("InvalidRoute.NotFound", "InvalidRouteTableID.NotFound")
+
+    def create(self, call: Call, inputs: Properties) -> str:
+        table, destination = inputs["routeTableId"], _request(inputs, _ROUTE_DESTINATIONS)
+        if self._find(call, table, destination):
+            where = ", ".join(destination.values())
+            raise Failure(
+                f"RouteAlreadyExists: Route in Route Table ({table}) with destination ({where}) already exists"
+            )
+        call.client("ec2").create_route(RouteTableId=table, **destination, **_request(inputs, _TARGETS))
+        return call.made(_route_id(table, destination))
+
+    def _find(self, call: Call, table: str, destination: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        routes = (_table(call, table) or {}).get("Routes", [])
+        return only([route for route in routes if all(route.get(key) == value for key, value in destination.items())])
+
+    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        table, destination = known.get("routeTableId"), _request(known, _ROUTE_DESTINATIONS)
+        if not table:
+            table, _, place = id.partition("_")
+            kind = "DestinationPrefixListId" if place.startswith("pl-") else "DestinationCidrBlock"
+            destination = {"DestinationIpv6CidrBlock" if ":" in place else kind: place}
+        route = self._find(call, table, destination)
+        if route is None:
+            return None
+        return {
+            "id": _route_id(table, destination),
+            "routeTableId": table,
+            **{name: destination.get(api) for name, api in _ROUTE_DESTINATIONS.items()},
+            **dict.fromkeys(_TARGETS),
+            **_target(route),
+            "instanceId": route.get("InstanceId") or "",
+            "instanceOwnerId": route.get("InstanceOwnerId") or "",
+            "origin": route.get("Origin"),
+            "state": route.get("State"),
+        }
+
+    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+        destination = _request(new, _ROUTE_DESTINATIONS)
+        call.client("ec2").replace_route(RouteTableId=new["routeTableId"], **destination, **_request(new, _TARGETS))
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        call.client("ec2").delete_route(RouteTableId=state["routeTableId"], **_request(state, _ROUTE_DESTINATIONS))
+
+
+def _route_id(table: str, destination: Mapping[str, Any]) -> str:
+    return f"r-{table}{zlib.crc32(str(next(iter(destination.values()))).encode())}"
+
+
+class RouteTableAssociation(Handler):
+    """A subnet's or a gateway's choice of route table."""
+
+    token = "aws:ec2/routeTableAssociation:RouteTableAssociation"
+    noun = "EC2 Route Table Association"
+    inputs = {
+        "gatewayId": text(replaces=True),
+        "routeTableId": text(required=True),
+        "subnetId": text(replaces=True),
+    }
+    conflicts = (("subnetId", "gatewayId"),)
+    one_needed = conflicts
+    missing = ("InvalidAssociationID.NotFound",)
+
+    def create(self, call: Call, inputs: Properties) -> str:
+        names = {"subnetId": "SubnetId", "gatewayId": "GatewayId"}
+        made = call.client("ec2").associate_route_table(RouteTableId=inputs["routeTableId"], **_request(inputs, names))
+        return call.made(made["AssociationId"])
+
+    def _find(self, call: Call, id: str, known: Properties) -> Mapping[str, Any] | None:
+        member, _, table = id.partition("/")
+        filters = [{"Name": "association.route-table-association-id", "Values": [id]}]
+        if table:
+            filters = [{"Name": "route-table-id", "Values": [table]}]
+        elif known.get("subnetId"):
+            # A change of table gives the association a new id, while Pulumi keeps the first.
+            filters = [{"Name": "association.subnet-id", "Values": [known["subnetId"]]}]
+        wanted = {id, member, known.get("subnetId"), known.get("gatewayId")} - {None}
+        for found in call.client("ec2").describe_route_tables(Filters=filters)["RouteTables"]:
+            for association in found.get("Associations", []):
+                keys = ("RouteTableAssociationId", "SubnetId", "GatewayId")
+                if any(association.get(key) in wanted for key in keys):
+                    return {"RouteTableId": found["RouteTableId"], **association}
+        return None
+
+    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        association = self._find(call, id, known)
+        if association is None:
+            return None
+        return {
+            "id": association["RouteTableAssociationId"],
+            "gatewayId": association.get("GatewayId"),
+            "routeTableId": association["RouteTableId"],
+            "subnetId": association.get("SubnetId"),
+        }
+
+    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+        current = self._find(call, id, old)
+        if current is None:
+            raise Failure("the association is gone; refresh the stack to have it made again")
+        call.client("ec2").replace_route_table_association(
+            AssociationId=current["RouteTableAssociationId"], RouteTableId=new["routeTableId"]
+        )
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        current = self._find(call, id, state)
+        if current is not None:
+            call.client("ec2").disassociate_route_table(AssociationId=current["RouteTableAssociationId"])
+
+
+class VpcEndpoint(Ec2Handler):
+    """A gateway or interface endpoint."""
+
+    token = "aws:ec2/vpcEndpoint:VpcEndpoint"
+    noun = "EC2 VPC Endpoint"
+    inputs = {
+        "autoAccept": boolean(write_only=True),
+        "ipAddressType": text(computed=True, one_of=("ipv4", "dualstack", "ipv6")),
+        "policy": policy(computed=True),
+        "privateDnsEnabled": boolean(computed=True),
+        "routeTableIds": set_of(text(), computed=True),
+        "securityGroupIds": set_of(text(), computed=True),
+        "serviceName": text(required=True, replaces=True),
+        "subnetIds": set_of(text(), computed=True),
+        "vpcEndpointType": text(
+            default="Gateway", replaces=True, one_of=("Gateway", "Interface", "GatewayLoadBalancer")
+        ),
+        "vpcId": text(required=True, replaces=True),
+    }
+    outputs = (
+        "arn", "cidrBlocks", "dnsEntries", "networkInterfaceIds", "ownerId", "prefixListId", "requesterManaged", "state",
+    )  # fmt: skip
+    missing = ("InvalidVpcEndpointId.NotFound", "InvalidVpcEndpoint.NotFound")
+
+    def validate(self, call: Call, inputs: Properties) -> list[tuple[str, str]]:
+        if inputs["vpcEndpointType"] != "Gateway":
+            wrong = [name for name in ("routeTableIds",) if inputs.get(name)]
+        else:
+            wrong = [n for n in ("subnetIds", "securityGroupIds", "privateDnsEnabled") if inputs.get(n)]
+        return [(name, f"isn't for endpoints of type {inputs['vpcEndpointType']}") for name in wrong]
+
+    def create(self, call: Call, inputs: Properties) -> str:
+        names = {
+            "ipAddressType": "IpAddressType",
+            "policy": "PolicyDocument",
+            "privateDnsEnabled": "PrivateDnsEnabled",
+            "routeTableIds": "RouteTableIds",
+            "securityGroupIds": "SecurityGroupIds",
+            "subnetIds": "SubnetIds",
+        }
+        made = call.client("ec2").create_vpc_endpoint(
+            VpcId=inputs["vpcId"],
+            ServiceName=inputs["serviceName"],
+            VpcEndpointType=inputs["vpcEndpointType"],
+            **_request(inputs, names),
+            **tagging("vpc-endpoint", inputs),
+        )
+        id = call.made(made["VpcEndpoint"]["VpcEndpointId"])
+        call.wait(lambda: self._state_of(call, id), {"available", "pendingacceptance"}, failed={"failed"}, what=id)
+        return id
+
+    def _find(self, call: Call, id: str) -> Mapping[str, Any] | None:
+        answer = gone(call, "describe_vpc_endpoints", self.missing, VpcEndpointIds=[id])
+        return only(answer.get("VpcEndpoints", []))
+
+    def _state_of(self, call: Call, id: str) -> str:
+        found = self._find(call, id)
+        return str(found["State"]).lower() if found else "deleted"
+
+    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        endpoint = self._find(call, id)
+        if endpoint is None or endpoint["State"].lower() in ("deleted", "deleting"):
+            return None
+        gateway = endpoint["VpcEndpointType"] == "Gateway"
+        prefixes: Mapping[str, Any] = {}
+        if gateway:
+            named = [{"Name": "prefix-list-name", "Values": [endpoint["ServiceName"]]}]
+            prefixes = only(call.client("ec2").describe_prefix_lists(Filters=named)["PrefixLists"]) or {}
+        entries = endpoint.get("DnsEntries") or []
+        return {
+            "arn": call.arn("ec2", f"vpc-endpoint/{id}"),
+            "cidrBlocks": prefixes.get("Cidrs", []),
+            "dnsEntries": [{"dnsName": e.get("DnsName"), "hostedZoneId": e.get("HostedZoneId")} for e in entries],
+            "networkInterfaceIds": endpoint.get("NetworkInterfaceIds") or [],
+            "ownerId": endpoint.get("OwnerId") or call.account,
+            **({"ipAddressType": endpoint["IpAddressType"]} if endpoint.get("IpAddressType") else {}),
+            **({"policy": endpoint["PolicyDocument"]} if endpoint.get("PolicyDocument") else {}),
+            "prefixListId": prefixes.get("PrefixListId"),
+            "privateDnsEnabled": bool(endpoint.get("PrivateDnsEnabled")) and not gateway,
+            "requesterManaged": bool(endpoint.get("RequesterManaged")),
+            "routeTableIds": endpoint.get("RouteTableIds") or [],
+            "securityGroupIds": [group["GroupId"] for group in endpoint.get("Groups") or []],
+            "serviceName": endpoint["ServiceName"],
+            "state": endpoint["State"].lower(),
+            "subnetIds": endpoint.get("SubnetIds") or [],
+            "tagsAll": tags_of(endpoint),
+            "vpcEndpointType": endpoint["VpcEndpointType"],
+            "vpcId": endpoint["VpcId"],
+        }
+
+    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+        request: dict[str, Any] = {}
+        for name, api in {
+            "routeTableIds": "RouteTableIds",
+            "securityGroupIds": "SecurityGroupIds",
+            "subnetIds": "SubnetIds",
+        }.items():
+            before, after = set(old.get(name) or []), set(new.get(name) or [])
+            request |= {f"Add{api}": sorted(after - before)} if after - before else {}
+            request |= {f"Remove{api}": sorted(before - after)} if before - after else {}
+        if "policy" in changed:
+            request |= {"PolicyDocument": new["policy"]} if new.get("policy") else {"ResetPolicy": True}
+        for name, api in {"privateDnsEnabled": "PrivateDnsEnabled", "ipAddressType": "IpAddressType"}.items():
+            if name in changed:
+                request[api] = new.get(name)
+        if request:
+            call.client("ec2").modify_vpc_endpoint(VpcEndpointId=id, **request)
+            call.wait(lambda: self._state_of(call, id), {"available", "pendingacceptance"}, failed={"failed"}, what=id)
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        answer = call.client("ec2").delete_vpc_endpoints(VpcEndpointIds=[id])
+        problem = only(answer.get("Unsuccessful") or [])
+        if problem and problem["Error"].get("Code") not in self.missing:
+            raise Failure(f"api error {problem['Error'].get('Code')}: {problem['Error'].get('Message')}")
+        call.wait(lambda: self._state_of(call, id), {"deleted"}, failed={"failed"}, what=id)
+
+
+TYPES = (RouteTable(), Route(), RouteTableAssociation(), VpcEndpoint())

@@ -1,0 +1,326 @@
+"""EKS: add-ons, access entries and their policies, and Pod Identity associations.
+
+Ids are the AWS provider's: `CLUSTER:ADDON`, `CLUSTER:PRINCIPAL`, `CLUSTER#PRINCIPAL#POLICY`, and the association's own
+(imported as `CLUSTER,ASSOCIATION`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sandbox.providers.aws.eks.clusters import MISSING, retag, wait_for_update
+from sandbox.providers.aws.marshalling import filled, given, moment
+from sandbox.providers.aws.properties import block, boolean, json_text, set_of, text
+from sandbox.providers.aws.resource import Call, Handler
+from sandbox.providers.protocol import Failure, Properties
+
+_ADDON_SECONDS = 20 * 60.0
+
+
+class Addon(Handler):
+    """An add-on that EKS manages."""
+
+    token = "aws:eks/addon:Addon"
+    noun = "EKS Add-On"
+    inputs = {
+        "clusterName": text(required=True, replaces=True),
+        "addonName": text(required=True, replaces=True),
+        "addonVersion": text(computed=True),
+        "configurationValues": json_text(computed=True),
+        "preserve": boolean(write_only=True),
+        "resolveConflictsOnCreate": text(write_only=True, one_of=("NONE", "OVERWRITE")),
+        "resolveConflictsOnUpdate": text(write_only=True, one_of=("NONE", "OVERWRITE", "PRESERVE")),
+        "serviceAccountRoleArn": text(),
+        "podIdentityAssociations": set_of(
+            block({"roleArn": text(required=True), "serviceAccount": text(required=True)})
+        ),
+    }
+    outputs = ("arn", "createdAt", "modifiedAt")
+    volatile = ("modifiedAt",)
+    tagged = True
+    missing = MISSING
+
+    def create(self, call: Call, inputs: Properties) -> str:
+        """Install the add-on and wait until it runs."""
+        cluster, addon = inputs["clusterName"], inputs["addonName"]
+        call.client("eks").create_addon(
+            **filled(
+                clusterName=cluster,
+                addonName=addon,
+                addonVersion=inputs.get("addonVersion"),
+                configurationValues=inputs.get("configurationValues"),
+                resolveConflicts=inputs.get("resolveConflictsOnCreate"),
+                serviceAccountRoleArn=inputs.get("serviceAccountRoleArn"),
+                podIdentityAssociations=inputs.get("podIdentityAssociations"),
+                tags=inputs["tagsAll"],
+            )
+        )
+        id = call.made(f"{cluster}:{addon}")
+        call.wait(
+            lambda: str(self._describe(call, id)["status"]),
+            ("ACTIVE",),
+            failed=("CREATE_FAILED",),
+            seconds=_ADDON_SECONDS,
+            what=f"add-on {addon}",
+        )
+        return id
+
+    def _describe(self, call: Call, id: str) -> dict[str, Any]:
+        cluster, addon = id.split(":", 1)
+        found: dict[str, Any] = call.client("eks").describe_addon(clusterName=cluster, addonName=addon)["addon"]
+        return found
+
+    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        """Describe the add-on, and its Pod Identity associations."""
+        addon = self._describe(call, id)
+        cluster, eks = addon["clusterName"], call.client("eks")
+        pods = [
+            eks.describe_pod_identity_association(clusterName=cluster, associationId=arn.rsplit("/", 1)[-1])
+            for arn in addon.get("podIdentityAssociations") or []
+        ]
+        return {
+            "clusterName": cluster,
+            "addonName": addon["addonName"],
+            "addonVersion": addon["addonVersion"],
+            "configurationValues": addon.get("configurationValues"),
+            "serviceAccountRoleArn": addon.get("serviceAccountRoleArn"),
+            "podIdentityAssociations": [
+                {"roleArn": pod["association"]["roleArn"], "serviceAccount": pod["association"]["serviceAccount"]}
+                for pod in pods
+            ],
+            "arn": addon["addonArn"],
+            "createdAt": moment(addon.get("createdAt")),
+            "modifiedAt": moment(addon.get("modifiedAt")),
+            "tagsAll": addon.get("tags") or {},
+        }
+
+    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+        """Change version and configuration; how to resolve conflicts and to delete is only remembered."""
+        keys = ("addonVersion", "configurationValues", "serviceAccountRoleArn", "podIdentityAssociations")
+        if not changed & set(keys):
+            return
+        cluster, addon = id.split(":", 1)
+        values = {key: new.get(key) for key in keys if key in changed}
+        values.setdefault("addonVersion", new.get("addonVersion"))
+        if "serviceAccountRoleArn" not in changed:  # left out, EKS would take it away
+            values["serviceAccountRoleArn"] = new.get("serviceAccountRoleArn")
+        if "podIdentityAssociations" in changed:
+            values["podIdentityAssociations"] = new.get("podIdentityAssociations") or []
+        answer = call.client("eks").update_addon(
+            clusterName=cluster,
+            addonName=addon,
+            **given(**values, resolveConflicts=new.get("resolveConflictsOnUpdate")),
+        )
+        wait_for_update(call, cluster, answer, _ADDON_SECONDS, addonName=addon)
+
+    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+        """Tag the add-on."""
+        retag(call, state["arn"], put, drop)
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        """Take the add-on out of EKS's hands, with what it installed unless it is to be preserved."""
+        eks, (cluster, addon) = call.client("eks"), id.split(":", 1)
+        eks.delete_addon(clusterName=cluster, addonName=addon, preserve=bool(state.get("preserve")))
+
+        def state_now() -> str:
+            try:
+                return str(self._describe(call, id)["status"])
+            except eks.exceptions.ResourceNotFoundException:
+                return "gone"
+
+        call.wait(state_now, ("gone",), failed=("DELETE_FAILED",), seconds=40 * 60, what=f"add-on {addon}")
+
+
+class AccessEntry(Handler):
+    """A principal that may use the cluster."""
+
+    token = "aws:eks/accessEntry:AccessEntry"
+    noun = "EKS Access Entry"
+    inputs = {
+        "clusterName": text(required=True, replaces=True),
+        "principalArn": text(required=True, replaces=True),
+        "kubernetesGroups": set_of(text(), computed=True),
+        "type": text(
+            default="STANDARD",
+            replaces=True,
+            one_of=("STANDARD", "EC2_LINUX", "EC2_WINDOWS", "FARGATE_LINUX", "EC2", "HYBRID_LINUX", "HYPERPOD_LINUX"),
+        ),
+        "userName": text(computed=True),
+    }
+    outputs = ("accessEntryArn", "createdAt", "modifiedAt")
+    volatile = ("modifiedAt",)
+    tagged = True
+    missing = MISSING
+
+    def create(self, call: Call, inputs: Properties) -> str:
+        """Make the entry. A principal that was made a moment ago isn't known to EKS at once."""
+        request = filled(
+            clusterName=inputs["clusterName"],
+            principalArn=inputs["principalArn"],
+            kubernetesGroups=inputs.get("kubernetesGroups"),
+            type=inputs["type"],
+            username=inputs.get("userName"),
+            tags=inputs["tagsAll"],
+        )
+        eks = call.client("eks")
+        call.retrying(lambda: eks.create_access_entry(**request), ("InvalidParameterException",), seconds=2)
+        return call.made(f"{inputs['clusterName']}:{inputs['principalArn']}")
+
+    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        """Describe the entry."""
+        cluster, principal = id.split(":", 1)
+        found = call.client("eks").describe_access_entry(clusterName=cluster, principalArn=principal)["accessEntry"]
+        return {
+            "clusterName": cluster,
+            "principalArn": found["principalArn"],
+            "kubernetesGroups": found.get("kubernetesGroups") or [],
+            "type": found.get("type"),
+            "userName": found.get("username"),
+            "accessEntryArn": found["accessEntryArn"],
+            "createdAt": moment(found.get("createdAt")),
+            "modifiedAt": moment(found.get("modifiedAt")),
+            "tagsAll": found.get("tags") or {},
+        }
+
+    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+        """Change groups and user name."""
+        cluster, principal = id.split(":", 1)
+        call.client("eks").update_access_entry(
+            clusterName=cluster,
+            principalArn=principal,
+            **given(
+                kubernetesGroups=new.get("kubernetesGroups") if "kubernetesGroups" in changed else None,
+                username=new.get("userName") if "userName" in changed else None,
+            ),
+        )
+
+    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+        """Tag the entry."""
+        retag(call, state["accessEntryArn"], put, drop)
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        """Remove the entry and whatever it granted."""
+        cluster, principal = id.split(":", 1)
+        call.client("eks").delete_access_entry(clusterName=cluster, principalArn=principal)
+
+
+class AccessPolicyAssociation(Handler):
+    """An access policy for a principal, in the whole cluster or in named namespaces."""
+
+    token = "aws:eks/accessPolicyAssociation:AccessPolicyAssociation"
+    noun = "EKS Access Policy Association"
+    inputs = {
+        "clusterName": text(required=True, replaces=True),
+        "principalArn": text(required=True, replaces=True),
+        "policyArn": text(required=True, replaces=True),
+        "accessScope": block(
+            {"type": text(required=True, one_of=("cluster", "namespace")), "namespaces": set_of(text())},
+            required=True,
+            replaces=True,
+        ),
+    }
+    outputs = ("associatedAt", "modifiedAt")
+    missing = MISSING
+
+    def create(self, call: Call, inputs: Properties) -> str:
+        """Associate the policy."""
+        scope = inputs["accessScope"]
+        call.client("eks").associate_access_policy(
+            clusterName=inputs["clusterName"],
+            principalArn=inputs["principalArn"],
+            policyArn=inputs["policyArn"],
+            accessScope=filled(type=scope["type"], namespaces=scope.get("namespaces")),
+        )
+        return call.made("#".join(inputs[key] for key in ("clusterName", "principalArn", "policyArn")))
+
+    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        """Find the policy among those of the principal."""
+        cluster, principal, policy = id.split("#")
+        pages = call.client("eks").get_paginator("list_associated_access_policies")
+        for page in pages.paginate(clusterName=cluster, principalArn=principal):
+            for found in page["associatedAccessPolicies"]:
+                if found["policyArn"] == policy:
+                    scope = found["accessScope"]
+                    return {
+                        "clusterName": cluster,
+                        "principalArn": principal,
+                        "policyArn": policy,
+                        "accessScope": {"type": scope["type"], "namespaces": scope.get("namespaces") or []},
+                        "associatedAt": moment(found.get("associatedAt")),
+                        "modifiedAt": moment(found.get("modifiedAt")),
+                    }
+        return None
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        """Take the policy away."""
+        cluster, principal, policy = id.split("#")
+        call.client("eks").disassociate_access_policy(clusterName=cluster, principalArn=principal, policyArn=policy)
+
+
+class PodIdentityAssociation(Handler):
+    """The role of a Kubernetes service account."""
+
+    token = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
+    noun = "EKS Pod Identity Association"
+    inputs = {
+        "clusterName": text(required=True, replaces=True),
+        "namespace": text(required=True, replaces=True),
+        "serviceAccount": text(required=True, replaces=True),
+        "roleArn": text(required=True),
+        "targetRoleArn": text(),
+        "disableSessionTags": boolean(computed=True),
+    }
+    outputs = ("associationArn", "associationId", "externalId")
+    tagged = True
+    missing = MISSING
+
+    def create(self, call: Call, inputs: Properties) -> str:
+        """Associate the role."""
+        keys = ("clusterName", "namespace", "serviceAccount", "roleArn", "targetRoleArn")
+        request = filled(**{key: inputs.get(key) for key in keys}, tags=inputs["tagsAll"])
+        made = call.client("eks").create_pod_identity_association(
+            **request, **given(disableSessionTags=inputs.get("disableSessionTags"))
+        )
+        return call.made(made["association"]["associationId"])
+
+    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        """Describe the association."""
+        cluster, _, own = id.rpartition(",")
+        cluster = cluster or known.get("clusterName", "")
+        if not cluster:
+            raise Failure(f'"{id}" names no cluster: import it as CLUSTER-NAME,ASSOCIATION-ID')
+        answer = call.client("eks").describe_pod_identity_association(clusterName=cluster, associationId=own)
+        found = answer["association"]
+        return {
+            "id": own,
+            "clusterName": cluster,
+            "namespace": found["namespace"],
+            "serviceAccount": found["serviceAccount"],
+            "roleArn": found["roleArn"],
+            "targetRoleArn": found.get("targetRoleArn"),
+            "disableSessionTags": bool(found.get("disableSessionTags")),
+            "externalId": found.get("externalId"),
+            "associationArn": found["associationArn"],
+            "associationId": found["associationId"],
+            "tagsAll": found.get("tags") or {},
+        }
+
+    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+        """Change the role."""
+        call.client("eks").update_pod_identity_association(
+            clusterName=new["clusterName"],
+            associationId=id,
+            **given(**{key: new.get(key) for key in changed}),
+        )
+
+    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+        """Tag the association."""
+        retag(call, state["associationArn"], put, drop)
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        """Remove the association."""
+        call.client("eks").delete_pod_identity_association(clusterName=state["clusterName"], associationId=id)
+
+
+TYPES = (Addon(), AccessEntry(), AccessPolicyAssociation(), PodIdentityAssociation())

@@ -1,0 +1,365 @@
+"""S3: what is set on a bucket, one type each: versioning, encryption, access, policy, lifecycle, ownership, events.
+
+Which properties replace, and the defaults: pulumi_aws's documentation of each type. Each has the bucket's name for its
+id and is imported by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sandbox.providers.aws.properties import (
+    Property,
+    block,
+    boolean,
+    integer,
+    length,
+    list_of,
+    map_of,
+    policy,
+    set_of,
+    text,
+)
+from sandbox.providers.aws.resource import Call, Handler
+from sandbox.providers.aws.s3.buckets import MISSING
+from sandbox.providers.protocol import Properties
+
+_BUCKET = text(required=True, replaces=True)
+
+
+class _Setting(Handler):
+    """A setting of a bucket: creating and updating put it whole."""
+
+    def put(self, call: Call, bucket: str, inputs: Properties) -> None:
+        """Put the whole setting."""
+        raise NotImplementedError
+
+    def create(self, call: Call, inputs: Properties) -> str:
+        self.put(call, inputs["bucket"], inputs)
+        return call.made(inputs["bucket"])
+
+    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+        self.put(call, id, new)
+
+
+class BucketVersioning(_Setting):
+    """Whether a bucket keeps versions. Deleting suspends it, since a bucket that had versions can't go back."""
+
+    token = "aws:s3/bucketVersioning:BucketVersioning"
+    noun = "S3 Bucket Versioning"
+    inputs = {
+        "bucket": _BUCKET,
+        "versioningConfiguration": block(
+            {
+                "mfaDelete": text(computed=True, one_of=("Enabled", "Disabled")),
+                "status": text(required=True, one_of=("Enabled", "Suspended", "Disabled")),
+            },
+            required=True,
+        ),
+    }
+    missing = MISSING
+
+    def put(self, call: Call, bucket: str, inputs: Properties) -> None:
+        wanted = inputs["versioningConfiguration"]
+        if wanted["status"] == "Disabled":
+            return  # what a bucket is before anyone enables it
+        request = {"Status": wanted["status"]}
+        if wanted.get("mfaDelete"):
+            request["MFADelete"] = wanted["mfaDelete"]
+        call.client("s3").put_bucket_versioning(Bucket=bucket, VersioningConfiguration=request)
+
+    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        found = call.client("s3").get_bucket_versioning(Bucket=id)
+        configuration = {"status": found.get("Status", "Disabled")}
+        if found.get("MFADelete"):
+            configuration["mfaDelete"] = found["MFADelete"]
+        return {"bucket": id, "versioningConfiguration": configuration}
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        if state["versioningConfiguration"].get("status") == "Enabled":
+            call.client("s3").put_bucket_versioning(Bucket=id, VersioningConfiguration={"Status": "Suspended"})
+
+
+class BucketServerSideEncryptionConfiguration(_Setting):
+    """How a bucket encrypts what is put into it."""
+
+    token = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
+    noun = "S3 Bucket Server-side Encryption Configuration"
+    inputs = {
+        "bucket": _BUCKET,
+        "rules": set_of(
+            block(
+                {
+                    "applyServerSideEncryptionByDefault": block(
+                        {
+                            "kmsMasterKeyId": text(),
+                            "sseAlgorithm": text(required=True, one_of=("AES256", "aws:kms", "aws:kms:dsse")),
+                        }
+                    ),
+                    "bucketKeyEnabled": boolean(),
+                }
+            ),
+            required=True,
+        ),
+    }
+    missing = (*MISSING, "ServerSideEncryptionConfigurationNotFoundError")
+
+    def put(self, call: Call, bucket: str, inputs: Properties) -> None:
+        rules = []
+        for rule in inputs["rules"]:
+            request: dict[str, Any] = {"BucketKeyEnabled": bool(rule.get("bucketKeyEnabled"))}
+            default = rule.get("applyServerSideEncryptionByDefault")
+            if default:
+                key = {"KMSMasterKeyID": default["kmsMasterKeyId"]} if default.get("kmsMasterKeyId") else {}
+                request["ApplyServerSideEncryptionByDefault"] = {"SSEAlgorithm": default["sseAlgorithm"], **key}
+            rules.append(request)
+        call.client("s3").put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": rules})
+
+    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        found = call.client("s3").get_bucket_encryption(Bucket=id)["ServerSideEncryptionConfiguration"]
+        rules = []
+        for rule in found["Rules"]:
+            default = rule.get("ApplyServerSideEncryptionByDefault") or {}
+            applied: dict[str, Any] = {"sseAlgorithm": default.get("SSEAlgorithm")}
+            if default.get("KMSMasterKeyID"):
+                applied["kmsMasterKeyId"] = default["KMSMasterKeyID"]
+            entry = {"applyServerSideEncryptionByDefault": applied} if default else {}
+            rules.append({**entry, "bucketKeyEnabled": bool(rule.get("BucketKeyEnabled"))})
+        return {"bucket": id, "rules": rules}
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        call.client("s3").delete_bucket_encryption(Bucket=id)
+
+
+class BucketPublicAccessBlock(_Setting):
+    """What keeps a bucket from being public."""
+
+    token = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
+    noun = "S3 Bucket Public Access Block"
+    inputs = {
+        "blockPublicAcls": boolean(default=False),
+        "blockPublicPolicy": boolean(default=False),
+        "bucket": _BUCKET,
+        "ignorePublicAcls": boolean(default=False),
+        "restrictPublicBuckets": boolean(default=False),
+        "skipDestroy": boolean(write_only=True),
+    }
+    missing = (*MISSING, "NoSuchPublicAccessBlockConfiguration")
+    _names = {
+        "blockPublicAcls": "BlockPublicAcls",
+        "blockPublicPolicy": "BlockPublicPolicy",
+        "ignorePublicAcls": "IgnorePublicAcls",
+        "restrictPublicBuckets": "RestrictPublicBuckets",
+    }
+
+    def put(self, call: Call, bucket: str, inputs: Properties) -> None:
+        request = {api: bool(inputs.get(name)) for name, api in self._names.items()}
+        call.client("s3").put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=request)
+
+    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        found = call.client("s3").get_public_access_block(Bucket=id)["PublicAccessBlockConfiguration"]
+        return {"bucket": id, **{name: bool(found.get(api)) for name, api in self._names.items()}}
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        if not state.get("skipDestroy"):
+            call.client("s3").delete_public_access_block(Bucket=id)
+
+
+class BucketPolicy(_Setting):
+    """Who may do what in a bucket."""
+
+    token = "aws:s3/bucketPolicy:BucketPolicy"
+    noun = "S3 Bucket Policy"
+    inputs = {"bucket": _BUCKET, "policy": policy(required=True)}
+    missing = (*MISSING, "NoSuchBucketPolicy")
+
+    def put(self, call: Call, bucket: str, inputs: Properties) -> None:
+        call.client("s3").put_bucket_policy(Bucket=bucket, Policy=inputs["policy"])
+
+    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        return {"bucket": id, "policy": call.client("s3").get_bucket_policy(Bucket=id)["Policy"]}
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        call.client("s3").delete_bucket_policy(Bucket=id)
+
+
+class BucketOwnershipControls(_Setting):
+    """Who owns what others put into a bucket."""
+
+    token = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"
+    noun = "S3 Bucket Ownership Controls"
+    inputs = {
+        "bucket": _BUCKET,
+        "rule": block(
+            {
+                "objectOwnership": text(
+                    required=True, one_of=("BucketOwnerPreferred", "ObjectWriter", "BucketOwnerEnforced")
+                )
+            },
+            required=True,
+        ),
+    }
+    missing = (*MISSING, "OwnershipControlsNotFoundError")
+
+    def put(self, call: Call, bucket: str, inputs: Properties) -> None:
+        rules = [{"ObjectOwnership": inputs["rule"]["objectOwnership"]}]
+        call.client("s3").put_bucket_ownership_controls(Bucket=bucket, OwnershipControls={"Rules": rules})
+
+    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        found = call.client("s3").get_bucket_ownership_controls(Bucket=id)["OwnershipControls"]["Rules"]
+        return {"bucket": id, "rule": {"objectOwnership": found[0]["ObjectOwnership"]}}
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        call.client("s3").delete_bucket_ownership_controls(Bucket=id)
+
+
+_SIZES = {"objectSizeGreaterThan": integer(), "objectSizeLessThan": integer()}
+_TRANSITION = {"date": text(), "days": integer(), "storageClass": text(required=True)}
+_RULE: Mapping[str, Property] = {
+    "abortIncompleteMultipartUpload": block({"daysAfterInitiation": integer()}),
+    "expiration": block({"date": text(), "days": integer(), "expiredObjectDeleteMarker": boolean()}),
+    "filter": block(
+        {
+            "and": block({**_SIZES, "prefix": text(), "tags": map_of()}),
+            **_SIZES,
+            "prefix": text(),
+            "tag": block({"key": text(required=True), "value": text(required=True)}),
+        }
+    ),
+    "id": text(required=True, rule=length(1, 255)),
+    "noncurrentVersionExpiration": block({"newerNoncurrentVersions": integer(), "noncurrentDays": integer()}),
+    "noncurrentVersionTransitions": set_of(
+        block({"newerNoncurrentVersions": integer(), "noncurrentDays": integer(), "storageClass": text(required=True)})
+    ),
+    "prefix": text(),
+    "status": text(required=True, one_of=("Enabled", "Disabled")),
+    "transitions": set_of(block(_TRANSITION)),
+}
+_API = {"id": "ID"}
+
+
+def _to_api(value: Any, spec: Property) -> Any:
+    if spec.kind == "block":
+        return {
+            _API.get(name, name[0].upper() + name[1:]): _to_api(value[name], inner)
+            for name, inner in spec.fields.items()
+            if value.get(name) not in (None, [], {})
+        }
+    if spec.kind == "set" and spec.items:
+        return [_to_api(item, spec.items) for item in value]
+    if spec.kind == "map":
+        return [{"Key": key, "Value": item} for key, item in value.items()]
+    return value
+
+
+def _from_api(value: Any, spec: Property) -> Any:
+    if spec.kind == "block":
+        found = {
+            name: _from_api(value[_API.get(name, name[0].upper() + name[1:])], inner)
+            for name, inner in spec.fields.items()
+            if value.get(_API.get(name, name[0].upper() + name[1:])) is not None
+        }
+        return {name: item for name, item in found.items() if item not in ({}, [])}
+    if spec.kind == "set" and spec.items:
+        return [_from_api(item, spec.items) for item in value]
+    if spec.kind == "map":
+        return {tag["Key"]: tag["Value"] for tag in value}
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+class BucketLifecycleConfiguration(_Setting):
+    """When a bucket's objects move or go."""
+
+    token = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
+    noun = "S3 Bucket Lifecycle Configuration"
+    inputs = {"bucket": _BUCKET, "rules": list_of(block(_RULE), required=True)}
+    missing = (*MISSING, "NoSuchLifecycleConfiguration")
+
+    def put(self, call: Call, bucket: str, inputs: Properties) -> None:
+        rules = [_to_api(rule, block(_RULE)) for rule in inputs["rules"]]
+        for rule in rules:
+            if "Prefix" not in rule:
+                rule.setdefault("Filter", {"Prefix": ""})  # the API wants one of the two
+        call.client("s3").put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
+
+    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        found = call.client("s3").get_bucket_lifecycle_configuration(Bucket=id)["Rules"]
+        return {"bucket": id, "rules": [_from_api(rule, block(_RULE)) for rule in found]}
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        call.client("s3").delete_bucket_lifecycle(Bucket=id)
+
+
+def _targets(arn: str) -> Property:
+    return list_of(
+        block(
+            {
+                "events": set_of(text(), required=True),
+                "filterPrefix": text(),
+                "filterSuffix": text(),
+                "id": text(computed=True),
+                arn: text(required=True),
+            }
+        )
+    )
+
+
+class BucketNotification(_Setting):
+    """Whom a bucket tells about its objects."""
+
+    token = "aws:s3/bucketNotification:BucketNotification"
+    noun = "S3 Bucket Notification"
+    inputs = {
+        "bucket": _BUCKET,
+        "eventbridge": boolean(default=False),
+        "lambdaFunctions": _targets("lambdaFunctionArn"),
+        "queues": _targets("queueArn"),
+        "topics": _targets("topicArn"),
+    }
+    missing = MISSING
+    _kinds = {
+        "lambdaFunctions": ("LambdaFunctionConfigurations", "lambdaFunctionArn", "LambdaFunctionArn"),
+        "queues": ("QueueConfigurations", "queueArn", "QueueArn"),
+        "topics": ("TopicConfigurations", "topicArn", "TopicArn"),
+    }
+
+    def put(self, call: Call, bucket: str, inputs: Properties) -> None:
+        request: dict[str, Any] = {"EventBridgeConfiguration": {}} if inputs.get("eventbridge") else {}
+        for name, (api, arn, api_arn) in self._kinds.items():
+            targets = [self._target(item, arn, api_arn) for item in inputs.get(name) or []]
+            request |= {api: targets} if targets else {}
+        call.client("s3").put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=request)
+
+    def _target(self, item: Mapping[str, Any], arn: str, api_arn: str) -> dict[str, Any]:
+        names = {"filterPrefix": "prefix", "filterSuffix": "suffix"}
+        rules = [{"Name": api, "Value": item[name]} for name, api in names.items() if item.get(name)]
+        target: dict[str, Any] = {api_arn: item[arn], "Events": item["events"]}
+        target |= {"Id": item["id"]} if item.get("id") else {}
+        return target | ({"Filter": {"Key": {"FilterRules": rules}}} if rules else {})
+
+    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        found = call.client("s3").get_bucket_notification_configuration(Bucket=id)
+        live: Properties = {"bucket": id, "eventbridge": "EventBridgeConfiguration" in found}
+        for name, (api, arn, api_arn) in self._kinds.items():
+            live[name] = [self._told(item, arn, api_arn) for item in found.get(api) or []]
+        return live
+
+    def _told(self, item: Mapping[str, Any], arn: str, api_arn: str) -> dict[str, Any]:
+        rules = item.get("Filter", {}).get("Key", {}).get("FilterRules") or []
+        filters = {f"filter{rule['Name'].capitalize()}": rule["Value"] for rule in rules}
+        return {arn: item[api_arn], "events": item["Events"], "id": item.get("Id"), **filters}
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        call.client("s3").put_bucket_notification_configuration(Bucket=id, NotificationConfiguration={})
+
+
+TYPES = (
+    BucketVersioning(),
+    BucketServerSideEncryptionConfiguration(),
+    BucketPublicAccessBlock(),
+    BucketPolicy(),
+    BucketOwnershipControls(),
+    BucketLifecycleConfiguration(),
+    BucketNotification(),
+)

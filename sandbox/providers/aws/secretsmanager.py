@@ -1,0 +1,107 @@
+"""Secrets Manager: secrets without their values, which programs never hold. An id is the secret's ARN."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from botocore.exceptions import ClientError
+
+from sandbox.providers.aws.marshalling import filled, tag_list, tag_map
+from sandbox.providers.aws.operation import code_of
+from sandbox.providers.aws.properties import integer, length, policy, text
+from sandbox.providers.aws.resource import AutoName, Call, Handler
+from sandbox.providers.protocol import Properties
+
+
+def _window(days: int) -> str | None:
+    return None if days == 0 or 7 <= days <= 30 else f"0 (delete at once) or from 7 to 30, not {days}"
+
+
+class Secret(Handler):
+    """A secret: its name, key, policy and tags."""
+
+    token = "aws:secretsmanager/secret:Secret"
+    noun = "Secrets Manager Secret"
+    inputs = {
+        "name": text(replaces=True, rule=length(1, 512)),
+        "namePrefix": text(replaces=True, write_only=True),
+        "description": text(),
+        "kmsKeyId": text(),
+        "policy": policy(computed=True),
+        "recoveryWindowInDays": integer(default=30, write_only=True, rule=_window),
+    }
+    outputs = ("arn",)
+    autoname = AutoName("name", 512, unless=("namePrefix",))
+    conflicts = (("name", "namePrefix"),)
+    tagged = True
+    missing = ("ResourceNotFoundException",)
+
+    def create(self, call: Call, inputs: Properties) -> str:
+        """Make the secret, empty, then set its policy."""
+        client = call.client("secretsmanager")
+        request = filled(
+            Name=inputs.get("name") or f"{inputs['namePrefix']}{call.resource.name}",
+            Description=inputs.get("description"),
+            KmsKeyId=inputs.get("kmsKeyId"),
+            Tags=tag_list(inputs["tagsAll"]),
+        )
+        arn = call.made(client.create_secret(**request)["ARN"])
+        if inputs.get("policy"):
+            client.put_resource_policy(SecretId=arn, ResourcePolicy=inputs["policy"])
+        return arn
+
+    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+        """Describe the secret; one that is scheduled for deletion is gone."""
+        client = call.client("secretsmanager")
+        found = client.describe_secret(SecretId=id)
+        if found.get("DeletedDate"):
+            return None
+        return {
+            "id": found["ARN"],
+            "arn": found["ARN"],
+            "name": found["Name"],
+            "description": found.get("Description"),
+            "kmsKeyId": found.get("KmsKeyId"),
+            "policy": _policy_of(call, found["ARN"]),
+            "tagsAll": tag_map(found.get("Tags")),
+        }
+
+    def update(self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]) -> None:
+        """Change description and key, then the policy."""
+        client = call.client("secretsmanager")
+        if changed & {"description", "kmsKeyId"}:
+            key = {"KmsKeyId": new["kmsKeyId"]} if new.get("kmsKeyId") else {}
+            client.update_secret(SecretId=id, Description=new.get("description") or "", **key)
+        if "policy" in changed:
+            if new.get("policy") and json.loads(new["policy"]):
+                client.put_resource_policy(SecretId=id, ResourcePolicy=new["policy"])
+            else:
+                client.delete_resource_policy(SecretId=id)
+
+    def retag(self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]) -> None:
+        """Tag the secret."""
+        if drop:
+            call.client("secretsmanager").untag_resource(SecretId=id, TagKeys=list(drop))
+        if put:
+            call.client("secretsmanager").tag_resource(SecretId=id, Tags=tag_list(put))
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        """Delete the secret, at once when its window is 0 days."""
+        days = state.get("recoveryWindowInDays", 30)
+        how = {"RecoveryWindowInDays": days} if days else {"ForceDeleteWithoutRecovery": True}
+        call.client("secretsmanager").delete_secret(SecretId=id, **how)
+
+
+def _policy_of(call: Call, arn: str) -> str | None:
+    try:
+        found = call.client("secretsmanager").get_resource_policy(SecretId=arn)
+    except ClientError as error:
+        if code_of(error) != "ResourceNotFoundException":  # moto says so where there is no policy
+            raise
+        return None
+    document: str | None = found.get("ResourcePolicy")
+    return document
+
+
+TYPES = (Secret(),)

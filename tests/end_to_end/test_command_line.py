@@ -1,0 +1,133 @@
+"""The command line where nothing is brought up: refusals, documents, exit codes, odd terminals. None of these starts the sandbox."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import PROJECT, Sandbox
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Sandbox:
+    """A sandbox that nothing was done in yet."""
+    return Sandbox(tmp_path / "home")
+
+
+@contextmanager
+def at_work(home: Path, command: str) -> Iterator[subprocess.Popen[str]]:
+    """Another process that is in the middle of a command."""
+    code = (
+        "import sys; from pathlib import Path; from sandbox.runtime.home import Home\n"
+        "with Home(Path(sys.argv[1])).active(sys.argv[2]): print('in', flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(home), command], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "in\n"
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_stop_and_reset_leave_a_sandbox_that_is_at_work_alone_and_say_who_is(fresh: Sandbox) -> None:
+    with at_work(fresh.home, "up dev") as other:
+        for command in (("stop",), ("reset", "--yes")):
+            refused = fresh.json(*command, code=1)["error"]
+            assert refused.startswith(f"`up dev` (process {other.pid}, since ")
+            assert "stop --force" in refused
+        assert fresh.json("stop", "--force") == {"result": "succeeded", "stopped": False}
+
+
+def test_a_command_that_was_killed_is_not_at_work_any_more(fresh: Sandbox) -> None:
+    with at_work(fresh.home, "up dev") as other:
+        other.kill()
+        other.wait()
+        assert fresh.json("stop")["stopped"] is False
+
+
+def test_an_operation_that_fails_before_it_begins_prints_the_same_document(fresh: Sandbox) -> None:
+    failed = fresh.json("preview", "nowhere", code=2)
+    assert failed["result"] == "failed"
+    assert (failed["stack"], failed["operation"], failed["engine"]) == ("nowhere", "preview", "embedded")
+    assert failed["changes"] == dict.fromkeys(("create", "update", "replace", "delete", "same"), 0)
+    assert "there is no stack 'nowhere'" in failed["error"]
+
+
+@pytest.mark.parametrize("command", ["stop", "status", "reset --yes"])
+def test_a_home_that_is_no_folder_is_one_clear_error(tmp_path: Path, command: str) -> None:
+    (tmp_path / "file").write_text("")
+    ran = Sandbox(tmp_path / "file" / "home").run(*command.split(), "--json")
+    assert ran.returncode == 1
+    assert "Traceback" not in ran.stderr
+    error = json.loads(ran.stdout)["error"]
+    assert str(tmp_path / "file") in error
+    assert "SANDBOX_HOME" in error
+
+
+def test_a_reader_that_leaves_early_is_no_error(fresh: Sandbox) -> None:
+    ran = fresh.shell("python -m sandbox status --json | head -1")
+    assert ran.stdout == "{\n"
+    assert "rror" not in ran.stderr
+
+
+def test_a_terminal_without_unicode_gets_question_marks_and_no_traceback(fresh: Sandbox) -> None:
+    ran = fresh.run("preview", "münchen", environment={"PYTHONIOENCODING": "ascii"})
+    assert ran.returncode == 2
+    assert "there is no stack 'm?nchen'" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("", "not JSON"),
+        ("[]", "holds no checkpoint"),
+        ('{"version": 3, "checkpoint": {"latest": {"resources": "x"}}}', "`resources` is no list"),
+        ('{"version": 3, "checkpoint": {"latest": {"resources": [{"urn": 1}]}}}', "resource 1 has no `urn`"),
+        ('{"version": 5}', "version 5"),
+        ("\udcff", "not JSON"),
+    ],
+)
+def test_a_damaged_state_is_named_with_what_is_wrong(fresh: Sandbox, content: str, why: str) -> None:
+    state = fresh.home / "state" / ".pulumi" / "stacks" / "platform" / "dev.json"
+    state.parent.mkdir(parents=True)
+    written = content.encode(errors="surrogateescape")
+    state.write_bytes(written)
+    for command in ("output", "export"):
+        error = fresh.json(command, "dev", code=1)["error"]
+        assert str(state) in error
+        assert why in error
+    told = fresh.json("status")["stacks"]
+    assert why in told["dev"]["trouble"]
+    assert told["prod"] is None
+    assert state.read_bytes() == written
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"version":3,"deployment":[]}', '{"version":3,"deployment":{"resources":"x"}}', "\x00"]
+)
+def test_what_is_no_exported_stack_is_not_imported(fresh: Sandbox, tmp_path: Path, content: str) -> None:
+    file = tmp_path / "garbage"
+    file.write_text(content)
+    refused = fresh.json("import", "dev", "--file", str(file), code=2)["error"]
+    assert "itself failed" not in refused
+    assert not list((fresh.home / "state").rglob("dev.json"))
+
+
+def test_another_passphrase_than_the_states_is_told_with_its_file(fresh: Sandbox, tmp_path: Path) -> None:
+    file = tmp_path / "state.json"
+    file.write_text('{"version": 3, "deployment": {"resources": []}}')
+    fresh.json("import", "dev", "--file", str(file))
+    (fresh.home / "passphrase").write_text("another")
+    error = fresh.json("export", "dev", "--show-secrets", code=1)["error"]
+    assert str(fresh.home / "passphrase") in error
+    assert "reset" in error

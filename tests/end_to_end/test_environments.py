@@ -1,0 +1,221 @@
+"""Both environments through their whole life in the sandbox, with boto3 and the Kubernetes API as witnesses.
+
+The tests of a stack run in order and build on each other: they are one walk, told in steps.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import urllib.request
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.conftest import Sandbox
+
+STACKS = ("dev", "prod")
+ZONES = {"dev": 2, "prod": 3}
+NAT_GATEWAYS = {"dev": 1, "prod": 3}
+REPLICAS = {"dev": 1, "prod": 3}
+NOTHING = {"create": 0, "update": 0, "replace": 0, "delete": 0}
+
+each_stack = pytest.mark.parametrize("stack", STACKS)
+
+
+def changed(document: dict[str, Any]) -> dict[str, int]:
+    return {operation: count for operation, count in document["changes"].items() if operation != "same"}
+
+
+def ask(endpoint: str, method: str, fault: dict[str, Any]) -> None:
+    """Set or clear faults."""
+    request = urllib.request.Request(f"{endpoint}/_sandbox/faults", data=json.dumps(fault).encode(), method=method)
+    with urllib.request.urlopen(request) as answer:
+        assert answer.status in {200, 201}
+
+
+def of_stack(items: list[dict[str, Any]], stack: str) -> list[dict[str, Any]]:
+    """What carries the stack's tag, in AWS's list-of-pairs form."""
+    return [item for item in items if {"Key": "stack", "Value": stack} in item.get("Tags", item.get("TagSet", []))]
+
+
+@each_stack
+def test_up_creates_everything_at_once(sandbox: Sandbox, stack: str) -> None:
+    up = sandbox.json("up", stack)
+    assert (up["result"], up["stack"]) == ("succeeded", stack)
+    assert up["changes"]["create"] > 100
+    assert changed(up) == NOTHING | {"create": up["changes"]["create"]}
+
+
+@each_stack
+def test_a_preview_after_up_finds_no_change(sandbox: Sandbox, stack: str) -> None:
+    assert changed(sandbox.json("preview", stack, "--expect-no-changes")) == NOTHING
+
+
+@each_stack
+def test_the_network_is_the_one_of_the_stack_file(sandbox: Sandbox, stack: str) -> None:
+    ec2 = sandbox.client("ec2", stack)
+    subnets = of_stack(ec2.describe_subnets()["Subnets"], stack)
+    assert len({subnet["AvailabilityZone"] for subnet in subnets}) == ZONES[stack]
+    gateways = [
+        item for item in of_stack(ec2.describe_nat_gateways()["NatGateways"], stack) if item["State"] == "available"
+    ]
+    assert len(gateways) == NAT_GATEWAYS[stack]
+    assert len(of_stack(ec2.describe_flow_logs()["FlowLogs"], stack)) == 1
+
+
+@each_stack
+def test_the_cluster_is_active_with_explicit_access_and_encrypted_secrets(sandbox: Sandbox, stack: str) -> None:
+    eks = sandbox.client("eks", stack)
+    cluster = eks.describe_cluster(name=sandbox.json("output", stack, "cluster_name")["value"])["cluster"]
+    assert cluster["status"] == "ACTIVE"
+    assert cluster["accessConfig"]["authenticationMode"] == "API"
+    assert cluster["encryptionConfig"][0]["resources"] == ["secrets"]
+    assert cluster["upgradePolicy"]["supportType"] == "STANDARD"
+    assert cluster["resourcesVpcConfig"]["endpointPublicAccess"] is (stack == "dev")
+    assert cluster["deletionProtection"] is (stack == "prod")
+    groups = eks.list_nodegroups(clusterName=cluster["name"])["nodegroups"]
+    described = [
+        eks.describe_nodegroup(clusterName=cluster["name"], nodegroupName=name)["nodegroup"] for name in groups
+    ]
+    assert {group["capacityType"] for group in described} == {{"dev": "SPOT", "prod": "ON_DEMAND"}[stack]}
+    assert [len(group["subnets"]) for group in described] == [1] * ZONES[stack]
+    assert {"vpc-cni", "kube-proxy", "coredns", "eks-pod-identity-agent"} <= set(
+        eks.list_addons(clusterName=cluster["name"])["addons"]
+    )
+
+
+@each_stack
+def test_the_service_is_rolled_out_in_a_restricted_namespace(sandbox: Sandbox, stack: str) -> None:
+    from kubernetes import client
+
+    api = sandbox.kubernetes(stack)
+    deployments: Any = client.AppsV1Api(api).list_namespaced_deployment("guestbook").items
+    assert [(item.status.ready_replicas, item.spec.replicas) for item in deployments] == [(REPLICAS[stack],) * 2]
+    namespace: Any = client.CoreV1Api(api).read_namespace("guestbook")
+    assert namespace.metadata.labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    (container,) = deployments[0].spec.template.spec.containers
+    assert container.image == sandbox.json("output", stack, "image")["value"]
+
+
+@each_stack
+def test_a_changed_setting_changes_what_it_is_about_and_nothing_else(sandbox: Sandbox, stack: str) -> None:
+    change = ("-c", "pipeline.log_days=14")
+    preview = sandbox.json("preview", stack, *change)
+    assert changed(preview)["update"] > 0
+    assert changed(preview) == NOTHING | {"update": changed(preview)["update"]}
+    touched = {step["urn"].split("::")[2].rsplit("$", 1)[-1] for step in preview["steps"]}
+    assert touched <= {"aws:cloudwatch/logGroup:LogGroup", "pulumi:pulumi:Stack"}
+    assert {item["path"] for step in preview["steps"] for item in step["changes"]} == {"retentionInDays"}
+    assert sandbox.json("preview", stack, *change, "--expect-no-changes", code=7)["result"] == "failed"
+    assert changed(sandbox.json("up", stack, *change)) == changed(preview)
+    groups = sandbox.client("logs", stack).describe_log_groups()["logGroups"]
+    assert {
+        group["retentionInDays"]
+        for group in groups
+        if "codebuild" in group["logGroupName"] and stack in group["logGroupName"]
+    } == {14}
+    assert changed(sandbox.json("up", stack)) == changed(preview)
+
+
+def test_a_third_zone_comes_and_goes_without_replacing_anything(sandbox: Sandbox) -> None:
+    foretold = changed(sandbox.json("preview", "dev", "-c", "network.zones=3"))
+    wider = changed(sandbox.json("up", "dev", "-c", "network.zones=3"))
+    assert wider["create"] > 0
+    assert foretold == wider
+    assert (wider["replace"], wider["delete"]) == (0, 0)
+    back = changed(sandbox.json("up", "dev"))
+    assert (back["create"], back["replace"], back["delete"]) == (0, 0, wider["create"])
+
+
+@each_stack
+def test_refresh_sees_what_was_changed_behind_the_programs_back(sandbox: Sandbox, stack: str) -> None:
+    logs = sandbox.client("logs", stack)
+    name = next(
+        g["logGroupName"]
+        for g in logs.describe_log_groups()["logGroups"]
+        if stack in g["logGroupName"] and "codebuild" in g["logGroupName"]
+    )
+    logs.put_retention_policy(logGroupName=name, retentionInDays=545)
+    assert changed(sandbox.json("refresh", stack))["update"] == 1
+    assert changed(sandbox.json("up", stack)) == NOTHING | {"update": 1}
+    assert changed(sandbox.json("refresh", stack, "--expect-no-changes")) == NOTHING
+
+
+@each_stack
+def test_no_secret_is_in_the_state_or_in_what_is_printed(sandbox: Sandbox, stack: str) -> None:
+    kubeconfig = json.dumps(sandbox.json("output", stack, "kubeconfig", "--show-secrets")["value"])
+    assert "certificate-authority-data" in kubeconfig
+    assert sandbox.json("output", stack, "kubeconfig")["value"] == "[secret]"
+    exported = sandbox.run("export", stack).stdout
+    # The authority's certificate is public; the kubeconfig as a whole is what the program calls secret.
+    sealed = next(
+        resource["outputs"]["kubeconfig"]
+        for resource in json.loads(exported)["deployment"]["resources"]
+        if resource["type"] == "pulumi:pulumi:Stack"
+    )
+    assert set(sealed) == {"4dabf18193072939515e22adb298388d", "ciphertext"}
+    manager = sandbox.client("secretsmanager", stack)
+    for secret in manager.list_secrets()["SecretList"]:
+        password = json.loads(manager.get_secret_value(SecretId=secret["ARN"])["SecretString"]).get("password", "")
+        assert password and password not in exported
+
+
+def test_the_account_outlives_the_background_process(sandbox: Sandbox) -> None:
+    before = sandbox.resources()
+    assert sandbox.json("stop")["stopped"] is True
+    assert sandbox.resources() == before
+    assert changed(sandbox.json("preview", "dev", "--expect-no-changes")) == NOTHING
+    assert changed(sandbox.json("refresh", "prod", "--expect-no-changes")) == NOTHING
+
+
+def test_what_a_crash_interrupts_is_told_and_the_next_run_goes_on(sandbox: Sandbox) -> None:
+    before = sandbox.resources()
+    os.kill(sandbox.json("status")["process"]["pid"], signal.SIGKILL)
+    assert sandbox.resources() == before
+    endpoint = sandbox.variables("dev")["AWS_ENDPOINT_URL"]
+    fault = {"service": "logs", "operation": "PutRetentionPolicy", "code": "ServiceUnavailableException", "count": 99}
+    ask(endpoint, "POST", fault)
+    failed = sandbox.json("up", "dev", "-c", "pipeline.log_days=14", code=1)
+    assert any("ServiceUnavailableException" in item["message"] for item in failed["diagnostics"])
+    assert "Traceback" not in json.dumps(failed)
+    ask(endpoint, "DELETE", {})
+    # What failed on its way to the new setting is brought back, and nothing else.
+    mended = changed(sandbox.json("up", "dev"))
+    assert mended == NOTHING | {"update": mended["update"]}
+    assert sandbox.resources() == before
+    assert changed(sandbox.json("preview", "dev", "--expect-no-changes")) == NOTHING
+
+
+def test_a_wrong_setting_is_refused_before_anything_is_touched(sandbox: Sandbox) -> None:
+    before = sandbox.json("export", "dev")["deployment"]["resources"]
+    refused = sandbox.json("up", "dev", "-c", "network.zones=9", "-c", "network.cidr=10.0.0.0/28", code=1)
+    (diagnostic,) = (item for item in refused["diagnostics"] if item["severity"] == "error")
+    assert "2 problems; nothing was touched" in diagnostic["message"]
+    assert {"network.zones", "network.cidr"} <= set(re.findall(r"platform:([a-z.]+):", diagnostic["message"]))
+    assert sandbox.json("export", "dev")["deployment"]["resources"] == before
+
+
+def test_a_protected_environment_is_not_destroyed_and_the_way_to_lift_it_is_named(sandbox: Sandbox) -> None:
+    before = sandbox.resources()
+    refused = sandbox.run("destroy", "prod", "--yes")
+    assert refused.returncode == 1
+    assert "protected" in refused.stderr + refused.stdout
+    assert "lifecycle" in refused.stderr + refused.stdout
+    assert sandbox.resources() == before
+
+
+def test_dev_goes_without_a_trace_and_prod_stays(sandbox: Sandbox) -> None:
+    destroyed = sandbox.json("destroy", "dev", "--yes")
+    assert destroyed["changes"]["delete"] > 100
+    left = [item for item in sandbox.resources() if "dev" in json.dumps(item)]
+    assert left == []
+    assert changed(sandbox.json("preview", "prod", "--expect-no-changes")) == NOTHING
+
+
+def test_the_account_is_empty_when_the_lifted_prod_is_destroyed_too(sandbox: Sandbox) -> None:
+    sandbox.json("up", "prod", "-c", "lifecycle=ephemeral")
+    sandbox.json("destroy", "prod", "--yes")
+    assert sandbox.resources() == []

@@ -1,0 +1,147 @@
+"""The whole program under a real Pulumi CLI, and stacks handed from one engine to the other; skipped where there is no CLI.
+
+The tests run in order and build on each other, on one sandbox. The CLI is the one on PATH.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.runtime import pulumi_cli
+from tests.end_to_end.conftest import PROJECT, Sandbox
+
+CLI = pulumi_cli.find()
+NOTHING = {"create": 0, "update": 0, "replace": 0, "delete": 0}
+ENGINES = ("embedded", "pulumi")
+
+pytestmark = [
+    pytest.mark.skipif(CLI is None, reason="no `pulumi` with `pulumi-language-python` is on PATH"),
+    pytest.mark.xdist_group("pulumi-cli"),
+]
+each_engine = pytest.mark.parametrize("engine", ENGINES)
+
+
+def other(engine: str) -> str:
+    return ENGINES[1 - ENGINES.index(engine)]
+
+
+def project_files() -> dict[str, str]:
+    files = [PROJECT / "Pulumi.yaml", *PROJECT.glob("Pulumi.*.yaml")]
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_else_is_written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home folder that has to stay as it is, like the project's stack files."""
+    home, before = tmp_path_factory.mktemp("home"), project_files()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        yield home
+    assert project_files() == before
+    assert not (home / ".pulumi").exists()
+
+
+def act(
+    sandbox: Sandbox, operation: str, stack: str, engine: str, *options: str, code: int = 0
+) -> dict[str, Any]:  # fmt: skip
+    """Run an operation with an engine; the document says which engine it was."""
+    document = sandbox.json(operation, stack, "--engine", engine, "--yes", *options, code=code)
+    assert document["engine"].startswith(engine)
+    return document
+
+
+def changed(document: dict[str, Any]) -> dict[str, int]:
+    return {kind: count for kind, count in document["changes"].items() if kind != "same"}
+
+
+def a_log_group(sandbox: Sandbox) -> str:
+    exported = sandbox.json("export", "dev")["deployment"]["resources"]
+    return next(str(item["urn"]) for item in exported if item["type"] == "aws:cloudwatch/logGroup:LogGroup")
+
+
+def test_both_engines_mean_to_make_the_same_number_of_things(sandbox: Sandbox) -> None:
+    counted = [act(sandbox, "preview", "dev", engine)["changes"] for engine in ENGINES]
+    assert counted[0] == counted[1]
+    assert counted[0]["create"] > 100
+    assert sandbox.resources() == []
+
+
+@each_engine
+def test_what_one_engine_brings_up_needs_nothing_from_either(sandbox: Sandbox, engine: str) -> None:
+    made = act(sandbox, "up", "dev", engine)
+    assert changed(made) == NOTHING | {"create": made["changes"]["create"]}
+    for reader in (engine, other(engine)):
+        assert changed(act(sandbox, "preview", "dev", reader, "--expect-no-changes")) == NOTHING
+        assert changed(act(sandbox, "refresh", "dev", reader, "--expect-no-changes")) == NOTHING
+    assert changed(act(sandbox, "up", "dev", other(engine), "--expect-no-changes")) == NOTHING
+
+
+@each_engine
+def test_a_change_is_found_by_both_alike_and_was_not_expected(sandbox: Sandbox, engine: str) -> None:
+    options = ("-c", "observability.contacts[0]=someone-else@example.com")
+    found = act(sandbox, "preview", "dev", engine, *options)
+    assert changed(found) != NOTHING
+    assert changed(act(sandbox, "preview", "dev", other(engine), *options)) == changed(found)
+    act(sandbox, "preview", "dev", engine, *options, "--expect-no-changes", code=7)
+
+
+@each_engine
+def test_drift_is_seen_by_one_engine_and_mended_by_the_other(sandbox: Sandbox, engine: str) -> None:
+    logs, urn = sandbox.client("logs"), a_log_group(sandbox)
+    exported = sandbox.json("export", "dev")["deployment"]["resources"]
+    group = next(item for item in exported if item["urn"] == urn)
+    days = group["inputs"]["retentionInDays"]
+    logs.put_retention_policy(logGroupName=group["id"], retentionInDays=3653)
+    assert changed(act(sandbox, "refresh", "dev", engine)) == NOTHING | {"update": 1}
+    act(sandbox, "preview", "dev", engine, "--expect-no-changes", code=7)
+    assert changed(act(sandbox, "up", "dev", other(engine), "--target", urn)) == NOTHING | {"update": 1}
+    found = logs.describe_log_groups(logGroupNamePrefix=group["id"])["logGroups"]
+    assert [item["retentionInDays"] for item in found if item["logGroupName"] == group["id"]] == [days]
+
+
+def test_a_plain_pulumi_preview_works_in_a_shell_with_the_stacks_variables(
+    sandbox: Sandbox, nothing_else_is_written: Path
+) -> None:
+    pulumi = shutil.which("pulumi")
+    assert pulumi is not None
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PULUMI_"))}
+    variables = kept | sandbox.variables("dev") | {"HOME": str(nothing_else_is_written)}
+    command = [pulumi, "preview", "--stack", "dev", "--expect-no-changes", "--non-interactive"]
+    ran = subprocess.run(command, cwd=PROJECT, env=variables, capture_output=True, text=True, check=False, timeout=600)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "unchanged" in ran.stdout
+
+
+def test_the_embedded_engine_destroys_what_the_cli_brought_up(sandbox: Sandbox) -> None:
+    assert act(sandbox, "destroy", "dev", "embedded")["changes"]["delete"] > 100
+    assert sandbox.resources() == []
+
+
+def test_the_cli_destroys_what_the_embedded_engine_brought_up(sandbox: Sandbox) -> None:
+    act(sandbox, "up", "dev", "embedded")
+    assert act(sandbox, "destroy", "dev", "pulumi")["changes"]["delete"] > 100
+    assert sandbox.resources() == []
+
+
+def test_a_program_that_is_refused_fails_under_the_cli_too(sandbox: Sandbox) -> None:
+    refused = act(sandbox, "preview", "dev", "pulumi", "-c", "network.zones=9", code=1)
+    assert refused["result"] == "failed"
+    assert any("network.zones" in item["message"] for item in refused["diagnostics"])
+
+
+def test_prod_is_protected_from_the_cli_and_goes_once_that_is_lifted(sandbox: Sandbox) -> None:
+    act(sandbox, "up", "prod", "pulumi")
+    assert changed(act(sandbox, "preview", "prod", "embedded", "--expect-no-changes")) == NOTHING
+    refused = act(sandbox, "destroy", "prod", "pulumi", code=1)
+    assert "lifecycle" in refused["hint"]
+    act(sandbox, "up", "prod", "pulumi", "-c", "lifecycle=ephemeral")
+    act(sandbox, "destroy", "prod", "pulumi")
+    assert sandbox.resources() == []

@@ -1,0 +1,129 @@
+"""The pipeline and the autoscaler write to a Deployment that Pulumi owns, and Pulumi leaves them what is theirs.
+
+A release is made by the pipeline's own script, app/buildspecs/deploy.sh; the Kubernetes API is the witness.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.conftest import PROJECT, Sandbox
+
+NOTHING = {"create": 0, "update": 0, "replace": 0, "delete": 0}
+MORE_MEMORY = ("-c", "workload.memory_mib=320")
+
+pytestmark = [
+    pytest.mark.skipif(
+        not (shutil.which("kubectl") and shutil.which("jq")),
+        reason="the pipeline's deploy.sh needs kubectl and jq: apt-get install -y kubernetes-client jq",
+    ),
+]
+
+
+def changed(document: dict[str, Any]) -> dict[str, int]:
+    return {operation: count for operation, count in document["changes"].items() if operation != "same"}
+
+
+def deployment(sandbox: Sandbox) -> Any:
+    from kubernetes import client
+
+    made: Any = client.AppsV1Api(sandbox.kubernetes("dev"))
+    return made.read_namespaced_deployment("guestbook", "guestbook")
+
+
+def memory(found: Any) -> str:
+    return str(found.spec.template.spec.containers[0].resources.limits["memory"])
+
+
+def another_image(sandbox: Sandbox, digest: str) -> str:
+    """Push the same image again with an annotation, as a build of another commit would: another digest."""
+    ecr, repository = sandbox.client("ecr"), "platform-dev/image"
+    (image,) = ecr.batch_get_image(repositoryName=repository, imageIds=[{"imageDigest": digest}])["images"]
+    manifest = json.loads(image["imageManifest"])
+    manifest["annotations"] = {**manifest.get("annotations", {}), "org.opencontainers.image.revision": "another"}
+    kind = image.get("imageManifestMediaType") or manifest["mediaType"]
+    pushed = ecr.put_image(
+        repositoryName=repository, imageManifest=json.dumps(manifest), imageManifestMediaType=kind, imageTag="another"
+    )
+    return str(pushed["image"]["imageId"]["imageDigest"])
+
+
+@pytest.fixture(scope="module")
+def released(sandbox: Sandbox) -> str:
+    """dev with a release on top: the image that the pipeline rolled out."""
+    sandbox.json("up", "dev")
+    repository, _, digest = str(sandbox.json("output", "dev", "image")["value"]).partition("@")
+    told = {
+        "NAMESPACE": "guestbook", "DEPLOYMENT": "guestbook", "REPOSITORY_URL": repository,
+        "IMAGE_DIGEST": another_image(sandbox, digest), "COMMIT": "0123456789abcdef0123456789abcdef01234567",
+    }  # fmt: skip
+    script = PROJECT / "app" / "buildspecs" / "deploy.sh"
+    ran = subprocess.run(
+        ["bash", str(script)],
+        env={**os.environ, **sandbox.variables("dev"), **told},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return f"{repository}@{told['IMAGE_DIGEST']}"
+
+
+def test_a_release_is_no_change_to_pulumi(sandbox: Sandbox, released: str) -> None:
+    assert changed(sandbox.json("preview", "dev", "--expect-no-changes")) == NOTHING
+    assert changed(sandbox.json("up", "dev")) == NOTHING
+    assert deployment(sandbox).spec.template.spec.containers[0].image == released
+
+
+def test_a_change_of_the_deployment_keeps_the_release(sandbox: Sandbox, released: str) -> None:
+    up = sandbox.json("up", "dev", *MORE_MEMORY)
+    assert {step["urn"].rsplit("$", 1)[-1] for step in up["steps"]} >= {"kubernetes:apps/v1:Deployment::guestbook"}
+    found = deployment(sandbox)
+    assert memory(found) == "320Mi"
+    pod = found.spec.template
+    assert {container.image for container in (*pod.spec.containers, *pod.spec.init_containers)} == {released}
+    assert pod.metadata.annotations["release.platform/digest"] == released.partition("@")[2]
+
+
+def test_a_release_that_a_refresh_has_seen_stays_as_well(sandbox: Sandbox, released: str) -> None:
+    sandbox.json("refresh", "dev")
+    assert changed(sandbox.json("preview", "dev", *MORE_MEMORY, "--expect-no-changes")) == NOTHING
+    sandbox.json("up", "dev")
+    found = deployment(sandbox)
+    assert memory(found) == "256Mi"
+    assert found.spec.template.spec.containers[0].image == released
+
+
+def test_replicas_are_the_autoscalers(sandbox: Sandbox, released: str) -> None:
+    from kubernetes import client
+
+    api: Any = client.AppsV1Api(sandbox.kubernetes("dev"))
+    api.patch_namespaced_deployment_scale("guestbook", "guestbook", {"spec": {"replicas": 3}}, field_manager="scaler")
+    assert changed(sandbox.json("preview", "dev", "--expect-no-changes")) == NOTHING
+    sandbox.json("up", "dev", *MORE_MEMORY)
+    found = deployment(sandbox)
+    assert (memory(found), found.spec.replicas) == ("320Mi", 3)
+    assert found.spec.template.spec.containers[0].image == released
+
+
+def test_a_field_that_is_pulumis_and_was_taken_by_hand_is_told_and_not_taken_back_by_force(sandbox: Sandbox) -> None:
+    from kubernetes import client
+
+    api: Any = client.AppsV1Api(sandbox.kubernetes("dev"))
+    api.patch_namespaced_deployment(
+        "guestbook", "guestbook", {"spec": {"revisionHistoryLimit": 4}}, field_manager="hand"
+    )
+    sandbox.json("refresh", "dev")
+    failed = sandbox.json("up", "dev", *MORE_MEMORY, code=1)
+    text = " ".join(item["message"] for item in failed["diagnostics"])
+    assert "Server-Side Apply field conflict on Deployment guestbook" in text
+    assert '"hand"' in text
+    assert "revisionHistoryLimit" in text
+    assert deployment(sandbox).spec.revision_history_limit == 4

@@ -1,0 +1,240 @@
+"""EKS as the account emulates it: clusters, node groups, add-ons, access, and the tokens of their users."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import boto3
+import botocore.session
+import pytest
+from botocore.signers import RequestSigner
+
+from sandbox.account.null_cluster_host import LoneClusters
+from sandbox.contracts.cluster_host import UnknownPrincipalError
+
+from .conftest import World, refused
+
+
+def token_url(
+    world: World, cluster: str, key: str = "test", secret: str = "test", session_token: str | None = None
+) -> str:
+    """Presign GetCallerIdentity as `aws eks get-token` does."""
+    credentials: Any = boto3.Session(key, secret, session_token, region_name="us-east-1").get_credentials()
+    session = botocore.session.get_session()
+    service = session.get_service_model("sts").service_id
+    signer = RequestSigner(service, "us-east-1", "sts", "v4", credentials, session.get_component("event_emitter"))
+    request: dict[str, Any] = {
+        "method": "GET",
+        "url": f"{world.url}/?Action=GetCallerIdentity&Version=2011-06-15",
+        "body": {},
+        "headers": {"x-k8s-aws-id": cluster},
+        "context": {},
+    }
+    return str(signer.generate_presigned_url(request, region_name="us-east-1", expires_in=60, operation_name=""))
+
+
+def test_a_cluster_has_what_its_clients_need(world: World) -> None:
+    cluster = world.cluster()
+    assert cluster["status"] == "ACTIVE"
+    assert cluster["endpoint"].startswith("https://127.0.0.1")
+    assert base64.b64decode(cluster["certificateAuthority"]["data"]).startswith(b"-----BEGIN CERTIFICATE-----")
+    assert cluster["resourcesVpcConfig"]["vpcId"].startswith("vpc-")
+    assert cluster["accessConfig"]["authenticationMode"] == "API"
+    assert cluster["identity"]["oidc"]["issuer"].startswith("https://oidc.eks.us-east-1.amazonaws.com/id/")
+    group = cluster["resourcesVpcConfig"]["clusterSecurityGroupId"]
+    tags = world.client("ec2").describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["Tags"]
+    assert {"Key": "kubernetes.io/cluster/main", "Value": "owned"} in tags
+
+
+def test_a_cluster_is_refused_what_aws_refuses(world: World) -> None:
+    eks = world.client("eks")
+    _, subnets = world.network()
+    role, node = world.role("c", "eks"), world.role("n", "ec2")
+    good: dict[str, Any] = {"name": "c", "roleArn": role, "resourcesVpcConfig": {"subnetIds": subnets}}
+    for change, why in (
+        ({"version": "1.19"}, "unsupported Kubernetes version"),
+        ({"roleArn": node}, "could not be assumed"),
+        ({"roleArn": role + "x"}, "does not exist"),
+        ({"resourcesVpcConfig": {"subnetIds": subnets[:1]}}, "two different AZs"),
+        ({"resourcesVpcConfig": {"subnetIds": [*subnets, "subnet-1"]}}, "does not exist"),
+        ({"resourcesVpcConfig": {"subnetIds": subnets, "endpointPublicAccess": False}}, "cannot be false"),
+        ({"computeConfig": {"enabled": True}}, "EKS Auto Mode"),
+        ({"encryptionConfig": [{"resources": ["secrets"], "provider": {"keyArn": "ghost"}}]}, "KMS key"),
+    ):
+        with refused("InvalidParameterException", why):
+            eks.create_cluster(**{**good, **change})
+    assert eks.list_clusters()["clusters"] == []
+
+
+def test_what_an_update_changes_is_told_to_the_clusters_host(world: World) -> None:
+    host = world.account.clusters
+    assert isinstance(host, LoneClusters)
+    arn = world.cluster()["arn"]
+    assert host.clusters[arn].auto_mode is False
+    world.client("eks").update_cluster_config(
+        name="main",
+        computeConfig={"enabled": True},
+        kubernetesNetworkConfig={"elasticLoadBalancing": {"enabled": True}},
+        storageConfig={"blockStorage": {"enabled": True}},
+    )
+    assert host.clusters[arn].auto_mode is True
+
+
+def test_updates_change_one_thing_and_keep_the_rest(world: World) -> None:
+    eks = world.client("eks")
+    cluster = world.cluster(version="1.34", deletionProtection=True)
+    update = eks.update_cluster_config(name="main", resourcesVpcConfig={"endpointPrivateAccess": True})["update"]
+    assert update["type"] == "EndpointAccessUpdate"
+    assert eks.describe_update(name="main", updateId=update["id"])["update"]["status"] == "Successful"
+    changed = eks.describe_cluster(name="main")["cluster"]["resourcesVpcConfig"]
+    assert changed == {**cluster["resourcesVpcConfig"], "endpointPrivateAccess": True}
+    with refused("InvalidParameterException", "already at the desired"):
+        eks.update_cluster_config(name="main", resourcesVpcConfig={"endpointPrivateAccess": True})
+    with refused("InvalidParameterException", "Only one type"):
+        eks.update_cluster_config(name="main", deletionProtection=False, upgradePolicy={"supportType": "STANDARD"})
+    with refused("InvalidParameterException", "1.34 to 1.36"):
+        eks.update_cluster_version(name="main", version="1.36")
+    eks.update_cluster_version(name="main", version="1.35")
+    assert eks.describe_cluster(name="main")["cluster"]["version"] == "1.35"
+    with refused("InvalidRequestException", "deletion protection"):
+        eks.delete_cluster(name="main")
+    eks.update_cluster_config(name="main", deletionProtection=False)
+    assert len(eks.list_updates(name="main")["updateIds"]) == 3
+    eks.delete_cluster(name="main")
+    assert not any(item.startswith("eks/") for item in world.alive())
+
+
+def test_a_node_group_gives_nodes_to_kubernetes_and_holds_the_cluster(world: World) -> None:
+    eks = world.client("eks")
+    cluster = world.cluster()
+    good: dict[str, Any] = {
+        "clusterName": "main",
+        "nodegroupName": "n",
+        "subnets": cluster["resourcesVpcConfig"]["subnetIds"],
+        "nodeRole": "arn:aws:iam::123456789012:role/main-node",
+        "scalingConfig": {"minSize": 1, "maxSize": 3, "desiredSize": 2},
+        "instanceTypes": ["t4g.medium"],
+        "updateConfig": {"maxUnavailable": 2},
+        "taints": [{"key": "k", "value": "v", "effect": "NO_SCHEDULE"}],
+    }
+    for change, why in (
+        ({"scalingConfig": {"minSize": 3, "maxSize": 2, "desiredSize": 3}}, "maximum size"),
+        ({"amiType": "AL2023_x86_64_STANDARD"}, "not a valid instance type"),
+        ({"instanceTypes": ["t4g.medium", "t3.medium"]}, "mix"),
+        ({"version": "1.36"}, "not supported"),
+        ({"launchTemplate": {"name": "ghost"}}, "does not exist"),
+    ):
+        with refused("InvalidParameterException", why):
+            eks.create_nodegroup(**{**good, **change})
+    eks.create_nodegroup(**good)
+    shown = eks.describe_nodegroup(clusterName="main", nodegroupName="n")["nodegroup"]
+    assert shown["amiType"] == "AL2023_ARM_64_STANDARD"
+    assert shown["updateConfig"] == {"maxUnavailable": 2}
+    assert shown["releaseVersion"].startswith("1.35.")
+    assert shown["resources"]["autoScalingGroups"][0]["name"].startswith("eks-n-")
+    host: Any = world.account.clusters
+    nodes = host.nodes[cluster["arn"], "n"]
+    assert [(node.architecture, node.zone) for node in nodes] == [("arm64", "us-east-1a"), ("arm64", "us-east-1b")]
+    assert nodes[0].taints[0].effect == "NoSchedule"
+    with refused("ResourceInUseException", "nodegroups attached"):
+        eks.delete_cluster(name="main")
+    scaling = {"minSize": 1, "maxSize": 3, "desiredSize": 3}
+    eks.update_nodegroup_config(clusterName="main", nodegroupName="n", scalingConfig=scaling)
+    assert len(host.nodes[cluster["arn"], "n"]) == 3
+    assert host.nodes[cluster["arn"], "n"][:2] == nodes
+    eks.delete_nodegroup(clusterName="main", nodegroupName="n")
+    assert host.nodes == {}
+    eks.delete_cluster(name="main")
+    assert host.clusters == {}
+
+
+def test_addons_are_looked_up_installed_and_changed(world: World) -> None:
+    eks = world.client("eks")
+    world.cluster()
+    offered = eks.describe_addon_versions(addonName="vpc-cni", kubernetesVersion="1.35")["addons"][0]["addonVersions"]
+    defaults = [v["addonVersion"] for v in offered if v["compatibilities"][0]["defaultVersion"]]
+    assert defaults == [offered[0]["addonVersion"]]
+    with refused("InvalidParameterException", "not supported"):
+        eks.create_addon(clusterName="main", addonName="vpc-cni", addonVersion="v0.0.1-eksbuild.1")
+    eks.create_addon(clusterName="main", addonName="vpc-cni", addonVersion=offered[1]["addonVersion"])
+    with refused("ResourceInUseException"):
+        eks.create_addon(clusterName="main", addonName="vpc-cni")
+    eks.update_addon(clusterName="main", addonName="vpc-cni", addonVersion=defaults[0], configurationValues="{}")
+    shown = eks.describe_addon(clusterName="main", addonName="vpc-cni")["addon"]
+    assert (shown["status"], shown["addonVersion"]) == ("ACTIVE", defaults[0])
+    with refused("InvalidParameterException", "JSON"):
+        eks.update_addon(clusterName="main", addonName="vpc-cni", configurationValues="{")
+    eks.delete_addon(clusterName="main", addonName="vpc-cni")
+    assert eks.list_addons(clusterName="main")["addons"] == []
+
+
+def test_pods_get_roles_that_trust_them_once_per_service_account(world: World) -> None:
+    eks = world.client("eks")
+    world.cluster()
+    wanted = {"clusterName": "main", "namespace": "app", "serviceAccount": "web"}
+    with refused("InvalidParameterException", "does not trust"):
+        eks.create_pod_identity_association(**wanted, roleArn=world.role("other", "ec2"))
+    role = world.role("web", "pods.eks")
+    made = eks.create_pod_identity_association(**wanted, roleArn=role)["association"]
+    with refused("ResourceInUseException"):
+        eks.create_pod_identity_association(**wanted, roleArn=role)
+    found = eks.list_pod_identity_associations(clusterName="main", namespace="app")["associations"]
+    assert [association["associationId"] for association in found] == [made["associationId"]]
+    eks.delete_pod_identity_association(clusterName="main", associationId=made["associationId"])
+    with refused("ResourceNotFoundException"):
+        eks.describe_pod_identity_association(clusterName="main", associationId=made["associationId"])
+
+
+def test_access_entries_say_what_a_principal_may_do(world: World) -> None:
+    eks = world.client("eks")
+    cluster = world.cluster()
+    role = world.role("deployer", "codebuild")
+    entry = {"clusterName": "main", "principalArn": role}
+    with refused("InvalidParameterException", "invalid principal"):
+        eks.create_access_entry(clusterName="main", principalArn=role + "x")
+    with refused("InvalidParameterException", "system:"):
+        eks.create_access_entry(**entry, kubernetesGroups=["system:masters"])
+    eks.create_access_entry(**entry, kubernetesGroups=["viewers"])
+    with refused("ResourceInUseException"):
+        eks.create_access_entry(**entry)
+    edit = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSEditPolicy"
+    with refused("InvalidParameterException"):
+        eks.associate_access_policy(**entry, policyArn=edit, accessScope={"type": "namespace"})
+    eks.associate_access_policy(**entry, policyArn=edit, accessScope={"type": "namespace", "namespaces": ["app"]})
+    grants = world.account.grants(cluster["arn"], role)
+    assert [(grant.policy_arn, grant.namespaces) for grant in grants] == [(edit, ("app",)), (None, None)]
+    assert grants[1].groups == ("viewers",)
+    eks.delete_access_entry(**entry)
+    assert world.account.grants(cluster["arn"], role) == []
+
+
+def test_the_creator_is_let_in_when_asked_for(world: World) -> None:
+    wanted = {"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": True}
+    cluster = world.cluster(accessConfig=wanted)
+    grants = world.account.grants(cluster["arn"], "arn:aws:iam::123456789012:user/sandbox")
+    assert [grant.policy_arn for grant in grants] == [
+        "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+    ]
+
+
+def test_a_token_names_its_principal_and_only_for_its_cluster(world: World) -> None:
+    account = world.account
+    assert account.identity(token_url(world, "main"), cluster_name="main") == "arn:aws:iam::123456789012:user/sandbox"
+    principal = {"AWS": "arn:aws:iam::123456789012:root"}
+    trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": trust})
+    role = world.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    keys = world.client("sts").assume_role(RoleArn=role, RoleSessionName="session")["Credentials"]
+    signed = (keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
+    assert account.identity(token_url(world, "main", *signed), cluster_name="main") == role
+    for url, why in (
+        (token_url(world, "other", *signed), "signature"),
+        (token_url(world, "main", signed[0], "wrong", signed[2]), "signature"),
+        (token_url(world, "main").replace("GetCallerIdentity", "GetSessionToken"), "GetCallerIdentity"),
+        (token_url(world, "main").replace("x-k8s-aws-id", "x-other"), "x-k8s-aws-id"),
+        (token_url(world, "main").replace("X-Amz-Date=2", "X-Amz-Date=1"), "expired"),
+    ):
+        with pytest.raises(UnknownPrincipalError, match=why):
+            account.identity(url, cluster_name="main")

@@ -1,0 +1,88 @@
+"""The doctor on machines that lack things: a PATH with nothing on it, a docker without an engine."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sandbox.cli import prerequisites
+from sandbox.cli.prerequisites import Check
+
+
+def by_name() -> dict[str, Check]:
+    return {check.name: check for check in prerequisites.checks()}
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A PATH with nothing but apt-get on it; what a test adds is there."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program(folder, "apt-get", "exit 0")
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+def program(folder: Path, name: str, script: str) -> None:
+    path = folder / name
+    path.write_text(f"#!{shutil.which('sh', path='/usr/bin:/bin')}\n{script}\n")
+    path.chmod(0o755)
+
+
+def test_every_check_says_what_was_found_and_why_it_matters() -> None:
+    for check in prerequisites.checks():
+        assert check.result, check
+        assert check.purpose, check
+        assert check.state in {"ok", "missing", "degraded"}
+
+
+def test_what_is_missing_is_installed_by_one_command_that_names_every_package(bare: Path) -> None:
+    found = by_name()
+    missing = [check for check in found.values() if check.state == "missing"]
+    assert {"image builder", "Docker engine", "buildah", "skopeo", "mmdebstrap", "git"} <= {it.name for it in missing}
+    [command] = {check.fix for check in missing}
+    assert "apt-get install -y -qq --no-install-recommends" in command
+    for package in ("buildah", "docker.io", "iptables", "skopeo", "mmdebstrap"):
+        assert f" {package}" in command
+
+
+def test_without_apt_get_no_command_is_made_up(bare: Path) -> None:
+    (bare / "apt-get").unlink()
+    assert {check.fix for check in prerequisites.checks() if check.state == "missing"} == {""}
+
+
+def test_a_docker_command_line_without_an_engine_is_told_from_an_engine(bare: Path) -> None:
+    program(bare, "docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1")
+    found = by_name()
+    assert found["Docker engine"].state == "missing"
+    assert f"{bare}/docker reaches no Docker engine" in found["image builder"].result
+    assert found["image builder"].state == "missing"
+
+
+def test_an_installed_engine_that_does_not_run_is_started_not_installed(bare: Path) -> None:
+    program(bare, "docker", "exit 1")
+    program(bare, "dockerd", "exit 1")
+    check = by_name()["Docker engine"]
+    assert (check.state, check.result) == ("degraded", "installed, not running")
+    assert "dockerd" in check.fix or "systemctl start docker" in check.fix
+    assert "apt-get" not in check.fix
+
+
+def test_a_docker_without_buildkit_is_passed_over_for_buildah(bare: Path) -> None:
+    program(bare, "docker", 'test "$1" = version && echo "28.2.2 20.10.24" && exit 0; exit 1')
+    program(bare, "buildah", "echo buildah version 1.28.2")
+    found = by_name()
+    assert found["image builder"].result == "buildah"
+    assert "has no BuildKit" in found["Docker engine"].result
+
+
+def test_a_pulumi_cli_outside_the_covered_versions_is_said_to_be_used_on_request_only(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(bare, "pulumi", "echo v2.0.0")
+    program(bare, "pulumi-language-python", "exit 0")
+    check = by_name()["Pulumi CLI"]
+    assert check.state == "degraded"
+    assert "--engine pulumi" in check.result or "none on PATH" in check.result

@@ -1,0 +1,207 @@
+"""Assets and archives: their hashes, what counts as a change, how one is shown, and what can't be read."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from sandbox.engine.errors import EngineError
+from sandbox.engine.state.assets import with_hashes
+from sandbox.engine.state.property_values import ARCHIVE, ASSET, SIGNATURE
+from sandbox.engine.state.tar_stream import TarStream
+from tests.sandbox.engine.kit import Kit
+from tests.sandbox.engine.workspace import Workspace, messages
+
+# Hashes that the Pulumi CLI gave: of nothing, and of a folder whose names need every form of header there is.
+EMPTY = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+NAMES = (
+    "a.txt", "B.txt", "sub/c", "sub.txt", "empty", "ü name", "sub/deeper/" + "n" * 90, "w" * 99, "é" * 60,
+    "z" * 98 + "/" + "é" * 20, "p" * 80 + "/" + "q" * 60 + "/" + "r" * 50, "p" * 80 + "/" + "s" * 120,
+)  # fmt: skip
+HASH_OF_NAMES = "3e86ecb2e348da998f7af7e81398a961a1fbc4a53b9ce82675434e995a48f4e7"
+
+
+def archive(**source: object) -> dict[str, object]:
+    return {SIGNATURE: ARCHIVE, **source}
+
+
+def text(content: str) -> dict[str, object]:
+    return {SIGNATURE: ASSET, "text": content}
+
+
+def digest(value: dict[str, object], folder: Path) -> str:
+    return str(with_hashes({"it": value}, folder)["it"]["hash"])
+
+
+def test_the_hash_of_an_asset_is_that_of_its_bytes(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"\x00\xff")
+    assert digest(text("häh"), tmp_path) == hashlib.sha256("häh".encode()).hexdigest()
+    assert digest({SIGNATURE: ASSET, "path": "f"}, tmp_path) == hashlib.sha256(b"\x00\xff").hexdigest()
+    assert (
+        digest({SIGNATURE: ASSET, "uri": f"file://{tmp_path}/f"}, tmp_path) == hashlib.sha256(b"\x00\xff").hexdigest()
+    )
+
+
+def test_an_archive_that_is_a_file_is_hashed_as_it_is_and_an_empty_one_has_a_known_hash(tmp_path: Path) -> None:
+    (tmp_path / "x.tgz").write_bytes(b"whatever it holds")
+    assert digest(archive(path="x.tgz"), tmp_path) == hashlib.sha256(b"whatever it holds").hexdigest()
+    assert digest(archive(assets={}), tmp_path) == EMPTY
+
+
+def test_names_of_every_kind_come_to_the_hash_that_the_cli_gives(tmp_path: Path) -> None:
+    for name in NAMES:
+        path = tmp_path / "d" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name * 9 if name != "empty" else "")
+    (tmp_path / "d" / "link").symlink_to("a.txt")
+    (tmp_path / "d" / "other").symlink_to("sub")
+    (tmp_path / "linked").symlink_to("d")
+    assert digest(archive(path="d"), tmp_path) == HASH_OF_NAMES
+    assert digest(archive(path="linked"), tmp_path) == EMPTY
+
+
+def test_a_folder_and_the_same_files_one_by_one_have_one_hash(tmp_path: Path) -> None:
+    (tmp_path / "d" / "sub").mkdir(parents=True)
+    (tmp_path / "d" / ".pulumi").mkdir()
+    for name, content in {"b": "B", "sub/c": "C", "sub.d": "D", ".pulumi/state": "S"}.items():
+        (tmp_path / "d" / name).write_text(content)
+    whole = digest(archive(path="d"), tmp_path)
+    parts = archive(assets={"b": text("B"), "sub.d": text("D"), "sub": archive(assets={"c": text("C")})})
+    # A folder's files go by folder and name, an archive's members by name alone.
+    assert digest(archive(assets={"b": text("B"), "x": archive(path="d/sub")}), tmp_path) != whole
+    assert digest(parts, tmp_path) == whole
+    (tmp_path / "d" / ".pulumi" / "state").write_text("another")
+    assert digest(archive(path="d"), tmp_path) == whole
+    (tmp_path / "d" / "b").rename(tmp_path / "d" / "a")
+    assert digest(archive(path="d"), tmp_path) != whole
+
+
+def test_zip_and_tar_files_are_opened_where_they_are_part_of_another_archive(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as packed:
+        packed.writestr("one/", "")
+        packed.writestr("one/x", "X")
+    with tarfile.open(tmp_path / "t.tar.gz", "w:gz") as tar:
+        member = tarfile.TarInfo("./one/x")
+        member.size = 1
+        tar.addfile(member, io.BytesIO(b"X"))
+    unpacked = digest(archive(assets={"in": archive(assets={"one/x": text("X")})}), tmp_path)
+    for name in ("z.zip", "t.tar.gz"):
+        assert digest(archive(assets={"in": archive(path=name)}), tmp_path) == unpacked
+
+
+@pytest.mark.parametrize(
+    "name", ["short", "ü", "d" * 70 + "/" + "e" * 90, "d" * 160 + "/" + "e" * 90, "f" * 101, "g/" * 90 + "é" * 150]
+)
+def test_the_stream_behind_a_hash_is_a_tar_that_others_read(name: str) -> None:
+    stream, data = io.BytesIO(), b"x" * 700
+    tar = TarStream(stream.write)
+    member = tar.add(name, len(data))
+    member.write(data)
+    member.close()
+    tar.close()
+    stream.seek(0)
+    with tarfile.open(fileobj=stream) as read:
+        (found,) = read.getmembers()
+        content = read.extractfile(found)
+        assert content is not None
+        assert (found.name, found.size, found.mode, content.read()) == (name, 700, 0o600, data)
+
+
+def test_only_content_counts_and_a_change_is_shown_member_by_member(workspace: Workspace, kit: Kit) -> None:
+    program = """
+        import pathlib
+        from pulumi import AssetArchive, FileArchive, FileAsset, StringAsset
+        pathlib.Path("d").mkdir(exist_ok=True)
+        pathlib.Path("d/x").write_text("WORD")
+        pathlib.Path("same").write_text("WORD")
+        Thing("a", one=FileAsset("PLACE"), folder=FileArchive("d"), secret=pulumi.Output.secret(StringAsset("hush WORD")),
+              made=AssetArchive({"t": StringAsset("WORD"), "u": StringAsset("always"), "d": FileArchive("d")}))
+        pulumi.export("folder", FileArchive("d"))
+    """
+    workspace.program(program.replace("WORD", "one").replace("PLACE", "d/x"))
+    workspace.json("up")
+    assert "hush" not in workspace.state_file.read_text()
+    kept = workspace.resources()["a"]["inputs"]["one"]
+    assert kept == {SIGNATURE: ASSET, "path": "d/x", "hash": hashlib.sha256(b"one").hexdigest()}
+    workspace.program(program.replace("WORD", "one").replace("PLACE", "same"))
+    assert workspace.changes("preview") == {}
+    assert workspace.changes("refresh") == {}
+    workspace.program(program.replace("WORD", "two").replace("PLACE", "d/x"))
+    (step,) = workspace.json("preview")["steps"]
+    shown = {item["path"]: (item["old"], item["new"]) for item in step["changes"]}
+    one, two = (hashlib.sha256(word.encode()).hexdigest()[:7] for word in ("one", "two"))
+    assert shown["one"] == (f"asset(file:{one}) d/x", f"asset(file:{two}) d/x")
+    assert shown["made.t"] == (f"asset(text:{one})", f"asset(text:{two})")
+    assert shown["secret"] == ("[secret]", "[secret]")
+    assert sorted(shown) == ["folder", "made.d", "made.t", "one", "secret"]
+    printed = workspace.run("preview", "--diff").stdout
+    assert f"one: asset(file:{one}) d/x => asset(file:{two}) d/x" in printed
+    assert "folder : archive(file:" in printed
+
+
+def test_a_provider_that_compares_reads_or_deletes_gets_no_contents(workspace: Workspace, kit: Kit) -> None:
+    workspace.program('Thing("a", one=pulumi.StringAsset("some text"), v=1)')
+    workspace.json("up")
+    assert kit.named("a")[0]["one"]["text"] == "some text"
+    workspace.program('Thing("a", one=pulumi.StringAsset("some text"), v=2)')
+    assert workspace.changes("up") == {"update": 1}
+    # A provider that gives back what it was given without contents, as real ones do.
+    bare = {key: item for key, item in kit.named("a")[0]["one"].items() if key != "text"}
+    next(iter(kit.things.values()))["one"] = bare
+    workspace.json("refresh")
+    assert workspace.resources()["a"]["inputs"]["one"]["text"] == "some text"
+    assert workspace.resources()["a"]["outputs"]["one"]["text"] == "some text"
+
+
+def test_remote_assets_are_fetched_each_time(workspace: Workspace, server: str, tmp_path: Path) -> None:
+    (tmp_path / "remote" / "f").write_text("one")
+    (tmp_path / "remote" / "z.zip").write_bytes(b"packed")
+    workspace.program(f'Thing("a", f=pulumi.RemoteAsset("{server}/f"), z=pulumi.RemoteArchive("{server}/z.zip?x=1"))')
+    (tmp_path / "remote" / "z.zip?x=1").write_bytes(b"packed")
+    workspace.json("up")
+    kept = workspace.resources()["a"]["inputs"]
+    assert kept["f"] == {SIGNATURE: ASSET, "uri": f"{server}/f", "hash": hashlib.sha256(b"one").hexdigest()}
+    assert kept["z"]["hash"] == hashlib.sha256(b"packed").hexdigest()
+    assert workspace.changes("preview") == {}
+    (tmp_path / "remote" / "f").write_text("two")
+    assert workspace.changes("preview") == {"update": 1}
+    (tmp_path / "remote" / "f").unlink()
+    assert f"The asset {server}/f can't be fetched: Not Found." in messages(workspace.json("up", expect=1))
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (archive(path="nowhere"), "nowhere can't be read: No such file or directory"),
+        (archive(path="file"), "file is neither a folder nor a file that ends in .tar,"),
+        (archive(assets={"in": archive(path="bad.zip")}), "can't be read: File is not a zip file"),
+        (archive(assets={"in": "no asset"}), "The archive's member 'in' is neither an asset nor an archive"),
+        (archive(uri="http://127.0.0.1/x"), "http://127.0.0.1/x is no archive: its name ends in none of .tar,"),
+        ({SIGNATURE: ASSET, "path": "folder"}, "is a folder; use a FileArchive for that"),
+        ({SIGNATURE: ASSET, "uri": "ftp://host/x"}, "ftp://host/x can't be fetched: only http, https and file"),
+        ({SIGNATURE: ASSET, "uri": "file://host/x"}, "names the host 'host'"),
+        ({SIGNATURE: ASSET, "uri": "http://127.0.0.1:1/x"}, "http://127.0.0.1:1/x can't be fetched: "),
+    ],
+)
+def test_what_cannot_be_read_is_told(tmp_path: Path, value: dict[str, object], told: str) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "bad.zip").write_text("x")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(EngineError) as caught:
+        digest(value, tmp_path)
+    assert told in str(caught.value)
+
+
+def test_a_link_in_a_tar_is_refused_where_it_would_be_part_of_another_archive(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "t.tar", "w") as tar:
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, "elsewhere"
+        tar.addfile(link)
+    with pytest.raises(EngineError, match="holds link, which is neither a file nor a folder"):
+        digest(archive(assets={"in": archive(path="t.tar")}), tmp_path)
+    assert digest(archive(path="t.tar"), tmp_path) == hashlib.sha256((tmp_path / "t.tar").read_bytes()).hexdigest()

@@ -1,0 +1,121 @@
+"""Operations limited to targets, with more than one provider; every run checks the state's integrity (workspace.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.sandbox.engine.kit import Kit, serving
+from tests.sandbox.engine.workspace import OTHER, TWO_PACKAGES, Workspace, messages, steps
+
+
+@pytest.fixture
+def other() -> Kit:
+    return Kit()
+
+
+@pytest.fixture
+def both(workspace: Workspace, other: Kit) -> Iterator[Workspace]:
+    """The workspace with a second package, `other`, attached too."""
+    with serving(other) as port:
+        workspace.others = f",other:{port}"
+        yield workspace
+
+
+def provider_ids(workspace: Workspace) -> dict[str, str]:
+    found = workspace.state()["resources"]
+    return {item["type"]: item["id"] for item in found if item["type"].startswith("pulumi:providers:")}
+
+
+def test_the_default_provider_of_what_is_not_targeted_stays_as_it_is(both: Workspace) -> None:
+    both.program(TWO_PACKAGES)
+    both.json("up")
+    providers = provider_ids(both)
+    both.program(TWO_PACKAGES.replace("v=1", "v=2"))
+    assert steps(both.json("up", "--target", "**::b"))["b"] == "update"
+    assert provider_ids(both) == providers
+    assert steps(both.json("up", "--target", "**::a"))["a"] == "update"
+    assert provider_ids(both) == providers
+    assert both.changes("up") == {}
+
+
+def test_what_the_program_no_longer_uses_stays_with_its_provider_unless_targeted(both: Workspace) -> None:
+    both.program(TWO_PACKAGES)
+    both.json("up")
+    providers = provider_ids(both)
+    both.program('Thing("b", v=3)')
+    assert both.changes("up", "--target", "**::b") == {"update": 1}
+    assert provider_ids(both) == providers
+    refused = both.json("up", "--target", "**pulumi:providers:other::**", expect=1)
+    assert "without what they need" in messages(refused)
+    assert both.changes("up") == {"delete": 1}
+    assert provider_ids(both).keys() == {"pulumi:providers:kit"}
+
+
+def test_what_is_kept_may_need_what_the_program_registers_later_or_not_at_all(both: Workspace) -> None:
+    both.program(TWO_PACKAGES + 'c = Thing("c", Options(depends_on=[a, b]), of=b.arn)\nd = Thing("d", v=1)')
+    both.json("up")
+    both.program(OTHER + 'c = Thing("c")\nd = Thing("d", v=2)\nb = Thing("b")')
+    assert both.changes("up", "--target", "**::d") == {"update": 1}
+    assert {"a", "b", "c", "d"} <= both.resources().keys()
+    assert both.changes("refresh", "--target", "**::c") == {}
+    assert both.changes("destroy", "--target", "**::c") == {"delete": 1}
+    assert both.changes("destroy", "--target", "**::a", "--target-dependents") == {"delete": 2}
+
+
+def test_a_replaced_provider_stays_while_something_kept_refers_to_it(both: Workspace) -> None:
+    text = 'own = KitProvider("own", account="one")\na = Thing("a", Options(provider=own))\nb = Thing("b", v=1)'
+    both.program(text)
+    both.json("up")
+    both.program(text.replace("one", "two").replace("v=1", "v=2"))
+    assert steps(both.json("up", "--target", "**::b"))["b"] == "update"
+    both.json("up", "--target", "**::b")
+    assert both.changes("up")["replace"] >= 1
+    assert both.changes("preview") == {}
+    assert len([kind for item in both.state()["resources"] if (kind := item["urn"]).endswith("::own")]) == 1
+    assert both.changes("destroy")["delete"] >= 2
+
+
+def test_what_needs_something_left_out_is_refused_by_name(both: Workspace) -> None:
+    both.program(OTHER + 'a = Other("a")\nb = Thing("b", Options(depends_on=[a]))\nc = Thing("c", Options(parent=a))')
+    for name in ("b", "c"):
+        assert "which the targets leave out" in messages(both.json("up", "--target", f"**::{name}", expect=1))
+
+
+def test_a_parent_found_gone_by_a_refresh_leaves_its_children_to_its_own_parent(both: Workspace, kit: Kit) -> None:
+    both.program('a = Thing("a")\nb = Thing("b", Options(parent=a))\nc = Thing("c", Options(parent=b))')
+    both.json("up")
+    for identifier in [key for key, thing in kit.things.items() if thing["__name"] in "ab"]:
+        del kit.things[identifier]
+    assert both.changes("refresh") == {"delete": 2}
+    assert both.resources()["c"]["parent"].endswith("::demo-dev")
+
+
+def test_a_component_that_needs_something_left_out_is_left_out_too(both: Workspace, kit: Kit) -> None:
+    both.program(
+        OTHER
+        + """
+a = Other("a")
+group = Group("group", Options(depends_on=[a]))
+b = Thing("b", Options(parent=group))
+c = Thing("c")
+"""
+    )
+    both.json("up", "--target", "**::c")
+    assert {"a", "b", "group"}.isdisjoint(both.resources())
+    assert "which the targets leave out" in messages(both.json("up", "--target", "**::b", expect=1))
+    both.json("up")
+    assert {"a", "b", "c", "group"} <= both.resources().keys()
+
+
+def test_a_renamed_resource_whose_change_fails_stays_in_the_state_under_its_new_name(both: Workspace, kit: Kit) -> None:
+    both.program('a = Thing("a", v=1)\nb = Thing("b", of=a.arn)')
+    both.json("up")
+    text = 'a = Thing("z", Options(aliases=[pulumi.Alias(name="a")]), v=2, fail=WHICH)\nb = Thing("b", of=a.arn)'
+    both.program(text.replace("WHICH", '"update"'))
+    both.json("up", expect=1)
+    assert {"z", "b"} <= both.resources().keys()
+    both.program(text.replace("WHICH", "None"))
+    assert both.changes("up") == {"update": 1}
+    assert len(kit.things) == 2

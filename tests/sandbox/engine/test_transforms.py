@@ -1,0 +1,145 @@
+"""Transforms: whose are applied to what, what they see, what becomes of what they answer."""
+
+from __future__ import annotations
+
+from tests.sandbox.engine.kit import Kit
+from tests.sandbox.engine.workspace import MARKED, PAIR, Workspace, messages
+
+
+def test_a_resources_own_transforms_come_first_then_its_ancestors_then_the_stacks(
+    workspace: Workspace, kit: Kit
+) -> None:
+    workspace.program(
+        MARKED
+        + """
+pulumi.runtime.register_resource_transform(marked("stack"))
+outer = Group("outer", Options(transforms=[marked("outer")]))
+inner = Group("inner", Options(parent=outer, transforms=[marked("inner one"), marked("inner two")]))
+Thing("deep", Options(parent=inner, transforms=[marked("own one"), marked("own two")]))
+Thing("loose")
+"""
+    )
+    workspace.json("up")
+    own = ["own one", "own two", "inner one", "inner two", "outer", "stack"]
+    assert kit.named("deep")[0]["marks"] == own
+    assert kit.named("loose")[0]["marks"] == ["stack"]
+    assert workspace.changes("preview") == {}
+
+
+def test_transforms_reach_the_children_of_remote_components(boxed: Workspace, kit: Kit) -> None:
+    program = MARKED + 'pulumi.runtime.register_resource_transform(marked("stack"))\n'
+    boxed.program(program + PAIR.replace("EXTRA", 'opts=Options(transforms=[marked("pair")])'))
+    boxed.json("up")
+    for name in ("pair-first", "pair-second"):
+        assert kit.named(name)[0]["marks"] == ["pair", "stack"]
+    assert kit.named("after")[0]["marks"] == ["stack"]
+    assert boxed.changes("preview") == {}
+
+
+def test_transforms_change_options_and_make_things_depend_on_others(workspace: Workspace, kit: Kit) -> None:
+    workspace.program(
+        MARKED
+        + """
+own = KitProvider("own")
+a = Thing("a")
+b = Thing("b", pause=0.5)
+def changing(args):
+    more = Options(
+        depends_on=[b], protect=True, ignore_changes=["loose"], provider=own, retain_on_delete=True,
+        additional_secret_outputs=["arn"], replace_on_changes=["x"], delete_before_replace=True, deleted_with=a,
+        custom_timeouts=pulumi.CustomTimeouts(create="5m"), version="1.2.3",
+    )
+    return Result({**args.props, "of": a.arn}, Options.merge(args.opts, more))
+Thing("c", Options(transforms=[changing]))
+"""
+    )
+    workspace.json("up")
+    created = [name for method, name in kit.calls if method == "create"]
+    assert created.index("c") > created.index("b")
+    state = workspace.resources()["c"]
+    # The SDK answers with plain values, so what came with the output `a.arn` isn't known to have been a's.
+    assert state["dependencies"] == [workspace.urn("b")]
+    assert state["inputs"]["of"] == workspace.resources()["a"]["outputs"]["arn"]
+    assert state["provider"].startswith(workspace.urn("own"))
+    assert (state["protect"], state["retainOnDelete"], state["ignoreChanges"]) == (True, True, ["loose"])
+    assert (state["additionalSecretOutputs"], state["replaceOnChanges"]) == (["arn"], ["x"])
+    assert (state["customTimeouts"], state["deletedWith"]) == ({"create": 300}, workspace.urn("a"))
+
+
+def test_transforms_see_secrets_and_unknowns_as_outputs_and_what_is_secret_stays_it(
+    workspace: Workspace, kit: Kit
+) -> None:
+    workspace.program(
+        MARKED
+        + """
+def looking(args):
+    if args.name == "b":
+        kinds = {key: isinstance(value, pulumi.Output) for key, value in sorted(args.props.items())}
+        print("seen", kinds, args.opts.ignore_changes, args.opts.parent is not None)
+        return Result({**args.props, "joined": pulumi.Output.concat(args.props["of"], "!"), "new": pulumi.Output.secret("hush-new")}, args.opts)
+a = Thing("a")
+b = Thing("b", Options(transforms=[looking], ignore_changes=["x"]), of=a.arn, word="plain", hidden=pulumi.Output.secret("hush-old"))
+Thing("c", Options(transforms=[looking, lambda args: None]), of=b.token)
+"""
+    )
+    seen = "seen {'hidden': True, 'of': True, 'word': False} ['x'] True"
+    assert seen in workspace.run("preview").stdout
+    assert seen in workspace.run("up").stdout
+    thing = kit.named("b")[0]
+    assert (thing["joined"], thing["new"], thing["hidden"]) == ("arn:kit:thing-1!", "hush-new", "hush-old")
+    assert "hush" not in workspace.state_file.read_text()
+    assert workspace.changes("preview") == {}
+
+
+def test_transforms_of_calls_change_arguments_provider_and_version(workspace: Workspace, kit: Kit) -> None:
+    workspace.program(
+        MARKED
+        + """
+own = KitProvider("own", region="north")
+async def adding(args):
+    if args.token == "kit:index:lookup":
+        return InvokeTransformResult({**args.args, "added": "yes"}, pulumi.InvokeOptions(provider=own))
+pulumi.runtime.register_invoke_transform(adding)
+pulumi.runtime.register_invoke_transform(lambda args: None)
+pulumi.export("found", pulumi.runtime.invoke("kit:index:lookup", {"a": 1}).value)
+"""
+    )
+    assert workspace.json("up")["outputs"]["found"] == {"a": 1, "added": "yes", "found": "yes"}
+    assert [item for item in workspace.resources() if "default" in item] == []
+    assert any(settings.get("region") == "north" for settings in kit.configured)
+
+
+def test_a_transform_that_fails_fails_its_resource_and_what_needs_it_with_the_line_that_did(
+    workspace: Workspace, kit: Kit
+) -> None:
+    workspace.program(
+        MARKED
+        + """
+def failing(args):
+    raise ValueError("no such luck")
+a = Thing("a", Options(transforms=[failing]))
+Thing("b", of=a.arn)
+Thing("c")
+"""
+    )
+    failed = workspace.json("up", expect=1)
+    line = (workspace.folder / "__main__.py").read_text().splitlines().index('    raise ValueError("no such luck")') + 1
+    told = messages(failed)
+    assert f"::a: Its transform failed: no such luck ({workspace.folder}/__main__.py, line {line})" in told
+    assert "Traceback" not in told
+    assert [thing["__name"] for thing in kit.things.values()] == ["c"]
+
+
+def test_a_transform_of_a_call_that_fails_is_told(workspace: Workspace) -> None:
+    workspace.program(
+        MARKED
+        + """
+def failing(args):
+    raise ValueError("no such luck")
+pulumi.runtime.register_invoke_transform(failing)
+pulumi.export("found", pulumi.runtime.invoke("kit:index:lookup", {"a": 1}).value)
+"""
+    )
+    assert "A transform of the call of kit:index:lookup failed: no such luck" in messages(
+        workspace.json("preview", expect=1)
+    )

@@ -1,0 +1,134 @@
+"""The service's image beside a real PostgreSQL: migrated before the roll-out, through an outage, and to its end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import requests
+
+from sandbox.images import engines
+from tests.app import postgresql
+from tests.app.postgresql import Postgres
+from tests.sandbox.images.conftest import BuiltApp
+from tests.sandbox.images.container import Container, answers, once, serving
+from tests.sandbox.images.test_builds import docker_pull
+
+
+@pytest.fixture
+def database() -> Iterator[Postgres]:
+    programs = postgresql.binaries()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed (make tools)")
+    with postgresql.running(programs) as server:
+        yield server
+
+
+@pytest.fixture
+def pulled(app: BuiltApp, docker: engines.DockerEngine, tmp_path: Path) -> BuiltApp:
+    assert docker_pull(docker, app, tmp_path).returncode == 0
+    return app
+
+
+def migrate(app: BuiltApp, docker: engines.DockerEngine, url: str, *, at_once: int = 1) -> list[tuple[int, str]]:
+    """Run the pre-deployment step in containers of its own: exit code and log of each."""
+    running = [once(app, docker, "python3", "-m", "app.migrate", DATABASE_URL=url) for _ in range(at_once)]
+    said = [(process.communicate(timeout=600)[0], process.returncode) for process in running]
+    return [(code, text) for text, code in said]
+
+
+def within(seconds: float, container: Container, path: str, status: int) -> requests.Response:
+    """The first answer with this status: each worker finds out for itself that the database is gone or back."""
+    deadline = time.monotonic() + seconds
+    while (answer := requests.get(f"{container.url}{path}", timeout=60)).status_code != status:
+        assert time.monotonic() < deadline, container.logs()[-3000:]
+        time.sleep(0.2)
+    return answer
+
+
+def test_the_image_migrates_twice_and_from_several_containers_at_once(
+    pulled: BuiltApp, docker: engines.DockerEngine, database: Postgres
+) -> None:
+    url = database.new_database()
+    with serving(pulled, docker, DATABASE_URL=url) as early:  # rolled out before its migration: alive, not ready
+        assert requests.get(f"{early.url}/readyz", timeout=60).status_code == 503
+        assert requests.get(early.url, timeout=60).status_code == 200
+        for code, log in [*migrate(pulled, docker, url, at_once=3), *migrate(pulled, docker, url)]:
+            assert code == 0, log
+            assert "the database is at its newest revision" in log
+            assert database.password not in log
+        within(60, early, "/readyz", 200)
+    [(code, log)] = migrate(pulled, docker, url.replace(database.password, "wrong"))
+    assert code == 1
+    assert "password authentication failed" in log
+    assert "Traceback" not in log
+
+
+def test_entries_written_through_page_and_api_survive_an_outage_of_the_database(
+    pulled: BuiltApp, docker: engines.DockerEngine, database: Postgres
+) -> None:
+    url = database.new_database()
+    assert migrate(pulled, docker, url)[0][0] == 0
+    with serving(pulled, docker, DATABASE_URL=url) as container:
+        within(60, container, "/readyz", 200)
+        form = {"name": "Ada", "message": "by the page"}
+        assert requests.post(container.url, data=form, timeout=60).status_code == 200  # after its redirect
+        entry = {"name": "Grace", "message": "by the API"}
+        assert requests.post(f"{container.url}/api/entries", json=entry, timeout=60).status_code == 201
+        deadline = time.monotonic() + 60
+        while "by the API" not in (page := requests.get(container.url, timeout=60).text):  # one may be kept a second
+            assert time.monotonic() < deadline, page
+            time.sleep(0.2)
+
+        database.stop()
+        within(60, container, "/readyz", 503)
+        assert requests.post(f"{container.url}/api/entries", json=entry, timeout=60).status_code == 503
+        assert container.inside("python3", "-m", "app.healthcheck").returncode == 0  # nobody kills it for that
+        database.start()
+        within(60, container, "/readyz", 200)
+        entries = within(60, container, "/api/entries", 200).json()["entries"]
+        assert [found["message"] for found in entries] == ["by the API", "by the page"]
+        assert "Traceback" not in container.logs()
+        assert database.password not in container.logs()
+
+
+def test_a_stop_under_load_keeps_every_entry_that_was_acknowledged_and_resets_nobody(
+    pulled: BuiltApp, docker: engines.DockerEngine, database: Postgres
+) -> None:
+    url = database.new_database()
+    assert migrate(pulled, docker, url)[0][0] == 0
+    outcomes: Counter[str] = Counter()
+    with serving(pulled, docker, DATABASE_URL=url) as container:
+        within(60, container, "/readyz", 200)
+
+        def write(number: int) -> None:
+            while True:
+                entry = {"name": f"writer {number}", "message": "m"}
+                try:  # a new connection each time
+                    answer = requests.post(f"{container.url}/api/entries", json=entry, timeout=60)
+                except requests.ConnectionError as error:
+                    outcomes["refused" if "Connection refused" in str(error) else repr(error)] += 1
+                    return
+                outcomes[str(answer.status_code)] += 1
+
+        writers = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+        for writer in writers:
+            writer.start()
+        deadline = time.monotonic() + 60
+        while not outcomes["201"]:
+            assert time.monotonic() < deadline, outcomes
+            time.sleep(0.1)
+        time.sleep(1)
+        container.run("stop", "--time", "40", container.name)
+        for writer in writers:
+            writer.join(120)
+        assert not answers(f"{container.url}/livez")
+        assert container.inspect()["State"]["ExitCode"] == 0, container.logs()[-2000:]
+    assert set(outcomes) == {"201", "refused"}, outcomes
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT count(*) FROM guestbook_entry").fetchone() == (outcomes["201"],)

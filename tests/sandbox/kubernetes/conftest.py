@@ -1,0 +1,135 @@
+"""A fleet with one cluster on a loopback port, and ways to talk to it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import ssl
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client
+
+from sandbox.contracts.cluster_host import ClusterEndpoint, ClusterFacts, Grant, NodeFacts, UnknownPrincipalError
+from sandbox.kubernetes import Fleet
+
+ARN = "arn:aws:eks:us-east-1:123456789012:cluster/demo"
+ADMIN = "arn:aws:iam::123456789012:role/deployer"
+POLICY = "arn:aws:eks::aws:cluster-access-policy/"
+
+
+@dataclass
+class Principals:
+    """Principals named by the URL `https://sts/<arn>`, with the grants that a test gives them."""
+
+    given: dict[str, list[Grant]] = field(default_factory=dict)
+
+    def identity(self, presigned_sts_url: str, *, cluster_name: str) -> str:
+        if not presigned_sts_url.startswith("https://sts/"):
+            raise UnknownPrincipalError("not a presigned STS request")
+        return presigned_sts_url.removeprefix("https://sts/")
+
+    def grants(self, cluster_arn: str, principal_arn: str) -> list[Grant]:
+        return self.given.get(principal_arn, [])
+
+
+def token(principal: str) -> str:
+    return "k8s-aws-v1." + base64.urlsafe_b64encode(f"https://sts/{principal}".encode()).decode().rstrip("=")
+
+
+def node(
+    name: str, zone: str = "us-east-1a", architecture: str = "amd64", instance_type: str = "m6i.large"
+) -> NodeFacts:
+    return NodeFacts(
+        name=name, instance_id=f"i-{abs(hash(name)):017x}"[:19], instance_type=instance_type, architecture=architecture,
+        zone=zone, capacity_type="ON_DEMAND", version="1.33", private_ip="10.0.0.10",
+    )  # fmt: skip
+
+
+@dataclass
+class Demo:
+    """A running cluster and what reaches it."""
+
+    fleet: Fleet
+    principals: Principals
+    endpoint: ClusterEndpoint
+    directory: Path
+
+    def api(self, principal: str = ADMIN) -> client.ApiClient:
+        authority = self.directory / "test-ca.pem"
+        authority.write_text(self.endpoint.ca_pem)
+        configuration = client.Configuration(host=self.endpoint.url)
+        configuration.ssl_ca_cert = str(authority)
+        configuration.api_key = {"authorization": f"Bearer {token(principal)}"}
+        return client.ApiClient(configuration)
+
+    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Send a request that the typed client would refuse to send."""
+        request = urllib.request.Request(
+            self.endpoint.url + path, json.dumps(body).encode() if body is not None else None, method=method,
+            headers={"Authorization": f"Bearer {token(ADMIN)}", "Content-Type": "application/json"},
+        )  # fmt: skip
+        trust = ssl.create_default_context(cadata=self.endpoint.ca_pem)
+        try:
+            with urllib.request.urlopen(request, context=trust) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as refusal:
+            return refusal.code, json.load(refusal)
+
+    def kubeconfig(self, principal: str = ADMIN) -> Path:
+        path = self.directory / "kubeconfig"
+        cluster = {
+            "server": self.endpoint.url,
+            "certificate-authority-data": base64.b64encode(self.endpoint.ca_pem.encode()).decode(),
+        }
+        content = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "demo", "cluster": cluster}],
+            "users": [{"name": "me", "user": {"token": token(principal)}}],
+            "contexts": [{"name": "demo", "context": {"cluster": "demo", "user": "me"}}],
+            "current-context": "demo",
+        }
+        path.write_text(json.dumps(content))
+        return path
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    principals = Principals({ADMIN: [Grant(username=ADMIN, policy_arn=POLICY + "AmazonEKSClusterAdminPolicy")]})
+    fleet = Fleet(tmp_path / "kubernetes", principals)
+    fleet.start()
+    endpoint = fleet.create(ClusterFacts(arn=ARN, name="demo", region="us-east-1", version="1.33"))
+    fleet.set_nodes(ARN, "workers", [node("node-a", "us-east-1a"), node("node-b", "us-east-1b")])
+    yield Demo(fleet, principals, endpoint, tmp_path)
+    fleet.stop()
+
+
+Kubectl = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def kubectl(demo: Demo) -> Kubectl:
+    program = shutil.which("kubectl")
+    if program is None:
+        pytest.skip("kubectl is not on PATH")
+    config = demo.kubeconfig()
+
+    def run(*arguments: str, stdin: Any = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+        text = stdin if isinstance(stdin, str) or stdin is None else json.dumps(stdin)
+        done = subprocess.run(
+            [program, "--kubeconfig", str(config), "--cache-dir", str(demo.directory / "cache"), *arguments],
+            input=text, capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
+        if check and done.returncode:
+            raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr}")
+        return done
+
+    return run

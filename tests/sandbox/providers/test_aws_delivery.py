@@ -1,0 +1,245 @@
+"""What delivers a release, through the AWS provider: CodeBuild, CodePipeline, connections and notification rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.sandbox.providers.engine_client import CheckFailed, Client, Failed
+from tests.sandbox.providers.life import Boto, changes, imports, replaces, role, settled
+
+
+@pytest.fixture(scope="module")
+def bucket(boto: Boto) -> str:
+    boto("s3").create_bucket(Bucket="delivery-artifacts")
+    return "delivery-artifacts"
+
+
+@pytest.fixture(scope="module")
+def build_role(boto: Boto) -> str:
+    return role(boto, "delivery-build", "codebuild.amazonaws.com")
+
+
+@pytest.fixture(scope="module")
+def pipeline_role(boto: Boto) -> str:
+    return role(boto, "delivery-pipeline", "codepipeline.amazonaws.com")
+
+
+def project(build_role: str) -> dict[str, Any]:
+    return {
+        "serviceRole": build_role,
+        "artifacts": {"type": "CODEPIPELINE"},
+        "source": {"type": "CODEPIPELINE", "buildspec": "app/buildspecs/build.yml"},
+        "environment": {
+            "type": "ARM_CONTAINER",
+            "computeType": "BUILD_GENERAL1_SMALL",
+            "image": "aws/codebuild/amazonlinux-aarch64-standard:3.0",
+            "privilegedMode": True,
+            "environmentVariables": [{"name": "REPOSITORY", "value": "app"}],
+        },
+        "logsConfig": {"cloudwatchLogs": {"groupName": "/aws/codebuild/build"}},
+        "tags": {"Name": "build"},
+    }
+
+
+def test_a_build_project_is_updated_in_place_and_replaced_by_a_new_name_only(
+    owned: Client, boto: Boto, build_role: str
+) -> None:
+    given = project(build_role)
+    made = owned.create("aws:codebuild/project:Project", "build", given)
+    name = made.state["name"]
+    assert made.id.endswith(f":project/{name}")
+    live = boto("codebuild").batch_get_projects(names=[name])["projects"][0]
+    assert live["timeoutInMinutes"] == 60
+    assert live["environment"]["privilegedMode"] is True
+    assert {tag["key"]: tag["value"] for tag in live["tags"]} == {"Name": "build", "Owner": "us"}
+    settled(owned, made)
+    imports(owned, made)
+    assert replaces(owned, made, {**given, "name": "other"}) == ["name"]
+
+    environment = {
+        **given["environment"],
+        "environmentVariables": [
+            {"name": "REPOSITORY", "value": "other"},
+            {"name": "TOKEN", "value": "arn:secret", "type": "SECRETS_MANAGER"},
+        ],
+    }
+    news = {**given, "buildTimeout": 15, "environment": environment, "tags": {"Name": "again"}}
+    assert replaces(owned, made, news) == []
+    assert "environment.environmentVariables[0].value" in changes(owned, made, news)
+    made = owned.update(made, news)
+    live = boto("codebuild").batch_get_projects(names=[name])["projects"][0]
+    assert live["timeoutInMinutes"] == 15
+    assert [v["name"] for v in live["environment"]["environmentVariables"]] == ["REPOSITORY", "TOKEN"]
+    assert {tag["key"]: tag["value"] for tag in live["tags"]} == {"Name": "again", "Owner": "us"}
+    settled(owned, made)
+
+    owned.delete(made)
+    assert name not in boto("codebuild").list_projects()["projects"]
+    assert owned.read(made) is None
+    owned.delete(made)
+
+
+def test_a_project_that_is_half_in_a_pipeline_is_refused(owned: Client, build_role: str) -> None:
+    with pytest.raises(CheckFailed, match=r"artifacts\.type: source and artifacts must both be CODEPIPELINE"):
+        owned.check(
+            "aws:codebuild/project:Project", "x", {**project(build_role), "artifacts": {"type": "NO_ARTIFACTS"}}
+        )
+
+
+def test_a_project_property_that_is_not_emulated_is_refused_by_name(owned: Client, build_role: str) -> None:
+    with pytest.raises(CheckFailed, match='"buildBatchConfig" isn\'t emulated'):
+        given = {**project(build_role), "buildBatchConfig": {"serviceRole": build_role}}
+        owned.check("aws:codebuild/project:Project", "x", given)
+
+
+def pipeline(pipeline_role: str, bucket: str) -> dict[str, Any]:
+    rule = {
+        "name": "calm",
+        "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": "CloudWatchAlarm", "version": "1"},
+        "configuration": {"AlarmName": "errors", "WaitTime": "5"},
+    }
+    return {
+        "roleArn": pipeline_role,
+        "pipelineType": "V2",
+        "executionMode": "QUEUED",
+        "artifactStores": [{"type": "S3", "location": bucket}],
+        "variables": [{"name": "digest", "defaultValue": "none", "description": "what to deploy"}],
+        "stages": [
+            {
+                "name": "Source",
+                "actions": [
+                    {
+                        "name": "Source",
+                        "category": "Source",
+                        "owner": "AWS",
+                        "provider": "CodeStarSourceConnection",
+                        "version": "1",
+                        "namespace": "source",
+                        "outputArtifacts": ["source"],
+                        "configuration": {
+                            "ConnectionArn": "arn:aws:codeconnections:us-east-1:123456789012:connection/c",
+                            "FullRepositoryId": "us/app",
+                            "BranchName": "main",
+                        },
+                    }
+                ],
+            },
+            {
+                "name": "Deploy",
+                "actions": [
+                    {
+                        "name": "Deploy",
+                        "category": "Build",
+                        "owner": "AWS",
+                        "provider": "CodeBuild",
+                        "version": "1",
+                        "inputArtifacts": ["source"],
+                        "configuration": {"ProjectName": "deploy"},
+                        "runOrder": 1,
+                    }
+                ],
+                "beforeEntry": {"condition": {"result": "FAIL", "rules": [rule]}},
+                "onSuccess": {"condition": {"result": "ROLLBACK", "rules": [rule]}},
+                "onFailure": {"result": "ROLLBACK"},
+            },
+        ],
+        "triggers": [
+            {
+                "providerType": "CodeStarSourceConnection",
+                "gitConfiguration": {"sourceActionName": "Source", "pushes": [{"tags": {"includes": ["v*"]}}]},
+            }
+        ],
+    }
+
+
+@pytest.fixture(scope="module")
+def deploy_project(owned: Client, build_role: str) -> str:
+    return owned.create("aws:codebuild/project:Project", "deploy", {**project(build_role), "name": "deploy"}).id
+
+
+def test_a_pipeline_of_type_v2_keeps_all_it_was_given_and_changes_in_place(
+    owned: Client, boto: Boto, pipeline_role: str, bucket: str, deploy_project: str
+) -> None:
+    given = pipeline(pipeline_role, bucket)
+    made = owned.create("aws:codepipeline/pipeline:Pipeline", "release", given)
+    live = boto("codepipeline").get_pipeline(name=made.id)["pipeline"]
+    assert live["stages"][1]["onFailure"] == {"result": "ROLLBACK"}
+    assert live["stages"][1]["beforeEntry"]["conditions"][0]["rules"][0]["name"] == "calm"
+    assert live["triggers"][0]["gitConfiguration"]["push"] == [{"tags": {"includes": ["v*"]}}]
+    assert live["variables"] == [{"name": "digest", "defaultValue": "none", "description": "what to deploy"}]
+    settled(owned, made)
+    imports(owned, made)
+    assert replaces(owned, made, {**given, "name": "other"}) == ["name"]
+
+    news = {**given, "executionMode": "SUPERSEDED", "tags": {"Name": "release"}}
+    assert changes(owned, made, news) == ["executionMode", "tags", "tagsAll.Name"]
+    assert replaces(owned, made, news) == []
+    made = owned.update(made, news)
+    live = boto("codepipeline").get_pipeline(name=made.id)["pipeline"]
+    assert (live["executionMode"], live["version"]) == ("SUPERSEDED", 2)
+    settled(owned, made)
+
+    owned.delete(made)
+    assert owned.read(made) is None
+
+
+def test_what_only_v2_has_is_refused_for_v1(owned: Client, pipeline_role: str, bucket: str) -> None:
+    with pytest.raises(CheckFailed) as refused:
+        given = {**pipeline(pipeline_role, bucket), "pipelineType": "V1"}
+        owned.check("aws:codepipeline/pipeline:Pipeline", "x", given)
+    assert {line.split(":")[0] for line in str(refused.value).splitlines()} == {
+        "triggers",
+        "variables",
+        "executionMode",
+    }
+
+
+def test_a_connection_stays_pending_until_somebody_finishes_it(owned: Client, boto: Boto) -> None:
+    given = {"name": "github", "providerType": "GitHub", "tags": {"Name": "github"}}
+    made = owned.create("aws:codeconnections/connection:Connection", "github", given)
+    assert made.state["connectionStatus"] == "PENDING"
+    assert boto("codeconnections").get_connection(ConnectionArn=made.id)["Connection"]["ConnectionName"] == "github"
+    settled(owned, made)
+    imports(owned, made)
+    assert replaces(owned, made, {**given, "providerType": "GitLab"}) == ["providerType"]
+    made = owned.update(made, {**given, "tags": {"Name": "changed"}})
+    tags = boto("codeconnections").list_tags_for_resource(ResourceArn=made.id)["Tags"]
+    assert {tag["Key"]: tag["Value"] for tag in tags} == {"Name": "changed", "Owner": "us"}
+    owned.delete(made)
+    assert owned.read(made) is None
+
+
+def test_a_notification_rule_tells_a_topic_of_failed_runs(
+    owned: Client, boto: Boto, pipeline_role: str, bucket: str, deploy_project: str
+) -> None:
+    watched = owned.create(
+        "aws:codepipeline/pipeline:Pipeline", "watched", {**pipeline(pipeline_role, bucket), "name": "watched"}
+    )
+    topic = boto("sns").create_topic(Name="delivery")["TopicArn"]
+    given = {
+        "name": "failures",
+        "resource": watched.state["arn"],
+        "detailType": "BASIC",
+        "eventTypeIds": ["codepipeline-pipeline-pipeline-execution-failed"],
+        "targets": [{"address": topic}],
+    }
+    made = owned.create("aws:codestarnotifications/notificationRule:NotificationRule", "failures", given)
+    settled(owned, made)
+    imports(owned, made)
+    assert replaces(owned, made, {**given, "resource": "arn:other"}) == ["resource"]
+    made = owned.update(made, {**given, "detailType": "FULL", "status": "DISABLED"})
+    live = boto("codestar-notifications").describe_notification_rule(Arn=made.id)
+    assert (live["DetailType"], live["Status"]) == ("FULL", "DISABLED")
+    owned.delete(made)
+    assert owned.read(made) is None
+    owned.delete(watched)
+
+
+def test_a_refused_pipeline_says_why_and_leaves_nothing(owned: Client, pipeline_role: str, bucket: str) -> None:
+    given = pipeline(pipeline_role, bucket)
+    given["stages"][1]["actions"][0]["inputArtifacts"] = ["never-made"]
+    with pytest.raises(Failed, match=r"creating CodePipeline Pipeline.*InvalidActionDeclarationException") as refused:
+        owned.create("aws:codepipeline/pipeline:Pipeline", "broken", given)
+    assert refused.value.partial is None

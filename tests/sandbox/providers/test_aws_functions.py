@@ -1,0 +1,129 @@
+"""AWS functions answer as pulumi_aws's result classes read them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from sandbox.providers.aws.policy_documents import same_policy
+from tests.sandbox.providers.aws_samples import Needs, trust
+from tests.sandbox.providers.engine_client import CheckFailed, Client, Failed
+
+
+def test_zones_are_those_of_the_region(aws: Client) -> None:
+    found = aws.invoke("aws:index/getAvailabilityZones:getAvailabilityZones", {"state": "available"})
+    assert found["names"][:3] == ["us-east-1a", "us-east-1b", "us-east-1c"]
+    assert len(found["zoneIds"]) == len(found["names"])
+    fewer = aws.invoke(
+        "aws:index/getAvailabilityZones:getAvailabilityZones", {"excludeNames": ["us-east-1a"], "region": "eu-west-1"}
+    )
+    assert fewer["names"][0] == "eu-west-1a"
+
+
+def test_identity_region_and_partition(aws: Client) -> None:
+    assert aws.invoke("aws:index/getCallerIdentity:getCallerIdentity", {})["accountId"] == "123456789012"
+    region = aws.invoke("aws:index/getRegion:getRegion", {})
+    assert (region["region"], region["name"], region["description"]) == (
+        "us-east-1",
+        "us-east-1",
+        "US East (N. Virginia)",
+    )
+    assert aws.invoke("aws:index/getPartition:getPartition", {}) == {
+        "id": "aws", "dnsSuffix": "amazonaws.com", "partition": "aws", "reverseDnsPrefix": "com.amazonaws",
+    }  # fmt: skip
+
+
+def test_a_role_is_found_by_its_name(aws: Client, witness: Any) -> None:
+    made = witness("iam").create_role(
+        RoleName="ci", Path="/team/", AssumeRolePolicyDocument=trust("ec2.amazonaws.com")
+    )["Role"]
+    found = aws.invoke("aws:iam/getRole:getRole", {"name": "ci"})
+    assert (found["arn"], found["path"], found["uniqueId"]) == (made["Arn"], "/team/", made["RoleId"])
+    with pytest.raises(Failed, match=r"reading IAM Role \(gone\): couldn't find resource"):
+        aws.invoke("aws:iam/getRole:getRole", {"name": "gone"})
+
+
+def test_a_policy_document_is_put_together(aws: Client) -> None:
+    found = aws.invoke(
+        "aws:iam/getPolicyDocument:getPolicyDocument",
+        {
+            "statements": [
+                {
+                    "sid": "read",
+                    "actions": ["s3:GetObject", "s3:ListBucket"],
+                    "resources": ["arn:aws:s3:::b/&{aws:username}"],
+                    "principals": [{"type": "AWS", "identifiers": ["123456789012"]}],
+                    "conditions": [{"test": "Bool", "variable": "aws:SecureTransport", "values": ["true"]}],
+                }
+            ],
+            "overridePolicyDocuments": [json.dumps({"Statement": [{"Sid": "more", "Effect": "Deny", "Action": "*"}]})],
+        },
+    )
+    wanted = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "read",
+                "Effect": "Allow",
+                "Action": ["s3:GetObject", "s3:ListBucket"],
+                "Resource": "arn:aws:s3:::b/${aws:username}",
+                "Principal": {"AWS": "123456789012"},
+                "Condition": {"Bool": {"aws:SecureTransport": "true"}},
+            },
+            {"Sid": "more", "Effect": "Deny", "Action": "*"},
+        ],
+    }
+    assert same_policy(found["json"], json.dumps(wanted))
+    assert json.loads(found["minifiedJson"]) == json.loads(found["json"])
+
+
+def test_a_misspelt_argument_is_refused(aws: Client) -> None:
+    with pytest.raises(CheckFailed, match=r'has no argument "stat" that the sandbox emulates; did you mean "state"?'):
+        aws.invoke("aws:index/getAvailabilityZones:getAvailabilityZones", {"stat": "available"})
+
+
+def test_a_function_that_is_not_emulated_is_refused_by_name(aws: Client) -> None:
+    with pytest.raises(Failed, match="the function aws:ec2/getAmi:getAmi isn't emulated"):
+        aws.invoke("aws:ec2/getAmi:getAmi", {})
+
+
+def test_the_registry_password_is_secret(aws: Client) -> None:
+    from pulumi.runtime.proto import provider_pb2 as pb
+
+    from sandbox.providers.property_values import decode
+
+    token = "aws:ecr/getAuthorizationToken:getAuthorizationToken"
+    answer = decode(getattr(aws.call("Invoke", pb.InvokeRequest(tok=token)), "return"))
+    assert answer.values["userName"] == "AWS"
+    assert answer.secrets == {("authorizationToken",), ("password",)}
+
+
+def test_a_parameter_is_read(aws: Client, witness: Any) -> None:
+    witness("ssm").put_parameter(Name="/app/level", Value="7", Type="String")
+    found = aws.invoke("aws:ssm/getParameter:getParameter", {"name": "/app/level"})
+    assert (found["value"], found["type"], found["version"]) == ("7", "String", 1)
+    with pytest.raises(Failed, match="ParameterNotFound"):
+        aws.invoke("aws:ssm/getParameter:getParameter", {"name": "/app/nothing"})
+
+
+def test_a_vpc_and_its_subnets_are_found(aws: Client) -> None:
+    needs = Needs(aws)
+    vpc = needs.make("aws:ec2/vpc:Vpc", {"cidrBlock": "10.44.0.0/16", "tags": {"Name": "found"}})
+    subnet = needs.subnet_in(vpc, "10.44.1.0/24")
+    found = aws.invoke("aws:ec2/getVpc:getVpc", {"tags": {"Name": "found"}})
+    assert (found["id"], found["cidrBlock"], found["enableDnsSupport"]) == (vpc.id, "10.44.0.0/16", True)
+    assert found["mainRouteTableId"] == vpc.state["mainRouteTableId"]
+    inside = aws.invoke("aws:ec2/getSubnets:getSubnets", {"filters": [{"name": "vpc-id", "values": [vpc.id]}]})
+    assert inside["ids"] == [subnet.id]
+    with pytest.raises(Failed, match="no matching EC2 VPC found"):
+        aws.invoke("aws:ec2/getVpc:getVpc", {"tags": {"Name": "nowhere"}})
+    needs.remove()
+
+
+def test_amazons_prefix_list_of_s3_is_found(aws: Client) -> None:
+    name = "com.amazonaws.us-east-1.s3"
+    found = aws.invoke("aws:ec2/getManagedPrefixList:getManagedPrefixList", {"name": name})
+    assert found["name"] == name
+    assert found["id"].startswith("pl-")

@@ -1,0 +1,171 @@
+"""RDS through the AWS provider, with boto3 as the witness."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.sandbox.providers.engine_client import CheckFailed, Client, Failed
+from tests.sandbox.providers.life import Boto, changes, imports, network, replaces, settled
+
+
+@pytest.fixture(scope="module")
+def subnets(boto: Boto) -> list[str]:
+    return network(boto, "10.9")[1]
+
+
+@pytest.fixture(scope="module")
+def group(owned: Client, subnets: list[str]) -> str:
+    given = {"name": "databases", "subnetIds": subnets}
+    return owned.create("aws:rds/subnetGroup:SubnetGroup", "databases", given).id
+
+
+def instance(group: str) -> dict[str, Any]:
+    return {
+        "identifier": "main",
+        "engine": "postgres",
+        "engineVersion": "17",
+        "instanceClass": "db.t4g.micro",
+        "allocatedStorage": 20,
+        "dbName": "app",
+        "username": "app",
+        "manageMasterUserPassword": True,
+        "storageEncrypted": True,
+        "dbSubnetGroupName": group,
+        "backupRetentionPeriod": 7,
+        "skipFinalSnapshot": True,
+        "applyImmediately": True,
+        "tags": {"Name": "main"},
+    }
+
+
+def test_an_instance_keeps_its_password_with_aws_and_changes_in_place(owned: Client, boto: Boto, group: str) -> None:
+    given = instance(group)
+    made = owned.create("aws:rds/instance:Instance", "main", given)
+    live = boto("rds").describe_db_instances(DBInstanceIdentifier="main")["DBInstances"][0]
+    assert made.id == live["DbiResourceId"] == made.state["resourceId"]
+    assert made.state["endpoint"] == f"{live['Endpoint']['Address']}:{live['Endpoint']['Port']}"
+    secret = made.state["masterUserSecrets"][0]["secretArn"]
+    assert boto("secretsmanager").describe_secret(SecretId=secret)["ARN"] == secret
+    assert "password" not in made.state
+    assert made.state["engineVersion"] == "17"
+    settled(owned, made)
+    imports(owned, made, "main")
+
+    news = {**given, "instanceClass": "db.t4g.small", "allocatedStorage": 40, "multiAz": True, "tags": {"Name": "two"}}
+    assert replaces(owned, made, news) == []
+    made = owned.update(made, news)
+    live = boto("rds").describe_db_instances(DBInstanceIdentifier="main")["DBInstances"][0]
+    assert (live["DBInstanceClass"], live["AllocatedStorage"], live["MultiAZ"]) == ("db.t4g.small", 40, True)
+    assert {tag["Key"]: tag["Value"] for tag in live["TagList"]} == {"Name": "two", "Owner": "us"}
+    settled(owned, made)
+
+    made = owned.update(made, {**news, "deletionProtection": True})
+    with pytest.raises(Failed, match=r"deleting RDS DB Instance.*deletion protection"):
+        owned.delete(made)
+    made = owned.update(made, news)
+    owned.delete(made)
+    assert boto("rds").describe_db_instances()["DBInstances"] == []
+    assert owned.read(made) is None
+    owned.delete(made)
+
+
+@pytest.mark.parametrize(
+    ("change", "replacing"),
+    [
+        ({"engine": "mysql"}, ["engine"]),
+        ({"dbName": "other"}, ["dbName"]),
+        ({"username": "other"}, ["username"]),
+        ({"storageEncrypted": False}, ["storageEncrypted"]),
+        ({"kmsKeyId": "arn:other"}, ["kmsKeyId"]),
+        ({"identifier": "renamed"}, []),
+        ({"engineVersion": "18"}, []),
+        ({"instanceClass": "db.m7g.large"}, []),
+    ],
+)
+def test_only_what_rds_fixes_at_creation_replaces_an_instance(
+    owned: Client, group: str, change: dict[str, Any], replacing: list[str]
+) -> None:
+    given = {**instance(group), "identifier": "fixed"}
+    made = owned.create("aws:rds/instance:Instance", "fixed", given)
+    assert replaces(owned, made, {**given, **change}) == replacing
+    owned.delete(made)
+
+
+def test_an_instance_with_a_password_of_its_own_never_shows_it(owned: Client, group: str) -> None:
+    given = {**instance(group), "identifier": "own", "password": "correct-horse"}
+    with pytest.raises(CheckFailed, match='conflicts with "password"'):
+        owned.check("aws:rds/instance:Instance", "own", given)
+    del given["manageMasterUserPassword"]
+    made = owned.create("aws:rds/instance:Instance", "own", given, secrets={("password",)})
+    assert ("password",) in made.secrets
+    owned.delete(made)
+
+
+def test_an_instance_without_a_last_snapshot_or_leave_to_skip_it_is_not_deleted(owned: Client, group: str) -> None:
+    given = {**instance(group), "identifier": "careful", "skipFinalSnapshot": False}
+    made = owned.create("aws:rds/instance:Instance", "careful", given)
+    with pytest.raises(Failed, match="final_snapshot_identifier is required when skip_final_snapshot is false"):
+        owned.delete(made)
+    made = owned.update(made, {**given, "skipFinalSnapshot": True})
+    owned.delete(made)
+
+
+def test_a_database_whose_name_postgresql_would_have_to_quote_is_refused(owned: Client, group: str) -> None:
+    with pytest.raises(Failed, match="DBName must begin with a letter"):
+        owned.create("aws:rds/instance:Instance", "named", {**instance(group), "dbName": "guest-book"})
+
+
+def test_an_instance_without_what_it_needs_is_refused(owned: Client) -> None:
+    with pytest.raises(CheckFailed) as refused:
+        owned.check("aws:rds/instance:Instance", "x", {"instanceClass": "db.t4g.micro"})
+    assert {line.split(":")[0] for line in str(refused.value).splitlines()} == {
+        "allocatedStorage",
+        "engine",
+        "username",
+    }
+
+
+def test_a_subnet_group_is_the_same_in_whatever_order_its_subnets_are(owned: Client, subnets: list[str]) -> None:
+    given = {"subnetIds": subnets, "tags": {"Name": "groups"}}
+    made = owned.create("aws:rds/subnetGroup:SubnetGroup", "Groups", given)
+    assert made.id.startswith("groups-")
+    assert made.state["description"] == "Managed by Pulumi"
+    settled(owned, made)
+    imports(owned, made)
+    assert changes(owned, made, {**given, "subnetIds": subnets[::-1]}) == []
+    assert replaces(owned, made, {**given, "name": "other"}) == ["name"]
+    owned.delete(made)
+    assert owned.read(made) is None
+
+
+def test_a_subnet_group_that_changes_stays(owned: Client, boto: Boto, subnets: list[str]) -> None:
+    made = owned.create("aws:rds/subnetGroup:SubnetGroup", "changing", {"subnetIds": subnets})
+    made = owned.update(made, {"subnetIds": subnets, "description": "for databases"})
+    live = boto("rds").describe_db_subnet_groups(DBSubnetGroupName=made.id)["DBSubnetGroups"][0]
+    assert live["DBSubnetGroupDescription"] == "for databases"
+    owned.delete(made)
+
+
+def test_a_parameter_group_sets_parameters(owned: Client, boto: Boto) -> None:
+    ssl = {"name": "rds.force_ssl", "value": "1", "applyMethod": "immediate"}
+    given = {"family": "postgres17", "parameters": [ssl]}
+    made = owned.create("aws:rds/parameterGroup:ParameterGroup", "strict", given)
+    settled(owned, made)
+    imports(owned, made)
+    assert replaces(owned, made, {**given, "family": "postgres18"}) == ["family"]
+    more = {"name": "log_statement", "value": "ddl", "applyMethod": "immediate"}
+    made = owned.update(made, {**given, "parameters": [ssl, more]})
+    found = boto("rds").describe_db_parameters(DBParameterGroupName=made.id, Source="user")["Parameters"]
+    assert {p["ParameterName"]: p["ParameterValue"] for p in found} == {"rds.force_ssl": "1", "log_statement": "ddl"}
+    settled(owned, made)
+    owned.delete(made)
+    assert owned.read(made) is None
+
+
+def test_a_parameter_that_is_no_longer_given_is_reset(owned: Client, boto: Boto) -> None:
+    ssl = {"name": "rds.force_ssl", "value": "1"}
+    made = owned.create("aws:rds/parameterGroup:ParameterGroup", "reset", {"family": "postgres17", "parameters": [ssl]})
+    made = owned.update(made, {"family": "postgres17"})
+    assert boto("rds").describe_db_parameters(DBParameterGroupName=made.id, Source="user")["Parameters"] == []

@@ -1,0 +1,81 @@
+"""Security group rules whose source is another group or a prefix list, with boto3 as the witness."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.sandbox.providers.engine_client import Client
+from tests.sandbox.providers.life import Boto, network, replaces, settled
+
+INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+
+
+@pytest.fixture(scope="module")
+def groups(boto: Boto) -> list[str]:
+    """Three security groups of one VPC."""
+    vpc, ec2 = network(boto, "10.11")[0], boto("ec2")
+    return [str(ec2.create_security_group(GroupName=name, Description=name, VpcId=vpc)["GroupId"]) for name in "abc"]
+
+
+def given(groups: list[str]) -> dict[str, Any]:
+    return {
+        "securityGroupId": groups[0],
+        "referencedSecurityGroupId": groups[1],
+        "ipProtocol": "tcp",
+        "fromPort": 5432,
+        "toPort": 5432,
+        "description": "from the workload",
+    }
+
+
+def live(boto: Boto, id: str) -> Any:
+    return boto("ec2").describe_security_group_rules(SecurityGroupRuleIds=[id])["SecurityGroupRules"][0]
+
+
+def test_a_rule_for_a_group_keeps_its_description_and_changes_in_place(
+    owned: Client, boto: Boto, groups: list[str]
+) -> None:
+    made = owned.create(INGRESS, "peers", given(groups))
+    assert live(boto, made.id)["Description"] == "from the workload"
+    settled(owned, made)
+    news = {**given(groups), "referencedSecurityGroupId": groups[2], "toPort": 5433, "description": "from another"}
+    assert replaces(owned, made, news) == []
+    changed = owned.update(made, news)
+    assert changed.id == made.id
+    rule = live(boto, made.id)
+    assert (rule["ReferencedGroupInfo"]["GroupId"], rule["ToPort"]) == (groups[2], 5433)
+    assert rule["Description"] == "from another"
+    settled(owned, changed)
+    owned.delete(changed)
+    assert owned.read(changed) is None
+
+
+def test_another_kind_of_source_makes_another_rule(owned: Client, groups: list[str]) -> None:
+    made = owned.create(INGRESS, "kinds", given(groups))
+    wider = {key: value for key, value in given(groups).items() if key != "referencedSecurityGroupId"}
+    found = replaces(owned, made, {**wider, "cidrIpv4": "10.0.0.0/8"})
+    assert sorted(found) == ["cidrIpv4", "referencedSecurityGroupId"]
+    owned.delete(made)
+
+
+def test_a_described_rule_of_the_older_type_goes_when_it_is_deleted(
+    owned: Client, boto: Boto, groups: list[str]
+) -> None:
+    inputs = {
+        "type": "ingress", "securityGroupId": groups[0], "sourceSecurityGroupId": groups[1], "protocol": "tcp",
+        "fromPort": 22, "toPort": 22, "description": "with words",
+    }  # fmt: skip
+    made = owned.create("aws:ec2/securityGroupRule:SecurityGroupRule", "older", inputs)
+    settled(owned, made)
+    owned.delete(made)
+    filters = [{"Name": "group-id", "Values": [groups[0]]}]
+    left = boto("ec2").describe_security_group_rules(Filters=filters)["SecurityGroupRules"]
+    assert [rule for rule in left if not rule["IsEgress"]] == []
+
+
+def test_a_new_subnet_gives_no_public_addresses(boto: Boto) -> None:
+    vpc = boto("ec2").create_vpc(CidrBlock="10.12.0.0/16")["Vpc"]["VpcId"]
+    made = boto("ec2").create_subnet(VpcId=vpc, CidrBlock="10.12.0.0/24", AvailabilityZone="us-east-1f")["Subnet"]
+    assert (made["MapPublicIpOnLaunch"], made["DefaultForAz"]) == (False, False)

@@ -1,0 +1,133 @@
+"""Every AWS type of the table lives its whole life: preview, create, no change, drift-free read, update, replace, import, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.providers.aws import handlers, sdk
+from sandbox.providers.aws.properties import Property
+from sandbox.providers.aws.properties import same as same_value
+from sandbox.providers.property_values import UNKNOWN
+from tests.sandbox.providers.aws_samples import SAMPLES, Needs, Sample
+from tests.sandbox.providers.engine_client import CheckFailed, Client
+
+_EVERY = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.token)
+
+
+@pytest.fixture
+def needs(aws: Client) -> Iterator[Needs]:
+    found = Needs(aws)
+    yield found
+    found.remove()
+
+
+@_EVERY
+def test_a_type_lives_its_whole_life(aws: Client, needs: Needs, sample: Sample) -> None:
+    inputs = sample.inputs(needs)
+    name = f"sample-{needs.number}"
+    made = aws.create(sample.token, name, inputs)
+
+    for output in {*handlers()[sample.token].outputs} - {*sample.absent}:
+        assert output in made.state, f"create left {output} out of the state"
+    answer, _ = aws.diff(made, inputs)
+    assert not answer.diffs, "the same inputs must not be a change"
+
+    read = aws.read(made)
+    assert read is not None
+    assert read.inputs == made.inputs, "a refresh without drift must not change the inputs"
+    assert read.state == made.state, "a refresh without drift must not change the state"
+    assert read.id == made.id
+
+    imported = aws.import_(sample.token, name, sample.import_id(made))
+    assert imported is not None
+    assert imported.id == made.id
+    named = handlers()[sample.token].autoname
+    same = {**inputs, **({named.property: made.state[named.property]} if named else {})}
+    answer, _ = aws.diff(imported, same)
+    untold = {key for key, spec in handlers()[sample.token].declared.items() if spec.write_only}
+    assert not {*answer.diffs} - untold, "importing and then running the same program must not be a change"
+
+    if sample.update is not None:
+        changed = {**inputs, **sample.update}
+        answer, _ = aws.diff(made, changed)
+        assert set(sample.update) <= set(answer.diffs)
+        assert not answer.replaces
+        previewed = aws.update(made, changed, preview=True)
+        for key in sample.update:
+            assert same_value(previewed.state[key], changed[key], handlers()[sample.token].declared[key])
+        made = aws.update(made, changed)
+        answer, _ = aws.diff(made, changed)
+        assert not answer.diffs
+        read = aws.read(made)
+        assert read is not None
+        assert read.inputs == made.inputs, "the update must have reached the account"
+        inputs = changed
+
+    if sample.replace is not None:
+        answer, _ = aws.diff(made, {**inputs, **sample.replace})
+        assert set(sample.replace) == set(answer.replaces)
+
+    aws.delete(made)
+    if not sample.lives_on:
+        assert aws.read(made) is None
+    aws.delete(made)  # what is gone already is deleted
+
+
+@_EVERY
+def test_a_preview_knows_inputs_and_nothing_that_only_aws_can_tell(aws: Client, needs: Needs, sample: Sample) -> None:
+    inputs = sample.inputs(needs)
+    state = aws.preview(sample.token, "previewed", inputs)
+    for output in handlers()[sample.token].outputs:
+        assert state[output] is UNKNOWN
+    for key in inputs:
+        assert state[key] is not UNKNOWN
+
+
+@_EVERY
+def test_a_preview_takes_unknown_inputs(aws: Client, needs: Needs, sample: Sample) -> None:
+    inputs: dict[str, Any] = dict.fromkeys(sample.inputs(needs), UNKNOWN)
+    state = aws.preview(sample.token, "previewed", inputs)
+    for key in inputs:
+        assert state[key] is UNKNOWN
+
+
+def _with_unknowns(spec: Property) -> Iterator[Any]:
+    """Unknown as a whole, and in each place that a value of this kind has."""
+    yield UNKNOWN
+    if spec.kind in ("list", "set", "map") and spec.items is not None:
+        for inner in _with_unknowns(spec.items):
+            yield {"key": inner} if spec.kind == "map" else [inner]
+    for name, part in spec.fields.items():
+        for inner in _with_unknowns(part):
+            yield {name: inner}
+
+
+@_EVERY
+def test_a_preview_takes_an_unknown_in_any_place(aws: Client, needs: Needs, sample: Sample) -> None:
+    inputs = sample.inputs(needs)
+    for key, spec in handlers()[sample.token].inputs.items():
+        for value in _with_unknowns(spec):
+            with suppress(CheckFailed):  # a block of which nothing but one part is given may be refused, and only that
+                aws.preview(sample.token, "previewed", {**inputs, key: value})
+
+
+def test_every_declared_property_is_one_of_the_sdk() -> None:
+    for token, handler in handlers().items():
+        known = sdk.outputs(token) | sdk.arguments(token)
+        assert known, f"{token} is no type of pulumi_aws"
+        declared = {*handler.inputs, *handler.outputs}
+        assert declared <= known, f"{token} declares {sorted(declared - known)}, which pulumi_aws doesn't have"
+
+
+def test_the_readme_lists_what_is_emulated() -> None:
+    from sandbox.providers.aws import support_table
+
+    readme = Path(support_table.__file__).with_name("README.md").read_text()
+    written = readme.partition(support_table.BEGIN)[2].partition(support_table.END)[0]
+    remedy = "put what `python -m sandbox.providers.aws.support_table` prints between the two marks of sandbox/providers/aws/README.md"
+    assert written.strip() == support_table.tables(), remedy
