@@ -40,7 +40,10 @@ def load_snapshot(stack: str) -> dict[str, dict[str, Any]]:
 
 def store_snapshot(stack: str, resources: Mapping[str, Any]) -> None:
     """Write a snapshot, one resource per line."""
-    lines = [f"{json.dumps(urn)}: {json.dumps(value, sort_keys=True)}" for urn, value in resources.items()]
+    lines = [
+        f"{json.dumps(urn)}: {json.dumps(value, sort_keys=True)}"
+        for urn, value in resources.items()
+    ]
     _file(stack).write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 

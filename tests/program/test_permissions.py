@@ -76,7 +76,9 @@ def test_each_build_works_in_a_role_of_its_own(recording: Recording) -> None:
 
 def test_only_what_builds_images_is_privileged(recording: Recording) -> None:
     privileged = {
-        r.name for r in recording.all("aws:codebuild/project:Project") if r.inputs["environment"]["privilegedMode"]
+        r.name
+        for r in recording.all("aws:codebuild/project:Project")
+        if r.inputs["environment"]["privilegedMode"]
     }
     assert privileged <= {"pipeline-build"}
 
@@ -95,17 +97,27 @@ def test_nodes_may_join_and_pull_and_nothing_else(recording: Recording) -> None:
 
 def test_the_pipeline_may_edit_one_namespace(recording: Recording) -> None:
     (association,) = recording.all("aws:eks/accessPolicyAssociation:AccessPolicyAssociation")
-    assert association.inputs["policyArn"] == "arn:aws:eks::aws:cluster-access-policy/AmazonEKSEditPolicy"
+    assert (
+        association.inputs["policyArn"]
+        == "arn:aws:eks::aws:cluster-access-policy/AmazonEKSEditPolicy"
+    )
     assert association.inputs["accessScope"] == {"type": "namespace", "namespaces": ["guestbook"]}
-    assert association.inputs["principalArn"] == f"arn:aws:iam::{ACCOUNT}:role/pipeline-deploy-physical"
+    assert (
+        association.inputs["principalArn"]
+        == f"arn:aws:iam::{ACCOUNT}:role/pipeline-deploy-physical"
+    )
 
 
 def test_pods_may_read_one_secret(recording: Recording) -> None:
-    policy = json.loads(recording.one("aws:iam/rolePolicy:RolePolicy", "guestbook").inputs["policy"])
+    policy = json.loads(
+        recording.one("aws:iam/rolePolicy:RolePolicy", "guestbook").inputs["policy"]
+    )
     read, decrypt = policy["Statement"]
     assert read["Resource"] == [f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:rds!database"]
     assert decrypt["Resource"] == [f"arn:aws:kms:us-east-1:{ACCOUNT}:key/database"]
-    assert decrypt["Condition"] == {"StringEquals": {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}}
+    assert decrypt["Condition"] == {
+        "StringEquals": {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}
+    }
 
 
 def test_keys_are_turned_every_year_and_open_to_no_stranger(recording: Recording) -> None:

@@ -36,7 +36,9 @@ def prod() -> Recording:
     ],
     ids=["as it is", "auto", "arm64", "auto arm64", "no database", "s3 source"],
 )
-def test_an_environment_is_made_of_the_seven_components(stack: str, changes: dict[str, Any]) -> None:
+def test_an_environment_is_made_of_the_seven_components(
+    stack: str, changes: dict[str, Any]
+) -> None:
     recording = run_program(stack, changes)
     assert sorted(kind.rpartition(":")[2] for kind, _ in recording.components) == [
         "Cluster",
@@ -55,7 +57,9 @@ def test_dev_and_prod_differ_in_what_the_stack_files_say(dev: Recording, prod: R
     assert len(dev.all("aws:ec2/subnet:Subnet")) == 4
     assert len(prod.all("aws:ec2/subnet:Subnet")) == 6
     for recording, public, mode in ((dev, True, "SUPERSEDED"), (prod, False, "QUEUED")):
-        assert recording.one("eks:index:Cluster", "cluster").inputs["endpointPublicAccess"] is public
+        assert (
+            recording.one("eks:index:Cluster", "cluster").inputs["endpointPublicAccess"] is public
+        )
         assert recording.one(PIPELINE, "pipeline").inputs["executionMode"] == mode
 
 
@@ -81,12 +85,20 @@ def test_prod_refuses_to_lose_what_it_keeps(prod: Recording) -> None:
     retained = {r.type for r in prod.resources if r.request.retainOnDelete}
     assert retained == {"aws:cloudwatch/logGroup:LogGroup"}
     database = prod.one("aws:rds/instance:Instance", "database").inputs
-    assert (database["multiAz"], database["deletionProtection"], database["backupRetentionPeriod"]) == (True, True, 14)
+    assert (
+        database["multiAz"],
+        database["deletionProtection"],
+        database["backupRetentionPeriod"],
+    ) == (True, True, 14)
 
 
-def test_prod_asks_a_person_and_bakes_a_release_and_dev_does_neither(dev: Recording, prod: Recording) -> None:
+def test_prod_asks_a_person_and_bakes_a_release_and_dev_does_neither(
+    dev: Recording, prod: Recording
+) -> None:
     def stages(recording: Recording) -> dict[str, Any]:
-        return {stage["name"]: stage for stage in recording.one(PIPELINE, "pipeline").inputs["stages"]}
+        return {
+            stage["name"]: stage for stage in recording.one(PIPELINE, "pipeline").inputs["stages"]
+        }
 
     assert list(stages(dev)) == ["Source", "Test", "Build", "Deploy"]
     assert list(stages(prod)) == ["Source", "Test", "Promote", "Approve", "Deploy"]
@@ -103,16 +115,26 @@ def test_prod_asks_a_person_and_bakes_a_release_and_dev_does_neither(dev: Record
 def test_auto_mode_has_no_nodes_and_no_networking_add_ons_of_its_own() -> None:
     recording = run_program("dev", {"cluster.compute": "auto"})
     assert recording.all("eks:index:ManagedNodeGroup") == []
-    assert [r.inputs["addonName"] for r in recording.all("aws:eks/addon:Addon")] == ["metrics-server"]
+    assert [r.inputs["addonName"] for r in recording.all("aws:eks/addon:Addon")] == [
+        "metrics-server"
+    ]
     service = recording.one("kubernetes:core/v1:Service", "guestbook").inputs
     assert service["spec"]["loadBalancerClass"] == "eks.amazonaws.com/nlb"
 
 
 def test_one_key_moves_nodes_image_and_builders_to_arm64() -> None:
     recording = run_program("dev", ARM_NODES)
-    assert recording.one("eks:index:ManagedNodeGroup", "cluster-nodes-a").inputs["amiType"] == "AL2023_ARM_64_STANDARD"
-    assert recording.one("docker:index/image:Image", "image").inputs["build"]["platform"] == "linux/arm64"
-    builders = {r.inputs["environment"]["type"] for r in recording.all("aws:codebuild/project:Project")}
+    assert (
+        recording.one("eks:index:ManagedNodeGroup", "cluster-nodes-a").inputs["amiType"]
+        == "AL2023_ARM_64_STANDARD"
+    )
+    assert (
+        recording.one("docker:index/image:Image", "image").inputs["build"]["platform"]
+        == "linux/arm64"
+    )
+    builders = {
+        r.inputs["environment"]["type"] for r in recording.all("aws:codebuild/project:Project")
+    }
     assert builders == {"ARM_CONTAINER"}
 
 
@@ -130,20 +152,36 @@ def test_no_database_leaves_no_trace_of_one() -> None:
     assert [r for r in recording.resources if "rds" in r.type] == []
     pod = recording.one(DEPLOYMENT, "guestbook").inputs["spec"]["template"]["spec"]
     assert "initContainers" not in pod
-    assert not [entry for entry in pod["containers"][0]["env"] if entry["name"].startswith("DATABASE")]
+    assert not [
+        entry for entry in pod["containers"][0]["env"] if entry["name"].startswith("DATABASE")
+    ]
     assert not [r for r in recording.all("aws:iam/rolePolicy:RolePolicy") if r.name == "guestbook"]
 
 
 def test_every_aws_resource_is_made_by_the_one_tagging_provider(dev: Recording) -> None:
-    made_by = {r.request.provider.split("::")[-2] for r in dev.resources if r.type.startswith("aws:")}
+    made_by = {
+        r.request.provider.split("::")[-2] for r in dev.resources if r.type.startswith("aws:")
+    }
     assert made_by == {"aws"}
-    inside = {r.request.provider.split("::")[-2] for r in dev.resources if r.type.startswith("kubernetes:")}
+    inside = {
+        r.request.provider.split("::")[-2]
+        for r in dev.resources
+        if r.type.startswith("kubernetes:")
+    }
     assert inside == {"cluster"}
 
 
-def test_the_program_uses_no_more_aws_types_than_it_is_known_to(dev: Recording, prod: Recording) -> None:
-    used = {r.type.removeprefix("aws:") for r in [*dev.resources, *prod.resources] if r.type.startswith("aws:")}
-    s3 = run_program("dev", {"pipeline.source": {"kind": "s3"}, "observability.contacts": ["a@example.com"]})
+def test_the_program_uses_no_more_aws_types_than_it_is_known_to(
+    dev: Recording, prod: Recording
+) -> None:
+    used = {
+        r.type.removeprefix("aws:")
+        for r in [*dev.resources, *prod.resources]
+        if r.type.startswith("aws:")
+    }
+    s3 = run_program(
+        "dev", {"pipeline.source": {"kind": "s3"}, "observability.contacts": ["a@example.com"]}
+    )
     used |= {r.type.removeprefix("aws:") for r in s3.resources if r.type.startswith("aws:")}
     assert used == set(AWS_TYPES.split())
 

@@ -49,7 +49,9 @@ def test_whatever_docker_would_see_changes_the_tag(context: Path, change: str) -
 
 
 def test_ignored_files_change_nothing(context: Path) -> None:
-    (context / ".dockerignore").write_text("# not sent\n*\n!*.py\n!templates/**\n**/__pycache__\nsecret?.py\n")
+    (context / ".dockerignore").write_text(
+        "# not sent\n*\n!*.py\n!templates/**\n**/__pycache__\nsecret?.py\n"
+    )
     before = tag(context)
     (context / "notes.md").write_text("x")
     (context / "secret1.py").write_text("x")

@@ -37,7 +37,10 @@ TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate::cluster-nodes"
 DEPLOYMENT = "kubernetes:apps/v1:Deployment::guestbook"
 SERVICE = "kubernetes:core/v1:Service::guestbook"
 BEFORE_NODES = ["aws:eks/addon:Addon::cluster-eks-pod-identity-agent"]
-AFTER_NODES = ["aws:eks/addon:Addon::cluster-coredns", "aws:eks/addon:Addon::cluster-metrics-server"]
+AFTER_NODES = [
+    "aws:eks/addon:Addon::cluster-coredns",
+    "aws:eks/addon:Addon::cluster-metrics-server",
+]
 
 
 def kinds(keys: set[str]) -> set[str]:
@@ -86,7 +89,9 @@ def test_pods_wait_for_nodes_names_walls_and_their_identity(recording: Recording
     } <= before
 
 
-def test_the_load_balancer_goes_before_nodes_and_network_and_through_kubernetes(recording: Recording) -> None:
+def test_the_load_balancer_goes_before_nodes_and_network_and_through_kubernetes(
+    recording: Recording,
+) -> None:
     before = everything_before(recording, SERVICE)
     assert {NODES, DEPLOYMENT} <= before
     assert "aws:ec2/natGateway:NatGateway" in kinds(before)
@@ -94,7 +99,9 @@ def test_the_load_balancer_goes_before_nodes_and_network_and_through_kubernetes(
 
 
 def test_what_lives_in_the_cluster_goes_with_it(recording: Recording) -> None:
-    inside = [r for r in recording.resources if r.type.startswith("kubernetes:") and key(r) != SERVICE]
+    inside = [
+        r for r in recording.resources if r.type.startswith("kubernetes:") and key(r) != SERVICE
+    ]
     assert inside
     assert {r.request.deletedWith.rpartition("$")[2] for r in inside} == {CLUSTER}
 
