@@ -70,7 +70,8 @@ class IgnorePattern:
 
     def matches(self, file: PurePosixPath) -> bool:
         """Whether the pattern matches the file or a folder above it."""
-        return any(fnmatchcase(str(path), self.glob) for path in (file, *file.parents))
+        folders = file.parents[:-1]  # without the context itself
+        return any(fnmatchcase(str(path), self.glob) for path in (file, *folders))
 
 
 def is_ignored(file: PurePosixPath, patterns: Iterable[IgnorePattern]) -> bool:
@@ -99,19 +100,24 @@ def ignore_patterns(context: Path, dockerfile: str) -> list[IgnorePattern]:
         return []
     patterns = []
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
-        pattern = line.strip()
-        if line.startswith("#") or not pattern:
-            continue
-        exception = pattern.startswith("!")
-        pattern = pattern.removeprefix("!").strip()
-        try:
-            glob = _glob(normpath(pattern).lstrip("/")) if pattern else ""
-        except ValueError as error:
-            raise ContextError(f"{path}, line {number}: {error}") from None
-        if exception and not glob:
-            raise ContextError(f"{path}, line {number}: `!` needs a pattern")
-        patterns.append(IgnorePattern(glob, exception))
+        pattern = "" if line.startswith("#") else _cleaned(line.strip())
+        if pattern:
+            try:
+                glob = _glob(pattern.removeprefix("!"))
+            except ValueError as error:
+                raise ContextError(f"{path}, line {number}: {error}") from None
+            patterns.append(IgnorePattern(glob, exception=pattern.startswith("!")))
     return patterns
+
+
+def _cleaned(pattern: str) -> str:
+    """Clean the path of a pattern, behind the `!` of an exception."""
+    exception = "!" if pattern.startswith("!") else ""
+    path = pattern.removeprefix("!").strip()
+    if not path:
+        return exception
+    path = normpath(path)
+    return exception + path.lstrip("/")
 
 
 # A literal behind a leading `**`, without a slash between them: a plain suffix for BuildKit.
@@ -120,6 +126,8 @@ _SUFFIX = re.compile(r"\*\*([^/*?\[\]\\][^*?\[\]\\]*)")
 
 def _glob(pattern: str) -> str:
     r"""Translate from Go's syntax, in which `\` escapes and `[^a]` negates, to docker's."""
+    if not pattern:
+        raise ValueError("`!` needs a pattern")
     if suffix := _SUFFIX.fullmatch(pattern):
         return f"**/*{suffix[1]}"
     glob, position = "", 0

@@ -55,31 +55,38 @@ ROLES = {"ci", "glass"}
 """Existing roles of the account, in addition to those that the program creates."""
 
 AWS_TYPES = """
-ec2/vpc:Vpc ec2/subnet:Subnet ec2/internetGateway:InternetGateway ec2/eip:Eip ec2/natGateway:NatGateway
-ec2/routeTable:RouteTable ec2/route:Route ec2/routeTableAssociation:RouteTableAssociation ec2/vpcEndpoint:VpcEndpoint
+ec2/vpc:Vpc ec2/subnet:Subnet ec2/internetGateway:InternetGateway ec2/eip:Eip
+ec2/natGateway:NatGateway ec2/routeTable:RouteTable ec2/route:Route
+ec2/routeTableAssociation:RouteTableAssociation ec2/vpcEndpoint:VpcEndpoint
 ec2/defaultSecurityGroup:DefaultSecurityGroup ec2/securityGroup:SecurityGroup ec2/flowLog:FlowLog
 ec2/launchTemplate:LaunchTemplate vpc/securityGroupIngressRule:SecurityGroupIngressRule
 vpc/securityGroupEgressRule:SecurityGroupEgressRule iam/role:Role iam/rolePolicy:RolePolicy
-iam/rolePolicyAttachment:RolePolicyAttachment kms/key:Key kms/alias:Alias cloudwatch/logGroup:LogGroup
-cloudwatch/metricAlarm:MetricAlarm cloudwatch/compositeAlarm:CompositeAlarm cloudwatch/dashboard:Dashboard
-cloudwatch/eventRule:EventRule cloudwatch/eventTarget:EventTarget sns/topic:Topic sns/topicPolicy:TopicPolicy
-sns/topicSubscription:TopicSubscription s3/bucket:Bucket s3/bucketVersioning:BucketVersioning
+iam/rolePolicyAttachment:RolePolicyAttachment kms/key:Key kms/alias:Alias
+cloudwatch/logGroup:LogGroup cloudwatch/metricAlarm:MetricAlarm
+cloudwatch/compositeAlarm:CompositeAlarm cloudwatch/dashboard:Dashboard
+cloudwatch/eventRule:EventRule cloudwatch/eventTarget:EventTarget sns/topic:Topic
+sns/topicPolicy:TopicPolicy sns/topicSubscription:TopicSubscription s3/bucket:Bucket
+s3/bucketVersioning:BucketVersioning
 s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration
 s3/bucketPublicAccessBlock:BucketPublicAccessBlock s3/bucketPolicy:BucketPolicy
-s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration s3/bucketOwnershipControls:BucketOwnershipControls
-s3/bucketNotification:BucketNotification ecr/repository:Repository ecr/lifecyclePolicy:LifecyclePolicy eks/addon:Addon
+s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration
+s3/bucketOwnershipControls:BucketOwnershipControls s3/bucketNotification:BucketNotification
+ecr/repository:Repository ecr/lifecyclePolicy:LifecyclePolicy eks/addon:Addon
 eks/accessEntry:AccessEntry eks/accessPolicyAssociation:AccessPolicyAssociation
-eks/podIdentityAssociation:PodIdentityAssociation rds/instance:Instance rds/subnetGroup:SubnetGroup
-rds/parameterGroup:ParameterGroup codebuild/project:Project codepipeline/pipeline:Pipeline
-codeconnections/connection:Connection codestarnotifications/notificationRule:NotificationRule budgets/budget:Budget
+eks/podIdentityAssociation:PodIdentityAssociation rds/instance:Instance
+rds/subnetGroup:SubnetGroup rds/parameterGroup:ParameterGroup codebuild/project:Project
+codepipeline/pipeline:Pipeline codeconnections/connection:Connection
+codestarnotifications/notificationRule:NotificationRule budgets/budget:Budget
 """
 
 OTHER_TYPES = """
-pulumi:providers:aws pulumi:providers:kubernetes eks:index:Cluster eks:index:ManagedNodeGroup docker:index/image:Image
-kubernetes:core/v1:Namespace kubernetes:core/v1:ServiceAccount kubernetes:core/v1:Secret kubernetes:core/v1:Service
-kubernetes:core/v1:ResourceQuota kubernetes:apps/v1:Deployment kubernetes:autoscaling/v2:HorizontalPodAutoscaler
+pulumi:providers:aws pulumi:providers:kubernetes eks:index:Cluster eks:index:ManagedNodeGroup
+docker:index/image:Image kubernetes:core/v1:Namespace kubernetes:core/v1:ServiceAccount
+kubernetes:core/v1:Secret kubernetes:core/v1:Service kubernetes:core/v1:ResourceQuota
+kubernetes:apps/v1:Deployment kubernetes:autoscaling/v2:HorizontalPodAutoscaler
 kubernetes:policy/v1:PodDisruptionBudget kubernetes:networking.k8s.io/v1:NetworkPolicy
-kubernetes:networking.k8s.io/v1:Ingress kubernetes:networking.k8s.io/v1:IngressClass kubernetes:core/v1:ConfigMap kubernetes:karpenter.sh/v1:NodePool
+kubernetes:networking.k8s.io/v1:Ingress kubernetes:networking.k8s.io/v1:IngressClass
+kubernetes:core/v1:ConfigMap kubernetes:karpenter.sh/v1:NodePool
 """
 
 KNOWN_TYPES = frozenset([*(f"aws:{kind}" for kind in AWS_TYPES.split()), *OTHER_TYPES.split()])

@@ -14,7 +14,7 @@ _CONTENT_TAG = re.compile(r"content-[0-9a-f]{32}")
 
 
 def snapshot(recording: Recording) -> dict[str, dict[str, Any]]:
-    """Map `type::name` under its parent types to inputs and options, without content hashes."""
+    """Map types and name, `parent$type::name`, to inputs and options, without content hashes."""
     resources = {}
     for resource in recording.resources:
         parents = resource.parent.split("::")[2].removeprefix("pulumi:pulumi:Stack").lstrip("$")
