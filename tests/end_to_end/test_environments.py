@@ -193,7 +193,7 @@ def test_a_wrong_setting_is_refused_before_anything_is_touched(sandbox: Sandbox)
     before = sandbox.json("export", "dev")["deployment"]["resources"]
     refused = sandbox.json("up", "dev", "-c", "network.zones=9", "-c", "network.cidr=10.0.0.0/28", code=1)
     (diagnostic,) = (item for item in refused["diagnostics"] if item["severity"] == "error")
-    assert "2 problems; nothing was touched" in diagnostic["message"]
+    assert "2 problems; nothing was changed" in diagnostic["message"]
     assert {"network.zones", "network.cidr"} <= set(re.findall(r"platform:([a-z.]+):", diagnostic["message"]))
     assert sandbox.json("export", "dev")["deployment"]["resources"] == before
 

@@ -42,7 +42,8 @@ INVOKES: dict[str, dict[str, Any]] = {
     },
     "aws:iam/getRole:getRole": {},  # by name, from ROLES
     "aws:ecr/getAuthorizationToken:getAuthorizationToken": {
-        "authorizationToken": "QVdTOnBhc3N3b3JkLW9mLXRoZS1yZWdpc3RyeQ==",  # AWS:password-of-the-registry
+        # AWS:password-of-the-registry
+        "authorizationToken": "QVdTOnBhc3N3b3JkLW9mLXRoZS1yZWdpc3RyeQ==",
         "userName": "AWS",
         "password": "password-of-the-registry",
         "proxyEndpoint": "https://registry.test",
@@ -138,7 +139,8 @@ class Recording(Mocks):
             "arn": _arn("eks", f"cluster/{name}"),
             "vpcConfig": {"clusterSecurityGroupId": f"sg-{name}", "subnetIds": []},
         }
-        urn = f"urn:pulumi:test::platform::eks:index:Cluster$aws:eks/cluster:Cluster::{args.name}-eksCluster"
+        types = "eks:index:Cluster$aws:eks/cluster:Cluster"
+        urn = f"urn:pulumi:test::platform::{types}::{args.name}-eksCluster"
         assert self.monitor is not None
         self.monitor.resources[urn] = MockMonitor.ResourceRegistration(urn, name, state)
         return {rpc._special_sig_key: rpc._special_resource_sig, "urn": urn, "id": name}
@@ -218,6 +220,10 @@ def _arn(service: str, resource: str) -> str:
     return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}"
 
 
+def _without_tag(image_name: str) -> str:
+    return re.sub(":[^:/]*$", "", image_name)
+
+
 def _computed(args: MockResourceArgs) -> dict[str, Any]:
     """Computed outputs that the program reads."""
     name, inputs = args.name, args.inputs
@@ -252,7 +258,7 @@ def _computed(args: MockResourceArgs) -> dict[str, Any]:
             "connectionStatus": "PENDING",
         },
         "docker:index/image:Image": {
-            "repoDigest": f"{re.sub(':[^:/]*$', '', str(inputs.get('imageName', '')))}@sha256:{'a' * 64}"
+            "repoDigest": f"{_without_tag(str(inputs.get('imageName', '')))}@sha256:{'a' * 64}"
         },
         "kubernetes:core/v1:Service": {
             "status": {"loadBalancer": {"ingress": [{"hostname": f"{name}.elb.test"}]}}

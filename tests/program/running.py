@@ -45,7 +45,7 @@ def run(
 def run_program(
     stack: str, changes: Mapping[str, Any] | None = None, secrets: Mapping[str, str] | None = None
 ) -> Recording:
-    """Run the program to its end. `changes` maps dotted keys to values: `{"cluster.compute": "auto"}`."""
+    """Run the program. `changes` maps dotted keys to values: `{"cluster.compute": "auto"}`."""
     values = stack_file(stack)
     for path, value in (changes or {}).items():
         *parents, last = path.split(".")
