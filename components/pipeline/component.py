@@ -32,7 +32,7 @@ class Pipeline(pulumi.ComponentResource):
 
     Each action has a role of its own that only this pipeline can use. Artifacts are encrypted,
     reached over TLS only, and expire. Does not own the Deployment: it sets the image under its own
-    field manager (docs/decisions/the-pipeline-owns-the-image.md).
+    field manager (docs/decisions/0001-the-pipeline-owns-the-image.md).
     Raises ValueError for more alarms than a condition of CodePipeline holds.
     """
 

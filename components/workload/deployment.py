@@ -35,7 +35,7 @@ def deployment(
 ) -> k8s.apps.v1.Deployment:
     """Create the Deployment; Pulumi sets its image once, later the pipeline does.
 
-    See docs/decisions/the-pipeline-owns-the-image.md.
+    See docs/decisions/0001-the-pipeline-owns-the-image.md.
     """
     container = _container(name, settings, image, environment, secret)
     init_containers = []

@@ -42,7 +42,7 @@ INVOKES: dict[str, dict[str, Any]] = {
     },
     "aws:iam/getRole:getRole": {},  # by name, from ROLES
     "aws:ecr/getAuthorizationToken:getAuthorizationToken": {
-        # AWS:password-of-the-registry
+        # base64 of the user AWS and a password
         "authorizationToken": "QVdTOnBhc3N3b3JkLW9mLXRoZS1yZWdpc3RyeQ==",
         "userName": "AWS",
         "password": "password-of-the-registry",
