@@ -15,13 +15,28 @@ from sandbox.account import Account
 
 @click.command()
 @click.option(
-    "--directory", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where its memory is."
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Where its memory is.",
 )
-@click.option("--port", type=int, default=0, show_default=True, help="Port on 127.0.0.1; 0 lets the system choose.")
 @click.option(
-    "--time-scale", type=float, default=0.0, show_default=True, help="Provisioning times; 1 is as slow as AWS."
+    "--port",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Port on 127.0.0.1; 0 lets the system choose.",
 )
-@click.option("--registry-host", default=None, help='"localhost:PORT" of the image registry behind ECR.')
+@click.option(
+    "--time-scale",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Provisioning times; 1 is as slow as AWS.",
+)
+@click.option(
+    "--registry-host", default=None, help='"localhost:PORT" of the image registry behind ECR.'
+)
 def main(directory: Path, port: int, time_scale: float, registry_host: str | None) -> None:
     """Start an emulated AWS account, print {"url": …} and run until interrupted."""
     account = Account(directory, registry_host=registry_host, time_scale=time_scale)

@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 from sandbox.contracts.cluster_host import ClusterEndpoint, ClusterFacts, NodeFacts
 
 
-class LoneClusters:
+class NullClusterHost:
     """For an account that runs alone: nothing listens at the endpoints that it gives."""
 
     def __init__(self) -> None:
@@ -30,7 +30,9 @@ class LoneClusters:
             self.calls.append(f"create {cluster.name}")
             self.clusters[cluster.arn] = cluster
             self._ca_pem = self._ca_pem or _authority()
-            return ClusterEndpoint(url=f"https://127.0.0.1:1/{cluster.region}/{cluster.name}", ca_pem=self._ca_pem)
+            return ClusterEndpoint(
+                url=f"https://127.0.0.1:1/{cluster.region}/{cluster.name}", ca_pem=self._ca_pem
+            )
 
     def delete(self, arn: str) -> None:
         """Forget the cluster and its nodes."""

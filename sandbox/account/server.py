@@ -1,4 +1,4 @@
-"""The account as an HTTP server on the loopback interface: AWS requests, and `/_sandbox/` for its keeper."""
+"""The account's HTTP server on loopback: AWS requests, and `/_sandbox/` for administration."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from sandbox.account import services
-from sandbox.account.core import moto_setup
-from sandbox.account.core.dispatch import ADMIN, Emulator
+from sandbox.account.core import moto_setup, operations
+from sandbox.account.core.context import RequestContext
+from sandbox.account.core.dispatch import Dispatcher
 from sandbox.account.core.journal import Journal
 from sandbox.account.core.wire import Reply, read_body
 from sandbox.account.services.eks import node_groups
@@ -29,7 +30,7 @@ _running = threading.Lock()
 
 
 class _Handler(MotoRequestHandler):
-    """HTTP/1.1, so that clients keep their connections; and no line on the terminal per request."""
+    """HTTP/1.1, which keeps connections open; requests are logged at debug level."""
 
     protocol_version = "HTTP/1.1"
 
@@ -38,12 +39,11 @@ class _Handler(MotoRequestHandler):
 
 
 class Account:
-    """An AWS account that survives stop and crash in `directory`.
+    """An AWS account whose contents in `directory` survive a stop or crash.
 
-    moto keeps its state in the process, so one process can run one account at a time: a second `start` raises
-    RuntimeError. `time_scale` multiplies AWS's provisioning times (0: everything is ready at once). `registry_host`
-    is "localhost:PORT" of the image registry that stands behind ECR. Also answers Kubernetes' questions about
-    principals (clusters.PrincipalLookup).
+    moto's state is process-wide, so a second `start` in a process raises RuntimeError. `time_scale`
+    multiplies AWS's provisioning times; 0 completes everything at once. `registry_host` is
+    "localhost:PORT" of the image registry behind ECR. Implements PrincipalLookup for Kubernetes.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class Account:
         registry_host: str | None = None,
         time_scale: float = 1.0,
     ) -> None:
-        from sandbox.account.null_cluster_host import LoneClusters  # noqa: PLC0415
+        from sandbox.account.null_cluster_host import NullClusterHost  # noqa: PLC0415
 
         self._directory = directory
-        self.clusters: ClusterHost = clusters if clusters is not None else LoneClusters()
+        self.clusters: ClusterHost = clusters if clusters is not None else NullClusterHost()
         self.registry_host = registry_host
         self.time_scale = time_scale
-        self._emulator: Emulator | None = None
+        self._dispatcher: Dispatcher | None = None
         self._principals: Principals | None = None
         self._server: BaseWSGIServer | None = None
         self._stopping = threading.Event()
@@ -68,34 +68,38 @@ class Account:
         self.url = ""
 
     @property
-    def emulator(self) -> Emulator:
-        """The account's state and execution, while it runs."""
-        if self._emulator is None:
-            raise RuntimeError("the account isn't started")
-        return self._emulator
+    def dispatcher(self) -> Dispatcher:
+        """The dispatcher, while the account runs."""
+        if self._dispatcher is None:
+            raise RuntimeError("the account is not started")
+        return self._dispatcher
 
     def start(self, port: int = 0) -> str:
-        """Replay the journal, listen on 127.0.0.1 and return the endpoint's URL. Raises OSError if the port is taken."""
+        """Replay the journal, listen on 127.0.0.1 and return the URL. Raises OSError for a taken port."""
         if not _running.acquire(blocking=False):
             raise RuntimeError("another account runs in this process; stop it first")
         listener: socket.socket | None = None
         try:
-            # Bound here and not by werkzeug, which would end the process over a port that is taken.
+            # werkzeug would exit the process for a taken port.
             listener = socket.create_server(("127.0.0.1", port), backlog=128)
             moto_setup.install()
             services.load()
             self._directory.mkdir(parents=True, exist_ok=True)
             journal = Journal(self._directory)
-            self._emulator = self._remembering(journal)
-            if not any(not item.pending for item in self._emulator.inventory()):
-                # Only keys that wait for their deletion date, if anything: the long way to nothing needs no replay.
-                journal.clear()
-                self._emulator = self._remembering(journal)
-            self._principals = Principals(self._emulator)
-            node_groups.reconcile(self._emulator)
+            self._dispatcher = self._replay(journal)
+            if all(item.pending for item in self._dispatcher.inventory()):
+                journal.clear()  # an empty account needs no replay
+                self._dispatcher = self._replay(journal)
+            self._principals = Principals(self._dispatcher.context)
+            node_groups.reconcile(self._dispatcher.context)
             port = int(listener.getsockname()[1])
             self._server = make_server(
-                "127.0.0.1", port, self._application, threaded=True, request_handler=_Handler, fd=listener.fileno()
+                "127.0.0.1",
+                port,
+                self._application,
+                threaded=True,
+                request_handler=_Handler,
+                fd=listener.fileno(),
             )
             self.url = f"http://127.0.0.1:{port}"
         except BaseException:
@@ -103,7 +107,7 @@ class Account:
             raise
         finally:
             if listener is not None:
-                listener.close()  # the server has the socket by a number of its own
+                listener.close()  # the server has a duplicate
         self._stopping.clear()
         self._threads = [
             threading.Thread(target=self._server.serve_forever, name="account-http", daemon=True),
@@ -113,16 +117,19 @@ class Account:
             thread.start()
         return self.url
 
-    def _remembering(self, journal: Journal) -> Emulator:
-        """An emulator that holds what the journal says, and nothing else."""
+    def _replay(self, journal: Journal) -> Dispatcher:
+        """Return a dispatcher with the journal's contents."""
         BackendDict.reset()
-        emulator = Emulator(journal, self.clusters, registry_host=self.registry_host, time_scale=self.time_scale)
-        if emulator.replay():
-            emulator.settle()
-        return emulator
+        context = RequestContext(
+            self.clusters, registry_host=self.registry_host, time_scale=self.time_scale
+        )
+        dispatcher = Dispatcher(journal, context)
+        if dispatcher.replay():
+            dispatcher.run_scheduled()
+        return dispatcher
 
     def stop(self) -> None:
-        """Stop listening; what is in the journal is all there is to keep."""
+        """Stop listening; the journal has all contents."""
         if self._server is None:
             return
         self._stopping.set()
@@ -131,39 +138,46 @@ class Account:
         for thread in self._threads:
             thread.join()
         self._server = None
-        self.emulator.close()
+        self.dispatcher.close()
         _running.release()
 
     def identity(self, presigned_sts_url: str, *, cluster_name: str) -> str:
-        """Return the principal behind a Kubernetes token's URL; see clusters.PrincipalLookup."""
+        """Return the principal of a Kubernetes token's URL; see PrincipalLookup."""
         if self._principals is None:
-            raise RuntimeError("the account isn't started")
+            raise RuntimeError("the account is not started")
         return self._principals.identity(presigned_sts_url, cluster_name=cluster_name)
 
     def grants(self, cluster_arn: str, principal_arn: str) -> list[Grant]:
-        """Return what access entries give a principal; see clusters.PrincipalLookup."""
+        """Return what access entries grant a principal; see PrincipalLookup."""
         if self._principals is None:
-            raise RuntimeError("the account isn't started")
+            raise RuntimeError("the account is not started")
         return self._principals.grants(cluster_arn, principal_arn)
 
     def _tick(self) -> None:
-        """Let planned state changes happen even when nobody asks."""
+        """Run scheduled actions without requests."""
+        context = self.dispatcher.context
         while not self._stopping.wait(0.25):
-            due = self.emulator.agenda.next_due()
-            if due is not None and due <= self.emulator.clock.time():
-                self.emulator.settle()
+            due = context.schedule.next_due()
+            if due is not None and due <= context.clock.time():
+                self.dispatcher.run_scheduled()
 
-    def _application(self, environ: dict[str, Any], start_response: _StartResponse) -> Iterable[bytes]:
+    def _application(
+        self, environ: dict[str, Any], start_response: _StartResponse
+    ) -> Iterable[bytes]:
         body = read_body(environ)
         path = environ["PATH_INFO"]
-        if path.startswith("/_sandbox/") and path not in ADMIN:
-            reply = self._keep(environ["REQUEST_METHOD"], path.removeprefix("/_sandbox/"), body)
+        if path.startswith("/_sandbox/") and path not in operations.ADMIN:
+            reply = self._administer(
+                environ["REQUEST_METHOD"], path.removeprefix("/_sandbox/"), body
+            )
         elif path.startswith("/moto-api"):
             reply = _json(404, {"error": "moto's own API would bypass the journal; use /_sandbox/"})
         else:
-            reply = self.emulator.handle(environ, body)
+            reply = self.dispatcher.handle(environ, body)
         headers = {
-            k: v for k, v in reply.headers.items() if k.lower() not in {"connection", "transfer-encoding", "status"}
+            k: v
+            for k, v in reply.headers.items()
+            if k.lower() not in {"connection", "transfer-encoding", "status"}
         }
         if environ["REQUEST_METHOD"] != "HEAD":
             headers = {k: v for k, v in headers.items() if k.lower() != "content-length"}
@@ -171,27 +185,32 @@ class Account:
         start_response(f"{reply.status} .", [(k, str(v)) for k, v in headers.items()])
         return [reply.body]
 
-    def _keep(self, method: str, what: str, body: bytes) -> Reply:  # noqa: PLR0911  # one return per address
-        match method, what:
-            case "GET", "health" if self.emulator.broken:
-                return _json(503, {"status": self.emulator.broken})
+    def _administer(self, method: str, path: str, body: bytes) -> Reply:  # noqa: PLR0911 - one per path
+        match method, path:
+            case "GET", "health" if self.dispatcher.journal_failure:
+                return _json(503, {"status": self.dispatcher.journal_failure})
             case "GET", "health":
                 return _json(200, {"status": "ok", "time_scale": self.time_scale, "url": self.url})
             case "GET", "inventory":
-                items = self.emulator.inventory()
+                items = self.dispatcher.inventory()
                 alive = [asdict(item) for item in items if not item.pending]
-                return _json(200, {"items": alive, "pending": [asdict(item) for item in items if item.pending]})
+                return _json(
+                    200,
+                    {"items": alive, "pending": [asdict(item) for item in items if item.pending]},
+                )
             case "GET", "faults":
-                return _json(200, {"faults": self.emulator.faults.list()})
+                return _json(200, {"faults": self.dispatcher.faults.list()})
             case "POST", "faults":
                 try:
-                    return _json(201, asdict(self.emulator.faults.add(body)))
+                    return _json(201, asdict(self.dispatcher.faults.add(body)))
                 except (ValueError, TypeError) as error:
                     return _json(400, {"error": str(error)})
             case "DELETE", "faults":
-                self.emulator.faults.clear()
+                self.dispatcher.faults.clear()
                 return _json(200, {"faults": []})
-        return _json(404, {"error": f"nothing at {method} /_sandbox/{what}; there are health, inventory, faults"})
+        return _json(
+            404, {"error": f"no {method} /_sandbox/{path}; there are health, inventory, faults"}
+        )
 
 
 def _json(status: int, content: dict[str, Any]) -> Reply:

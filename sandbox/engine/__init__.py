@@ -1,7 +1,8 @@
-"""Runs Pulumi programs where no Pulumi CLI is installed.
+"""The embedded engine: runs Pulumi programs without a Pulumi CLI.
 
-`run(Request(…), display) -> Result` carries out one operation; `display_for(stream)` makes a display for people.
-`export_stack`, `import_stack`, `stack_outputs` and `list_stacks` read and write the same state as the Pulumi CLI.
+`run(Request(…), display)` executes one operation and returns its Result; `display_for(stream)`
+returns a display. `export_stack`, `import_stack`, `stack_outputs` and `list_stacks` use the same
+state as the Pulumi CLI.
 """
 
 from sandbox.engine.display.plain import PlainDisplay

@@ -1,4 +1,4 @@
-"""`python -m sandbox.engine`: run any Pulumi Python program where no Pulumi CLI is installed."""
+"""`python -m sandbox.engine`: run any Pulumi Python program without a Pulumi CLI."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def _providers() -> dict[str, int]:
     for item in filter(None, os.environ.get("PULUMI_DEBUG_PROVIDERS", "").split(",")):
         name, _, port = item.partition(":")
         if not name or not port.isdigit():
-            raise UsageError(f"PULUMI_DEBUG_PROVIDERS has {item!r}; it must be name:port,name:port.")
+            raise UsageError(
+                f"PULUMI_DEBUG_PROVIDERS has {item!r}; the format is name:port,name:port."
+            )
         found[name] = int(port)
     return found
 
@@ -32,7 +34,10 @@ def _backend() -> Path:
     parsed = urlparse(url)
     if parsed.scheme != "file":
         raise UsageError(
-            "Set PULUMI_BACKEND_URL to the folder that keeps the state: file:///path. No other backend is supported."
+            (
+                "Set PULUMI_BACKEND_URL to the directory of the state: file:///path. No other "
+                "backend is supported."
+            )
         )
     return Path(parsed.netloc + parsed.path).expanduser()
 
@@ -44,29 +49,58 @@ def _passphrase() -> str:
         try:
             return Path(os.environ["PULUMI_CONFIG_PASSPHRASE_FILE"]).read_text().strip()
         except OSError as error:
-            raise UsageError(f"PULUMI_CONFIG_PASSPHRASE_FILE can't be read: {error}.") from error
+            raise UsageError(f"PULUMI_CONFIG_PASSPHRASE_FILE is unreadable: {error}.") from error
     raise UsageError(
-        "Set PULUMI_CONFIG_PASSPHRASE (or PULUMI_CONFIG_PASSPHRASE_FILE): the stack's secrets are sealed with it."
+        (
+            "Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE: it encrypts the stack's "
+            "secrets."
+        )
     )
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("operation", type=click.Choice(["preview", "up", "refresh", "destroy"]))
-@click.option("--cwd", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="The program's folder.")
+@click.option(
+    "--cwd",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="The program's directory.",
+)
 @click.option("--stack", "-s", required=True, help="The stack's name.")
-@click.option("--config-file", type=click.Path(dir_okay=False, path_type=Path), help="Instead of Pulumi.<stack>.yaml.")
 @click.option(
-    "--config", "-c", multiple=True, metavar="KEY=VALUE", help="Configuration for this run; dots reach into structures."
+    "--config-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Use instead of Pulumi.<stack>.yaml.",
 )
-@click.option("--target", "-t", multiple=True, metavar="URN", help="Work on this resource only; * and ** match many.")
-@click.option("--target-dependents", is_flag=True, help="And on what depends on the targets.")
 @click.option(
-    "--parallel", "-p", type=click.IntRange(min=1), default=32, show_default=True, help="Operations at a time."
+    "--config",
+    "-c",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set configuration for this run; dots address nested values.",
 )
-@click.option("--expect-no-changes", is_flag=True, help="End with exit code 7 if anything changes.")
-@click.option("--run-program", is_flag=True, help="With destroy: run the program, for the hooks that it holds.")
-@click.option("--diff", is_flag=True, help="Show every property that changes.")
-@click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on standard output.")
+@click.option(
+    "--target",
+    "-t",
+    multiple=True,
+    metavar="URN",
+    help="Operate on this resource only; * and ** match.",
+)
+@click.option("--target-dependents", is_flag=True, help="Also operate on the targets' dependents.")
+@click.option(
+    "--parallel",
+    "-p",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    help="Maximum number of concurrent operations.",
+)
+@click.option("--expect-no-changes", is_flag=True, help="Exit with 7 if anything changes.")
+@click.option(
+    "--run-program", is_flag=True, help="Run the program in a destroy, for its resource hooks."
+)
+@click.option("--diff", is_flag=True, help="Show every changed property.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 def main(
     operation: Kind,
     cwd: Path,
@@ -83,17 +117,17 @@ def main(
 ) -> None:
     """Run OPERATION on a stack of the Pulumi program in --cwd.
 
-    Providers are those that PULUMI_DEBUG_PROVIDERS=name:port,… names; state is under PULUMI_BACKEND_URL=file://….
-    Exit codes: 0 done, 1 failed, 2 wrong use, 7 changes where none were expected.
+    PULUMI_DEBUG_PROVIDERS=name:port,… lists the providers; PULUMI_BACKEND_URL=file://… locates the
+    state. Exit codes: 0 success, 1 failure, 2 wrong usage, 7 unexpected changes.
     """
     overrides = {}
     for item in config:
         key, sign, text = item.partition("=")
         if not sign:
-            raise UsageError(f"-c {item}: it must be KEY=VALUE.")
+            raise UsageError(f"-c {item}: the format is KEY=VALUE.")
         overrides[key] = text
     if run_program and operation != "destroy":
-        raise UsageError(f"--run-program is for destroy; {operation} can't do without it, or doesn't know it.")
+        raise UsageError(f"--run-program is an option of destroy, not of {operation}.")
     request = Request(
         kind=operation,
         directory=cwd,
@@ -116,23 +150,23 @@ def main(
 
 
 def engine(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; whatever goes wrong, `--json` prints one document with the reason in it."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    """Run the command line; with `--json`, every error is one document."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        main(given, standalone_mode=False)
+        main(words, standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        _fail(given, 2, error.format_message())
+        _fail(words, 2, error.format_message())
     except EngineError as error:
         click.echo(f"error: {error}", err=True)
-        _fail(given, 2 if isinstance(error, UsageError) else 1, str(error))
+        _fail(words, 2 if isinstance(error, UsageError) else 1, str(error))
     except (KeyboardInterrupt, click.Abort):
         click.echo("error: Interrupted.", err=True)
-        _fail(given, 1, "Interrupted; the state tells what was under way.")
-    except Exception as error:  # noqa: BLE001 - a full disk, a damaged state: also these end in a sentence
-        told = f"{type(error).__name__}: {error}"
-        click.echo(f"error: {told}", err=True)
-        _fail(given, 1, told)
+        _fail(words, 1, "Interrupted; the state lists what was in progress.")
+    except Exception as error:  # noqa: BLE001 - every error ends in a message, such as a full disk
+        message = f"{type(error).__name__}: {error}"
+        click.echo(f"error: {message}", err=True)
+        _fail(words, 1, message)
 
 
 def _fail(arguments: Sequence[str], code: int, message: str) -> NoReturn:
@@ -159,7 +193,7 @@ def _interrupt(*_: object) -> NoReturn:
 
 
 if __name__ == "__main__":
-    # Both ask for an orderly end, also where a shell has started this with interrupts ignored.
+    # Both request an orderly end, also if the shell started this with interrupts ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
@@ -167,5 +201,5 @@ if __name__ == "__main__":
     except SystemExit as ending:
         sys.stdout.flush()
         sys.stderr.flush()
-        # A second interrupt leaves threads that wait for a provider; nobody waits for them.
+        # After a second interrupt, threads may still wait for a provider.
         os._exit(int(ending.code or 0))

@@ -1,4 +1,4 @@
-"""One operation in progress: what every part of it shares, and how it reports."""
+"""The state that all parts of one operation share, and its progress reports."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from sandbox.engine.plugins.provider_registry import Providers
 from sandbox.engine.request import Diagnostic, Display, Op, PropertyChange, Request, Step
 from sandbox.engine.state.property_values import UNKNOWN_ID
 from sandbox.engine.state.resource import STACK_TYPE, Resource, make_urn
-from sandbox.engine.state.snapshot_manager import Journal
+from sandbox.engine.state.snapshot_manager import SnapshotManager
 from sandbox.engine.state.stacks import referenced_outputs, referenced_resources
 
 
 class Recorder:
-    """Keeps the steps and diagnostics of an operation and hands them to the display, one at a time."""
+    """Records steps and diagnostics and forwards them to the display, one at a time."""
 
     def __init__(self, display: Display) -> None:
         self.display = display
@@ -34,23 +34,23 @@ class Recorder:
         self._lock = threading.Lock()
 
     def started(self, step: Step) -> None:
-        """Show that a step is under way."""
+        """Report that a step started."""
         with self._lock:
             self.display.step_started(step)
 
     def finished(self, step: Step) -> None:
-        """Record a step that is done or failed."""
+        """Record a step that succeeded or failed."""
         with self._lock:
             self._release()
             self._finished(step)
 
     def hold(self, step: Step) -> None:
-        """Keep the root's step back: of a program that fails before it asks for anything there is nothing to tell."""
+        """Delay the root's step: a program that fails before its first request has no steps."""
         with self._lock:
             self._held = step
 
     def release(self) -> None:
-        """Record the root's step, if nothing else had it recorded."""
+        """Record the delayed root step."""
         with self._lock:
             self._release()
 
@@ -63,39 +63,43 @@ class Recorder:
         self.steps.append(step)
         self.display.step_finished(step)
 
-    def message(self, severity: str, urn: str, text: str, *, said: bool = False) -> None:
-        """Record something for the user. An error is a failure, unless a program or provider only `said` it."""
+    def message(self, severity: str, urn: str, text: str, *, logged: bool = False) -> None:
+        """Record a message. An error fails the operation, unless a program or provider logged it
+        (`logged`).
+        """
         diagnostic = Diagnostic(severity, urn, text.rstrip())
         with self._lock:
-            self.failed = self.failed or (severity == "error" and not said)
+            self.failed = self.failed or (severity == "error" and not logged)
             self.diagnostics.append(diagnostic)
             self.display.message(diagnostic)
 
     def output(self, line: str) -> None:
-        """Pass on a line that the program printed."""
+        """Forward a line that the program printed."""
         with self._lock:
             self.display.output(line)
 
     def reported(self, text: str) -> bool:
-        """Tell whether an error has been reported already (a program repeats what its requests failed with)."""
+        """Whether an error was reported already; a program repeats the errors of its requests."""
         return any(item.severity == "error" and item.message in text for item in self.diagnostics)
 
 
 class Deployment:
-    """What the parts of one operation share. Registrations come from many threads; `lock` guards the bookkeeping."""
+    """State shared by the parts of an operation; `lock` guards it against concurrent registrations."""
 
     def __init__(
         self,
         request: Request,
         project: Project,
         configuration: Configuration,
-        journal: Journal,
+        journal: SnapshotManager,
         recorder: Recorder,
     ) -> None:
         self.request, self.project, self.configuration = request, project, configuration
         self.journal, self.recorder = journal, recorder
         self.preview = request.kind == "preview"
-        self.destroying = request.kind == "destroy"  # a program that is run then gets what the state has
+        self.destroying = (
+            request.kind == "destroy"
+        )  # a program run by it gets the values of the state
         self.engine_address = ""
         directories = (str(project.directory), str(project.program))
         self.providers = Providers(
@@ -104,8 +108,12 @@ class Deployment:
             directories,
             lambda: _serve_dynamic(project, request),
             Stacks(
-                lambda name: referenced_outputs(request.backend, project.name, name, request.passphrase),
-                lambda name: referenced_resources(request.backend, project.name, name, request.passphrase),
+                lambda name: referenced_outputs(
+                    request.backend, project.name, name, request.passphrase
+                ),
+                lambda name: referenced_resources(
+                    request.backend, project.name, name, request.passphrase
+                ),
             ),
         )
         self.callbacks = Callbacks()
@@ -113,13 +121,15 @@ class Deployment:
         self.lock = threading.RLock()
         self.olds = {item.urn: item for item in journal.base if not item.delete}
         self.registered: dict[str, Resource] = {}
-        self.claimed: set[str] = set()  # URNs whose registration has begun
-        self.aliases: dict[str, str] = {}  # new URN to the old one it was found under
-        self.failed: set[str] = set()  # failed, or skipped because something it needs failed
-        self.incomplete: set[str] = set()  # components of which something failed
-        self.elided: set[str] = set()  # not made because the targets leave them out
+        self.claimed: set[str] = set()  # URNs whose registration has started
+        self.aliases: dict[str, str] = {}  # new URN to the old one, by alias
+        self.failed: set[str] = set()  # failed, or skipped because a dependency failed
+        self.incomplete: set[str] = set()  # components with a failed descendant
+        self.elided: set[str] = set()  # not created because of the targets
         self.replaced: set[str] = set()
-        self.condemned: dict[str, Resource] = {}  # deleted already because something they need is replaced
+        self.deleted_already: dict[
+            str, Resource
+        ] = {}  # already deleted because a dependency is replaced
         self.targeted_parents: set[str] = set()
         self._slots = threading.BoundedSemaphore(max(1, request.parallel))
         self._targets = [_target(text) for text in request.targets]
@@ -127,16 +137,16 @@ class Deployment:
 
     @property
     def stack_urn(self) -> str:
-        """The root of every resource tree."""
+        """The URN of the stack, the root of the resource tree."""
         name = f"{self.project.name}-{self.request.stack}"
         return make_urn(self.request.stack, self.project.name, "", STACK_TYPE, name)
 
     def targeted(self, urn: str) -> bool:
-        """Tell whether an operation limited to targets concerns this resource."""
+        """Whether the targets include this resource."""
         return not self._targets or any(target.fullmatch(urn) for target in self._targets)
 
     def fail(self, urn: str, parent: str) -> None:
-        """Note that a resource wasn't made, so that what needs it, or a component it is part of, is skipped."""
+        """Record that a resource was not created; its dependents and components are skipped."""
         with self.lock:
             self.failed.add(urn)
             while parent and parent not in self.incomplete:
@@ -144,11 +154,13 @@ class Deployment:
                 parent = self.registered[parent].parent if parent in self.registered else ""
 
     def awaits(self, urns: Iterable[str]) -> bool:
-        """Tell whether any of these resources, or of what is in these components, is still to be made (in a preview)."""
+        """Whether any of these resources, or of their descendants, is yet to be created (in a
+        preview).
+        """
         with self.lock:
-            wanted, reached = list(urns), set[str]()
-            while wanted:
-                urn = wanted.pop()
+            pending, reached = list(urns), set[str]()
+            while pending:
+                urn = pending.pop()
                 resource = self.registered.get(urn)
                 if resource is None or urn in reached:
                     continue
@@ -156,19 +168,24 @@ class Deployment:
                 if resource.custom and resource.id in ("", UNKNOWN_ID):
                     return True
                 if not resource.custom:
-                    wanted += [item.urn for item in self.registered.values() if item.parent == urn]
+                    pending += [item.urn for item in self.registered.values() if item.parent == urn]
         return False
 
     @property
     def has_targets(self) -> bool:
-        """Tell whether the operation is limited to targets."""
+        """Whether the operation is limited to targets."""
         return bool(self._targets)
 
     @contextmanager
     def step(
-        self, op: Op, resource: Resource, changes: Sequence[PropertyChange] = (), *, slot: bool = True
+        self,
+        op: Op,
+        resource: Resource,
+        changes: Sequence[PropertyChange] = (),
+        *,
+        slot: bool = True,
     ) -> Iterator[Step]:
-        """Run one step under the parallelism limit, timed and reported; an exception marks it failed and goes on."""
+        """Run one step under the parallelism limit and report it; an exception marks it as failed."""
         step = Step(op, resource.urn, resource.id, resource.parent, resource.custom, list(changes))
         if not slot:
             yield step
@@ -180,10 +197,10 @@ class Deployment:
 
     @contextmanager
     def quietly(self, step: Step) -> Iterator[Step]:
-        """Run a step under the parallelism limit, timed, and report it when it has ended."""
+        """Run one step under the parallelism limit and report only its end."""
         with self._slots:
             if self.stopping.is_set():
-                raise EngineError("The operation was interrupted before this resource was reached.")
+                raise EngineError("The operation was interrupted before it reached this resource.")
             started = time.monotonic()
             try:
                 yield step
@@ -195,7 +212,7 @@ class Deployment:
                 self.recorder.finished(step)
 
     def same(self, resource: Resource) -> None:
-        """Report a resource that needed nothing."""
+        """Report an unchanged resource."""
         self._done(Step("same", resource.urn, resource.id, resource.parent, resource.custom))
 
     def _done(self, step: Step) -> None:
@@ -205,9 +222,9 @@ class Deployment:
             self.recorder.finished(step)
 
     def delete(self, resource: Resource) -> None:
-        """Have a resource's provider delete it; the state says so meanwhile."""
+        """Delete a resource through its provider, as a pending operation in the state."""
         if not resource.provider:
-            raise StepError(resource.urn, "The state names no provider for it.")
+            raise StepError(resource.urn, "The state has no provider for it.")
         plugin = self.providers.load(resource.provider, self.journal.resources())
 
         def call() -> None:
@@ -220,11 +237,18 @@ class Deployment:
             self.hooks.retrying("Delete", None, resource, call)
 
     def check_targets(self) -> None:
-        """Refuse targets that name nothing in the state or the program (a wildcard may match nothing)."""
+        """Raise EngineError for targets that match no resource; a wildcard may match none."""
         known = {*self.claimed, *self.olds}
-        wrong = [text for text in self.request.targets if "*" not in text and text not in known]
-        if wrong:
-            raise EngineError(f"No resource has the targeted URN {', '.join(wrong)}. `export` lists the stack's URNs.")
+        unknown_targets = [
+            text for text in self.request.targets if "*" not in text and text not in known
+        ]
+        if unknown_targets:
+            raise EngineError(
+                (
+                    f"No resource has the target URN {', '.join(unknown_targets)}. `export` lists the "
+                    "stack's URNs."
+                )
+            )
 
 
 def _serve_dynamic(project: Project, request: Request) -> DynamicServer:

@@ -1,22 +1,22 @@
-"""What the engine tells its user when it can't go on."""
+"""The engine's exceptions."""
 
 from __future__ import annotations
 
 
 class EngineError(Exception):
-    """Something is wrong that the message names, with where it is and what to do; the CLI exits with 1."""
+    """An error whose message names place and remedy; exit code 1."""
 
 
 class UsageError(EngineError):
-    """The request itself is wrong (a missing stack, an unreadable project file); the CLI exits with 2."""
+    """An invalid request, such as an unknown stack or an unreadable project; exit code 2."""
 
 
 class WrongPassphraseError(EngineError):
-    """The stack's secrets were sealed with another passphrase."""
+    """The stack's secrets are encrypted with another passphrase."""
 
 
 class StepError(EngineError):
-    """One resource's step failed; others go on. `urn` is empty where the failure belongs to the whole operation."""
+    """One resource's step failed and others continue; `urn` is empty for the whole operation."""
 
     def __init__(self, urn: str, message: str) -> None:
         super().__init__(message)
@@ -24,13 +24,19 @@ class StepError(EngineError):
 
 
 class ProviderError(EngineError):
-    """A provider refused or failed a call; `partial` holds what it left behind, where it said so.
+    """A provider refused or failed a call.
 
-    `lost`: the call broke off, so nobody knows how far it went.
+    `partial` is what it created nevertheless, if it reported that. `lost`: the connection broke, so
+    the outcome is unknown.
     """
 
     def __init__(
-        self, message: str, *, unimplemented: bool = False, lost: bool = False, partial: PartialState | None = None
+        self,
+        message: str,
+        *,
+        unimplemented: bool = False,
+        lost: bool = False,
+        partial: PartialState | None = None,
     ) -> None:
         super().__init__(message)
         self.unimplemented, self.lost = unimplemented, lost
@@ -38,10 +44,14 @@ class ProviderError(EngineError):
 
 
 class PartialState:
-    """A resource that exists although its operation failed: id, outputs, inputs (may be None) and the reasons."""
+    """A resource that exists although its operation failed: ID, outputs, inputs (or None), reasons."""
 
     def __init__(
-        self, identifier: str, outputs: dict[str, object], inputs: dict[str, object] | None, reasons: list[str]
+        self,
+        identifier: str,
+        outputs: dict[str, object],
+        inputs: dict[str, object] | None,
+        reasons: list[str],
     ) -> None:
         self.id = identifier
         self.outputs = outputs

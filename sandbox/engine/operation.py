@@ -1,4 +1,4 @@
-"""Running one operation from its request to its result."""
+"""Runs one operation, from its request to its result."""
 
 from __future__ import annotations
 
@@ -28,19 +28,26 @@ from sandbox.engine.state.backend import Backend
 from sandbox.engine.state.passphrase import PassphraseSecrets
 from sandbox.engine.state.property_values import masked
 from sandbox.engine.state.resource import STACK_TYPE, Resource
-from sandbox.engine.state.snapshot_manager import Journal
-from sandbox.engine.steps.delete import leftovers, refuse_hooked, refuse_protected, remove, within_targets
-from sandbox.engine.steps.orphan_cleanup import clear_away
+from sandbox.engine.state.snapshot_manager import SnapshotManager
+from sandbox.engine.steps.delete import (
+    delete_resources,
+    pending_deletions,
+    refuse_hooks_without_program,
+    refuse_protected,
+    within_targets,
+)
+from sandbox.engine.steps.orphan_cleanup import delete_orphans
 from sandbox.engine.steps.refresh import refresh
 
 _KINDS = {"up": "update", "preview": "preview", "refresh": "refresh", "destroy": "destroy"}
 
 
 def run(request: Request, display: Display) -> Result:
-    """Carry out one operation.
+    """Run one operation.
 
-    Raises UsageError when the request itself is wrong (nothing was touched) and EngineError when the stack's state can't
-    be used. A failing resource or program doesn't raise: the result says so, with a diagnostic for each failure.
+    Raises UsageError for an invalid request, before any change, and EngineError for an unusable
+    state. A failing resource or program does not raise: the result has a diagnostic for each
+    failure.
     """
     started, began = time.monotonic(), int(time.time())
     project = load_project(request.directory)
@@ -48,7 +55,7 @@ def run(request: Request, display: Display) -> Result:
     backend = Backend(request.backend)
     _require_stack(request, project, backend, file)
     if request.needs_program:
-        interpreter(project)  # refuses a project whose Python isn't there before anything begins
+        interpreter(project)  # refuses a missing interpreter before any change
     if request.kind == "preview":
         return _run(request, display, project, file, backend, started, began)
     with backend.lock(project.name, request.stack):
@@ -56,39 +63,57 @@ def run(request: Request, display: Display) -> Result:
 
 
 def _require_stack(request: Request, project: Project, backend: Backend, file: StackFile) -> None:
-    if backend.exists(project.name, request.stack) or (request.kind in ("up", "preview") and file.path.exists()):
+    if backend.exists(project.name, request.stack) or (
+        request.kind in ("up", "preview") and file.path.exists()
+    ):
         return
-    known = sorted({*backend.stacks(project.name), *project.stack_files()})
+    stacks = sorted({*backend.stacks(project.name), *project.stack_files()})
     if request.kind in ("up", "preview"):
         raise UsageError(
-            f"There is no stack {request.stack!r} of project {project.name!r}, and no {file.path.name} to make it from. "
-            f"Known stacks: {', '.join(known) or 'none'}."
+            (
+                f"There is no stack {request.stack!r} of project {project.name!r}, and no "
+                f"{file.path.name} to create it from. Stacks: {', '.join(stacks) or 'none'}."
+            )
         )
     raise UsageError(
-        f"Stack {request.stack!r} of project {project.name!r} has never been brought up, so there is nothing to "
-        f"{request.kind}. Known stacks: {', '.join(known) or 'none'}."
+        (
+            f"Stack {request.stack!r} of project {project.name!r} has never been up, so there is "
+            f"nothing to {request.kind}. Stacks: {', '.join(stacks) or 'none'}."
+        )
     )
 
 
 def _run(
-    request: Request, display: Display, project: Project, file: StackFile, backend: Backend, started: float, began: int
+    request: Request,
+    display: Display,
+    project: Project,
+    file: StackFile,
+    backend: Backend,
+    started: float,
+    began: int,
 ) -> Result:
     def open_secrets(salt: str | None) -> PassphraseSecrets:
-        return PassphraseSecrets(request.passphrase, salt or file.salt)  # a state is opened by its own salt
+        return PassphraseSecrets(
+            request.passphrase, salt or file.salt
+        )  # a state is decrypted with its own salt
 
-    journal = Journal(backend, project.name, request.stack, open_secrets, read_only=request.kind == "preview")
+    journal = SnapshotManager(
+        backend, project.name, request.stack, open_secrets, read_only=request.kind == "preview"
+    )
     if request.needs_program:
         same_salt = file.salt in (None, journal.secrets.state)
         secrets = journal.secrets if same_salt else PassphraseSecrets(request.passphrase, file.salt)
-        configuration = resolve_configuration(project, file, secrets, request.configuration, request.stack)
+        configuration = resolve_configuration(
+            project, file, secrets, request.configuration, request.stack
+        )
     else:
-        configuration = Configuration({}, frozenset())  # these work from the state alone
+        configuration = Configuration({}, frozenset())  # these operations use the state only
     recorder = Recorder(display)
     deployment = Deployment(request, project, configuration, journal, recorder)
     display.started(request)
     for key in file.unknown:
         recorder.message(
-            "warning", "", f"{file.path} has a key `{key}`, which means nothing. Is it meant to be in `config`?"
+            "warning", "", f"{file.path} has an unknown key `{key}`. Should it be under `config`?"
         )
     if request.kind != "preview":
         backend.backup(project.name, request.stack)
@@ -106,12 +131,12 @@ def _run(
 
 
 def _operate(deployment: Deployment) -> None:
-    """Serve programs and providers while the operation runs; an interrupt lets what has begun come to its end."""
+    """Serve program and providers during the operation; an interrupt lets running steps finish."""
     recorder, kind = deployment.recorder, deployment.request.kind
     monitor = Monitor(deployment)
     try:
-        clear_away(deployment)
-        _explain_interrupted(deployment)
+        delete_orphans(deployment)
+        _report_interrupted(deployment)
         if kind == "destroy":
             deployment.check_targets()
             _destroy(deployment, monitor)
@@ -127,49 +152,59 @@ def _operate(deployment: Deployment) -> None:
     except KeyboardInterrupt:
         deployment.stopping.set()
         deployment.providers.cancel()
-        recorder.message("info", "", "Waiting for what has begun to end. Interrupt again to leave it as it is.")
+        recorder.message(
+            "info", "", "Waiting for running steps to finish. Interrupt again to abandon them."
+        )
         monitor.wait_idle()
         recorder.message(
-            "error", "", f"Interrupted. What had begun was finished; the next `{kind}` goes on from there."
+            "error", "", f"Interrupted. Running steps have finished; the next `{kind}` continues."
         )
     finally:
         monitor.stop()
 
 
-def _explain_interrupted(deployment: Deployment) -> None:
+def _report_interrupted(deployment: Deployment) -> None:
     for operation, resource in deployment.journal.interrupted:
         if operation == "creating":
             text = (
-                "An earlier run was cut off while creating it, so it may exist without being in the state. "
-                "If creating it now fails because it exists, import or delete the old one."
+                "An earlier run was interrupted while creating it, so it may exist without "
+                "being in the state. If its creation now fails because it exists, import it or "
+                "delete it."
             )
         else:
-            text = f"An earlier run was cut off while {operation} it; `refresh` finds out how far that went."
+            text = (
+                f"An earlier run was interrupted while {operation} it; `refresh` reads its actual "
+                "state."
+            )
         deployment.recorder.message("warning", resource.urn, text)
     if deployment.request.kind in ("refresh", "destroy"):
-        deployment.journal.forget_interrupted()
+        deployment.journal.clear_interrupted()
     else:
-        kept = [(operation, item) for operation, item in deployment.journal.interrupted if operation == "creating"]
-        deployment.journal.interrupted = kept
+        creations = [
+            (operation, item)
+            for operation, item in deployment.journal.interrupted
+            if operation == "creating"
+        ]
+        deployment.journal.interrupted = creations
 
 
 def _update(deployment: Deployment, monitor: Monitor) -> None:
     with _running(deployment, monitor):
         if deployment.recorder.failed:
-            _keep_outputs(deployment)
-            _explain_held_back(deployment)
+            _preserve_outputs(deployment)
+            _report_pending_deletions(deployment)
             return
         deployment.recorder.release()
         deployment.check_targets()
-        _delete(deployment, leftovers(deployment))
+        _delete(deployment, pending_deletions(deployment))
 
 
 @contextmanager
 def _running(deployment: Deployment, monitor: Monitor) -> Iterator[None]:
-    """Run the program; what is done when it has asked for everything is done while it is still there, for its hooks."""
+    """Run the program; deletions run before it exits, because it serves its resource hooks."""
     program = Program(deployment, monitor.address)
     try:
-        if not program.settle(monitor.settled):
+        if not program.wait_until_registered(monitor.registered_all):
             monitor.wait_idle()
             _explain_end(deployment, program)
         monitor.wait_idle()
@@ -191,14 +226,14 @@ def _explain_end(deployment: Deployment, program: Program) -> None:
         return
     deployment.recorder.failed = True
     if not any(item.severity == "error" for item in deployment.recorder.diagnostics):
-        said = "\n".join([f"The program ended with exit code {code}.", *program.complaints[-20:]])
-        deployment.recorder.message("error", "", said)
+        message = "\n".join([f"The program exited with code {code}.", *program.stderr_lines[-20:]])
+        deployment.recorder.message("error", "", message)
 
 
 def _destroy(deployment: Deployment, monitor: Monitor) -> None:
     if not deployment.request.run_program:
         resources = deployment.journal.resources()
-        refuse_hooked(deployment, within_targets(deployment, resources))
+        refuse_hooks_without_program(deployment, within_targets(deployment, resources))
         _delete(deployment, resources)
         return
     with _running(deployment, monitor):
@@ -207,31 +242,42 @@ def _destroy(deployment: Deployment, monitor: Monitor) -> None:
 
 
 def _delete(deployment: Deployment, resources: list[Resource]) -> None:
-    unwanted = within_targets(deployment, resources)
-    refuse_protected(deployment, unwanted)
-    chosen = set(map(id, unwanted))
+    deletions = within_targets(deployment, resources)
+    refuse_protected(deployment, deletions)
+    chosen = set(map(id, deletions))
     for resource in resources:
         if id(resource) not in chosen and not resource.delete:
-            deployment.same(resource)  # left out by the targets
-    remove(deployment, unwanted)
+            deployment.same(resource)  # excluded by the targets
+    delete_resources(deployment, deletions)
 
 
-def _keep_outputs(deployment: Deployment) -> None:
-    """The SDK sets a stack's outputs even when its program fails: what it didn't come to export keeps its last value."""
-    old, new = deployment.olds.get(deployment.stack_urn), deployment.registered.get(deployment.stack_urn)
-    if old is not None and new is not None and not deployment.preview and old.outputs.keys() - new.outputs.keys():
+def _preserve_outputs(deployment: Deployment) -> None:
+    """Preserve stack outputs that a failed program did not export; the SDK sets outputs even then."""
+    old, new = (
+        deployment.olds.get(deployment.stack_urn),
+        deployment.registered.get(deployment.stack_urn),
+    )
+    if (
+        old is not None
+        and new is not None
+        and not deployment.preview
+        and old.outputs.keys() - new.outputs.keys()
+    ):
         new.outputs = {**old.outputs, **new.outputs}
         deployment.journal.changed(new)
 
 
-def _explain_held_back(deployment: Deployment) -> None:
-    held = leftovers(deployment)
-    if held and deployment.recorder.steps and not deployment.preview:
+def _report_pending_deletions(deployment: Deployment) -> None:
+    remaining = pending_deletions(deployment)
+    if remaining and deployment.recorder.steps and not deployment.preview:
         deployment.recorder.message(
             "info",
             "",
-            f"{len(held)} resource(s) that are no longer wanted were kept, since not everything could be registered; "
-            "the next `up` that succeeds deletes them.",
+            (
+                f"{len(remaining)} resource(s) that the program no longer has were not "
+                "deleted, because the program did not complete; the next successful `up` deletes "
+                "them."
+            ),
         )
 
 
@@ -243,7 +289,9 @@ def _result(deployment: Deployment, seconds: float) -> Result:
     changes: dict[str, int] = {op: counts.get(op, 0) for op in (*CHANGES, "same")}
     stack = deployment.registered.get(deployment.stack_urn)
     if stack is None and request.kind == "refresh":
-        stack = next((item for item in deployment.journal.resources() if item.type == STACK_TYPE), None)
+        stack = next(
+            (item for item in deployment.journal.resources() if item.type == STACK_TYPE), None
+        )
     result = Result(
         result="failed" if recorder.failed else "succeeded",
         stack=request.stack,
@@ -281,10 +329,10 @@ def _history(deployment: Deployment, result: Result, began: int) -> dict[str, An
 
 def _git(project: Project) -> dict[str, str]:
     try:
-        found = subprocess.run(
+        commit = subprocess.run(
             ["git", "rev-parse", "HEAD"],
             cwd=project.directory, capture_output=True, text=True, timeout=5, check=False,
         )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):  # the history can do without
+    except (OSError, subprocess.TimeoutExpired):  # the history works without it
         return {}
-    return {"git.head": found.stdout.strip()} if found.returncode == 0 else {}
+    return {"git.head": commit.stdout.strip()} if commit.returncode == 0 else {}

@@ -11,7 +11,9 @@ from typing import Any, Literal, Protocol
 from sandbox.engine.loopback import loopback_exemptions
 
 Kind = Literal["preview", "up", "refresh", "destroy"]
-Op = Literal["same", "create", "update", "replace", "delete", "read", "import", "refresh", "discard"]
+Op = Literal[
+    "same", "create", "update", "replace", "delete", "read", "import", "refresh", "discard"
+]
 CHANGES: tuple[Op, ...] = ("create", "update", "replace", "delete")
 
 
@@ -127,7 +129,9 @@ class Result:
     @property
     def slowest(self) -> list[Step]:
         """The five slowest steps of more than 0.1 s, slowest first."""
-        return sorted((step for step in self.steps if step.seconds > 0.1), key=lambda step: -step.seconds)[:5]
+        return sorted(
+            (step for step in self.steps if step.seconds > 0.1), key=lambda step: -step.seconds
+        )[:5]
 
     @property
     def exit_code(self) -> int:

@@ -25,7 +25,11 @@ class Clock:
 
     def time(self) -> float:
         """Return the present moment in seconds since the epoch."""
-        return self._frozen if self._frozen is not None else datetime.datetime.now(datetime.UTC).timestamp()
+        return (
+            self._frozen
+            if self._frozen is not None
+            else datetime.datetime.now(datetime.UTC).timestamp()
+        )
 
     def now(self) -> datetime.datetime:
         """Return the present moment in UTC without a zone, as moto and its serializers expect it."""

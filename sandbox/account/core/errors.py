@@ -10,7 +10,9 @@ from moto.core.exceptions import ServiceException
 class AwsError(ServiceException):
     """An error with an AWS code; `fields` fill the members that the service model gives that error."""
 
-    def __init__(self, code: str, message: str, *, status: int | None = None, **fields: Any) -> None:
+    def __init__(
+        self, code: str, message: str, *, status: int | None = None, **fields: Any
+    ) -> None:
         super().__init__(code, message)
         self.status = status
         for name, value in fields.items():

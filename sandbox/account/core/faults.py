@@ -37,11 +37,21 @@ class Faults:
         wanted = json.loads(raw)
         if not isinstance(wanted, dict) or not {"service", "operation"} <= set(wanted):
             raise ValueError("a fault is a JSON object with at least 'service' and 'operation'")
-        unknown = set(wanted) - {"service", "operation", "code", "message", "count", "status", "match"}
+        unknown = set(wanted) - {
+            "service",
+            "operation",
+            "code",
+            "message",
+            "count",
+            "status",
+            "match",
+        }
         if unknown:
             raise ValueError(f"a fault has no key {', '.join(sorted(unknown))}")
         if wanted["service"] not in SERVICES:
-            raise ValueError(f"no service {wanted['service']!r}; services are {', '.join(sorted(SERVICES))}")
+            raise ValueError(
+                f"no service {wanted['service']!r}; services are {', '.join(sorted(SERVICES))}"
+            )
         fault = Fault(**wanted)
         if fault.count < 1:
             raise ValueError("'count' is how often to fail, at least 1")
@@ -54,7 +64,11 @@ class Faults:
         with self._lock:
             for fault in self._faults:
                 named = fault.service == call.service and fault.operation in {"*", call.operation}
-                if named and fault.hits < fault.count and all(call.get(k) == v for k, v in fault.match.items()):
+                if (
+                    named
+                    and fault.hits < fault.count
+                    and all(call.get(k) == v for k, v in fault.match.items())
+                ):
                     fault.hits += 1
                     raise AwsError(fault.code, fault.message, status=fault.status)
 

@@ -28,8 +28,18 @@ class JournalError(Exception):
 
 
 _LARGE = 32 * 1024
-_KEPT_KEYS = ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "CONTENT_TYPE", "RAW_URI", "REQUEST_URI", "HTTP_HOST")
-_DROPPED_HEADERS = frozenset({"HTTP_HOST", "HTTP_USER_AGENT", "HTTP_CONNECTION", "HTTP_ACCEPT_ENCODING", "HTTP_EXPECT"})
+_KEPT_KEYS = (
+    "REQUEST_METHOD",
+    "PATH_INFO",
+    "QUERY_STRING",
+    "CONTENT_TYPE",
+    "RAW_URI",
+    "REQUEST_URI",
+    "HTTP_HOST",
+)
+_DROPPED_HEADERS = frozenset(
+    {"HTTP_HOST", "HTTP_USER_AGENT", "HTTP_CONNECTION", "HTTP_ACCEPT_ENCODING", "HTTP_EXPECT"}
+)
 
 
 @dataclass
@@ -59,13 +69,16 @@ class Journal:
         self._file: IO[bytes] | None = None
         self._blobs.mkdir(parents=True, exist_ok=True)
 
-    def entry(self, moment: float, seed: str, time_scale: float, environ: dict[str, Any], body: bytes) -> Entry:
+    def entry(
+        self, moment: float, seed: str, time_scale: float, environ: dict[str, Any], body: bytes
+    ) -> Entry:
         """Describe a request so that it can be made again. Credentials' signatures are kept, secrets aren't in them."""
         kept = {key: environ[key] for key in _KEPT_KEYS if key in environ}
         kept |= {
             key: value
             for key, value in environ.items()
-            if (key.startswith("HTTP_") and key not in _DROPPED_HEADERS) or key == "moto.preserved_header_names"
+            if (key.startswith("HTTP_") and key not in _DROPPED_HEADERS)
+            or key == "moto.preserved_header_names"
         }
         entry = Entry(moment, seed, time_scale, kept)
         if len(body) > _LARGE:
@@ -98,10 +111,15 @@ class Journal:
     def body(self, entry: Entry) -> bytes:
         """Return the request's body."""
         try:
-            return (self._blobs / entry.blob).read_bytes() if entry.blob else base64.b64decode(entry.body)
+            return (
+                (self._blobs / entry.blob).read_bytes()
+                if entry.blob
+                else base64.b64decode(entry.body)
+            )
         except (OSError, ValueError) as error:
             raise JournalError(
-                f"{self._path}: the body of {entry.operation or 'a request'} is lost: {error}", damaged=True
+                f"{self._path}: the body of {entry.operation or 'a request'} is lost: {error}",
+                damaged=True,
             ) from None
 
     def __iter__(self) -> Iterator[Entry]:
@@ -120,7 +138,9 @@ class Journal:
                 try:
                     entry = Entry(**json.loads(line))
                 except (ValueError, TypeError) as error:
-                    raise JournalError(f"{self._path}, line {number}, is damaged: {error}", damaged=True) from None
+                    raise JournalError(
+                        f"{self._path}, line {number}, is damaged: {error}", damaged=True
+                    ) from None
                 yield entry
         if good != self._path.stat().st_size:
             os.truncate(self._path, good)

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 from sandbox.account.core.wire import ACCOUNT_ID
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator
+    from sandbox.account.core.context import RequestContext
 
 # Whoever calls with keys that IAM didn't issue is this user; it exists without having been created.
 CALLER_ARN = f"arn:aws:iam::{ACCOUNT_ID}:user/sandbox"
 CALLER_ID = "AIDASANDBOXCALLER0000"
 
 
-def role(emulator: Emulator, arn: str) -> Any | None:
+def role(context: RequestContext, arn: str) -> Any | None:
     """Return moto's role with this ARN."""
-    return next((r for r in emulator.backend("iam").roles.values() if r.arn == arn), None)
+    return next((r for r in context.backend("iam").roles.values() if r.arn == arn), None)
 
 
 def trusts(found: Any, principal: str) -> bool:
@@ -26,45 +26,53 @@ def trusts(found: Any, principal: str) -> bool:
     document = found.assume_role_policy_document
     statements = json.loads(document).get("Statement", []) if isinstance(document, str) else []
     for statement in [statements] if isinstance(statements, dict) else statements:
-        services = (statement.get("Principal") or {}) if isinstance(statement.get("Principal"), dict) else {}
+        services = (
+            (statement.get("Principal") or {})
+            if isinstance(statement.get("Principal"), dict)
+            else {}
+        )
         named = services.get("Service", [])
-        if statement.get("Effect") == "Allow" and principal in ([named] if isinstance(named, str) else named):
+        if statement.get("Effect") == "Allow" and principal in (
+            [named] if isinstance(named, str) else named
+        ):
             return True
     return False
 
 
-def principal_exists(emulator: Emulator, arn: str) -> bool:
+def principal_exists(context: RequestContext, arn: str) -> bool:
     """Say whether an IAM role or user with this ARN exists (the account's root and the caller always do)."""
     if arn in {CALLER_ARN, f"arn:aws:iam::{ACCOUNT_ID}:root"}:
         return True
-    iam = emulator.backend("iam")
+    iam = context.backend("iam")
     return any(found.arn == arn for found in (*iam.roles.values(), *iam.users.values()))
 
 
-def subnet(emulator: Emulator, region: str, subnet_id: str) -> Any | None:
+def subnet(context: RequestContext, region: str, subnet_id: str) -> Any | None:
     """Return moto's subnet with this id."""
-    for zone in emulator.backend("ec2", region).subnets.values():
+    for zone in context.backend("ec2", region).subnets.values():
         if subnet_id in zone:
             return zone[subnet_id]
     return None
 
 
-def subnets(emulator: Emulator, region: str) -> Iterable[Any]:
+def subnets(context: RequestContext, region: str) -> Iterable[Any]:
     """Return all subnets of a region."""
-    return [found for zone in emulator.backend("ec2", region).subnets.values() for found in zone.values()]
+    return [
+        found for zone in context.backend("ec2", region).subnets.values() for found in zone.values()
+    ]
 
 
-def security_group(emulator: Emulator, region: str, group_id: str) -> Any | None:
+def security_group(context: RequestContext, region: str, group_id: str) -> Any | None:
     """Return moto's security group with this id."""
-    for groups in emulator.backend("ec2", region).groups.values():
+    for groups in context.backend("ec2", region).groups.values():
         if group_id in groups:
             return groups[group_id]
     return None
 
 
-def key(emulator: Emulator, region: str, name: str) -> Any | None:
+def key(context: RequestContext, region: str, name: str) -> Any | None:
     """Return moto's KMS key for a key id, key ARN, alias name or alias ARN."""
-    keys = emulator.backend("kms", region).keys
+    keys = context.backend("kms", region).keys
     short = name.rpartition(":")[2]
     if short.startswith("alias/"):
         return next((found for found in keys.values() if short in found.aliases), None)

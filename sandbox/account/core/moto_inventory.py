@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from moto.core.base_backend import BackendDict
 
-from sandbox.account.core.inventory import Item
-from sandbox.account.core.operations import lists
+from sandbox.account.core.operations import Item, lists
 from sandbox.account.core.wire import ACCOUNT_ID
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator
+    from sandbox.account.core.context import RequestContext
 
 
 def _alive(_: Any, __: Any) -> str | None:
@@ -47,7 +46,9 @@ def _main_table(_: Any, table: Any) -> str | None:
 def _own_interface(backend: Any, eni: Any) -> str | None:
     """Interfaces that AWS made for a NAT gateway or an endpoint go with them."""
     owned = {n._eni.id for n in backend.nat_gateways.values()} | {
-        eni_id for endpoint in backend.vpc_end_points.values() for eni_id in endpoint.network_interface_ids
+        eni_id
+        for endpoint in backend.vpc_end_points.values()
+        for eni_id in endpoint.network_interface_ids
     }
     return None if eni.id in owned else ""
 
@@ -71,7 +72,11 @@ def _customer_policy(_: Any, policy: Any) -> str | None:
 def _kms_key(_: Any, key: Any) -> str | None:
     if key.key_manager != "CUSTOMER" or any(name.startswith("alias/aws/") for name in key.aliases):
         return None  # AWS's own, made by a service when it needed one
-    return f"to be deleted on {key.deletion_date:%Y-%m-%d}" if key.key_state == "PendingDeletion" else ""
+    return (
+        f"to be deleted on {key.deletion_date:%Y-%m-%d}"
+        if key.key_state == "PendingDeletion"
+        else ""
+    )
 
 
 def _default_bus(_: Any, bus: Any) -> str | None:
@@ -112,7 +117,14 @@ _KINDS = (
     _Kind("ec2", "snapshot", "snapshots", "id"),
     _Kind("ec2", "key-pair", "key_pairs", "id", "name"),
     _Kind("ec2", "vpc-peering-connection", "vpc_pcxs", "id"),
-    _Kind("ec2", "managed-prefix-list", "managed_prefix_lists", "id", "prefix_list_name", state=_own_list),
+    _Kind(
+        "ec2",
+        "managed-prefix-list",
+        "managed_prefix_lists",
+        "id",
+        "prefix_list_name",
+        state=_own_list,
+    ),
     _Kind("ec2", "transit-gateway", "transit_gateways", "id"),
     _Kind("ec2", "vpn-gateway", "vpn_gateways", "id"),
     _Kind("ec2", "customer-gateway", "customer_gateways", "id"),
@@ -135,10 +147,32 @@ _KINDS = (
     _Kind("sns", "subscription", "subscriptions", "arn", "endpoint", "arn"),
     _Kind("sqs", "queue", "queues", "name", "name", "queue_arn"),
     _Kind("ecr", "repository", "repositories", "name", "name", "arn"),
-    _Kind("rds", "instance", "databases", "db_instance_identifier", "db_instance_identifier", "db_instance_arn"),
-    _Kind("rds", "cluster", "clusters", "db_cluster_identifier", "db_cluster_identifier", "db_cluster_arn"),
+    _Kind(
+        "rds",
+        "instance",
+        "databases",
+        "db_instance_identifier",
+        "db_instance_identifier",
+        "db_instance_arn",
+    ),
+    _Kind(
+        "rds",
+        "cluster",
+        "clusters",
+        "db_cluster_identifier",
+        "db_cluster_identifier",
+        "db_cluster_arn",
+    ),
     _Kind("rds", "subnet-group", "subnet_groups", "name", "name", "arn"),
-    _Kind("rds", "parameter-group", "db_parameter_groups", "name", "name", "arn", state=_default_parameters),
+    _Kind(
+        "rds",
+        "parameter-group",
+        "db_parameter_groups",
+        "name",
+        "name",
+        "arn",
+        state=_default_parameters,
+    ),
     _Kind(
         "rds",
         "snapshot",
@@ -170,14 +204,22 @@ def _members(collection: Any, *, nested: bool) -> Iterable[Any]:
 
 
 def _tags(backend: Any, thing: Any, kind: _Kind) -> dict[str, str]:
-    found = backend.tags.get(getattr(thing, kind.id), {}) if kind.service == "ec2" else getattr(thing, kind.tags, None)
+    found = (
+        backend.tags.get(getattr(thing, kind.id), {})
+        if kind.service == "ec2"
+        else getattr(thing, kind.tags, None)
+    )
     if isinstance(found, Mapping):
         return {
             str(key): str(value.get("Value", "") if isinstance(value, Mapping) else value)
             for key, value in found.items()
         }
     pairs = found if isinstance(found, list) else []
-    return {str(pair["Key"]): str(pair["Value"]) for pair in pairs if isinstance(pair, Mapping) and "Key" in pair}
+    return {
+        str(pair["Key"]): str(pair["Value"])
+        for pair in pairs
+        if isinstance(pair, Mapping) and "Key" in pair
+    }
 
 
 def _item(backend: Any, thing: Any, kind: _Kind, region: str) -> Item | None:
@@ -190,11 +232,13 @@ def _item(backend: Any, thing: Any, kind: _Kind, region: str) -> Item | None:
     if kind.service == "ec2":
         arn = f"arn:aws:ec2:{region}:{ACCOUNT_ID}:{kind.type}/{found}"
     shown = "" if region == "aws" else region
-    return Item(kind.service, kind.type, found, arn, name, shown, _tags(backend, thing, kind), reason)
+    return Item(
+        kind.service, kind.type, found, arn, name, shown, _tags(backend, thing, kind), reason
+    )
 
 
 @lists
-def inventory(emulator: Emulator) -> Iterable[Item]:  # noqa: ARG001
+def inventory(context: RequestContext) -> Iterable[Item]:  # noqa: ARG001
     """Yield every object of every backend that somebody used."""
     registry: Any = BackendDict
     for backends in registry._instances:
@@ -214,7 +258,9 @@ def _inner(service: str, backend: Any, region: str) -> Iterable[Item]:
         for key in backend.keys.values():
             for alias in key.aliases.values():
                 if not alias.alias_name.startswith("alias/aws/"):
-                    yield Item("kms", "alias", alias.alias_name, alias.alias_arn, alias.alias_name, region)
+                    yield Item(
+                        "kms", "alias", alias.alias_name, alias.alias_arn, alias.alias_name, region
+                    )
     if service == "events":
         for bus in backend.event_buses.values():
             for rule in bus.rules.values():

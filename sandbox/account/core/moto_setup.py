@@ -31,7 +31,15 @@ def install() -> None:
 
     def without_default_vpc(self: Any, region_name: str, account_id: str) -> None:
         original(self, region_name, account_id)
-        for collection in ("vpcs", "subnets", "groups", "route_tables", "network_acls", "tags", "dhcp_options_sets"):
+        for collection in (
+            "vpcs",
+            "subnets",
+            "groups",
+            "route_tables",
+            "network_acls",
+            "tags",
+            "dhcp_options_sets",
+        ):
             getattr(self, collection).clear()
 
     ec2: Any = EC2Backend

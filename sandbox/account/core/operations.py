@@ -1,64 +1,95 @@
-"""What the account adds to moto, as a table: implementations, checks before, amendments after, inventories."""
+"""The registry of operations: what services add to moto.
+
+Implementations replace moto's, checks run before an operation, amendments correct its result, and
+listers contribute to the inventory.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
-if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator
-    from sandbox.account.core.inventory import Item
-    from sandbox.account.core.wire import Call
+from sandbox.account.core.context import RequestContext
+from sandbox.account.core.wire import Call
 
-type_key = tuple[str, str]
-Implementation = Callable[["Emulator", "Call"], dict[str, Any] | None]
-Check = Callable[["Emulator", "Call"], None]
-Amendment = Callable[["Emulator", "Call", dict[str, Any]], None]
-Lister = Callable[["Emulator"], "Iterable[Item]"]
+T = TypeVar("T")
 
-IMPLEMENTATIONS: dict[type_key, Implementation] = {}
-CHECKS: dict[type_key, list[Check]] = defaultdict(list)
-AMENDMENTS: dict[type_key, list[Amendment]] = defaultdict(list)
+Implementation = Callable[[RequestContext, Call], dict[str, Any] | None]
+Check = Callable[[RequestContext, Call], None]
+Amendment = Callable[[RequestContext, Call, dict[str, Any]], None]
+Administration = Callable[[RequestContext, dict[str, Any]], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Item:
+    """An object of the account; `pending` says why a disappearing one does not count."""
+
+    service: str
+    type: str
+    id: str
+    arn: str = ""
+    name: str = ""
+    region: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+    pending: str = ""
+
+
+Lister = Callable[[RequestContext], Iterable[Item]]
+
+IMPLEMENTATIONS: dict[tuple[str, str], Implementation] = {}
+CHECKS: dict[tuple[str, str], list[Check]] = defaultdict(list)
+AMENDMENTS: dict[tuple[str, str], list[Amendment]] = defaultdict(list)
 LISTERS: list[Lister] = []
-# Services that live in this package alone: what isn't implemented here is not emulated.
+ADMIN: dict[str, Administration] = {}
+# Services without moto: an operation that is not implemented here is not emulated.
 OWN_SERVICES: set[str] = set()
 
 
 def implements(service: str, *operations: str) -> Callable[[Implementation], Implementation]:
-    """Answer these operations here instead of in moto."""
+    """Register the implementation of operations, instead of moto's."""
 
-    def add(function: Implementation) -> Implementation:
+    def register(function: Implementation) -> Implementation:
         for operation in operations:
             IMPLEMENTATIONS[service, operation] = function
         return function
 
-    return add
+    return register
 
 
 def checks(service: str, *operations: str) -> Callable[[Check], Check]:
-    """Refuse what AWS refuses (by raising AwsError) before anything is changed."""
-
-    def add(function: Check) -> Check:
-        for operation in operations:
-            CHECKS[service, operation].append(function)
-        return function
-
-    return add
+    """Register a check that raises AwsError for what AWS refuses."""
+    return _register_in(CHECKS, service, operations)
 
 
 def amends(service: str, *operations: str) -> Callable[[Amendment], Amendment]:
-    """Correct what moto answered, in place, after it succeeded."""
+    """Register a correction, in place, of moto's result."""
+    return _register_in(AMENDMENTS, service, operations)
 
-    def add(function: Amendment) -> Amendment:
+
+def _register_in(
+    registry: dict[tuple[str, str], list[T]], service: str, operations: Iterable[str]
+) -> Callable[[T], T]:
+    def register(function: T) -> T:
         for operation in operations:
-            AMENDMENTS[service, operation].append(function)
+            registry[service, operation].append(function)
         return function
 
-    return add
+    return register
 
 
 def lists(function: Lister) -> Lister:
-    """Contribute live objects to the inventory."""
+    """Register a lister of live objects."""
     LISTERS.append(function)
     return function
+
+
+def admin(path: str) -> Callable[[Administration], Administration]:
+    """Register `POST /_sandbox/<path>`, which is journaled like an AWS request."""
+
+    def register(function: Administration) -> Administration:
+        ADMIN[f"/_sandbox/{path}"] = function
+        return function
+
+    return register

@@ -10,7 +10,7 @@ from sandbox.account.core import moto_backends
 from sandbox.account.core.wire import ACCOUNT_ID
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator
+    from sandbox.account.core.context import RequestContext
 
 Refuse = Callable[[str], Exception]
 
@@ -27,7 +27,9 @@ def statements(document: str, refuse: Refuse, *, principal: bool) -> list[dict[s
     if not isinstance(parsed, dict) or "Statement" not in parsed:
         raise refuse("Syntax errors in policy: it has no Statement")
     if parsed.get("Version", "2008-10-17") not in {"2008-10-17", "2012-10-17"}:
-        raise refuse(f"The policy version {parsed['Version']} isn't one of 2008-10-17 and 2012-10-17")
+        raise refuse(
+            f"The policy version {parsed['Version']} isn't one of 2008-10-17 and 2012-10-17"
+        )
     unknown = set(parsed) - {"Version", "Id", "Statement"}
     if unknown:
         raise refuse(f"Syntax errors in policy: unknown element {', '.join(sorted(unknown))}")
@@ -55,7 +57,9 @@ def _check_statement(statement: Any, refuse: Refuse, *, principal: bool) -> None
     has = "Principal" in statement or "NotPrincipal" in statement
     if has != principal:
         raise refuse(
-            "Missing required field Principal" if principal else "Policy document should not specify a principal."
+            "Missing required field Principal"
+            if principal
+            else "Policy document should not specify a principal."
         )
 
 
@@ -68,10 +72,14 @@ def aws_principals(statement: dict[str, Any]) -> list[str]:
     return [named] if isinstance(named, str) else list(named)
 
 
-def check_principals(emulator: Emulator, found: list[dict[str, Any]], refuse: Refuse) -> None:
+def check_principals(context: RequestContext, found: list[dict[str, Any]], refuse: Refuse) -> None:
     """Refuse roles and users of this account that don't exist, as AWS does when a policy is stored."""
     for statement in found:
         for arn in aws_principals(statement):
-            ours = f"::{ACCOUNT_ID}:" in arn and (":role/" in arn or ":user/" in arn) and "*" not in arn
-            if ours and not moto_backends.principal_exists(emulator, arn):
+            ours = (
+                f"::{ACCOUNT_ID}:" in arn
+                and (":role/" in arn or ":user/" in arn)
+                and "*" not in arn
+            )
+            if ours and not moto_backends.principal_exists(context, arn):
                 raise refuse(f'Invalid principal in policy: "AWS":"{arn}"')

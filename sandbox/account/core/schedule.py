@@ -14,7 +14,10 @@ SECONDS: dict[tuple[str, str], float] = {
     ("eks", "cluster.create"): 513,  # (a) 8m33s
     ("eks", "cluster.delete"): 240,  # (d)
     ("eks", "cluster.update"): 600,  # (d)
-    ("eks", "cluster.version"): 1500,  # (d); a 2021 user saw over 45 minutes (containers-roadmap#1227)
+    (
+        "eks",
+        "cluster.version",
+    ): 1500,  # (d); a 2021 user saw over 45 minutes (containers-roadmap#1227)
     ("eks", "nodegroup.create"): 108,  # (a) 1m48s on demand
     ("eks", "nodegroup.update"): 300,  # (d)
     ("eks", "nodegroup.delete"): 300,  # (e)
@@ -27,13 +30,16 @@ SECONDS: dict[tuple[str, str], float] = {
     ("ec2", "nat.delete"): 60,  # (c)
     ("ec2", "endpoint.create"): 40,  # (d)
     ("ec2", "endpoint.delete"): 40,
-    ("rds", "instance.create"): 420,  # (d) 30 min waiter; small PostgreSQL instances take 5 to 10 minutes
+    (
+        "rds",
+        "instance.create",
+    ): 420,  # (d) 30 min waiter; small PostgreSQL instances take 5 to 10 minutes
     ("rds", "instance.modify"): 120,
     ("rds", "instance.delete"): 240,
 }
 
 
-class Agenda:
+class Schedule:
     """Things that happen later, in order of their moment; `advance` runs what is due."""
 
     def __init__(self) -> None:

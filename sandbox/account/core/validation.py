@@ -37,7 +37,13 @@ _CODES: dict[str, tuple[str, str]] = {
 }
 _DEFAULT_CODES = ("ValidationException", "ValidationException")
 _MANDATORY_RANGES = frozenset({"integer", "long", "float", "double"})
-_PROPERTY_CLASSES = {r"\p{L}": r"\w", r"\p{M}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s", r"\p{Nd}": r"\d"}
+_PROPERTY_CLASSES = {
+    r"\p{L}": r"\w",
+    r"\p{M}": r"\w",
+    r"\p{N}": r"\d",
+    r"\p{Z}": r"\s",
+    r"\p{Nd}": r"\d",
+}
 # botocore's EC2 and S3 models carry filters and wire details whose names never reach the parser as members.
 _ENVELOPE = frozenset({"Action", "Version"})
 
@@ -52,7 +58,10 @@ def validate(call: Call) -> None:
     if missing:
         if missing_code == "MissingParameter":
             raise AwsError(missing_code, f"The request must contain the parameter {missing[0]}")
-        problems = [f"Value null at '{path}' failed to satisfy constraint: Member must not be null" for path in missing]
+        problems = [
+            f"Value null at '{path}' failed to satisfy constraint: Member must not be null"
+            for path in missing
+        ]
         raise AwsError(missing_code, _sentence(problems))
     problems = [*_unknown(call, shape), *_problems(shape, call.params, "")]
     if problems:
@@ -109,13 +118,21 @@ def _query_name(protocol: str, name: str, member: Shape) -> str:
         written = member.serialization.get("queryName") or member.serialization.get("name") or name
         return str(written[0].upper() + written[1:])
     if member.type_name == "list" and member.is_flattened:
-        return str(member.member.serialization.get("name") or member.serialization.get("name", name))
+        return str(
+            member.member.serialization.get("name") or member.serialization.get("name", name)
+        )
     return str(member.serialization.get("name", name))
 
 
 def _unknown_json(shape: Shape, raw: Any, path: str) -> Iterator[str]:
-    if shape.type_name == "structure" and isinstance(raw, dict) and not getattr(shape, "is_document_type", False):
-        known = {member.serialization.get("name", name): member for name, member in shape.members.items()}
+    if (
+        shape.type_name == "structure"
+        and isinstance(raw, dict)
+        and not getattr(shape, "is_document_type", False)
+    ):
+        known = {
+            member.serialization.get("name", name): member for name, member in shape.members.items()
+        }
         for name, value in raw.items():
             if name not in known:
                 yield f"Unknown parameter '{_join(path, name)}'"

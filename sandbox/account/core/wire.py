@@ -99,13 +99,20 @@ class Call:
 
     def fresh_environ(self) -> dict[str, Any]:
         """Return a WSGI environment whose body can be read once more."""
-        return {**self.environ, "wsgi.input": io.BytesIO(self.body), "CONTENT_LENGTH": str(len(self.body))}
+        return {
+            **self.environ,
+            "wsgi.input": io.BytesIO(self.body),
+            "CONTENT_LENGTH": str(len(self.body)),
+        }
 
 
 def read_body(environ: dict[str, Any]) -> bytes:
     """Read a request's whole body, whether it has a length or comes in chunks."""
     stream = environ["wsgi.input"]
-    if environ.get("wsgi.input_terminated") and "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
+    if (
+        environ.get("wsgi.input_terminated")
+        and "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
+    ):
         environ.pop("HTTP_TRANSFER_ENCODING", None)
         return bytes(stream.read())
     return bytes(stream.read(int(environ.get("CONTENT_LENGTH") or 0)))
@@ -136,15 +143,23 @@ def parse(environ: dict[str, Any], body: bytes) -> Call:
     service, region, key = identify(environ)
     if service not in SERVICES:
         raise not_emulated(service, "*", "the whole service")
-    request = BackendRequest({**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))})
+    request = BackendRequest(
+        {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    )
     model = get_service_model(service)
     content_type = environ.get("CONTENT_TYPE") or None
     try:
         protocol = determine_request_protocol(model, content_type)
         operation, uri_params = get_service_router(service).match(request)
     except (HTTPException, NotImplementedError, KeyError) as error:
-        what = environ.get("HTTP_X_AMZ_TARGET") or request.values.get("Action") or f"{request.method} {request.path}"
-        code = "InvalidAction" if model.protocol in {"ec2", "query"} else "UnknownOperationException"
+        what = (
+            environ.get("HTTP_X_AMZ_TARGET")
+            or request.values.get("Action")
+            or f"{request.method} {request.path}"
+        )
+        code = (
+            "InvalidAction" if model.protocol in {"ec2", "query"} else "UnknownOperationException"
+        )
         raise AwsError(code, f"{service} has no operation {what}.") from error
     raw: dict[str, Any] | None = None
     try:
@@ -161,15 +176,27 @@ def parse(environ: dict[str, Any], body: bytes) -> Call:
             }
         )
     except (ValueError, TypeError, AttributeError, KeyError) as error:
-        code = "SerializationException" if raw is not None or protocol.endswith("json") else "MalformedInput"
-        raise AwsError(code, f"{service}:{operation.name}: the request can't be read: {error}") from error
-    return Call(service, str(operation.name), operation, region, key, params, raw, environ, body, protocol)
+        code = (
+            "SerializationException"
+            if raw is not None or protocol.endswith("json")
+            else "MalformedInput"
+        )
+        raise AwsError(
+            code, f"{service}:{operation.name}: the request can't be read: {error}"
+        ) from error
+    return Call(
+        service, str(operation.name), operation, region, key, params, raw, environ, body, protocol
+    )
 
 
 def _streams(operation: OperationModel) -> bool:
     shape = operation.input_shape
     payload = shape.serialization.get("payload") if shape else None
-    return shape is not None and payload is not None and shape.members[payload].type_name in {"blob", "string"}
+    return (
+        shape is not None
+        and payload is not None
+        and shape.members[payload].type_name in {"blob", "string"}
+    )
 
 
 def write(call: Call, result: dict[str, Any] | AwsError, request_id: str) -> Reply:
@@ -179,7 +206,11 @@ def write(call: Call, result: dict[str, Any] | AwsError, request_id: str) -> Rep
     )
     written = serializer.serialize(result)
     body = written["body"]
-    status = result.status if isinstance(result, AwsError) and result.status else int(written["status_code"])
+    status = (
+        result.status
+        if isinstance(result, AwsError) and result.status
+        else int(written["status_code"])
+    )
     headers = {**written["headers"], "x-amzn-RequestId": request_id}
     return Reply(status, headers, body.encode() if isinstance(body, str) else bytes(body))
 
@@ -192,12 +223,20 @@ def write_unparsed(environ: dict[str, Any], error: AwsError, request_id: str) ->
         json_like = True
     status = error.status or 400
     if json_like or service not in SERVICES:
-        headers = {"Content-Type": "application/json", "x-amzn-ErrorType": error.code, "x-amzn-RequestId": request_id}
-        return Reply(status, headers, json.dumps({"__type": error.code, "message": error.message}).encode())
+        headers = {
+            "Content-Type": "application/json",
+            "x-amzn-ErrorType": error.code,
+            "x-amzn-RequestId": request_id,
+        }
+        return Reply(
+            status, headers, json.dumps({"__type": error.code, "message": error.message}).encode()
+        )
     text = error.message.replace("&", "&amp;").replace("<", "&lt;")
     inner = f"<Error><Code>{error.code}</Code><Message>{text}</Message></Error>"
     wrapped = {
         "s3": inner,
         "ec2": f"<Response><Errors>{inner}</Errors><RequestID>{request_id}</RequestID></Response>",
     }.get(service, f"<ErrorResponse>{inner}<RequestId>{request_id}</RequestId></ErrorResponse>")
-    return Reply(status, {"Content-Type": "text/xml", "x-amzn-RequestId": request_id}, wrapped.encode())
+    return Reply(
+        status, {"Content-Type": "text/xml", "x-amzn-RequestId": request_id}, wrapped.encode()
+    )

@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from sandbox.account.core.errors import AwsError
-from sandbox.account.core.inventory import Item
-from sandbox.account.core.operations import OWN_SERVICES, implements, lists
+from sandbox.account.core.operations import OWN_SERVICES, Item, implements, lists
 from sandbox.account.core.wire import ACCOUNT_ID
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator, Record
+    from sandbox.account.core.context import Record, RequestContext
     from sandbox.account.core.wire import Call
 
 OWN_SERVICES.add("budgets")
@@ -20,34 +19,52 @@ _MOST_SUBSCRIBERS = 11  # ten e-mail addresses and one topic
 _FOREVER = datetime.datetime(2087, 6, 15)  # AWS's default end, in moto's zoneless UTC
 
 
-def _find(emulator: Emulator, call: Call) -> Record:
+def _find(context: RequestContext, call: Call) -> Record:
     if call["AccountId"] != ACCOUNT_ID:
-        raise AwsError("AccessDeniedException", f"Account {call['AccountId']} isn't this one ({ACCOUNT_ID})")
-    found = emulator.table("budgets").get((call["BudgetName"],))
+        raise AwsError(
+            "AccessDeniedException", f"Account {call['AccountId']} isn't this one ({ACCOUNT_ID})"
+        )
+    found = context.table("budgets").get((call["BudgetName"],))
     if found is None:
-        raise AwsError("NotFoundException", f"Unable to get budget: {call['BudgetName']} - the budget doesn't exist.")
+        raise AwsError(
+            "NotFoundException",
+            f"Unable to get budget: {call['BudgetName']} - the budget doesn't exist.",
+        )
     return found
 
 
-def _budget(emulator: Emulator, wanted: dict[str, Any], present: Record | None) -> Record:
-    if "BudgetLimit" not in wanted and "PlannedBudgetLimits" not in wanted and "AutoAdjustData" not in wanted:
+def _budget(context: RequestContext, wanted: dict[str, Any], present: Record | None) -> Record:
+    if (
+        "BudgetLimit" not in wanted
+        and "PlannedBudgetLimits" not in wanted
+        and "AutoAdjustData" not in wanted
+    ):
         raise AwsError(
-            "InvalidParameterException", "One of BudgetLimit, PlannedBudgetLimits and AutoAdjustData is needed"
+            "InvalidParameterException",
+            "One of BudgetLimit, PlannedBudgetLimits and AutoAdjustData is needed",
         )
     if "BudgetLimit" in wanted:
         try:
             amount = float(wanted["BudgetLimit"]["Amount"])
         except ValueError as error:
-            raise AwsError("InvalidParameterException", "BudgetLimit.Amount is no number") from error
+            raise AwsError(
+                "InvalidParameterException", "BudgetLimit.Amount is no number"
+            ) from error
         if amount <= 0:
-            raise AwsError("InvalidParameterException", "BudgetLimit.Amount has to be more than zero")
-    now = emulator.clock.now()
+            raise AwsError(
+                "InvalidParameterException", "BudgetLimit.Amount has to be more than zero"
+            )
+    now = context.clock.now()
     costs = {
         "IncludeTax": True, "IncludeSubscription": True, "UseBlended": False, "IncludeRefund": True,
         "IncludeCredit": True, "IncludeUpfront": True, "IncludeRecurring": True, "IncludeOtherSubscription": True,
         "IncludeSupport": True, "IncludeDiscount": True, "UseAmortized": False,
     }  # fmt: skip
-    start = present["TimePeriod"]["Start"] if present else now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    start = (
+        present["TimePeriod"]["Start"]
+        if present
+        else now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    )
     budget: Record = {
         "TimePeriod": {"Start": start, "End": _FOREVER, **(wanted.get("TimePeriod") or {})},
         "CalculatedSpend": {"ActualSpend": {"Amount": "0", "Unit": "USD"}},
@@ -58,7 +75,11 @@ def _budget(emulator: Emulator, wanted: dict[str, Any], present: Record | None) 
         },
         "LastUpdatedTime": now,
     }
-    if wanted["BudgetType"] == "COST" and "Metrics" not in wanted and "FilterExpression" not in wanted:
+    if (
+        wanted["BudgetType"] == "COST"
+        and "Metrics" not in wanted
+        and "FilterExpression" not in wanted
+    ):
         budget["CostTypes"] = {**costs, **(wanted.get("CostTypes") or {})}
         budget.setdefault("CostFilters", {})
     return budget
@@ -76,7 +97,9 @@ def _notification(wanted: dict[str, Any], subscribers: list[dict[str, Any]]) -> 
     if not subscribers:
         raise AwsError("InvalidParameterException", "A notification needs at least one subscriber")
     if len(subscribers) > _MOST_SUBSCRIBERS:
-        raise AwsError("CreationLimitExceededException", "A notification has at most eleven subscribers")
+        raise AwsError(
+            "CreationLimitExceededException", "A notification has at most eleven subscribers"
+        )
     for subscriber in subscribers:
         _check_subscriber(subscriber)
     return {
@@ -87,8 +110,12 @@ def _notification(wanted: dict[str, Any], subscribers: list[dict[str, Any]]) -> 
 
 def _check_subscriber(subscriber: dict[str, Any]) -> None:
     address, kind = subscriber["Address"], subscriber["SubscriptionType"]
-    if (kind == "EMAIL" and "@" not in address) or (kind == "SNS" and not address.startswith("arn:aws:sns:")):
-        raise AwsError("InvalidParameterException", f"The address isn't one for a subscription of type {kind}")
+    if (kind == "EMAIL" and "@" not in address) or (
+        kind == "SNS" and not address.startswith("arn:aws:sns:")
+    ):
+        raise AwsError(
+            "InvalidParameterException", f"The address isn't one for a subscription of type {kind}"
+        )
 
 
 def _find_notification(budget: Record, wanted: dict[str, Any]) -> Record:
@@ -96,48 +123,58 @@ def _find_notification(budget: Record, wanted: dict[str, Any]) -> Record:
         if _same(held["notification"], wanted):
             found: Record = held
             return found
-    raise AwsError("NotFoundException", "Unable to get notification - the notification doesn't exist.")
+    raise AwsError(
+        "NotFoundException", "Unable to get notification - the notification doesn't exist."
+    )
 
 
 @implements("budgets", "CreateBudget")
-def create_budget(emulator: Emulator, call: Call) -> dict[str, Any]:
+def create_budget(context: RequestContext, call: Call) -> dict[str, Any]:
     """Make a budget with its notifications."""
     wanted = call["Budget"]
     name = wanted["BudgetName"]
     if call["AccountId"] != ACCOUNT_ID:
-        raise AwsError("AccessDeniedException", f"Account {call['AccountId']} isn't this one ({ACCOUNT_ID})")
-    if (name,) in emulator.table("budgets"):
-        raise AwsError("DuplicateRecordException", f"Error creating budget: {name} - the budget already exists.")
-    budget = _budget(emulator, wanted, None)
-    held = [_notification(n["Notification"], n["Subscribers"]) for n in call.get("NotificationsWithSubscribers") or []]
+        raise AwsError(
+            "AccessDeniedException", f"Account {call['AccountId']} isn't this one ({ACCOUNT_ID})"
+        )
+    if (name,) in context.table("budgets"):
+        raise AwsError(
+            "DuplicateRecordException",
+            f"Error creating budget: {name} - the budget already exists.",
+        )
+    budget = _budget(context, wanted, None)
+    held = [
+        _notification(n["Notification"], n["Subscribers"])
+        for n in call.get("NotificationsWithSubscribers") or []
+    ]
     for index, one in enumerate(held):
         if any(_same(one["notification"], other["notification"]) for other in held[:index]):
             raise AwsError("DuplicateRecordException", "The same notification is given twice")
     budget["_notifications"] = held
     budget["_tags"] = {tag["Key"]: tag["Value"] for tag in call.get("ResourceTags") or []}
-    emulator.table("budgets")[(name,)] = budget
+    context.table("budgets")[(name,)] = budget
     return {}
 
 
 @implements("budgets", "DescribeBudget")
-def describe_budget(emulator: Emulator, call: Call) -> dict[str, Any]:
+def describe_budget(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return a budget."""
-    return {"Budget": _find(emulator, call)}
+    return {"Budget": _find(context, call)}
 
 
 @implements("budgets", "DescribeBudgets")
-def describe_budgets(emulator: Emulator, call: Call) -> dict[str, Any]:  # noqa: ARG001
+def describe_budgets(context: RequestContext, call: Call) -> dict[str, Any]:  # noqa: ARG001
     """Return all budgets."""
-    return {"Budgets": list(emulator.table("budgets").values())}
+    return {"Budgets": list(context.table("budgets").values())}
 
 
 @implements("budgets", "UpdateBudget")
-def update_budget(emulator: Emulator, call: Call) -> dict[str, Any]:
+def update_budget(context: RequestContext, call: Call) -> dict[str, Any]:
     """Replace a budget's definition; notifications and tags stay."""
     wanted = call["NewBudget"]
     call.params["BudgetName"] = wanted["BudgetName"]
-    present = _find(emulator, call)
-    changed = _budget(emulator, wanted, present)
+    present = _find(context, call)
+    changed = _budget(context, wanted, present)
     present_extras = {key: present[key] for key in ("_notifications", "_tags")}
     present.clear()
     present.update(changed, **present_extras)
@@ -145,115 +182,146 @@ def update_budget(emulator: Emulator, call: Call) -> dict[str, Any]:
 
 
 @implements("budgets", "DeleteBudget")
-def delete_budget(emulator: Emulator, call: Call) -> dict[str, Any]:
+def delete_budget(context: RequestContext, call: Call) -> dict[str, Any]:
     """Delete a budget and its notifications."""
-    del emulator.table("budgets")[(_find(emulator, call)["BudgetName"],)]
+    del context.table("budgets")[(_find(context, call)["BudgetName"],)]
     return {}
 
 
 @implements("budgets", "CreateNotification")
-def create_notification(emulator: Emulator, call: Call) -> dict[str, Any]:
+def create_notification(context: RequestContext, call: Call) -> dict[str, Any]:
     """Add a notification."""
-    budget = _find(emulator, call)
+    budget = _find(context, call)
     if any(_same(held["notification"], call["Notification"]) for held in budget["_notifications"]):
-        raise AwsError("DuplicateRecordException", "Error creating notification - the notification already exists.")
+        raise AwsError(
+            "DuplicateRecordException",
+            "Error creating notification - the notification already exists.",
+        )
     budget["_notifications"].append(_notification(call["Notification"], call["Subscribers"]))
     return {}
 
 
 @implements("budgets", "UpdateNotification")
-def update_notification(emulator: Emulator, call: Call) -> dict[str, Any]:
+def update_notification(context: RequestContext, call: Call) -> dict[str, Any]:
     """Replace a notification; its subscribers stay."""
-    held = _find_notification(_find(emulator, call), call["OldNotification"])
-    held["notification"] = {"ThresholdType": "PERCENTAGE", "NotificationState": "OK", **call["NewNotification"]}
+    held = _find_notification(_find(context, call), call["OldNotification"])
+    held["notification"] = {
+        "ThresholdType": "PERCENTAGE",
+        "NotificationState": "OK",
+        **call["NewNotification"],
+    }
     return {}
 
 
 @implements("budgets", "DeleteNotification")
-def delete_notification(emulator: Emulator, call: Call) -> dict[str, Any]:
+def delete_notification(context: RequestContext, call: Call) -> dict[str, Any]:
     """Remove a notification and its subscribers."""
-    budget = _find(emulator, call)
+    budget = _find(context, call)
     budget["_notifications"].remove(_find_notification(budget, call["Notification"]))
     return {}
 
 
 @implements("budgets", "DescribeNotificationsForBudget")
-def describe_notifications(emulator: Emulator, call: Call) -> dict[str, Any]:
+def describe_notifications(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return a budget's notifications."""
-    return {"Notifications": [held["notification"] for held in _find(emulator, call)["_notifications"]]}
+    return {
+        "Notifications": [held["notification"] for held in _find(context, call)["_notifications"]]
+    }
 
 
 @implements("budgets", "DescribeSubscribersForNotification")
-def describe_subscribers(emulator: Emulator, call: Call) -> dict[str, Any]:
+def describe_subscribers(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return a notification's subscribers."""
-    return {"Subscribers": _find_notification(_find(emulator, call), call["Notification"])["subscribers"]}
+    return {
+        "Subscribers": _find_notification(_find(context, call), call["Notification"])["subscribers"]
+    }
 
 
 @implements("budgets", "CreateSubscriber")
-def create_subscriber(emulator: Emulator, call: Call) -> dict[str, Any]:
+def create_subscriber(context: RequestContext, call: Call) -> dict[str, Any]:
     """Add a subscriber."""
-    held = _find_notification(_find(emulator, call), call["Notification"])
+    held = _find_notification(_find(context, call), call["Notification"])
     if call["Subscriber"] in held["subscribers"]:
-        raise AwsError("DuplicateRecordException", "Error creating subscriber - the subscriber already exists.")
+        raise AwsError(
+            "DuplicateRecordException", "Error creating subscriber - the subscriber already exists."
+        )
     held.update(_notification(held["notification"], [*held["subscribers"], call["Subscriber"]]))
     return {}
 
 
 @implements("budgets", "UpdateSubscriber")
-def update_subscriber(emulator: Emulator, call: Call) -> dict[str, Any]:
+def update_subscriber(context: RequestContext, call: Call) -> dict[str, Any]:
     """Replace a subscriber."""
-    held = _find_notification(_find(emulator, call), call["Notification"])
+    held = _find_notification(_find(context, call), call["Notification"])
     if call["OldSubscriber"] not in held["subscribers"]:
-        raise AwsError("NotFoundException", "Unable to update subscriber - the subscriber doesn't exist.")
+        raise AwsError(
+            "NotFoundException", "Unable to update subscriber - the subscriber doesn't exist."
+        )
     _check_subscriber(call["NewSubscriber"])
-    held["subscribers"] = [call["NewSubscriber"] if s == call["OldSubscriber"] else s for s in held["subscribers"]]
+    held["subscribers"] = [
+        call["NewSubscriber"] if s == call["OldSubscriber"] else s for s in held["subscribers"]
+    ]
     return {}
 
 
 @implements("budgets", "DeleteSubscriber")
-def delete_subscriber(emulator: Emulator, call: Call) -> dict[str, Any]:
+def delete_subscriber(context: RequestContext, call: Call) -> dict[str, Any]:
     """Remove a subscriber; with the last one its notification goes (Budgets API reference, DeleteSubscriber)."""
-    budget = _find(emulator, call)
+    budget = _find(context, call)
     held = _find_notification(budget, call["Notification"])
     if call["Subscriber"] not in held["subscribers"]:
-        raise AwsError("NotFoundException", "Unable to delete subscriber - the subscriber doesn't exist.")
+        raise AwsError(
+            "NotFoundException", "Unable to delete subscriber - the subscriber doesn't exist."
+        )
     held["subscribers"].remove(call["Subscriber"])
     if not held["subscribers"]:
         budget["_notifications"].remove(held)
     return {}
 
 
-def _tagged(emulator: Emulator, call: Call) -> Record:
+def _tagged(context: RequestContext, call: Call) -> Record:
     name = call["ResourceARN"].rpartition("budget/")[2]
-    found = emulator.table("budgets").get((name,))
+    found = context.table("budgets").get((name,))
     if found is None:
         raise AwsError("NotFoundException", f"The budget {name} doesn't exist")
     return found
 
 
 @implements("budgets", "TagResource")
-def tag_resource(emulator: Emulator, call: Call) -> dict[str, Any]:
+def tag_resource(context: RequestContext, call: Call) -> dict[str, Any]:
     """Add tags."""
-    _tagged(emulator, call)["_tags"].update({tag["Key"]: tag["Value"] for tag in call["ResourceTags"]})
+    _tagged(context, call)["_tags"].update(
+        {tag["Key"]: tag["Value"] for tag in call["ResourceTags"]}
+    )
     return {}
 
 
 @implements("budgets", "UntagResource")
-def untag_resource(emulator: Emulator, call: Call) -> dict[str, Any]:
+def untag_resource(context: RequestContext, call: Call) -> dict[str, Any]:
     """Remove tags."""
     for key in call["ResourceTagKeys"]:
-        _tagged(emulator, call)["_tags"].pop(key, None)
+        _tagged(context, call)["_tags"].pop(key, None)
     return {}
 
 
 @implements("budgets", "ListTagsForResource")
-def list_tags(emulator: Emulator, call: Call) -> dict[str, Any]:
+def list_tags(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return tags."""
-    return {"ResourceTags": [{"Key": k, "Value": v} for k, v in _tagged(emulator, call)["_tags"].items()]}
+    return {
+        "ResourceTags": [{"Key": k, "Value": v} for k, v in _tagged(context, call)["_tags"].items()]
+    }
 
 
 @lists
-def inventory(emulator: Emulator) -> Iterable[Item]:
+def inventory(context: RequestContext) -> Iterable[Item]:
     """Yield every budget."""
-    for (name,), record in emulator.table("budgets").items():
-        yield Item("budgets", "budget", name, f"arn:aws:budgets::{ACCOUNT_ID}:budget/{name}", name, "", record["_tags"])
+    for (name,), record in context.table("budgets").items():
+        yield Item(
+            "budgets",
+            "budget",
+            name,
+            f"arn:aws:budgets::{ACCOUNT_ID}:budget/{name}",
+            name,
+            "",
+            record["_tags"],
+        )

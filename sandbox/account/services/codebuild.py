@@ -8,17 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.account.core import moto_backends
 from sandbox.account.core.errors import AwsError
-from sandbox.account.core.inventory import Item
-from sandbox.account.core.operations import OWN_SERVICES, implements, lists
+from sandbox.account.core.operations import OWN_SERVICES, Item, implements, lists
 from sandbox.account.core.wire import ACCOUNT_ID
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator, Record
+    from sandbox.account.core.context import Record, RequestContext
     from sandbox.account.core.wire import Call
 
 OWN_SERVICES.add("codebuild")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9\-_]{1,149}")
-_LOCATED = {"CODECOMMIT", "GITHUB", "GITHUB_ENTERPRISE", "GITLAB", "GITLAB_SELF_MANAGED", "BITBUCKET", "S3"}
+_LOCATED = {
+    "CODECOMMIT",
+    "GITHUB",
+    "GITHUB_ENTERPRISE",
+    "GITLAB",
+    "GITLAB_SELF_MANAGED",
+    "BITBUCKET",
+    "S3",
+}
 # What UpdateProject leaves as it is when it isn't named, beside what CreateProject sets from its defaults.
 _PLAIN = (
     "description", "source", "secondarySources", "sourceVersion", "secondarySourceVersions", "artifacts",
@@ -32,25 +39,35 @@ def _invalid(text: str) -> AwsError:
     return AwsError("InvalidInputException", text)
 
 
-def _check(emulator: Emulator, call: Call, project: Record) -> None:  # noqa: PLR0912  # one branch per refusal
+def _check(context: RequestContext, call: Call, project: Record) -> None:  # noqa: PLR0912  # one branch per refusal
     """Refuse what CodeBuild refuses of a whole project. Source: CodeBuild API reference, CreateProject."""
     source, artifacts = project["source"], project["artifacts"]
     if (source["type"] == "CODEPIPELINE") != (artifacts["type"] == "CODEPIPELINE"):
-        raise _invalid("Invalid artifacts: CODEPIPELINE is the type of both source and artifacts, or of neither")
+        raise _invalid(
+            "Invalid artifacts: CODEPIPELINE is the type of both source and artifacts, or of neither"
+        )
     if source["type"] in _LOCATED and not source.get("location"):
-        raise _invalid("Invalid project source: location must be set for the source type " + source["type"])
+        raise _invalid(
+            "Invalid project source: location must be set for the source type " + source["type"]
+        )
     if source["type"] == "NO_SOURCE" and not source.get("buildspec"):
-        raise _invalid("Invalid project source: a buildspec has to be given when the source type is NO_SOURCE")
+        raise _invalid(
+            "Invalid project source: a buildspec has to be given when the source type is NO_SOURCE"
+        )
     if artifacts["type"] == "S3" and not artifacts.get("location"):
         raise _invalid("Invalid artifacts: artifact location must be set for the type S3")
     environment = project["environment"]
-    arm_image = "aarch64" in environment["image"] and environment["image"].startswith("aws/codebuild/")
+    arm_image = "aarch64" in environment["image"] and environment["image"].startswith(
+        "aws/codebuild/"
+    )
     if arm_image and not environment["type"].startswith("ARM_"):
-        raise _invalid(f"The image {environment['image']} is for ARM_CONTAINER, not {environment['type']}")
+        raise _invalid(
+            f"The image {environment['image']} is for ARM_CONTAINER, not {environment['type']}"
+        )
     names = [variable["name"] for variable in environment.get("environmentVariables") or []]
     if len(names) != len(set(names)):
         raise _invalid("Invalid environment variables: a name is given twice")
-    role = moto_backends.role(emulator, project["serviceRole"])
+    role = moto_backends.role(context, project["serviceRole"])
     if role is None or not moto_backends.trusts(role, "codebuild.amazonaws.com"):
         raise _invalid(
             f"CodeBuild is not authorized to perform: sts:AssumeRole on service role. Please verify that: 1) The provided service role exists, 2) The role name is case-sensitive and matches exactly, and 3) The role has the necessary trust policy configured: {project['serviceRole']}"
@@ -58,19 +75,25 @@ def _check(emulator: Emulator, call: Call, project: Record) -> None:  # noqa: PL
     vpc = project.get("vpcConfig") or {}
     if vpc:
         if not (vpc.get("vpcId") and vpc.get("subnets") and vpc.get("securityGroupIds")):
-            raise _invalid("Invalid vpc config: VPC ID, subnets and security group IDs must be given together")
+            raise _invalid(
+                "Invalid vpc config: VPC ID, subnets and security group IDs must be given together"
+            )
         for subnet_id in vpc["subnets"]:
-            subnet = moto_backends.subnet(emulator, call.region, subnet_id)
+            subnet = moto_backends.subnet(context, call.region, subnet_id)
             if subnet is None or subnet.vpc_id != vpc["vpcId"]:
-                raise _invalid(f"Invalid vpc config: the subnet {subnet_id} isn't in {vpc['vpcId']}")
+                raise _invalid(
+                    f"Invalid vpc config: the subnet {subnet_id} isn't in {vpc['vpcId']}"
+                )
         for group_id in vpc["securityGroupIds"]:
-            group = moto_backends.security_group(emulator, call.region, group_id)
+            group = moto_backends.security_group(context, call.region, group_id)
             if group is None or group.vpc_id != vpc["vpcId"]:
-                raise _invalid(f"Invalid vpc config: the security group {group_id} isn't in {vpc['vpcId']}")
+                raise _invalid(
+                    f"Invalid vpc config: the security group {group_id} isn't in {vpc['vpcId']}"
+                )
 
 
-def _find(emulator: Emulator, call: Call, name: str) -> Record:
-    found = emulator.table("codebuild").get((call.region, name))
+def _find(context: RequestContext, call: Call, name: str) -> Record:
+    found = context.table("codebuild").get((call.region, name))
     if found is None:
         arn = f"arn:aws:codebuild:{call.region}:{ACCOUNT_ID}:project/{name}"
         raise AwsError("ResourceNotFoundException", f"Project cannot be found: {arn}")
@@ -85,13 +108,15 @@ def _fields(call: Call) -> dict[str, Any]:
 
 
 @implements("codebuild", "CreateProject")
-def create_project(emulator: Emulator, call: Call) -> dict[str, Any]:
+def create_project(context: RequestContext, call: Call) -> dict[str, Any]:
     """Make a project with CodeBuild's defaults."""
     name, key = call["name"], (call.region, call["name"])
     arn = f"arn:aws:codebuild:{call.region}:{ACCOUNT_ID}:project/{name}"
     if not _NAME.fullmatch(name):
-        raise _invalid(f"Invalid project name: {name} (2 to 150 letters, digits, hyphens and underscores)")
-    if key in emulator.table("codebuild"):
+        raise _invalid(
+            f"Invalid project name: {name} (2 to 150 letters, digits, hyphens and underscores)"
+        )
+    if key in context.table("codebuild"):
         raise AwsError("ResourceAlreadyExistsException", f"Project already exists: {arn}")
     project: Record = {
         "name": name,
@@ -103,8 +128,8 @@ def create_project(emulator: Emulator, call: Call) -> dict[str, Any]:
         "badge": {"badgeEnabled": False},
         "projectVisibility": "PRIVATE",
         "tags": [],
-        "created": emulator.clock.now(),
-        "lastModified": emulator.clock.now(),
+        "created": context.clock.now(),
+        "lastModified": context.clock.now(),
         **_fields(call),
     }
     environment = project["environment"] = {
@@ -114,51 +139,66 @@ def create_project(emulator: Emulator, call: Call) -> dict[str, Any]:
     }
     for variable in environment["environmentVariables"]:
         variable.setdefault("type", "PLAINTEXT")
-    _check(emulator, call, project)
-    emulator.table("codebuild")[key] = project
+    _check(context, call, project)
+    context.table("codebuild")[key] = project
     return {"project": project}
 
 
 @implements("codebuild", "UpdateProject")
-def update_project(emulator: Emulator, call: Call) -> dict[str, Any]:
+def update_project(context: RequestContext, call: Call) -> dict[str, Any]:
     """Change what is named. An empty vpcConfig takes the project out of its VPC."""
-    project = _find(emulator, call, call["name"])
-    changed: Record = {**project, **_fields(call), "lastModified": emulator.clock.now()}
+    project = _find(context, call, call["name"])
+    changed: Record = {**project, **_fields(call), "lastModified": context.clock.now()}
     if call.get("vpcConfig") is not None and not any(call["vpcConfig"].values()):
         del changed["vpcConfig"]
-    changed["environment"] = {"privilegedMode": False, "environmentVariables": [], **changed["environment"]}
+    changed["environment"] = {
+        "privilegedMode": False,
+        "environmentVariables": [],
+        **changed["environment"],
+    }
     for variable in changed["environment"]["environmentVariables"]:
         variable.setdefault("type", "PLAINTEXT")
-    _check(emulator, call, changed)
+    _check(context, call, changed)
     project.clear()
     project.update(changed)
     return {"project": project}
 
 
 @implements("codebuild", "DeleteProject")
-def delete_project(emulator: Emulator, call: Call) -> dict[str, Any]:
+def delete_project(context: RequestContext, call: Call) -> dict[str, Any]:
     """Delete a project; one that doesn't exist is no error."""
-    emulator.table("codebuild").pop((call.region, call["name"]), None)
+    context.table("codebuild").pop((call.region, call["name"]), None)
     return {}
 
 
 @implements("codebuild", "BatchGetProjects")
-def batch_get_projects(emulator: Emulator, call: Call) -> dict[str, Any]:
+def batch_get_projects(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return projects by name or ARN."""
-    table = emulator.table("codebuild")
-    found = {name: table.get((call.region, name.rpartition("project/")[2])) for name in call["names"]}
-    return {"projects": [p for p in found.values() if p], "projectsNotFound": [n for n, p in found.items() if not p]}
+    table = context.table("codebuild")
+    found = {
+        name: table.get((call.region, name.rpartition("project/")[2])) for name in call["names"]
+    }
+    return {
+        "projects": [p for p in found.values() if p],
+        "projectsNotFound": [n for n, p in found.items() if not p],
+    }
 
 
 @implements("codebuild", "ListProjects")
-def list_projects(emulator: Emulator, call: Call) -> dict[str, Any]:
+def list_projects(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return the names of the region's projects."""
-    return {"projects": sorted(name for region, name in emulator.table("codebuild") if region == call.region)}
+    return {
+        "projects": sorted(
+            name for region, name in context.table("codebuild") if region == call.region
+        )
+    }
 
 
 @lists
-def inventory(emulator: Emulator) -> Iterable[Item]:
+def inventory(context: RequestContext) -> Iterable[Item]:
     """Yield every project."""
-    for key, record in emulator.table("codebuild").items():
+    for key, record in context.table("codebuild").items():
         tags = {tag["key"]: tag["value"] for tag in record["tags"]}
-        yield Item("codebuild", "project", record["name"], record["arn"], record["name"], key[0], tags)
+        yield Item(
+            "codebuild", "project", record["name"], record["arn"], record["name"], key[0], tags
+        )

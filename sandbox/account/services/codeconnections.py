@@ -10,27 +10,27 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from sandbox.account.core.determinism import random_uuid
-from sandbox.account.core.dispatch import admin
 from sandbox.account.core.errors import AwsError
-from sandbox.account.core.inventory import Item
-from sandbox.account.core.operations import OWN_SERVICES, implements, lists
+from sandbox.account.core.operations import OWN_SERVICES, Item, admin, implements, lists
 from sandbox.account.core.wire import ACCOUNT_ID
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator, Record
+    from sandbox.account.core.context import Record, RequestContext
     from sandbox.account.core.wire import Call
 
 _SERVICES = ("codeconnections", "codestar-connections")
 OWN_SERVICES.update(_SERVICES)
 
 
-def find(emulator: Emulator, arn: str) -> Record | None:
+def find(context: RequestContext, arn: str) -> Record | None:
     """Return a connection of either service name by its ARN."""
-    return next((r for r in emulator.table("codeconnections").values() if r["ConnectionArn"] == arn), None)
+    return next(
+        (r for r in context.table("codeconnections").values() if r["ConnectionArn"] == arn), None
+    )
 
 
-def _find(emulator: Emulator, arn: str) -> Record:
-    found = find(emulator, arn)
+def _find(context: RequestContext, arn: str) -> Record:
+    found = find(context, arn)
     if found is None:
         raise AwsError("ResourceNotFoundException", f"Connection not found: {arn}")
     return found
@@ -40,12 +40,15 @@ def _tags(record: Record) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in record["_tags"].items()]
 
 
-def _create_connection(emulator: Emulator, call: Call) -> dict[str, Any]:
+def _create_connection(context: RequestContext, call: Call) -> dict[str, Any]:
     if bool(call.get("ProviderType")) == bool(call.get("HostArn")):
-        raise AwsError("InvalidInputException", "Either ProviderType or HostArn has to be given, and not both")
+        raise AwsError(
+            "InvalidInputException", "Either ProviderType or HostArn has to be given, and not both"
+        )
     if call.get("HostArn"):
         raise AwsError(
-            "ResourceNotFoundException", f"Host not found: {call['HostArn']} (hosts are not emulated by the sandbox)"
+            "ResourceNotFoundException",
+            f"Host not found: {call['HostArn']} (hosts are not emulated by the sandbox)",
         )
     unique = random_uuid()
     record: Record = {
@@ -56,39 +59,43 @@ def _create_connection(emulator: Emulator, call: Call) -> dict[str, Any]:
         "ConnectionStatus": "PENDING",
         "_tags": {tag["Key"]: tag["Value"] for tag in call.get("Tags") or []},
     }
-    emulator.table("codeconnections")[call.region, unique] = record
+    context.table("codeconnections")[call.region, unique] = record
     return {"ConnectionArn": record["ConnectionArn"], "Tags": _tags(record)}
 
 
-def _get_connection(emulator: Emulator, call: Call) -> dict[str, Any]:
-    return {"Connection": _find(emulator, call["ConnectionArn"])}
+def _get_connection(context: RequestContext, call: Call) -> dict[str, Any]:
+    return {"Connection": _find(context, call["ConnectionArn"])}
 
 
-def _list_connections(emulator: Emulator, call: Call) -> dict[str, Any]:
+def _list_connections(context: RequestContext, call: Call) -> dict[str, Any]:
     wanted = call.get("ProviderTypeFilter")
-    found = [record for key, record in emulator.table("codeconnections").items() if key[0] == call.region]
+    found = [
+        record for key, record in context.table("codeconnections").items() if key[0] == call.region
+    ]
     return {"Connections": [record for record in found if wanted in {None, record["ProviderType"]}]}
 
 
-def _delete_connection(emulator: Emulator, call: Call) -> dict[str, Any]:
-    arn = _find(emulator, call["ConnectionArn"])["ConnectionArn"]
-    del emulator.table("codeconnections")[arn.split(":")[3], arn.rpartition("/")[2]]
+def _delete_connection(context: RequestContext, call: Call) -> dict[str, Any]:
+    arn = _find(context, call["ConnectionArn"])["ConnectionArn"]
+    del context.table("codeconnections")[arn.split(":")[3], arn.rpartition("/")[2]]
     return {}
 
 
-def _tag_resource(emulator: Emulator, call: Call) -> dict[str, Any]:
-    _find(emulator, call["ResourceArn"])["_tags"].update({tag["Key"]: tag["Value"] for tag in call["Tags"]})
+def _tag_resource(context: RequestContext, call: Call) -> dict[str, Any]:
+    _find(context, call["ResourceArn"])["_tags"].update(
+        {tag["Key"]: tag["Value"] for tag in call["Tags"]}
+    )
     return {}
 
 
-def _untag_resource(emulator: Emulator, call: Call) -> dict[str, Any]:
+def _untag_resource(context: RequestContext, call: Call) -> dict[str, Any]:
     for key in call["TagKeys"]:
-        _find(emulator, call["ResourceArn"])["_tags"].pop(key, None)
+        _find(context, call["ResourceArn"])["_tags"].pop(key, None)
     return {}
 
 
-def _list_tags(emulator: Emulator, call: Call) -> dict[str, Any]:
-    return {"Tags": _tags(_find(emulator, call["ResourceArn"]))}
+def _list_tags(context: RequestContext, call: Call) -> dict[str, Any]:
+    return {"Tags": _tags(_find(context, call["ResourceArn"]))}
 
 
 for _service in _SERVICES:
@@ -102,16 +109,16 @@ for _service in _SERVICES:
 
 
 @admin("handshake")
-def handshake(emulator: Emulator, wanted: dict[str, Any]) -> dict[str, Any]:
+def handshake(context: RequestContext, wanted: dict[str, Any]) -> dict[str, Any]:
     """Do what a person does in the console: make a PENDING connection AVAILABLE."""
-    record = _find(emulator, str(wanted.get("connection")))
+    record = _find(context, str(wanted.get("connection")))
     record["ConnectionStatus"] = "AVAILABLE"
     return {"connection": record["ConnectionArn"], "status": "AVAILABLE"}
 
 
 @lists
-def inventory(emulator: Emulator) -> Iterable[Item]:
+def inventory(context: RequestContext) -> Iterable[Item]:
     """Yield every connection."""
-    for key, record in emulator.table("codeconnections").items():
+    for key, record in context.table("codeconnections").items():
         arn, name = record["ConnectionArn"], record["ConnectionName"]
         yield Item("codeconnections", "connection", arn, arn, name, key[0], record["_tags"])

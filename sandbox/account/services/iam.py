@@ -14,7 +14,7 @@ from sandbox.account.core.wire import ACCOUNT_ID
 from sandbox.account.services.sts.tokens import caller
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator
+    from sandbox.account.core.context import RequestContext
     from sandbox.account.core.wire import Call
 
 # docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html: characters without white space.
@@ -43,7 +43,7 @@ def _limit(what: str, highest: int, actual: int) -> None:
 
 
 @checks("iam", "CreateRole", "UpdateAssumeRolePolicy")
-def check_trust(emulator: Emulator, call: Call) -> None:
+def check_trust(context: RequestContext, call: Call) -> None:
     """A trust policy is a policy with principals that exist, and assumes roles."""
     document = call.get("AssumeRolePolicyDocument") or call["PolicyDocument"]
     found = policy_documents.statements(document, _malformed, principal=True)
@@ -53,21 +53,27 @@ def check_trust(emulator: Emulator, call: Call) -> None:
         actions = statement.get("Action", [])
         for action in [actions] if isinstance(actions, str) else actions:
             if not action.lower().startswith("sts:") and action != "*":
-                raise _malformed(f"AssumeRole policy may only specify STS AssumeRole actions, not {action}.")
-    policy_documents.check_principals(emulator, found, _malformed)
+                raise _malformed(
+                    f"AssumeRole policy may only specify STS AssumeRole actions, not {action}."
+                )
+    policy_documents.check_principals(context, found, _malformed)
     _limit("ACLSizePerRole", _TRUST_SIZE, _size(document))
 
 
 @checks("iam", "CreateRole", "PutRolePermissionsBoundary", "CreateUser")
-def check_boundary(emulator: Emulator, call: Call) -> None:
+def check_boundary(context: RequestContext, call: Call) -> None:
     """A permissions boundary is a policy that exists."""
     boundary = call.get("PermissionsBoundary")
-    if boundary and boundary not in emulator.backend("iam").managed_policies:
-        raise AwsError("NoSuchEntity", f"Scope ARN: {boundary} does not exist or is not attachable.")
+    if boundary and boundary not in context.backend("iam").managed_policies:
+        raise AwsError(
+            "NoSuchEntity", f"Scope ARN: {boundary} does not exist or is not attachable."
+        )
 
 
-@checks("iam", "CreatePolicy", "CreatePolicyVersion", "PutRolePolicy", "PutUserPolicy", "PutGroupPolicy")
-def check_permissions(emulator: Emulator, call: Call) -> None:
+@checks(
+    "iam", "CreatePolicy", "CreatePolicyVersion", "PutRolePolicy", "PutUserPolicy", "PutGroupPolicy"
+)
+def check_permissions(context: RequestContext, call: Call) -> None:
     """A permission policy has resources and no principals, and isn't too long."""
     document = call["PolicyDocument"]
     for statement in policy_documents.statements(document, _malformed, principal=False):
@@ -76,16 +82,27 @@ def check_permissions(emulator: Emulator, call: Call) -> None:
     if "RoleName" not in call.params:
         _limit("PolicySize", _MANAGED_SIZE, _size(document))
         return
-    role = next((r for r in emulator.backend("iam").roles.values() if r.name == call["RoleName"]), None)
+    role = next(
+        (r for r in context.backend("iam").roles.values() if r.name == call["RoleName"]), None
+    )
     others = role.policies.items() if role is not None else ()
     held = sum(_size(str(text)) for name, text in others if name != call["PolicyName"])
-    _limit(f"maximum policy size for role {call['RoleName']}", _ROLE_INLINE_SIZE, held + _size(document))
+    _limit(
+        f"maximum policy size for role {call['RoleName']}",
+        _ROLE_INLINE_SIZE,
+        held + _size(document),
+    )
 
 
-@refuses("iam", "DeletePolicy", "DeleteConflict", "Cannot delete a policy attached to entities. (Sandbox: {referrers})")
-def policy_users(emulator: Emulator, call: Call) -> Iterator[str]:
+@refuses(
+    "iam",
+    "DeletePolicy",
+    "DeleteConflict",
+    "Cannot delete a policy attached to entities. (Sandbox: {referrers})",
+)
+def policy_users(context: RequestContext, call: Call) -> Iterator[str]:
     """Yield the roles, users and groups that a policy is attached to or bounds."""
-    iam, arn = emulator.backend("iam"), call["PolicyArn"]
+    iam, arn = context.backend("iam"), call["PolicyArn"]
     for holders in (iam.roles, iam.users, iam.groups):
         for holder in holders.values():
             boundary = getattr(holder, "permissions_boundary_arn", None) or getattr(
@@ -101,10 +118,12 @@ def policy_users(emulator: Emulator, call: Call) -> Iterator[str]:
     "DeleteConflict",
     "This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy. (Sandbox: {referrers})",
 )
-def policy_versions(emulator: Emulator, call: Call) -> Iterator[str]:
+def policy_versions(context: RequestContext, call: Call) -> Iterator[str]:
     """Yield the versions of a policy beside the default one."""
-    policy = emulator.backend("iam").managed_policies.get(call["PolicyArn"])
-    yield from (v.version_id for v in policy.versions if not v.is_default) if policy is not None else ()
+    policy = context.backend("iam").managed_policies.get(call["PolicyArn"])
+    yield from (
+        (v.version_id for v in policy.versions if not v.is_default) if policy is not None else ()
+    )
 
 
 @refuses(
@@ -113,67 +132,81 @@ def policy_versions(emulator: Emulator, call: Call) -> Iterator[str]:
     "DeleteConflict",
     "Cannot delete entity, must remove roles from instance profile first. (Sandbox: {referrers})",
 )
-def role_profiles(emulator: Emulator, call: Call) -> Iterator[str]:
+def role_profiles(context: RequestContext, call: Call) -> Iterator[str]:
     """Yield the instance profiles that hold a role."""
-    for profile in emulator.backend("iam").instance_profiles.values():
+    for profile in context.backend("iam").instance_profiles.values():
         if any(role.name == call["RoleName"] for role in profile.roles):
             yield profile.name
 
 
 @checks("iam", "DeleteRole")
-def linked_roles_stay(emulator: Emulator, call: Call) -> None:
+def linked_roles_stay(context: RequestContext, call: Call) -> None:
     """A service-linked role is deleted by DeleteServiceLinkedRole only."""
-    role = next((r for r in emulator.backend("iam").roles.values() if r.name == call["RoleName"]), None)
+    role = next(
+        (r for r in context.backend("iam").roles.values() if r.name == call["RoleName"]), None
+    )
     if role is not None and role.path.startswith("/aws-service-role/"):
         text = f"Cannot perform the operation on the protected role '{role.name}' - this role is only modifiable by AWS"
         raise AwsError("UnmodifiableEntity", text)
 
 
 @amends("iam", "CreateServiceLinkedRole")
-def linked_role_name(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:
+def linked_role_name(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
     """Give service-linked roles the names that AWS gives them."""
     name = _LINKED.get(call["AWSServiceName"])
-    role = emulator.backend("iam").roles.get(result["Role"]["RoleId"])
+    role = context.backend("iam").roles.get(result["Role"]["RoleId"])
     if name and role is not None:
-        role.name = result["Role"]["RoleName"] = name + (f"_{call['CustomSuffix']}" if call.get("CustomSuffix") else "")
+        role.name = result["Role"]["RoleName"] = name + (
+            f"_{call['CustomSuffix']}" if call.get("CustomSuffix") else ""
+        )
         result["Role"]["Arn"] = role.arn
 
 
 @implements("iam", "AddClientIDToOpenIDConnectProvider")
-def add_client_id(emulator: Emulator, call: Call) -> dict[str, Any]:
+def add_client_id(context: RequestContext, call: Call) -> dict[str, Any]:
     """Let one more audience use an identity provider."""
-    provider = emulator.backend("iam").open_id_providers.get(call["OpenIDConnectProviderArn"])
+    provider = context.backend("iam").open_id_providers.get(call["OpenIDConnectProviderArn"])
     if provider is None:
-        raise AwsError("NoSuchEntity", f"OpenIDConnect Provider not found for arn {call['OpenIDConnectProviderArn']}")
+        raise AwsError(
+            "NoSuchEntity",
+            f"OpenIDConnect Provider not found for arn {call['OpenIDConnectProviderArn']}",
+        )
     if call["ClientID"] not in provider.client_id_list:
         provider.client_id_list.append(call["ClientID"])
     return {}
 
 
 @implements("iam", "RemoveClientIDFromOpenIDConnectProvider")
-def remove_client_id(emulator: Emulator, call: Call) -> dict[str, Any]:
+def remove_client_id(context: RequestContext, call: Call) -> dict[str, Any]:
     """Take an audience from an identity provider."""
-    provider = emulator.backend("iam").open_id_providers.get(call["OpenIDConnectProviderArn"])
+    provider = context.backend("iam").open_id_providers.get(call["OpenIDConnectProviderArn"])
     if provider is None:
-        raise AwsError("NoSuchEntity", f"OpenIDConnect Provider not found for arn {call['OpenIDConnectProviderArn']}")
-    provider.client_id_list = [client for client in provider.client_id_list if client != call["ClientID"]]
+        raise AwsError(
+            "NoSuchEntity",
+            f"OpenIDConnect Provider not found for arn {call['OpenIDConnectProviderArn']}",
+        )
+    provider.client_id_list = [
+        client for client in provider.client_id_list if client != call["ClientID"]
+    ]
     return {}
 
 
 @implements("sts", "GetCallerIdentity")
-def get_caller_identity(emulator: Emulator, call: Call) -> dict[str, Any]:
+def get_caller_identity(context: RequestContext, call: Call) -> dict[str, Any]:
     """Say who calls; keys that IAM and STS didn't issue belong to the sandbox's own user."""
-    if caller(emulator, call.access_key) == moto_backends.CALLER_ARN:
-        return {"UserId": moto_backends.CALLER_ID, "Account": ACCOUNT_ID, "Arn": moto_backends.CALLER_ARN}
-    return emulator.moto_result(call)
+    if caller(context, call.access_key) == moto_backends.CALLER_ARN:
+        return {
+            "UserId": moto_backends.CALLER_ID,
+            "Account": ACCOUNT_ID,
+            "Arn": moto_backends.CALLER_ARN,
+        }
+    return context.moto.result(call)
 
 
 @checks("sts", "AssumeRole")
-def role_to_assume(emulator: Emulator, call: Call) -> None:
+def role_to_assume(context: RequestContext, call: Call) -> None:
     """A role of this account has to exist before it is assumed."""
     arn = call["RoleArn"]
-    if f"::{ACCOUNT_ID}:" in arn and moto_backends.role(emulator, arn) is None:
-        text = (
-            f"User: {caller(emulator, call.access_key)} is not authorized to perform: sts:AssumeRole on resource: {arn}"
-        )
+    if f"::{ACCOUNT_ID}:" in arn and moto_backends.role(context, arn) is None:
+        text = f"User: {caller(context, call.access_key)} is not authorized to perform: sts:AssumeRole on resource: {arn}"
         raise AwsError("AccessDenied", text, status=403)

@@ -14,24 +14,31 @@ from sandbox.account.core.operations import amends, checks
 from sandbox.account.core.wire import ACCOUNT_ID
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator
+    from sandbox.account.core.context import RequestContext
     from sandbox.account.core.wire import Call
 
-_CRYPTO = ("Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "ReEncrypt", "Sign", "CreateGrant")
+_CRYPTO = (
+    "Encrypt",
+    "GenerateDataKey",
+    "GenerateDataKeyWithoutPlaintext",
+    "ReEncrypt",
+    "Sign",
+    "CreateGrant",
+)
 _NOT_WHILE_PENDING = (
     "EnableKey", "DisableKey", "EnableKeyRotation", "DisableKeyRotation", "UpdateKeyDescription", "TagResource",
     "UntagResource", "PutKeyPolicy", "ScheduleKeyDeletion",
 )  # fmt: skip
 
 
-def _key(emulator: Emulator, call: Call, name: str) -> Any | None:
-    return moto_backends.key(emulator, call.region, name)
+def _key(context: RequestContext, call: Call, name: str) -> Any | None:
+    return moto_backends.key(context, call.region, name)
 
 
 @checks("kms", *_CRYPTO)
-def usable(emulator: Emulator, call: Call) -> None:
+def usable(context: RequestContext, call: Call) -> None:
     """Only an enabled key works."""
-    found = _key(emulator, call, call.get("KeyId") or call.get("DestinationKeyId") or "")
+    found = _key(context, call, call.get("KeyId") or call.get("DestinationKeyId") or "")
     if found is not None and found.key_state == "Disabled":
         raise AwsError("DisabledException", f"{found.arn} is disabled.")
     if found is not None and found.key_state == "PendingDeletion":
@@ -39,31 +46,31 @@ def usable(emulator: Emulator, call: Call) -> None:
 
 
 @checks("kms", *_NOT_WHILE_PENDING)
-def not_pending(emulator: Emulator, call: Call) -> None:
+def not_pending(context: RequestContext, call: Call) -> None:
     """A key that waits for its deletion can't be changed."""
-    found = _key(emulator, call, call["KeyId"])
+    found = _key(context, call, call["KeyId"])
     if found is not None and found.key_state == "PendingDeletion":
         raise AwsError("KMSInvalidStateException", f"{found.arn} is pending deletion.")
 
 
 @checks("kms", "CreateAlias", "UpdateAlias")
-def alias_target(emulator: Emulator, call: Call) -> None:
+def alias_target(context: RequestContext, call: Call) -> None:
     """An alias is for a key that lives."""
-    found = _key(emulator, call, call["TargetKeyId"])
+    found = _key(context, call, call["TargetKeyId"])
     if found is not None and found.key_state == "PendingDeletion":
         raise AwsError("KMSInvalidStateException", f"{found.arn} is pending deletion.")
 
 
 @checks("kms", "CancelKeyDeletion")
-def is_pending(emulator: Emulator, call: Call) -> None:
+def is_pending(context: RequestContext, call: Call) -> None:
     """Only a pending deletion can be cancelled."""
-    found = _key(emulator, call, call["KeyId"])
+    found = _key(context, call, call["KeyId"])
     if found is not None and found.key_state != "PendingDeletion":
         raise AwsError("KMSInvalidStateException", f"{found.arn} is not pending deletion.")
 
 
 @checks("kms", "ScheduleKeyDeletion")
-def deletion_window(emulator: Emulator, call: Call) -> None:  # noqa: ARG001
+def deletion_window(context: RequestContext, call: Call) -> None:  # noqa: ARG001
     """The waiting period is 7 to 30 days."""
     if not 7 <= call.get("PendingWindowInDays", 30) <= 30:
         text = "PendingWindowInDays has to be between 7 and 30 days"
@@ -71,10 +78,10 @@ def deletion_window(emulator: Emulator, call: Call) -> None:  # noqa: ARG001
 
 
 @amends("kms", "ScheduleKeyDeletion")
-def plan_deletion(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
+def plan_deletion(context: RequestContext, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
     """Delete the key with its aliases when its days are over (days are never scaled: nobody waits for them)."""
-    backend = emulator.backend("kms", call.region)
-    found = _key(emulator, call, call["KeyId"])
+    backend = context.backend("kms", call.region)
+    found = _key(context, call, call["KeyId"])
     if found is None or found.deletion_date is None:
         return
     planned = found.deletion_date
@@ -83,11 +90,11 @@ def plan_deletion(emulator: Emulator, call: Call, result: dict[str, Any]) -> Non
         if found.key_state == "PendingDeletion" and found.deletion_date == planned:
             backend.keys.pop(found.id, None)
 
-    emulator.agenda.add(planned.replace(tzinfo=datetime.UTC).timestamp(), gone)
+    context.schedule.add(planned.replace(tzinfo=datetime.UTC).timestamp(), gone)
 
 
 @checks("kms", "CreateKey", "PutKeyPolicy")
-def check_policy(emulator: Emulator, call: Call) -> None:
+def check_policy(context: RequestContext, call: Call) -> None:
     """A key policy is well-formed, names principals that exist, and doesn't lock its owner out."""
     if not call.get("Policy"):
         return
@@ -96,7 +103,7 @@ def check_policy(emulator: Emulator, call: Call) -> None:
         return AwsError("MalformedPolicyDocumentException", text)
 
     found = policy_documents.statements(call["Policy"], malformed, principal=True)
-    policy_documents.check_principals(emulator, found, malformed)
+    policy_documents.check_principals(context, found, malformed)
     if call.get("BypassPolicyLockoutSafetyCheck"):
         return
     owners = {"*", f"arn:aws:iam::{ACCOUNT_ID}:root", ACCOUNT_ID, moto_backends.CALLER_ARN}
@@ -104,28 +111,36 @@ def check_policy(emulator: Emulator, call: Call) -> None:
         actions = statement.get("Action", [])
         rights = {actions} if isinstance(actions, str) else set(actions)
         grants = rights & {"kms:*", "*", "kms:Put*", "kms:PutKeyPolicy"}
-        if statement["Effect"] == "Allow" and grants and owners & set(policy_documents.aws_principals(statement)):
+        if (
+            statement["Effect"] == "Allow"
+            and grants
+            and owners & set(policy_documents.aws_principals(statement))
+        ):
             return
     text = "The new key policy will not allow you to update the key policy in the future."
     raise malformed(text)
 
 
 @amends("kms", "EnableKeyRotation")
-def keep_period(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
+def keep_period(context: RequestContext, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
     """Remember the rotation period and when it began."""
-    found = _key(emulator, call, call["KeyId"])
+    found = _key(context, call, call["KeyId"])
     period = call.get("RotationPeriodInDays") or 365
-    emulator.table("kms.rotation")[call.region, getattr(found, "id", "")] = {
+    context.table("kms.rotation")[call.region, getattr(found, "id", "")] = {
         "days": period,
-        "since": emulator.clock.now(),
+        "since": context.clock.now(),
     }
 
 
 @amends("kms", "GetKeyRotationStatus")
-def show_period(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:
+def show_period(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
     """Return the rotation period and the next date."""
-    found = _key(emulator, call, call["KeyId"])
-    held = emulator.table("kms.rotation").get((call.region, getattr(found, "id", "")))
+    found = _key(context, call, call["KeyId"])
+    held = context.table("kms.rotation").get((call.region, getattr(found, "id", "")))
     if result.get("KeyRotationEnabled") and held is not None and found is not None:
         following = held["since"] + datetime.timedelta(days=held["days"])
-        result |= {"KeyId": found.id, "RotationPeriodInDays": held["days"], "NextRotationDate": following}
+        result |= {
+            "KeyId": found.id,
+            "RotationPeriodInDays": held["days"],
+            "NextRotationDate": following,
+        }

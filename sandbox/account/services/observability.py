@@ -10,11 +10,34 @@ from sandbox.account.core.errors import AwsError
 from sandbox.account.core.operations import checks, implements
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator
+    from sandbox.account.core.context import RequestContext
     from sandbox.account.core.wire import Call
 
 # CloudWatch Logs API reference, PutRetentionPolicy
-_RETENTION = {1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
+_RETENTION = {
+    1,
+    3,
+    5,
+    7,
+    14,
+    30,
+    60,
+    90,
+    120,
+    150,
+    180,
+    365,
+    400,
+    545,
+    731,
+    1096,
+    1827,
+    2192,
+    2557,
+    2922,
+    3288,
+    3653,
+}
 _ALARM = re.compile(r"\b(?:ALARM|OK|INSUFFICIENT_DATA)\s*\(\s*\"?([^\"()]+?)\"?\s*\)")
 _WEEK = 7 * 86400
 
@@ -24,7 +47,7 @@ def _wrong(text: str) -> AwsError:
 
 
 @checks("cloudwatch", "PutMetricAlarm")
-def check_alarm(emulator: Emulator, call: Call) -> None:  # noqa: ARG001
+def check_alarm(context: RequestContext, call: Call) -> None:  # noqa: ARG001
     """An alarm watches one metric or one expression, over periods that CloudWatch has. Source: PutMetricAlarm."""
     metrics, name = call.get("Metrics"), call.get("MetricName")
     if bool(metrics) == bool(name):
@@ -42,7 +65,9 @@ def check_alarm(emulator: Emulator, call: Call) -> None:  # noqa: ARG001
         if period not in {10, 20, 30} and period % 60:
             raise _wrong(f"Period must be 10, 20, 30 or a multiple of 60, not {period}")
         if period * call["EvaluationPeriods"] > (86400 if period < 3600 else _WEEK):
-            raise _wrong("Metrics cannot be checked across more than a day (a week for periods of an hour and more)")
+            raise _wrong(
+                "Metrics cannot be checked across more than a day (a week for periods of an hour and more)"
+            )
     if call.get("DatapointsToAlarm", 0) > call["EvaluationPeriods"]:
         raise _wrong("DatapointsToAlarm can't be more than EvaluationPeriods")
     if call.get("TreatMissingData") not in {None, "breaching", "notBreaching", "ignore", "missing"}:
@@ -56,19 +81,25 @@ def _check_actions(call: Call) -> None:
             if not arn.startswith("arn:aws"):
                 raise _wrong(f"Invalid arn syntax: {arn}")
             if arn.startswith("arn:aws:sns:") and arn.split(":")[3] != call.region:
-                raise _wrong(f"Invalid region {arn.split(':')[3]} specified. Only {call.region} is supported.")
+                raise _wrong(
+                    f"Invalid region {arn.split(':')[3]} specified. Only {call.region} is supported."
+                )
 
 
 @implements("cloudwatch", "PutCompositeAlarm")
-def put_composite_alarm(emulator: Emulator, call: Call) -> dict[str, Any]:
+def put_composite_alarm(context: RequestContext, call: Call) -> dict[str, Any]:
     """Make an alarm of alarms that exist; its state never changes by itself."""
-    backend, rule = emulator.backend("cloudwatch", call.region), call["AlarmRule"]
+    backend, rule = context.backend("cloudwatch", call.region), call["AlarmRule"]
     children = {child.rpartition(":alarm:")[2] for child in _ALARM.findall(rule)}
     if not children and rule.strip() not in {"TRUE", "FALSE"}:
-        raise _wrong('AlarmRule must contain at least one alarm: ALARM("name"), OK("name"), INSUFFICIENT_DATA("name")')
+        raise _wrong(
+            'AlarmRule must contain at least one alarm: ALARM("name"), OK("name"), INSUFFICIENT_DATA("name")'
+        )
     for child in sorted(children):
         if child not in backend.alarms:
-            raise _wrong(f"Could not save the composite alarm as alarms [{child}] in the alarm rule do not exist")
+            raise _wrong(
+                f"Could not save the composite alarm as alarms [{child}] in the alarm rule do not exist"
+            )
     if call["AlarmName"] in children:
         raise _wrong("A composite alarm can't depend on itself")
     _check_actions(call)
@@ -101,7 +132,7 @@ def put_composite_alarm(emulator: Emulator, call: Call) -> dict[str, Any]:
 
 
 @checks("logs", "PutRetentionPolicy")
-def check_retention(emulator: Emulator, call: Call) -> None:  # noqa: ARG001
+def check_retention(context: RequestContext, call: Call) -> None:  # noqa: ARG001
     """Logs are kept for one of certain numbers of days."""
     if call["retentionInDays"] not in _RETENTION:
         choices = ", ".join(map(str, sorted(_RETENTION)))
@@ -110,14 +141,16 @@ def check_retention(emulator: Emulator, call: Call) -> None:  # noqa: ARG001
 
 
 @checks("logs", "CreateLogGroup", "AssociateKmsKey")
-def check_log_key(emulator: Emulator, call: Call) -> None:
+def check_log_key(context: RequestContext, call: Call) -> None:
     """A log group's key exists, is enabled, and lets CloudWatch Logs use it."""
     arn = call.get("kmsKeyId")
     if not arn:
         return
-    found = moto_backends.key(emulator, call.region, arn)
+    found = moto_backends.key(context, call.region, arn)
     allowed = (
-        found is not None and found.key_state == "Enabled" and f"logs.{call.region}.amazonaws.com" in str(found.policy)
+        found is not None
+        and found.key_state == "Enabled"
+        and f"logs.{call.region}.amazonaws.com" in str(found.policy)
     )
     if not allowed:
         reason = (
@@ -130,29 +163,32 @@ def check_log_key(emulator: Emulator, call: Call) -> None:
 
 
 @implements("logs", "AssociateKmsKey")
-def associate_key(emulator: Emulator, call: Call) -> dict[str, Any]:
+def associate_key(context: RequestContext, call: Call) -> dict[str, Any]:
     """Encrypt a log group with a key from now on."""
-    _log_group(emulator, call).kms_key_id = call["kmsKeyId"]
+    _log_group(context, call).kms_key_id = call["kmsKeyId"]
     return {}
 
 
 @implements("logs", "DisassociateKmsKey")
-def disassociate_key(emulator: Emulator, call: Call) -> dict[str, Any]:
+def disassociate_key(context: RequestContext, call: Call) -> dict[str, Any]:
     """Stop encrypting a log group with its key."""
-    _log_group(emulator, call).kms_key_id = None
+    _log_group(context, call).kms_key_id = None
     return {}
 
 
-def _log_group(emulator: Emulator, call: Call) -> Any:
-    groups = emulator.backend("logs", call.region).groups
-    name = call.get("logGroupName") or (call.get("resourceIdentifier") or "").partition(":log-group:")[2]
+def _log_group(context: RequestContext, call: Call) -> Any:
+    groups = context.backend("logs", call.region).groups
+    name = (
+        call.get("logGroupName")
+        or (call.get("resourceIdentifier") or "").partition(":log-group:")[2]
+    )
     if name not in groups:
         raise AwsError("ResourceNotFoundException", "The specified log group does not exist.")
     return groups[name]
 
 
 @checks("sns", "SetTopicAttributes", "CreateTopic")
-def check_topic_policy(emulator: Emulator, call: Call) -> None:
+def check_topic_policy(context: RequestContext, call: Call) -> None:
     """A topic policy is well-formed and about SNS."""
     document = (call.get("Attributes") or {}).get("Policy")
     if call.get("AttributeName") == "Policy":
@@ -164,9 +200,12 @@ def check_topic_policy(emulator: Emulator, call: Call) -> None:
         return AwsError("InvalidParameter", f"Invalid parameter: Policy Error: {text}")
 
     found = policy_documents.statements(document, invalid, principal=True)
-    policy_documents.check_principals(emulator, found, invalid)
+    policy_documents.check_principals(context, found, invalid)
     for statement in found:
         actions = statement.get("Action", [])
         for action in [actions] if isinstance(actions, str) else actions:
             if not re.match(r"(?i)sns:|\*$", action):
-                raise AwsError("InvalidParameter", "Invalid parameter: Policy statement action out of service scope!")
+                raise AwsError(
+                    "InvalidParameter",
+                    "Invalid parameter: Policy statement action out of service scope!",
+                )

@@ -17,7 +17,7 @@ from sandbox.account.core.operations import amends, checks, implements
 from sandbox.account.core.referential_integrity import refuses
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator
+    from sandbox.account.core.context import RequestContext
     from sandbox.account.core.wire import Call
 
 # major version: minor versions, newest first
@@ -58,21 +58,27 @@ def _check_class(name: str, version: str) -> None:
 
 
 @checks("rds", "CreateDBInstance")
-def check_instance(emulator: Emulator, call: Call) -> None:
+def check_instance(context: RequestContext, call: Call) -> None:
     """Refuse what RDS refuses before anything is made."""
     if call["Engine"] != "postgres":
         raise AwsError(
-            "InvalidParameterValue", f"Invalid DB engine: {call['Engine']} (the sandbox emulates postgres only)"
+            "InvalidParameterValue",
+            f"Invalid DB engine: {call['Engine']} (the sandbox emulates postgres only)",
         )
     version = _version(call.get("EngineVersion"))
     _check_class(call["DBInstanceClass"], version)
     if not call.get("MasterUsername"):
-        raise AwsError("InvalidParameterValue", "The parameter MasterUsername must be provided and must not be blank.")
+        raise AwsError(
+            "InvalidParameterValue",
+            "The parameter MasterUsername must be provided and must not be blank.",
+        )
     if call["MasterUsername"].lower() in {"admin", "postgres_admin", "rdsadmin"}:
         text = f"MasterUsername {call['MasterUsername']} cannot be used as it is a reserved word used by the engine"
         raise AwsError("InvalidParameterValue", text)
     # PostgreSQL's rule, from DBName in RDS's API reference.
-    if call.get("DBName") is not None and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,62}", call["DBName"]):
+    if call.get("DBName") is not None and not re.fullmatch(
+        r"[A-Za-z][A-Za-z0-9_]{0,62}", call["DBName"]
+    ):
         text = "DBName must begin with a letter and contain only alphanumeric characters."
         raise AwsError("InvalidParameterValue", text)
     _check_password(call, required=True)
@@ -83,47 +89,55 @@ def check_instance(emulator: Emulator, call: Call) -> None:
             "Invalid storage size for engine name postgres and storage type gp3: 20 to 65536 GiB",
         )
     if call.get("MaxAllocatedStorage") is not None and call["MaxAllocatedStorage"] <= storage:
-        raise AwsError("InvalidParameterCombination", "Max storage size must be greater than storage size")
+        raise AwsError(
+            "InvalidParameterCombination", "Max storage size must be greater than storage size"
+        )
     if not 0 <= call.get("BackupRetentionPeriod", 1) <= 35:
         raise AwsError(
-            "InvalidParameterValue", "Invalid backup retention period. Retention period must be between 0 and 35"
+            "InvalidParameterValue",
+            "Invalid backup retention period. Retention period must be between 0 and 35",
         )
     if call.get("MultiAZ") and call.get("AvailabilityZone"):
         text = "Requesting a specific availability zone is not valid for Multi-AZ instances."
         raise AwsError("InvalidParameterCombination", text)
-    if call.get("KmsKeyId") and moto_backends.key(emulator, call.region, call["KmsKeyId"]) is None:
+    if call.get("KmsKeyId") and moto_backends.key(context, call.region, call["KmsKeyId"]) is None:
         raise AwsError(
             "KMSKeyNotAccessibleFault",
             f"The specified KMS key [{call['KmsKeyId']}] does not exist, is not enabled or you do not have permissions to access it.",
         )
-    _check_groups(emulator, call, version)
+    _check_groups(context, call, version)
 
 
 def _check_password(call: Call, *, required: bool) -> None:
     password, managed = call.get("MasterUserPassword"), call.get("ManageMasterUserPassword")
     if password and managed:
         raise AwsError(
-            "InvalidParameterCombination", "You can't specify MasterUserPassword with ManageMasterUserPassword."
+            "InvalidParameterCombination",
+            "You can't specify MasterUserPassword with ManageMasterUserPassword.",
         )
     if required and not password and not managed:
         raise AwsError(
-            "InvalidParameterValue", "The parameter MasterUserPassword must be provided and must not be blank."
+            "InvalidParameterValue",
+            "The parameter MasterUserPassword must be provided and must not be blank.",
         )
     if password and not _PASSWORD.fullmatch(password):
         text = "The parameter MasterUserPassword is not a valid password: 8 to 128 printable characters besides '/', '@', '\"', ' '."
         raise AwsError("InvalidParameterValue", text)
 
 
-def _check_groups(emulator: Emulator, call: Call, version: str) -> None:
-    rds, ec2 = emulator.backend("rds", call.region), emulator.backend("ec2", call.region)
+def _check_groups(context: RequestContext, call: Call, version: str) -> None:
+    rds, ec2 = context.backend("rds", call.region), context.backend("ec2", call.region)
     subnet_group = rds.subnet_groups.get(call.get("DBSubnetGroupName") or "default")
     if subnet_group is None:
         name = call.get("DBSubnetGroupName") or "default"
         raise AwsError("DBSubnetGroupNotFoundFault", f"DBSubnetGroup '{name}' not found.")
     for group_id in call.get("VpcSecurityGroupIds") or []:
-        group = moto_backends.security_group(emulator, call.region, group_id)
+        group = moto_backends.security_group(context, call.region, group_id)
         if group is None:
-            raise AwsError("InvalidParameterValue", f"Invalid security group , groupId= {group_id}, groupName=.")
+            raise AwsError(
+                "InvalidParameterValue",
+                f"Invalid security group , groupId= {group_id}, groupName=.",
+            )
         if group.vpc_id != subnet_group.vpc_id:
             text = "The DB instance and EC2 security group are in different VPCs."
             raise AwsError("InvalidParameterCombination", text)
@@ -137,13 +151,17 @@ def _check_groups(emulator: Emulator, call: Call, version: str) -> None:
 
 
 @amends("rds", "CreateDBInstance")
-def instance_creating(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:
+def instance_creating(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
     """Give the instance its own resource id and full version, and let it be creating for as long as AWS takes."""
-    database = emulator.backend("rds", call.region).databases[call["DBInstanceIdentifier"]]
-    database.dbi_resource_id = result["DBInstance"]["DbiResourceId"] = f"db-{random_hex(26).upper()}"
-    database.engine_version = result["DBInstance"]["EngineVersion"] = _version(call.get("EngineVersion"))
+    database = context.backend("rds", call.region).databases[call["DBInstanceIdentifier"]]
+    database.dbi_resource_id = result["DBInstance"]["DbiResourceId"] = (
+        f"db-{random_hex(26).upper()}"
+    )
+    database.engine_version = result["DBInstance"]["EngineVersion"] = _version(
+        call.get("EngineVersion")
+    )
     database.status = result["DBInstance"]["DBInstanceStatus"] = "creating"
-    emulator.later(("rds", "instance.create"), lambda: _ready(database))
+    context.later(("rds", "instance.create"), lambda: _ready(database))
 
 
 def _ready(database: Any) -> None:
@@ -152,9 +170,9 @@ def _ready(database: Any) -> None:
 
 
 @checks("rds", "ModifyDBInstance")
-def check_modification(emulator: Emulator, call: Call) -> None:
+def check_modification(context: RequestContext, call: Call) -> None:
     """Storage only grows, versions only rise, and an instance that is busy can't be changed."""
-    database = emulator.backend("rds", call.region).databases.get(call["DBInstanceIdentifier"])
+    database = context.backend("rds", call.region).databases.get(call["DBInstanceIdentifier"])
     if database is None:
         return
     if database.status != "available":
@@ -167,10 +185,13 @@ def check_modification(emulator: Emulator, call: Call) -> None:
         )
     if call.get("EngineVersion"):
         wanted, present = (
-            tuple(map(int, v.split("."))) for v in (_version(call["EngineVersion"]), database.engine_version)
+            tuple(map(int, v.split(".")))
+            for v in (_version(call["EngineVersion"]), database.engine_version)
         )
         if wanted < present:
-            text = f"Cannot upgrade postgres from {database.engine_version} to {call['EngineVersion']}"
+            text = (
+                f"Cannot upgrade postgres from {database.engine_version} to {call['EngineVersion']}"
+            )
             raise AwsError("InvalidParameterCombination", text)
         if wanted[0] != present[0] and not call.get("AllowMajorVersionUpgrade"):
             text = "The AllowMajorVersionUpgrade flag must be present when upgrading to a new major version."
@@ -181,26 +202,30 @@ def check_modification(emulator: Emulator, call: Call) -> None:
 
 
 @amends("rds", "ModifyDBInstance")
-def instance_modifying(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:
+def instance_modifying(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
     """Let the instance be modifying for as long as AWS takes."""
     name = call.get("NewDBInstanceIdentifier") or call["DBInstanceIdentifier"]
-    database = emulator.backend("rds", call.region).databases[name]
+    database = context.backend("rds", call.region).databases[name]
     if call.get("EngineVersion"):
-        database.engine_version = result["DBInstance"]["EngineVersion"] = _version(call["EngineVersion"])
-    if emulator.time_scale:
+        database.engine_version = result["DBInstance"]["EngineVersion"] = _version(
+            call["EngineVersion"]
+        )
+    if context.time_scale:
         database.status = result["DBInstance"]["DBInstanceStatus"] = "modifying"
-        emulator.later(("rds", "instance.modify"), lambda: _ready(database))
+        context.later(("rds", "instance.modify"), lambda: _ready(database))
 
 
 @implements("rds", "DeleteDBInstance")
-def delete_instance(emulator: Emulator, call: Call) -> dict[str, Any]:
+def delete_instance(context: RequestContext, call: Call) -> dict[str, Any]:
     """Delete an instance: it is deleting for as long as AWS takes, and then gone with its managed secret."""
-    rds, name = emulator.backend("rds", call.region), call["DBInstanceIdentifier"]
+    rds, name = context.backend("rds", call.region), call["DBInstanceIdentifier"]
     database = rds.databases.get(name)
     if database is None:
         raise AwsError("DBInstanceNotFound", f"DBInstance {name} not found.")
     if database.deletion_protection:
-        text = "Cannot delete protected DB Instance, please disable deletion protection and try again."
+        text = (
+            "Cannot delete protected DB Instance, please disable deletion protection and try again."
+        )
         raise AwsError("InvalidParameterCombination", text)
     skip, snapshot = call.get("SkipFinalSnapshot"), call.get("FinalDBSnapshotIdentifier")
     if bool(skip) == bool(snapshot):
@@ -215,30 +240,45 @@ def delete_instance(emulator: Emulator, call: Call) -> dict[str, Any]:
         )
     if database.status == "deleting":
         raise AwsError("InvalidDBInstanceState", f"Instance {name} is already being deleted.")
-    if emulator.time_scale == 0:
-        return emulator.moto_result(call)
+    if context.time_scale == 0:
+        return context.moto.result(call)
     database.status = "deleting"
 
     def gone() -> None:
         database.status = "available"
         rds.delete_db_instance(name, snapshot, skip, call.get("DeleteAutomatedBackups", True))
 
-    emulator.later(("rds", "instance.delete"), gone)
+    context.later(("rds", "instance.delete"), gone)
     return {"DBInstance": database}
 
 
 @checks("rds", "CreateDBSubnetGroup", "ModifyDBSubnetGroup")
-def check_subnet_group(emulator: Emulator, call: Call) -> None:
+def check_subnet_group(context: RequestContext, call: Call) -> None:
     """A subnet group has an own name, and subnets of one VPC in two zones."""
     name = call["DBSubnetGroupName"]
-    if call.operation == "CreateDBSubnetGroup" and name in emulator.backend("rds", call.region).subnet_groups:
-        raise AwsError("DBSubnetGroupAlreadyExists", f"The DB subnet group '{name}' already exists.")
-    found = [moto_backends.subnet(emulator, call.region, subnet_id) for subnet_id in call["SubnetIds"]]
+    if (
+        call.operation == "CreateDBSubnetGroup"
+        and name in context.backend("rds", call.region).subnet_groups
+    ):
+        raise AwsError(
+            "DBSubnetGroupAlreadyExists", f"The DB subnet group '{name}' already exists."
+        )
+    found = [
+        moto_backends.subnet(context, call.region, subnet_id) for subnet_id in call["SubnetIds"]
+    ]
     if None in found:
-        missing = [subnet_id for subnet_id, subnet in zip(call["SubnetIds"], found, strict=True) if subnet is None]
-        raise AwsError("InvalidSubnet", f"Some input subnets in :[{', '.join(missing)}] are invalid.")
+        missing = [
+            subnet_id
+            for subnet_id, subnet in zip(call["SubnetIds"], found, strict=True)
+            if subnet is None
+        ]
+        raise AwsError(
+            "InvalidSubnet", f"Some input subnets in :[{', '.join(missing)}] are invalid."
+        )
     if len({subnet.vpc_id for subnet in found}) > 1:  # type: ignore[union-attr]
-        raise AwsError("InvalidVPCNetworkStateFault", "The subnets of a DB subnet group have to be in one VPC")
+        raise AwsError(
+            "InvalidVPCNetworkStateFault", "The subnets of a DB subnet group have to be in one VPC"
+        )
     zones = {subnet.availability_zone for subnet in found}  # type: ignore[union-attr]
     if len(zones) < 2:
         text = f"The DB subnet group doesn't meet Availability Zone (AZ) coverage requirement. Current AZ coverage: {', '.join(zones)}. Add subnets to cover at least 2 AZs."
@@ -246,28 +286,36 @@ def check_subnet_group(emulator: Emulator, call: Call) -> None:
 
 
 @implements("rds", "ModifyDBSubnetGroup")
-def modify_subnet_group(emulator: Emulator, call: Call) -> dict[str, Any]:
+def modify_subnet_group(context: RequestContext, call: Call) -> dict[str, Any]:
     """Change a subnet group; moto takes a changed one away for good."""
-    groups, name = emulator.backend("rds", call.region).subnet_groups, call["DBSubnetGroupName"]
+    groups, name = context.backend("rds", call.region).subnet_groups, call["DBSubnetGroupName"]
     group = groups.get(name)
     if group is None:
         raise AwsError("DBSubnetGroupNotFoundFault", f"DBSubnetGroup '{name}' not found.")
-    subnet = moto_backends.subnet(emulator, call.region, call["SubnetIds"][0])
+    subnet = moto_backends.subnet(context, call.region, call["SubnetIds"][0])
     if subnet is not None and subnet.vpc_id != group.vpc_id:
         text = "The new subnets are not in the same VPC as the existing subnet group"
         raise AwsError("InvalidVPCNetworkStateFault", text)
-    result = emulator.moto_result(call)
+    result = context.moto.result(call)
     groups[name] = group
     return result
 
 
 @implements("rds", "ResetDBParameterGroup")
-def reset_parameter_group(emulator: Emulator, call: Call) -> dict[str, Any]:
+def reset_parameter_group(context: RequestContext, call: Call) -> dict[str, Any]:
     """Give parameters the engine's own values back: the named ones, or all."""
-    group = emulator.backend("rds", call.region).db_parameter_groups.get(call["DBParameterGroupName"])
+    group = context.backend("rds", call.region).db_parameter_groups.get(
+        call["DBParameterGroupName"]
+    )
     if group is None:
-        raise AwsError("DBParameterGroupNotFound", f"DBParameterGroup not found: {call['DBParameterGroupName']}")
-    every, named = call.get("ResetAllParameters"), [item["ParameterName"] for item in call.get("Parameters") or []]
+        raise AwsError(
+            "DBParameterGroupNotFound",
+            f"DBParameterGroup not found: {call['DBParameterGroupName']}",
+        )
+    every, named = (
+        call.get("ResetAllParameters"),
+        [item["ParameterName"] for item in call.get("Parameters") or []],
+    )
     if bool(every) == bool(named):
         text = "Either ResetAllParameters or a list of Parameters must be given, and not both."
         raise AwsError("InvalidParameterCombination", text)
@@ -282,9 +330,9 @@ def reset_parameter_group(emulator: Emulator, call: Call) -> dict[str, Any]:
     "InvalidDBSubnetGroupStateFault",
     "Cannot delete the subnet group '{DBSubnetGroupName}' because at least one database instance: {referrers} is still using it.",
 )
-def subnet_group_users(emulator: Emulator, call: Call) -> Iterator[str]:
+def subnet_group_users(context: RequestContext, call: Call) -> Iterator[str]:
     """Yield the instances in a subnet group."""
-    for database in emulator.backend("rds", call.region).databases.values():
+    for database in context.backend("rds", call.region).databases.values():
         group = getattr(database, "db_subnet_group", None)
         if group is not None and group.name == call["DBSubnetGroupName"].lower():
             yield database.db_instance_identifier
@@ -296,23 +344,26 @@ def subnet_group_users(emulator: Emulator, call: Call) -> Iterator[str]:
     "InvalidDBParameterGroupState",
     "One or more database instances are still members of this parameter group {DBParameterGroupName}, so the group cannot be deleted ({referrers})",
 )
-def parameter_group_users(emulator: Emulator, call: Call) -> Iterator[str]:
+def parameter_group_users(context: RequestContext, call: Call) -> Iterator[str]:
     """Yield the instances with a parameter group."""
-    for database in emulator.backend("rds", call.region).databases.values():
+    for database in context.backend("rds", call.region).databases.values():
         if database.db_parameter_group_name == call["DBParameterGroupName"]:
             yield database.db_instance_identifier
 
 
 @checks("rds", "CreateDBParameterGroup")
-def check_family(emulator: Emulator, call: Call) -> None:  # noqa: ARG001
+def check_family(context: RequestContext, call: Call) -> None:  # noqa: ARG001
     """A parameter group is for an engine family that exists."""
     family = call["DBParameterGroupFamily"]
     if family.removeprefix("postgres") not in POSTGRES:
-        raise AwsError("InvalidParameterValue", f"ParameterGroupFamily {family} is not a valid parameter group family")
+        raise AwsError(
+            "InvalidParameterValue",
+            f"ParameterGroupFamily {family} is not a valid parameter group family",
+        )
 
 
 @implements("rds", "DescribeDBEngineVersions")
-def describe_engine_versions(emulator: Emulator, call: Call) -> dict[str, Any]:  # noqa: ARG001
+def describe_engine_versions(context: RequestContext, call: Call) -> dict[str, Any]:  # noqa: ARG001
     """Return the PostgreSQL versions on offer, perhaps only the default one."""
     if call.get("Engine") not in {None, "postgres"}:
         return {"DBEngineVersions": []}
@@ -333,7 +384,12 @@ def describe_engine_versions(emulator: Emulator, call: Call) -> dict[str, Any]: 
                 ]
                 following = POSTGRES.get(str(int(major) + 1), ())
                 upgrades += [
-                    {"Engine": "postgres", "EngineVersion": v, "IsMajorVersionUpgrade": True, "AutoUpgrade": False}
+                    {
+                        "Engine": "postgres",
+                        "EngineVersion": v,
+                        "IsMajorVersionUpgrade": True,
+                        "AutoUpgrade": False,
+                    }
                     for v in following[:1]
                 ]
                 versions.append(
@@ -354,4 +410,8 @@ def describe_engine_versions(emulator: Emulator, call: Call) -> dict[str, Any]: 
     if call.get("DefaultOnly"):
         default = _version(wanted)
         versions = [version for version in versions if version["EngineVersion"] == default]
-    return {"DBEngineVersions": sorted(versions, key=lambda v: [int(p) for p in str(v["EngineVersion"]).split(".")])}
+    return {
+        "DBEngineVersions": sorted(
+            versions, key=lambda v: [int(p) for p in str(v["EngineVersion"]).split(".")]
+        )
+    }

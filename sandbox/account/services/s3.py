@@ -13,34 +13,42 @@ from sandbox.account.core.errors import AwsError
 from sandbox.account.core.operations import amends, checks
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator
+    from sandbox.account.core.context import RequestContext
     from sandbox.account.core.wire import Call
 
 
 @amends("s3", "CreateBucket")
-def new_bucket(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
+def new_bucket(context: RequestContext, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
     """Since April 2023 a bucket is encrypted, private and without ACLs from the start (S3 user guide, "FAQ")."""
-    s3, name = emulator.backend("s3"), call["Bucket"]
+    s3, name = context.backend("s3"), call["Bucket"]
     bucket = s3.get_bucket(name)
     if bucket.encryption is None:
-        rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": False}
+        rule = {
+            "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"},
+            "BucketKeyEnabled": False,
+        }
         bucket.encryption = {"Rule": rule}
-        switches = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+        switches = (
+            "BlockPublicAcls",
+            "IgnorePublicAcls",
+            "BlockPublicPolicy",
+            "RestrictPublicBuckets",
+        )
         s3.put_public_access_block(name, dict.fromkeys(switches, "true"))
         ownership = call.get("ObjectOwnership") or "BucketOwnerEnforced"
         bucket.ownership_rule = ownership
 
 
 @amends("s3", "GetBucketNotificationConfiguration")
-def told_event_bridge(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:
+def told_event_bridge(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
     """Moto keeps that a bucket tells EventBridge, but doesn't say so."""
-    configuration = emulator.backend("s3").get_bucket(call["Bucket"]).notification_configuration
+    configuration = context.backend("s3").get_bucket(call["Bucket"]).notification_configuration
     if configuration is not None and configuration.event_bridge is not None:
         result["EventBridgeConfiguration"] = {}
 
 
 @checks("s3", "PutBucketPolicy")
-def check_policy(emulator: Emulator, call: Call) -> None:
+def check_policy(context: RequestContext, call: Call) -> None:
     """A bucket policy is well-formed, is about this bucket, and isn't public where that is blocked."""
     arn = f"arn:aws:s3:::{call['Bucket']}"
 
@@ -48,13 +56,14 @@ def check_policy(emulator: Emulator, call: Call) -> None:
         return AwsError("MalformedPolicy", text)
 
     found = policy_documents.statements(call["Policy"], malformed, principal=True)
-    policy_documents.check_principals(emulator, found, malformed)
-    bucket = emulator.backend("s3").buckets.get(call["Bucket"])
+    policy_documents.check_principals(context, found, malformed)
+    bucket = context.backend("s3").buckets.get(call["Bucket"])
     for statement in found:
         resources = statement.get("Resource", statement.get("NotResource"))
         named = [resources] if isinstance(resources, str) else resources or []
         if not named or any(
-            r != arn and not r.startswith(f"{arn}/") and r not in {"*", "arn:aws:s3:::*"} for r in named
+            r != arn and not r.startswith(f"{arn}/") and r not in {"*", "arn:aws:s3:::*"}
+            for r in named
         ):
             raise malformed("Policy has invalid resource")
         actions = statement.get("Action", [])
@@ -73,9 +82,19 @@ def check_policy(emulator: Emulator, call: Call) -> None:
 
 
 @checks("s3", "PutBucketNotificationConfiguration")
-def check_destinations(emulator: Emulator, call: Call) -> None:
+def check_destinations(context: RequestContext, call: Call) -> None:
     """Notifications go to topics that exist."""
-    for configuration in (call.get("NotificationConfiguration") or {}).get("TopicConfigurations") or []:
+    for configuration in (call.get("NotificationConfiguration") or {}).get(
+        "TopicConfigurations"
+    ) or []:
         arn = configuration["TopicArn"]
-        if arn not in emulator.backend("sns", arn.split(":")[3] if arn.count(":") == 5 else call.region).topics:
-            raise AwsError("InvalidArgument", f"Unable to validate the following destination configurations: {arn}")
+        if (
+            arn
+            not in context.backend(
+                "sns", arn.split(":")[3] if arn.count(":") == 5 else call.region
+            ).topics
+        ):
+            raise AwsError(
+                "InvalidArgument",
+                f"Unable to validate the following destination configurations: {arn}",
+            )

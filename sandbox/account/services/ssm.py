@@ -10,7 +10,7 @@ from sandbox.account.core.operations import implements
 from sandbox.account.services.eks import catalog as catalog
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator
+    from sandbox.account.core.context import RequestContext
     from sandbox.account.core.wire import Call
 
 # docs.aws.amazon.com/eks/latest/userguide/retrieve-ami-id.html
@@ -25,7 +25,9 @@ def _image(call: Call, name: str) -> dict[str, Any] | None:
     if found is None or found["version"] not in catalog.RELEASES:
         return None
     release = catalog.RELEASES[found["version"]].ami_release
-    unique = hashlib.sha256(f"{call.region}/{name.rpartition('/')[0]}/{release}".encode()).hexdigest()[:17]
+    unique = hashlib.sha256(
+        f"{call.region}/{name.rpartition('/')[0]}/{release}".encode()
+    ).hexdigest()[:17]
     return {
         "Name": name,
         "Type": "String",
@@ -37,16 +39,16 @@ def _image(call: Call, name: str) -> dict[str, Any] | None:
 
 
 @implements("ssm", "GetParameter")
-def get_parameter(emulator: Emulator, call: Call) -> dict[str, Any]:
+def get_parameter(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return a public EKS parameter, or one of moto's."""
     image = _image(call, call["Name"])
-    return {"Parameter": image} if image else emulator.moto_result(call)
+    return {"Parameter": image} if image else context.moto.result(call)
 
 
 @implements("ssm", "GetParameters")
-def get_parameters(emulator: Emulator, call: Call) -> dict[str, Any]:
+def get_parameters(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return several parameters, public EKS ones among them."""
-    result = emulator.moto_result(call)
+    result = context.moto.result(call)
     images = [image for name in call["Names"] if (image := _image(call, name))]
     known = {image["Name"] for image in images}
     rest = [name for name in result.get("InvalidParameters") or [] if name not in known]

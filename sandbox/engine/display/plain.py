@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from sandbox.engine.request import Diagnostic, Op, PropertyChange, Request, Result, Step
-from sandbox.engine.state.property_paths import Label, shown
+from sandbox.engine.state.property_paths import Label, displayed
 from sandbox.engine.state.resource import is_provider, urn_name, urn_type
 
 STYLES: dict[Op, tuple[str, str, str, str, str]] = {
@@ -34,6 +34,7 @@ TITLES = {
 }
 _UNQUOTED = ("[secret]", "output<computed>")  # stand for values
 _CHANGE = {"add": ("+", "green"), "delete": ("-", "red"), "update": ("~", "yellow")}
+_REPEATED = ("error", "warning")  # severities that the summary repeats
 _CONTEXT = 16  # characters kept on both sides of a difference in a long value
 _LONG = 100  # a longer value is reduced to where it differs
 _SLOW = 5.0  # seconds after which the summary lists the slowest steps
@@ -114,6 +115,8 @@ class PlainDisplay:
         self.console = LastingConsole(file=stream, soft_wrap=True, highlight=False)
         self._diff, self._total, self._completed = diff, total, 0
         self._preview = self._after_title = False
+        self._scrolled = False  # whether lines follow the first diagnostic
+        self._has_diagnostics = False
 
     def started(self, request: Request) -> None:
         """Print the operation and the stack."""
@@ -125,6 +128,7 @@ class PlainDisplay:
         if self._after_title:
             self.console.print()
         self._after_title = False
+        self._scrolled = self._scrolled or self._has_diagnostics
         self.console.print(line)
 
     def step_started(self, step: Step) -> None:
@@ -158,15 +162,16 @@ class PlainDisplay:
 
     def message(self, diagnostic: Diagnostic) -> None:
         """Print a diagnostic at once."""
-        self._print(diagnostic_text(diagnostic))
+        self.console.print(diagnostic_text(diagnostic))
+        self._has_diagnostics = self._has_diagnostics or diagnostic.severity in _REPEATED
 
     def output(self, line: str) -> None:
         """Print a line of the program."""
         self._print(Text(f"    {line}"))
 
     def finished(self, result: Result) -> None:
-        """Print diagnostics, outputs and the summary."""
-        summarize(self.console, result)
+        """Print the summary, with the diagnostics if other lines followed them."""
+        summarize(self.console, result, with_diagnostics=self._scrolled)
 
 
 def diagnostic_text(diagnostic: Diagnostic) -> Text:
@@ -179,7 +184,7 @@ def diagnostic_text(diagnostic: Diagnostic) -> Text:
     return head.append(diagnostic.message.replace("\n", "\n      "))
 
 
-def summarize(console: Console, result: Result) -> None:
+def summarize(console: Console, result: Result, *, with_diagnostics: bool = True) -> None:
     """Print diagnostics, outputs, resource counts, slowest steps and duration, as `pulumi` does."""
     preview = result.kind == "preview"
     counts = []
@@ -195,10 +200,10 @@ def summarize(console: Console, result: Result) -> None:
         "Diagnostics:": [
             diagnostic_text(item)
             for item in result.diagnostics
-            if item.severity in ("error", "warning")
+            if with_diagnostics and item.severity in _REPEATED
         ],
         "Outputs:": [
-            Text(f"    {key:<{width}} : {_text(shown(value))}")
+            Text(f"    {key:<{width}} : {_text(displayed(value))}")
             for key, value in sorted(result.outputs.items())
         ],
         "Resources:": counts,

@@ -1,4 +1,4 @@
-"""Running the program in a child process, as Pulumi's Python language host does."""
+"""Runs the program in a child process, as Pulumi's Python language host does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Program:
     """One run of the program."""
 
     def __init__(self, deployment: Deployment, engine_address: str) -> None:
-        """Start the program; what it prints goes to the deployment's recorder line by line."""
+        """Start the program; its output goes to the recorder line by line."""
         project, request = deployment.project, deployment.request
         self._recorder = deployment.recorder
         command = [
@@ -34,17 +34,17 @@ class Program:
             "PULUMI_CONFIG": json.dumps(dict(deployment.configuration.values)),
             "PULUMI_CONFIG_SECRET_KEYS": json.dumps(sorted(deployment.configuration.secret_keys)),
         }
-        # Open for as long as this process lives: a program mustn't outlive an engine that is killed.
+        # Closes when this process ends, so that the program ends with a killed engine.
         self._alive: int | None
         lifeline, self._alive = os.pipe()
         command.insert(3, f"--lifeline={lifeline}")
-        # A session of its own, so that Ctrl-C reaches the engine alone and it decides what ends when.
+        # In its own session it does not receive Ctrl-C; the engine decides what to stop.
         self._process = subprocess.Popen(
             command, cwd=project.folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, start_new_session=True, pass_fds=[lifeline],
         )  # fmt: skip
         os.close(lifeline)
-        self.complaints: list[str] = []
+        self.stderr_lines: list[str] = []
         self._pumps = [
             self._pump(self._process.stdout, self._recorder.output),
             self._pump(self._process.stderr, self._complain),
@@ -61,11 +61,11 @@ class Program:
         return thread
 
     def _complain(self, line: str) -> None:
-        self.complaints.append(line)
+        self.stderr_lines.append(line)
         self._recorder.output(line)
 
-    def settle(self, settled: threading.Event) -> bool:
-        """Wait until the program has asked for everything it wants, which it says by the event; False if it ended first."""
+    def wait_until_registered(self, settled: threading.Event) -> bool:
+        """Wait until the program has registered everything; return False if it ended first."""
 
         def watch() -> None:
             self._process.wait()
@@ -76,7 +76,7 @@ class Program:
         return self._process.poll() is None
 
     def wait(self) -> int:
-        """Wait for the program's end; returns its exit code."""
+        """Wait for the program's end and return its exit code."""
         code = self._process.wait()
         for pump in self._pumps:
             pump.join(timeout=5)
@@ -86,7 +86,7 @@ class Program:
         return code
 
     def stop(self) -> None:
-        """End the program and what it started."""
+        """End the program and its child processes."""
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGTERM)
             try:

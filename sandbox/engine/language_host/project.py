@@ -1,4 +1,4 @@
-"""A Pulumi project on disk: `Pulumi.yaml`, a stack's configuration file, and what the program is told of them."""
+"""A Pulumi project: `Pulumi.yaml`, stack configuration files, and the resulting configuration."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STACK_KEYS = {"config", "encryptionsalt", "secretsprovider", "encryptedkey", "e
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """What `Pulumi.yaml` says. `directory` holds the file; `program` is what Python runs."""
+    """The contents of `Pulumi.yaml`. `directory` holds the file; Python runs `program`."""
 
     name: str
     directory: Path
@@ -38,11 +38,11 @@ class Project:
 
     @property
     def folder(self) -> Path:
-        """Where the program runs."""
+        """The program's working directory."""
         return self.program if self.program.is_dir() else self.program.parent
 
     def stack_file(self, stack: str) -> Path:
-        """Where the stack's configuration is, or would be."""
+        """Return the path of a stack's configuration file, which may not exist."""
         for suffix in (".yaml", ".yml"):
             path = self.config_directory / f"Pulumi.{stack}{suffix}"
             if path.exists():
@@ -50,20 +50,23 @@ class Project:
         return self.config_directory / f"Pulumi.{stack}.yaml"
 
     def stack_files(self) -> list[str]:
-        """Names of the stacks that have a configuration file."""
+        """Return the stacks that have a configuration file."""
         return sorted(
-            path.name.removeprefix("Pulumi.").rsplit(".", 1)[0] for path in self.config_directory.glob("Pulumi.*.y*ml")
+            path.name.removeprefix("Pulumi.").rsplit(".", 1)[0]
+            for path in self.config_directory.glob("Pulumi.*.y*ml")
         )
 
 
 def load_project(directory: Path) -> Project:
-    """Read the project in `directory` or the nearest folder above it; UsageError if it isn't one this engine runs."""
+    """Load the project of `directory` or the nearest one above; UsageError if it is not supported."""
     directory = directory.resolve()
     for folder in (directory, *directory.parents):
         for name in ("Pulumi.yaml", "Pulumi.yml"):
             if (folder / name).is_file():
                 return _read_project(folder / name)
-    raise UsageError(f"No Pulumi.yaml in {directory} or above it. Name the program's folder with --cwd.")
+    raise UsageError(
+        f"No Pulumi.yaml in {directory} or above it. Name the program's directory with --cwd."
+    )
 
 
 def _read_project(path: Path) -> Project:
@@ -72,19 +75,26 @@ def _read_project(path: Path) -> Project:
     if isinstance(runtime, str):
         runtime = {"name": runtime}
     if not isinstance(runtime, dict) or runtime.get("name") != "python":
-        raise UsageError(f"{path}: runtime is {document.get('runtime')!r}; this engine runs `python` programs only.")
+        raise UsageError(
+            f"{path}: runtime is {document.get('runtime')!r}; this engine runs `python` programs only."
+        )
     unknown = sorted(set(document) - _SUPPORTED)
     if unknown:
         raise UsageError(
-            f"{path}: {', '.join(unknown)} is not supported by the embedded engine; the Pulumi CLI may do it."
+            (
+                f"{path}: {', '.join(unknown)} is not supported by the embedded engine; use the "
+                "Pulumi CLI."
+            )
         )
     if document.get("options") and document["options"].get("refresh"):
-        raise UsageError(f"{path}: options.refresh is not supported by the embedded engine; run `refresh` before `up`.")
+        raise UsageError(
+            f"{path}: options.refresh is not supported by the embedded engine; run `refresh` before `up`."
+        )
     if not document.get("name"):
         raise UsageError(f"{path}: `name` is missing.")
     main = path.parent / (document.get("main") or ".")
     if not main.exists():
-        raise UsageError(f"{path}: `main` names {main}, which doesn't exist.")
+        raise UsageError(f"{path}: `main` names {main}, which does not exist.")
     folder = document.get("stackConfigDir")
     return Project(
         name=document["name"],
@@ -97,7 +107,7 @@ def _read_project(path: Path) -> Project:
 
 
 def interpreter(project: Project) -> Path:
-    """The Python that the project's runtime options ask for; UsageError if it isn't there."""
+    """Return the project's Python interpreter; UsageError if it does not exist."""
     options = dict(project.runtime)
     virtualenv, toolchain = options.pop("virtualenv", None), options.pop("toolchain", None)
     if toolchain not in (None, "pip", "uv"):
@@ -115,14 +125,19 @@ def interpreter(project: Project) -> Path:
     python = project.directory / str(virtualenv) / "bin" / "python"
     if not python.exists():
         raise UsageError(
-            f"Pulumi.yaml asks for the virtual environment {virtualenv!r}, but {python} doesn't exist. "
-            f"Make it: python3 -m venv {virtualenv} && {virtualenv}/bin/pip install -r requirements.txt"
+            (
+                f"Pulumi.yaml names the virtual environment {virtualenv!r}, but {python} does not "
+                f"exist. Create it: python3 -m venv {virtualenv} && {virtualenv}/bin/pip install -r "
+                "requirements.txt"
+            )
         )
     return python
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as the Pulumi CLI reads it: `on`, `yes` and 22:30 are text, 0777 is octal, a date is Go's text for it."""
+    """Loads YAML as the Pulumi CLI does: `on`, `yes` and 22:30 are text, 0777 is octal, dates as in
+    Go.
+    """
 
 
 def _number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | float:
@@ -132,13 +147,17 @@ def _number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | float:
         number = number if -(2**63) <= number < 2**64 else float(number)
     except ValueError:
         number = float(text)
-    return int(number) if isinstance(number, float) and number.is_integer() and abs(number) < 1e21 else number
+    return (
+        int(number)
+        if isinstance(number, float) and number.is_integer() and abs(number) < 1e21
+        else number
+    )
 
 
 def _time(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
     try:
         found: Any = loader.construct_yaml_timestamp(node)
-    except ValueError:  # looks like one, and is no day of the calendar
+    except ValueError:  # has a date's format, but is no calendar day
         return str(loader.construct_scalar(node))
     moment = found if isinstance(found, datetime) else datetime(found.year, found.month, found.day)
     fraction = f".{moment.microsecond:06d}".rstrip("0") if moment.microsecond else ""
@@ -162,7 +181,9 @@ for _tag, _pattern, _first in (
     ),
     ("merge", r"<<", "<"),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first)
+    )
 _Loader.add_constructor("tag:yaml.org,2002:int", _number)
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", _time)
 
@@ -171,7 +192,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         document = yaml.load(path.read_text(), Loader=_Loader) or {}  # noqa: S506 - a safe loader
     except (OSError, yaml.YAMLError) as error:
-        raise UsageError(f"{path} can't be read: {error}") from error
+        raise UsageError(f"{path} is unreadable: {error}") from error
     if not isinstance(document, dict):
         raise UsageError(f"{path} must be a mapping of keys to values.")
     return document
@@ -179,7 +200,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class StackFile:
-    """A stack's configuration file as it stands: values not decrypted, keys with their namespace."""
+    """A stack's configuration file: encrypted values, keys with namespace."""
 
     path: Path
     salt: str | None = None
@@ -188,14 +209,17 @@ class StackFile:
 
 
 def load_stack_file(path: Path, project: str) -> StackFile:
-    """Read a stack file; a file that doesn't exist is an empty one."""
+    """Load a stack file; a missing file is empty."""
     if not path.exists():
         return StackFile(path)
     document = _read_yaml(path)
     for key in ("secretsprovider", "encryptedkey", "environment"):
         if document.get(key) not in (None, "", "passphrase"):
             raise UsageError(
-                f"{path}: `{key}` is not supported by the embedded engine; it knows the passphrase provider only."
+                (
+                    f"{path}: `{key}` is not supported by the embedded engine, only the passphrase "
+                    "provider."
+                )
             )
     values = document.get("config") or {}
     if not isinstance(values, dict):
@@ -217,13 +241,15 @@ def _full_key(key: str, project: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """Configuration as programs and providers get it: `namespace:key` to text (JSON for structures), and which are secret."""
+    """The configuration: `namespace:key` to text (JSON for structures), and the secret keys."""
 
     values: Mapping[str, str]
     secret_keys: frozenset[str]
 
     def package(self, package: str) -> dict[str, tuple[str, bool]]:
-        """The settings for one provider package, each with whether it is secret; dynamic providers get all of them."""
+        """Return a provider package's configuration, and whether each value is secret; dynamic
+        providers get all.
+        """
         prefix = "" if package == dynamic_provider.PACKAGE else f"{package}:"
         return {
             key.removeprefix(prefix): (value, key in self.secret_keys)
@@ -233,9 +259,13 @@ class Configuration:
 
 
 def resolve_configuration(
-    project: Project, file: StackFile, secrets: PassphraseSecrets, overrides: Mapping[str, str], stack: str
+    project: Project,
+    file: StackFile,
+    secrets: PassphraseSecrets,
+    overrides: Mapping[str, str],
+    stack: str,
 ) -> Configuration:
-    """Decrypt the stack file, add the project's defaults and this run's overrides (dots reach into structures)."""
+    """Decrypt the stack file; add the project's defaults and this run's overrides."""
     values: dict[str, Any] = {key: _decrypted(item, secrets) for key, item in file.values.items()}
     for key, declared in _declarations(project).items():
         default = declared.get("default", declared.get("value"))
@@ -245,20 +275,23 @@ def resolve_configuration(
         _override(values, _full_key(key, project.name), text)
     _check_declarations(project, values, stack, file.path)
     return Configuration(
-        {key: _as_text(value.value if isinstance(value, _Sealed) else value) for key, value in values.items()},
-        frozenset(key for key, value in values.items() if isinstance(value, _Sealed)),
+        {
+            key: _as_text(value.value if isinstance(value, _Encrypted) else value)
+            for key, value in values.items()
+        },
+        frozenset(key for key, value in values.items() if isinstance(value, _Encrypted)),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Sealed:
-    """A setting that is secret, or has something secret in it."""
+class _Encrypted:
+    """A configuration value that is secret or contains a secret."""
 
     value: Any
 
 
 def _decrypted(item: Any, secrets: PassphraseSecrets) -> Any:
-    """Return a setting with what is encrypted in it decrypted; `_Sealed` if anything is."""
+    """Return a value with decrypted contents; `_Encrypted` if any was encrypted."""
     found = False
 
     def walk(value: Any) -> Any:
@@ -271,26 +304,37 @@ def _decrypted(item: Any, secrets: PassphraseSecrets) -> Any:
         return [walk(inner) for inner in value] if isinstance(value, list) else value
 
     value = walk(item)
-    return _Sealed(value) if found else value
+    return _Encrypted(value) if found else value
 
 
-def _check_declarations(project: Project, values: Mapping[str, Any], stack: str, path: Path) -> None:
-    """Refuse configuration that isn't as Pulumi.yaml declares it, by the CLI's rules."""
+def _check_declarations(
+    project: Project, values: Mapping[str, Any], stack: str, path: Path
+) -> None:
+    """Validate configuration against Pulumi.yaml's declarations, by the CLI's rules."""
     missing, wrong = [], []
     for key, declared in _declarations(project).items():
         kind, items = declared.get("type"), declared.get("items")
         if key not in values:
             missing.append(key)
-        elif kind is not None and declared.get("secret") and not isinstance(values[key], _Sealed):
-            wrong.append(f"{key} is declared secret, so it must be set with `pulumi config set --secret`")
+        elif (
+            kind is not None and declared.get("secret") and not isinstance(values[key], _Encrypted)
+        ):
+            wrong.append(
+                f"{key} is declared secret, so it must be set with `pulumi config set --secret`"
+            )
         elif kind is not None and not _is_of_type(kind, items, _plain_text(values[key])):
-            wrong.append(f"{key} must be of type {kind}" + (f" of {items['type']}" if items else ""))
+            wrong.append(
+                f"{key} must be of type {kind}" + (f" of {items['type']}" if items else "")
+            )
     if missing:
         wrong.append(f"missing: {', '.join(missing)} (there is no default)")
     if wrong:
-        told = "; ".join(wrong)
+        problems = "; ".join(wrong)
         raise UsageError(
-            f"Stack {stack!r} ({path}) isn't what Pulumi.yaml declares: {told}. Set with `pulumi config set KEY VALUE`."
+            (
+                f"Stack {stack!r} ({path}) does not match Pulumi.yaml: {problems}. Set with `pulumi "
+                "config set KEY VALUE`."
+            )
         )
 
 
@@ -299,23 +343,30 @@ def _declarations(project: Project) -> dict[str, dict[str, Any]]:
     for key, declaration in project.config.items():
         full = _full_key(str(key), project.name)
         declared = declaration if isinstance(declaration, dict) else {"value": declaration}
-        foreign = not full.startswith(f"{project.name}:") and sorted(declared.keys() & {"type", "default"})
+        foreign = not full.startswith(f"{project.name}:") and sorted(
+            declared.keys() & {"type", "default"}
+        )
         if foreign:
             raise UsageError(
-                f"{project.directory}: Pulumi.yaml gives {key} a `{foreign[0]}`, but it belongs to another namespace than "
-                f"{project.name}. Only a `value` can be given there."
+                (
+                    f"{project.directory}: Pulumi.yaml gives {key} a `{foreign[0]}`, but it belongs "
+                    f"to another namespace than {project.name}. Only a `value` is allowed there."
+                )
             )
         if declared.get("type") == "array" and not declared.get("items"):
             raise UsageError(
-                f"{project.directory}: Pulumi.yaml declares {key} an array, without saying of what (`items`)."
+                (
+                    f"{project.directory}: Pulumi.yaml declares {key} an array without the type of "
+                    "its `items`."
+                )
             )
         found[full] = declared
     return found
 
 
 def _plain_text(value: Any) -> Any:
-    """A setting by itself is text, whatever it looks like; inside a structure values have types."""
-    value = value.value if isinstance(value, _Sealed) else value
+    """A top-level value is text; values inside a structure have types."""
+    value = value.value if isinstance(value, _Encrypted) else value
     return value if isinstance(value, dict | list) else _as_text(value)
 
 
@@ -323,14 +374,18 @@ def _is_of_type(kind: str, items: Mapping[str, Any] | None, value: Any) -> bool:
     if kind == "integer":
         if isinstance(value, str):
             return re.fullmatch(r"[-+]?[0-9]+", value) is not None
-        return isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
+        return (
+            isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
+        )
     if kind == "array":
         inner = items or {}
         return isinstance(value, list) and all(
             _is_of_type(str(inner.get("type")), inner.get("items"), item) for item in value
         )
     types = {"string": (str,), "boolean": (bool,), "object": (dict,)}
-    return isinstance(value, types.get(kind, ())) or (kind == "boolean" and value in ("true", "false"))
+    return isinstance(value, types.get(kind, ())) or (
+        kind == "boolean" and value in ("true", "false")
+    )
 
 
 def _override(values: dict[str, Any], key: str, text: str) -> None:
@@ -354,10 +409,12 @@ def _override(values: dict[str, Any], key: str, text: str) -> None:
 
 
 def _scalar(text: str) -> Any:
-    """Inside a structure values have types: booleans, whole numbers, JSON lists and objects; all else is text."""
+    """Parse a value inside a structure: booleans, integers, JSON lists and objects; otherwise text."""
     if text in ("true", "false"):
         return text == "true"
-    if text.removeprefix("-").isdigit() and (text == "0" or not text.removeprefix("-").startswith("0")):
+    if text.removeprefix("-").isdigit() and (
+        text == "0" or not text.removeprefix("-").startswith("0")
+    ):
         return int(text)
     if text[:1] in ("[", "{"):
         try:
@@ -368,7 +425,7 @@ def _scalar(text: str) -> Any:
 
 
 def _as_text(value: Any) -> str:
-    """A setting as programs and providers get it; structures as Go writes JSON, so that both engines agree."""
+    """Format a value for programs and providers; structures as Go's JSON, as the CLI does."""
     if isinstance(value, str):
         return value
     if value is None:

@@ -1,13 +1,14 @@
-"""Started inside the program's own interpreter: connects the SDK to the engine and runs the program.
+"""Runs in the program's interpreter: connects the SDK to the engine and runs the program.
 
-Uses nothing but the standard library and the Pulumi SDK, since the program may live in another virtual environment.
-Exit codes: 0 done, 1 the program raised RunError, 32 it raised anything else; the reason was sent to the engine.
+Uses only the standard library and the Pulumi SDK, because the program may have another virtual
+environment. Exit codes: 0 success, 1 RunError, 32 any other exception; the engine gets the reason.
 """
 
-# ruff: noqa: PTH100, PTH110, PTH112, PTH116, PTH118, PTH120, PLC0415, BLE001 - must start before, and report, whatever the program breaks
+# ruff: noqa: PTH100, PTH110, PTH112, PTH116, PTH118, PTH120, PLC0415, BLE001 - must start and
+# report whatever the program breaks
 import sys
 
-sys.path.pop(0)  # this file's own folder, whose modules must not shadow the program's
+sys.path.pop(0)  # this file's directory, whose modules must not shadow the program's
 
 import argparse
 import asyncio
@@ -36,9 +37,13 @@ def _arguments() -> argparse.Namespace:
 
 
 def _told(error: BaseException, program: str) -> str:
-    """What went wrong, from the program's first line on, without what started it."""
+    """Format an exception from the program's first frame on."""
     if isinstance(error, SystemExit):
-        return str(error.code) if isinstance(error.code, str) else f"The program ended with sys.exit({error.code})."
+        return (
+            str(error.code)
+            if isinstance(error.code, str)
+            else f"The program called sys.exit({error.code})."
+        )
     folder = program if os.path.isdir(program) else os.path.dirname(program)
     first = error.__traceback__
     while first is not None:
@@ -46,11 +51,11 @@ def _told(error: BaseException, program: str) -> str:
         if not file.startswith("<") and os.path.abspath(file).startswith(folder + os.sep):
             return "".join(traceback.format_exception(type(error), error, first)).rstrip()
         first = first.tb_next
-    return "".join(traceback.format_exception_only(error)).rstrip()  # the SDK's own frames help nobody
+    return "".join(traceback.format_exception_only(error)).rstrip()  # without the SDK's own frames
 
 
 def _keep_compiled_code_of_settled_sources() -> None:
-    """Compiled code is told apart by its source's second and size: of a source only just written it isn't kept."""
+    """Do not cache code of a source changed in this second: caches compare seconds and size."""
     loader: Any = importlib.machinery.SourceFileLoader
     write = loader.set_data
 
@@ -62,7 +67,7 @@ def _keep_compiled_code_of_settled_sources() -> None:
 
 
 def _end_with_engine(lifeline: int) -> None:
-    """Wait for the engine's end of the pipe to close, as it does even when the engine is killed."""
+    """Wait until the engine closes its end of the pipe, also when it is killed."""
     os.read(lifeline, 1)
     os._exit(CRASHED)
 
@@ -75,7 +80,10 @@ def _main() -> int:
         import pulumi.runtime
     except ImportError as error:
         sys.stderr.write(
-            f"The Pulumi SDK can't be imported by {sys.executable}: {error}. Install the program's requirements.\n"
+            (
+                f"The Pulumi SDK is not importable by {sys.executable}: {error}. Install the "
+                "program's requirements.\n"
+            )
         )
         return CRASHED
     runtime: Any = pulumi.runtime
@@ -102,10 +110,12 @@ def _main() -> int:
     asyncio.set_event_loop(loop)
     executor = ThreadPoolExecutor(max_workers=4 * max(1, arguments.parallel))
     loop.set_default_executor(executor)
-    # A failed resource leaves futures that nobody awaits; the user hears of the failure, not of the futures.
+    # A failed resource leaves pending futures; its failure is reported, not theirs.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     try:
-        loop.run_until_complete(runtime.run_in_stack(lambda: runpy.run_path(program, run_name="__main__") and None))
+        loop.run_until_complete(
+            runtime.run_in_stack(lambda: runpy.run_path(program, run_name="__main__") and None)
+        )
     except pulumi.RunError as error:
         pulumi.log.error(str(error))
         return FAILED

@@ -1,4 +1,4 @@
-"""Calling back into programs: transforms and hooks are functions of theirs that they serve over gRPC."""
+"""Calls transforms and resource hooks, which programs serve over gRPC."""
 
 from __future__ import annotations
 
@@ -19,29 +19,41 @@ _FRAME = re.compile(r'^  File "(.+)", line (\d+)', re.MULTILINE)
 
 
 class Callbacks:
-    """One connection per program or component process that has functions to be called."""
+    """One connection for each program or component process with callbacks."""
 
     def __init__(self) -> None:
         self._channels: dict[str, Any] = {}
         self._lock = threading.Lock()
 
-    def invoke(self, callback: callback_pb2.Callback, request: Message, answer: type[Answer], what: str = "") -> Answer:
-        """Call a function; EngineError saying `what` failed, why and where in the program."""
+    def invoke(
+        self,
+        callback: callback_pb2.Callback,
+        request: Message,
+        answer: type[Answer],
+        what: str = "",
+    ) -> Answer:
+        """Call a function; EngineError with `what`, reason and place in the program."""
         with self._lock:
             if callback.target not in self._channels:
-                self._channels[callback.target] = grpc.insecure_channel(callback.target, options=GRPC_OPTIONS)
+                self._channels[callback.target] = grpc.insecure_channel(
+                    callback.target, options=GRPC_OPTIONS
+                )
             stub = callback_pb2_grpc.CallbacksStub(self._channels[callback.target])
         try:
             response = stub.Invoke(
-                callback_pb2.CallbackInvokeRequest(token=callback.token, request=request.SerializeToString())
+                callback_pb2.CallbackInvokeRequest(
+                    token=callback.token, request=request.SerializeToString()
+                )
             )
         except grpc.RpcError as error:
-            raise EngineError(f"{what} failed: {_reason(error)}" if what else _reason(error)) from None
+            raise EngineError(
+                f"{what} failed: {_reason(error)}" if what else _reason(error)
+            ) from None
         found: Answer = answer.FromString(response.response)
         return found
 
     def close(self) -> None:
-        """End the connections."""
+        """Close the connections."""
         with self._lock:
             for channel in self._channels.values():
                 channel.close()
@@ -49,10 +61,10 @@ class Callbacks:
 
 
 def _reason(error: Any) -> str:
-    """What the function raised, with the line that did, instead of the SDK's frames."""
+    """Return the exception's message and the program's line instead of the SDK's frames."""
     details = _WRAPPED.sub("", error.details() or "no reason given")
     if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
-        return f"the program that holds it has ended ({details})."
+        return f"its program has ended ({details})."
     text = details.partition(":\n  File ")[0].strip() or "it raised an exception without a message"
     frames = _FRAME.findall(details)
     return f"{text} ({frames[-1][0]}, line {frames[-1][1]})" if frames else text

@@ -1,4 +1,4 @@
-"""Component resources: constructed by a provider where they are remote, their outputs, methods and look-ups."""
+"""Component resources: remote construction, outputs, methods and lookups."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pulumi.runtime.proto import provider_pb2, resource_pb2
 
 from sandbox.engine.deployment import Deployment
 from sandbox.engine.errors import EngineError, StepError
-from sandbox.engine.monitor.register_request import Goal
+from sandbox.engine.monitor.register_request import RegisterRequest
 from sandbox.engine.monitor.resource_hooks import fill_binding
 from sandbox.engine.plugins.default_providers import DefaultProviders
 from sandbox.engine.state import property_values
@@ -19,15 +19,19 @@ from sandbox.engine.steps.register_resource import Skipped
 
 
 class Components:
-    """What has to do with components in one operation."""
+    """Handles the components of one operation."""
 
     def __init__(self, deployment: Deployment, defaults: DefaultProviders) -> None:
         self._deployment, self._defaults = deployment, defaults
 
-    def construct(self, goal: Goal) -> Any:
-        """Let a provider construct a remote component; its registrations arrive at the monitor like the program's own."""
+    def construct(self, goal: RegisterRequest) -> Any:
+        """Have a provider construct a remote component; its registrations arrive as the program's
+        do.
+        """
         deployment = self._deployment
-        urn = make_urn(deployment.request.stack, deployment.project.name, goal.parent, goal.type, goal.name)
+        urn = make_urn(
+            deployment.request.stack, deployment.project.name, goal.parent, goal.type, goal.name
+        )
         if goal.needs() & deployment.failed or goal.follows() & deployment.incomplete:
             deployment.fail(urn, goal.parent)
             raise Skipped
@@ -37,7 +41,9 @@ class Components:
         try:
             package = provider_package(goal.type)
             reference = goal.provider or goal.providers.get(package, "")
-            reference, plugin = self._defaults.resolve(reference, goal.parent, package, goal.version, goal.plugin_url)
+            reference, plugin = self._defaults.resolve(
+                reference, goal.parent, package, goal.version, goal.plugin_url
+            )
 
             def fill(request: Any) -> None:
                 self._describe(request, goal)
@@ -47,7 +53,7 @@ class Components:
         except Exception as error:
             deployment.fail(urn, goal.parent)
             raise StepError(urn, str(error)) from error
-        # Its outputs may refer to children that weren't made: what needs them is skipped rather than given holes.
+        # Its outputs may refer to children that were not created; dependents are skipped.
         if response.urn in deployment.failed or response.urn in deployment.incomplete:
             raise Skipped
         return resource_pb2.RegisterResourceResponse(
@@ -59,7 +65,7 @@ class Components:
             },
         )
 
-    def _describe(self, request: Any, goal: Goal) -> None:
+    def _describe(self, request: Any, goal: RegisterRequest) -> None:
         self._locate(request)
         request.type, request.name, request.parent = goal.type, goal.name, goal.parent
         for key, urns in goal.property_dependencies.items():
@@ -100,14 +106,16 @@ class Components:
         request.configSecretKeys.extend(sorted(deployment.configuration.secret_keys))
 
     def call(self, request: Any, version: str, url: str) -> Any:
-        """Call a resource's method; without a provider that is named, the resource's own serves it."""
+        """Call a resource's method on the named provider or its own."""
         package, reference = provider_package(request.tok), request.provider
         arguments = property_values.from_struct(request.args, outputs=True)
         itself = property_values.plain(arguments.get("__self__"))
         if isinstance(itself, dict) and itself.get("urn"):
             if is_provider(request.tok):  # a method of a provider: `pulumi:providers:kit/method`
                 identifier = (
-                    property_values.UNKNOWN_ID if itself.get("id") is property_values.UNKNOWN else itself.get("id")
+                    property_values.UNKNOWN_ID
+                    if itself.get("id") is property_values.UNKNOWN
+                    else itself.get("id")
                 )
                 package, reference = package.partition("/")[0], f"{itself['urn']}::{identifier}"
             elif not reference:
@@ -123,11 +131,11 @@ class Components:
 
         response = plugin.call(fill, arguments)
         if not isinstance(response, provider_pb2.CallResponse):
-            raise EngineError(f"{request.tok}: the provider answered with {type(response).__name__}.")
+            raise EngineError(f"{request.tok}: the provider returned {type(response).__name__}.")
         return response
 
     def set_outputs(self, urn: str, outputs: Properties) -> None:
-        """Record a component's outputs. Of a failed run, what isn't known keeps its last known value."""
+        """Record a component's outputs. In a failed run, unknown outputs keep their last value."""
         deployment = self._deployment
         outputs = with_hashes(outputs, deployment.project.program)
         with deployment.lock:
@@ -135,7 +143,7 @@ class Components:
         if resource is None:
             if urn in deployment.failed:
                 return
-            raise EngineError(f"Outputs were registered for {urn}, which hasn't been registered.")
+            raise EngineError(f"Outputs were registered for {urn}, which is not registered.")
         if deployment.destroying:
             return
         if not deployment.preview:
@@ -151,17 +159,20 @@ class Components:
         deployment.hooks.outputs_registered(urn)
 
     def get_resource(self, arguments: Properties) -> Any:
-        """Answer the SDK's question for a resource that it only has a reference to."""
+        """Return a resource for which the SDK has only a reference."""
         urn = str(arguments.get("urn"))
         deployment = self._deployment
         with deployment.lock:
-            # What this operation hasn't reached yet is answered from the state: a component may refer to its own children.
+            # Use the state for what is not registered yet: a component may refer to its own
+            # children.
             resource: Resource | None = deployment.registered.get(urn) or deployment.olds.get(urn)
         if resource is None:
-            raise EngineError(f"{urn} is referred to but not in the stack.")
+            raise EngineError(f"{urn} is referenced but not in the stack.")
         found = {"urn": urn, "id": resource.id, "state": resource.outputs}
         answer = resource_pb2.ResourceInvokeResponse()
-        getattr(answer, "return").CopyFrom(property_values.to_struct(found, secrets=True, resources=True))
+        getattr(answer, "return").CopyFrom(
+            property_values.to_struct(found, secrets=True, resources=True)
+        )
         return answer
 
 

@@ -1,4 +1,4 @@
-"""What a program asks for: registrations and reads, decoded from the wire; what isn't supported is refused by name."""
+"""Registrations and reads, decoded from the wire; unsupported features are refused by name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from pulumi.runtime.proto import resource_pb2
 
 from sandbox.engine.errors import EngineError
-from sandbox.engine.monitor.resource_hooks import hooks_of
+from sandbox.engine.monitor.resource_hooks import hook_names
 from sandbox.engine.state.property_values import Properties, from_struct, from_value
 from sandbox.engine.state.resource import is_provider
 
@@ -18,8 +18,8 @@ _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 
 
 @dataclass(slots=True, kw_only=True)
-class Goal:
-    """A resource as the program wants it. None means: not said, so the parent's or the provider's choice holds."""
+class RegisterRequest:
+    """A resource as the program registers it. None means unset: the parent's or provider's applies."""
 
     type: str
     name: str
@@ -50,28 +50,42 @@ class Goal:
     hooks: dict[str, list[str]] = field(default_factory=dict)
 
     def needs(self) -> set[str]:
-        """URNs that the resource can't be made without."""
-        needed = {*self.dependencies, *(urn for urns in self.property_dependencies.values() for urn in urns)}
-        return {urn for urn in (*needed, self.parent, self.deleted_with, self.provider.rpartition("::")[0]) if urn}
+        """URNs that the resource requires."""
+        needed = {
+            *self.dependencies,
+            *(urn for urns in self.property_dependencies.values() for urn in urns),
+        }
+        return {
+            urn
+            for urn in (*needed, self.parent, self.deleted_with, self.provider.rpartition("::")[0])
+            if urn
+        }
 
     def follows(self) -> set[str]:
-        """URNs that it only comes after (`depends_on`), without using a property of theirs."""
-        return set(self.dependencies) - {urn for urns in self.property_dependencies.values() for urn in urns}
+        """URNs that the resource only follows (`depends_on`)."""
+        return set(self.dependencies) - {
+            urn for urns in self.property_dependencies.values() for urn in urns
+        }
 
 
-def decode_goal(request: resource_pb2.RegisterResourceRequest) -> Goal:
-    """Read a registration; EngineError naming what this engine doesn't do."""
+def decode_request(request: resource_pb2.RegisterResourceRequest) -> RegisterRequest:
+    """Decode a registration; EngineError for unsupported features."""
     where = f"{request.type} {request.name!r}"
     if request.state_migrations:
-        raise EngineError(f"{where} uses state migrations, which the embedded engine doesn't run. Use the Pulumi CLI.")
+        raise EngineError(
+            (
+                f"{where} uses state migrations, which the embedded engine does not support. Use the "
+                "Pulumi CLI."
+            )
+        )
     if request.envVarMappings and not is_provider(request.type):
-        raise EngineError(f"{where} has `env_var_mappings`, which only a provider can have.")
+        raise EngineError(f"{where} has `env_var_mappings`, which only providers support.")
     timeouts = {
         key: _seconds(getattr(request.customTimeouts, key), where)
         for key in ("create", "update", "delete", "read")
         if getattr(request.customTimeouts, key)
     }
-    return Goal(
+    return RegisterRequest(
         type=request.type,
         name=request.name,
         parent=request.parent,
@@ -80,7 +94,9 @@ def decode_goal(request: resource_pb2.RegisterResourceRequest) -> Goal:
         inputs=from_struct(request.object, outputs=request.remote),
         protect=request.protect if request.HasField("protect") else None,
         dependencies=sorted(set(request.dependencies)),
-        property_dependencies={key: sorted(set(item.urns)) for key, item in request.propertyDependencies.items()},
+        property_dependencies={
+            key: sorted(set(item.urns)) for key, item in request.propertyDependencies.items()
+        },
         provider=request.provider,
         providers=dict(request.providers),
         version=request.version,
@@ -102,12 +118,14 @@ def decode_goal(request: resource_pb2.RegisterResourceRequest) -> Goal:
         if request.HasField("replacement_trigger")
         else None,
         hide_diff=list(request.hideDiffs),
-        hooks=hooks_of(request),
+        hooks=hook_names(request),
     )
 
 
 def _seconds(text: str, where: str) -> float:
     parts = _DURATION.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise EngineError(f"{where}: the custom timeout {text!r} is not a duration such as '10m' or '1h30m'.")
+        raise EngineError(
+            f"{where}: the custom timeout {text!r} is not a duration such as '10m' or '1h30m'."
+        )
     return sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts)

@@ -1,4 +1,4 @@
-"""Resource hooks: functions of the program that are called before and after what is done to a resource, and on errors."""
+"""Resource hooks: functions of the program that run before and after operations, and on errors."""
 
 from __future__ import annotations
 
@@ -15,43 +15,49 @@ from sandbox.engine.state.resource import Resource, urn_name, urn_type
 
 Action = Literal["Create", "Update", "Delete"]
 Done = TypeVar("Done")
-# By the name on the wire: the name in the state.
+# Name on the wire to name in the state.
 _KINDS = {
     "before_create": "BeforeCreate", "after_create": "AfterCreate", "before_update": "BeforeUpdate",
     "after_update": "AfterUpdate", "before_delete": "BeforeDelete", "after_delete": "AfterDelete", "on_error": "OnError",
 }  # fmt: skip
-_MOST_TRIES = 100  # as the Pulumi engine: an error hook that always wants another try must not go on for ever
+_MAX_ATTEMPTS = 100  # as in the Pulumi engine: bounds an error hook that always retries
 
 
-def hooks_of(request: resource_pb2.RegisterResourceRequest) -> dict[str, list[str]]:
-    """The names of a registration's hooks, as the state keeps them."""
-    return {ours: list(names) for theirs, ours in _KINDS.items() if (names := getattr(request.hooks, theirs))}
+def hook_names(request: resource_pb2.RegisterResourceRequest) -> dict[str, list[str]]:
+    """Return the hooks of a registration, as stored in the state."""
+    return {
+        ours: list(names)
+        for theirs, ours in _KINDS.items()
+        if (names := getattr(request.hooks, theirs))
+    }
 
 
 def fill_binding(binding: Any, hooks: dict[str, list[str]]) -> None:
-    """Write the names of hooks into a request."""
+    """Write hook names into a request."""
     for theirs, ours in _KINDS.items():
         getattr(binding, theirs).extend(hooks.get(ours, ()))
 
 
 class Hooks:
-    """The hooks that one run of a program has registered. `tell` reports: severity, URN, text."""
+    """The hooks that a run of the program registered; `report` takes severity, URN and text."""
 
-    def __init__(self, callbacks: Callbacks, tell: Callable[[str, str, str], None], *, preview: bool) -> None:
-        self._callbacks, self._tell, self._preview = callbacks, tell, preview
+    def __init__(
+        self, callbacks: Callbacks, report: Callable[[str, str, str], None], *, preview: bool
+    ) -> None:
+        self._callbacks, self._tell, self._preview = callbacks, report, preview
         self._hooks: dict[str, resource_pb2.RegisterResourceHookRequest] = {}
         self._error_hooks: dict[str, resource_pb2.RegisterErrorHookRequest] = {}
         self._components: dict[str, tuple[Action, Resource, Resource | None]] = {}
         self._lock = threading.Lock()
 
     def register(self, request: resource_pb2.RegisterResourceHookRequest) -> None:
-        """Take on a hook; EngineError if its name is taken."""
+        """Register a hook; EngineError for a duplicate name."""
         with self._lock:
             self._claim(request.name)
             self._hooks[request.name] = request
 
     def register_error_hook(self, request: resource_pb2.RegisterErrorHookRequest) -> None:
-        """Take on an error hook; EngineError if its name is taken."""
+        """Register an error hook; EngineError for a duplicate name."""
         with self._lock:
             self._claim(request.name)
             self._error_hooks[request.name] = request
@@ -60,32 +66,36 @@ class Hooks:
         if not name:
             raise EngineError("A resource hook needs a name.")
         if name in self._hooks or name in self._error_hooks:
-            raise EngineError(f"There are two resource hooks of the name {name!r}. Give one of them another name.")
+            raise EngineError(f"There are two resource hooks named {name!r}. Rename one.")
 
     def before(self, action: Action, new: Resource | None, old: Resource | None = None) -> None:
-        """Call what is to be called before it is done; EngineError if that is to keep it from being done."""
+        """Run the hooks before an operation; EngineError if one prevents it."""
         self._run(f"Before{action}", new, old, new_outputs=False)
 
     def after(self, action: Action, new: Resource | None, old: Resource | None = None) -> None:
-        """Call what is to be called when it is done. A failure fails the operation, but what was done stays done."""
+        """Run the hooks after an operation. A failing hook fails the run, but the operation stays
+        done.
+        """
         try:
             self._run(f"After{action}", new, old, new_outputs=True)
         except EngineError as error:
             self._tell("error", _subject(new, old).urn, str(error))
 
     def await_outputs(self, action: Action, new: Resource, old: Resource | None) -> None:
-        """Note that a component is done when its outputs are registered."""
+        """Defer a component's after-hooks until its outputs are registered."""
         with self._lock:
             self._components[new.urn] = (action, new, old)
 
     def outputs_registered(self, urn: str) -> None:
-        """Call what is to be called when a component is done."""
+        """Run a component's after-hooks."""
         with self._lock:
             done = self._components.pop(urn, None)
         if done is not None:
             self.after(*done)
 
-    def _run(self, kind: str, new: Resource | None, old: Resource | None, *, new_outputs: bool) -> None:
+    def _run(
+        self, kind: str, new: Resource | None, old: Resource | None, *, new_outputs: bool
+    ) -> None:
         subject = _subject(new, old)
         for name in subject.resource_hooks.get(kind, ()):
             hook = self._hooks.get(name)
@@ -94,13 +104,18 @@ class Hooks:
             if self._preview and not hook.on_dry_run:
                 continue
             request = resource_pb2.ResourceHookRequest(
-                urn=subject.urn, id=subject.id, name=urn_name(subject.urn), type=urn_type(subject.urn)
+                urn=subject.urn,
+                id=subject.id,
+                name=urn_name(subject.urn),
+                type=urn_type(subject.urn),
             )
             _describe(request, new, old)
             if new is not None and new_outputs:
                 request.new_outputs.CopyFrom(to_struct(new.outputs, secrets=True))
             try:
-                answer = self._callbacks.invoke(hook.callback, request, resource_pb2.ResourceHookResponse)
+                answer = self._callbacks.invoke(
+                    hook.callback, request, resource_pb2.ResourceHookResponse
+                )
                 problem = str(answer.error)
             except EngineError as error:
                 problem = str(error)
@@ -109,8 +124,10 @@ class Hooks:
             elif problem:
                 raise EngineError(f"{kind} hook {name!r} failed: {problem}")
 
-    def retrying(self, action: Action, new: Resource | None, old: Resource | None, call: Callable[[], Done]) -> Done:
-        """Have a provider do something, again as often as the resource's error hooks want it."""
+    def retrying(
+        self, action: Action, new: Resource | None, old: Resource | None, call: Callable[[], Done]
+    ) -> Done:
+        """Run a provider call; retry it as often as the resource's error hooks request."""
         subject = _subject(new, old)
         failures: list[str] = []
         while True:
@@ -120,10 +137,18 @@ class Hooks:
                 failures.insert(0, str(error))  # newest first
                 if not self._want_another_try(action, new, old, failures):
                     raise
-                if len(failures) >= _MOST_TRIES:
-                    self._tell("warning", subject.urn, f"It was tried {_MOST_TRIES} times, which is the most.")
+                if len(failures) >= _MAX_ATTEMPTS:
+                    self._tell(
+                        "warning",
+                        subject.urn,
+                        f"It was attempted {_MAX_ATTEMPTS} times, the maximum.",
+                    )
                     raise
-                self._tell("warning", subject.urn, f"{error}\nIts error hook wants another try ({len(failures)}).")
+                self._tell(
+                    "warning",
+                    subject.urn,
+                    f"{error}\nIts error hook requests a retry ({len(failures)}).",
+                )
 
     def _want_another_try(
         self, action: Action, new: Resource | None, old: Resource | None, failures: list[str]
@@ -139,7 +164,10 @@ class Hooks:
             )  # fmt: skip
             _describe(request, new, old)
             answer = self._callbacks.invoke(
-                hook.callback, request, resource_pb2.ErrorHookResponse, f"{failures[0]}\nIts error hook {name!r}"
+                hook.callback,
+                request,
+                resource_pb2.ErrorHookResponse,
+                f"{failures[0]}\nIts error hook {name!r}",
             )
             if answer.error:
                 raise EngineError(f"{failures[0]}\nIts error hook {name!r} failed: {answer.error}")
@@ -150,7 +178,7 @@ class Hooks:
 def _subject(new: Resource | None, old: Resource | None) -> Resource:
     subject = new or old
     if subject is None:
-        raise EngineError("A hook was to be called for no resource.")
+        raise EngineError("A hook was called without a resource.")
     return subject
 
 
@@ -164,7 +192,9 @@ def _describe(request: Any, new: Resource | None, old: Resource | None) -> None:
 
 def _unregistered(kind: str, name: str) -> EngineError:
     return EngineError(
-        f"Its {kind} hook {name!r} isn't registered: the program doesn't define it any more, or wasn't run. "
-        "Define the hook again, or take it off the resource with an `up`; `destroy --run-program` runs the program "
-        "for its hooks."
+        (
+            f"Its {kind} hook {name!r} is not registered: the program no longer defines it, or did "
+            "not run. Define the hook again, or remove it from the resource with an `up`; `destroy "
+            "--run-program` runs the program for its hooks."
+        )
     )

@@ -1,4 +1,4 @@
-"""The services that a program and its remote components talk to: ResourceMonitor and Engine, over gRPC."""
+"""The gRPC services of programs and remote components: ResourceMonitor and Engine."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from typing import Any
 
 import grpc
 from google.protobuf import empty_pb2
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, resource_pb2, resource_pb2_grpc
+from pulumi.runtime.proto import (
+    engine_pb2,
+    engine_pb2_grpc,
+    provider_pb2,
+    resource_pb2,
+    resource_pb2_grpc,
+)
 
 from sandbox.engine.deployment import Deployment
 from sandbox.engine.errors import EngineError, StepError
 from sandbox.engine.monitor.components import Components
-from sandbox.engine.monitor.register_request import Goal, decode_goal
+from sandbox.engine.monitor.register_request import RegisterRequest, decode_request
 from sandbox.engine.monitor.transforms import Transforms
 from sandbox.engine.plugins.default_providers import DefaultProviders, plugin_inputs
 from sandbox.engine.plugins.provider_client import GRPC_OPTIONS
@@ -33,7 +39,7 @@ _FEATURES = (
     "REPLACEMENT_TRIGGER",
     "DELETED_WITH",
     "REPLACE_WITH",
-    "PARAMETERIZATION",  # stands for references to packages too; a package with parameters is refused by its name
+    "PARAMETERIZATION",  # package references are supported; parameterized packages are refused
     "TRANSFORMS",
     "INVOKE_TRANSFORMS",
     "RESOURCE_HOOKS",
@@ -49,7 +55,7 @@ _SEVERITIES = {engine_pb2.INFO: "info", engine_pb2.WARNING: "warning", engine_pb
 
 
 class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineServicer):
-    """Serves one operation on a loopback port; a request that fails ends as a gRPC status with one sentence."""
+    """Serves one operation on a loopback port; a failed request ends in a gRPC status."""
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
@@ -62,10 +68,14 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
         self._packages: dict[str, resource_pb2.RegisterPackageRequest] = {}
         self._active = 0
         self._idle = threading.Condition()
-        self.settled = threading.Event()  # the program has asked for everything it wants, or has ended
-        self._released = threading.Event()  # nothing will be called back any more
-        # A thread per request under way: constructing a component waits for its children's registrations.
-        self._server = grpc.server(futures.ThreadPoolExecutor(max_workers=4096), options=GRPC_OPTIONS)
+        self.registered_all = (
+            threading.Event()
+        )  # the program has registered everything, or has ended
+        self._released = threading.Event()  # no more callbacks will be made
+        # One thread per pending request: constructing a component waits for its children.
+        self._server = grpc.server(
+            futures.ThreadPoolExecutor(max_workers=4096), options=GRPC_OPTIONS
+        )
         resource_pb2_grpc.add_ResourceMonitorServicer_to_server(self, self._server)
         engine_pb2_grpc.add_EngineServicer_to_server(self, self._server)
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
@@ -73,22 +83,22 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
         self._server.start()
 
     def wait_idle(self) -> None:
-        """Wait until no request is being served (a program that died leaves some behind)."""
+        """Wait until no request is pending; a program that died leaves some."""
         with self._idle:
             self._idle.wait_for(lambda: self._active == 0)
 
     def release(self) -> None:
-        """Let the program end, which has been kept for its hooks."""
-        self._deployment.callbacks.close()  # before its server ends: a connection that is cut off prints a complaint
+        """Let the program end after its last hook."""
+        self._deployment.callbacks.close()  # before the server stops: a broken connection prints an error
         self._released.set()
 
     def stop(self) -> None:
-        """End the service."""
+        """Stop the services."""
         self.release()
-        # In order: cut off, the clients in provider processes print a complaint each.
+        # In this order: clients in provider processes print an error for a broken connection.
         self._server.stop(grace=1).wait()
 
-    def _register_default(self, goal: Goal) -> str:
+    def _register_default(self, goal: RegisterRequest) -> str:
         state = self._registrations.register(goal).state
         return f"{state.urn}::{state.id}"
 
@@ -108,7 +118,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
     # ResourceMonitor
 
     def GetDeploymentInfo(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """Tell the program where it runs."""
+        """Return project, stack and configuration."""
         _ = (request, context)
         deployment = self._deployment
         return resource_pb2.DeploymentInfo(
@@ -120,23 +130,31 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
             dryRun=deployment.preview,
             parallel=deployment.request.parallel,
             supportedFeatures=[
-                resource_pb2.ResourceMonitorFeature.Value(f"RESOURCE_MONITOR_FEATURE_{name}") for name in _FEATURES
+                resource_pb2.ResourceMonitorFeature.Value(f"RESOURCE_MONITOR_FEATURE_{name}")
+                for name in _FEATURES
             ],
         )
 
     def SupportsFeature(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """Answer for one feature."""
+        """Return whether a feature is supported."""
         _ = context
         return resource_pb2.SupportsFeatureResponse(hasSupport=request.id in _FEATURE_IDS)
 
     def RegisterPackage(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """Note a package's version for the requests that refer to it."""
+        """Record a package's version for requests that reference it."""
         with self._serving(context):
             if request.HasField("parameterization") or request.HasField("extension"):
                 raise EngineError(
-                    f"Package {request.name!r} is parameterized, which the embedded engine doesn't support. Use the Pulumi CLI."
+                    (
+                        f"Package {request.name!r} is parameterized, which the embedded engine does "
+                        "not support. Use the Pulumi CLI."
+                    )
                 )
-            reference = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{request.name}@{request.version}@{request.download_url}"))
+            reference = str(
+                uuid.uuid5(
+                    uuid.NAMESPACE_URL, f"{request.name}@{request.version}@{request.download_url}"
+                )
+            )
             self._packages[reference] = request
             return resource_pb2.RegisterPackageResponse(ref=reference)
         return None
@@ -148,14 +166,18 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
         return request.version, request.pluginDownloadURL
 
     def RegisterResource(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """Bring a resource to what the program wants; a failure is answered as such and the program goes on."""
+        """Register a resource; a failure is returned, and the program continues."""
         with self._serving(context):
             try:
                 request = self._transforms.applied(request)
-                goal = decode_goal(request)
+                goal = decode_request(request)
                 goal.version, goal.plugin_url = self._version(request)
-                if is_provider(goal.type):  # where the CLI keeps them, so that both see the same inputs
-                    goal.inputs |= plugin_inputs(goal.version, goal.plugin_url, request.envVarMappings)
+                if is_provider(
+                    goal.type
+                ):  # where the CLI stores them, so that both have the same inputs
+                    goal.inputs |= plugin_inputs(
+                        goal.version, goal.plugin_url, request.envVarMappings
+                    )
                     self._warn_of_mappings(request)
                 if goal.remote:
                     return self._components.construct(goal)
@@ -171,11 +193,12 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
             state = registered.state
             unknown_id = (
                 ""
-                if state.id == property_values.UNKNOWN_ID and not state.type.startswith("pulumi:providers:")
+                if state.id == property_values.UNKNOWN_ID
+                and not state.type.startswith("pulumi:providers:")
                 else state.id
             )
-            # A component's outputs of last time may refer to children that aren't registered yet this time; its
-            # program sets them anew with RegisterResourceOutputs.
+            # A component's previous outputs may refer to unregistered children; the program sets
+            # them again with RegisterResourceOutputs.
             outputs = state.outputs if state.custom else {}
             return resource_pb2.RegisterResourceResponse(
                 urn=state.urn,
@@ -190,33 +213,41 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
             self._deployment.recorder.message(
                 "warning",
                 _urn_of(self._deployment, request),
-                "Its `env_var_mappings` are in the state, but without effect: the provider was started by somebody else, "
-                "with the environment that it has.",
+                (
+                    "Its `env_var_mappings` are in the state without effect: the provider was "
+                    "already running."
+                ),
             )
 
     def _not_made(self, request: Any, result: Any) -> Any:
         deployment = self._deployment
         if not request.supportsResultReporting:
-            raise EngineError(f"{request.type} {request.name!r} couldn't be made; the reason was reported with it.")
+            raise EngineError(
+                f"{request.type} {request.name!r} failed; the reason was reported with it."
+            )
         urn = _urn_of(deployment, request)
         deployment.fail(urn, request.parent)
         return resource_pb2.RegisterResourceResponse(urn=urn, result=result)
 
     def RegisterResourceOutputs(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """Attach a component's (or the stack's) outputs."""
+        """Record the outputs of a component or the stack."""
         with self._serving(context):
             self._components.set_outputs(request.urn, property_values.from_struct(request.outputs))
             return empty_pb2.Empty()
         return None
 
     def ReadResource(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """Look up an existing resource that the stack doesn't manage."""
+        """Read an existing resource that the stack does not manage."""
         with self._serving(context):
             version, url = self._version(request)
             try:
                 return self._reads.read(request, version, url)
             except EngineError as error:
-                urn = error.urn if isinstance(error, StepError) else _urn_of(self._deployment, request)
+                urn = (
+                    error.urn
+                    if isinstance(error, StepError)
+                    else _urn_of(self._deployment, request)
+                )
                 self._deployment.recorder.message("error", urn, str(error))
                 raise
         return None
@@ -230,30 +261,39 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
             if request.tok == "pulumi:pulumi:getResource":
                 return self._components.get_resource(arguments)
             package = provider_package(request.tok)
-            _, plugin = self._defaults.resolve(request.provider, request.parent, package, version, url)
+            _, plugin = self._defaults.resolve(
+                request.provider, request.parent, package, version, url
+            )
             if self._deployment.awaits(request.dependsOn):
                 return resource_pb2.ResourceInvokeResponse(unknown=True)
             if property_values.contains_unknown(arguments):
                 return resource_pb2.ResourceInvokeResponse()
-            found, failures = plugin.invoke(request.tok, arguments, preview=self._deployment.preview)
-            answer = resource_pb2.ResourceInvokeResponse(
-                failures=[provider_pb2.CheckFailure(property=item.property, reason=item.reason) for item in failures]
+            found, failures = plugin.invoke(
+                request.tok, arguments, preview=self._deployment.preview
             )
-            getattr(answer, "return").CopyFrom(property_values.to_struct(found or {}, secrets=True, resources=True))
+            answer = resource_pb2.ResourceInvokeResponse(
+                failures=[
+                    provider_pb2.CheckFailure(property=item.property, reason=item.reason)
+                    for item in failures
+                ]
+            )
+            getattr(answer, "return").CopyFrom(
+                property_values.to_struct(found or {}, secrets=True, resources=True)
+            )
             return answer
         return None
 
     def Call(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """Call a method of a component."""
+        """Call a component's method."""
         with self._serving(context):
             version, url = self._version(request)
             return self._components.call(request, version, url)
         return None
 
     def SignalAndWaitForShutdown(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """Keep the program, which has asked for everything it wants, until its hooks have been called for the last time."""
+        """Block until the last hook of the program has run."""
         _ = (request, context)
-        self.settled.set()
+        self.registered_all.set()
         self._released.wait()
         return empty_pb2.Empty()
 
@@ -264,28 +304,28 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
             raise EngineError(message)
 
     def RegisterStackTransform(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """Take on a transform of every resource."""
+        """Register a transform of every resource."""
         with self._serving(context):
             self._transforms.add_stack(request)
             return empty_pb2.Empty()
         return None
 
     def RegisterStackInvokeTransform(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """Take on a transform of every function's call."""
+        """Register a transform of every function call."""
         with self._serving(context):
             self._transforms.add_invoke(request)
             return empty_pb2.Empty()
         return None
 
     def RegisterResourceHook(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """Take on a hook."""
+        """Register a hook."""
         with self._serving(context):
             self._deployment.hooks.register(request)
             return empty_pb2.Empty()
         return None
 
     def RegisterErrorHook(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """Take on an error hook."""
+        """Register an error hook."""
         with self._serving(context):
             self._deployment.hooks.register_error_hook(request)
             return empty_pb2.Empty()
@@ -294,35 +334,45 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
     # Engine
 
     def Log(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """Show what the program or a provider says."""
+        """Record a log message of the program or a provider."""
         _ = context
         severity = _SEVERITIES.get(request.severity)
         if severity and not (request.ephemeral and severity == "info"):
-            # The SDK blames the CLI for what its engine lacks; here that is this engine.
-            text = request.message.replace("The Pulumi CLI does not support", "The embedded engine does not support")
+            # The SDK names the CLI for features that its engine lacks; here it is this engine.
+            text = request.message.replace(
+                "The Pulumi CLI does not support", "The embedded engine does not support"
+            )
             text = text.replace("Please update the Pulumi CLI", "Use the Pulumi CLI")
             recorder = self._deployment.recorder
             if severity != "error" or not recorder.reported(text):
-                recorder.message(severity, request.urn, text, said=True)
+                recorder.message(severity, request.urn, text, logged=True)
         return empty_pb2.Empty()
 
     def GetRootResource(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """The stack resource's URN, once the program has registered it."""
+        """Return the stack's URN once it is registered."""
         _ = (request, context)
         urn = self._deployment.stack_urn
-        return engine_pb2.GetRootResourceResponse(urn=urn if urn in self._deployment.registered else "")
+        return engine_pb2.GetRootResourceResponse(
+            urn=urn if urn in self._deployment.registered else ""
+        )
 
     def SetRootResource(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """The stack's URN follows from the project and stack names, so nothing is to be kept."""
+        """Do nothing: project and stack determine the URN."""
         _ = (request, context)
         return engine_pb2.SetRootResourceResponse()
 
     def RequirePulumiVersion(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """Refused: this is no Pulumi version."""
+        """Refuse: this engine is no Pulumi version."""
         _ = request
         return self._refuse("Requirements on the Pulumi version", context)
 
 
 def _urn_of(deployment: Deployment, request: Any) -> str:
-    """The URN that a request's resource has, made or not."""
-    return make_urn(deployment.request.stack, deployment.project.name, request.parent, request.type, request.name)
+    """Return the URN of a requested resource."""
+    return make_urn(
+        deployment.request.stack,
+        deployment.project.name,
+        request.parent,
+        request.type,
+        request.name,
+    )

@@ -1,8 +1,8 @@
-"""Transforms: functions of the program that change what it registers and calls, before the engine looks at it.
+"""Transforms: functions of the program that change registrations and calls.
 
-A resource's own transforms come first, then its parents', nearest first, then the stack's, each in the order in which
-they were given. What they see and what becomes of their answers follows the Pulumi engine step by step, also where it
-surprises: only a resource with transforms of its own has its dependencies taken from what they answer.
+A resource's own transforms run first, then its ancestors', nearest first, then the stack's, each in
+order of registration. Inputs and results follow the Pulumi engine exactly, also where it is
+surprising: only a resource with its own transforms takes its dependencies from their result.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from sandbox.engine.state.property_values import (
 )
 from sandbox.engine.state.resource import make_urn, provider_package
 
-# Given a request's provider, its providers, its parent and the package: the reference of the provider that is meant.
+# Return the provider reference for a request's provider, providers, parent and package.
 Resolve = Callable[[str, Mapping[str, str], str, str], str]
-# Options that a registration and a transform's options both have, by the registration's name.
+# Options of both a registration and a transform, by the registration's name.
 _SHARED = {
     "dependencies": "depends_on", "protect": "protect", "ignoreChanges": "ignore_changes",
     "replaceOnChanges": "replace_on_changes", "replacement_trigger": "replacement_trigger", "version": "version",
@@ -47,22 +47,26 @@ class Transforms:
         self._deployment, self._callbacks, self._resolve = deployment, callbacks, resolve
         self._stack: list[callback_pb2.Callback] = []
         self._invoke: list[callback_pb2.Callback] = []
-        self._by_urn: dict[str, tuple[str, list[callback_pb2.Callback]]] = {}  # parent, own transforms
+        self._by_urn: dict[
+            str, tuple[str, list[callback_pb2.Callback]]
+        ] = {}  # parent, own transforms
         self._awaited: dict[tuple[str, str, str], list[callback_pb2.Callback]] = {}
         self._lock = threading.Lock()
 
     def add_stack(self, callback: callback_pb2.Callback) -> None:
-        """Take on a transform for every resource that is registered from now on."""
+        """Register a transform for all later resources."""
         with self._lock:
             self._stack.append(callback)
 
     def add_invoke(self, callback: callback_pb2.Callback) -> None:
-        """Take on a transform for every function that is called from now on."""
+        """Register a transform for all later function calls."""
         with self._lock:
             self._invoke.append(callback)
 
-    def applied(self, request: resource_pb2.RegisterResourceRequest) -> resource_pb2.RegisterResourceRequest:
-        """Return the registration as its transforms want it."""
+    def applied(
+        self, request: resource_pb2.RegisterResourceRequest
+    ) -> resource_pb2.RegisterResourceRequest:
+        """Return the transformed registration."""
         chain = self._chain(request)
         if not chain:
             return request
@@ -78,7 +82,9 @@ class Transforms:
                 properties=to_struct(properties, secrets=True, outputs=True),
             )  # fmt: skip
             try:
-                answer = self._callbacks.invoke(callback, question, resource_pb2.TransformResponse, "Its transform")
+                answer = self._callbacks.invoke(
+                    callback, question, resource_pb2.TransformResponse, "Its transform"
+                )
             except EngineError as error:
                 raise StepError(self._urn(request), str(error)) from error
             options = answer.options if answer.HasField("options") else options
@@ -87,11 +93,11 @@ class Transforms:
         return _rewritten(request, properties, options, own=own)
 
     def _chain(self, request: resource_pb2.RegisterResourceRequest) -> list[callback_pb2.Callback]:
-        """Collect what applies, and remember the resource's own for what will be below it."""
+        """Return the transforms that apply, and store the resource's own for its descendants."""
         key = (request.parent, request.type, request.name)
         with self._lock:
-            # A remote component is registered twice: by the program that wants it, and by the provider that makes it,
-            # which doesn't know of the program's transforms.
+            # A remote component is registered twice: by the program, and by its provider, which
+            # does not know the program's transforms.
             own = self._awaited.pop(key, None)
             if own is None:
                 own = list(request.transforms)
@@ -108,9 +114,15 @@ class Transforms:
         stack, project = self._deployment.request.stack, self._deployment.project.name
         return make_urn(stack, project, request.parent, request.type, request.name)
 
-    def _options(self, request: resource_pb2.RegisterResourceRequest) -> resource_pb2.TransformResourceOptions:
+    def _options(
+        self, request: resource_pb2.RegisterResourceRequest
+    ) -> resource_pb2.TransformResourceOptions:
         options = resource_pb2.TransformResourceOptions()
-        _copy(request, options, {theirs: ours for theirs, ours in _SHARED.items() if theirs != "provider"})
+        _copy(
+            request,
+            options,
+            {theirs: ours for theirs, ours in _SHARED.items() if theirs != "provider"},
+        )
         if request.deleteBeforeReplace or request.deleteBeforeReplaceDefined:
             options.delete_before_replace = request.deleteBeforeReplace
         options.aliases.extend(alias_pb2.Alias(urn=urn) for urn in request.aliasURNs)
@@ -118,9 +130,11 @@ class Transforms:
         options.provider = request.provider
         if request.custom or request.remote:
             package = provider_package(request.type)
-            options.provider = self._resolve(request.provider, request.providers, request.parent, package)
+            options.provider = self._resolve(
+                request.provider, request.providers, request.parent, package
+            )
         parent = self._deployment.registered.get(request.parent)
-        if parent is not None:  # what it inherits
+        if parent is not None:  # inherited
             if parent.protect and not options.HasField("protect"):
                 options.protect = True
             if parent.retain_on_delete and not options.HasField("retain_on_delete"):
@@ -128,8 +142,10 @@ class Transforms:
             options.deleted_with = options.deleted_with or parent.deleted_with
         return options
 
-    def applied_to_call(self, request: resource_pb2.ResourceInvokeRequest) -> resource_pb2.ResourceInvokeRequest:
-        """Return the call of a function as the transforms want it."""
+    def applied_to_call(
+        self, request: resource_pb2.ResourceInvokeRequest
+    ) -> resource_pb2.ResourceInvokeRequest:
+        """Return the transformed function call."""
         with self._lock:
             chain = list(self._invoke)
         if not chain:
@@ -143,7 +159,9 @@ class Transforms:
         for callback in chain:
             answer = self._callbacks.invoke(
                 callback,
-                resource_pb2.TransformInvokeRequest(token=request.tok, args=arguments, options=options),
+                resource_pb2.TransformInvokeRequest(
+                    token=request.tok, args=arguments, options=options
+                ),
                 resource_pb2.TransformInvokeResponse,
                 f"A transform of the call of {request.tok}",
             )
@@ -158,7 +176,7 @@ class Transforms:
 
 
 def _upgraded(value: Any, dependencies: set[str]) -> Any:
-    """Return a property as transforms see it: what isn't plain is an output, with what it depends on."""
+    """Return a property for transforms: a value that is not plain is an output with dependencies."""
     value = _as_outputs(value)
     known = {urn for output in outputs_within(value) for urn in output.dependencies}
     if dependencies <= known:
@@ -209,7 +227,7 @@ def _rewritten(
 
 
 def _copy(source: Any, target: Any, names: Mapping[str, str]) -> None:
-    """Set the target's fields to the source's; what isn't set there isn't set here."""
+    """Copy the source's fields to the target; fields unset in the source become unset."""
     for theirs, ours in names.items():
         field = source.DESCRIPTOR.fields_by_name[theirs]
         target.ClearField(ours)

@@ -1,4 +1,4 @@
-"""Dynamic providers (`pulumi.dynamic`): their code is part of the program, and the SDK's own server runs it."""
+"""Dynamic providers (`pulumi.dynamic`): the SDK's server runs their code, part of the program."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from sandbox.engine.errors import ProviderError
 
 PACKAGE = "pulumi-python"
-# Ends when its standard input closes, as it does even when the engine is killed.
+# Ends when its standard input closes, also when the engine is killed.
 _SERVE = """
 import os, runpy, threading
 threading.Thread(target=lambda: (os.read(0, 1), os._exit(0)), daemon=True).start()
@@ -19,9 +19,11 @@ runpy.run_module("pulumi.dynamic", run_name="__main__")
 
 
 class DynamicServer:
-    """The SDK's server for dynamic providers, in the program's interpreter; it ends with the operation."""
+    """The SDK's server for dynamic providers, in the program's interpreter."""
 
-    def __init__(self, python: Path, folder: Path, project: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, python: Path, folder: Path, project: str, environment: Mapping[str, str]
+    ) -> None:
         """Start it and wait for its port."""
         path = os.pathsep.join(filter(None, (str(folder), environment.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
@@ -31,11 +33,16 @@ class DynamicServer:
         )  # fmt: skip
         line = self._process.stdout.readline() if self._process.stdout else ""
         if not line.strip().isdigit():
-            said = self._process.communicate()[1].strip().splitlines()
-            raise ProviderError(f"The SDK's server for dynamic providers doesn't start: {said[-1] if said else line!r}")
+            lines = self._process.communicate()[1].strip().splitlines()
+            raise ProviderError(
+                (
+                    "The SDK's server for dynamic providers did not start: "
+                    f"{lines[-1] if lines else line!r}"
+                )
+            )
         self.port = int(line)
 
     def stop(self) -> None:
-        """End the server."""
+        """Stop the server."""
         self._process.terminate()
         self._process.communicate()

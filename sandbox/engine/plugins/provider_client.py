@@ -1,4 +1,4 @@
-"""Provider plugins: one gRPC connection per provider instance, speaking Pulumi's provider protocol."""
+"""Clients of Pulumi's provider protocol: one gRPC connection per provider instance."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from sandbox.engine.state.resource import provider_package, urn_name, urn_type
 GRPC_OPTIONS = (
     ("grpc.max_receive_message_length", 400 * 1024 * 1024),
     ("grpc.max_send_message_length", 400 * 1024 * 1024),
-    # A failure brings what was made in the metadata; gRPC's own limit, 8 KiB, is less than a Deployment. The CLI's is 16 MiB.
+    # Failures return created resources as metadata, for which gRPC's 8 KiB are too small; the CLI's
+    # limit is 16 MiB.
     ("grpc.max_metadata_size", 16 * 1024 * 1024),
     ("grpc.absolute_max_metadata_size", 16 * 1024 * 1024),
-    # A provider keeps its configuration per connection, so instances must not share one.
+    # Configuration belongs to a connection, so instances do not share one.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),
 )
@@ -33,7 +34,7 @@ GRPC_OPTIONS = (
 
 @dataclass(slots=True)
 class Difference:
-    """What a provider's Diff said. `changes` is None where it didn't know; `detailed` maps property paths to kinds."""
+    """The result of Diff. `changes` is None if unknown; `detailed` maps property paths to kinds."""
 
     changes: bool | None
     replaces: list[str] = field(default_factory=list)
@@ -43,20 +44,24 @@ class Difference:
 
     @property
     def replace(self) -> bool:
-        """Tell whether the change needs a new resource."""
-        return bool(self.replaces) or any(kind.endswith("replace") for kind, _ in self.detailed.values())
+        """Whether the change requires a replacement."""
+        return bool(self.replaces) or any(
+            kind.endswith("replace") for kind, _ in self.detailed.values()
+        )
 
 
-_ANSWER_SECONDS = 120  # for a provider that is there, on a machine that has much else to do
+_ANSWER_SECONDS = 120  # for a running provider on a busy machine
 _SERVED = re.compile(r"^(Unexpected <class '[^']*'>: |Exception calling application: )")
 _FRAMES = re.compile(r"^  File .*\n(?:    .*\n)*", re.MULTILINE)
 _KINDS = ("add", "add-replace", "delete", "delete-replace", "update", "update-replace")
 
 
-class Plugin:
-    """One provider instance: attached at once, configured once its configuration is known."""
+class ProviderClient:
+    """A provider instance: attached immediately, configured once its configuration is known."""
 
-    def __init__(self, package: str, port: int, engine_address: str, directories: tuple[str, str]) -> None:
+    def __init__(
+        self, package: str, port: int, engine_address: str, directories: tuple[str, str]
+    ) -> None:
         self.package = package
         self._channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=GRPC_OPTIONS)
         self._stub = provider_pb2_grpc.ResourceProviderStub(self._channel)
@@ -66,14 +71,14 @@ class Plugin:
         self.known = True
         self._lock = threading.Lock()
         try:
-            # A closed port says so at once, while a channel would go on trying: a provider that died must not cost
-            # every resource the whole wait.
+            # A closed port fails immediately; a channel would retry, once for every resource of a
+            # dead provider.
             socket.create_connection(("127.0.0.1", port), timeout=_ANSWER_SECONDS).close()
             grpc.channel_ready_future(self._channel).result(timeout=_ANSWER_SECONDS)
         except (OSError, grpc.FutureTimeoutError) as error:
             self._channel.close()
             raise ProviderError(
-                f"The provider {package!r} doesn't answer on port {port}. Is it still running?"
+                f"The provider {package!r} does not answer on port {port}. Is it running?"
             ) from error
         self._attach(engine_address, directories)
 
@@ -89,7 +94,10 @@ class Plugin:
         )  # fmt: skip
         if shaken is not None:
             self._handshaken = True
-            self._accepts_secrets, self._accepts_resources = shaken.accept_secrets, shaken.accept_resources
+            self._accepts_secrets, self._accepts_resources = (
+                shaken.accept_secrets,
+                shaken.accept_resources,
+            )
             self._accepts_outputs = shaken.accept_outputs
 
     def _optional(self, method: str, request: Any) -> Any:
@@ -108,24 +116,36 @@ class Plugin:
 
     def _failure(self, method: str, error: Any) -> ProviderError:
         code, message = error.code(), _reason(error.details() or "no reason given")
-        # The SDK's own servers, asked for what a provider lacks, answer with the exception instead of the code.
-        if code is grpc.StatusCode.UNIMPLEMENTED or "<class 'NotImplementedError'>" in (error.details() or ""):
-            return ProviderError(f"The provider {self.package!r} has no {method}.", unimplemented=True)
+        # The SDK's own servers return the exception's text for unimplemented methods.
+        if code is grpc.StatusCode.UNIMPLEMENTED or "<class 'NotImplementedError'>" in (
+            error.details() or ""
+        ):
+            return ProviderError(
+                f"The provider {self.package!r} has no {method}.", unimplemented=True
+            )
         if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
             return ProviderError(
-                f"The provider {self.package!r} is gone or broke off during {method}: {message}",
+                (
+                    f"The provider {self.package!r} exited or disconnected during {method}: "
+                    f"{message}"
+                ),
                 lost="failed to connect" not in message,
             )
         return ProviderError(message, partial=_partial(error))
 
     def _struct(self, properties: Mapping[str, Any], *, outputs: bool = False) -> Any:
         return property_values.to_struct(
-            properties, secrets=self._accepts_secrets, resources=self._accepts_resources, outputs=outputs
+            properties,
+            secrets=self._accepts_secrets,
+            resources=self._accepts_resources,
+            outputs=outputs,
         )
 
     def _bare_struct(self, properties: Mapping[str, Any]) -> Any:
-        """Assets are sent without their contents where they are only compared, as the CLI does."""
-        return self._struct({key: assets.without_contents(value) for key, value in properties.items()})
+        """Return options that send assets without contents for comparisons, as the CLI does."""
+        return self._struct(
+            {key: assets.without_contents(value) for key, value in properties.items()}
+        )
 
     def _results(self, struct: Any, *sources: Mapping[str, Any]) -> Properties:
         results = property_values.from_struct(struct)
@@ -137,8 +157,8 @@ class Plugin:
     # Configuration
 
     def check_config(self, urn: str, old: Properties, new: Properties) -> Properties:
-        """Let the provider check and complete its configuration; ProviderError with every failure."""
-        # Sent without secret marks, as the CLI does: handshake or not, CheckConfig predates them.
+        """Check and complete the configuration; ProviderError with every failure."""
+        # Sent without secrets, as the CLI does: CheckConfig predates them.
         request = provider_pb2.CheckRequest(
             urn=urn, name=urn_name(urn), type=urn_type(urn), olds=_bare(old), news=_bare(new)
         )
@@ -150,8 +170,10 @@ class Plugin:
         property_values.annotate_secrets(checked, new)
         return checked
 
-    def diff_config(self, urn: str, old_inputs: Properties, old_outputs: Properties, new: Properties) -> Difference:
-        """Compare configurations; a provider without an answer is updated in place, never replaced."""
+    def diff_config(
+        self, urn: str, old_inputs: Properties, old_outputs: Properties, new: Properties
+    ) -> Difference:
+        """Compare configurations; without an answer, update in place."""
         request = provider_pb2.DiffRequest(
             urn=urn, name=urn_name(urn), type=urn_type(urn), old_inputs=_bare(old_inputs), olds=_bare(old_outputs),
             news=_bare(new),
@@ -160,7 +182,7 @@ class Plugin:
         return Difference(None) if response is None else _difference(response)
 
     def configure(self, urn: str, identifier: str, inputs: Properties) -> None:
-        """Give the provider its configuration; with a value not known yet it stays unconfigured."""
+        """Configure the provider; with unknown values it stays unconfigured."""
         settings = {key: value for key, value in inputs.items() if key != "__internal"}
         if property_values.contains_unknown(settings):
             self.known = False
@@ -182,7 +204,10 @@ class Plugin:
         )  # fmt: skip
         self.known = True
         if not self._handshaken:
-            self._accepts_secrets, self._accepts_resources = response.acceptSecrets, response.acceptResources
+            self._accepts_secrets, self._accepts_resources = (
+                response.acceptSecrets,
+                response.acceptResources,
+            )
             self._accepts_outputs, self._previews = response.acceptOutputs, response.supportsPreview
 
     # Resources
@@ -203,7 +228,7 @@ class Plugin:
         self, urn: str, identifier: str, old_inputs: Properties, old_outputs: Properties, new: Properties,
         ignored: list[str],
     ) -> Difference:  # fmt: skip
-        """Compare old and new inputs; unknown configuration gives no answer."""
+        """Compare inputs; without a known configuration there is no answer."""
         if not self.known:
             return Difference(None)
         request = provider_pb2.DiffRequest(
@@ -212,8 +237,10 @@ class Plugin:
         )  # fmt: skip
         return _difference(self._call("Diff", request))
 
-    def create(self, urn: str, inputs: Properties, *, timeout: float, preview: bool) -> tuple[str, Properties]:
-        """Create the resource; in a preview only say what is known of it. Returns id and outputs."""
+    def create(
+        self, urn: str, inputs: Properties, *, timeout: float, preview: bool
+    ) -> tuple[str, Properties]:
+        """Create the resource, or return its known properties in a preview. Returns ID and outputs."""
         if preview and not (self.known and self._previews):
             return "", dict(inputs)
         request = provider_pb2.CreateRequest(
@@ -222,14 +249,16 @@ class Plugin:
         )  # fmt: skip
         response = self._call("Create", request)
         if not response.id and not preview:
-            raise ProviderError(f"The provider {self.package!r} gave the new resource no id.")
+            raise ProviderError(
+                f"The provider {self.package!r} returned no ID for the new resource."
+            )
         return response.id, self._results(response.properties, inputs)
 
     def update(
         self, urn: str, identifier: str, old_inputs: Properties, old_outputs: Properties, new: Properties,
         ignored: list[str], *, timeout: float, preview: bool,
     ) -> Properties:  # fmt: skip
-        """Change the resource in place; returns outputs."""
+        """Update the resource in place; returns outputs."""
         if preview and not (self.known and self._previews):
             return dict(new)
         request = provider_pb2.UpdateRequest(
@@ -240,9 +269,15 @@ class Plugin:
         return self._results(self._call("Update", request).properties, new)
 
     def read(
-        self, urn: str, identifier: str, inputs: Properties, outputs: Properties, *, timeout: float = 0
+        self,
+        urn: str,
+        identifier: str,
+        inputs: Properties,
+        outputs: Properties,
+        *,
+        timeout: float = 0,
     ) -> tuple[str, Properties, Properties] | None:
-        """Read the live resource: id, inputs, outputs; None if it is gone."""
+        """Read the resource: ID, inputs, outputs; None if it does not exist."""
         request = provider_pb2.ReadRequest(
             id=identifier, urn=urn, name=urn_name(urn), type=urn_type(urn), properties=self._bare_struct(outputs),
             inputs=self._bare_struct(inputs), timeout=timeout,
@@ -251,13 +286,17 @@ class Plugin:
         if not response.id:
             return None
         live_inputs = assets.restore_contents(property_values.from_struct(response.inputs), inputs)
-        live_outputs = assets.restore_contents(property_values.from_struct(response.properties), inputs)
-        # A provider can't know what the program marked as secret, and reading must never bring it into the open.
+        live_outputs = assets.restore_contents(
+            property_values.from_struct(response.properties), inputs
+        )
+        # A provider does not know the program's secrets, which a read must not reveal.
         property_values.annotate_secrets(live_inputs, inputs)
         property_values.annotate_secrets(live_outputs, outputs)
         return response.id, live_inputs, live_outputs
 
-    def delete(self, urn: str, identifier: str, inputs: Properties, outputs: Properties, *, timeout: float) -> None:
+    def delete(
+        self, urn: str, identifier: str, inputs: Properties, outputs: Properties, *, timeout: float
+    ) -> None:
         """Delete the resource."""
         self._call(
             "Delete",
@@ -269,35 +308,43 @@ class Plugin:
 
     # Functions and components
 
-    def invoke(self, token: str, arguments: Properties, *, preview: bool) -> tuple[Properties | None, list[Any]]:
-        """Call a function; (None, []) where the provider isn't configured yet."""
+    def invoke(
+        self, token: str, arguments: Properties, *, preview: bool
+    ) -> tuple[Properties | None, list[Any]]:
+        """Call a function; (None, []) if the provider is not configured yet."""
         if not self.known:
             return None, []
-        request = provider_pb2.InvokeRequest(tok=token, args=self._struct(arguments), preview=preview)
+        request = provider_pb2.InvokeRequest(
+            tok=token, args=self._struct(arguments), preview=preview
+        )
         response = self._call("Invoke", request)
         return property_values.from_struct(getattr(response, "return")), list(response.failures)
 
     def construct(self, fill: Callable[[Any], None], inputs: Properties) -> Any:
-        """Let the provider construct a remote component; `fill` completes the request."""
-        request = provider_pb2.ConstructRequest(inputs=self._rich(inputs), accepts_output_values=True)
+        """Construct a remote component; `fill` completes the request."""
+        request = provider_pb2.ConstructRequest(
+            inputs=self._rich(inputs), accepts_output_values=True
+        )
         fill(request)
         return self._call("Construct", request)
 
     def call(self, fill: Callable[[Any], None], arguments: Properties) -> Any:
-        """Call a method of a component; `fill` completes the request."""
+        """Call a component's method; `fill` completes the request."""
         request = provider_pb2.CallRequest(args=self._rich(arguments), accepts_output_values=True)
         fill(request)
         return self._call("Call", request)
 
     def _rich(self, properties: Properties) -> Any:
-        return property_values.to_struct(properties, secrets=True, resources=True, outputs=self._accepts_outputs)
+        return property_values.to_struct(
+            properties, secrets=True, resources=True, outputs=self._accepts_outputs
+        )
 
     def cancel(self) -> None:
-        """Ask the provider to stop what it is doing."""
+        """Cancel the provider's pending calls."""
         self._optional("Cancel", empty_pb2.Empty())
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         self._channel.close()
 
 
@@ -308,26 +355,37 @@ def _bare(properties: Mapping[str, Any]) -> Any:
 def _refuse_failures(failures: Any) -> None:
     if failures:
         raise ProviderError(
-            "\n".join(f"{item.property}: {item.reason}" if item.property else item.reason for item in failures)
+            "\n".join(
+                f"{item.property}: {item.reason}" if item.property else item.reason
+                for item in failures
+            )
         )
 
 
 def _reason(details: str) -> str:
-    """What a provider said went wrong, without the words and frames that Python's servers put around it."""
+    """Return a provider's message without the text and frames of Python's servers."""
     text = _SERVED.sub("", details)
     if "\n  File " in text:
         before, _, _ = text.partition(":\n  File ")
-        text = _FRAMES.split(text)[-1] if before.startswith("Traceback") or before == text else before
+        text = (
+            _FRAMES.split(text)[-1] if before.startswith("Traceback") or before == text else before
+        )
     return text.strip()
 
 
 def _difference(response: Any) -> Difference:
-    changes = {provider_pb2.DiffResponse.DIFF_NONE: False, provider_pb2.DiffResponse.DIFF_SOME: True}
+    changes = {
+        provider_pb2.DiffResponse.DIFF_NONE: False,
+        provider_pb2.DiffResponse.DIFF_SOME: True,
+    }
     return Difference(
         changes=changes.get(response.changes),
         replaces=list(response.replaces),
         changed=list(response.diffs),
-        detailed={path: (_KINDS[item.kind], item.inputDiff) for path, item in response.detailedDiff.items()}
+        detailed={
+            path: (_KINDS[item.kind], item.inputDiff)
+            for path, item in response.detailedDiff.items()
+        }
         if response.hasDetailedDiff
         else {},
         delete_before_replace=response.deleteBeforeReplace,
@@ -335,7 +393,7 @@ def _difference(response: Any) -> Difference:
 
 
 def _partial(error: Any) -> PartialState | None:
-    """Find what a failed operation left behind in the status details (Pulumi's ErrorResourceInitFailed)."""
+    """Return what a failed operation created, from the status details (ErrorResourceInitFailed)."""
     for key, data in error.trailing_metadata() or ():
         if key != "grpc-status-details-bin":
             continue
@@ -345,6 +403,13 @@ def _partial(error: Any) -> PartialState | None:
             left = provider_pb2.ErrorResourceInitFailed()
             if detail.Is(left.DESCRIPTOR):
                 detail.Unpack(left)
-                inputs = property_values.from_struct(left.inputs) if left.HasField("inputs") else None
-                return PartialState(left.id, property_values.from_struct(left.properties), inputs, list(left.reasons))
+                inputs = (
+                    property_values.from_struct(left.inputs) if left.HasField("inputs") else None
+                )
+                return PartialState(
+                    left.id,
+                    property_values.from_struct(left.properties),
+                    inputs,
+                    list(left.reasons),
+                )
     return None

@@ -1,4 +1,4 @@
-"""Provider resources (`pulumi:providers:aws` and the like): their life cycle, and the instances behind references."""
+"""Provider resources (`pulumi:providers:aws`): their lifecycle and their clients."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 from sandbox.engine.errors import ProviderError
 from sandbox.engine.plugins import builtin_provider
 from sandbox.engine.plugins.dynamic_provider import PACKAGE, DynamicServer
-from sandbox.engine.plugins.provider_client import Difference, Plugin
+from sandbox.engine.plugins.provider_client import Difference, ProviderClient
 from sandbox.engine.state.property_values import UNKNOWN_ID, Properties, equal
 from sandbox.engine.state.resource import Resource, provider_package, split_reference, urn_type
 
 
 def configuration_of(inputs: Mapping[str, Any]) -> Properties:
-    """The part of a provider resource's inputs that is for the provider (not the engine's own `__internal`)."""
+    """Return a provider resource's inputs without the engine's `__internal`."""
     return {key: value for key, value in inputs.items() if key != "__internal"}
 
 
 class Providers:
-    """Opens and configures providers; handles provider resources with the same calls as a plugin handles its own."""
+    """Opens and configures providers; handles provider resources with a client's interface."""
 
     def __init__(
         self,
@@ -32,15 +32,19 @@ class Providers:
         stacks: builtin_provider.Stacks,
     ) -> None:
         self._stacks = stacks
-        self._ports, self._engine_address, self._directories = dict(ports), engine_address, directories
+        self._ports, self._engine_address, self._directories = (
+            dict(ports),
+            engine_address,
+            directories,
+        )
         self._start_dynamic = start_dynamic
         self._dynamic: DynamicServer | None = None
-        self._instances: dict[str, Plugin] = {}
-        self._unconfigured: dict[str, Plugin] = {}
-        self._opened: list[Plugin] = []
+        self._instances: dict[str, ProviderClient] = {}
+        self._unconfigured: dict[str, ProviderClient] = {}
+        self._opened: list[ProviderClient] = []
         self._lock = threading.RLock()
 
-    def _open(self, package: str) -> Plugin:
+    def _open(self, package: str) -> ProviderClient:
         if package == builtin_provider.PACKAGE:
             return builtin_provider.Builtins(self._stacks)
         with self._lock:
@@ -50,21 +54,25 @@ class Providers:
         if package not in self._ports:
             known = ", ".join(sorted(self._ports)) or "none"
             raise ProviderError(
-                f"There is no provider for package {package!r} (attached: {known}). "
-                f"Start one and name it in PULUMI_DEBUG_PROVIDERS={package}:PORT."
+                (
+                    f"There is no provider for package {package!r} (attached: {known}). Start one "
+                    f"and set PULUMI_DEBUG_PROVIDERS={package}:PORT."
+                )
             )
-        plugin = Plugin(package, self._ports[package], self._engine_address(), self._directories)
+        plugin = ProviderClient(
+            package, self._ports[package], self._engine_address(), self._directories
+        )
         with self._lock:
             self._opened.append(plugin)
         return plugin
 
-    def get(self, reference: str) -> Plugin | None:
-        """The instance behind a reference, if it was registered or loaded in this operation."""
+    def get(self, reference: str) -> ProviderClient | None:
+        """Return the client of a reference that was registered or loaded in this operation."""
         with self._lock:
             return self._instances.get(reference)
 
-    def load(self, reference: str, resources: list[Resource]) -> Plugin:
-        """The instance behind a reference, configured from the state if this operation hasn't registered it."""
+    def load(self, reference: str, resources: list[Resource]) -> ProviderClient:
+        """Return the client of a reference, configured from the state if it is not registered."""
         with self._lock:
             found = self._instances.get(reference)
             if found is not None:
@@ -76,10 +84,10 @@ class Providers:
                     return self._instances[reference]
         raise ProviderError(f"The state has no provider {reference}.")
 
-    # The life cycle of a provider resource, in the terms that Plugin uses for its own resources.
+    # Lifecycle of provider resources, with the interface of ProviderClient.
 
     def check(self, urn: str, old: Properties, new: Properties, seed: bytes) -> Properties:
-        """Check the configuration with a fresh instance, which is kept for the step that follows."""
+        """Check the configuration with a new client, which the next step uses."""
         _ = seed  # providers have no auto-names
         plugin = self._open(provider_package(urn_type(urn)))
         checked = plugin.check_config(urn, configuration_of(old), configuration_of(new))
@@ -94,17 +102,21 @@ class Providers:
         self, urn: str, identifier: str, old_inputs: Properties, old_outputs: Properties, new: Properties,
         ignored: list[str],
     ) -> Difference:  # fmt: skip
-        """Compare configurations; a provider without an opinion is changed when its configuration is."""
+        """Compare configurations; without an answer, a changed configuration is an update."""
         _ = ignored
         with self._lock:
             plugin = self._unconfigured.get(urn) or self._instances[f"{urn}::{identifier}"]
-        difference = plugin.diff_config(urn, configuration_of(old_inputs), old_outputs, configuration_of(new))
+        difference = plugin.diff_config(
+            urn, configuration_of(old_inputs), old_outputs, configuration_of(new)
+        )
         if difference.changes is None:
             difference.changes = not equal(configuration_of(old_inputs), configuration_of(new))
         return difference
 
-    def create(self, urn: str, inputs: Properties, *, timeout: float, preview: bool) -> tuple[str, Properties]:
-        """Configure a new provider; returns its id (unknown in a preview) and outputs."""
+    def create(
+        self, urn: str, inputs: Properties, *, timeout: float, preview: bool
+    ) -> tuple[str, Properties]:
+        """Configure a new provider; returns ID (unknown in a preview) and outputs."""
         _ = timeout
         identifier = UNKNOWN_ID if preview else str(uuid.uuid4())
         return identifier, self._configure(urn, identifier, inputs)
@@ -113,19 +125,21 @@ class Providers:
         self, urn: str, identifier: str, old_inputs: Properties, old_outputs: Properties, new: Properties,
         ignored: list[str], *, timeout: float, preview: bool,
     ) -> Properties:  # fmt: skip
-        """Configure the provider anew under the id it has."""
+        """Configure the provider again under its ID."""
         _ = (old_inputs, old_outputs, ignored, timeout, preview)
         return self._configure(urn, identifier, new)
 
     def same(self, resource: Resource) -> None:
-        """Configure a provider that hasn't changed, once."""
+        """Configure an unchanged provider, once."""
         with self._lock:
             if f"{resource.urn}::{resource.id}" not in self._instances:
                 self._configure(resource.urn, resource.id, resource.inputs)
 
     def _configure(self, urn: str, identifier: str, inputs: Properties) -> Properties:
         with self._lock:
-            plugin = self._unconfigured.pop(urn, None) or self._open(provider_package(urn_type(urn)))
+            plugin = self._unconfigured.pop(urn, None) or self._open(
+                provider_package(urn_type(urn))
+            )
         settings = configuration_of(inputs)
         plugin.configure(urn, identifier, settings)
         with self._lock:
@@ -133,12 +147,12 @@ class Providers:
         return settings
 
     def cancel(self) -> None:
-        """Ask every provider to stop."""
+        """Cancel every provider's pending calls."""
         for plugin in list(self._opened):
             plugin.cancel()
 
     def close(self) -> None:
-        """End every connection."""
+        """Close every connection."""
         for plugin in self._opened:
             plugin.close()
         if self._dynamic is not None:

@@ -1,7 +1,7 @@
-"""Assets and archives: the hash by which a change of their content is noticed, and their form on the wire.
+"""Assets and archives: their hashes, and their form on the wire.
 
-The hashes are the Pulumi engine's: of an asset the SHA-256 of its bytes, of an archive that is a file the SHA-256 of
-that file, of any other archive the SHA-256 of the tar stream of its members. So both engines agree that nothing changed.
+The hashes are those of the Pulumi engine: SHA-256 of an asset's bytes, of an archive file, or of
+the tar stream of any other archive's members. Both engines therefore detect the same changes.
 """
 
 from __future__ import annotations
@@ -19,18 +19,30 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from sandbox.engine.errors import EngineError
-from sandbox.engine.state.property_values import ASSET, SIGNATURE, Output, Properties, Secret, is_asset
+from sandbox.engine.state.property_values import (
+    ASSET,
+    SIGNATURE,
+    Output,
+    Properties,
+    Secret,
+    is_asset,
+)
 from sandbox.engine.state.tar_stream import TarStream
 
 _FORMATS = {".tar": "tar", ".tgz": "tgz", ".tar.gz": "tgz", ".zip": "zip", ".jar": "zip"}
-_IGNORED = ".pulumi"  # a program's folder may hold the state of its stacks
+_IGNORED = ".pulumi"  # a program's directory may contain the state of its stacks
 _CHUNK = 1 << 20
 _TIMEOUT = 60
+
+
+def _open(path: Path) -> IO[bytes]:
+    return path.open("rb")
 
 
 class _Member(NamedTuple):
@@ -40,7 +52,7 @@ class _Member(NamedTuple):
 
 
 def with_hashes(properties: Mapping[str, Any], directory: Path) -> Properties:
-    """Return the properties with every asset and archive carrying its hash; paths are relative to the program."""
+    """Add its hash to every asset and archive; paths are relative to the program."""
     folder = directory if directory.is_dir() else directory.parent
     return {key: _hashed(value, folder) for key, value in properties.items()}
 
@@ -60,9 +72,11 @@ def _hashed(value: Any, folder: Path) -> Any:
 
 
 def _normal(value: Mapping[str, Any], folder: Path) -> Properties:
-    """An asset or archive as the state keeps it: where its content comes from, and the hash of that."""
+    """Return an asset or archive as the state stores it: source and hash."""
     single = value[SIGNATURE] == ASSET
-    source = next((key for key in ("path", "uri") if value.get(key)), "text" if single else "assets")
+    source = next(
+        (key for key in ("path", "uri") if value.get(key)), "text" if single else "assets"
+    )
     content: Any = value.get(source) or ("" if single else {})
     if source == "assets":
         content = {name: _member(name, item, folder) for name, item in content.items()}
@@ -95,14 +109,25 @@ def _readable(value: Mapping[str, Any]) -> Iterator[None]:
     try:
         yield
     except urllib.error.URLError as error:
-        raise EngineError(f"The {what} {where} can't be fetched: {error.reason}.") from error
+        raise EngineError(f"The {what} {where} cannot be fetched: {error.reason}.") from error
     except OSError as error:
-        raise EngineError(f"The {what} {error.filename or where} can't be read: {error.strerror or error}.") from error
-    except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, ValueError) as error:
-        raise EngineError(f"The {what} {where} can't be read: {error}.") from error
+        raise EngineError(
+            f"The {what} {error.filename or where} cannot be read: {error.strerror or error}."
+        ) from error
+    except (
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        gzip.BadGzipFile,
+        zlib.error,
+        EOFError,
+        ValueError,
+    ) as error:
+        raise EngineError(f"The {what} {where} cannot be read: {error}.") from error
 
 
-def _digest_archive(archive: Mapping[str, Any], folder: Path, update: Callable[[bytes], object]) -> None:
+def _digest_archive(
+    archive: Mapping[str, Any], folder: Path, update: Callable[[bytes], object]
+) -> None:
     if _format(_place(archive)):
         for chunk in _chunks(_of_file("", archive, folder)):
             update(chunk)
@@ -110,7 +135,7 @@ def _digest_archive(archive: Mapping[str, Any], folder: Path, update: Callable[[
     stream, seen = TarStream(update), set()
     for member in _members(archive, folder):
         if member.name in seen:
-            continue  # of two archives that overlap the first one counts
+            continue  # in overlapping archives the first member wins
         seen.add(member.name)
         written = stream.add(member.name, member.size)
         for chunk in _chunks(member):
@@ -142,24 +167,26 @@ def _of_asset(name: str, asset: Mapping[str, Any], folder: Path) -> Iterator[_Me
 
 
 def _of_file(name: str, value: Mapping[str, Any], folder: Path) -> _Member:
-    """A file, local or fetched."""
+    """Return the content of a local or remote file."""
     if not value.get("path"):
         uri = urlsplit(str(value["uri"]))
         if uri.scheme != "file":
             data = _fetch(str(value["uri"]))
             return _Member(name, len(data), lambda: io.BytesIO(data))
         if uri.netloc not in ("", "localhost"):
-            raise EngineError(f"{value['uri']} names the host {uri.netloc!r}; a file:// address is of this machine.")
+            raise EngineError(
+                f"{value['uri']} names the host {uri.netloc!r}; a file:// address must be local."
+            )
     path = folder / _place(value)
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
-        raise EngineError(f"The asset {path} is a folder; use a FileArchive for that.")
+        raise EngineError(f"The asset {path} is a directory; use a FileArchive.")
     return _Member(name, status.st_size, lambda: path.open("rb"))
 
 
 def _fetch(uri: str) -> bytes:
     if urlsplit(uri).scheme not in ("http", "https"):
-        raise EngineError(f"{uri} can't be fetched: only http, https and file addresses can.")
+        raise EngineError(f"{uri} cannot be fetched: only http, https and file are supported.")
     with urllib.request.urlopen(uri, timeout=_TIMEOUT) as response:  # noqa: S310 - the scheme was checked
         data: bytes = response.read()
         return data
@@ -167,16 +194,22 @@ def _fetch(uri: str) -> bytes:
 
 def _members(archive: Mapping[str, Any], folder: Path) -> Iterator[_Member]:
     if "path" not in archive and "uri" not in archive:
-        for name, item in sorted((archive.get("assets") or {}).items(), key=lambda pair: os.fsencode(pair[0])):
+        for name, item in sorted(
+            (archive.get("assets") or {}).items(), key=lambda pair: os.fsencode(pair[0])
+        ):
             if item[SIGNATURE] == ASSET:
                 yield from _of_asset(name, item, folder)
             else:
                 for member in _members(item, folder):
-                    yield member._replace(name=posixpath.normpath(posixpath.join(name, member.name)))
+                    yield member._replace(
+                        name=posixpath.normpath(posixpath.join(name, member.name))
+                    )
         return
     kind = _format(_place(archive))
     if not kind and "uri" in archive:
-        raise EngineError(f"{archive['uri']} is no archive: its name ends in none of {', '.join(_FORMATS)}.")
+        raise EngineError(
+            f"{archive['uri']} is not an archive: its name must end in one of {', '.join(_FORMATS)}."
+        )
     if not kind:
         yield from _of_folder(folder / str(archive["path"]))
         return
@@ -187,16 +220,22 @@ def _members(archive: Mapping[str, Any], folder: Path) -> Iterator[_Member]:
 def _of_folder(root: Path) -> Iterator[_Member]:
     if not root.is_dir():
         root.stat()
-        raise EngineError(f"The archive {root} is neither a folder nor a file that ends in {', '.join(_FORMATS)}.")
-    # A link to a folder is not followed, not even at the top: so the Pulumi engine has it.
+        raise EngineError(
+            (
+                f"The archive {root} is neither a directory nor a file that ends in "
+                f"{', '.join(_FORMATS)}."
+            )
+        )
+    # Like the Pulumi engine, do not follow links to directories, not even at the top.
     for path in [] if root.is_symlink() else _files(root):
         status = path.stat()
         if not stat.S_ISDIR(status.st_mode):
-            yield _Member(path.relative_to(root).as_posix(), status.st_size, lambda path=path: path.open("rb"))  # type: ignore[misc]
+            name, opener = path.relative_to(root).as_posix(), partial(_open, path)
+            yield _Member(name, status.st_size, opener)
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """All files in a folder, folders in their place between them, by the bytes of their names."""
+    """Yield all files of a directory, sorted by the bytes of their paths."""
     if folder.name == _IGNORED:
         return
     for entry in sorted(os.scandir(folder), key=lambda entry: os.fsencode(entry.name)):
@@ -221,16 +260,18 @@ def _of_tar(file: IO[bytes], kind: str) -> Iterator[_Member]:
                 continue
             content = archive.extractfile(info) if info.isreg() else None
             if content is None:
-                raise EngineError(f"The archive holds {info.name}, which is neither a file nor a folder.")
+                raise EngineError(
+                    f"The archive contains {info.name}, which is neither a file nor a directory."
+                )
             name = posixpath.normpath(info.name)
             yield _Member(name, info.size, lambda content=content: content)  # type: ignore[misc]
 
 
-# On the wire
+# Wire format
 
 
 def without_contents(value: Any) -> Any:
-    """Return a copy in which assets and archives are only told apart: a provider that compares needs no contents."""
+    """Return a copy with hashes instead of contents, which is enough to compare."""
     if isinstance(value, Secret):
         return Secret(without_contents(value.value))
     if isinstance(value, Output):
@@ -245,7 +286,7 @@ def without_contents(value: Any) -> Any:
 
 
 def restore_contents(results: Properties, originals: Mapping[str, Any]) -> Properties:
-    """Return what a provider read, with the contents of what it was given without."""
+    """Return what a provider read, with the contents that it did not send back."""
     known: dict[tuple[str, str], Any] = {}
     _collect(dict(originals), known)
     return {key: _restored(value, known) for key, value in results.items()}

@@ -1,4 +1,4 @@
-"""The file backend: checkpoints, locks, history and backups under `.pulumi/`, laid out as the Pulumi CLI lays them out."""
+"""The file backend: checkpoints, locks, history and backups under `.pulumi/`, as the Pulumi CLI's."""
 
 from __future__ import annotations
 
@@ -20,53 +20,84 @@ from typing import Any, cast
 from sandbox.engine.errors import EngineError, UsageError
 from sandbox.engine.state.resource import unknown_features
 
-_LAYOUT = 1  # stacks are kept by project: the only layout that new backends use
+_LAYOUT = 1  # stacks are stored by project, the layout of new backends
 
 
 class Backend:
-    """The stacks under one directory (the one that `PULUMI_BACKEND_URL=file://…` names)."""
+    """The stacks in the directory of `PULUMI_BACKEND_URL=file://…`."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory / ".pulumi"
 
     def stacks(self, project: str) -> list[str]:
-        """Names of the project's stacks, sorted."""
+        """Return the names of the project's stacks, sorted."""
         folder = self.directory / "stacks" / project
-        return sorted({path.name.split(".json", 1)[0] for path in folder.glob("*.json*") if _is_checkpoint(path)})
+        return sorted(
+            {
+                path.name.split(".json", 1)[0]
+                for path in folder.glob("*.json*")
+                if _is_checkpoint(path)
+            }
+        )
 
     def exists(self, project: str, stack: str) -> bool:
-        """Tell whether the stack has been made."""
+        """Whether the stack exists."""
         return stack in self.stacks(project)
 
     def read(self, project: str, stack: str) -> dict[str, Any]:
-        """Return the stack's deployment (empty if it never had one); EngineError where the file can't be used."""
+        """Return the stack's deployment, empty for a new stack; EngineError if the file is
+        unusable.
+        """
         path = self._checkpoint(project, stack)
         packed = path.with_name(path.name + ".gz")
         if not path.exists() and not packed.exists():
-            raise UsageError(f"There is no stack {stack!r} of project {project!r} in {self.directory}.")
+            raise UsageError(
+                f"There is no stack {stack!r} of project {project!r} in {self.directory}."
+            )
         try:
-            document = json.loads(path.read_bytes() if path.exists() else gzip.decompress(packed.read_bytes()))
+            document = json.loads(
+                path.read_bytes() if path.exists() else gzip.decompress(packed.read_bytes())
+            )
         except (ValueError, EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise EngineError(
-                f"{path} is not JSON ({error}). A copy from before the last write is beside it, ending in .bak."
+                (
+                    f"{path} is not valid JSON ({error}). {path.name}.bak is a copy from before the "
+                    "last operation."
+                )
             ) from error
         version = document.get("version") if isinstance(document, dict) else None
         if version not in (None, 3, 4):
-            raise EngineError(f"{path} is of checkpoint version {version}; only versions 3 and 4 are supported.")
+            raise EngineError(
+                f"{path} has checkpoint version {version}; versions 3 and 4 are supported."
+            )
         if version and (unknown := unknown_features(document)):
-            raise EngineError(f"{path} uses {', '.join(unknown)}, which this engine doesn't have. Use the Pulumi CLI.")
+            raise EngineError(
+                (
+                    f"{path} uses {', '.join(unknown)}, which this engine does not support. Use the "
+                    "Pulumi CLI."
+                )
+            )
         checkpoint = document.get("checkpoint") if version else None
         latest = (checkpoint.get("latest") or {}) if isinstance(checkpoint, dict) else None
-        if wrong := "it holds no checkpoint" if latest is None else malformed(latest):
+        if problem := "it has no checkpoint" if latest is None else validate_deployment(latest):
             raise EngineError(
-                f"{path} is damaged: {wrong}. A copy from before the last write is beside it, ending in .bak."
+                (
+                    f"{path} is damaged: {problem}. {path.name}.bak is a copy from before the last "
+                    "operation."
+                )
             )
         return cast("dict[str, Any]", latest)
 
     def write(
-        self, project: str, stack: str, deployment: str, features: Sequence[str], *, keep_backup: bool = False
+        self,
+        project: str,
+        stack: str,
+        deployment: str,
+        features: Sequence[str],
+        *,
+        keep_backup: bool = False,
     ) -> None:
-        """Replace the stack's deployment (JSON text; empty for none) in one step that a crash can't split."""
+        """Replace the stack's deployment (JSON text; empty for none) atomically."""
         self._prepare()
         path = self._checkpoint(project, stack)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +110,7 @@ class Backend:
         path.with_name(path.name + ".gz").unlink(missing_ok=True)
 
     def backup(self, project: str, stack: str) -> None:
-        """Keep a copy of the checkpoint as it is now."""
+        """Copy the checkpoint to the backups."""
         path = self._checkpoint(project, stack)
         if path.exists():
             folder = self.directory / "backups" / project / stack
@@ -87,7 +118,7 @@ class Backend:
             _write(folder / f"{stack}.{time.time_ns()}.json", path.read_text())
 
     def record(self, project: str, stack: str, update: dict[str, Any]) -> None:
-        """Add an operation to the stack's history, with the checkpoint that it left."""
+        """Add an operation and its checkpoint to the stack's history."""
         folder = self.directory / "history" / project / stack
         folder.mkdir(parents=True, exist_ok=True)
         prefix = f"{stack}-{time.time_ns()}"
@@ -102,7 +133,9 @@ class Backend:
 
     @contextmanager
     def lock(self, project: str, stack: str) -> Iterator[None]:
-        """Hold the stack's lock; EngineError naming the holder if someone else has it. Locks of dead processes are cleared."""
+        """Hold the stack's lock. Raises EngineError naming its holder; clears locks of dead
+        processes.
+        """
         self._prepare()
         folder = self.directory / "locks" / "organization" / project / stack
         folder.mkdir(parents=True, exist_ok=True)
@@ -129,24 +162,32 @@ class Backend:
             try:
                 holder = json.loads(path.read_text())
             except (OSError, ValueError):
-                continue  # gone or half-written: its owner checks again after writing
-            if holder.get("hostname") == socket.gethostname() and not _alive(int(holder.get("pid", 0))):
+                continue  # removed or incomplete: its owner checks again after writing
+            if holder.get("hostname") == socket.gethostname() and not _alive(
+                int(holder.get("pid", 0))
+            ):
                 path.unlink(missing_ok=True)
                 continue
             raise EngineError(
-                f"The stack is locked by {holder.get('username')}@{holder.get('hostname')} (pid {holder.get('pid')}) "
-                f"since {holder.get('timestamp')}. Wait for that operation to end; if it died on another machine, "
-                f"delete {path}."
+                (
+                    f"The stack is locked by {holder.get('username')}@{holder.get('hostname')} (pid "
+                    f"{holder.get('pid')}) since {holder.get('timestamp')}. Wait for that operation "
+                    f"to end; if it died on another machine, delete {path}."
+                )
             )
 
     def _prepare(self) -> None:
         meta = self.directory / "meta.yaml"
         if not meta.exists():
-            legacy = list((self.directory / "stacks").glob("*.json")) if self.directory.exists() else []
+            legacy = (
+                list((self.directory / "stacks").glob("*.json")) if self.directory.exists() else []
+            )
             if legacy:
                 raise EngineError(
-                    f"{self.directory} holds stacks of the old layout without projects ({legacy[0].name}); "
-                    "`pulumi state upgrade` brings them to the one this engine uses."
+                    (
+                        f"{self.directory} has stacks in the old layout without projects "
+                        f"({legacy[0].name}); run `pulumi state upgrade`."
+                    )
                 )
             self.directory.mkdir(parents=True, exist_ok=True)
             _write(meta, f"version: {_LAYOUT}\n")
@@ -155,13 +196,13 @@ class Backend:
         return self.directory / "stacks" / project / f"{stack}.json"
 
 
-def malformed(deployment: Any) -> str:
-    """What makes this no deployment; empty when its resources can be read one by one."""
+def validate_deployment(deployment: Any) -> str:
+    """Return what is invalid in a deployment; empty if its resources are readable."""
     if not isinstance(deployment, dict):
-        return "the deployment is no JSON object"
+        return "the deployment is not a JSON object"
     resources = deployment.get("resources") or []
     if not isinstance(resources, list):
-        return "`resources` is no list"
+        return "`resources` is not a list"
     for number, item in enumerate(resources, 1):
         if not (
             isinstance(item, dict)
@@ -174,14 +215,14 @@ def malformed(deployment: Any) -> str:
 
 
 def now() -> str:
-    """The time as checkpoints write it."""
+    """Return the current time in checkpoint format."""
     return datetime.now(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a number that no name belongs to, as in containers
+    except (KeyError, OSError):  # a user ID without a name, as in containers
         return str(os.getuid())
 
 
@@ -208,5 +249,8 @@ def _write(path: Path, text: str) -> None:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise EngineError(
-            f"{path} can't be written: {error.strerror or error}. Mend that, and run this again: it goes on from where it was."
+            (
+                f"{path} cannot be written: {error.strerror or error}. Fix that and run this again; "
+                "it continues."
+            )
         ) from error

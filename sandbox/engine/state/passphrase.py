@@ -1,6 +1,7 @@
-"""The passphrase secrets provider: AES-256-GCM under a PBKDF2 key, in the format that Pulumi writes.
+"""The passphrase secrets provider: AES-256-GCM with a PBKDF2 key, in Pulumi's format.
 
-State is `v1:<salt>:v1:<nonce>:<ciphertext of "pulumi">`; a value is `v1:<nonce>:<ciphertext>`, everything base64.
+The state is `v1:<salt>:v1:<nonce>:<ciphertext of "pulumi">`, a value `v1:<nonce>:<ciphertext>`; all
+parts are base64.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ def _key(passphrase: str, salt: bytes) -> bytes:
 
 
 class PassphraseSecrets:
-    """Encrypts and decrypts the secrets of one stack; `state` is what the stack file calls `encryptionsalt`."""
+    """Encrypts and decrypts a stack's secrets; `state` is `encryptionsalt` of the stack file."""
 
     def __init__(self, passphrase: str, state: str | None = None) -> None:
-        """Open the stack's secrets, or start new ones when `state` is None; a wrong passphrase raises EngineError."""
+        """Open the stack's secrets, or create new ones if `state` is None. Raises EngineError."""
         if state is None:
             salt = os.urandom(8)
             self._cipher = AESGCM(_key(passphrase, salt))
@@ -36,7 +37,9 @@ class PassphraseSecrets:
         else:
             version, salt_text, check = (*state.split(":", 2), "", "")[:3]
             if version != "v1" or not check:
-                raise EngineError("The stack's encryption salt is not of Pulumi's version 1 format (`v1:<salt>:…`).")
+                raise EngineError(
+                    "The stack's encryption salt does not have Pulumi's format (`v1:<salt>:…`)."
+                )
             self._cipher = AESGCM(_key(passphrase, base64.b64decode(salt_text)))
             self.state = state
             if self.decrypt(check) != _CHECK:
@@ -44,18 +47,24 @@ class PassphraseSecrets:
         self._sealed: dict[str, str] = {}
 
     def encrypt(self, plaintext: str) -> str:
-        """Return a ciphertext; the same plaintext keeps its ciphertext, so that an unchanged state file stays unchanged."""
+        """Return a ciphertext, the same for the same plaintext, so that unchanged state stays
+        unchanged.
+        """
         if plaintext not in self._sealed:
             self._sealed[plaintext] = self._seal(plaintext)
         return self._sealed[plaintext]
 
     def decrypt(self, ciphertext: str) -> str:
-        """Return the plaintext; EngineError if the passphrase is not the one it was written with."""
+        """Return the plaintext; EngineError if the passphrase is wrong."""
         try:
             version, nonce, sealed = ciphertext.split(":")
             if version != "v1":
-                raise EngineError(f"A secret of the stack has format {version!r}; only `v1` is known.")
-            opened = self._cipher.decrypt(base64.b64decode(nonce), base64.b64decode(sealed), None).decode()
+                raise EngineError(
+                    f"A secret of the stack has format {version!r}; only `v1` is supported."
+                )
+            opened = self._cipher.decrypt(
+                base64.b64decode(nonce), base64.b64decode(sealed), None
+            ).decode()
         except (InvalidTag, ValueError) as error:
             raise WrongPassphraseError(_UNOPENED) from error
         if hasattr(self, "_sealed"):
@@ -69,6 +78,6 @@ class PassphraseSecrets:
 
 
 _UNOPENED = (
-    "The passphrase doesn't open this stack's secrets. Set PULUMI_CONFIG_PASSPHRASE to the one it was made with "
-    "(or PULUMI_CONFIG_PASSPHRASE_FILE to a file that holds it)."
+    "The passphrase does not decrypt this stack's secrets. Set PULUMI_CONFIG_PASSPHRASE to the "
+    "one it was created with (or PULUMI_CONFIG_PASSPHRASE_FILE to its file)."
 )

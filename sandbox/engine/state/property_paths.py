@@ -1,4 +1,4 @@
-"""Property paths (`a.b[0]["c.d"]`, `*`) and what is done with them: ignoring changes, finding values, matching."""
+"""Property paths (`a.b[0]["c.d"]`, `*`): parsing, matching, lookup, ignored changes, differences."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from typing import Any
 
 from sandbox.engine.errors import EngineError
 from sandbox.engine.request import PropertyChange
-from sandbox.engine.state.property_values import ASSET, SIGNATURE, Output, Secret, equal, is_asset, masked
+from sandbox.engine.state.property_values import (
+    ASSET,
+    SIGNATURE,
+    Output,
+    Secret,
+    equal,
+    is_asset,
+    masked,
+)
 
 Path = tuple[str | int, ...]
 _PART = re.compile(r"""\.?([^.\["\]]+)|\[(\d+)\]|\[\*\]|\["((?:[^"\\]|\\.)*)"\]""")
@@ -17,7 +25,7 @@ _ABSENT = object()
 
 
 def parse_path(text: str) -> Path:
-    """Read a property path; `*` stands for every key or element. EngineError if it isn't one."""
+    """Parse a property path; `*` matches every key or element. Raises EngineError."""
     parts: list[str | int] = []
     position = 0
     while position < len(text):
@@ -38,7 +46,7 @@ def parse_path(text: str) -> Path:
 
 
 def format_path(path: Sequence[str | int]) -> str:
-    """Write a path as Pulumi writes it."""
+    """Format a path as Pulumi does."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -52,8 +60,10 @@ def format_path(path: Sequence[str | int]) -> str:
 
 
 def covers(pattern: Path, path: Path) -> bool:
-    """Tell whether a pattern names a path or something it lies in."""
-    return len(pattern) <= len(path) and all(one in ("*", other) for one, other in zip(pattern, path, strict=False))
+    """Whether a pattern matches a path or one of its ancestors."""
+    return len(pattern) <= len(path) and all(
+        one in ("*", other) for one, other in zip(pattern, path, strict=False)
+    )
 
 
 def _open(value: Any) -> Any:
@@ -63,7 +73,7 @@ def _open(value: Any) -> Any:
 
 
 def lookup(value: Any, path: Path) -> Any:
-    """Return what a path leads to, None where it leads nowhere; secrets on the way keep the result secret."""
+    """Return the value at a path, or None; a secret on the way makes the result secret."""
     hidden = False
     for part in path:
         hidden = hidden or isinstance(value, Secret)
@@ -74,10 +84,14 @@ def lookup(value: Any, path: Path) -> Any:
             value = value[part]
         else:
             return None
-    return Secret(value) if hidden and value is not None and not isinstance(value, Secret) else value
+    return (
+        Secret(value) if hidden and value is not None and not isinstance(value, Secret) else value
+    )
 
 
-def ignore_changes(new: Mapping[str, Any], old: Mapping[str, Any], ignored: Sequence[str]) -> dict[str, Any]:
+def ignore_changes(
+    new: Mapping[str, Any], old: Mapping[str, Any], ignored: Sequence[str]
+) -> dict[str, Any]:
     """Return the new inputs with the old values at the ignored paths."""
     result: Any = dict(new)
     for text in ignored:
@@ -112,19 +126,19 @@ def _reset(new: Any, old: Any, path: Path) -> Any:
 
 
 class Label(str):
-    """Text that stands for a value, so it isn't quoted."""
+    """Text that represents a value and is not quoted."""
 
     __slots__ = ()
 
 
-def shown(value: Any) -> Any:
-    """A value as people are shown it: secrets masked, assets by their source and the beginning of their hash."""
+def displayed(value: Any) -> Any:
+    """Return a value for display: masked secrets, assets as source and abbreviated hash."""
     if isinstance(value, list):
-        return [shown(item) for item in value]
+        return [displayed(item) for item in value]
     if not isinstance(value, dict):
         return masked(value)
     if not is_asset(value):
-        return {key: shown(item) for key, item in value.items()}
+        return {key: displayed(item) for key, item in value.items()}
     what = "asset" if value[SIGNATURE] == ASSET else "archive"
     source = next((key for key in ("path", "uri", "assets") if key in value), "text")
     origin = {"path": "file", "uri": "uri", "assets": "assets", "text": "text"}[source]
@@ -133,7 +147,7 @@ def shown(value: Any) -> Any:
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[PropertyChange]:
-    """List the differences between two property maps, leaf by leaf, masked where secret."""
+    """Return the differences of two property maps, leaf by leaf; secrets are masked."""
     changes: list[PropertyChange] = []
     _compare(dict(old), dict(new), (), changes)
     return changes
@@ -143,27 +157,31 @@ def _compare(old: Any, new: Any, path: Path, changes: list[PropertyChange]) -> N
     plain_old, plain_new = _open(old), _open(new)
     secretive = isinstance(old, Secret) or isinstance(new, Secret)
     if old is _ABSENT:
-        changes.append(PropertyChange(format_path(path), "add", None, shown(new)))
+        changes.append(PropertyChange(format_path(path), "add", None, displayed(new)))
     elif new is _ABSENT:
-        changes.append(PropertyChange(format_path(path), "delete", shown(old), None))
+        changes.append(PropertyChange(format_path(path), "delete", displayed(old), None))
     elif equal(old, new):
         return
     elif not secretive and is_asset(plain_old) and is_asset(plain_new):
         before, after = plain_old.get("assets"), plain_new.get("assets")
         if before is None or after is None:
-            changes.append(PropertyChange(format_path(path), "update", shown(old), shown(new)))
+            changes.append(
+                PropertyChange(format_path(path), "update", displayed(old), displayed(new))
+            )
         else:
             _compare(before, after, path, changes)
     elif not secretive and isinstance(plain_old, dict) and isinstance(plain_new, dict):
         for key in sorted({*plain_old, *plain_new}):
-            _compare(plain_old.get(key, _ABSENT), plain_new.get(key, _ABSENT), (*path, key), changes)
+            _compare(
+                plain_old.get(key, _ABSENT), plain_new.get(key, _ABSENT), (*path, key), changes
+            )
     elif not secretive and isinstance(plain_old, list) and isinstance(plain_new, list):
         for index in range(max(len(plain_old), len(plain_new))):
             before = plain_old[index] if index < len(plain_old) else _ABSENT
             after = plain_new[index] if index < len(plain_new) else _ABSENT
             _compare(before, after, (*path, index), changes)
     else:
-        one, other = ("[secret]", "[secret]") if secretive else (shown(old), shown(new))
+        one, other = ("[secret]", "[secret]") if secretive else (displayed(old), displayed(new))
         changes.append(PropertyChange(format_path(path), "update", one, other))
 
 
@@ -173,7 +191,7 @@ def described(
     old_outputs: Mapping[str, Any],
     new_inputs: Mapping[str, Any],
 ) -> list[PropertyChange]:
-    """Turn a provider's detailed diff into property changes with their values."""
+    """Convert a provider's detailed diff to property changes with values."""
     changes = []
     for text, (kind, of_input) in sorted(detailed.items()):
         path = parse_path(text)
@@ -182,7 +200,9 @@ def described(
             before = lookup(old_outputs if of_input else old_inputs, path)
         after = None if kind.startswith("delete") else lookup(new_inputs, path)
         plain_kind, _, replaces = kind.partition("-")
-        if plain_kind == "update" and is_asset(before) and is_asset(after):  # member by member
+        if (
+            plain_kind == "update" and is_asset(before) and is_asset(after)
+        ):  # one change for each member
             inner: list[PropertyChange] = []
             _compare(before, after, path, inner)
             changes += [replace(item, replaces=bool(replaces)) for item in inner]
@@ -192,7 +212,11 @@ def described(
             after = None if after is None else Secret(after)
         changes.append(
             PropertyChange(
-                text, plain_kind, None if plain_kind == "add" else shown(before), shown(after), bool(replaces)
+                text,
+                plain_kind,
+                None if plain_kind == "add" else displayed(before),
+                displayed(after),
+                bool(replaces),
             )
         )
     return changes

@@ -1,10 +1,9 @@
-"""Property values: how the engine holds them, and their forms on the wire (protobuf) and in a checkpoint (JSON).
+"""Property values: in memory, on the wire (protobuf) and in a checkpoint (JSON).
 
-Inside the engine a property is None, bool, int, float, str, list, dict, or one of three wrappers: `UNKNOWN`
-(a value not known before the operation runs), `Secret` (never shown, encrypted at rest) and `Output` (a value with
-the resources it depends on; kept only where a remote component or a method call needs it).
-Assets, archives and resource references stay dicts that carry Pulumi's signature key.
-Signatures and sentinels are those of the SDK (`pulumi.runtime.rpc`).
+A property is None, bool, int, float, str, list, dict, or a wrapper: `UNKNOWN` (not known before the
+operation), `Secret` (never shown, encrypted at rest), `Output` (a value with its dependencies; encoded
+only for remote components and methods). Assets, archives and resource references are dicts with
+Pulumi's signature key. Signatures and sentinels come from the SDK (`pulumi.runtime.rpc`).
 """
 
 from __future__ import annotations
@@ -35,11 +34,11 @@ _UNKNOWNS = frozenset(
         "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
     }
 )
-_EXACT_INTEGERS = 2**53  # beyond this a double no longer holds every integer
+_EXACT_INTEGERS = 2**53  # beyond this a double does not represent every integer
 
 
 class Unknown:
-    """The one value that is not known yet; prints as Pulumi prints it."""
+    """The value that is not known yet; printed as Pulumi prints it."""
 
     def __repr__(self) -> str:
         return "output<computed>"
@@ -50,7 +49,7 @@ UNKNOWN = Unknown()
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A value that is never printed and is encrypted wherever it is written."""
+    """A value that is never printed and is encrypted in the state."""
 
     value: Any
 
@@ -60,7 +59,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A value together with the URNs it depends on, as programs send it to remote components."""
+    """A value and the URNs it depends on, as programs send it to remote components."""
 
     value: Any
     dependencies: tuple[str, ...]
@@ -70,26 +69,26 @@ Properties = dict[str, Any]
 
 
 class Encrypter(Protocol):
-    """What writing a checkpoint needs from the stack's secrets provider."""
+    """Encrypts secrets for a checkpoint."""
 
     def encrypt(self, plaintext: str) -> str:
-        """Return the ciphertext that the stack's secrets provider reads back."""
+        """Return the ciphertext of a secret."""
 
 
 class Decrypter(Protocol):
-    """What reading a checkpoint needs from the stack's secrets provider."""
+    """Decrypts secrets of a checkpoint."""
 
     def decrypt(self, ciphertext: str) -> str:
-        """Return the plaintext of one stored secret."""
+        """Return the plaintext of a secret."""
 
 
 def from_struct(struct: struct_pb2.Struct, *, outputs: bool = False) -> Properties:
-    """Read a wire struct. `outputs` keeps dependency-carrying values; otherwise they become plain or secret."""
+    """Decode a wire struct; `outputs` keeps dependencies instead of plain or secret values."""
     return {key: _from_wire(value, outputs) for key, value in struct.fields.items()}
 
 
 def from_value(value: struct_pb2.Value) -> Any:
-    """Read one wire value."""
+    """Decode a wire value."""
     return _from_wire(value, False)
 
 
@@ -125,10 +124,10 @@ def _from_wire_struct(struct: struct_pb2.Struct, outputs: bool) -> Any:
 
 
 def _complete(properties: Properties) -> Properties:
-    """A reference to a resource is kept as the CLI keeps it: with its version, without what its URN says already."""
+    """Return a resource reference as the CLI stores it: with its version, without redundant fields."""
     if properties.get(SIGNATURE) == RESOURCE:
-        kept = {key: properties[key] for key in (SIGNATURE, "urn", "id") if key in properties}
-        return {**kept, "packageVersion": properties.get("packageVersion", "")}
+        encoded = {key: properties[key] for key in (SIGNATURE, "urn", "id") if key in properties}
+        return {**encoded, "packageVersion": properties.get("packageVersion", "")}
     return properties
 
 
@@ -137,14 +136,14 @@ def _number(number: float) -> int | float:
 
 
 def secret(value: Any) -> Secret:
-    """Wrap once, however often asked."""
+    """Wrap a value once."""
     return value if isinstance(value, Secret) else Secret(value)
 
 
 def to_struct(
     properties: Mapping[str, Any], *, secrets: bool, resources: bool = True, outputs: bool = False
 ) -> struct_pb2.Struct:
-    """Write a wire struct. What the receiver doesn't accept (`secrets`, `resources`, `outputs`) is sent as the plain value."""
+    """Encode a wire struct; `secrets`, `resources`, `outputs` say what the receiver accepts."""
     struct = struct_pb2.Struct()
     for key, value in properties.items():
         _to_wire(value, struct.fields[key], secrets, resources, outputs)
@@ -191,7 +190,7 @@ def _output_to_wire(value: Output, wire: struct_pb2.Value, secrets: bool, resour
     content = value.value.value if isinstance(value.value, Secret) else value.value
     fields = wire.struct_value.fields
     fields[SIGNATURE].string_value = OUTPUT
-    # Both are always written: the SDK's experimental provider can't read an output without them.
+    # Always write both: the SDK's experimental provider requires them.
     fields["secret"].bool_value = isinstance(value.value, Secret)
     dependencies = fields["dependencies"].list_value
     dependencies.values.extend([struct_pb2.Value(string_value=urn) for urn in value.dependencies])
@@ -202,11 +201,15 @@ def _output_to_wire(value: Output, wire: struct_pb2.Value, secrets: bool, resour
 
 
 def to_state(value: Any, encrypter: Encrypter | None) -> Any:
-    """Return the JSON form for a checkpoint; without an encrypter secrets are written as readable plaintext (an export)."""
+    """Return the checkpoint's JSON; without an encrypter secrets are plaintext, as in an export."""
     if isinstance(value, Secret):
         plaintext = dumps(to_state(value.value, encrypter))
-        kept = {"plaintext": plaintext} if encrypter is None else {"ciphertext": encrypter.encrypt(plaintext)}
-        return {SIGNATURE: SECRET, **kept}
+        encoded = (
+            {"plaintext": plaintext}
+            if encrypter is None
+            else {"ciphertext": encrypter.encrypt(plaintext)}
+        )
+        return {SIGNATURE: SECRET, **encoded}
     if isinstance(value, Output):
         return to_state(value.value, encrypter)
     if value is UNKNOWN:
@@ -219,10 +222,14 @@ def to_state(value: Any, encrypter: Encrypter | None) -> Any:
 
 
 def from_state(value: Any, decrypter: Decrypter) -> Any:
-    """Read the JSON form of a checkpoint."""
+    """Decode the checkpoint's JSON."""
     if isinstance(value, dict):
         if value.get(SIGNATURE) == SECRET:
-            plaintext = value["plaintext"] if "plaintext" in value else decrypter.decrypt(value["ciphertext"])
+            plaintext = (
+                value["plaintext"]
+                if "plaintext" in value
+                else decrypter.decrypt(value["ciphertext"])
+            )
             return secret(from_state(loads(plaintext), decrypter))
         return _complete({key: from_state(item, decrypter) for key, item in value.items()})
     if isinstance(value, list):
@@ -233,17 +240,17 @@ def from_state(value: Any, decrypter: Decrypter) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """JSON as the checkpoint holds it: compact, sorted like Go's maps, text as it is."""
+    """Encode JSON as in a checkpoint: compact, sorted keys as in Go, no ASCII escapes."""
     return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
 
 
 def loads(text: str) -> Any:
-    """Read JSON from a checkpoint."""
+    """Decode JSON of a checkpoint."""
     return json.loads(text)
 
 
 def plain(value: Any) -> Any:
-    """Strip secret and output wrappers all the way down."""
+    """Remove all secret and output wrappers."""
     if isinstance(value, Secret | Output):
         return plain(value.value)
     if isinstance(value, list):
@@ -254,7 +261,7 @@ def plain(value: Any) -> Any:
 
 
 def masked(value: Any) -> Any:
-    """Return a copy that may be shown: secrets as `[secret]`, unknowns as `output<computed>`."""
+    """Return a copy for display: secrets as `[secret]`, unknowns as `output<computed>`."""
     if isinstance(value, Secret):
         return "[secret]"
     if isinstance(value, Output):
@@ -269,19 +276,21 @@ def masked(value: Any) -> Any:
 
 
 def is_asset(value: Any) -> bool:
-    """Tell whether this is an asset or an archive: what counts of them is their content, not where it comes from."""
+    """Whether a value is an asset or archive, which are compared by content."""
     return isinstance(value, dict) and value.get(SIGNATURE) in (ASSET, ARCHIVE)
 
 
 def equal(left: Any, right: Any) -> bool:
-    """Compare plain values as the wire does: True is not 1, and an unknown equals nothing but itself."""
+    """Compare plain values as on the wire: True is not 1, an unknown equals only itself."""
     left, right = _unwrap(left), _unwrap(right)
     if isinstance(left, dict) and isinstance(right, dict):
         if is_asset(left) and is_asset(right) and left.get("hash") and right.get("hash"):
             return bool(left[SIGNATURE] == right[SIGNATURE] and left["hash"] == right["hash"])
         return left.keys() == right.keys() and all(equal(left[key], right[key]) for key in left)
     if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(equal(one, other) for one, other in zip(left, right, strict=True))
+        return len(left) == len(right) and all(
+            equal(one, other) for one, other in zip(left, right, strict=True)
+        )
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, float) and isinstance(right, float) and math.isnan(left):
@@ -296,7 +305,7 @@ def _unwrap(value: Any) -> Any:
 
 
 def same_secrecy(left: Any, right: Any) -> bool:
-    """Tell whether two equal values also agree on what is secret (the state must follow a newly marked secret)."""
+    """Whether two equal values have the same secrets; the state must record a new secret."""
     if isinstance(left, Secret) or isinstance(right, Secret):
         return isinstance(left, Secret) and isinstance(right, Secret)
     if isinstance(left, dict) and isinstance(right, dict):
@@ -307,7 +316,7 @@ def same_secrecy(left: Any, right: Any) -> bool:
 
 
 def outputs_within(value: Any) -> Iterator[Output]:
-    """Every value inside that carries its dependencies."""
+    """Yield every nested value with dependencies."""
     if isinstance(value, Output):
         yield value
     if isinstance(value, Secret | Output):
@@ -321,12 +330,12 @@ def outputs_within(value: Any) -> Iterator[Output]:
 
 
 def contains_unknown(value: Any) -> bool:
-    """Tell whether anything inside is not known yet."""
+    """Whether anything nested is unknown."""
     return any(leaf is UNKNOWN for leaf in _leaves(value))
 
 
 def contains_secret(value: Any) -> bool:
-    """Tell whether anything inside is secret."""
+    """Whether anything nested is secret."""
     if isinstance(value, Secret):
         return True
     if isinstance(value, Output):
@@ -349,12 +358,12 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 
 def without_unknowns(properties: Mapping[str, Any]) -> Properties:
-    """Drop the properties that are not known; a checkpoint never holds one."""
+    """Remove unknown properties; a checkpoint never contains one."""
     return {key: value for key, value in properties.items() if not contains_unknown(value)}
 
 
 def annotate_secrets(results: Properties, sources: Mapping[str, Any]) -> None:
-    """Mark as secret what a provider without secret support gave back for a secret input (in place)."""
+    """Mark outputs of secret inputs as secret, in place, for providers without secret support."""
     for key, source in sources.items():
         if key not in results:
             continue

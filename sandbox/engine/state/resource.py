@@ -1,4 +1,4 @@
-"""Resources and their names as a deployment's state holds them, in Pulumi's checkpoint format (versions 3 and 4)."""
+"""Resources and URNs of a deployment's state, in Pulumi's checkpoint format (versions 3 and 4)."""
 
 from __future__ import annotations
 
@@ -7,53 +7,59 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sandbox.engine.state.property_paths import format_path
-from sandbox.engine.state.property_values import Decrypter, Encrypter, Properties, from_state, to_state
+from sandbox.engine.state.property_values import (
+    Decrypter,
+    Encrypter,
+    Properties,
+    from_state,
+    to_state,
+)
 
 STACK_TYPE = "pulumi:pulumi:Stack"
 PROVIDER_PREFIX = "pulumi:providers:"
 
 
 def make_urn(stack: str, project: str, parent: str, kind: str, name: str) -> str:
-    """Name a resource: its type is qualified by its ancestors' types, up to but not including the stack."""
+    """Return a URN; its type is qualified by the ancestors' types below the stack."""
     parent_type = urn_qualified_type(parent) if parent else ""
     qualified = f"{parent_type}${kind}" if parent_type and parent_type != STACK_TYPE else kind
     return f"urn:pulumi:{stack}::{project}::{qualified}::{name}"
 
 
 def urn_name(urn: str) -> str:
-    """Return the logical name at the end of a URN."""
+    """Return the logical name of a URN."""
     return urn.split("::", 3)[3]
 
 
 def urn_type(urn: str) -> str:
-    """Return the resource's own type token."""
+    """Return the type token of a URN."""
     return urn_qualified_type(urn).rsplit("$", 1)[-1]
 
 
 def urn_qualified_type(urn: str) -> str:
-    """Return the type with its ancestors, as it stands in the URN."""
+    """Return the qualified type of a URN."""
     return urn.split("::", 3)[2]
 
 
 def provider_package(kind: str) -> str:
-    """Return the package that a type token needs a provider for: `aws` of `aws:s3/bucket:Bucket`."""
+    """Return the package of a type token: `aws` for `aws:s3/bucket:Bucket`."""
     return kind.removeprefix(PROVIDER_PREFIX) if is_provider(kind) else kind.split(":", 1)[0]
 
 
 def is_provider(kind: str) -> bool:
-    """Tell whether a type token is that of a provider resource."""
+    """Whether a type token is a provider's."""
     return kind.startswith(PROVIDER_PREFIX)
 
 
 def split_reference(reference: str) -> tuple[str, str]:
-    """Split a provider reference into URN and id."""
+    """Split a provider reference into URN and ID."""
     urn, _, identifier = reference.rpartition("::")
     return urn, identifier
 
 
 @dataclass(slots=True)
 class Resource:
-    """One resource as the checkpoint records it; names are the checkpoint's, in Python spelling."""
+    """A resource of the checkpoint; fields are the checkpoint's, in Python spelling."""
 
     urn: str
     type: str
@@ -93,23 +99,26 @@ class Resource:
         return urn_name(self.urn)
 
     def needs(self) -> set[str]:
-        """URNs that must exist before this resource and outlive it."""
-        found = {*self.dependencies, *(urn for urns in self.property_dependencies.values() for urn in urns)}
-        found |= {self.parent, self.deleted_with}
+        """Return the URNs that must exist before this resource and be deleted after it."""
+        dependencies = {
+            *self.dependencies,
+            *(urn for urns in self.property_dependencies.values() for urn in urns),
+        }
+        dependencies |= {self.parent, self.deleted_with}
         if self.provider:
-            found.add(split_reference(self.provider)[0])
-        return found - {"", self.urn}
+            dependencies.add(split_reference(self.provider)[0])
+        return dependencies - {"", self.urn}
 
     def refers_to(self) -> set[str]:
-        """URNs that must stand before this resource in the state."""
+        """Return the URNs that must precede this resource in the state."""
         return {*self.needs(), *self.replace_with} - {self.urn}
 
     def copy(self, **changes: Any) -> Resource:
-        """Return a copy with the given fields changed."""
+        """Return a copy with changed fields."""
         return replace(self, **changes)
 
     def forget_missing(self, present: Set[str], parents: Mapping[str, str]) -> None:
-        """Drop references to what isn't there any more; the nearest ancestor that is becomes the parent."""
+        """Remove references to missing resources; the nearest existing ancestor becomes the parent."""
         while self.parent and self.parent not in present:
             self.parent = parents.get(self.parent, "")
         self.dependencies = [urn for urn in self.dependencies if urn in present]
@@ -123,7 +132,7 @@ class Resource:
             self.deleted_with = ""
 
     def renamed(self, names: dict[str, str]) -> Resource:
-        """Return the resource with every reference to a renamed URN following the new name."""
+        """Return the resource with its references to renamed URNs updated."""
         if not names:
             return self
 
@@ -137,7 +146,9 @@ class Resource:
         return self.copy(
             parent=names.get(self.parent, self.parent),
             dependencies=follow(self.dependencies),
-            property_dependencies={key: follow(urns) for key, urns in self.property_dependencies.items()},
+            property_dependencies={
+                key: follow(urns) for key, urns in self.property_dependencies.items()
+            },
             deleted_with=names.get(self.deleted_with, self.deleted_with),
             replace_with=follow(self.replace_with),
             provider=provider,
@@ -145,10 +156,10 @@ class Resource:
 
 
 def in_order(resources: Iterable[Resource]) -> list[Resource]:
-    """Return the resources with each behind what it refers to; what stands right already keeps its place."""
+    """Return the resources after what they refer to; otherwise the order is stable."""
     given = list(resources)
     by_urn = {item.urn: item for item in sorted(given, key=lambda item: item.delete, reverse=True)}
-    # Of several under one URN any will do, but the provider has to be the very one.
+    # For duplicate URNs any resource satisfies the order, except for providers.
     providers = {f"{item.urn}::{item.id}": item for item in given if is_provider(item.type)}
     placed: list[Resource] = []
     entered: set[int] = set()
@@ -158,10 +169,12 @@ def in_order(resources: Iterable[Resource]) -> list[Resource]:
         if id(resource) in entered:
             return
         entered.add(id(resource))
-        wanted = [by_urn[urn] for urn in sorted(resource.refers_to() - names) if urn in by_urn]
+        prerequisites = [
+            by_urn[urn] for urn in sorted(resource.refers_to() - names) if urn in by_urn
+        ]
         if resource.provider in providers:
-            wanted.append(providers[resource.provider])
-        for other in wanted:
+            prerequisites.append(providers[resource.provider])
+        for other in prerequisites:
             place(other)
         placed.append(resource)
         names.add(resource.urn)
@@ -171,7 +184,7 @@ def in_order(resources: Iterable[Resource]) -> list[Resource]:
     return placed
 
 
-# Field name in the checkpoint for each of our fields, in the order in which the checkpoint lists them.
+# The checkpoint's name of each field, in the checkpoint's order.
 _FIELDS = {
     "urn": "urn",
     "custom": "custom",
@@ -204,44 +217,50 @@ _FIELDS = {
     "replace_on_changes": "replaceOnChanges",
     "replacement_trigger": "replacementTrigger",
 }
-# What makes a checkpoint one of version 4, which names the features that a reader must know: by the field that uses it.
+# Fields that require checkpoint version 4, and the feature that a reader must support.
 _FEATURES = {
     "refreshBeforeUpdate": "refreshBeforeUpdate", "replaceWith": "replaceWith", "resourceHooks": "hooks",
     "taint": "taint", "viewOf": "views",
 }  # fmt: skip
-_SEALED = frozenset({"inputs", "outputs", "replacement_trigger"})  # fields that may hold secrets
+_MAY_HOLD_SECRETS = frozenset(
+    {"inputs", "outputs", "replacement_trigger"}
+)  # fields that may contain secrets
 _ALWAYS = frozenset({"urn", "custom", "type"})
 
 
 def features_used(states: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Names of the features that resources in the checkpoint's JSON use."""
-    return sorted({name for state in states for field, name in _FEATURES.items() if state.get(field)})
+    """Return the features that the checkpoint's resources use."""
+    return sorted(
+        {name for state in states for field, name in _FEATURES.items() if state.get(field)}
+    )
 
 
 def unknown_features(document: Mapping[str, Any]) -> list[str]:
-    """Features that a checkpoint or an export names and this engine doesn't have."""
+    """Return the features of a checkpoint that this engine does not support."""
     return sorted(set(document.get("features") or []) - set(_FEATURES.values()))
 
 
 def resource_to_state(resource: Resource, encrypter: Encrypter | None) -> dict[str, Any]:
-    """Return the checkpoint's JSON for one resource."""
+    """Return a resource as JSON of the checkpoint."""
     state: dict[str, Any] = {}
     for ours, theirs in _FIELDS.items():
         value = getattr(resource, ours)
         if value or ours in _ALWAYS:
-            state[theirs] = to_state(value, encrypter) if ours in _SEALED else value
+            state[theirs] = to_state(value, encrypter) if ours in _MAY_HOLD_SECRETS else value
     return state | resource.rest
 
 
 def resource_from_state(state: dict[str, Any], decrypter: Decrypter) -> Resource:
-    """Read one resource; fields that the engine doesn't use are carried along unchanged."""
-    known = {
-        ours: from_state(state[theirs], decrypter) if ours in _SEALED else state[theirs]
+    """Read a resource; unused fields are preserved."""
+    fields = {
+        ours: from_state(state[theirs], decrypter) if ours in _MAY_HOLD_SECRETS else state[theirs]
         for ours, theirs in _FIELDS.items()
         if state.get(theirs) is not None
     }
-    # Earlier states of this engine hold these paths in parts, which the CLI can't read.
-    known["hide_diff"] = [item if isinstance(item, str) else format_path(item) for item in known.get("hide_diff", ())]
+    # Older states of this engine store lists, which the CLI cannot read.
+    fields["hide_diff"] = [
+        item if isinstance(item, str) else format_path(item) for item in fields.get("hide_diff", ())
+    ]
     rest = {key: value for key, value in state.items() if key not in _FIELDS.values()}
-    rest.pop("aliases", None)  # normalized away whenever state is written
-    return Resource(**known, rest=rest)
+    rest.pop("aliases", None)  # normalized when state is written
+    return Resource(**fields, rest=rest)

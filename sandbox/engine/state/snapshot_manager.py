@@ -1,8 +1,8 @@
-"""The state while an operation runs: what is done so far, what is under way, written after every step.
+"""The state during an operation: completed and pending steps, written after every step.
 
-The list keeps Pulumi's order: what this operation has registered, in order, then what it hasn't reached yet as it was.
-What is kept as it was may need something not reached yet, or not registered any more; that is moved before it. So
-everything stands behind what it depends on, and either engine can read the file at any moment.
+The list has Pulumi's order: the resources registered so far, then the remaining ones in their
+previous order. A resource that a preceding one needs moves before it, so every resource follows its
+dependencies, and either engine can read the file at any time.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from sandbox.engine.state.resource import (
 _VERSION = "v3.272.0"  # the engine version whose checkpoint format is written
 
 
-class Journal:
-    """The resources of one stack; every change is on disk when the call that made it returns."""
+class SnapshotManager:
+    """The resources of one stack; a change is on disk when its call returns."""
 
     def __init__(
         self,
@@ -41,18 +41,35 @@ class Journal:
         *,
         read_only: bool,
     ) -> None:
-        """Load the stack's state. `secrets` opens the secrets provider from the state's salt (None: a new stack)."""
-        self._backend, self._project, self._stack, self._read_only = backend, project, stack, read_only
+        """Load the stack's state. `secrets` opens the secrets for the state's salt (None for a new
+        stack).
+        """
+        self._backend, self._project, self._stack, self._read_only = (
+            backend,
+            project,
+            stack,
+            read_only,
+        )
         deployment = backend.read(project, stack) if backend.exists(project, stack) else {}
         provider = deployment.get("secrets_providers") or {}
         if provider and provider.get("type") != "passphrase":
             raise EngineError(
-                f"Stack {stack!r} uses the secrets provider {provider.get('type')!r}; this engine only has `passphrase`."
+                (
+                    f"Stack {stack!r} uses the secrets provider {provider.get('type')!r}; this "
+                    "engine supports `passphrase` only."
+                )
             )
         self.secrets = secrets((provider.get("state") or {}).get("salt"))
         if deployment.get("snippets"):
-            raise EngineError(f"Stack {stack!r} holds snippets, which this engine doesn't run. Use the Pulumi CLI.")
-        self.base = [resource_from_state(item, self.secrets) for item in deployment.get("resources") or []]
+            raise EngineError(
+                (
+                    f"Stack {stack!r} has snippets, which this engine does not support. Use the Pulumi "
+                    "CLI."
+                )
+            )
+        self.base = [
+            resource_from_state(item, self.secrets) for item in deployment.get("resources") or []
+        ]
         self.interrupted: list[tuple[str, Resource]] = [
             (operation["type"], resource_from_state(operation["resource"], self.secrets))
             for operation in deployment.get("pending_operations") or []
@@ -69,22 +86,30 @@ class Journal:
         self._written = 0
 
     def resources(self) -> list[Resource]:
-        """The state as it stands."""
+        """Return the current resources."""
         with self._lock:
             gone = self._gone - self._still_there() if self._carried else self._gone
             return in_order(self._done + [old for old in self.base if id(old) not in gone])
 
     def _still_there(self) -> set[int]:
-        """What goes with its carrier, as long as the carrier is there; with the providers and components that it needs."""
-        self._carried = [(carrier, item) for carrier, item in self._carried if id(carrier) not in self._gone]
+        """Return resources that exist as long as their carrier does, with the providers and
+        components they need.
+        """
+        self._carried = [
+            (carrier, item) for carrier, item in self._carried if id(carrier) not in self._gone
+        ]
         kept = [item for _, item in self._carried]
-        present = {item.urn for item in [*self._done, *self.base, *kept] if id(item) not in self._gone}
+        present = {
+            item.urn for item in [*self._done, *self.base, *kept] if id(item) not in self._gone
+        }
         present |= {item.urn for item in kept}
-        for item in kept:  # grows: these are nowhere but in the state, so to keep them is no lie
+        for item in kept:  # extended in the loop; these exist in the state only
             missing = item.needs() - present
             for other in self.base:
                 lost = not other.custom and other.urn in missing
-                if lost or (is_provider(other.type) and f"{other.urn}::{other.id}" == item.provider):
+                if lost or (
+                    is_provider(other.type) and f"{other.urn}::{other.id}" == item.provider
+                ):
                     present.add(other.urn)
                     if not any(other is already for already in kept):
                         kept.append(other)
@@ -96,9 +121,9 @@ class Journal:
 
     @contextmanager
     def during(self, operation: str, resource: Resource) -> Iterator[None]:
-        """Record that a provider is being called (`creating`, `updating`, `deleting`), until it answers.
+        """Record a provider call as a pending operation (`creating`, `updating`, `deleting`).
 
-        Where the call breaks off the record stays, for the next run to explain.
+        If the call is interrupted, the record remains for the next run.
         """
         with self._lock:
             self._pending[id(resource)] = (operation, resource)
@@ -115,31 +140,33 @@ class Journal:
                     del self._pending[id(resource)]
 
     def put(self, resource: Resource, *, replacing: Resource | None = None) -> None:
-        """Record a registered resource in place of the old one, if there was one."""
+        """Record a registered resource, replacing the old one if given."""
         with self._lock:
             if replacing is not None:
                 self._gone.add(id(replacing))
                 self._done = [item for item in self._done if item is not replacing]  # just imported
             self._done.append(resource)
             self.interrupted = [
-                (kind, item) for kind, item in self.interrupted if kind != "creating" or item.urn != resource.urn
+                (kind, item)
+                for kind, item in self.interrupted
+                if kind != "creating" or item.urn != resource.urn
             ]
         self.write()
 
     def condemn(self, resource: Resource) -> None:
-        """Mark what was replaced, to be deleted at the end; on disk with the step that follows."""
+        """Mark a replaced resource for deletion; written with the next step."""
         with self._lock:
             resource.delete = True
             self._text.pop(id(resource), None)
 
     def changed(self, resource: Resource) -> None:
-        """Record that a resource of the list was altered in place."""
+        """Record that a resource was changed in place."""
         with self._lock:
             self._text.pop(id(resource), None)
         self.write()
 
     def drop(self, resource: Resource, *, carrier: Resource | None = None) -> None:
-        """Record that a resource is gone, or that it goes when its `carrier` goes."""
+        """Record that a resource is deleted, or will be with its `carrier`."""
         with self._lock:
             if carrier is not None:
                 self._carried.append((carrier, resource))
@@ -148,19 +175,23 @@ class Journal:
         self.write()
 
     def replace_all(self, resources: Iterable[Resource]) -> None:
-        """Put a whole new list in place (a refresh rewrites dependencies everywhere)."""
+        """Replace all resources, as a refresh does."""
         with self._lock:
             self.base, self._done, self._gone = list(resources), [], set()
             self._text.clear()
         self.write()
 
     def rename(self, old: Resource, names: dict[str, str]) -> None:
-        """Let a resource, and what refers to it, follow from its old name to the new one before anything is done to it."""
+        """Rename a resource and the references to it before any operation on it."""
         with self._lock:
             old.urn = names.get(old.urn, old.urn)
             self._text.pop(id(old), None)
             for item in self.base:
-                if item is not old and id(item) not in self._gone and item.refers_to() & names.keys():
+                if (
+                    item is not old
+                    and id(item) not in self._gone
+                    and item.refers_to() & names.keys()
+                ):
                     renamed = item.renamed(names)
                     for attribute in (
                         "parent", "dependencies", "property_dependencies", "deleted_with", "replace_with", "provider",
@@ -168,14 +199,14 @@ class Journal:
                         setattr(item, attribute, getattr(renamed, attribute))
                     self._text.pop(id(item), None)
 
-    def forget_interrupted(self) -> None:
-        """Drop the record of what an earlier run was doing when it was killed."""
+    def clear_interrupted(self) -> None:
+        """Remove the pending operations of an earlier run."""
         with self._lock:
             self.interrupted = []
         self.write()
 
     def write(self, *, keep_backup: bool = False) -> None:
-        """Write the checkpoint. Steps that end together share one write, and each returns only when it is on disk."""
+        """Write the checkpoint; concurrent steps share one write, and each returns after it."""
         if self._read_only:
             return
         with self._lock:
@@ -199,7 +230,7 @@ class Journal:
             self._written = version
 
     def deployment(self) -> str:
-        """The deployment's JSON text, secrets encrypted."""
+        """Return the deployment as JSON text, secrets encrypted."""
         with self._lock:
             head = {
                 "manifest": manifest(),
@@ -207,7 +238,9 @@ class Journal:
             }
             resources = ",".join(self._render(item) for item in self.resources())
             pending = [*self.interrupted, *self._pending.values()]
-            operations = ",".join(f'{{"resource":{self._fresh(item)},"type":"{kind}"}}' for kind, item in pending)
+            operations = ",".join(
+                f'{{"resource":{self._fresh(item)},"type":"{kind}"}}' for kind, item in pending
+            )
         parts = [dumps(head)[1:-1], f'"resources":[{resources}]', '"metadata":{}']
         if operations:
             parts.insert(2, f'"pending_operations":[{operations}]')
@@ -224,8 +257,12 @@ class Journal:
 
 
 def manifest() -> dict[str, Any]:
-    """The head of a checkpoint; `magic` is the integrity mark that Pulumi checks."""
-    return {"time": now(), "magic": hashlib.sha256(_VERSION.encode()).hexdigest(), "version": _VERSION}
+    """Return the manifest; `magic` is the integrity mark that Pulumi verifies."""
+    return {
+        "time": now(),
+        "magic": hashlib.sha256(_VERSION.encode()).hexdigest(),
+        "version": _VERSION,
+    }
 
 
 def _follow_aliases(states: list[dict[str, Any]], resources: list[Resource]) -> list[Resource]:

@@ -1,7 +1,7 @@
 """The tar stream whose SHA-256 is an archive's hash, byte for byte as the Pulumi engine writes it.
 
-A header holds the name, mode 0600 and the size; everything else is zero. USTAR is used where a name fits it, PAX
-otherwise: that is what Go's `archive/tar` chooses, with which Pulumi writes. Nothing is ever unpacked from this stream.
+A header has the name, mode 0600 and the size; all else is zero. USTAR is used if the name fits, PAX
+otherwise, as Go's `archive/tar` does. The stream is never unpacked.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections.abc import Callable
 Write = Callable[[bytes], object]
 _BLOCK = 512
 _NAME, _PREFIX = 100, 155
-_LARGEST = 8**11 - 1  # what the eleven octal digits of a header's size hold
+_LARGEST = 8**11 - 1  # the largest size of a header's eleven octal digits
 
 
 class TarStream:
-    """Writes members, each as a header and its content, and two empty blocks at the end."""
+    """Writes members, each a header and its content, and two empty blocks at the end."""
 
     def __init__(self, write: Write) -> None:
         self._write = write
 
     def add(self, name: str, size: int) -> TarMember:
-        """Begin a member; exactly `size` bytes are to follow."""
+        """Start a member of exactly `size` bytes."""
         if name.isascii() and size <= _LARGEST and (fitting := _split(name)) is not None:
             prefix, rest = fitting
             self._write(_header(rest, 0o600, size, b"0", owner=True, prefix=prefix))
@@ -32,7 +32,9 @@ class TarStream:
                 records["size"] = str(size)
             extended = b"".join(_record(key, value) for key, value in sorted(records.items()))
             folder, file = posixpath.split(name)
-            title = _ascii(posixpath.normpath(posixpath.join(folder, "PaxHeaders.0", file)))[:_NAME].rstrip("/")
+            title = _ascii(posixpath.normpath(posixpath.join(folder, "PaxHeaders.0", file)))[
+                :_NAME
+            ].rstrip("/")
             self._write(_header(title, 0, len(extended), b"x", owner=False))
             self._write(_padded(extended))
             kept = size if size <= _LARGEST else 0
@@ -51,19 +53,21 @@ class TarMember:
         self._write, self._size = write, size
 
     def write(self, data: bytes) -> None:
-        """Add to the content."""
+        """Append to the content."""
         self._write(data)
 
     def close(self) -> None:
-        """Fill the last block."""
+        """Pad the last block."""
         self._write(bytes(-self._size % _BLOCK))
 
 
 def _split(name: str) -> tuple[str, str] | None:
-    """Prefix and name as USTAR keeps them; None where it can't."""
+    """Return USTAR's prefix and name, or None if the name does not fit."""
     if len(name) <= _NAME:
         return "", name
-    length = min(len(name), _PREFIX + 1) if len(name) > _PREFIX + 1 else len(name) - name.endswith("/")
+    length = (
+        min(len(name), _PREFIX + 1) if len(name) > _PREFIX + 1 else len(name) - name.endswith("/")
+    )
     at = name.rfind("/", 0, length)
     rest = len(name) - at - 1
     if at <= 0 or rest > _NAME or rest == 0 or at > _PREFIX:
@@ -71,7 +75,9 @@ def _split(name: str) -> tuple[str, str] | None:
     return name[:at], name[at + 1 :]
 
 
-def _header(name: str, mode: int, size: int, kind: bytes, *, owner: bool, prefix: str = "") -> bytes:
+def _header(
+    name: str, mode: int, size: int, kind: bytes, *, owner: bool, prefix: str = ""
+) -> bytes:
     def octal(number: int, width: int) -> bytes:
         return f"{number:0{width - 1}o}".encode() + b"\0"
 
@@ -86,7 +92,7 @@ def _header(name: str, mode: int, size: int, kind: bytes, *, owner: bool, prefix
 
 
 def _record(key: str, value: str) -> bytes:
-    """A PAX record; it begins with its own length."""
+    """Return a PAX record, which starts with its own length."""
     rest = f" {key}={value}\n".encode(errors="surrogateescape")
     length = len(rest)
     while len(str(length)) + len(rest) != length:
@@ -99,7 +105,7 @@ def _ascii(name: str) -> str:
 
 
 def _shortened(name: str) -> str:
-    """As much of a name as the header holds; one that is cut behind a slash would be taken for a folder."""
+    """Return the part of a name that fits the header; one cut behind a slash would be a directory."""
     if len(name) <= _NAME:
         return name
     cut = name[:_NAME]

@@ -1,12 +1,12 @@
-"""Deciding what a registration means for a resource: nothing, an update, or a replacement, and which properties say so."""
+"""Compares a registration with the state: unchanged, update or replacement, and why."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from sandbox.engine.deployment import Deployment
-from sandbox.engine.monitor.register_request import Goal
-from sandbox.engine.plugins.provider_client import Difference, Plugin
+from sandbox.engine.monitor.register_request import RegisterRequest
+from sandbox.engine.plugins.provider_client import Difference, ProviderClient
 from sandbox.engine.plugins.provider_registry import Providers
 from sandbox.engine.request import PropertyChange
 from sandbox.engine.state import property_paths
@@ -15,46 +15,54 @@ from sandbox.engine.state.resource import Resource, split_reference, urn_type
 
 
 @dataclass(slots=True)
-class Work:
-    """A registration on its way: the goal, what it was, what it is to be, who handles it (a component: nobody)."""
+class Registration:
+    """A registration in progress: request, old and new state, and its provider (None: a component)."""
 
-    goal: Goal
+    request: RegisterRequest
     old: Resource | None
     new: Resource
-    handler: Plugin | Providers | None
+    handler: ProviderClient | Providers | None
     changes: list[PropertyChange] = field(default_factory=list)
-    imported: bool = False  # `old` is what was imported just now: counted as that, not as unchanged
+    imported: bool = False  # `old` was imported by this step and counts as that, not as unchanged
 
 
-def decide(deployment: Deployment, work: Work, old: Resource) -> Difference:
-    """Compare an existing resource with what it is to be; `work.changes` becomes what people are shown of it."""
-    goal, new, handler = work.goal, work.new, work.handler
-    forced = _forced_replacement(deployment, goal, old, new)
+def diff_resource(deployment: Deployment, registration: Registration, old: Resource) -> Difference:
+    """Compare an existing resource with its new state; sets `registration.changes` for display."""
+    request, new, handler = registration.request, registration.new, registration.handler
+    forced = _forced_replacement(deployment, request, old, new)
     if forced:
-        work.changes = [PropertyChange(forced, "update", replaces=True)]
+        registration.changes = [PropertyChange(forced, "update", replaces=True)]
         return Difference(changes=True, replaces=[forced])
     if handler is None:
-        work.changes = property_paths.compare(old.inputs, new.inputs)
-        return Difference(changes=bool(work.changes))
-    difference = handler.diff(new.urn, old.id, old.inputs, old.outputs, new.inputs, goal.ignore_changes)
+        registration.changes = property_paths.compare(old.inputs, new.inputs)
+        return Difference(changes=bool(registration.changes))
+    difference = handler.diff(
+        new.urn, old.id, old.inputs, old.outputs, new.inputs, request.ignore_changes
+    )
     if difference.changes is None:
-        work.changes = property_paths.compare(old.inputs, new.inputs)
-        difference.changes = bool(work.changes)
-        difference.changed = sorted({str(property_paths.parse_path(item.path)[0]) for item in work.changes})
-    _force_by_option(goal, old, difference)
-    work.changes = describe(old, new, difference)
+        registration.changes = property_paths.compare(old.inputs, new.inputs)
+        difference.changes = bool(registration.changes)
+        difference.changed = sorted(
+            {str(property_paths.parse_path(item.path)[0]) for item in registration.changes}
+        )
+    _force_by_option(request, old, difference)
+    registration.changes = describe(old, new, difference)
     return difference
 
 
-def _forced_replacement(deployment: Deployment, goal: Goal, old: Resource, new: Resource) -> str:
-    """What besides its own inputs makes a replacement necessary; empty if nothing does."""
+def _forced_replacement(
+    deployment: Deployment, request: RegisterRequest, old: Resource, new: Resource
+) -> str:
+    """Return the reasons for a replacement other than the resource's inputs."""
     if old.taint:
         return "id"
-    if any(urn in deployment.replaced for urn in goal.replace_with):
+    if any(urn in deployment.replaced for urn in request.replace_with):
         return "replaceWith"
     if new.deleted_with and new.deleted_with in deployment.replaced:
         return "deletedWith"
-    if goal.replacement_trigger is not None and not equal(old.replacement_trigger, goal.replacement_trigger):
+    if request.replacement_trigger is not None and not equal(
+        old.replacement_trigger, request.replacement_trigger
+    ):
         return "replacementTrigger"
     if old.provider != new.provider and _provider_replaces(deployment, old, new):
         return "provider"
@@ -69,34 +77,41 @@ def _provider_replaces(deployment: Deployment, old: Resource, new: Resource) -> 
         return False
     if urn_type(old_urn) != urn_type(new_urn):
         return True
-    before = next((item for item in deployment.journal.base if item.urn == old_urn and item.id == old_id), None)
+    before = next(
+        (item for item in deployment.journal.base if item.urn == old_urn and item.id == old_id),
+        None,
+    )
     after, plugin = deployment.registered.get(new_urn), deployment.providers.get(new.provider)
     if before is None or after is None or plugin is None:
         return False
     return plugin.diff_config(new_urn, before.inputs, before.outputs, after.inputs).replace
 
 
-def _force_by_option(goal: Goal, old: Resource, difference: Difference) -> None:
-    """Let `replace_on_changes` turn updates into replacements."""
-    patterns = [property_paths.parse_path(text) for text in goal.replace_on_changes]
+def _force_by_option(request: RegisterRequest, old: Resource, difference: Difference) -> None:
+    """Apply `replace_on_changes`."""
+    patterns = [property_paths.parse_path(text) for text in request.replace_on_changes]
     if not patterns or not (difference.changes or old.init_errors):
         return
     for text, (kind, of_input) in difference.detailed.items():
         path = property_paths.parse_path(text)
-        if not kind.endswith("replace") and any(property_paths.covers(pattern, path) for pattern in patterns):
+        if not kind.endswith("replace") and any(
+            property_paths.covers(pattern, path) for pattern in patterns
+        ):
             difference.detailed[text] = (f"{kind}-replace", of_input)
     for key in difference.changed:
         if key not in difference.replaces and any(
             property_paths.covers(item, property_paths.parse_path(key)) for item in patterns
         ):
             difference.replaces.append(key)
-    if old.init_errors and any(property_paths.covers(pattern, ("#initerror",)) for pattern in patterns):
+    if old.init_errors and any(
+        property_paths.covers(pattern, ("#initerror",)) for pattern in patterns
+    ):
         difference.changes = True
         difference.replaces.append("#initerror")
 
 
 def describe(old: Resource, new: Resource, difference: Difference) -> list[PropertyChange]:
-    """The changed properties as people are shown them: in the provider's detail where it gave any."""
+    """Return the changed properties for display, with the provider's details if it has any."""
     if not difference.changes:
         return []
     if difference.detailed:
@@ -105,7 +120,11 @@ def describe(old: Resource, new: Resource, difference: Difference) -> list[Prope
         replaces = set(difference.replaces)
         changes = [
             PropertyChange(
-                item.path, item.kind, item.old, item.new, str(property_paths.parse_path(item.path)[0]) in replaces
+                item.path,
+                item.kind,
+                item.old,
+                item.new,
+                str(property_paths.parse_path(item.path)[0]) in replaces,
             )
             for item in property_paths.compare(old.inputs, new.inputs)
         ]
@@ -113,5 +132,7 @@ def describe(old: Resource, new: Resource, difference: Difference) -> list[Prope
     return [
         item
         for item in changes
-        if not any(property_paths.covers(path, property_paths.parse_path(item.path)) for path in hidden)
+        if not any(
+            property_paths.covers(path, property_paths.parse_path(item.path)) for path in hidden
+        )
     ]

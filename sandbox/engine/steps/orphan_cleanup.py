@@ -1,4 +1,4 @@
-"""Clearing away what an interrupted run had made and never came to write down."""
+"""Deletes resources that an interrupted run created without recording them in the state."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from sandbox.engine.errors import EngineError
 from sandbox.engine.state.resource import Resource
 
 
-def clear_away(deployment: Deployment) -> None:
-    """Delete what interrupted creations left, as far as the request knows its ids; newest first, as it was built up."""
+def delete_orphans(deployment: Deployment) -> None:
+    """Delete the resources that `created` of the request names and the state lacks, newest first."""
     journal = deployment.journal
-    creating = {item.urn: item for operation, item in journal.interrupted if operation == "creating"}
+    creating = {
+        item.urn: item for operation, item in journal.interrupted if operation == "creating"
+    }
     if deployment.preview or not creating:
         return
     known = {(item.urn, item.id) for item in journal.resources()}
@@ -21,11 +23,17 @@ def clear_away(deployment: Deployment) -> None:
         known.add((urn, identifier))
         try:
             if _delete(deployment, creating[urn], identifier):
-                text = f"An earlier run was cut off while creating it; what that had made ({identifier}) was deleted."
+                text = (
+                    "An earlier run was interrupted while creating it; the new resource "
+                    f"({identifier}) was deleted."
+                )
                 deployment.recorder.message("info", urn, text)
             cleared.add(urn)
         except EngineError as error:
-            text = f"An earlier run was cut off while creating it; what that had made ({identifier}) can't be deleted: {error}"
+            text = (
+                f"An earlier run was interrupted while creating it; the new resource ({identifier}) "
+                f"cannot be deleted: {error}"
+            )
             deployment.recorder.message("warning", urn, text)
             del creating[urn]
             cleared.discard(urn)
@@ -38,11 +46,17 @@ def clear_away(deployment: Deployment) -> None:
 
 
 def _delete(deployment: Deployment, resource: Resource, identifier: str) -> bool:
-    """Delete it if it is there; tells whether it was."""
+    """Delete a resource if it exists; return whether it did."""
     plugin = deployment.providers.load(resource.provider, deployment.journal.resources())
     found = plugin.read(resource.urn, identifier, resource.inputs, {})
     if found is None:
         return False
     identifier, _, outputs = found
-    plugin.delete(resource.urn, identifier, resource.inputs, outputs, timeout=resource.custom_timeouts.get("delete", 0))
+    plugin.delete(
+        resource.urn,
+        identifier,
+        resource.inputs,
+        outputs,
+        timeout=resource.custom_timeouts.get("delete", 0),
+    )
     return True

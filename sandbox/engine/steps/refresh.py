@@ -1,4 +1,4 @@
-"""Bringing the state in line with what is really there."""
+"""Updates the state from the actual resources."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sandbox.engine.state.resource import Resource, is_provider
 
 
 def refresh(deployment: Deployment) -> None:
-    """Read every resource of the stack and record what has changed or gone."""
+    """Read every resource of the stack; record changes and deletions."""
     resources = deployment.journal.resources()
     with ThreadPoolExecutor(max_workers=max(1, deployment.request.parallel)) as pool:
         found = list(pool.map(lambda item: _refresh(deployment, item), resources))
@@ -29,7 +29,9 @@ def refresh(deployment: Deployment) -> None:
 def _refresh(deployment: Deployment, resource: Resource) -> Resource | None:
     if resource.pending_replacement or resource.delete or not deployment.targeted(resource.urn):
         return resource
-    if not resource.custom or is_provider(resource.type):  # nothing to read, but counted, as the CLI does
+    if not resource.custom or is_provider(
+        resource.type
+    ):  # nothing to read, but counted as the CLI does
         deployment.same(resource)
         return resource
     step = Step("refresh", resource.urn, resource.id, resource.parent)
@@ -50,18 +52,29 @@ def _refresh(deployment: Deployment, resource: Resource) -> Resource | None:
                     outputs[key] = secret(outputs[key])
             if resource.external:
                 drifted = not equal(outputs, resource.outputs)
-            else:  # as the CLI: what counts is what `up` would have to undo, not every output that settled since
+            else:  # as the CLI does: count what `up` would revert, not every output
                 difference = plugin.diff(
-                    resource.urn, identifier, inputs, outputs, resource.inputs, resource.ignore_changes
+                    resource.urn,
+                    identifier,
+                    inputs,
+                    outputs,
+                    resource.inputs,
+                    resource.ignore_changes,
                 )
-                drifted = difference.changes if difference.changes is not None else not equal(inputs, resource.inputs)
+                drifted = (
+                    difference.changes
+                    if difference.changes is not None
+                    else not equal(inputs, resource.inputs)
+                )
             step.op = "update" if drifted else "same"
             step.changes = property_paths.compare(resource.inputs, inputs) if drifted else []
             unchanged = equal(outputs, resource.outputs) and equal(inputs, resource.inputs)
             if unchanged and identifier == resource.id and not resource.init_errors:
                 return resource
-            return resource.copy(id=identifier, inputs=inputs, outputs=outputs, init_errors=[], modified=now())
+            return resource.copy(
+                id=identifier, inputs=inputs, outputs=outputs, init_errors=[], modified=now()
+            )
     except EngineError as error:
         deployment.failed.add(resource.urn)
-        deployment.recorder.message("error", resource.urn, f"It couldn't be read: {error}")
+        deployment.recorder.message("error", resource.urn, f"It could not be read: {error}")
         return resource

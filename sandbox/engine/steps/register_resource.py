@@ -1,4 +1,4 @@
-"""Registering one resource: find what it was and who handles it, then have decided and done what it needs."""
+"""Registers one resource: finds its old state and provider, compares, and executes the step."""
 
 from __future__ import annotations
 
@@ -7,92 +7,118 @@ from dataclasses import dataclass
 
 from sandbox.engine.deployment import Deployment
 from sandbox.engine.errors import StepError
-from sandbox.engine.monitor.register_request import Goal
+from sandbox.engine.monitor.register_request import RegisterRequest
 from sandbox.engine.plugins.default_providers import DefaultProviders
-from sandbox.engine.plugins.provider_client import Plugin
+from sandbox.engine.plugins.provider_client import ProviderClient
 from sandbox.engine.plugins.provider_registry import Providers
 from sandbox.engine.state import property_paths
 from sandbox.engine.state.assets import with_hashes
 from sandbox.engine.state.property_values import contains_unknown
 from sandbox.engine.state.resource import Resource, is_provider, make_urn, provider_package
 from sandbox.engine.steps.aliases import aliased_urns
-from sandbox.engine.steps.diff_resource import Work, decide
-from sandbox.engine.steps.step_executor import Execution
+from sandbox.engine.steps.diff_resource import Registration, diff_resource
+from sandbox.engine.steps.step_executor import StepExecutor
 
 
 @dataclass(slots=True)
 class Registered:
-    """The answer to a registration. `elided`: left out by the targets, its outputs stay unknown."""
+    """The result of a registration; `elided` resources are not targeted, their outputs unknown."""
 
     state: Resource
     elided: bool = False
 
 
-class Skipped(Exception):  # noqa: N818 - no error: the failure has been reported where it happened
-    """A resource wasn't tried because something that it needs failed; that failure has been reported."""
+class Skipped(Exception):  # noqa: N818 - not an error: the failure is reported where it happened
+    """A resource was skipped because a dependency failed, which has been reported."""
 
 
 class Registrations:
-    """Serves registrations; called from as many threads as the program has requests under way."""
+    """Serves registrations, from as many threads as the program has pending requests."""
 
     def __init__(self, deployment: Deployment, defaults: DefaultProviders) -> None:
         self._deployment, self._defaults = deployment, defaults
-        self._execution = Execution(deployment)
+        self._execution = StepExecutor(deployment)
 
-    def register(self, goal: Goal) -> Registered:
-        """Bring one resource to its goal. StepError when it can't be; Skipped when what it needs failed."""
+    def register(self, request: RegisterRequest) -> Registered:
+        """Register one resource. Raises StepError, or Skipped when a dependency failed."""
         deployment = self._deployment
-        urn = make_urn(deployment.request.stack, deployment.project.name, goal.parent, goal.type, goal.name)
+        urn = make_urn(
+            deployment.request.stack,
+            deployment.project.name,
+            request.parent,
+            request.type,
+            request.name,
+        )
         try:
-            self._claim(urn, goal)
-            return self._register(goal, urn)
+            self._claim(urn, request)
+            return self._register(request, urn)
         except Skipped:
-            deployment.fail(urn, goal.parent)
+            deployment.fail(urn, request.parent)
             raise
         except StepError as error:
-            deployment.fail(urn, goal.parent)
+            deployment.fail(urn, request.parent)
             raise StepError(error.urn or urn, str(error)) from error
         except Exception as error:
-            deployment.fail(urn, goal.parent)
+            deployment.fail(urn, request.parent)
             raise StepError(urn, str(error)) from error
 
-    def _claim(self, urn: str, goal: Goal) -> None:
+    def _claim(self, urn: str, request: RegisterRequest) -> None:
         deployment = self._deployment
         with deployment.lock:
             if urn in deployment.claimed:
                 raise StepError(
-                    urn, f"Two resources have the URN {urn}. Give one of them another name, or another parent."
+                    urn,
+                    f"Two resources have the URN {urn}. Change the name or the parent of one.",
                 )
             deployment.claimed.add(urn)
-            if goal.parent and goal.parent not in deployment.registered and goal.parent not in deployment.failed:
-                raise StepError(urn, f"The parent {goal.parent} hasn't been registered.")
-            if goal.needs() & deployment.failed or goal.follows() & deployment.incomplete:
+            if (
+                request.parent
+                and request.parent not in deployment.registered
+                and request.parent not in deployment.failed
+            ):
+                raise StepError(urn, f"The parent {request.parent} is not registered.")
+            if request.needs() & deployment.failed or request.follows() & deployment.incomplete:
                 raise Skipped
 
-    def _register(self, goal: Goal, urn: str) -> Registered:
+    def _register(self, request: RegisterRequest, urn: str) -> Registered:
         deployment = self._deployment
-        old = self._find_old(goal, urn)
+        old = self._find_old(request, urn)
         if deployment.destroying:
-            return self._recalled(self._new_state(goal, urn, old), old)
-        left_out = goal.needs() & deployment.elided
-        # A component is registered even if it isn't targeted, for what is in it may be; not where what it needs is missing.
-        unwanted = not goal.custom and left_out and not deployment.targeted(urn)
-        if (unwanted or not self._is_targeted(goal, urn)) and (old is None or goal.parent not in left_out):
-            return self._untouched(goal, self._new_state(goal, urn, old), old)
-        if left_out:
-            raise StepError(urn, f"It needs {', '.join(sorted(left_out))}, which the targets leave out. Target it too.")
-        if not deployment.preview and contains_unknown(goal.inputs):
-            raise Skipped  # only a failed resource has unknown outputs while things are really made
-        new = self._new_state(goal, urn, old)
-        work = Work(goal, old, new, self._handler(goal, new))
-        if goal.import_id and self._wants_import(work):
-            live = self._execution.adopt(work)
-            work = Work(goal, live, self._new_state(goal, urn, live), work.handler, imported=True)
-            work.new.provider = live.provider
-        return Registered(self._settle(work))
+            return self._recalled(self._new_state(request, urn, old), old)
+        untargeted = request.needs() & deployment.elided
+        # A component is registered without being targeted, because its children may be; not if a
+        # dependency is missing.
+        unwanted = not request.custom and untargeted and not deployment.targeted(urn)
+        if (unwanted or not self._is_targeted(request, urn)) and (
+            old is None or request.parent not in untargeted
+        ):
+            return self._untouched(request, self._new_state(request, urn, old), old)
+        if untargeted:
+            raise StepError(
+                urn,
+                (
+                    f"It depends on {', '.join(sorted(untargeted))}, which the targets exclude. "
+                    "Target it too."
+                ),
+            )
+        if not deployment.preview and contains_unknown(request.inputs):
+            raise Skipped  # outside previews, only a failed resource has unknown outputs
+        new = self._new_state(request, urn, old)
+        registration = Registration(request, old, new, self._handler(request, new))
+        if request.import_id and self._wants_import(registration):
+            live = self._execution.import_resource(registration)
+            registration = Registration(
+                request,
+                live,
+                self._new_state(request, urn, live),
+                registration.handler,
+                imported=True,
+            )
+            registration.new.provider = live.provider
+        return Registered(self._settle(registration))
 
     def _recalled(self, new: Resource, old: Resource | None) -> Registered:
-        """Answer with what is there: while everything is to go, the program is run for its hooks alone."""
+        """Return the state: a destroy runs the program for its hooks only."""
         deployment = self._deployment
         if old is not None:
             old.resource_hooks = new.resource_hooks
@@ -100,28 +126,33 @@ class Registrations:
                 deployment.providers.same(old)
         elif is_provider(new.type):
             new.inputs = deployment.providers.check(new.urn, {}, new.inputs, b"")
-            new.id, new.outputs = deployment.providers.create(new.urn, new.inputs, timeout=0, preview=True)
+            new.id, new.outputs = deployment.providers.create(
+                new.urn, new.inputs, timeout=0, preview=True
+            )
         with deployment.lock:
             deployment.registered[new.urn] = old or new
         return Registered(old or new, elided=old is None)
 
-    def _is_targeted(self, goal: Goal, urn: str) -> bool:
+    def _is_targeted(self, request: RegisterRequest, urn: str) -> bool:
         deployment = self._deployment
-        if deployment.targeted(urn) or is_provider(goal.type) or not goal.custom:
+        if deployment.targeted(urn) or is_provider(request.type) or not request.custom:
             return True
         return deployment.request.target_dependents and any(
-            deployment.targeted(needed) or needed in deployment.targeted_parents for needed in goal.needs()
+            deployment.targeted(needed) or needed in deployment.targeted_parents
+            for needed in request.needs()
         )
 
-    def _untouched(self, goal: Goal, new: Resource, old: Resource | None) -> Registered:
+    def _untouched(
+        self, request: RegisterRequest, new: Resource, old: Resource | None
+    ) -> Registered:
         deployment = self._deployment
         if old is None:
             with deployment.lock:
                 deployment.elided.add(new.urn)
                 deployment.registered[new.urn] = new
-            deployment.same(new)  # as the CLI counts it
+            deployment.same(new)  # counted as the CLI does
             return Registered(new, elided=True)
-        self._handler(goal, new)  # providers are always registered, so that none seems to be unused
+        self._handler(request, new)  # providers are always registered, so that none appears unused
         kept = old.copy(urn=new.urn, parent=new.parent).renamed(deployment.aliases)
         if kept.provider:
             deployment.providers.load(kept.provider, deployment.journal.resources())
@@ -129,94 +160,120 @@ class Registrations:
         deployment.same(kept)
         return Registered(kept)
 
-    # What was there before
+    # Old state
 
-    def _find_old(self, goal: Goal, urn: str) -> Resource | None:
+    def _find_old(self, request: RegisterRequest, urn: str) -> Resource | None:
         deployment = self._deployment
         with deployment.lock:
-            condemned = deployment.condemned.get(urn)
-            if condemned is not None:
-                return condemned
-            for candidate in (urn, *aliased_urns(goal, deployment)):
+            deleted_already = deployment.deleted_already.get(urn)
+            if deleted_already is not None:
+                return deleted_already
+            for candidate in (urn, *aliased_urns(request, deployment)):
                 old = deployment.olds.get(candidate)
                 if old is None or (candidate != urn and candidate in deployment.claimed):
                     continue
                 if candidate != urn:
                     deployment.aliases[urn] = candidate
                     deployment.claimed.add(candidate)
-                    if candidate in deployment.condemned:
-                        deployment.condemned[urn] = deployment.condemned.pop(candidate)
+                    if candidate in deployment.deleted_already:
+                        deployment.deleted_already[urn] = deployment.deleted_already.pop(candidate)
                     deployment.journal.rename(old, {candidate: urn})
                 return old
         return None
 
-    def _new_state(self, goal: Goal, urn: str, old: Resource | None) -> Resource:
-        parent = self._deployment.registered.get(goal.parent)
-        protect = goal.protect if goal.protect is not None else bool(parent and parent.protect)
+    def _new_state(self, request: RegisterRequest, urn: str, old: Resource | None) -> Resource:
+        parent = self._deployment.registered.get(request.parent)
+        protect = (
+            request.protect if request.protect is not None else bool(parent and parent.protect)
+        )
         retain = (
-            goal.retain_on_delete if goal.retain_on_delete is not None else bool(parent and parent.retain_on_delete)
+            request.retain_on_delete
+            if request.retain_on_delete is not None
+            else bool(parent and parent.retain_on_delete)
         )
         return Resource(
             urn=urn,
-            type=goal.type,
-            custom=goal.custom,
-            inputs=with_hashes(goal.inputs, self._deployment.project.program),
-            parent=goal.parent,
+            type=request.type,
+            custom=request.custom,
+            inputs=with_hashes(request.inputs, self._deployment.project.program),
+            parent=request.parent,
             protect=protect,
-            dependencies=goal.dependencies,
-            property_dependencies=goal.property_dependencies,
-            additional_secret_outputs=goal.additional_secret_outputs,
-            custom_timeouts=goal.timeouts,
-            import_id=goal.import_id,
+            dependencies=request.dependencies,
+            property_dependencies=request.property_dependencies,
+            additional_secret_outputs=request.additional_secret_outputs,
+            custom_timeouts=request.timeouts,
+            import_id=request.import_id,
             retain_on_delete=retain,
-            deleted_with=goal.deleted_with or (parent.deleted_with if parent else ""),
-            replace_with=goal.replace_with,
-            replacement_trigger=goal.replacement_trigger,
-            ignore_changes=goal.ignore_changes,
-            replace_on_changes=goal.replace_on_changes,
-            hide_diff=[property_paths.format_path(property_paths.parse_path(text)) for text in goal.hide_diff],
-            resource_hooks=goal.hooks,
+            deleted_with=request.deleted_with or (parent.deleted_with if parent else ""),
+            replace_with=request.replace_with,
+            replacement_trigger=request.replacement_trigger,
+            ignore_changes=request.ignore_changes,
+            replace_on_changes=request.replace_on_changes,
+            hide_diff=[
+                property_paths.format_path(property_paths.parse_path(text))
+                for text in request.hide_diff
+            ],
+            resource_hooks=request.hooks,
             created=old.created if old else "",
             modified=old.modified if old else "",
         )
 
-    def _handler(self, goal: Goal, new: Resource) -> Plugin | Providers | None:
-        if not goal.custom:
+    def _handler(
+        self, request: RegisterRequest, new: Resource
+    ) -> ProviderClient | Providers | None:
+        if not request.custom:
             return None
-        if is_provider(goal.type):
+        if is_provider(request.type):
             return self._deployment.providers
         reference, plugin = self._defaults.resolve(
-            goal.provider, goal.parent, provider_package(goal.type), goal.version, goal.plugin_url
+            request.provider,
+            request.parent,
+            provider_package(request.type),
+            request.version,
+            request.plugin_url,
         )
         new.provider = reference
         return plugin
 
-    def _settle(self, work: Work) -> Resource:
-        goal, old, new, handler = work.goal, work.old, work.new, work.handler
-        condemned = old is not None and self._deployment.condemned.get(old.urn) is old
-        recreate = old is not None and (condemned or old.pending_replacement or old.external)
+    def _settle(self, registration: Registration) -> Resource:
+        request, old, new, handler = (
+            registration.request,
+            registration.old,
+            registration.new,
+            registration.handler,
+        )
+        deleted_already = old is not None and self._deployment.deleted_already.get(old.urn) is old
+        recreate = old is not None and (deleted_already or old.pending_replacement or old.external)
         base = old.inputs if old is not None and not recreate else {}
         if old is not None and not recreate:
-            new.inputs = property_paths.ignore_changes(new.inputs, old.inputs, goal.ignore_changes)
-        wanted = new.inputs
+            new.inputs = property_paths.ignore_changes(
+                new.inputs, old.inputs, request.ignore_changes
+            )
+        desired = new.inputs
         if handler is not None:
-            new.inputs = handler.check(new.urn, base, wanted, os.urandom(32))
+            new.inputs = handler.check(new.urn, base, desired, os.urandom(32))
         if old is None:
-            return self._execution.create(work, "create")
+            return self._execution.create(registration, "create")
         if recreate:
-            return self._execution.create(work, "replace")
+            return self._execution.create(registration, "replace")
         if old.custom != new.custom:
-            raise StepError(new.urn, "A component can't become a custom resource, or the reverse, under the same URN.")
-        difference = decide(self._deployment, work, old)
+            raise StepError(
+                new.urn,
+                (
+                    "A component cannot become a custom resource, or the reverse, under the same "
+                    "URN."
+                ),
+            )
+        difference = diff_resource(self._deployment, registration, old)
         if difference.changes and difference.replace:
             if handler is not None:
-                new.inputs = handler.check(new.urn, {}, wanted, os.urandom(32))
-            return self._execution.replace(work, old, difference)
+                new.inputs = handler.check(new.urn, {}, desired, os.urandom(32))
+            return self._execution.replace(registration, old, difference)
         if difference.changes or old.init_errors:
-            return self._execution.update(work, old)
-        return self._execution.same(work, old)
+            return self._execution.update(registration, old)
+        return self._execution.same(registration, old)
 
     @staticmethod
-    def _wants_import(work: Work) -> bool:
-        old, wanted = work.old, work.goal.import_id
-        return old is None or old.external or wanted not in (old.id, old.import_id)
+    def _wants_import(registration: Registration) -> bool:
+        old, desired = registration.old, registration.request.import_id
+        return old is None or old.external or desired not in (old.id, old.import_id)

@@ -1,4 +1,4 @@
-"""Which resources must go before another can be deleted and made anew."""
+"""Finds the dependents that must be replaced with a resource that is deleted first."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from sandbox.engine.state.resource import Resource, is_provider, split_reference
 
 
 def dependents_to_replace(deployment: Deployment, root: Resource) -> list[Resource]:
-    """Everything that depends on `root` and would be replaced if what it takes from there changed, in dependency order.
+    """Return the dependents of `root` that its replacement replaces, in dependency order.
 
-    What it takes is replaced by unknowns and the provider is asked; a mere ordering dependency replaces nothing.
+    The provider compares with unknown values for what comes from `root`; `depends_on` alone
+    replaces nothing.
     """
-    going = {root.urn}
-    found: list[Resource] = []
+    replaced = {root.urn}
+    dependents: list[Resource] = []
     reached = {root.urn}
     for resource in deployment.journal.base:
         if resource is root or resource.delete or resource.urn in deployment.claimed:
@@ -22,29 +23,36 @@ def dependents_to_replace(deployment: Deployment, root: Resource) -> list[Resour
         if not resource.needs() & reached:
             continue
         reached.add(resource.urn)
-        if resource.custom and not resource.external and _must_go(deployment, resource, going):
-            going.add(resource.urn)
-            found.append(resource)
-    return found
+        if resource.custom and not resource.external and _must_go(deployment, resource, replaced):
+            replaced.add(resource.urn)
+            dependents.append(resource)
+    return dependents
 
 
-def _must_go(deployment: Deployment, resource: Resource, going: set[str]) -> bool:
-    if resource.provider and split_reference(resource.provider)[0] in going:
+def _must_go(deployment: Deployment, resource: Resource, replaced: set[str]) -> bool:
+    if resource.provider and split_reference(resource.provider)[0] in replaced:
         return True
-    if resource.deleted_with in going or set(resource.replace_with) & going:
+    if resource.deleted_with in replaced or set(resource.replace_with) & replaced:
         return True
-    affected = {key for key, urns in resource.property_dependencies.items() if set(urns) & going}
+    affected = {key for key, urns in resource.property_dependencies.items() if set(urns) & replaced}
     if not affected & resource.inputs.keys():
         return False
     inputs = {key: UNKNOWN if key in affected else value for key, value in resource.inputs.items()}
     if is_provider(resource.type):
         deployment.providers.same(resource)
         handler = deployment.providers
-        difference = handler.diff(resource.urn, resource.id, resource.inputs, resource.outputs, inputs, [])
+        difference = handler.diff(
+            resource.urn, resource.id, resource.inputs, resource.outputs, inputs, []
+        )
     else:
         plugin = deployment.providers.load(resource.provider, deployment.journal.resources())
         difference = plugin.diff(
-            resource.urn, resource.id, resource.inputs, resource.outputs, inputs, resource.ignore_changes
+            resource.urn,
+            resource.id,
+            resource.inputs,
+            resource.outputs,
+            inputs,
+            resource.ignore_changes,
         )
     patterns = [property_paths.parse_path(text) for text in resource.replace_on_changes]
     forced = any(

@@ -11,7 +11,7 @@ import botocore.session
 import pytest
 from botocore.signers import RequestSigner
 
-from sandbox.account.null_cluster_host import LoneClusters
+from sandbox.account.null_cluster_host import NullClusterHost
 from sandbox.contracts.cluster_host import UnknownPrincipalError
 
 from .conftest import World, refused
@@ -70,7 +70,7 @@ def test_a_cluster_is_refused_what_aws_refuses(world: World) -> None:
 
 def test_what_an_update_changes_is_told_to_the_clusters_host(world: World) -> None:
     host = world.account.clusters
-    assert isinstance(host, LoneClusters)
+    assert isinstance(host, NullClusterHost)
     arn = world.cluster()["arn"]
     assert host.clusters[arn].auto_mode is False
     world.client("eks").update_cluster_config(

@@ -171,21 +171,21 @@ def test_remote_assets_are_fetched_each_time(workspace: Workspace, server: str, 
     (tmp_path / "remote" / "f").write_text("two")
     assert workspace.changes("preview") == {"update": 1}
     (tmp_path / "remote" / "f").unlink()
-    assert f"The asset {server}/f can't be fetched: Not Found." in messages(workspace.json("up", expect=1))
+    assert f"The asset {server}/f cannot be fetched: Not Found." in messages(workspace.json("up", expect=1))
 
 
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        (archive(path="nowhere"), "nowhere can't be read: No such file or directory"),
-        (archive(path="file"), "file is neither a folder nor a file that ends in .tar,"),
-        (archive(assets={"in": archive(path="bad.zip")}), "can't be read: File is not a zip file"),
+        (archive(path="nowhere"), "nowhere cannot be read: No such file or directory"),
+        (archive(path="file"), "file is neither a directory nor a file that ends in .tar,"),
+        (archive(assets={"in": archive(path="bad.zip")}), "cannot be read: File is not a zip file"),
         (archive(assets={"in": "no asset"}), "The archive's member 'in' is neither an asset nor an archive"),
-        (archive(uri="http://127.0.0.1/x"), "http://127.0.0.1/x is no archive: its name ends in none of .tar,"),
-        ({SIGNATURE: ASSET, "path": "folder"}, "is a folder; use a FileArchive for that"),
-        ({SIGNATURE: ASSET, "uri": "ftp://host/x"}, "ftp://host/x can't be fetched: only http, https and file"),
+        (archive(uri="http://127.0.0.1/x"), "http://127.0.0.1/x is not an archive: its name must end in one of .tar,"),
+        ({SIGNATURE: ASSET, "path": "folder"}, "is a directory; use a FileArchive"),
+        ({SIGNATURE: ASSET, "uri": "ftp://host/x"}, "ftp://host/x cannot be fetched: only http, https and file"),
         ({SIGNATURE: ASSET, "uri": "file://host/x"}, "names the host 'host'"),
-        ({SIGNATURE: ASSET, "uri": "http://127.0.0.1:1/x"}, "http://127.0.0.1:1/x can't be fetched: "),
+        ({SIGNATURE: ASSET, "uri": "http://127.0.0.1:1/x"}, "http://127.0.0.1:1/x cannot be fetched: "),
     ],
 )
 def test_what_cannot_be_read_is_told(tmp_path: Path, value: dict[str, object], told: str) -> None:
@@ -202,6 +202,6 @@ def test_a_link_in_a_tar_is_refused_where_it_would_be_part_of_another_archive(tm
         link = tarfile.TarInfo("link")
         link.type, link.linkname = tarfile.SYMTYPE, "elsewhere"
         tar.addfile(link)
-    with pytest.raises(EngineError, match="holds link, which is neither a file nor a folder"):
+    with pytest.raises(EngineError, match="contains link, which is neither a file nor a directory"):
         digest(archive(assets={"in": archive(path="t.tar")}), tmp_path)
     assert digest(archive(path="t.tar"), tmp_path) == hashlib.sha256((tmp_path / "t.tar").read_bytes()).hexdigest()

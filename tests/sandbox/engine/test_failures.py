@@ -102,7 +102,7 @@ def test_a_run_error_shows_its_message_and_no_traceback(workspace: Workspace) ->
 def test_a_program_that_dies_is_a_failure_with_what_it_said(workspace: Workspace) -> None:
     workspace.program('import os, sys\nsys.stderr.write("last words\\n"); sys.stderr.flush()\nos._exit(9)')
     failed = workspace.json("up", expect=1)
-    assert "exit code 9" in messages(failed)
+    assert "exited with code 9" in messages(failed)
     assert "last words" in messages(failed)
 
 
@@ -149,7 +149,7 @@ def test_a_killed_engine_leaves_a_state_that_the_next_up_explains_and_finishes(w
     assert [item["type"] for item in workspace.state()["pending_operations"]] == ["creating"]
     assert "a" in workspace.resources()
     up = workspace.json("up")
-    assert "An earlier run was cut off while creating it" in messages(up, "warning")
+    assert "An earlier run was interrupted while creating it" in messages(up, "warning")
     assert {"b", "c"} <= steps(up).keys()
     assert "a" not in steps(up)
     assert workspace.state().get("pending_operations", []) == []
@@ -179,7 +179,7 @@ def test_an_interrupt_lets_running_steps_finish_and_records_them(workspace: Work
     )
     kit.wait_for("create", "a")
     os.kill(process.pid, signal.SIGINT)
-    wait_until_said(process, "Waiting for what has begun to end")
+    wait_until_said(process, "Waiting for running steps to finish")
     kit.released.set()
     out, _ = process.communicate(timeout=240)
     assert process.returncode == 1

@@ -163,7 +163,7 @@ def test_a_destroy_refuses_hooks_as_a_whole_and_runs_the_program_for_them_when_t
     workspace.program(program)
     workspace.json("up")
     refused = workspace.json("destroy", expect=1)
-    assert "::a: It has hooks to be called when it is deleted: a before_delete, a after_delete." in messages(refused)
+    assert "::a: It has delete hooks: a before_delete, a after_delete." in messages(refused)
     assert "`destroy --run-program` runs it for them" in messages(refused)
     assert len(kit.things) == 2
     calls(workspace)
@@ -189,7 +189,7 @@ def test_a_deletion_whose_hook_is_not_defined_any_more_is_refused(workspace: Wor
     workspace.json("up")
     workspace.program("")
     failed = workspace.json("up", expect=1)
-    assert "::a: Its BeforeDelete hook 'a before_delete' isn't registered" in messages(failed)
+    assert "::a: Its BeforeDelete hook 'a before_delete' is not registered" in messages(failed)
     assert [thing["__name"] for thing in kit.things.values()] == ["a"]
 
 
@@ -215,7 +215,7 @@ def test_an_error_hook_has_the_operation_tried_again(workspace: Workspace, kit: 
     shown = workspace.run("up", expect=1).stdout
     assert [method for method, _ in kit.calls].count(operation) == 3
     assert f"asked {operation} ['the {operation} of a went wrong'] ['defaulted', 'v']" in shown
-    assert shown.count("Its error hook wants another try") == 2
+    assert shown.count("Its error hook requests a retry") == 2
     kit.broken.clear()
     workspace.json("up")
     assert [thing["__name"] for thing in kit.things.values()] == ([] if operation == "delete" else ["a"])
@@ -252,7 +252,7 @@ def test_what_succeeds_at_the_second_try_is_a_success(workspace: Workspace, kit:
 
 def test_two_hooks_of_one_name_are_refused(workspace: Workspace) -> None:
     workspace.program(NOTING + 'every("a")\nevery("a")')
-    assert "There are two resource hooks of the name 'a " in messages(workspace.json("preview", expect=1))
+    assert "There are two resource hooks named 'a " in messages(workspace.json("preview", expect=1))
 
 
 def test_the_state_names_the_hooks_and_the_feature(workspace: Workspace) -> None:

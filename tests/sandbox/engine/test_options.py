@@ -176,18 +176,18 @@ def test_targets_limit_what_is_made_changed_and_deleted(workspace: Workspace, ki
     assert steps(changed) == {"c": "update"}
     assert steps(workspace.json("up", "--target", "**::a", "--target-dependents")) == {"a": "update", "b": "update"}
     refused = workspace.json("destroy", "--target", workspace.urn("a"), expect=1)
-    assert "without what they need" in messages(refused)
+    assert "Deleting the targets would break" in messages(refused)
     assert len(kit.things) == 3
     assert workspace.changes("destroy", "--target", workspace.urn("a"), "--target-dependents") == {"delete": 2}
     assert {thing["__name"] for thing in kit.things.values()} == {"c"}
     wrong = workspace.json("up", "--target", "urn:pulumi:dev::demo::kit:index:Thing::zzz", expect=1)
-    assert "No resource has the targeted URN" in messages(wrong)
+    assert "No resource has the target URN" in messages(wrong)
 
 
 def test_an_import_adopts_what_exists_and_changes_what_differs(workspace: Workspace, kit: Kit) -> None:
     kit.things["old-1"] = {"colour": "red", "size": 1, "defaulted": "by kit", "__name": "x"}
     workspace.program('Thing("a", Options(import_="none"), colour="red")')
-    assert "Nothing with the id 'none' exists" in messages(workspace.json("up", expect=1))
+    assert "There is no resource with the ID 'none'" in messages(workspace.json("up", expect=1))
     workspace.program('Thing("a", Options(import_="old-1"), colour="red", size=2)')
     assert "size: 1 is live, 2 in the program" in messages(workspace.json("preview"), "warning")
     assert "size: 1 is live, 2 in the program" in messages(workspace.json("up", expect=1))
@@ -205,7 +205,7 @@ def test_an_import_adopts_what_exists_and_changes_what_differs(workspace: Worksp
     assert workspace.changes("up") == {"update": 1}
     assert "importID" not in workspace.resources()["a"]
     workspace.program('Thing("a", Options(import_="none"), colour="green")')
-    assert "Nothing with the id 'none' exists" in messages(workspace.json("up", expect=1))
+    assert "There is no resource with the ID 'none'" in messages(workspace.json("up", expect=1))
     kit.things["old-2"] = {"colour": "red", "defaulted": "by kit", "__name": "x"}
     workspace.program('Thing("a", Options(import_="old-2"), colour="red")')
     assert workspace.changes("preview") == {"replace": 1}

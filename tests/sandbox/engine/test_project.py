@@ -72,7 +72,7 @@ def test_a_wrong_passphrase_is_told_and_nothing_is_touched(workspace: Workspace,
         refused = workspace.json("destroy", expect=1)
     finally:
         type(workspace).environment = _ENVIRONMENT  # type: ignore[method-assign]
-    assert "The passphrase doesn't open this stack's secrets" in messages(refused)
+    assert "The passphrase does not decrypt this stack's secrets" in messages(refused)
     assert workspace.state_file.read_text() == before
 
 
@@ -84,7 +84,7 @@ _ENVIRONMENT = Workspace.environment
     [
         ("Pulumi.yaml", "name: demo\nruntime: nodejs\n", "runtime is 'nodejs'"),
         ("Pulumi.yaml", "name: demo\nruntime: python\nplugins: {}\n", "plugins is not supported"),
-        ("Pulumi.yaml", "name: demo\nruntime: python\nmain: nowhere\n", "which doesn't exist"),
+        ("Pulumi.yaml", "name: demo\nruntime: python\nmain: nowhere\n", "which does not exist"),
         (
             "Pulumi.yaml",
             "name: demo\nruntime: {name: python, options: {virtualenv: venv}}\n",
@@ -107,7 +107,7 @@ _ENVIRONMENT = Workspace.environment
             "name: demo\nruntime: python\nconfig:\n  l: {type: array, items: {type: integer}, default: [1, x]}\n",
             "demo:l must be of type array of integer",
         ),
-        ("Pulumi.dev.yaml", "config: [\n", "can't be read"),
+        ("Pulumi.dev.yaml", "config: [\n", "is unreadable"),
         ("Pulumi.dev.yaml", "secretsprovider: awskms://x\nconfig: {}\n", "`secretsprovider` is not supported"),
     ],
 )
@@ -126,7 +126,7 @@ def test_an_unknown_stack_is_refused_naming_the_known_ones(workspace: Workspace)
     for operation in ("up", "preview", "destroy", "refresh"):
         refused = workspace.json(operation, "--stack", "pord", expect=2)
         assert "'pord'" in messages(refused)
-        assert "Known stacks: dev" in messages(refused)
+        assert "Stacks: dev" in messages(refused)
     assert not workspace.state_file.exists()
 
 
@@ -157,7 +157,7 @@ def test_a_state_names_the_features_that_a_reader_must_know_and_one_unknown_is_r
     import_stack(workspace.backend, "demo", "dev", "correct horse", exported)
     assert workspace.changes("preview") == {}
     workspace.state_file.write_text(json.dumps({**checkpoint, "features": ["byteString", "replaceWith"]}))
-    assert "uses byteString, which this engine doesn't have" in messages(workspace.json("preview", expect=1))
+    assert "uses byteString, which this engine does not support" in messages(workspace.json("preview", expect=1))
     workspace.state_file.write_text(json.dumps(checkpoint))
     workspace.program('Thing("a")\nThing("b")')
     workspace.json("up")

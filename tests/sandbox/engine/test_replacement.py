@@ -106,10 +106,10 @@ def test_a_protected_resource_is_neither_replaced_nor_deleted(workspace: Workspa
     workspace.program(text)
     workspace.json("up")
     workspace.program(text.replace("size=1", "size=2"))
-    assert "it is protected" in messages(workspace.json("preview", expect=1))
-    assert "it is protected" in messages(workspace.json("up", expect=1))
+    assert "It is protected" in messages(workspace.json("preview", expect=1))
+    assert "It is protected" in messages(workspace.json("up", expect=1))
     workspace.program("")
-    assert "it is protected" in messages(workspace.json("up", expect=1))
+    assert "It is protected" in messages(workspace.json("up", expect=1))
     assert "Nothing was deleted" in messages(workspace.json("destroy", expect=1))
     assert len(kit.things) == 2
     workspace.program(text.replace("True", "False"))

@@ -62,8 +62,8 @@ def test_other_stacks_can_be_read_without_a_resource(taking: Workspace) -> None:
     [
         ("organization/demo/prod", "There is no stack 'organization/demo/prod' in this backend (stacks of project 'demo': dev)."),
         ("prod", "There is no stack 'prod' in this backend (stacks of project 'user': none)."),
-        ("somebody/demo/dev", "'somebody/demo/dev' names no stack of this backend: it must be STACK, or organization/"),
-        ("organization/a/b/c", "'organization/a/b/c' names no stack of this backend"),
+        ("somebody/demo/dev", "'somebody/demo/dev' is not a stack of this backend: the format is STACK, or organization/"),
+        ("organization/a/b/c", "'organization/a/b/c' is not a stack of this backend"),
     ],
 )  # fmt: skip
 def test_a_stack_that_is_not_there_is_told(taking: Workspace, name: str, told: str) -> None:
@@ -76,7 +76,7 @@ def test_secrets_under_another_passphrase_are_told(taking: Workspace, monkeypatc
     changed = {**taking.environment, "PULUMI_CONFIG_PASSPHRASE": "another"}
     monkeypatch.setattr(Workspace, "environment", property(lambda _: changed))
     told = messages(taking.json("preview", expect=1))
-    assert "The outputs of stack 'organization/demo/dev' can't be read: its secrets were sealed with another" in told
+    assert "The outputs of stack 'organization/demo/dev' are unreadable: its secrets use another" in told
 
 
 def test_a_stash_keeps_what_it_was_given_first(workspace: Workspace) -> None:

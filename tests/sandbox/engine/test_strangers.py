@@ -64,7 +64,7 @@ def test_what_a_provider_refuses_is_told_property_by_property_without_its_frames
 def test_a_provider_that_dies_half_way_leaves_a_record_of_what_it_was_doing(plain: Workspace) -> None:
     plain.program(PLAIN + 'a = Plain("a")\nb = Plain("b", of=a.arn, crash=True)\n')
     failed = plain.json("up", expect=1)
-    assert "'plain' is gone or broke off during Create" in messages(failed)
+    assert "'plain' exited or disconnected during Create" in messages(failed)
     assert "a" in plain.resources()
     pending = plain.state()["pending_operations"]
     assert [(item["type"], item["resource"]["urn"].rsplit("::")[-1]) for item in pending] == [("creating", "b")]
@@ -106,7 +106,7 @@ def test_dynamic_providers_run_with_the_configuration_of_the_program(workspace: 
     [
         ('raise pulumi.RunError("two problems:\\n  - one\\n  - two")', "two problems:\n  - one\n  - two"),
         ('import sys; sys.exit("told so")', "told so"),
-        ("import sys; sys.exit(3)", "The program ended with sys.exit(3)."),
+        ("import sys; sys.exit(3)", "The program called sys.exit(3)."),
         ("x = (", "SyntaxError: '(' was never closed"),
         ("import nowhere_to_be_found", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
     ],
@@ -155,7 +155,7 @@ def test_a_folder_without_a_program_is_told(workspace: Workspace) -> None:
         (["up", "--stack", "dev", "--json", "--nope"], "No such option '--nope'"),
         (["sideways", "--stack=dev", "--json"], "'sideways' is not one of"),
         (["up", "--stack", "dev", "--json", "--parallel", "0"], "0 is not in the range"),
-        (["up", "--stack", "dev", "--json", "-c", "word"], "-c word: it must be KEY=VALUE"),
+        (["up", "--stack", "dev", "--json", "-c", "word"], "-c word: the format is KEY=VALUE"),
     ],
 )
 def test_a_wrong_call_prints_one_document_too(workspace: Workspace, arguments: list[str], told: str) -> None:
@@ -209,7 +209,7 @@ def test_a_second_interrupt_leaves_a_record_and_no_process(workspace: Workspace,
     kit.wait_for("create", "a")
     (host,) = children(process.pid)
     process.send_signal(signal.SIGTERM)
-    wait_until_said(process, "Interrupt again to leave it as it is")
+    wait_until_said(process, "Interrupt again to abandon them")
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=240)  # which doesn't wait for `a`: nothing has released it
     assert process.returncode == 1
@@ -217,7 +217,7 @@ def test_a_second_interrupt_leaves_a_record_and_no_process(workspace: Workspace,
     assert [item["type"] for item in workspace.state()["pending_operations"]] == ["creating"]
     wait_until_gone(host)
     workspace.program('a = Thing("a")')
-    assert "An earlier run was cut off while creating it" in messages(workspace.json("up"), "warning")
+    assert "An earlier run was interrupted while creating it" in messages(workspace.json("up"), "warning")
 
 
 def test_a_killed_engine_takes_its_program_along(workspace: Workspace, kit: Kit) -> None:

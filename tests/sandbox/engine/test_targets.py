@@ -48,7 +48,7 @@ def test_what_the_program_no_longer_uses_stays_with_its_provider_unless_targeted
     assert both.changes("up", "--target", "**::b") == {"update": 1}
     assert provider_ids(both) == providers
     refused = both.json("up", "--target", "**pulumi:providers:other::**", expect=1)
-    assert "without what they need" in messages(refused)
+    assert "Deleting the targets would break" in messages(refused)
     assert both.changes("up") == {"delete": 1}
     assert provider_ids(both).keys() == {"pulumi:providers:kit"}
 
@@ -80,7 +80,7 @@ def test_a_replaced_provider_stays_while_something_kept_refers_to_it(both: Works
 def test_what_needs_something_left_out_is_refused_by_name(both: Workspace) -> None:
     both.program(OTHER + 'a = Other("a")\nb = Thing("b", Options(depends_on=[a]))\nc = Thing("c", Options(parent=a))')
     for name in ("b", "c"):
-        assert "which the targets leave out" in messages(both.json("up", "--target", f"**::{name}", expect=1))
+        assert "which the targets exclude" in messages(both.json("up", "--target", f"**::{name}", expect=1))
 
 
 def test_a_parent_found_gone_by_a_refresh_leaves_its_children_to_its_own_parent(both: Workspace, kit: Kit) -> None:
@@ -104,7 +104,7 @@ c = Thing("c")
     )
     both.json("up", "--target", "**::c")
     assert {"a", "b", "group"}.isdisjoint(both.resources())
-    assert "which the targets leave out" in messages(both.json("up", "--target", "**::b", expect=1))
+    assert "which the targets exclude" in messages(both.json("up", "--target", "**::b", expect=1))
     both.json("up")
     assert {"a", "b", "c", "group"} <= both.resources().keys()
 

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 from sandbox.account.core import moto_backends
 from sandbox.account.core.determinism import random_uuid
 from sandbox.account.core.errors import AwsError
-from sandbox.account.core.inventory import Item
-from sandbox.account.core.operations import OWN_SERVICES, implements, lists
+from sandbox.account.core.operations import OWN_SERVICES, Item, implements, lists
 from sandbox.account.core.wire import ACCOUNT_ID
 from sandbox.account.services.codepipeline import validation
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator, Record
+    from sandbox.account.core.context import Record, RequestContext
     from sandbox.account.core.wire import Call
 
 OWN_SERVICES.add("codepipeline")
@@ -27,8 +26,8 @@ WAITING = "Waiting for the sandbox's pipeline runner: no runner has taken this e
 _ENDED = {"Succeeded", "Failed", "Stopped", "Superseded", "Cancelled"}
 
 
-def _find(emulator: Emulator, call: Call, name: str) -> Record:
-    found = emulator.table("codepipeline").get((call.region, name))
+def _find(context: RequestContext, call: Call, name: str) -> Record:
+    found = context.table("codepipeline").get((call.region, name))
     if found is None:
         text = f"Account '{ACCOUNT_ID}' does not have a pipeline with name '{name}'"
         raise AwsError("PipelineNotFoundException", text)
@@ -42,38 +41,51 @@ def _complete(wanted: dict[str, Any]) -> dict[str, Any]:
     for stage in pipeline["stages"]:
         for action in stage["actions"]:
             action.setdefault("runOrder", 1)
-            for name, empty in (("configuration", {}), ("inputArtifacts", []), ("outputArtifacts", [])):
+            for name, empty in (
+                ("configuration", {}),
+                ("inputArtifacts", []),
+                ("outputArtifacts", []),
+            ):
                 action.setdefault(name, empty)
     return pipeline
 
 
-def _check(emulator: Emulator, pipeline: dict[str, Any]) -> None:
+def _check(context: RequestContext, pipeline: dict[str, Any]) -> None:
     validation.check(pipeline)
-    roles = [pipeline["roleArn"], *(a["roleArn"] for s in pipeline["stages"] for a in s["actions"] if a.get("roleArn"))]
+    roles = [
+        pipeline["roleArn"],
+        *(a["roleArn"] for s in pipeline["stages"] for a in s["actions"] if a.get("roleArn")),
+    ]
     for index, arn in enumerate(roles):
-        role = moto_backends.role(emulator, arn)
-        if role is None or (index == 0 and not moto_backends.trusts(role, "codepipeline.amazonaws.com")):
+        role = moto_backends.role(context, arn)
+        if role is None or (
+            index == 0 and not moto_backends.trusts(role, "codepipeline.amazonaws.com")
+        ):
             text = f"CodePipeline is not authorized to perform AssumeRole on role {arn}"
             raise AwsError("InvalidStructureException", text)
-    stores = [pipeline["artifactStore"]] if pipeline.get("artifactStore") else list(pipeline["artifactStores"].values())
+    stores = (
+        [pipeline["artifactStore"]]
+        if pipeline.get("artifactStore")
+        else list(pipeline["artifactStores"].values())
+    )
     for store in stores:
-        if store["location"] not in emulator.backend("s3").buckets:
+        if store["location"] not in context.backend("s3").buckets:
             text = f"The artifact store bucket {store['location']} doesn't exist"
             raise AwsError("InvalidStructureException", text)
 
 
 @implements("codepipeline", "CreatePipeline")
-def create_pipeline(emulator: Emulator, call: Call) -> dict[str, Any]:
+def create_pipeline(context: RequestContext, call: Call) -> dict[str, Any]:
     """Make a pipeline. On AWS it runs at once; here its first execution waits for a start or the runner."""
     pipeline = _complete(call["pipeline"])
     name, key = pipeline["name"], (call.region, pipeline["name"])
-    if key in emulator.table("codepipeline"):
+    if key in context.table("codepipeline"):
         text = f"A pipeline with the name '{name}' already exists in account '{ACCOUNT_ID}'"
         raise AwsError("PipelineNameInUseException", text)
-    _check(emulator, pipeline)
+    _check(context, pipeline)
     pipeline["version"] = 1
-    now = emulator.clock.now()
-    emulator.table("codepipeline")[key] = {
+    now = context.clock.now()
+    context.table("codepipeline")[key] = {
         "versions": [pipeline],
         "arn": f"arn:aws:codepipeline:{call.region}:{ACCOUNT_ID}:{name}",
         "created": now,
@@ -85,68 +97,80 @@ def create_pipeline(emulator: Emulator, call: Call) -> dict[str, Any]:
 
 
 @implements("codepipeline", "UpdatePipeline")
-def update_pipeline(emulator: Emulator, call: Call) -> dict[str, Any]:
+def update_pipeline(context: RequestContext, call: Call) -> dict[str, Any]:
     """Make a new version of a pipeline; older ones can still be read."""
-    record = _find(emulator, call, call["pipeline"]["name"])
+    record = _find(context, call, call["pipeline"]["name"])
     pipeline = _complete(call["pipeline"])
-    _check(emulator, pipeline)
+    _check(context, pipeline)
     pipeline["version"] = len(record["versions"]) + 1
     record["versions"].append(pipeline)
-    record["updated"] = emulator.clock.now()
+    record["updated"] = context.clock.now()
     return {"pipeline": pipeline}
 
 
 @implements("codepipeline", "GetPipeline")
-def get_pipeline(emulator: Emulator, call: Call) -> dict[str, Any]:
+def get_pipeline(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return a pipeline, or one of its versions."""
-    record = _find(emulator, call, call["name"])
+    record = _find(context, call, call["name"])
     version = call.get("version") or len(record["versions"])
     if version > len(record["versions"]):
         text = f"Pipeline '{call['name']}' has no version {version}"
         raise AwsError("PipelineVersionNotFoundException", text)
-    metadata = {"pipelineArn": record["arn"], "created": record["created"], "updated": record["updated"]}
+    metadata = {
+        "pipelineArn": record["arn"],
+        "created": record["created"],
+        "updated": record["updated"],
+    }
     return {"pipeline": record["versions"][version - 1], "metadata": metadata}
 
 
 @implements("codepipeline", "ListPipelines")
-def list_pipelines(emulator: Emulator, call: Call) -> dict[str, Any]:
+def list_pipelines(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return the region's pipelines."""
     summaries = []
-    for key, record in emulator.table("codepipeline").items():
+    for key, record in context.table("codepipeline").items():
         if key[0] == call.region:
             current = record["versions"][-1]
-            shown = {name: current[name] for name in ("name", "version", "pipelineType", "executionMode")}
+            shown = {
+                name: current[name] for name in ("name", "version", "pipelineType", "executionMode")
+            }
             summaries.append({**shown, "created": record["created"], "updated": record["updated"]})
     return {"pipelines": summaries}
 
 
 @implements("codepipeline", "DeletePipeline")
-def delete_pipeline(emulator: Emulator, call: Call) -> dict[str, Any]:
+def delete_pipeline(context: RequestContext, call: Call) -> dict[str, Any]:
     """Delete a pipeline with its executions; one that doesn't exist is no error."""
-    emulator.table("codepipeline").pop((call.region, call["name"]), None)
-    executions = emulator.table("codepipeline.execution")
+    context.table("codepipeline").pop((call.region, call["name"]), None)
+    executions = context.table("codepipeline.execution")
     for key in [key for key in executions if key[:2] == (call.region, call["name"])]:
         del executions[key]
     return {}
 
 
 @implements("codepipeline", "StartPipelineExecution")
-def start_pipeline_execution(emulator: Emulator, call: Call) -> dict[str, Any]:
+def start_pipeline_execution(context: RequestContext, call: Call) -> dict[str, Any]:
     """Record an execution for the runner to take."""
-    record = _find(emulator, call, call["name"])
+    record = _find(context, call, call["name"])
     pipeline = record["versions"][-1]
     given = {variable["name"]: variable["value"] for variable in call.get("variables") or []}
-    declared = {variable["name"]: variable.get("defaultValue") for variable in pipeline.get("variables") or []}
+    declared = {
+        variable["name"]: variable.get("defaultValue")
+        for variable in pipeline.get("variables") or []
+    }
     unknown = set(given) - set(declared)
     if unknown:
-        raise AwsError("ValidationException", f"The pipeline has no variable {', '.join(sorted(unknown))}")
+        raise AwsError(
+            "ValidationException", f"The pipeline has no variable {', '.join(sorted(unknown))}"
+        )
     lacking = [name for name, default in declared.items() if default is None and name not in given]
     if lacking:
         raise AwsError(
-            "ValidationException", f"The pipeline's variables {', '.join(lacking)} have no default: give a value"
+            "ValidationException",
+            f"The pipeline's variables {', '.join(lacking)} have no default: give a value",
         )
     execution = random_uuid()
-    emulator.table("codepipeline.execution")[call.region, call["name"], execution] = {
+    context.table("codepipeline.execution")[call.region, call["name"], execution] = {
         "pipelineName": call["name"],
         "pipelineVersion": pipeline["version"],
         "pipelineExecutionId": execution,
@@ -154,20 +178,25 @@ def start_pipeline_execution(emulator: Emulator, call: Call) -> dict[str, Any]:
         "statusSummary": WAITING,
         "artifactRevisions": [],
         "sourceRevisions": [],
-        "variables": [{"name": n, "resolvedValue": given.get(n, default)} for n, default in declared.items()],
-        "trigger": {"triggerType": "StartPipelineExecution", "triggerDetail": moto_backends.CALLER_ARN},
+        "variables": [
+            {"name": n, "resolvedValue": given.get(n, default)} for n, default in declared.items()
+        ],
+        "trigger": {
+            "triggerType": "StartPipelineExecution",
+            "triggerDetail": moto_backends.CALLER_ARN,
+        },
         "executionMode": pipeline["executionMode"],
         "executionType": "STANDARD",
-        "startTime": emulator.clock.now(),
-        "lastUpdateTime": emulator.clock.now(),
+        "startTime": context.clock.now(),
+        "lastUpdateTime": context.clock.now(),
     }
     return {"pipelineExecutionId": execution}
 
 
-def _execution(emulator: Emulator, call: Call) -> Record:
-    _find(emulator, call, call["pipelineName"])
+def _execution(context: RequestContext, call: Call) -> Record:
+    _find(context, call, call["pipelineName"])
     key = (call.region, call["pipelineName"], call["pipelineExecutionId"])
-    found = emulator.table("codepipeline.execution").get(key)
+    found = context.table("codepipeline.execution").get(key)
     if found is None:
         text = f"The pipeline execution ID '{key[2]}' doesn't exist in pipeline '{key[1]}'"
         raise AwsError("PipelineExecutionNotFoundException", text)
@@ -175,47 +204,51 @@ def _execution(emulator: Emulator, call: Call) -> Record:
 
 
 @implements("codepipeline", "GetPipelineExecution")
-def get_pipeline_execution(emulator: Emulator, call: Call) -> dict[str, Any]:
+def get_pipeline_execution(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return an execution."""
-    return {"pipelineExecution": _execution(emulator, call)}
+    return {"pipelineExecution": _execution(context, call)}
 
 
 @implements("codepipeline", "ListPipelineExecutions")
-def list_pipeline_executions(emulator: Emulator, call: Call) -> dict[str, Any]:
+def list_pipeline_executions(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return a pipeline's executions, newest first."""
-    _find(emulator, call, call["pipelineName"])
+    _find(context, call, call["pipelineName"])
     wanted = (call.region, call["pipelineName"])
-    found = [r for k, r in emulator.table("codepipeline.execution").items() if k[:2] == wanted]
+    found = [r for k, r in context.table("codepipeline.execution").items() if k[:2] == wanted]
     return {"pipelineExecutionSummaries": list(reversed(found))[: call.get("maxResults") or 100]}
 
 
 @implements("codepipeline", "StopPipelineExecution")
-def stop_pipeline_execution(emulator: Emulator, call: Call) -> dict[str, Any]:
+def stop_pipeline_execution(context: RequestContext, call: Call) -> dict[str, Any]:
     """Stop an execution. Nothing of it runs in the account itself, so it stops at once."""
-    record = _execution(emulator, call)
+    record = _execution(context, call)
     if record["status"] in _ENDED:
         text = f"The execution {record['pipelineExecutionId']} can't be stopped: it is {record['status']}"
         raise AwsError("PipelineExecutionNotStoppableException", text)
     reason = call.get("reason") or ""
-    record.update(status="Stopped", statusSummary=reason, lastUpdateTime=emulator.clock.now())
+    record.update(status="Stopped", statusSummary=reason, lastUpdateTime=context.clock.now())
     record["stopTrigger"] = {"reason": reason}
     return {"pipelineExecutionId": record["pipelineExecutionId"]}
 
 
 @implements("codepipeline", "ListActionExecutions")
-def list_action_executions(emulator: Emulator, call: Call) -> dict[str, Any]:
+def list_action_executions(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return what the runner recorded of actions."""
-    _find(emulator, call, call["pipelineName"])
+    _find(context, call, call["pipelineName"])
     wanted = (call.region, call["pipelineName"])
     execution = (call.get("filter") or {}).get("pipelineExecutionId")
-    found = [r for k, r in emulator.table("codepipeline.action").items() if k[:2] == wanted]
-    return {"actionExecutionDetails": [r for r in found if execution in {None, r["pipelineExecutionId"]}]}
+    found = [r for k, r in context.table("codepipeline.action").items() if k[:2] == wanted]
+    return {
+        "actionExecutionDetails": [
+            r for r in found if execution in {None, r["pipelineExecutionId"]}
+        ]
+    }
 
 
 @implements("codepipeline", "GetPipelineState")
-def get_pipeline_state(emulator: Emulator, call: Call) -> dict[str, Any]:
+def get_pipeline_state(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return the stages with their transitions; actions have states only when a runner ran them."""
-    record = _find(emulator, call, call["name"])
+    record = _find(context, call, call["name"])
     pipeline = record["versions"][-1]
     states = []
     for index, stage in enumerate(pipeline["stages"]):
@@ -245,55 +278,59 @@ def _stage(record: Record, call: Call) -> str:
 
 
 @implements("codepipeline", "DisableStageTransition")
-def disable_stage_transition(emulator: Emulator, call: Call) -> dict[str, Any]:
+def disable_stage_transition(context: RequestContext, call: Call) -> dict[str, Any]:
     """Keep executions from entering a stage."""
-    record = _find(emulator, call, call["pipelineName"])
+    record = _find(context, call, call["pipelineName"])
     record["disabled"][_stage(record, call)] = {
         "lastChangedBy": moto_backends.CALLER_ARN,
-        "lastChangedAt": emulator.clock.now(),
+        "lastChangedAt": context.clock.now(),
         "disabledReason": call["reason"],
     }
     return {}
 
 
 @implements("codepipeline", "EnableStageTransition")
-def enable_stage_transition(emulator: Emulator, call: Call) -> dict[str, Any]:
+def enable_stage_transition(context: RequestContext, call: Call) -> dict[str, Any]:
     """Let executions enter a stage again."""
-    record = _find(emulator, call, call["pipelineName"])
+    record = _find(context, call, call["pipelineName"])
     record["disabled"].pop(_stage(record, call), None)
     return {}
 
 
-def _tagged(emulator: Emulator, call: Call) -> Record:
-    found = next((r for r in emulator.table("codepipeline").values() if r["arn"] == call["resourceArn"]), None)
+def _tagged(context: RequestContext, call: Call) -> Record:
+    found = next(
+        (r for r in context.table("codepipeline").values() if r["arn"] == call["resourceArn"]), None
+    )
     if found is None:
         raise AwsError("ResourceNotFoundException", f"There is no {call['resourceArn']}")
     return found
 
 
 @implements("codepipeline", "TagResource")
-def tag_resource(emulator: Emulator, call: Call) -> dict[str, Any]:
+def tag_resource(context: RequestContext, call: Call) -> dict[str, Any]:
     """Add tags."""
-    _tagged(emulator, call)["tags"].update({tag["key"]: tag["value"] for tag in call["tags"]})
+    _tagged(context, call)["tags"].update({tag["key"]: tag["value"] for tag in call["tags"]})
     return {}
 
 
 @implements("codepipeline", "UntagResource")
-def untag_resource(emulator: Emulator, call: Call) -> dict[str, Any]:
+def untag_resource(context: RequestContext, call: Call) -> dict[str, Any]:
     """Remove tags."""
     for key in call["tagKeys"]:
-        _tagged(emulator, call)["tags"].pop(key, None)
+        _tagged(context, call)["tags"].pop(key, None)
     return {}
 
 
 @implements("codepipeline", "ListTagsForResource")
-def list_tags(emulator: Emulator, call: Call) -> dict[str, Any]:
+def list_tags(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return tags."""
-    return {"tags": [{"key": k, "value": v} for k, v in _tagged(emulator, call)["tags"].items()]}
+    return {"tags": [{"key": k, "value": v} for k, v in _tagged(context, call)["tags"].items()]}
 
 
 @lists
-def inventory(emulator: Emulator) -> Iterable[Item]:
+def inventory(context: RequestContext) -> Iterable[Item]:
     """Yield every pipeline."""
-    for key, record in emulator.table("codepipeline").items():
-        yield Item("codepipeline", "pipeline", key[1], record["arn"], key[1], key[0], record["tags"])
+    for key, record in context.table("codepipeline").items():
+        yield Item(
+            "codepipeline", "pipeline", key[1], record["arn"], key[1], key[0], record["tags"]
+        )

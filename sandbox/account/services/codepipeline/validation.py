@@ -59,7 +59,9 @@ def _structure(text: str) -> AwsError:
 
 
 def _action_error(stage: str, action: str, text: str) -> AwsError:
-    return AwsError("InvalidActionDeclarationException", f"Action '{action}' in stage '{stage}': {text}")
+    return AwsError(
+        "InvalidActionDeclarationException", f"Action '{action}' in stage '{stage}': {text}"
+    )
 
 
 def check(pipeline: dict[str, Any]) -> None:
@@ -68,7 +70,9 @@ def check(pipeline: dict[str, Any]) -> None:
     if bool(pipeline.get("artifactStore")) == bool(pipeline.get("artifactStores")):
         raise _structure("Pipeline must have either artifactStore or artifactStores, and not both")
     if len(stages) < 2:
-        raise _structure("Pipeline has only 1 stage(s). There should be a minimum of 2 stages in a pipeline")
+        raise _structure(
+            "Pipeline has only 1 stage(s). There should be a minimum of 2 stages in a pipeline"
+        )
     _check_unique([stage["name"] for stage in stages], "Stage name")
     if not v2:
         _check_v1(pipeline)
@@ -84,7 +88,9 @@ def _check_unique(names: list[str], what: str) -> None:
         if not _NAME.fullmatch(name):
             raise _structure(f"{what} '{name}' may have 1 to 100 letters, digits, and .@-_")
         if names.count(name) > 1:
-            raise _structure(f"{what} '{name}' is used {names.count(name)} times; it has to be unique")
+            raise _structure(
+                f"{what} '{name}' is used {names.count(name)} times; it has to be unique"
+            )
 
 
 def _check_v1(pipeline: dict[str, Any]) -> None:
@@ -98,7 +104,9 @@ def _check_v1(pipeline: dict[str, Any]) -> None:
     for stage in pipeline["stages"]:
         held = [name for name in _STAGE_CONDITIONS if stage.get(name)]
         if held:
-            raise _structure(f"Stage '{stage['name']}' has {held[0]}, which pipelines of type V1 can't have; use V2")
+            raise _structure(
+                f"Stage '{stage['name']}' has {held[0]}, which pipelines of type V1 can't have; use V2"
+            )
 
 
 def _check_stage(stage: dict[str, Any], *, first: bool, v2: bool) -> None:
@@ -127,7 +135,9 @@ def _check_action(stage: str, action: Action, *, v2: bool) -> None:
     if provider is None or kind["owner"] != "AWS" or kind["version"] != "1":
         shown = f"{kind['owner']}/{kind['category']}/{kind['provider']}/{kind['version']}"
         raise _action_error(
-            stage, name, f"the action type {shown} is not available (the sandbox knows AWS's own, version 1)"
+            stage,
+            name,
+            f"the action type {shown} is not available (the sandbox knows AWS's own, version 1)",
         )
     if provider.only_v2 and not v2:
         raise _action_error(stage, name, f"the provider {kind['provider']} needs pipelineType V2")
@@ -135,25 +145,38 @@ def _check_action(stage: str, action: Action, *, v2: bool) -> None:
     for key in provider.keys:
         if not configuration.get(key):
             raise _action_error(stage, name, f"is missing required configuration '{key}'")
-    for what, bounds in (("inputArtifacts", provider.inputs), ("outputArtifacts", provider.outputs)):
+    for what, bounds in (
+        ("inputArtifacts", provider.inputs),
+        ("outputArtifacts", provider.outputs),
+    ):
         count = len(action.get(what) or [])
         if not bounds[0] <= count <= bounds[1]:
-            raise _action_error(stage, name, f"has {count} {what}; {kind['provider']} takes {bounds[0]} to {bounds[1]}")
+            raise _action_error(
+                stage,
+                name,
+                f"has {count} {what}; {kind['provider']} takes {bounds[0]} to {bounds[1]}",
+            )
     if (
         len(action.get("inputArtifacts") or []) > 1
         and kind["provider"] == "CodeBuild"
         and not configuration.get("PrimarySource")
     ):
-        raise _action_error(stage, name, "more than one input artifact needs the configuration 'PrimarySource'")
+        raise _action_error(
+            stage, name, "more than one input artifact needs the configuration 'PrimarySource'"
+        )
     if action.get("timeoutInMinutes") and kind["provider"] != "Manual" and not v2:
         raise _action_error(stage, name, "timeoutInMinutes is for manual approvals")
     if bool(action.get("commands")) != (kind["provider"] == "Commands"):
-        raise _action_error(stage, name, "'commands' belong to the Commands action, and it needs them")
+        raise _action_error(
+            stage, name, "'commands' belong to the Commands action, and it needs them"
+        )
 
 
 def _check_condition(stage: str, name: str, condition: dict[str, Any], *, first: bool) -> None:
     rules = [rule for held in condition.get("conditions") or [] for rule in held.get("rules") or []]
-    results = {condition.get("result")} | {held.get("result") for held in condition.get("conditions") or []}
+    results = {condition.get("result")} | {
+        held.get("result") for held in condition.get("conditions") or []
+    }
     allowed = {
         "beforeEntry": {"FAIL", "SKIP"},
         "onSuccess": {"FAIL", "ROLLBACK"},
@@ -162,19 +185,24 @@ def _check_condition(stage: str, name: str, condition: dict[str, Any], *, first:
     wrong = results - {None} - allowed[name]
     if wrong:
         raise AwsError(
-            "InvalidStageDeclarationException", f"Stage '{stage}': {name} can't have the result {wrong.pop()}"
+            "InvalidStageDeclarationException",
+            f"Stage '{stage}': {name} can't have the result {wrong.pop()}",
         )
     if first and ((name == "beforeEntry" and condition) or "ROLLBACK" in results):
         raise AwsError(
-            "InvalidStageDeclarationException", f"Stage '{stage}' is the source stage: no entry condition, no rollback"
+            "InvalidStageDeclarationException",
+            f"Stage '{stage}' is the source stage: no entry condition, no rollback",
         )
     if len(rules) > 5:
-        raise AwsError("InvalidStageDeclarationException", f"Stage '{stage}': {name} has more than 5 rules")
+        raise AwsError(
+            "InvalidStageDeclarationException", f"Stage '{stage}': {name} has more than 5 rules"
+        )
     for rule in rules:
         provider = rule["ruleTypeId"]["provider"]
         if provider not in RULES:
             raise AwsError(
-                "InvalidStageDeclarationException", f"Stage '{stage}': rule '{rule['name']}' has no provider {provider}"
+                "InvalidStageDeclarationException",
+                f"Stage '{stage}': rule '{rule['name']}' has no provider {provider}",
             )
         for key in RULES[provider]:
             if not (rule.get("configuration") or {}).get(key):
@@ -187,7 +215,9 @@ def _check_artifacts(stages: list[dict[str, Any]]) -> None:
     made: set[str] = set()
     for stage in stages:
         for order in sorted({action.get("runOrder") or 1 for action in stage["actions"]}):
-            together = [action for action in stage["actions"] if (action.get("runOrder") or 1) == order]
+            together = [
+                action for action in stage["actions"] if (action.get("runOrder") or 1) == order
+            ]
             for action in together:
                 for artifact in action.get("inputArtifacts") or []:
                     if artifact["name"] not in made:
@@ -210,15 +240,21 @@ def _check_variables(pipeline: dict[str, Any]) -> None:
             for value in (action.get("configuration") or {}).values():
                 for namespace, name in _REFERENCE.findall(value):
                     if namespace == "variables" and name not in declared:
-                        raise _action_error(stage["name"], action["name"], f"there is no pipeline variable '{name}'")
+                        raise _action_error(
+                            stage["name"], action["name"], f"there is no pipeline variable '{name}'"
+                        )
                     if namespace not in seen | _SYSTEM_NAMESPACES:
                         raise _action_error(
-                            stage["name"], action["name"], f"no earlier action has the namespace '{namespace}'"
+                            stage["name"],
+                            action["name"],
+                            f"no earlier action has the namespace '{namespace}'",
                         )
             namespace = action.get("namespace")
             if namespace in seen:
                 raise _action_error(
-                    stage["name"], action["name"], f"the namespace '{namespace}' is used by another action"
+                    stage["name"],
+                    action["name"],
+                    f"the namespace '{namespace}' is used by another action",
                 )
             if namespace:
                 seen.add(namespace)

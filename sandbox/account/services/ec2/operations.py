@@ -10,7 +10,7 @@ from sandbox.account.core.operations import amends, checks, implements
 from sandbox.account.core.schedule import SECONDS
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator
+    from sandbox.account.core.context import RequestContext
     from sandbox.account.core.wire import Call
 
 # AWS keeps showing deleted NAT gateways and endpoints for about an hour (VPC user guide, "Delete a NAT gateway").
@@ -33,7 +33,7 @@ _LOOKUPS = {
 }  # fmt: skip
 
 
-def _refuse_missing(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
+def _refuse_missing(context: RequestContext, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
     parameter, listing, name, code = _LOOKUPS[call.operation]
     if call.get("Filters") or call.get("Filter"):
         return
@@ -47,12 +47,14 @@ amends("ec2", *_LOOKUPS)(_refuse_missing)
 
 
 @checks("ec2", "CreateNatGateway")
-def check_nat_gateway(emulator: Emulator, call: Call) -> None:
+def check_nat_gateway(context: RequestContext, call: Call) -> None:
     """Refuse a NAT gateway in a missing subnet, with a missing or used address, or in a VPC without internet gateway."""
-    ec2 = emulator.backend("ec2", call.region)
-    subnet = moto_backends.subnet(emulator, call.region, call.get("SubnetId") or "")
+    ec2 = context.backend("ec2", call.region)
+    subnet = moto_backends.subnet(context, call.region, call.get("SubnetId") or "")
     if subnet is None:
-        raise AwsError("InvalidSubnetID.NotFound", f"The subnet ID '{call.get('SubnetId')}' does not exist")
+        raise AwsError(
+            "InvalidSubnetID.NotFound", f"The subnet ID '{call.get('SubnetId')}' does not exist"
+        )
     if call.get("ConnectivityType", "public") != "public":
         return
     allocation = call.get("AllocationId")
@@ -63,40 +65,48 @@ def check_nat_gateway(emulator: Emulator, call: Call) -> None:
         )
     address = next((a for a in ec2.addresses if a.allocation_id == allocation), None)
     if address is None:
-        raise AwsError("InvalidAllocationID.NotFound", f"The allocation ID '{allocation}' does not exist")
+        raise AwsError(
+            "InvalidAllocationID.NotFound", f"The allocation ID '{allocation}' does not exist"
+        )
     if address.association_id:
         raise AwsError(
-            "Resource.AlreadyAssociated", f"resource {allocation} is already associated with {address.association_id}"
+            "Resource.AlreadyAssociated",
+            f"resource {allocation} is already associated with {address.association_id}",
         )
-    if not any(gateway.vpc and gateway.vpc.id == subnet.vpc_id for gateway in ec2.internet_gateways.values()):
-        raise AwsError("Gateway.NotAttached", f"Network {subnet.vpc_id} has no Internet gateway attached")
+    if not any(
+        gateway.vpc and gateway.vpc.id == subnet.vpc_id
+        for gateway in ec2.internet_gateways.values()
+    ):
+        raise AwsError(
+            "Gateway.NotAttached", f"Network {subnet.vpc_id} has no Internet gateway attached"
+        )
 
 
 @amends("ec2", "CreateNatGateway")
-def nat_gateway_pending(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:
+def nat_gateway_pending(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
     """Let a NAT gateway be pending for as long as AWS takes."""
-    nat = emulator.backend("ec2", call.region).nat_gateways[result["NatGateway"]["NatGatewayId"]]
+    nat = context.backend("ec2", call.region).nat_gateways[result["NatGateway"]["NatGatewayId"]]
     nat.state = result["NatGateway"]["State"] = "pending"
 
     def ready() -> None:
         if nat.state == "pending":
             nat.state = "available"
 
-    emulator.later(("ec2", "nat.create"), ready)
+    context.later(("ec2", "nat.create"), ready)
 
 
 @checks("ec2", "DeleteNatGateway")
-def check_nat_gateway_exists(emulator: Emulator, call: Call) -> None:
+def check_nat_gateway_exists(context: RequestContext, call: Call) -> None:
     """Refuse an id that isn't there."""
-    nat = emulator.backend("ec2", call.region).nat_gateways.get(call["NatGatewayId"])
+    nat = context.backend("ec2", call.region).nat_gateways.get(call["NatGatewayId"])
     if nat is None or nat.state == "deleted":
         raise AwsError("NatGatewayNotFound", f"NatGateway {call['NatGatewayId']} was not found")
 
 
 @implements("ec2", "DeleteNatGateway")
-def delete_nat_gateway(emulator: Emulator, call: Call) -> dict[str, Any]:
+def delete_nat_gateway(context: RequestContext, call: Call) -> dict[str, Any]:
     """Delete a NAT gateway: it frees its address and interface when it is gone, and stays visible for an hour."""
-    ec2 = emulator.backend("ec2", call.region)
+    ec2 = context.backend("ec2", call.region)
     nat = ec2.nat_gateways[call["NatGatewayId"]]
     nat.state = "deleting"
 
@@ -107,17 +117,21 @@ def delete_nat_gateway(emulator: Emulator, call: Call) -> dict[str, Any]:
                 address.eni = None
                 address.association_id = None
         ec2.enis.pop(nat._eni.id, None)
-        emulator.later(("ec2", "tombstone"), lambda: ec2.nat_gateways.pop(nat.id, None))
+        context.later(("ec2", "tombstone"), lambda: ec2.nat_gateways.pop(nat.id, None))
 
-    emulator.later(("ec2", "nat.delete"), gone)
+    context.later(("ec2", "nat.delete"), gone)
     return {"NatGatewayId": nat.id}
 
 
 @amends("ec2", "CreateVpcEndpoint")
-def endpoint_pending(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:
+def endpoint_pending(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
     """Let an interface endpoint be pending; a gateway endpoint is ready at once."""
-    endpoint = emulator.backend("ec2", call.region).vpc_end_points[result["VpcEndpoint"]["VpcEndpointId"]]
-    endpoint.vpc_endpoint_type = result["VpcEndpoint"]["VpcEndpointType"] = endpoint.vpc_endpoint_type or "Gateway"
+    endpoint = context.backend("ec2", call.region).vpc_end_points[
+        result["VpcEndpoint"]["VpcEndpointId"]
+    ]
+    endpoint.vpc_endpoint_type = result["VpcEndpoint"]["VpcEndpointType"] = (
+        endpoint.vpc_endpoint_type or "Gateway"
+    )
     if endpoint.vpc_endpoint_type != "Interface":
         return
     endpoint.state = result["VpcEndpoint"]["State"] = "pending"
@@ -126,40 +140,55 @@ def endpoint_pending(emulator: Emulator, call: Call, result: dict[str, Any]) -> 
         if endpoint.state == "pending":
             endpoint.state = "available"
 
-    emulator.later(("ec2", "endpoint.create"), ready)
+    context.later(("ec2", "endpoint.create"), ready)
 
 
 @checks("ec2", "CreateVpcEndpoint")
-def check_endpoint(emulator: Emulator, call: Call) -> None:
+def check_endpoint(context: RequestContext, call: Call) -> None:
     """Refuse an endpoint that refers to missing objects, or a second one for the same gateway service."""
-    ec2 = emulator.backend("ec2", call.region)
+    ec2 = context.backend("ec2", call.region)
     if call["VpcId"] not in ec2.vpcs:
         raise AwsError("InvalidVpcId.NotFound", f"The Vpc Id {call['VpcId']} does not exist")
     for table in call.get("RouteTableIds") or []:
         if table not in ec2.route_tables:
-            raise AwsError("InvalidRouteTableId.NotFound", f"The routeTable ID '{table}' does not exist")
+            raise AwsError(
+                "InvalidRouteTableId.NotFound", f"The routeTable ID '{table}' does not exist"
+            )
     for subnet_id in call.get("SubnetIds") or []:
-        if moto_backends.subnet(emulator, call.region, subnet_id) is None:
-            raise AwsError("InvalidSubnetId.NotFound", f"The subnet ID '{subnet_id}' does not exist")
+        if moto_backends.subnet(context, call.region, subnet_id) is None:
+            raise AwsError(
+                "InvalidSubnetId.NotFound", f"The subnet ID '{subnet_id}' does not exist"
+            )
     for group_id in call.get("SecurityGroupIds") or []:
-        if moto_backends.security_group(emulator, call.region, group_id) is None:
-            raise AwsError("InvalidSecurityGroupId.NotFound", f"The security group ID '{group_id}' does not exist")
+        if moto_backends.security_group(context, call.region, group_id) is None:
+            raise AwsError(
+                "InvalidSecurityGroupId.NotFound",
+                f"The security group ID '{group_id}' does not exist",
+            )
 
 
 @implements("ec2", "ModifyVpcEndpoint")
-def modify_endpoint(emulator: Emulator, call: Call) -> dict[str, Any]:
+def modify_endpoint(context: RequestContext, call: Call) -> dict[str, Any]:
     """Change an endpoint; moto's own way leaves routes behind that make it undeletable."""
-    ec2 = emulator.backend("ec2", call.region)
+    ec2 = context.backend("ec2", call.region)
     endpoint = ec2.vpc_end_points.get(call["VpcEndpointId"])
     if endpoint is None or endpoint.state == "deleted":
-        raise AwsError("InvalidVpcEndpointId.NotFound", f"The Vpc Endpoint Id '{call['VpcEndpointId']}' does not exist")
+        raise AwsError(
+            "InvalidVpcEndpointId.NotFound",
+            f"The Vpc Endpoint Id '{call['VpcEndpointId']}' does not exist",
+        )
     for table in call.get("AddRouteTableIds") or []:
         if table not in ec2.route_tables:
-            raise AwsError("InvalidRouteTableId.NotFound", f"The routeTable ID '{table}' does not exist")
+            raise AwsError(
+                "InvalidRouteTableId.NotFound", f"The routeTable ID '{table}' does not exist"
+            )
     for table in call.get("AddRouteTableIds") or []:
         if table not in endpoint.route_table_ids:
             ec2.create_route(
-                table, None, destination_prefix_list_id=endpoint.destination_prefix_list_id, gateway_id=endpoint.id
+                table,
+                None,
+                destination_prefix_list_id=endpoint.destination_prefix_list_id,
+                gateway_id=endpoint.id,
             )
             endpoint.route_table_ids.append(table)
     for table in call.get("RemoveRouteTableIds") or []:
@@ -181,36 +210,36 @@ def modify_endpoint(emulator: Emulator, call: Call) -> dict[str, Any]:
 
 
 @amends("ec2", "DeleteVpcEndpoints")
-def endpoints_going(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
+def endpoints_going(context: RequestContext, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
     """Let endpoints be deleting for as long as AWS takes, and visible for an hour after."""
-    ec2 = emulator.backend("ec2", call.region)
+    ec2 = context.backend("ec2", call.region)
     for endpoint_id in call["VpcEndpointIds"]:
         endpoint = ec2.vpc_end_points.get(endpoint_id)
         if endpoint is not None:
             endpoint.state = "deleting"
-            _bury(emulator, ec2, endpoint)
+            _bury(context, ec2, endpoint)
 
 
-def _bury(emulator: Emulator, ec2: Any, endpoint: Any) -> None:
+def _bury(context: RequestContext, ec2: Any, endpoint: Any) -> None:
     def gone() -> None:
         endpoint.state = "deleted"
-        emulator.later(("ec2", "tombstone"), lambda: ec2.vpc_end_points.pop(endpoint.id, None))
+        context.later(("ec2", "tombstone"), lambda: ec2.vpc_end_points.pop(endpoint.id, None))
 
-    emulator.later(("ec2", "endpoint.delete"), gone)
+    context.later(("ec2", "endpoint.delete"), gone)
 
 
 @amends("ec2", "DeleteRouteTable")
-def forget_route_table(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
+def forget_route_table(context: RequestContext, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
     """A gateway endpoint loses a deleted route table, as on AWS."""
-    for endpoint in emulator.backend("ec2", call.region).vpc_end_points.values():
+    for endpoint in context.backend("ec2", call.region).vpc_end_points.values():
         if call["RouteTableId"] in (endpoint.route_table_ids or []):
             endpoint.route_table_ids.remove(call["RouteTableId"])
 
 
 @amends("ec2", "DeleteVpc")
-def forget_vpc(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
+def forget_vpc(context: RequestContext, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
     """A VPC takes its default network ACL with it."""
-    ec2 = emulator.backend("ec2", call.region)
+    ec2 = context.backend("ec2", call.region)
     for acl in [acl for acl in ec2.network_acls.values() if acl.vpc_id == call["VpcId"]]:
         del ec2.network_acls[acl.id]
         ec2.tags.pop(acl.id, None)
@@ -218,36 +247,48 @@ def forget_vpc(emulator: Emulator, call: Call, result: dict[str, Any]) -> None: 
 
 
 @implements("ec2", "DeleteLaunchTemplateVersions")
-def delete_launch_template_versions(emulator: Emulator, call: Call) -> dict[str, Any]:
+def delete_launch_template_versions(context: RequestContext, call: Call) -> dict[str, Any]:
     """Hide versions from then on: moto numbers them by position, so that removing one would rename the others."""
-    ec2 = emulator.backend("ec2", call.region)
-    template_id = call.get("LaunchTemplateId") or ec2.launch_template_name_to_ids.get(call.get("LaunchTemplateName"))
+    ec2 = context.backend("ec2", call.region)
+    template_id = call.get("LaunchTemplateId") or ec2.launch_template_name_to_ids.get(
+        call.get("LaunchTemplateName")
+    )
     template = ec2.launch_templates.get(template_id)
     if template is None:
-        raise AwsError("InvalidLaunchTemplateId.NotFound", f"The launch template {template_id} does not exist")
+        raise AwsError(
+            "InvalidLaunchTemplateId.NotFound", f"The launch template {template_id} does not exist"
+        )
     done, failed = [], []
     for wanted in call["Versions"]:
         version = next((v for v in template.versions if str(v.number) == wanted), None)
-        shown = {"LaunchTemplateId": template.id, "LaunchTemplateName": template.name, "VersionNumber": int(wanted)}
+        shown = {
+            "LaunchTemplateId": template.id,
+            "LaunchTemplateName": template.name,
+            "VersionNumber": int(wanted),
+        }
         if version is None:
-            error = {"Code": "launchTemplateVersionDoesNotExist", "Message": f"Version {wanted} does not exist"}
+            error = {
+                "Code": "launchTemplateVersionDoesNotExist",
+                "Message": f"Version {wanted} does not exist",
+            }
             failed.append({**shown, "ResponseError": error})
         elif version.number in {template.default_version_number, template.versions[-1].number}:
             kind = "default" if version.number == template.default_version_number else "newest"
-            text = (
-                f"Version {wanted} is the {kind} version and can't be deleted (the newest: not emulated by the sandbox)"
-            )
+            text = f"Version {wanted} is the {kind} version and can't be deleted (the newest: not emulated by the sandbox)"
             failed.append({**shown, "ResponseError": {"Code": "unexpectedError", "Message": text}})
         else:
-            emulator.table("ec2.deleted_template_version")[call.region, template.id, wanted] = {}
+            context.table("ec2.deleted_template_version")[call.region, template.id, wanted] = {}
             done.append(shown)
-    return {"SuccessfullyDeletedLaunchTemplateVersions": done, "UnsuccessfullyDeletedLaunchTemplateVersions": failed}
+    return {
+        "SuccessfullyDeletedLaunchTemplateVersions": done,
+        "UnsuccessfullyDeletedLaunchTemplateVersions": failed,
+    }
 
 
 @amends("ec2", "DescribeLaunchTemplateVersions")
-def hide_deleted_versions(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:
+def hide_deleted_versions(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
     """Leave out deleted launch template versions."""
-    deleted = emulator.table("ec2.deleted_template_version")
+    deleted = context.table("ec2.deleted_template_version")
     result["LaunchTemplateVersions"] = [
         version
         for version in result.get("LaunchTemplateVersions") or []
@@ -256,9 +297,11 @@ def hide_deleted_versions(emulator: Emulator, call: Call, result: dict[str, Any]
 
 
 @amends("ec2", "CreateLaunchTemplate")
-def keep_own_tags_out(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:
+def keep_own_tags_out(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
     """Tags of the template itself are not among those that its instances get; moto adds them there."""
-    template = emulator.backend("ec2", call.region).launch_templates[result["LaunchTemplate"]["LaunchTemplateId"]]
+    template = context.backend("ec2", call.region).launch_templates[
+        result["LaunchTemplate"]["LaunchTemplateId"]
+    ]
     wanted = (call.get("LaunchTemplateData") or {}).get("TagSpecifications") or []
     data = template.versions[0].data
     data["TagSpecifications"] = data.get("TagSpecifications", [])[: len(wanted)]
@@ -267,9 +310,9 @@ def keep_own_tags_out(emulator: Emulator, call: Call, result: dict[str, Any]) ->
 
 
 @amends("ec2", "CreateSubnet")
-def no_public_addresses(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:
+def no_public_addresses(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
     """A subnet that is made gives no public addresses; moto takes a zone's first one for its default subnet."""
-    subnet = moto_backends.subnet(emulator, call.region, result["Subnet"]["SubnetId"])
+    subnet = moto_backends.subnet(context, call.region, result["Subnet"]["SubnetId"])
     if subnet is not None:
         subnet.map_public_ip_on_launch = subnet.default_for_az = False
     result["Subnet"]["MapPublicIpOnLaunch"] = result["Subnet"]["DefaultForAz"] = False

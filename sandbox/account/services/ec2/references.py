@@ -14,7 +14,7 @@ from sandbox.account.core.operations import checks
 from sandbox.account.core.referential_integrity import refuses
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator
+    from sandbox.account.core.context import RequestContext
     from sandbox.account.core.wire import Call
 
 
@@ -34,31 +34,33 @@ def live_endpoints(ec2: Any) -> list[Any]:
     "DependencyViolation",
     "The vpc '{VpcId}' has dependencies and cannot be deleted. (Sandbox: {referrers})",
 )
-def vpc_contents(emulator: Emulator, call: Call) -> Iterator[str]:
+def vpc_contents(context: RequestContext, call: Call) -> Iterator[str]:
     """Yield everything in a VPC beside its default objects."""
-    ec2, vpc = emulator.backend("ec2", call.region), call["VpcId"]
-    yield from (s.id for s in moto_backends.subnets(emulator, call.region) if s.vpc_id == vpc)
+    ec2, vpc = context.backend("ec2", call.region), call["VpcId"]
+    yield from (s.id for s in moto_backends.subnets(context, call.region) if s.vpc_id == vpc)
     yield from (i.id for i in ec2.internet_gateways.values() if i.vpc and i.vpc.id == vpc)
     yield from (g.id for g in ec2.groups.get(vpc, {}).values() if g.name != "default")
-    yield from (t.id for t in ec2.route_tables.values() if t.vpc_id == vpc and not t.main_association_id)
+    yield from (
+        t.id for t in ec2.route_tables.values() if t.vpc_id == vpc and not t.main_association_id
+    )
     yield from (n.id for n in live_nat_gateways(ec2) if n.vpc_id == vpc)
     yield from (e.id for e in live_endpoints(ec2) if e.vpc_id == vpc)
     yield from (a.id for a in ec2.network_acls.values() if a.vpc_id == vpc and not a.default)
 
 
-def _in_subnet(emulator: Emulator, region: str, subnet_id: str) -> Iterator[str]:
-    ec2 = emulator.backend("ec2", region)
+def _in_subnet(context: RequestContext, region: str, subnet_id: str) -> Iterator[str]:
+    ec2 = context.backend("ec2", region)
     yield from (n.id for n in live_nat_gateways(ec2) if n.subnet_id == subnet_id)
     yield from (e.id for e in live_endpoints(ec2) if subnet_id in (e.subnet_ids or []))
     owned = {n._eni.id for n in ec2.nat_gateways.values()}
     yield from (e.id for e in ec2.enis.values() if e.subnet.id == subnet_id and e.id not in owned)
-    for key, cluster in emulator.table("eks.cluster").items():
+    for key, cluster in context.table("eks.cluster").items():
         if key[0] == region and subnet_id in cluster["resourcesVpcConfig"]["subnetIds"]:
             yield f"network interfaces of EKS cluster {key[1]}"
-    for key, group in emulator.table("eks.nodegroup").items():
+    for key, group in context.table("eks.nodegroup").items():
         if key[0] == region and subnet_id in group["subnets"]:
             yield f"nodes of EKS node group {key[2]}"
-    for database in emulator.backend("rds", region).databases.values():
+    for database in context.backend("rds", region).databases.values():
         placed = getattr(database, "db_subnet_group", None)
         if placed is not None and any(s.id == subnet_id for s in placed._subnets):
             yield f"RDS instance {database.db_instance_identifier}"
@@ -70,9 +72,9 @@ def _in_subnet(emulator: Emulator, region: str, subnet_id: str) -> Iterator[str]
     "DependencyViolation",
     "The subnet '{SubnetId}' has dependencies and cannot be deleted. (Sandbox: {referrers})",
 )
-def subnet_contents(emulator: Emulator, call: Call) -> Iterator[str]:
+def subnet_contents(context: RequestContext, call: Call) -> Iterator[str]:
     """Yield everything with a network interface in a subnet."""
-    return _in_subnet(emulator, call.region, call["SubnetId"])
+    return _in_subnet(context, call.region, call["SubnetId"])
 
 
 @refuses(
@@ -81,31 +83,40 @@ def subnet_contents(emulator: Emulator, call: Call) -> Iterator[str]:
     "DependencyViolation",
     "Network {VpcId} has some mapped public address(es). Please unmap those public address(es) before detaching the gateway. (Sandbox: {referrers})",
 )
-def mapped_addresses(emulator: Emulator, call: Call) -> Iterator[str]:
+def mapped_addresses(context: RequestContext, call: Call) -> Iterator[str]:
     """Yield the NAT gateways and addresses of a VPC that need its internet gateway."""
-    ec2 = emulator.backend("ec2", call.region)
+    ec2 = context.backend("ec2", call.region)
     for nat in live_nat_gateways(ec2):
         if nat.vpc_id == call["VpcId"] and nat.connectivity_type != "private":
             yield nat.id
     owned = {n._eni.id for n in ec2.nat_gateways.values()}
     for address in ec2.addresses:
-        if address.eni is not None and address.eni.id not in owned and address.eni.subnet.vpc_id == call["VpcId"]:
+        if (
+            address.eni is not None
+            and address.eni.id not in owned
+            and address.eni.subnet.vpc_id == call["VpcId"]
+        ):
             yield address.public_ip
 
 
-@refuses("ec2", "ReleaseAddress", "InvalidIPAddress.InUse", "Address is in use. (Sandbox: {referrers})")
-def address_users(emulator: Emulator, call: Call) -> Iterator[str]:
+@refuses(
+    "ec2", "ReleaseAddress", "InvalidIPAddress.InUse", "Address is in use. (Sandbox: {referrers})"
+)
+def address_users(context: RequestContext, call: Call) -> Iterator[str]:
     """Yield what an Elastic IP is associated with."""
-    for address in emulator.backend("ec2", call.region).addresses:
-        wanted = call.get("AllocationId") in {address.allocation_id} or call.get("PublicIp") == address.public_ip
+    for address in context.backend("ec2", call.region).addresses:
+        wanted = (
+            call.get("AllocationId") in {address.allocation_id}
+            or call.get("PublicIp") == address.public_ip
+        )
         if wanted and address.association_id:
             yield address.eni.id if address.eni is not None else address.association_id
 
 
 @checks("ec2", "DeleteSecurityGroup")
-def default_group_stays(emulator: Emulator, call: Call) -> None:
+def default_group_stays(context: RequestContext, call: Call) -> None:
     """Refuse to delete a VPC's default security group."""
-    group = moto_backends.security_group(emulator, call.region, call.get("GroupId") or "")
+    group = moto_backends.security_group(context, call.region, call.get("GroupId") or "")
     if group is not None and group.name == "default":
         text = f'the specified group: "{group.id}" name: "default" cannot be deleted by a user'
         raise AwsError("CannotDelete", text)
@@ -117,26 +128,31 @@ def default_group_stays(emulator: Emulator, call: Call) -> None:
     "DependencyViolation",
     "resource {GroupId} has a dependent object. (Sandbox: {referrers})",
 )
-def group_users(emulator: Emulator, call: Call) -> Iterator[str]:
+def group_users(context: RequestContext, call: Call) -> Iterator[str]:
     """Yield the rules, interfaces and services that use a security group."""
     region, group_id = call.region, call.get("GroupId")
     call.params.setdefault("GroupId", call.get("GroupName"))
-    ec2 = emulator.backend("ec2", region)
+    ec2 = context.backend("ec2", region)
     for groups in ec2.groups.values():
         for other in groups.values():
             rules = (*other.ingress_rules, *other.egress_rules)
-            if other.id != group_id and any(rule.source_group.get("GroupId") == group_id for rule in rules):
+            if other.id != group_id and any(
+                rule.source_group.get("GroupId") == group_id for rule in rules
+            ):
                 yield f"a rule of {other.id}"
     yield from (e.id for e in ec2.enis.values() if any(g.id == group_id for g in e.group_set))
     yield from (e.id for e in live_endpoints(ec2) if group_id in (e.security_group_ids or []))
-    for key, cluster in emulator.table("eks.cluster").items():
+    for key, cluster in context.table("eks.cluster").items():
         vpc = cluster["resourcesVpcConfig"]
-        if key[0] == region and group_id in {*vpc["securityGroupIds"], vpc["clusterSecurityGroupId"]}:
+        if key[0] == region and group_id in {
+            *vpc["securityGroupIds"],
+            vpc["clusterSecurityGroupId"],
+        }:
             yield f"network interfaces of EKS cluster {key[1]}"
-    for database in emulator.backend("rds", region).databases.values():
+    for database in context.backend("rds", region).databases.values():
         if group_id in database.vpc_security_group_ids:
             yield f"RDS instance {database.db_instance_identifier}"
-    for balancer in emulator.backend("elbv2", region).load_balancers.values():
+    for balancer in context.backend("elbv2", region).load_balancers.values():
         if group_id in balancer.security_groups:
             yield balancer.name
 
@@ -147,9 +163,9 @@ def group_users(emulator: Emulator, call: Call) -> Iterator[str]:
     "DependencyViolation",
     "The routeTable '{RouteTableId}' has dependencies and cannot be deleted. (Sandbox: {referrers})",
 )
-def route_table_users(emulator: Emulator, call: Call) -> Iterator[str]:
+def route_table_users(context: RequestContext, call: Call) -> Iterator[str]:
     """Yield the main association and the subnets of a route table."""
-    table = emulator.backend("ec2", call.region).route_tables.get(call["RouteTableId"])
+    table = context.backend("ec2", call.region).route_tables.get(call["RouteTableId"])
     if table is not None and table.main_association_id:
         yield f"it is the main route table of {table.vpc_id}"
     if table is not None:
@@ -162,8 +178,8 @@ def route_table_users(emulator: Emulator, call: Call) -> Iterator[str]:
     "InvalidNetworkInterface.InUse",
     "Interface {NetworkInterfaceId} is in use by {referrers}",
 )
-def interface_users(emulator: Emulator, call: Call) -> Iterator[str]:
+def interface_users(context: RequestContext, call: Call) -> Iterator[str]:
     """Yield the NAT gateway or endpoint that an interface belongs to."""
-    ec2, wanted = emulator.backend("ec2", call.region), call["NetworkInterfaceId"]
+    ec2, wanted = context.backend("ec2", call.region), call["NetworkInterfaceId"]
     yield from (n.id for n in live_nat_gateways(ec2) if n._eni.id == wanted)
     yield from (e.id for e in live_endpoints(ec2) if wanted in e.network_interface_ids)

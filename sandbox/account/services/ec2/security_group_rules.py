@@ -12,7 +12,7 @@ from sandbox.account.core.errors import AwsError
 from sandbox.account.core.operations import amends, implements
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator
+    from sandbox.account.core.context import RequestContext
     from sandbox.account.core.wire import Call
 
 _SOURCES = ("CidrIpv4", "CidrIpv6", "PrefixListId", "ReferencedGroupId")
@@ -21,7 +21,7 @@ _TABLE = "ec2.prefix_list_rule"
 
 
 @amends("ec2", "AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress")
-def keep_descriptions(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:
+def keep_descriptions(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
     """Keep the description that a prefix list came with; moto drops it."""
     said = {
         entry["PrefixListId"]: entry["Description"]
@@ -32,17 +32,17 @@ def keep_descriptions(emulator: Emulator, call: Call, result: dict[str, Any]) ->
     for shown in result.get("SecurityGroupRules") or []:
         if shown.get("PrefixListId") in said:
             record = {"description": said[shown["PrefixListId"]]}
-            emulator.table(_TABLE)[call.region, shown["SecurityGroupRuleId"]] = record
-    describe(emulator, call, result)
+            context.table(_TABLE)[call.region, shown["SecurityGroupRuleId"]] = record
+    describe(context, call, result)
 
 
 @amends("ec2", "DescribeSecurityGroupRules")
-def describe(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:
+def describe(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
     """Show the description of a rule whose source is a group or a prefix list, too."""
-    rules = _rules(emulator, call.region)
+    rules = _rules(context, call.region)
     for shown in result.get("SecurityGroupRules") or []:
         id = shown["SecurityGroupRuleId"]
-        kept = emulator.table(_TABLE).get((call.region, id)) or {}
+        kept = context.table(_TABLE).get((call.region, id)) or {}
         rule = rules.get(id)
         said = kept.get("description") or (rule.source_group.get("Description") if rule else None)
         if said and not shown.get("Description"):
@@ -50,23 +50,28 @@ def describe(emulator: Emulator, call: Call, result: dict[str, Any]) -> None:
 
 
 @implements("ec2", "ModifySecurityGroupRules")
-def modify(emulator: Emulator, call: Call) -> dict[str, Any]:
+def modify(context: RequestContext, call: Call) -> dict[str, Any]:
     """Change rules in place; moto changes IPv4 rules only. A rule keeps its kind of source, as on AWS."""
-    group = moto_backends.security_group(emulator, call.region, call["GroupId"])
+    group = moto_backends.security_group(context, call.region, call["GroupId"])
     if group is None:
-        raise AwsError("InvalidGroup.NotFound", f"The security group '{call['GroupId']}' does not exist")
+        raise AwsError(
+            "InvalidGroup.NotFound", f"The security group '{call['GroupId']}' does not exist"
+        )
     own = {rule.id: rule for rule in (*group.ingress_rules, *group.egress_rules)}
     changes = [(own.get(item["SecurityGroupRuleId"]), item) for item in call["SecurityGroupRules"]]
     for rule, item in changes:
         _check(rule, item["SecurityGroupRuleId"], item["SecurityGroupRule"])
     for rule, item in changes:
-        _change(emulator, call.region, rule, item["SecurityGroupRule"])
+        _change(context, call.region, rule, item["SecurityGroupRule"])
     return {"Return": True}
 
 
 def _check(rule: Any, id: str, wanted: dict[str, Any]) -> None:
     if rule is None:
-        raise AwsError("InvalidSecurityGroupRuleId.NotFound", f"The security group rule ID '{id}' does not exist")
+        raise AwsError(
+            "InvalidSecurityGroupRuleId.NotFound",
+            f"The security group rule ID '{id}' does not exist",
+        )
     given = [name for name in _SOURCES if wanted.get(name)]
     if len(given) != 1:
         text = "The request must contain exactly one of: cidrIp, cidrIpv6, prefixListId, or referencedGroupId"
@@ -77,19 +82,21 @@ def _check(rule: Any, id: str, wanted: dict[str, Any]) -> None:
     if not wanted.get("IpProtocol"):
         text = "Invalid value 'null' for protocol. VPC security group rules must specify protocols explicitly."
         raise AwsError("InvalidParameterValue", text)
-    if wanted["IpProtocol"] != "-1" and (wanted.get("FromPort") is None or wanted.get("ToPort") is None):
+    if wanted["IpProtocol"] != "-1" and (
+        wanted.get("FromPort") is None or wanted.get("ToPort") is None
+    ):
         text = "Invalid value for portRange. Must specify both from and to ports with TCP/UDP."
         raise AwsError("InvalidParameterValue", text)
 
 
-def _change(emulator: Emulator, region: str, rule: Any, wanted: dict[str, Any]) -> None:
+def _change(context: RequestContext, region: str, rule: Any, wanted: dict[str, Any]) -> None:
     every = wanted["IpProtocol"] == "-1"
     rule.ip_protocol = wanted["IpProtocol"]
     rule.from_port, rule.to_port = (None, None) if every else (wanted["FromPort"], wanted["ToPort"])
     said = {"Description": wanted["Description"]} if wanted.get("Description") else {}
     if wanted.get("PrefixListId"):
         rule.prefix_list_id = wanted["PrefixListId"]
-        emulator.table(_TABLE)[region, rule.id] = {"description": wanted.get("Description")}
+        context.table(_TABLE)[region, rule.id] = {"description": wanted.get("Description")}
     elif wanted.get("ReferencedGroupId"):
         kept = {key: value for key, value in rule.source_group.items() if key != "Description"}
         rule.source_group = {**kept, "GroupId": wanted["ReferencedGroupId"], **said}
@@ -106,8 +113,8 @@ def _source(rule: Any) -> str:
     return "CidrIpv6" if rule.cidr_ipv6 else "CidrIpv4"
 
 
-def _rules(emulator: Emulator, region: str) -> dict[str, Any]:
-    groups = emulator.backend("ec2", region).groups.values()
+def _rules(context: RequestContext, region: str) -> dict[str, Any]:
+    groups = context.backend("ec2", region).groups.values()
     return {
         rule.id: rule
         for vpc in groups
@@ -117,11 +124,11 @@ def _rules(emulator: Emulator, region: str) -> dict[str, Any]:
 
 
 @implements("ec2", "RevokeSecurityGroupIngress", "RevokeSecurityGroupEgress")
-def revoke(emulator: Emulator, call: Call) -> dict[str, Any]:
+def revoke(context: RequestContext, call: Call) -> dict[str, Any]:
     """Remove rules; a description given with one of them needn't be the rule's own, as moto would have it."""
-    group = moto_backends.security_group(emulator, call.region, call.get("GroupId") or "")
+    group = moto_backends.security_group(context, call.region, call.get("GroupId") or "")
     if group is None or not call.get("IpPermissions"):
-        return emulator.moto_result(call)
+        return context.moto.result(call)
     kind = "egress_rules" if call.operation == "RevokeSecurityGroupEgress" else "ingress_rules"
     rules = getattr(group, kind)
     wanted = [key for permission in call["IpPermissions"] for key in _keys(permission)]
@@ -142,7 +149,9 @@ def _protocol(name: Any) -> str:
 
 def _keys(permission: dict[str, Any]) -> list[tuple[Any, ...]]:
     protocol = _protocol(permission.get("IpProtocol"))
-    ports = (None, None) if protocol == "-1" else (permission.get("FromPort"), permission.get("ToPort"))
+    ports = (
+        (None, None) if protocol == "-1" else (permission.get("FromPort"), permission.get("ToPort"))
+    )
     sources = [
         *(item.get("CidrIp") for item in permission.get("IpRanges") or []),
         *(item.get("CidrIpv6") for item in permission.get("Ipv6Ranges") or []),
@@ -153,5 +162,7 @@ def _keys(permission: dict[str, Any]) -> list[tuple[Any, ...]]:
 
 
 def _key(rule: Any) -> tuple[Any, ...]:
-    source = rule.cidr_ipv4 or rule.cidr_ipv6 or rule.prefix_list_id or rule.source_group.get("GroupId")
+    source = (
+        rule.cidr_ipv4 or rule.cidr_ipv6 or rule.prefix_list_id or rule.source_group.get("GroupId")
+    )
     return (_protocol(rule.ip_protocol), rule.from_port, rule.to_port, source)

@@ -27,7 +27,11 @@ class Tokens:
     def issue(self, now: float | None = None) -> tuple[str, float]:
         """Return a password for the user AWS, and when it expires (seconds since the epoch)."""
         expires = (time.time() if now is None else now) + VALID_SECONDS
-        claims = {"account": self._account_id, "expiration": int(expires), "nonce": secrets.token_hex(8)}
+        claims = {
+            "account": self._account_id,
+            "expiration": int(expires),
+            "nonce": secrets.token_hex(8),
+        }
         payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode()
         return f"{payload}.{self._sign(payload)}", expires
 
@@ -42,7 +46,9 @@ class Tokens:
                 {"WWW-Authenticate": 'Basic realm="ECR", service="ecr.amazonaws.com"'},
             )
         if json.loads(base64.urlsafe_b64decode(payload))["expiration"] < time.time():
-            raise RefusedError(403, "DENIED", "Your authorization token has expired. Reauthenticate and try again.")
+            raise RefusedError(
+                403, "DENIED", "Your authorization token has expired. Reauthenticate and try again."
+            )
 
     def _sign(self, payload: str) -> str:
         return hmac.new(self._key(), payload.encode(), hashlib.sha256).hexdigest()

@@ -124,7 +124,12 @@ class MotoRepositories:
             held = _find(repository, image.digest)
             if held is None:
                 held = EcrImage(
-                    self.account_id, UNTAGGED, image.manifest.decode(), image.repository, image.media_type, image.digest
+                    self.account_id,
+                    UNTAGGED,
+                    image.manifest.decode(),
+                    image.repository,
+                    image.media_type,
+                    image.digest,
                 )
                 held.image_pushed_at = int(image.pushed_at)
                 repository.images.append(held)
@@ -172,14 +177,30 @@ class MotoRepositories:
         self._host = host
         self._tokens = Tokens(directory, self.account_id)
         replaced: list[tuple[Any, str, Any]] = [
-            (models.Repository, "uri", property(lambda repository: f"{host}/{repository.name}", lambda _s, _v: None)),
+            (
+                models.Repository,
+                "uri",
+                property(lambda repository: f"{host}/{repository.name}", lambda _s, _v: None),
+            ),
             (models, "Image", EcrImage),
             (models.ECRBackend, "put_image", self._with_backend(self._put_image)),
             (models.ECRBackend, "describe_image_scan_findings", _describe_image_scan_findings),
             (responses.ECRResponse, "get_authorization_token", self._get_authorization_token()),
-            (models.ECRBackend, "put_lifecycle_policy", self._then_expire(models.ECRBackend.put_lifecycle_policy)),
-            (models.ECRBackend, "batch_delete_image", self._then_tell(models.ECRBackend.batch_delete_image)),
-            (models.ECRBackend, "delete_repository", self._then_tell(models.ECRBackend.delete_repository)),
+            (
+                models.ECRBackend,
+                "put_lifecycle_policy",
+                self._then_expire(models.ECRBackend.put_lifecycle_policy),
+            ),
+            (
+                models.ECRBackend,
+                "batch_delete_image",
+                self._then_tell(models.ECRBackend.batch_delete_image),
+            ),
+            (
+                models.ECRBackend,
+                "delete_repository",
+                self._then_tell(models.ECRBackend.delete_repository),
+            ),
         ]
         for owner, name, replacement in replaced:
             self._originals.append((owner, name, vars(owner).get(name)))
@@ -210,7 +231,9 @@ class MotoRepositories:
         repository = backend._get_repository(repository_name)
         with _as_parameter_error():
             facts = manifests.parse(image_manifest.encode(), image_manifest_mediatype)
-        image = EcrImage(self.account_id, UNTAGGED, image_manifest, repository_name, facts.media_type)
+        image = EcrImage(
+            self.account_id, UNTAGGED, image_manifest, repository_name, facts.media_type
+        )
         if digest and digest != image.image_digest:
             raise ImageDigestDoesNotMatchError(
                 f"The image digest '{digest}' does not match the manifest's '{image.image_digest}'."
@@ -311,7 +334,11 @@ class MotoRepositories:
         return [backend for _, backend in sorted(models.ecr_backends[self.account_id].items())]
 
     def _repository(self, name: str) -> Any:
-        found = [backend.repositories[name] for backend in self._backends() if name in backend.repositories]
+        found = [
+            backend.repositories[name]
+            for backend in self._backends()
+            if name in backend.repositories
+        ]
         if not found:
             missing = RepositoryNotFoundException(name, self.account_id)
             raise RefusedError(404, "NAME_UNKNOWN", str(missing.message))
@@ -338,7 +365,9 @@ def _move_tag(repository: Any, tag: str, to: Any) -> None:
 
 def _immutable(repository: Any, tag: str) -> bool:
     """Tell whether a taken `tag` stays; filters are wildcards (API reference, ImageTagMutabilityExclusionFilter)."""
-    mutability = str(getattr(repository.image_tag_mutability, "value", repository.image_tag_mutability))
+    mutability = str(
+        getattr(repository.image_tag_mutability, "value", repository.image_tag_mutability)
+    )
     filters = repository.image_tag_mutability_exclusion_filters or []
     excluded = any(fnmatchcase(tag, entry["filter"]) for entry in filters)
     return mutability.startswith("IMMUTABLE") != excluded

@@ -34,7 +34,9 @@ def expired(policy: str, images: Sequence[Candidate], now: float) -> dict[str, i
     gone: dict[str, int] = {}
     decided: set[str] = set()
     # ECR's times have whole seconds, so the order of the pushes decides between equals.
-    newest_first = sorted((image for image in reversed(images) if not image.bound), key=lambda image: -image.pushed_at)
+    newest_first = sorted(
+        (image for image in reversed(images) if not image.bound), key=lambda image: -image.pushed_at
+    )
     for rule in sorted(json.loads(policy)["rules"], key=lambda rule: int(rule["rulePriority"])):
         selection = rule["selection"]
         matching = [image for image in newest_first if _selects(selection, image.tags)]
@@ -43,7 +45,13 @@ def expired(policy: str, images: Sequence[Candidate], now: float) -> dict[str, i
             due = matching[count:]
         else:  # sinceImagePushed, whose only unit is days
             due = [image for image in matching if image.pushed_at < now - count * DAY]
-        gone.update({image.digest: int(rule["rulePriority"]) for image in due if image.digest not in decided})
+        gone.update(
+            {
+                image.digest: int(rule["rulePriority"])
+                for image in due
+                if image.digest not in decided
+            }
+        )
         decided.update(image.digest for image in matching)
     return gone
 

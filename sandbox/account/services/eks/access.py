@@ -13,25 +13,27 @@ from sandbox.account.services.eks import catalog as catalog
 from sandbox.account.services.eks.clusters import find
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator, Record
+    from sandbox.account.core.context import Record, RequestContext
     from sandbox.account.core.wire import Call
 
 _NODE_TYPES = {"EC2_LINUX", "EC2_WINDOWS", "FARGATE_LINUX", "HYBRID_LINUX", "HYPERPOD_LINUX"}
 
 
-def check_principal(emulator: Emulator, arn: str) -> None:
+def check_principal(context: RequestContext, arn: str) -> None:
     """Raise InvalidParameterException for an IAM principal that doesn't exist."""
-    if not moto_backends.principal_exists(emulator, arn):
+    if not moto_backends.principal_exists(context, arn):
         text = f"The specified principalArn is invalid: invalid principal ({arn} does not exist)."
         raise AwsError("InvalidParameterException", text)
 
 
-def check_pod_role(emulator: Emulator, arn: str) -> None:
+def check_pod_role(context: RequestContext, arn: str) -> None:
     """Raise InvalidParameterException unless the role exists and pods may assume it."""
-    role = moto_backends.role(emulator, arn)
+    role = moto_backends.role(context, arn)
     if role is None or not moto_backends.trusts(role, "pods.eks.amazonaws.com"):
         reason = "does not exist" if role is None else "does not trust pods.eks.amazonaws.com"
-        raise AwsError("InvalidParameterException", f"Trust policy of role {arn} is invalid: it {reason}")
+        raise AwsError(
+            "InvalidParameterException", f"Trust policy of role {arn} is invalid: it {reason}"
+        )
 
 
 def _username(principal: str, kind: str) -> str:
@@ -44,10 +46,15 @@ def _username(principal: str, kind: str) -> str:
     return principal
 
 
-def _add(emulator: Emulator, cluster: Record, principal: str, kind: str = "STANDARD", **fields: Any) -> Record:
+def _add(
+    context: RequestContext, cluster: Record, principal: str, kind: str = "STANDARD", **fields: Any
+) -> Record:
     region, name = cluster["_region"], cluster["name"]
     what, _, path = principal.rpartition(":")[2].partition("/")
-    groups = {"EC2_LINUX": ["system:nodes"], "EC2_WINDOWS": ["eks:kube-proxy-windows", "system:nodes"]}.get(kind, [])
+    groups = {
+        "EC2_LINUX": ["system:nodes"],
+        "EC2_WINDOWS": ["eks:kube-proxy-windows", "system:nodes"],
+    }.get(kind, [])
     record: Record = {
         "clusterName": name,
         "principalArn": principal,
@@ -55,8 +62,8 @@ def _add(emulator: Emulator, cluster: Record, principal: str, kind: str = "STAND
         "accessEntryArn": (
             f"arn:aws:eks:{region}:{ACCOUNT_ID}:access-entry/{name}/{what}/{ACCOUNT_ID}/{path.rpartition('/')[2]}/{random_uuid()}"
         ),
-        "createdAt": emulator.clock.now(),
-        "modifiedAt": emulator.clock.now(),
+        "createdAt": context.clock.now(),
+        "modifiedAt": context.clock.now(),
         "tags": fields.get("tags") or {},
         "username": fields.get("username") or _username(principal, kind),
         "type": kind,
@@ -64,51 +71,58 @@ def _add(emulator: Emulator, cluster: Record, principal: str, kind: str = "STAND
         "_region": region,
         "_cluster": name,
     }
-    emulator.table("eks.access")[region, name, principal] = record
+    context.table("eks.access")[region, name, principal] = record
     return record
 
 
-def add_creator(emulator: Emulator, call: Call, cluster: Record) -> None:
+def add_creator(context: RequestContext, call: Call, cluster: Record) -> None:
     """Give the cluster's creator its admin entry (bootstrapClusterCreatorAdminPermissions)."""
     from sandbox.account.services.sts.tokens import caller  # noqa: PLC0415
 
-    record = _add(emulator, cluster, caller(emulator, call.access_key))
+    record = _add(context, cluster, caller(context, call.access_key))
     _grant(
-        emulator, record, f"{catalog.POLICY_PREFIX}AmazonEKSClusterAdminPolicy", {"type": "cluster", "namespaces": []}
+        context,
+        record,
+        f"{catalog.POLICY_PREFIX}AmazonEKSClusterAdminPolicy",
+        {"type": "cluster", "namespaces": []},
     )
 
 
-def add_node_role(emulator: Emulator, cluster: Record, role_arn: str) -> None:
+def add_node_role(context: RequestContext, cluster: Record, role_arn: str) -> None:
     """Give a managed node group's role its entry, as EKS does by itself."""
     if cluster["accessConfig"]["authenticationMode"] == "CONFIG_MAP":
         return
-    if (cluster["_region"], cluster["name"], role_arn) not in emulator.table("eks.access"):
-        _add(emulator, cluster, role_arn, "EC2_LINUX")["_managed"] = True
+    if (cluster["_region"], cluster["name"], role_arn) not in context.table("eks.access"):
+        _add(context, cluster, role_arn, "EC2_LINUX")["_managed"] = True
 
 
-def drop_node_role(emulator: Emulator, nodegroup: Record) -> None:
+def drop_node_role(context: RequestContext, nodegroup: Record) -> None:
     """Remove the entry that a node group brought with it when no group uses its role any more."""
     key = (nodegroup["_region"], nodegroup["_cluster"], nodegroup["nodeRole"])
-    others = emulator.table("eks.nodegroup").values()
+    others = context.table("eks.nodegroup").values()
     if not any(key == (o["_region"], o["_cluster"], o["nodeRole"]) for o in others):
-        entry = emulator.table("eks.access").get(key)
+        entry = context.table("eks.access").get(key)
         if entry is not None and entry.get("_managed"):
-            del emulator.table("eks.access")[key]
+            del context.table("eks.access")[key]
 
 
-def _cluster(emulator: Emulator, call: Call) -> Record:
-    cluster = find(emulator, call, call["clusterName"])
+def _cluster(context: RequestContext, call: Call) -> Record:
+    cluster = find(context, call, call["clusterName"])
     if cluster["accessConfig"]["authenticationMode"] == "CONFIG_MAP":
         text = "The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP] to perform this operation."
         raise AwsError("InvalidRequestException", text)
     if cluster["status"] in {"CREATING", "DELETING"}:
-        raise AwsError("ResourceNotFoundException", f"Cluster {cluster['name']} is {cluster['status']}")
+        raise AwsError(
+            "ResourceNotFoundException", f"Cluster {cluster['name']} is {cluster['status']}"
+        )
     return cluster
 
 
-def _find(emulator: Emulator, call: Call) -> Record:
-    _cluster(emulator, call)
-    found = emulator.table("eks.access").get((call.region, call["clusterName"], call["principalArn"]))
+def _find(context: RequestContext, call: Call) -> Record:
+    _cluster(context, call)
+    found = context.table("eks.access").get(
+        (call.region, call["clusterName"], call["principalArn"])
+    )
     if found is None:
         text = f"The specified principalArn could not be found: {call['principalArn']}."
         raise AwsError("ResourceNotFoundException", text)
@@ -123,20 +137,24 @@ def _check_groups(groups: list[str]) -> None:
 
 
 @implements("eks", "CreateAccessEntry")
-def create_access_entry(emulator: Emulator, call: Call) -> dict[str, Any]:
+def create_access_entry(context: RequestContext, call: Call) -> dict[str, Any]:
     """Let an IAM principal in."""
-    cluster = _cluster(emulator, call)
+    cluster = _cluster(context, call)
     principal, kind = call["principalArn"], call.get("type") or "STANDARD"
-    if (call.region, cluster["name"], principal) in emulator.table("eks.access"):
+    if (call.region, cluster["name"], principal) in context.table("eks.access"):
         raise AwsError(
-            "ResourceInUseException", "The specified access entry resource is already in use on this cluster."
+            "ResourceInUseException",
+            "The specified access entry resource is already in use on this cluster.",
         )
-    check_principal(emulator, principal)
+    check_principal(context, principal)
     _check_groups(call.get("kubernetesGroups") or [])
     if kind in _NODE_TYPES and (call.get("kubernetesGroups") or call.get("username")):
-        raise AwsError("InvalidRequestException", f"An entry of type {kind} takes neither groups nor a username")
+        raise AwsError(
+            "InvalidRequestException",
+            f"An entry of type {kind} takes neither groups nor a username",
+        )
     record = _add(
-        emulator,
+        context,
         cluster,
         principal,
         kind,
@@ -148,59 +166,65 @@ def create_access_entry(emulator: Emulator, call: Call) -> dict[str, Any]:
 
 
 @implements("eks", "DescribeAccessEntry")
-def describe_access_entry(emulator: Emulator, call: Call) -> dict[str, Any]:
+def describe_access_entry(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return an access entry."""
-    return {"accessEntry": _find(emulator, call)}
+    return {"accessEntry": _find(context, call)}
 
 
 @implements("eks", "ListAccessEntries")
-def list_access_entries(emulator: Emulator, call: Call) -> dict[str, Any]:
+def list_access_entries(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return the principals with an entry (and, if asked, with a certain policy)."""
-    _cluster(emulator, call)
+    _cluster(context, call)
     policy = call.get("associatedPolicyArn")
-    entries = emulator.table("eks.access").items()
+    entries = context.table("eks.access").items()
     wanted = (call.region, call["clusterName"])
-    return {"accessEntries": [k[2] for k, r in entries if k[:2] == wanted and (not policy or policy in r["_policies"])]}
+    return {
+        "accessEntries": [
+            k[2] for k, r in entries if k[:2] == wanted and (not policy or policy in r["_policies"])
+        ]
+    }
 
 
 @implements("eks", "UpdateAccessEntry")
-def update_access_entry(emulator: Emulator, call: Call) -> dict[str, Any]:
+def update_access_entry(context: RequestContext, call: Call) -> dict[str, Any]:
     """Change an entry's groups or user name."""
-    record = _find(emulator, call)
+    record = _find(context, call)
     if record["type"] in _NODE_TYPES:
-        raise AwsError("InvalidRequestException", f"An entry of type {record['type']} can't be updated")
+        raise AwsError(
+            "InvalidRequestException", f"An entry of type {record['type']} can't be updated"
+        )
     _check_groups(call.get("kubernetesGroups") or [])
     for name in ("kubernetesGroups", "username"):
         if name in call.params:
             record[name] = call[name]
-    record["modifiedAt"] = emulator.clock.now()
+    record["modifiedAt"] = context.clock.now()
     return {"accessEntry": record}
 
 
 @implements("eks", "DeleteAccessEntry")
-def delete_access_entry(emulator: Emulator, call: Call) -> dict[str, Any]:
+def delete_access_entry(context: RequestContext, call: Call) -> dict[str, Any]:
     """Remove an entry and its policies."""
-    record = _find(emulator, call)
-    del emulator.table("eks.access")[record["_region"], record["_cluster"], record["principalArn"]]
+    record = _find(context, call)
+    del context.table("eks.access")[record["_region"], record["_cluster"], record["principalArn"]]
     return {}
 
 
-def _grant(emulator: Emulator, record: Record, policy: str, scope: dict[str, Any]) -> Record:
+def _grant(context: RequestContext, record: Record, policy: str, scope: dict[str, Any]) -> Record:
     known = record["_policies"].get(policy)
     association: Record = {
         "policyArn": policy,
         "accessScope": {"type": scope["type"], "namespaces": scope.get("namespaces") or []},
-        "associatedAt": known["associatedAt"] if known else emulator.clock.now(),
-        "modifiedAt": emulator.clock.now(),
+        "associatedAt": known["associatedAt"] if known else context.clock.now(),
+        "modifiedAt": context.clock.now(),
     }
     record["_policies"] = {**record["_policies"], policy: association}
     return association
 
 
 @implements("eks", "AssociateAccessPolicy")
-def associate_access_policy(emulator: Emulator, call: Call) -> dict[str, Any]:
+def associate_access_policy(context: RequestContext, call: Call) -> dict[str, Any]:
     """Give an entry an EKS access policy, for the cluster or for namespaces."""
-    record = _find(emulator, call)
+    record = _find(context, call)
     policy, scope = call["policyArn"], call["accessScope"]
     if policy.removeprefix(catalog.POLICY_PREFIX) not in catalog.ACCESS_POLICIES:
         raise AwsError(
@@ -209,12 +233,13 @@ def associate_access_policy(emulator: Emulator, call: Call) -> dict[str, Any]:
         )
     if record["type"] not in {"STANDARD", "EC2"}:
         raise AwsError(
-            "InvalidRequestException", f"Access policies can't be associated with an entry of type {record['type']}"
+            "InvalidRequestException",
+            f"Access policies can't be associated with an entry of type {record['type']}",
         )
     if (scope.get("type") == "namespace") != bool(scope.get("namespaces")):
         text = "Namespaces are given with the scope type namespace, and only with it"
         raise AwsError("InvalidParameterException", text)
-    association = _grant(emulator, record, policy, scope)
+    association = _grant(context, record, policy, scope)
     return {
         "clusterName": record["clusterName"],
         "principalArn": record["principalArn"],
@@ -223,19 +248,24 @@ def associate_access_policy(emulator: Emulator, call: Call) -> dict[str, Any]:
 
 
 @implements("eks", "DisassociateAccessPolicy")
-def disassociate_access_policy(emulator: Emulator, call: Call) -> dict[str, Any]:
+def disassociate_access_policy(context: RequestContext, call: Call) -> dict[str, Any]:
     """Take a policy from an entry."""
-    record = _find(emulator, call)
+    record = _find(context, call)
     if call["policyArn"] not in record["_policies"]:
-        raise AwsError("ResourceNotFoundException", f"The policy {call['policyArn']} isn't associated with the entry")
-    record["_policies"] = {arn: held for arn, held in record["_policies"].items() if arn != call["policyArn"]}
+        raise AwsError(
+            "ResourceNotFoundException",
+            f"The policy {call['policyArn']} isn't associated with the entry",
+        )
+    record["_policies"] = {
+        arn: held for arn, held in record["_policies"].items() if arn != call["policyArn"]
+    }
     return {}
 
 
 @implements("eks", "ListAssociatedAccessPolicies")
-def list_associated_access_policies(emulator: Emulator, call: Call) -> dict[str, Any]:
+def list_associated_access_policies(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return an entry's policies."""
-    record = _find(emulator, call)
+    record = _find(context, call)
     return {
         "clusterName": record["clusterName"],
         "principalArn": record["principalArn"],
@@ -244,17 +274,28 @@ def list_associated_access_policies(emulator: Emulator, call: Call) -> dict[str,
 
 
 @implements("eks", "ListAccessPolicies")
-def list_access_policies(emulator: Emulator, call: Call) -> dict[str, Any]:  # noqa: ARG001
+def list_access_policies(context: RequestContext, call: Call) -> dict[str, Any]:  # noqa: ARG001
     """Return all EKS access policies."""
-    return {"accessPolicies": [{"name": n, "arn": catalog.POLICY_PREFIX + n} for n in catalog.ACCESS_POLICIES]}
+    return {
+        "accessPolicies": [
+            {"name": n, "arn": catalog.POLICY_PREFIX + n} for n in catalog.ACCESS_POLICIES
+        ]
+    }
 
 
 def add_pod_identity(
-    emulator: Emulator, cluster: Record, namespace: str, account: str, role: str, *, owner: str = "", **fields: Any
+    context: RequestContext,
+    cluster: Record,
+    namespace: str,
+    account: str,
+    role: str,
+    *,
+    owner: str = "",
+    **fields: Any,
 ) -> Record:
     """Record an association between a service account and a role. Raises when the service account has one."""
     region, name = cluster["_region"], cluster["name"]
-    for held in emulator.table("eks.podidentity").values():
+    for held in context.table("eks.podidentity").values():
         if (held["_region"], held["_cluster"], held["namespace"], held["serviceAccount"]) == (
             region,
             name,
@@ -272,8 +313,8 @@ def add_pod_identity(
         "associationArn": f"arn:aws:eks:{region}:{ACCOUNT_ID}:podidentityassociation/{name}/{unique}",
         "associationId": unique,
         "tags": fields.pop("tags", None) or {},
-        "createdAt": emulator.clock.now(),
-        "modifiedAt": emulator.clock.now(),
+        "createdAt": context.clock.now(),
+        "modifiedAt": context.clock.now(),
         "disableSessionTags": bool(fields.pop("disableSessionTags", False)),
         **{key: value for key, value in fields.items() if value},
         "_region": region,
@@ -281,20 +322,22 @@ def add_pod_identity(
     }
     if owner:
         record["ownerArn"] = owner
-    emulator.table("eks.podidentity")[region, name, unique] = record
+    context.table("eks.podidentity")[region, name, unique] = record
     return record
 
 
-def drop_owned(emulator: Emulator, owner: str) -> None:
+def drop_owned(context: RequestContext, owner: str) -> None:
     """Remove the associations that an add-on owns."""
-    table = emulator.table("eks.podidentity")
+    table = context.table("eks.podidentity")
     for key in [key for key, record in table.items() if record.get("ownerArn") == owner]:
         del table[key]
 
 
-def _find_pod_identity(emulator: Emulator, call: Call) -> Record:
-    find(emulator, call, call["clusterName"])
-    found = emulator.table("eks.podidentity").get((call.region, call["clusterName"], call["associationId"]))
+def _find_pod_identity(context: RequestContext, call: Call) -> Record:
+    find(context, call, call["clusterName"])
+    found = context.table("eks.podidentity").get(
+        (call.region, call["clusterName"], call["associationId"])
+    )
     if found is None:
         text = f"Association: {call['associationId']} not found in cluster: {call['clusterName']}"
         raise AwsError("ResourceNotFoundException", text)
@@ -302,12 +345,12 @@ def _find_pod_identity(emulator: Emulator, call: Call) -> Record:
 
 
 @implements("eks", "CreatePodIdentityAssociation")
-def create_pod_identity_association(emulator: Emulator, call: Call) -> dict[str, Any]:
+def create_pod_identity_association(context: RequestContext, call: Call) -> dict[str, Any]:
     """Give the pods of a service account a role."""
-    cluster = find(emulator, call, call["clusterName"])
-    check_pod_role(emulator, call["roleArn"])
+    cluster = find(context, call, call["clusterName"])
+    check_pod_role(context, call["roleArn"])
     record = add_pod_identity(
-        emulator,
+        context,
         cluster,
         call["namespace"],
         call["serviceAccount"],
@@ -321,37 +364,43 @@ def create_pod_identity_association(emulator: Emulator, call: Call) -> dict[str,
 
 
 @implements("eks", "DescribePodIdentityAssociation")
-def describe_pod_identity_association(emulator: Emulator, call: Call) -> dict[str, Any]:
+def describe_pod_identity_association(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return an association."""
-    return {"association": _find_pod_identity(emulator, call)}
+    return {"association": _find_pod_identity(context, call)}
 
 
 @implements("eks", "ListPodIdentityAssociations")
-def list_pod_identity_associations(emulator: Emulator, call: Call) -> dict[str, Any]:
+def list_pod_identity_associations(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return a cluster's associations, perhaps of one namespace or service account."""
-    find(emulator, call, call["clusterName"])
-    found = [r for k, r in emulator.table("eks.podidentity").items() if k[:2] == (call.region, call["clusterName"])]
+    find(context, call, call["clusterName"])
+    found = [
+        r
+        for k, r in context.table("eks.podidentity").items()
+        if k[:2] == (call.region, call["clusterName"])
+    ]
     for name in ("namespace", "serviceAccount"):
         found = [record for record in found if call.get(name) in {None, record[name]}]
     return {"associations": found}
 
 
 @implements("eks", "UpdatePodIdentityAssociation")
-def update_pod_identity_association(emulator: Emulator, call: Call) -> dict[str, Any]:
+def update_pod_identity_association(context: RequestContext, call: Call) -> dict[str, Any]:
     """Give a service account another role."""
-    record = _find_pod_identity(emulator, call)
+    record = _find_pod_identity(context, call)
     if call.get("roleArn"):
-        check_pod_role(emulator, call["roleArn"])
+        check_pod_role(context, call["roleArn"])
     for name in ("roleArn", "disableSessionTags", "targetRoleArn", "policy"):
         if name in call.params:
             record[name] = call[name]
-    record["modifiedAt"] = emulator.clock.now()
+    record["modifiedAt"] = context.clock.now()
     return {"association": record}
 
 
 @implements("eks", "DeletePodIdentityAssociation")
-def delete_pod_identity_association(emulator: Emulator, call: Call) -> dict[str, Any]:
+def delete_pod_identity_association(context: RequestContext, call: Call) -> dict[str, Any]:
     """Take the role from a service account."""
-    record = _find_pod_identity(emulator, call)
-    del emulator.table("eks.podidentity")[record["_region"], record["_cluster"], record["associationId"]]
+    record = _find_pod_identity(context, call)
+    del context.table("eks.podidentity")[
+        record["_region"], record["_cluster"], record["associationId"]
+    ]
     return {"association": record}

@@ -14,13 +14,13 @@ from sandbox.account.services.eks import catalog as catalog
 from sandbox.account.services.eks.clusters import find, find_active, start_update
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator, Record
+    from sandbox.account.core.context import Record, RequestContext
     from sandbox.account.core.wire import Call
 
 
-def _find(emulator: Emulator, call: Call) -> Record:
-    find(emulator, call, call["clusterName"])
-    found = emulator.table("eks.addon").get((call.region, call["clusterName"], call["addonName"]))
+def _find(context: RequestContext, call: Call) -> Record:
+    find(context, call, call["clusterName"])
+    found = context.table("eks.addon").get((call.region, call["clusterName"], call["addonName"]))
     if found is None:
         text = f"No addon: {call['addonName']} found in cluster: {call['clusterName']}"
         raise AwsError("ResourceNotFoundException", text, addonName=call["addonName"])
@@ -43,22 +43,29 @@ def _check_values(values: str | None) -> None:
     try:
         parsed = json.loads(values) if values else {}
     except ValueError as error:
-        raise AwsError("InvalidParameterException", "ConfigurationValue is not in valid JSON format") from error
+        raise AwsError(
+            "InvalidParameterException", "ConfigurationValue is not in valid JSON format"
+        ) from error
     if not isinstance(parsed, dict):
         raise AwsError("InvalidParameterException", "ConfigurationValue has to be a JSON object")
 
 
 @implements("eks", "CreateAddon")
-def create_addon(emulator: Emulator, call: Call) -> dict[str, Any]:
+def create_addon(context: RequestContext, call: Call) -> dict[str, Any]:
     """Install an add-on."""
-    cluster = find_active(emulator, call, call["clusterName"])
+    cluster = find_active(context, call, call["clusterName"])
     name, key = call["addonName"], (call.region, call["clusterName"], call["addonName"])
-    if key in emulator.table("eks.addon"):
-        raise AwsError("ResourceInUseException", "Addon already exists.", clusterName=cluster["name"], addonName=name)
+    if key in context.table("eks.addon"):
+        raise AwsError(
+            "ResourceInUseException",
+            "Addon already exists.",
+            clusterName=cluster["name"],
+            addonName=name,
+        )
     version = _version(call, cluster["version"])
     _check_values(call.get("configurationValues"))
     if call.get("serviceAccountRoleArn"):
-        access.check_principal(emulator, call["serviceAccountRoleArn"])
+        access.check_principal(context, call["serviceAccountRoleArn"])
     record: Record = {
         "addonName": name,
         "clusterName": cluster["name"],
@@ -66,8 +73,8 @@ def create_addon(emulator: Emulator, call: Call) -> dict[str, Any]:
         "addonVersion": version,
         "health": {"issues": []},
         "addonArn": f"arn:aws:eks:{call.region}:{ACCOUNT_ID}:addon/{cluster['name']}/{name}/{random_uuid()}",
-        "createdAt": emulator.clock.now(),
-        "modifiedAt": emulator.clock.now(),
+        "createdAt": context.clock.now(),
+        "modifiedAt": context.clock.now(),
         "tags": call.get("tags") or {},
         "namespaceConfig": call.get("namespaceConfig")
         or {"namespace": catalog.ADDON_NAMESPACES.get(name, "kube-system")},
@@ -77,19 +84,19 @@ def create_addon(emulator: Emulator, call: Call) -> dict[str, Any]:
     for optional in ("serviceAccountRoleArn", "configurationValues"):
         if call.get(optional):
             record[optional] = call[optional]
-    record["podIdentityAssociations"] = _associate(emulator, call, cluster, record)
-    emulator.table("eks.addon")[key] = record
-    emulator.later(("eks", "addon.create"), lambda: record.update(status="ACTIVE"))
+    record["podIdentityAssociations"] = _associate(context, call, cluster, record)
+    context.table("eks.addon")[key] = record
+    context.later(("eks", "addon.create"), lambda: record.update(status="ACTIVE"))
     return {"addon": record}
 
 
-def _associate(emulator: Emulator, call: Call, cluster: Record, addon: Record) -> list[str]:
+def _associate(context: RequestContext, call: Call, cluster: Record, addon: Record) -> list[str]:
     wanted = call.get("podIdentityAssociations") or []
     for association in wanted:
-        access.check_pod_role(emulator, association["roleArn"])
+        access.check_pod_role(context, association["roleArn"])
     return [
         access.add_pod_identity(
-            emulator,
+            context,
             cluster,
             addon["namespaceConfig"]["namespace"],
             association["serviceAccount"],
@@ -101,26 +108,28 @@ def _associate(emulator: Emulator, call: Call, cluster: Record, addon: Record) -
 
 
 @implements("eks", "DescribeAddon")
-def describe_addon(emulator: Emulator, call: Call) -> dict[str, Any]:
+def describe_addon(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return an add-on."""
-    return {"addon": _find(emulator, call)}
+    return {"addon": _find(context, call)}
 
 
 @implements("eks", "ListAddons")
-def list_addons(emulator: Emulator, call: Call) -> dict[str, Any]:
+def list_addons(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return the names of a cluster's add-ons."""
-    find(emulator, call, call["clusterName"])
+    find(context, call, call["clusterName"])
     wanted = (call.region, call["clusterName"])
-    return {"addons": [key[2] for key in emulator.table("eks.addon") if key[:2] == wanted]}
+    return {"addons": [key[2] for key in context.table("eks.addon") if key[:2] == wanted]}
 
 
 @implements("eks", "UpdateAddon")
-def update_addon(emulator: Emulator, call: Call) -> dict[str, Any]:
+def update_addon(context: RequestContext, call: Call) -> dict[str, Any]:
     """Change an add-on's version, configuration or role."""
-    record = _find(emulator, call)
+    record = _find(context, call)
     if record["status"] not in {"ACTIVE", "DEGRADED", "UPDATE_FAILED"}:
-        raise AwsError("ResourceInUseException", f"Addon {record['addonName']} is {record['status']}")
-    cluster = find(emulator, call, record["_cluster"])
+        raise AwsError(
+            "ResourceInUseException", f"Addon {record['addonName']} is {record['status']}"
+        )
+    cluster = find(context, call, record["_cluster"])
     version = _version(call, cluster["version"], record["addonVersion"])
     _check_values(call.get("configurationValues"))
     changed: dict[str, Any] = {"addonVersion": version}
@@ -128,41 +137,45 @@ def update_addon(emulator: Emulator, call: Call) -> dict[str, Any]:
         if optional in call.params:
             changed[optional] = call[optional]
     if call.get("serviceAccountRoleArn"):
-        access.check_principal(emulator, call["serviceAccountRoleArn"])
+        access.check_principal(context, call["serviceAccountRoleArn"])
     if "podIdentityAssociations" in call.params:
-        access.drop_owned(emulator, record["addonArn"])
-        changed["podIdentityAssociations"] = _associate(emulator, call, cluster, record)
+        access.drop_owned(context, record["addonArn"])
+        changed["podIdentityAssociations"] = _associate(context, call, cluster, record)
     params = {"AddonVersion": version, "ResolveConflicts": call.get("resolveConflicts")}
-    update = start_update(emulator, record, "AddonUpdate", params, scope=f"addon/{record['addonName']}")
+    update = start_update(
+        context, record, "AddonUpdate", params, scope=f"addon/{record['addonName']}"
+    )
     record["status"] = "UPDATING"
 
     def finish() -> None:
         record.update(changed)
-        record.update(status="ACTIVE", modifiedAt=emulator.clock.now())
+        record.update(status="ACTIVE", modifiedAt=context.clock.now())
         update["status"] = "Successful"
 
-    emulator.later(("eks", "addon.update"), finish)
+    context.later(("eks", "addon.update"), finish)
     return {"update": update}
 
 
 @implements("eks", "DeleteAddon")
-def delete_addon(emulator: Emulator, call: Call) -> dict[str, Any]:
+def delete_addon(context: RequestContext, call: Call) -> dict[str, Any]:
     """Remove an add-on and the pod identities that it owns."""
-    record = _find(emulator, call)
+    record = _find(context, call)
     if record["status"] == "DELETING":
         raise AwsError("ResourceInUseException", f"Addon {record['addonName']} is being deleted")
     record["status"] = "DELETING"
 
     def remove() -> None:
-        access.drop_owned(emulator, record["addonArn"])
-        emulator.table("eks.addon").pop((record["_region"], record["_cluster"], record["addonName"]), None)
+        access.drop_owned(context, record["addonArn"])
+        context.table("eks.addon").pop(
+            (record["_region"], record["_cluster"], record["addonName"]), None
+        )
 
-    emulator.later(("eks", "addon.delete"), remove)
+    context.later(("eks", "addon.delete"), remove)
     return {"addon": record}
 
 
 @implements("eks", "DescribeAddonVersions")
-def describe_addon_versions(emulator: Emulator, call: Call) -> dict[str, Any]:  # noqa: ARG001
+def describe_addon_versions(context: RequestContext, call: Call) -> dict[str, Any]:  # noqa: ARG001
     """Return the add-ons on offer, newest version first; each Kubernetes version's first is its default."""
     kubernetes = call.get("kubernetesVersion")
     types = call.get("types")

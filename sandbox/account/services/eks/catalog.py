@@ -24,17 +24,29 @@ class Release:
 
 _D = datetime.date
 RELEASES: dict[str, Release] = {
-    "1.33": Release("1.33.11", "eks.30", _D(2025, 5, 28), _D(2026, 7, 29), _D(2027, 7, 29), "1.33.11-20261105"),
-    "1.34": Release("1.34.8", "eks.21", _D(2025, 10, 2), _D(2026, 12, 2), _D(2027, 12, 2), "1.34.8-20261105"),
-    "1.35": Release("1.35.5", "eks.12", _D(2026, 1, 27), _D(2027, 3, 27), _D(2028, 3, 27), "1.35.5-20261105"),
-    "1.36": Release("1.36.2", "eks.5", _D(2026, 6, 2), _D(2027, 8, 2), _D(2028, 8, 2), "1.36.2-20261105"),
+    "1.33": Release(
+        "1.33.11", "eks.30", _D(2025, 5, 28), _D(2026, 7, 29), _D(2027, 7, 29), "1.33.11-20261105"
+    ),
+    "1.34": Release(
+        "1.34.8", "eks.21", _D(2025, 10, 2), _D(2026, 12, 2), _D(2027, 12, 2), "1.34.8-20261105"
+    ),
+    "1.35": Release(
+        "1.35.5", "eks.12", _D(2026, 1, 27), _D(2027, 3, 27), _D(2028, 3, 27), "1.35.5-20261105"
+    ),
+    "1.36": Release(
+        "1.36.2", "eks.5", _D(2026, 6, 2), _D(2027, 8, 2), _D(2028, 8, 2), "1.36.2-20261105"
+    ),
 }
 DEFAULT_VERSION = "1.35"
 
 _ALL = tuple(RELEASES)
 # add-on → version → Kubernetes versions it supports; newest first, and the first of each is that version's default.
 ADDONS: dict[str, dict[str, tuple[str, ...]]] = {
-    "vpc-cni": {"v1.21.1-eksbuild.1": _ALL, "v1.20.5-eksbuild.1": _ALL, "v1.20.4-eksbuild.1": ("1.33", "1.34", "1.35")},
+    "vpc-cni": {
+        "v1.21.1-eksbuild.1": _ALL,
+        "v1.20.5-eksbuild.1": _ALL,
+        "v1.20.4-eksbuild.1": ("1.33", "1.34", "1.35"),
+    },
     "coredns": {
         "v1.14.1-eksbuild.1": ("1.36",),
         "v1.13.1-eksbuild.1": ("1.35", "1.36"),
@@ -66,7 +78,9 @@ ADDON_TYPES = {
     "aws-efs-csi-driver": "storage",
     "snapshot-controller": "storage",
 }
-NEEDS_IAM = frozenset({"vpc-cni", "aws-ebs-csi-driver", "aws-efs-csi-driver", "amazon-cloudwatch-observability"})
+NEEDS_IAM = frozenset(
+    {"vpc-cni", "aws-ebs-csi-driver", "aws-efs-csi-driver", "amazon-cloudwatch-observability"}
+)
 
 # docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
 ACCESS_POLICIES = (
@@ -94,7 +108,9 @@ POLICY_PREFIX = "arn:aws:eks::aws:cluster-access-policy/"
 
 def addon_versions(addon: str, kubernetes: str) -> list[str]:
     """Return the versions of an add-on for a Kubernetes version, newest first."""
-    return [version for version, supported in ADDONS.get(addon, {}).items() if kubernetes in supported]
+    return [
+        version for version, supported in ADDONS.get(addon, {}).items() if kubernetes in supported
+    ]
 
 
 def support(version: str, today: datetime.date) -> str:

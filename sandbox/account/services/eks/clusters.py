@@ -19,7 +19,7 @@ from sandbox.account.services.eks import catalog as catalog
 from sandbox.contracts.cluster_host import ClusterFacts
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator, Record
+    from sandbox.account.core.context import Record, RequestContext
     from sandbox.account.core.wire import Call
 
 OWN_SERVICES.add("eks")
@@ -40,19 +40,24 @@ _UPDATE_TYPES = {
 }
 
 
-def find(emulator: Emulator, call: Call, name: str) -> Record:
+def find(context: RequestContext, call: Call, name: str) -> Record:
     """Return a cluster of the call's region. Raises ResourceNotFoundException."""
-    found = emulator.table("eks.cluster").get((call.region, name))
+    found = context.table("eks.cluster").get((call.region, name))
     if found is None:
-        raise AwsError("ResourceNotFoundException", f"No cluster found for name: {name}.", clusterName=name)
+        raise AwsError(
+            "ResourceNotFoundException", f"No cluster found for name: {name}.", clusterName=name
+        )
     return found
 
 
-def find_active(emulator: Emulator, call: Call, name: str) -> Record:
+def find_active(context: RequestContext, call: Call, name: str) -> Record:
     """Return a cluster that can take changes now."""
-    found = find(emulator, call, name)
+    found = find(context, call, name)
     if found["status"] != "ACTIVE":
-        raise AwsError("ResourceInUseException", f"Cluster '{name}' is not in ACTIVE status (it is {found['status']}).")
+        raise AwsError(
+            "ResourceInUseException",
+            f"Cluster '{name}' is not in ACTIVE status (it is {found['status']}).",
+        )
     return found
 
 
@@ -73,39 +78,47 @@ def facts(record: Record) -> ClusterFacts:
     )
 
 
-def all_facts(emulator: Emulator) -> list[ClusterFacts]:
+def all_facts(context: RequestContext) -> list[ClusterFacts]:
     """Return every cluster that exists, those being created or deleted too."""
-    return [facts(record) for record in emulator.table("eks.cluster").values()]
+    return [facts(record) for record in context.table("eks.cluster").values()]
 
 
-def start_update(emulator: Emulator, record: Record, kind: str, params: dict[str, Any], *, scope: str = "") -> Record:
+def start_update(
+    context: RequestContext, record: Record, kind: str, params: dict[str, Any], *, scope: str = ""
+) -> Record:
     """Record an update in progress of a cluster (or of `scope`, "nodegroup/NAME" or "addon/NAME")."""
     update: Record = {
         "id": random_uuid(),
         "status": "InProgress",
         "type": kind,
-        "params": [{"type": name, "value": str(value)} for name, value in params.items() if value is not None],
-        "createdAt": emulator.clock.now(),
+        "params": [
+            {"type": name, "value": str(value)}
+            for name, value in params.items()
+            if value is not None
+        ],
+        "createdAt": context.clock.now(),
         "errors": [],
     }
-    emulator.table("eks.update")[record["_region"], record["_cluster"], scope, update["id"]] = update
+    context.table("eks.update")[record["_region"], record["_cluster"], scope, update["id"]] = update
     return update
 
 
-def find_subnets(emulator: Emulator, call: Call, ids: list[str]) -> list[Any]:
+def find_subnets(context: RequestContext, call: Call, ids: list[str]) -> list[Any]:
     """Return the subnets with these ids. Raises InvalidParameterException for one that doesn't exist."""
     found = []
     for subnet_id in ids:
-        subnet = moto_backends.subnet(emulator, call.region, subnet_id)
+        subnet = moto_backends.subnet(context, call.region, subnet_id)
         if subnet is None:
-            raise AwsError("InvalidParameterException", f"The subnet ID '{subnet_id}' does not exist")
+            raise AwsError(
+                "InvalidParameterException", f"The subnet ID '{subnet_id}' does not exist"
+            )
         found.append(subnet)
     return found
 
 
-def check_role(emulator: Emulator, arn: str, trusted: str) -> None:
+def check_role(context: RequestContext, arn: str, trusted: str) -> None:
     """Raise InvalidParameterException unless the role exists and trusts the service."""
-    role = moto_backends.role(emulator, arn)
+    role = moto_backends.role(context, arn)
     if role is None or not moto_backends.trusts(role, trusted):
         reason = "does not exist" if role is None else f"does not trust {trusted}"
         raise AwsError(
@@ -114,15 +127,17 @@ def check_role(emulator: Emulator, arn: str, trusted: str) -> None:
         )
 
 
-def _network(emulator: Emulator, call: Call, wanted: dict[str, Any]) -> dict[str, Any]:
-    found = find_subnets(emulator, call, wanted.get("subnetIds") or [])
+def _network(context: RequestContext, call: Call, wanted: dict[str, Any]) -> dict[str, Any]:
+    found = find_subnets(context, call, wanted.get("subnetIds") or [])
     if len({subnet.availability_zone for subnet in found}) < 2:
-        raise AwsError("InvalidParameterException", "Subnets specified must be in at least two different AZs")
+        raise AwsError(
+            "InvalidParameterException", "Subnets specified must be in at least two different AZs"
+        )
     if len({subnet.vpc_id for subnet in found}) > 1:
         raise AwsError("InvalidParameterException", "Subnets specified must belong to the same VPC")
     vpc_id = found[0].vpc_id
     for group_id in wanted.get("securityGroupIds") or []:
-        group = moto_backends.security_group(emulator, call.region, group_id)
+        group = moto_backends.security_group(context, call.region, group_id)
         if group is None or group.vpc_id != vpc_id:
             text = f"Security group(s) [{group_id}] are not in the same VPC as the subnets. Please specify a security group that is associated with the VPC: {vpc_id}."
             raise AwsError("InvalidParameterException", text)
@@ -139,7 +154,9 @@ def _network(emulator: Emulator, call: Call, wanted: dict[str, Any]) -> dict[str
 def _public_cidrs(network: dict[str, Any], wanted: list[str] | None) -> list[str]:
     if not network["endpointPublicAccess"]:
         if not network["endpointPrivateAccess"]:
-            raise AwsError("InvalidParameterException", "Private and public endpoint access cannot be false")
+            raise AwsError(
+                "InvalidParameterException", "Private and public endpoint access cannot be false"
+            )
         return []  # named or not: terraform-aws-eks names them by default beside a private endpoint
     return wanted or ["0.0.0.0/0"]
 
@@ -147,7 +164,9 @@ def _public_cidrs(network: dict[str, Any], wanted: list[str] | None) -> list[str
 def _logging(wanted: dict[str, Any] | None) -> dict[str, Any]:
     enabled: set[str] = set()
     for setup in (wanted or {}).get("clusterLogging", []):
-        enabled = enabled | set(setup["types"]) if setup.get("enabled") else enabled - set(setup["types"])
+        enabled = (
+            enabled | set(setup["types"]) if setup.get("enabled") else enabled - set(setup["types"])
+        )
     groups = [{"types": [t for t in _TYPES if t in enabled], "enabled": True}] if enabled else []
     rest = [t for t in _TYPES if t not in enabled]
     return {"clusterLogging": [*groups, *([{"types": rest, "enabled": False}] if rest else [])]}
@@ -158,7 +177,11 @@ def _auto_mode(wanted: dict[str, Any]) -> bool:
     switches = {
         bool((wanted.get("computeConfig") or {}).get("enabled")),
         bool((wanted.get("storageConfig") or {}).get("blockStorage", {}).get("enabled")),
-        bool((wanted.get("kubernetesNetworkConfig") or {}).get("elasticLoadBalancing", {}).get("enabled")),
+        bool(
+            (wanted.get("kubernetesNetworkConfig") or {})
+            .get("elasticLoadBalancing", {})
+            .get("enabled")
+        ),
     }
     if len(switches) > 1:
         text = "For EKS Auto Mode, please ensure that all required configs, including computeConfig, kubernetesNetworkConfig, and blockStorage are all either fully enabled or fully disabled."
@@ -166,56 +189,72 @@ def _auto_mode(wanted: dict[str, Any]) -> bool:
     return switches.pop()
 
 
-def _check_encryption(emulator: Emulator, call: Call, configs: list[dict[str, Any]]) -> None:
+def _check_encryption(context: RequestContext, call: Call, configs: list[dict[str, Any]]) -> None:
     for config in configs:
         key_arn = config.get("provider", {}).get("keyArn", "")
-        key = moto_backends.key(emulator, call.region, key_arn)
+        key = moto_backends.key(context, call.region, key_arn)
         if key is None or key.key_state != "Enabled":
-            raise AwsError("InvalidParameterException", f"The KMS key {key_arn} does not exist or is not enabled")
+            raise AwsError(
+                "InvalidParameterException",
+                f"The KMS key {key_arn} does not exist or is not enabled",
+            )
         if config.get("resources") != ["secrets"]:
-            raise AwsError("InvalidParameterException", "encryptionConfig.resources has to be ['secrets']")
+            raise AwsError(
+                "InvalidParameterException", "encryptionConfig.resources has to be ['secrets']"
+            )
 
 
 @implements("eks", "CreateCluster")
-def create_cluster(emulator: Emulator, call: Call) -> dict[str, Any]:
+def create_cluster(context: RequestContext, call: Call) -> dict[str, Any]:
     """Check everything, then make the record, its security group and its API server."""
-    name, table = call["name"], emulator.table("eks.cluster")
+    name, table = call["name"], context.table("eks.cluster")
     if (existing := table.get((call.region, name))) is not None:
         if call.get("clientRequestToken") == existing.get("clientRequestToken"):
             return {"cluster": existing}
-        raise AwsError("ResourceInUseException", f"Cluster already exists with name: {name}", clusterName=name)
+        raise AwsError(
+            "ResourceInUseException", f"Cluster already exists with name: {name}", clusterName=name
+        )
     for unsupported in ("outpostConfig", "remoteNetworkConfig", "controlPlaneScalingConfig"):
         if call.get(unsupported):
             raise AwsError(
-                "InvalidParameterException", f"eks:CreateCluster {unsupported} is not emulated by the sandbox"
+                "InvalidParameterException",
+                f"eks:CreateCluster {unsupported} is not emulated by the sandbox",
             )
     version = call.get("version") or catalog.DEFAULT_VERSION
-    if catalog.support(version, emulator.clock.now().date()) == "UNSUPPORTED":
+    if catalog.support(version, context.clock.now().date()) == "UNSUPPORTED":
         known = ", ".join(catalog.RELEASES)
         raise AwsError(
-            "InvalidParameterException", f"unsupported Kubernetes version {version} (the sandbox has {known})"
+            "InvalidParameterException",
+            f"unsupported Kubernetes version {version} (the sandbox has {known})",
         )
-    check_role(emulator, call["roleArn"], "eks.amazonaws.com")
-    vpc = _network(emulator, call, call["resourcesVpcConfig"])
+    check_role(context, call["roleArn"], "eks.amazonaws.com")
+    vpc = _network(context, call, call["resourcesVpcConfig"])
     auto_mode = _auto_mode(call.params)
     compute = call.get("computeConfig") or {}
     if auto_mode and bool(compute.get("nodePools")) != bool(compute.get("nodeRoleArn")):
-        raise AwsError("InvalidParameterException", "computeConfig needs nodePools and nodeRoleArn together")
+        raise AwsError(
+            "InvalidParameterException", "computeConfig needs nodePools and nodeRoleArn together"
+        )
     if auto_mode and compute.get("nodeRoleArn"):
-        check_role(emulator, compute["nodeRoleArn"], "ec2.amazonaws.com")
+        check_role(context, compute["nodeRoleArn"], "ec2.amazonaws.com")
     if auto_mode and call.get("bootstrapSelfManagedAddons", True):
-        raise AwsError("InvalidParameterException", "EKS Auto Mode needs bootstrapSelfManagedAddons to be false")
-    _check_encryption(emulator, call, call.get("encryptionConfig") or [])
+        raise AwsError(
+            "InvalidParameterException",
+            "EKS Auto Mode needs bootstrapSelfManagedAddons to be false",
+        )
+    _check_encryption(context, call, call.get("encryptionConfig") or [])
     access = {"bootstrapClusterCreatorAdminPermissions": True, "authenticationMode": "CONFIG_MAP"}
     access |= call.get("accessConfig") or {}
     if auto_mode and access["authenticationMode"] == "CONFIG_MAP":
-        raise AwsError("InvalidParameterException", "EKS Auto Mode needs an authenticationMode with API")
+        raise AwsError(
+            "InvalidParameterException", "EKS Auto Mode needs an authenticationMode with API"
+        )
 
     network_config = call.get("kubernetesNetworkConfig") or {}
     record: Record = {
         "name": name,
         "arn": f"arn:aws:eks:{call.region}:{ACCOUNT_ID}:cluster/{name}",
-        "createdAt": emulator.clock.now(),
+        "createdAt": context.clock.now(),
         "version": version,
         "roleArn": call["roleArn"],
         "resourcesVpcConfig": vpc,
@@ -225,7 +264,11 @@ def create_cluster(emulator: Emulator, call: Call) -> dict[str, Any]:
             "elasticLoadBalancing": {"enabled": auto_mode},
         },
         "logging": _logging(call.get("logging")),
-        "identity": {"oidc": {"issuer": f"https://oidc.eks.{call.region}.amazonaws.com/id/{random_hex(32).upper()}"}},
+        "identity": {
+            "oidc": {
+                "issuer": f"https://oidc.eks.{call.region}.amazonaws.com/id/{random_hex(32).upper()}"
+            }
+        },
         "status": "CREATING",
         "certificateAuthority": {},
         "clientRequestToken": call.get("clientRequestToken"),
@@ -242,20 +285,23 @@ def create_cluster(emulator: Emulator, call: Call) -> dict[str, Any]:
         "_region": call.region,
         "_cluster": name,
     }
-    endpoint = emulator.outside("endpoint", lambda: _endpoint(emulator, record))
+    endpoint = context.external("endpoint", lambda: _endpoint(context, record))
     record["_endpoint"], record["_ca"] = endpoint["url"], endpoint["ca_pem"]
-    vpc["clusterSecurityGroupId"] = _make_security_group(emulator, call, record)
+    vpc["clusterSecurityGroupId"] = _make_security_group(context, call, record)
     table[call.region, name] = record
-    if access["authenticationMode"] != "CONFIG_MAP" and access["bootstrapClusterCreatorAdminPermissions"]:
+    if (
+        access["authenticationMode"] != "CONFIG_MAP"
+        and access["bootstrapClusterCreatorAdminPermissions"]
+    ):
         from sandbox.account.services.eks import access as access_entries  # noqa: PLC0415  # it needs this module
 
-        access_entries.add_creator(emulator, call, record)
-    emulator.later(("eks", "cluster.create"), lambda: _activate(record))
+        access_entries.add_creator(context, call, record)
+    context.later(("eks", "cluster.create"), lambda: _activate(record))
     return {"cluster": record}
 
 
-def _endpoint(emulator: Emulator, record: Record) -> dict[str, str]:
-    made = emulator.clusters.create(facts(record))
+def _endpoint(context: RequestContext, record: Record) -> dict[str, str]:
+    made = context.clusters.create(facts(record))
     return {"url": made.url, "ca_pem": made.ca_pem}
 
 
@@ -265,10 +311,14 @@ def _activate(record: Record) -> None:
     record["status"] = "ACTIVE"
 
 
-def _make_security_group(emulator: Emulator, call: Call, record: Record) -> str:
-    ec2 = emulator.backend("ec2", call.region)
+def _make_security_group(context: RequestContext, call: Call, record: Record) -> str:
+    ec2 = context.backend("ec2", call.region)
     name = f"eks-cluster-sg-{record['name']}-{int(random_hex(8), 16)}"
-    tags = {"Name": name, "aws:eks:cluster-name": record["name"], f"kubernetes.io/cluster/{record['name']}": "owned"}
+    tags = {
+        "Name": name,
+        "aws:eks:cluster-name": record["name"],
+        f"kubernetes.io/cluster/{record['name']}": "owned",
+    }
     group = ec2.create_security_group(
         name,
         "EKS created security group applied to ENI that is attached to EKS Control Plane master nodes, as well as any managed workloads.",
@@ -282,94 +332,126 @@ def _make_security_group(emulator: Emulator, call: Call, record: Record) -> str:
 
 
 @implements("eks", "DescribeCluster")
-def describe_cluster(emulator: Emulator, call: Call) -> dict[str, Any]:
+def describe_cluster(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return a cluster."""
-    return {"cluster": find(emulator, call, call["name"])}
+    return {"cluster": find(context, call, call["name"])}
 
 
 @implements("eks", "ListClusters")
-def list_clusters(emulator: Emulator, call: Call) -> dict[str, Any]:
+def list_clusters(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return the names of the region's clusters."""
-    return {"clusters": [name for region, name in emulator.table("eks.cluster") if region == call.region]}
+    return {
+        "clusters": [name for region, name in context.table("eks.cluster") if region == call.region]
+    }
 
 
 @implements("eks", "DeleteCluster")
-def delete_cluster(emulator: Emulator, call: Call) -> dict[str, Any]:
+def delete_cluster(context: RequestContext, call: Call) -> dict[str, Any]:
     """Delete a cluster that nothing runs on."""
-    record = find(emulator, call, call["name"])
+    record = find(context, call, call["name"])
     name = record["name"]
     if record["deletionProtection"]:
         text = f"The cluster {name} has deletion protection enabled. Disable deletion protection before you delete it."
         raise AwsError("InvalidRequestException", text, clusterName=name)
-    for table, words in (("eks.nodegroup", "nodegroups attached"), ("eks.fargate", "Fargate profiles attached")):
-        if any(key[:2] == (call.region, name) for key in emulator.table(table)):
+    for table, words in (
+        ("eks.nodegroup", "nodegroups attached"),
+        ("eks.fargate", "Fargate profiles attached"),
+    ):
+        if any(key[:2] == (call.region, name) for key in context.table(table)):
             raise AwsError("ResourceInUseException", f"Cluster has {words}", clusterName=name)
     if record["status"] in _BUSY:
         text = f"Cluster {name} can't be deleted while its status is {record['status']}"
         raise AwsError("ResourceInUseException", text, clusterName=name)
     record["status"] = "DELETING"
-    emulator.later(("eks", "cluster.delete"), lambda: _remove(emulator, record))
+    context.later(("eks", "cluster.delete"), lambda: _remove(context, record))
     return {"cluster": record}
 
 
-def _remove(emulator: Emulator, record: Record) -> None:
+def _remove(context: RequestContext, record: Record) -> None:
     key = (record["_region"], record["name"])
-    if not emulator.replaying:
-        emulator.clusters.delete(record["arn"])
-    emulator.backend("ec2", key[0]).delete_security_group(
+    if not context.replaying:
+        context.clusters.delete(record["arn"])
+    context.backend("ec2", key[0]).delete_security_group(
         group_id=record["resourcesVpcConfig"]["clusterSecurityGroupId"]
     )
-    for name, table in emulator.tables.items():
+    for name, table in context.tables.items():
         if name.startswith("eks."):
             for held in [held for held in table if held[:2] == key]:
                 del table[held]
 
 
 @implements("eks", "UpdateClusterConfig")
-def update_cluster_config(emulator: Emulator, call: Call) -> dict[str, Any]:
+def update_cluster_config(context: RequestContext, call: Call) -> dict[str, Any]:
     """Change one kind of configuration; what isn't named stays as it is."""
-    record = find_active(emulator, call, call["name"])
-    given = {name: call.params[name] for name in call.params if name not in {"name", "clientRequestToken"}}
+    record = find_active(context, call, call["name"])
+    given = {
+        name: call.params[name]
+        for name in call.params
+        if name not in {"name", "clientRequestToken"}
+    }
     unknown = set(given) - set(_UPDATE_TYPES)
     if unknown:
-        text = f"eks:UpdateClusterConfig {', '.join(sorted(unknown))} is not emulated by the sandbox"
+        text = (
+            f"eks:UpdateClusterConfig {', '.join(sorted(unknown))} is not emulated by the sandbox"
+        )
         raise AwsError("InvalidParameterException", text)
     kinds = {_UPDATE_TYPES[name] for name in given}
     if len(kinds) != 1:
         raise AwsError("InvalidParameterException", "Only one type of update can be allowed.")
     kind = kinds.pop()
-    changed = {name: _changed(emulator, call, record, name, given) for name in given}
-    if kind in {"VpcConfigUpdate", "LoggingUpdate"} and all(record[name] == value for name, value in changed.items()):
+    changed = {name: _changed(context, call, record, name, given) for name in given}
+    if kind in {"VpcConfigUpdate", "LoggingUpdate"} and all(
+        record[name] == value for name, value in changed.items()
+    ):
         text = "Cluster is already at the desired configuration"
         if kind == "LoggingUpdate":
             text = "No changes needed for the logging config provided"
         raise AwsError("InvalidParameterException", text, clusterName=record["name"])
     if kind == "VpcConfigUpdate":
         vpc = changed["resourcesVpcConfig"]
-        kind = "VpcConfigUpdate" if given["resourcesVpcConfig"].get("subnetIds") else "EndpointAccessUpdate"
-        emulator.outside("endpoint", lambda: _endpoint(emulator, {**record, "resourcesVpcConfig": vpc}))
-    update = start_update(emulator, record, kind, {"ClusterLogging": None} if kind != "LoggingUpdate" else {})
+        kind = (
+            "VpcConfigUpdate"
+            if given["resourcesVpcConfig"].get("subnetIds")
+            else "EndpointAccessUpdate"
+        )
+        context.external(
+            "endpoint", lambda: _endpoint(context, {**record, "resourcesVpcConfig": vpc})
+        )
+    update = start_update(
+        context, record, kind, {"ClusterLogging": None} if kind != "LoggingUpdate" else {}
+    )
     record["status"] = "UPDATING"
-    emulator.later(("eks", "cluster.update"), lambda: _finish(emulator, record, changed, update))
+    context.later(("eks", "cluster.update"), lambda: _finish(context, record, changed, update))
     return {"update": update}
 
 
-def _changed(emulator: Emulator, call: Call, record: Record, name: str, given: dict[str, Any]) -> Any:
+def _changed(
+    context: RequestContext, call: Call, record: Record, name: str, given: dict[str, Any]
+) -> Any:
     wanted: Any = given[name]
     present: Any = record.get(name)
     match name:
         case "resourcesVpcConfig":
-            network = _network(emulator, call, {**present, **wanted})
+            network = _network(context, call, {**present, **wanted})
             if network["vpcId"] != present["vpcId"]:
-                raise AwsError("InvalidParameterException", "Subnets have to stay in the cluster's VPC")
+                raise AwsError(
+                    "InvalidParameterException", "Subnets have to stay in the cluster's VPC"
+                )
             return {**network, "clusterSecurityGroupId": present["clusterSecurityGroupId"]}
         case "logging":
-            return _logging({"clusterLogging": [*present["clusterLogging"], *wanted.get("clusterLogging", [])]})
+            return _logging(
+                {"clusterLogging": [*present["clusterLogging"], *wanted.get("clusterLogging", [])]}
+            )
         case "accessConfig":
             order = ("CONFIG_MAP", "API_AND_CONFIG_MAP", "API")
-            before, after = order.index(present["authenticationMode"]), order.index(wanted["authenticationMode"])
+            before, after = (
+                order.index(present["authenticationMode"]),
+                order.index(wanted["authenticationMode"]),
+            )
             if after not in {before, before + 1}:
-                text = f"Unsupported authentication mode update from {order[before]} to {order[after]}"
+                text = (
+                    f"Unsupported authentication mode update from {order[before]} to {order[after]}"
+                )
                 raise AwsError("InvalidParameterException", text)
             return {**present, **wanted}
         case "computeConfig" | "storageConfig" | "kubernetesNetworkConfig":
@@ -378,17 +460,21 @@ def _changed(emulator: Emulator, call: Call, record: Record, name: str, given: d
     return wanted
 
 
-def _finish(emulator: Emulator, record: Record, changed: dict[str, Any], update: Record) -> None:
+def _finish(
+    context: RequestContext, record: Record, changed: dict[str, Any], update: Record
+) -> None:
     record.update(changed)
     record["status"], update["status"] = "ACTIVE", "Successful"
-    if not emulator.replaying:
-        emulator.clusters.create(facts(record))  # which facts count in the cluster is its host's affair
+    if not context.replaying:
+        context.clusters.create(
+            facts(record)
+        )  # which facts count in the cluster is its host's affair
 
 
 @implements("eks", "UpdateClusterVersion")
-def update_cluster_version(emulator: Emulator, call: Call) -> dict[str, Any]:
+def update_cluster_version(context: RequestContext, call: Call) -> dict[str, Any]:
     """Upgrade the control plane by one minor version."""
-    record = find_active(emulator, call, call["name"])
+    record = find_active(context, call, call["name"])
     before, after = record["version"], call["version"]
     if before == after:
         raise AwsError("InvalidParameterException", f"Cluster is already at version {after}")
@@ -396,47 +482,49 @@ def update_cluster_version(emulator: Emulator, call: Call) -> dict[str, Any]:
         text = f"Unsupported Kubernetes minor version update from {before} to {after}"
         raise AwsError("InvalidParameterException", text)
     platform = catalog.RELEASES[after].platform
-    update = start_update(emulator, record, "VersionUpdate", {"Version": after, "PlatformVersion": platform})
+    update = start_update(
+        context, record, "VersionUpdate", {"Version": after, "PlatformVersion": platform}
+    )
     record["status"] = "UPDATING"
 
     def finish() -> None:
-        _finish(emulator, record, {"version": after, "platformVersion": platform}, update)
+        _finish(context, record, {"version": after, "platformVersion": platform}, update)
 
-    emulator.later(("eks", "cluster.version"), finish)
+    context.later(("eks", "cluster.version"), finish)
     return {"update": update}
 
 
 @implements("eks", "AssociateEncryptionConfig")
-def associate_encryption_config(emulator: Emulator, call: Call) -> dict[str, Any]:
+def associate_encryption_config(context: RequestContext, call: Call) -> dict[str, Any]:
     """Encrypt a cluster's secrets; it can be done once."""
-    record = find_active(emulator, call, call["clusterName"])
+    record = find_active(context, call, call["clusterName"])
     if record["encryptionConfig"]:
         raise AwsError("InvalidParameterException", "Encryption is already enabled on the cluster")
-    _check_encryption(emulator, call, call["encryptionConfig"])
-    update = start_update(emulator, record, "AssociateEncryptionConfig", {})
+    _check_encryption(context, call, call["encryptionConfig"])
+    update = start_update(context, record, "AssociateEncryptionConfig", {})
     record["status"] = "UPDATING"
     changed = {"encryptionConfig": call["encryptionConfig"]}
-    emulator.later(("eks", "cluster.update"), lambda: _finish(emulator, record, changed, update))
+    context.later(("eks", "cluster.update"), lambda: _finish(context, record, changed, update))
     return {"update": update}
 
 
 @implements("eks", "DescribeUpdate")
-def describe_update(emulator: Emulator, call: Call) -> dict[str, Any]:
+def describe_update(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return one update of a cluster, node group or add-on."""
     key = (call.region, call["name"], _scope(call), call["updateId"])
-    find(emulator, call, call["name"])
-    update = emulator.table("eks.update").get(key)
+    find(context, call, call["name"])
+    update = context.table("eks.update").get(key)
     if update is None:
         raise AwsError("ResourceNotFoundException", f"No update found for ID: {call['updateId']}")
     return {"update": update}
 
 
 @implements("eks", "ListUpdates")
-def list_updates(emulator: Emulator, call: Call) -> dict[str, Any]:
+def list_updates(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return the ids of the updates of a cluster, node group or add-on."""
-    find(emulator, call, call["name"])
+    find(context, call, call["name"])
     wanted = (call.region, call["name"], _scope(call))
-    return {"updateIds": [key[3] for key in emulator.table("eks.update") if key[:3] == wanted]}
+    return {"updateIds": [key[3] for key in context.table("eks.update") if key[:3] == wanted]}
 
 
 def _scope(call: Call) -> str:

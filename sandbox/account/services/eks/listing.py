@@ -7,19 +7,18 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from sandbox.account.core.errors import AwsError
-from sandbox.account.core.inventory import Item
-from sandbox.account.core.operations import implements, lists
+from sandbox.account.core.operations import Item, implements, lists
 from sandbox.account.services.eks import catalog as catalog
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator, Record
+    from sandbox.account.core.context import Record, RequestContext
     from sandbox.account.core.wire import Call
 
 
 @implements("eks", "DescribeClusterVersions")
-def describe_cluster_versions(emulator: Emulator, call: Call) -> dict[str, Any]:
+def describe_cluster_versions(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return the Kubernetes versions on offer."""
-    today = emulator.clock.now().date()
+    today = context.clock.now().date()
     wanted = call.get("clusterVersions") or list(catalog.RELEASES)
     versions = []
     for version in reversed([v for v in catalog.RELEASES if v in wanted]):
@@ -48,39 +47,40 @@ def _midnight(day: datetime.date) -> datetime.datetime:
     return datetime.datetime.combine(day, datetime.time())
 
 
-def _tagged(emulator: Emulator, call: Call) -> Record:
+def _tagged(context: RequestContext, call: Call) -> Record:
     """Return the record that has the ARN of a tagging call."""
     arn = call["resourceArn"]
-    for name, table in emulator.tables.items():
+    for name, table in context.tables.items():
         if name.startswith("eks."):
             for record in table.values():
                 if arn in (
-                    record.get(k) for k in ("arn", "nodegroupArn", "addonArn", "accessEntryArn", "associationArn")
+                    record.get(k)
+                    for k in ("arn", "nodegroupArn", "addonArn", "accessEntryArn", "associationArn")
                 ):
                     return record
     raise AwsError("NotFoundException", f"No resource with ARN {arn}")
 
 
 @implements("eks", "TagResource")
-def tag_resource(emulator: Emulator, call: Call) -> dict[str, Any]:
+def tag_resource(context: RequestContext, call: Call) -> dict[str, Any]:
     """Add tags."""
-    _tagged(emulator, call).setdefault("tags", {}).update(call["tags"])
+    _tagged(context, call).setdefault("tags", {}).update(call["tags"])
     return {}
 
 
 @implements("eks", "UntagResource")
-def untag_resource(emulator: Emulator, call: Call) -> dict[str, Any]:
+def untag_resource(context: RequestContext, call: Call) -> dict[str, Any]:
     """Remove tags."""
-    tags = _tagged(emulator, call).setdefault("tags", {})
+    tags = _tagged(context, call).setdefault("tags", {})
     for key in call["tagKeys"]:
         tags.pop(key, None)
     return {}
 
 
 @implements("eks", "ListTagsForResource")
-def list_tags(emulator: Emulator, call: Call) -> dict[str, Any]:
+def list_tags(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return tags."""
-    return {"tags": _tagged(emulator, call).get("tags", {})}
+    return {"tags": _tagged(context, call).get("tags", {})}
 
 
 _KINDS = {
@@ -93,8 +93,16 @@ _KINDS = {
 
 
 @lists
-def inventory(emulator: Emulator) -> Iterable[Item]:
+def inventory(context: RequestContext) -> Iterable[Item]:
     """Yield every EKS object."""
     for table, (kind, arn, name) in _KINDS.items():
-        for key, record in emulator.table(table).items():
-            yield Item("eks", kind, record[name], record[arn], record[name], key[0], record.get("tags") or {})
+        for key, record in context.table(table).items():
+            yield Item(
+                "eks",
+                kind,
+                record[name],
+                record[arn],
+                record[name],
+                key[0],
+                record.get("tags") or {},
+            )

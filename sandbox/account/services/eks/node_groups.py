@@ -12,29 +12,39 @@ from sandbox.account.core.operations import implements
 from sandbox.account.core.wire import ACCOUNT_ID
 from sandbox.account.services.eks import access, clusters
 from sandbox.account.services.eks import catalog as catalog
-from sandbox.account.services.eks.clusters import check_role, find, find_active, find_subnets, start_update
+from sandbox.account.services.eks.clusters import (
+    check_role,
+    find,
+    find_active,
+    find_subnets,
+    start_update,
+)
 from sandbox.contracts.cluster_host import NodeFacts, Taint
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator, Record
+    from sandbox.account.core.context import Record, RequestContext
     from sandbox.account.core.wire import Call
 
-_EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
+_EFFECTS = {
+    "NO_SCHEDULE": "NoSchedule",
+    "NO_EXECUTE": "NoExecute",
+    "PREFER_NO_SCHEDULE": "PreferNoSchedule",
+}
 _CUSTOM = "CUSTOM"
 
 
-def _find(emulator: Emulator, call: Call) -> Record:
-    find(emulator, call, call["clusterName"])
+def _find(context: RequestContext, call: Call) -> Record:
+    find(context, call, call["clusterName"])
     key = (call.region, call["clusterName"], call["nodegroupName"])
-    found = emulator.table("eks.nodegroup").get(key)
+    found = context.table("eks.nodegroup").get(key)
     if found is None:
         text = f"No node group found for name: {call['nodegroupName']}."
         raise AwsError("ResourceNotFoundException", text, nodegroupName=call["nodegroupName"])
     return found
 
 
-def _find_active(emulator: Emulator, call: Call) -> Record:
-    record = _find(emulator, call)
+def _find_active(context: RequestContext, call: Call) -> Record:
+    record = _find(context, call)
     if record["status"] != "ACTIVE":
         text = f"Nodegroup {record['nodegroupName']} can't be changed while its status is {record['status']}"
         raise AwsError("ResourceInUseException", text)
@@ -45,34 +55,49 @@ def _scaling(wanted: dict[str, Any], present: dict[str, Any]) -> dict[str, Any]:
     scaling = {**present, **{key: value for key, value in wanted.items() if value is not None}}
     low, high, desired = scaling["minSize"], scaling["maxSize"], scaling["desiredSize"]
     if low > high:
-        raise AwsError("InvalidParameterException", f"Minimum capacity {low} can't be greater than maximum size {high}")
+        raise AwsError(
+            "InvalidParameterException",
+            f"Minimum capacity {low} can't be greater than maximum size {high}",
+        )
     if desired < low:
         raise AwsError(
-            "InvalidParameterException", f"Minimum capacity {low} can't be greater than desired size {desired}"
+            "InvalidParameterException",
+            f"Minimum capacity {low} can't be greater than desired size {desired}",
         )
     if desired > high:
-        raise AwsError("InvalidParameterException", f"desired capacity {desired} can't be greater than max size {high}")
+        raise AwsError(
+            "InvalidParameterException",
+            f"desired capacity {desired} can't be greater than max size {high}",
+        )
     return scaling
 
 
-def _launch_template(emulator: Emulator, call: Call, wanted: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
+def _launch_template(
+    context: RequestContext, call: Call, wanted: dict[str, Any]
+) -> tuple[dict[str, str], dict[str, Any]]:
     """Return the reference with id, name and version filled in, and the template's data."""
-    templates = emulator.backend("ec2", call.region)
+    templates = context.backend("ec2", call.region)
     named = bool(wanted.get("name"))
     if named == bool(wanted.get("id")):
-        raise AwsError("InvalidParameterException", "Either provide launch template ID or launch template name")
+        raise AwsError(
+            "InvalidParameterException", "Either provide launch template ID or launch template name"
+        )
     launch_id = templates.launch_template_name_to_ids.get(wanted["name"]) if named else wanted["id"]
     template = templates.launch_templates.get(launch_id)
     if template is None:
         raise AwsError(
-            "InvalidParameterException", f"Launch template {wanted.get('id') or wanted['name']} does not exist"
+            "InvalidParameterException",
+            f"Launch template {wanted.get('id') or wanted['name']} does not exist",
         )
     version = str(wanted.get("version") or template.default_version_number)
-    number = {"$Latest": template.latest_version_number, "$Default": template.default_version_number}.get(
-        version, version
-    )
+    number = {
+        "$Latest": template.latest_version_number,
+        "$Default": template.default_version_number,
+    }.get(version, version)
     if not any(str(v.number) == str(number) for v in template.versions):
-        raise AwsError("InvalidParameterException", f"Launch template {template.id} has no version {version}")
+        raise AwsError(
+            "InvalidParameterException", f"Launch template {template.id} has no version {version}"
+        )
     data = next(v.data for v in template.versions if str(v.number) == str(number))
     return {"id": template.id, "name": template.name, "version": version}, dict(data)
 
@@ -87,8 +112,12 @@ def _ami_type(call: Call, instance_types: list[str], data: dict[str, Any]) -> st
         return _CUSTOM
     arm = [catalog.is_arm(kind) for kind in instance_types]
     if any(arm) and not all(arm):
-        raise AwsError("InvalidParameterException", f"{instance_types} mix arm64 and x86_64 instance types")
-    wanted = str(call.get("amiType") or ("AL2023_ARM_64_STANDARD" if all(arm) else "AL2023_x86_64_STANDARD"))
+        raise AwsError(
+            "InvalidParameterException", f"{instance_types} mix arm64 and x86_64 instance types"
+        )
+    wanted = str(
+        call.get("amiType") or ("AL2023_ARM_64_STANDARD" if all(arm) else "AL2023_x86_64_STANDARD")
+    )
     if wanted != _CUSTOM and ("ARM_64" in wanted or "ARM64" in wanted) != all(arm):
         text = f"[{', '.join(instance_types)}] is not a valid instance type for requested amiType {wanted}"
         raise AwsError("InvalidParameterException", text)
@@ -96,41 +125,53 @@ def _ami_type(call: Call, instance_types: list[str], data: dict[str, Any]) -> st
 
 
 @implements("eks", "CreateNodegroup")
-def create_nodegroup(emulator: Emulator, call: Call) -> dict[str, Any]:
+def create_nodegroup(context: RequestContext, call: Call) -> dict[str, Any]:
     """Check everything, then make the group; its nodes appear when it becomes active."""
-    cluster = find_active(emulator, call, call["clusterName"])
+    cluster = find_active(context, call, call["clusterName"])
     name, key = call["nodegroupName"], (call.region, call["clusterName"], call["nodegroupName"])
-    if (existing := emulator.table("eks.nodegroup").get(key)) is not None:
+    if (existing := context.table("eks.nodegroup").get(key)) is not None:
         if existing["_token"] == call.get("clientRequestToken"):
             return {"nodegroup": existing}
         text = f"NodeGroup already exists with name {name} and cluster name {cluster['name']}"
-        raise AwsError("ResourceInUseException", text, nodegroupName=name, clusterName=cluster["name"])
-    check_role(emulator, call["nodeRole"], "ec2.amazonaws.com")
-    found = find_subnets(emulator, call, call["subnets"])
+        raise AwsError(
+            "ResourceInUseException", text, nodegroupName=name, clusterName=cluster["name"]
+        )
+    check_role(context, call["nodeRole"], "ec2.amazonaws.com")
+    found = find_subnets(context, call, call["subnets"])
     if any(subnet.vpc_id != cluster["resourcesVpcConfig"]["vpcId"] for subnet in found):
         raise AwsError("InvalidParameterException", "Subnets are not in the cluster's VPC")
     data: dict[str, Any] = {}
     template: dict[str, str] | None = None
     if call.get("launchTemplate"):
-        template, data = _launch_template(emulator, call, call["launchTemplate"])
+        template, data = _launch_template(context, call, call["launchTemplate"])
         if call.get("diskSize"):
-            raise AwsError("InvalidParameterException", "Disk size must be specified within the launch template.")
+            raise AwsError(
+                "InvalidParameterException",
+                "Disk size must be specified within the launch template.",
+            )
         if call.get("remoteAccess"):
             raise AwsError(
-                "InvalidParameterException", "Remote access configuration cannot be specified with a launch template."
+                "InvalidParameterException",
+                "Remote access configuration cannot be specified with a launch template.",
             )
         if call.get("instanceTypes") and data.get("InstanceType"):
             raise AwsError(
-                "InvalidParameterException", "Cannot specify instance types in launch template and API request"
+                "InvalidParameterException",
+                "Cannot specify instance types in launch template and API request",
             )
-    instance_types = call.get("instanceTypes") or ([] if data.get("InstanceType") else ["t3.medium"])
+    instance_types = call.get("instanceTypes") or (
+        [] if data.get("InstanceType") else ["t3.medium"]
+    )
     ami_type = _ami_type(call, instance_types or [data["InstanceType"]], data)
-    scaling = _scaling(call.get("scalingConfig") or {}, {"minSize": 1, "maxSize": 2, "desiredSize": 2})
+    scaling = _scaling(
+        call.get("scalingConfig") or {}, {"minSize": 1, "maxSize": 2, "desiredSize": 2}
+    )
     version, release = _versions(cluster, call, ami_type, cluster["version"])
     update_config = call.get("updateConfig") or {"maxUnavailable": 1}
     if "maxUnavailable" in update_config and "maxUnavailablePercentage" in update_config:
         raise AwsError(
-            "InvalidParameterException", "Please provide either maxUnavailable or maxUnavailablePercentage, not both"
+            "InvalidParameterException",
+            "Please provide either maxUnavailable or maxUnavailablePercentage, not both",
         )
 
     unique = random_uuid()
@@ -140,8 +181,8 @@ def create_nodegroup(emulator: Emulator, call: Call) -> dict[str, Any]:
         "clusterName": cluster["name"],
         "version": version,
         "releaseVersion": release,
-        "createdAt": emulator.clock.now(),
-        "modifiedAt": emulator.clock.now(),
+        "createdAt": context.clock.now(),
+        "modifiedAt": context.clock.now(),
         "status": "CREATING",
         "capacityType": call.get("capacityType") or "ON_DEMAND",
         "scalingConfig": scaling,
@@ -170,14 +211,14 @@ def create_nodegroup(emulator: Emulator, call: Call) -> dict[str, Any]:
         record["launchTemplate"] = template
     if call.get("remoteAccess"):
         record["remoteAccess"] = call["remoteAccess"]
-    emulator.table("eks.nodegroup")[key] = record
-    access.add_node_role(emulator, cluster, record["nodeRole"])
+    context.table("eks.nodegroup")[key] = record
+    access.add_node_role(context, cluster, record["nodeRole"])
 
     def activate() -> None:
         record["status"] = "ACTIVE"
-        _place(emulator, record)
+        _place(context, record)
 
-    emulator.later(("eks", "nodegroup.create"), activate)
+    context.later(("eks", "nodegroup.create"), activate)
     return {"nodegroup": record}
 
 
@@ -196,27 +237,37 @@ def _versions(cluster: Record, call: Call, ami_type: str, default: str) -> tuple
     return version, release
 
 
-def _place(emulator: Emulator, record: Record) -> None:
+def _place(context: RequestContext, record: Record) -> None:
     """Give the group as many nodes as it desires, spread over its subnets, and tell the cluster host."""
     seats, desired = record["_seats"], record["scalingConfig"]["desiredSize"]
-    zones = _subnets(emulator, record)
+    zones = _subnets(context, record)
     while len(seats) < desired:
         subnet = zones[len(seats) % len(zones)]
-        address = subnet.cidr_block.partition("/")[0].rsplit(".", 1)[0] + f".{20 + (int(random_hex(8), 16) % 230)}"
+        address = (
+            subnet.cidr_block.partition("/")[0].rsplit(".", 1)[0]
+            + f".{20 + (int(random_hex(8), 16) % 230)}"
+        )
         seats.append({"id": f"i-{random_hex(17)}", "ip": address, "zone": subnet.availability_zone})
     del seats[desired:]
-    if not emulator.replaying:
-        emulator.clusters.set_nodes(record["_arn"], record["nodegroupName"], nodes_of(record))
+    if not context.replaying:
+        context.clusters.set_nodes(record["_arn"], record["nodegroupName"], nodes_of(record))
 
 
-def _subnets(emulator: Emulator, record: Record) -> list[Any]:
-    found = (moto_backends.subnet(emulator, record["_region"], subnet_id) for subnet_id in record["subnets"])
+def _subnets(context: RequestContext, record: Record) -> list[Any]:
+    found = (
+        moto_backends.subnet(context, record["_region"], subnet_id)
+        for subnet_id in record["subnets"]
+    )
     return [subnet for subnet in found if subnet is not None]
 
 
 def nodes_of(record: Record) -> list[NodeFacts]:
     """Return the nodes of an active group."""
-    domain = "ec2.internal" if record["_region"] == "us-east-1" else f"{record['_region']}.compute.internal"
+    domain = (
+        "ec2.internal"
+        if record["_region"] == "us-east-1"
+        else f"{record['_region']}.compute.internal"
+    )
     arm = catalog.is_arm(record["_instance_type"])
     labels = {
         **record["labels"],
@@ -224,7 +275,8 @@ def nodes_of(record: Record) -> list[NodeFacts]:
         "eks.amazonaws.com/capacityType": record["capacityType"],
     }
     taints = tuple(
-        Taint(key=t["key"], value=t.get("value") or "", effect=_EFFECTS[t["effect"]]) for t in record["taints"]
+        Taint(key=t["key"], value=t.get("value") or "", effect=_EFFECTS[t["effect"]])
+        for t in record["taints"]
     )
     patch = record["releaseVersion"].partition("-")[0] or catalog.RELEASES[record["version"]].patch
     return [
@@ -244,31 +296,31 @@ def nodes_of(record: Record) -> list[NodeFacts]:
     ]
 
 
-def all_nodes(emulator: Emulator) -> Iterator[tuple[str, str, list[NodeFacts]]]:
+def all_nodes(context: RequestContext) -> Iterator[tuple[str, str, list[NodeFacts]]]:
     """Yield cluster ARN, group name and nodes of every group that has nodes."""
-    for record in emulator.table("eks.nodegroup").values():
+    for record in context.table("eks.nodegroup").values():
         if record["_seats"]:
             yield record["_arn"], record["nodegroupName"], nodes_of(record)
 
 
 @implements("eks", "DescribeNodegroup")
-def describe_nodegroup(emulator: Emulator, call: Call) -> dict[str, Any]:
+def describe_nodegroup(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return a node group."""
-    return {"nodegroup": _find(emulator, call)}
+    return {"nodegroup": _find(context, call)}
 
 
 @implements("eks", "ListNodegroups")
-def list_nodegroups(emulator: Emulator, call: Call) -> dict[str, Any]:
+def list_nodegroups(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return the names of a cluster's node groups."""
-    find(emulator, call, call["clusterName"])
+    find(context, call, call["clusterName"])
     wanted = (call.region, call["clusterName"])
-    return {"nodegroups": [key[2] for key in emulator.table("eks.nodegroup") if key[:2] == wanted]}
+    return {"nodegroups": [key[2] for key in context.table("eks.nodegroup") if key[:2] == wanted]}
 
 
 @implements("eks", "DeleteNodegroup")
-def delete_nodegroup(emulator: Emulator, call: Call) -> dict[str, Any]:
+def delete_nodegroup(context: RequestContext, call: Call) -> dict[str, Any]:
     """Delete a group; its nodes leave when it is gone."""
-    record = _find(emulator, call)
+    record = _find(context, call)
     if record["status"] in {"DELETING", "UPDATING"}:
         text = f"Nodegroup {record['nodegroupName']} can't be deleted while its status is {record['status']}"
         raise AwsError("ResourceInUseException", text)
@@ -277,48 +329,59 @@ def delete_nodegroup(emulator: Emulator, call: Call) -> dict[str, Any]:
     def remove() -> None:
         record["_seats"] = []
         key = (record["_region"], record["_cluster"], record["nodegroupName"])
-        del emulator.table("eks.nodegroup")[key]
-        access.drop_node_role(emulator, record)
-        if not emulator.replaying:
-            emulator.clusters.set_nodes(record["_arn"], record["nodegroupName"], [])
+        del context.table("eks.nodegroup")[key]
+        access.drop_node_role(context, record)
+        if not context.replaying:
+            context.clusters.set_nodes(record["_arn"], record["nodegroupName"], [])
 
-    emulator.later(("eks", "nodegroup.delete"), remove)
+    context.later(("eks", "nodegroup.delete"), remove)
     return {"nodegroup": record}
 
 
 def _begin(
-    emulator: Emulator, record: Record, kind: str, params: dict[str, Any], changed: dict[str, Any]
+    context: RequestContext,
+    record: Record,
+    kind: str,
+    params: dict[str, Any],
+    changed: dict[str, Any],
 ) -> dict[str, Any]:
     scope = f"nodegroup/{record['nodegroupName']}"
-    update = start_update(emulator, record, kind, params, scope=scope)
+    update = start_update(context, record, kind, params, scope=scope)
     record["status"] = "UPDATING"
 
     def finish() -> None:
         record.update(changed)
         record["status"], update["status"] = "ACTIVE", "Successful"
-        record["modifiedAt"] = emulator.clock.now()
+        record["modifiedAt"] = context.clock.now()
         if kind == "VersionUpdate":
             record["_seats"] = []
-        _place(emulator, record)
+        _place(context, record)
 
-    emulator.later(("eks", "nodegroup.update"), finish)
+    context.later(("eks", "nodegroup.update"), finish)
     return {"update": update}
 
 
 @implements("eks", "UpdateNodegroupConfig")
-def update_nodegroup_config(emulator: Emulator, call: Call) -> dict[str, Any]:
+def update_nodegroup_config(context: RequestContext, call: Call) -> dict[str, Any]:
     """Change scaling, labels, taints or how updates run."""
-    record = _find_active(emulator, call)
+    record = _find_active(context, call)
     changed: dict[str, Any] = {}
     if call.get("scalingConfig"):
         changed["scalingConfig"] = _scaling(call["scalingConfig"], record["scalingConfig"])
     if call.get("labels"):
         labels = {**record["labels"], **(call["labels"].get("addOrUpdateLabels") or {})}
-        changed["labels"] = {k: v for k, v in labels.items() if k not in (call["labels"].get("removeLabels") or [])}
+        changed["labels"] = {
+            k: v for k, v in labels.items() if k not in (call["labels"].get("removeLabels") or [])
+        }
     if call.get("taints"):
-        replaced = [*(call["taints"].get("addOrUpdateTaints") or []), *(call["taints"].get("removeTaints") or [])]
+        replaced = [
+            *(call["taints"].get("addOrUpdateTaints") or []),
+            *(call["taints"].get("removeTaints") or []),
+        ]
         keep = [
-            t for t in record["taints"] if (t["key"], t["effect"]) not in {(r["key"], r["effect"]) for r in replaced}
+            t
+            for t in record["taints"]
+            if (t["key"], t["effect"]) not in {(r["key"], r["effect"]) for r in replaced}
         ]
         changed["taints"] = [*keep, *(call["taints"].get("addOrUpdateTaints") or [])]
     if call.get("updateConfig"):
@@ -330,30 +393,46 @@ def update_nodegroup_config(emulator: Emulator, call: Call) -> dict[str, Any]:
     scaling = changed.get("scalingConfig", {})
     params = {
         name: scaling.get(key)
-        for name, key in (("MinSize", "minSize"), ("MaxSize", "maxSize"), ("DesiredSize", "desiredSize"))
+        for name, key in (
+            ("MinSize", "minSize"),
+            ("MaxSize", "maxSize"),
+            ("DesiredSize", "desiredSize"),
+        )
     }
-    return _begin(emulator, record, "ConfigUpdate", params, changed)
+    return _begin(context, record, "ConfigUpdate", params, changed)
 
 
 @implements("eks", "UpdateNodegroupVersion")
-def update_nodegroup_version(emulator: Emulator, call: Call) -> dict[str, Any]:
+def update_nodegroup_version(context: RequestContext, call: Call) -> dict[str, Any]:
     """Roll a group to another Kubernetes version, image release or launch template version: all its nodes are new."""
-    record = _find_active(emulator, call)
-    cluster = find(emulator, call, record["_cluster"])
+    record = _find_active(context, call)
+    cluster = find(context, call, record["_cluster"])
     changed: dict[str, Any] = {}
     if call.get("launchTemplate"):
         if "launchTemplate" not in record:
-            raise AwsError("InvalidParameterException", "You can't add a launch template to a node group without one")
-        changed["launchTemplate"], data = _launch_template(emulator, call, call["launchTemplate"])
+            raise AwsError(
+                "InvalidParameterException",
+                "You can't add a launch template to a node group without one",
+            )
+        changed["launchTemplate"], data = _launch_template(context, call, call["launchTemplate"])
         if changed["launchTemplate"]["id"] != record["launchTemplate"]["id"]:
-            raise AwsError("InvalidParameterException", "Launch template ID can't be changed on update")
+            raise AwsError(
+                "InvalidParameterException", "Launch template ID can't be changed on update"
+            )
         if data.get("InstanceType"):
             changed["_instance_type"] = data["InstanceType"]
-    version, release = _versions(cluster, call, record["amiType"], _default_version(call, record, cluster))
+    version, release = _versions(
+        cluster, call, record["amiType"], _default_version(call, record, cluster)
+    )
     if int(version.split(".")[1]) < int(record["version"].split(".")[1]):
-        raise AwsError("InvalidParameterException", f"Nodegroup can't go back from {record['version']} to {version}")
+        raise AwsError(
+            "InvalidParameterException",
+            f"Nodegroup can't go back from {record['version']} to {version}",
+        )
     changed |= {"version": version, "releaseVersion": release}
-    return _begin(emulator, record, "VersionUpdate", {"Version": version, "ReleaseVersion": release}, changed)
+    return _begin(
+        context, record, "VersionUpdate", {"Version": version, "ReleaseVersion": release}, changed
+    )
 
 
 def _default_version(call: Call, record: Record, cluster: Record) -> str:
@@ -363,8 +442,8 @@ def _default_version(call: Call, record: Record, cluster: Record) -> str:
     return str(record["version"] if call.get("launchTemplate") else cluster["version"])
 
 
-def reconcile(emulator: Emulator) -> None:
+def reconcile(context: RequestContext) -> None:
     """Report clusters and nodes to the cluster host after a replay of the journal."""
-    emulator.clusters.reconcile(clusters.all_facts(emulator))
-    for arn, group, nodes in all_nodes(emulator):
-        emulator.clusters.set_nodes(arn, group, nodes)
+    context.clusters.reconcile(clusters.all_facts(context))
+    for arn, group, nodes in all_nodes(context):
+        context.clusters.set_nodes(arn, group, nodes)

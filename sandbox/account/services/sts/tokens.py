@@ -13,40 +13,40 @@ from sandbox.account.core.wire import ACCOUNT_ID
 from sandbox.contracts.cluster_host import Grant, UnknownPrincipalError
 
 if TYPE_CHECKING:
-    from sandbox.account.core.dispatch import Emulator
+    from sandbox.account.core.context import RequestContext
 
 _CLUSTER_HEADER = "x-k8s-aws-id"
 # EKS accepts a token for 15 minutes, whatever its X-Amz-Expires says (aws-iam-authenticator README).
 _TOKEN_LIFETIME = datetime.timedelta(minutes=15)
 
 
-def _session(emulator: Emulator, access_key: str) -> Any | None:
-    roles = emulator.backend("sts").assumed_roles
+def _session(context: RequestContext, access_key: str) -> Any | None:
+    roles = context.backend("sts").assumed_roles
     return next((role for role in roles if role.access_key_id == access_key), None)
 
 
-def _user_of(emulator: Emulator, access_key: str) -> tuple[Any, Any] | None:
-    for user in emulator.backend("iam").users.values():
+def _user_of(context: RequestContext, access_key: str) -> tuple[Any, Any] | None:
+    for user in context.backend("iam").users.values():
         for key in user.access_keys:
             if key.access_key_id == access_key:
                 return user, key
     return None
 
 
-def caller(emulator: Emulator, access_key: str) -> str:
+def caller(context: RequestContext, access_key: str) -> str:
     """Return the IAM principal behind an access key: a role (without session), a user, or the account's caller."""
-    session = _session(emulator, access_key)
+    session = _session(context, access_key)
     if session is not None:
         return str(session.role_arn)
-    found = _user_of(emulator, access_key)
+    found = _user_of(context, access_key)
     return str(found[0].arn) if found else moto_backends.CALLER_ARN
 
 
 class Principals:
     """Answers the API server's questions. Takes no lock: a request that creates a cluster may hold the account's."""
 
-    def __init__(self, emulator: Emulator) -> None:
-        self._emulator = emulator
+    def __init__(self, context: RequestContext) -> None:
+        self._context = context
 
     def identity(self, presigned_sts_url: str, *, cluster_name: str) -> str:
         """Return the principal's ARN, or raise UnknownPrincipalError with the reason."""
@@ -63,27 +63,29 @@ class Principals:
         if len(scope) != 5 or scope[3] != "sts":
             raise UnknownPrincipalError("the token's credential isn't one for STS")
         try:
-            made = datetime.datetime.strptime(query.get("X-Amz-Date", ""), "%Y%m%dT%H%M%SZ").replace(
-                tzinfo=datetime.UTC
-            )
+            made = datetime.datetime.strptime(
+                query.get("X-Amz-Date", ""), "%Y%m%dT%H%M%SZ"
+            ).replace(tzinfo=datetime.UTC)
         except ValueError as error:
             raise UnknownPrincipalError("the token's X-Amz-Date is no date") from error
         age = datetime.datetime.now(datetime.UTC) - made
         if age > _TOKEN_LIFETIME or age < -datetime.timedelta(minutes=5):
             raise UnknownPrincipalError("the token has expired")
         secret = self._secret(scope[0])
-        if secret is not None and _signature(url.netloc, query, scope, secret, cluster_name) != query.get(
-            "X-Amz-Signature"
-        ):
-            raise UnknownPrincipalError(f"the token's signature isn't one for cluster {cluster_name}")
-        return caller(self._emulator, scope[0])
+        if secret is not None and _signature(
+            url.netloc, query, scope, secret, cluster_name
+        ) != query.get("X-Amz-Signature"):
+            raise UnknownPrincipalError(
+                f"the token's signature isn't one for cluster {cluster_name}"
+            )
+        return caller(self._context, scope[0])
 
     def _secret(self, access_key: str) -> str | None:
         """Return the secret of a key that IAM or STS issued; the dummy keys of the sandbox have none on record."""
-        session = _session(self._emulator, access_key)
+        session = _session(self._context, access_key)
         if session is not None:
             return str(session.secret_access_key)
-        found = _user_of(self._emulator, access_key)
+        found = _user_of(self._context, access_key)
         return str(found[1].secret_access_key) if found else None
 
     def grants(self, cluster_arn: str, principal_arn: str) -> list[Grant]:
@@ -91,7 +93,7 @@ class Principals:
         region, name = cluster_arn.split(":")[3], cluster_arn.rpartition("/")[2]
         if principal_arn == f"arn:aws:iam::{ACCOUNT_ID}:root":
             principal_arn = moto_backends.CALLER_ARN
-        entry = self._emulator.table("eks.access").get((region, name, principal_arn))
+        entry = self._context.table("eks.access").get((region, name, principal_arn))
         if entry is None:
             return []
         user = entry["username"]
@@ -106,16 +108,22 @@ class Principals:
             for arn, held in entry["_policies"].items()
         ]
         groups = tuple(entry["kubernetesGroups"])
-        return [*policies, Grant(username=user, groups=groups)] if groups or not policies else policies
+        return (
+            [*policies, Grant(username=user, groups=groups)] if groups or not policies else policies
+        )
 
 
-def _signature(host: str, query: dict[str, str], scope: list[str], secret: str, cluster_name: str) -> str:
+def _signature(
+    host: str, query: dict[str, str], scope: list[str], secret: str, cluster_name: str
+) -> str:
     """Return the SigV4 signature that a presigned GET of this URL has to have.
 
     Source: docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
     """
     unsigned = sorted((key, value) for key, value in query.items() if key != "X-Amz-Signature")
-    canonical_query = "&".join(f"{quote(k, safe='-_.~')}={quote(v, safe='-_.~')}" for k, v in unsigned)
+    canonical_query = "&".join(
+        f"{quote(k, safe='-_.~')}={quote(v, safe='-_.~')}" for k, v in unsigned
+    )
     values = {"host": host, _CLUSTER_HEADER: cluster_name}
     names = query["X-Amz-SignedHeaders"].split(";")
     headers = "".join(f"{name}:{values.get(name, '')}\n" for name in names)
@@ -123,7 +131,12 @@ def _signature(host: str, query: dict[str, str], scope: list[str], secret: str, 
     request = "\n".join(["GET", "/", canonical_query, headers, ";".join(names), empty])
     credential_scope = "/".join(scope[1:])
     to_sign = "\n".join(
-        ["AWS4-HMAC-SHA256", query["X-Amz-Date"], credential_scope, hashlib.sha256(request.encode()).hexdigest()]
+        [
+            "AWS4-HMAC-SHA256",
+            query["X-Amz-Date"],
+            credential_scope,
+            hashlib.sha256(request.encode()).hexdigest(),
+        ]
     )
     key = f"AWS4{secret}".encode()
     for part in scope[1:]:
