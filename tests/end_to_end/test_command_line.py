@@ -95,7 +95,10 @@ def test_terminal_without_unicode_gets_question_marks(fresh: Sandbox) -> None:
     [
         ("", "not valid JSON"),
         ("[]", "it has no checkpoint"),
-        ('{"version": 3, "checkpoint": {"latest": {"resources": "x"}}}', "`resources` is not a list"),
+        (
+            '{"version": 3, "checkpoint": {"latest": {"resources": "x"}}}',
+            "`resources` is not a list",
+        ),
         (
             '{"version": 3, "checkpoint": {"latest": {"resources": [{"urn": 1}]}}}',
             "resource 1 has no `urn`",
