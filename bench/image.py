@@ -25,7 +25,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from sandbox.images import Builder, Order, debian_base, engines
+from sandbox.images import Builder, BuildRequest, debian_base, engines
 from tests.sandbox.images import machine
 
 ROOT = Path(__file__).parents[1]
@@ -144,7 +144,7 @@ def _unchanged(docker: engines.DockerEngine, ours: Contender, image: str, folder
 
     builder = Fixed(folder / "images")
     arguments = {"BASE_IMAGE": image}
-    order = Order(
+    order = BuildRequest(
         context=ours.context,
         dockerfile=ours.context / "Dockerfile",
         platform=_platform(),
@@ -204,8 +204,8 @@ def _build(docker: engines.DockerEngine, contender: Contender, image: str, tag: 
     docker.tag(docker.build(_order(contender.context, {"BASE_IMAGE": image}), {"BASE_IMAGE": image}, [], _silent), tag)
 
 
-def _order(context: Path, args: dict[str, str]) -> Order:
-    return Order(context=context, dockerfile=context / "Dockerfile", platform=_platform(), args=args, network="host")
+def _order(context: Path, args: dict[str, str]) -> BuildRequest:
+    return BuildRequest(context=context, dockerfile=context / "Dockerfile", platform=_platform(), args=args, network="host")
 
 
 def _start(docker: engines.DockerEngine, contender: Contender, tag: str) -> float:

@@ -158,8 +158,8 @@ def _pulumi() -> Check:
 
 def _builder() -> Check:
     purpose = "builds and pushes images; without one, images are placeholders"
-    builder = engines.find(Path(".sandbox/images/store"))
-    if isinstance(builder, engines.Absent):
+    builder = engines.detect(Path(".sandbox/images/store"))
+    if isinstance(builder, engines.NoEngine):
         return Check("image builder", "missing", f"none: {builder.reason}", purpose, "buildah")
     return Check("image builder", "ok", builder.name, purpose)
 
@@ -167,7 +167,7 @@ def _builder() -> Check:
 def _docker() -> Check:
     purpose = "builds with BuildKit's cache and runs the container in the tests"
     programs = engines.docker_programs()
-    problems = [engines.docker_trouble(program) for program in programs]
+    problems = [engines.docker_problem(program) for program in programs]
     if None in problems:
         return Check("Docker engine", "ok", programs[problems.index(None)], purpose)
     if any(_succeeds([program, "version"]) for program in programs):

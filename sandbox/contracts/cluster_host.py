@@ -1,4 +1,4 @@
-"""The contract between the emulated AWS account and whatever runs Kubernetes for its EKS clusters."""
+"""Protocol between the account and the host of its EKS clusters."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Protocol, runtime_checkable
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterFacts:
-    """What an EKS cluster's API server has to know about its cluster.
+    """The configuration of an EKS cluster that its API server needs.
 
-    `version` is a Kubernetes minor version ("1.33"), `service_cidr` the Kubernetes service network in CIDR
-    notation, `public_access_cidrs` who may use the public endpoint (empty when it is closed).
+    `version` is a Kubernetes minor version ("1.33"), `service_cidr` the service network,
+    `public_access_cidrs` the clients of the public endpoint (empty when it is closed).
     """
 
     arn: str
@@ -30,7 +30,7 @@ class ClusterFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterEndpoint:
-    """Where a cluster's API server listens, and the PEM certificate authority that its certificate chains to."""
+    """A cluster's API server URL, and its certificate authority in PEM."""
 
     url: str
     ca_pem: str
@@ -38,7 +38,7 @@ class ClusterEndpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Taint:
-    """A node taint in Kubernetes' spelling of the effect ("NoSchedule", not EKS's "NO_SCHEDULE")."""
+    """A node taint with Kubernetes' effect ("NoSchedule", not EKS's "NO_SCHEDULE")."""
 
     key: str
     value: str
@@ -47,7 +47,7 @@ class Taint:
 
 @dataclass(frozen=True, kw_only=True)
 class NodeFacts:
-    """One worker node: `architecture` is Kubernetes' name (amd64, arm64), `capacity_type` is ON_DEMAND or SPOT."""
+    """A worker node: `architecture` is amd64 or arm64, `capacity_type` ON_DEMAND or SPOT."""
 
     name: str
     instance_id: str
@@ -62,14 +62,14 @@ class NodeFacts:
 
 
 class ClusterHost(Protocol):
-    """Runs the Kubernetes side of EKS clusters; every method may be called from any thread, and may be repeated."""
+    """Runs the Kubernetes part of EKS clusters; methods are thread-safe and idempotent."""
 
     def create(self, cluster: ClusterFacts) -> ClusterEndpoint:
-        """Start (or find) the cluster's API server. Called again with new facts when its configuration changes."""
+        """Start the cluster's API server, or reconfigure a running one."""
         ...
 
     def delete(self, arn: str) -> None:
-        """Stop the cluster and forget its objects. An unknown ARN is no error."""
+        """Stop the cluster and delete its objects; an unknown ARN is ignored."""
         ...
 
     def set_nodes(self, arn: str, group: str, nodes: Sequence[NodeFacts]) -> None:
@@ -77,15 +77,15 @@ class ClusterHost(Protocol):
         ...
 
     def reconcile(self, clusters: Sequence[ClusterFacts]) -> None:
-        """After a restart: keep exactly these clusters with their objects, drop all others."""
+        """After a restart, restore exactly these clusters with their objects."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """One reason why a principal may use a cluster: an EKS access policy, or Kubernetes groups of an access entry.
+    """An access policy or the Kubernetes groups that an access entry grants a principal.
 
-    `namespaces` is None when the grant covers the whole cluster. `username` is the Kubernetes user name of the entry.
+    `namespaces` is None for the whole cluster; `username` is the entry's Kubernetes user name.
     """
 
     username: str
@@ -95,20 +95,21 @@ class Grant:
 
 
 class UnknownPrincipalError(Exception):
-    """A presigned STS request that the account refuses; the text says why."""
+    """The account refuses a presigned STS request, for the reason in the message."""
 
 
 @runtime_checkable
 class PrincipalLookup(Protocol):
-    """Who a Kubernetes token belongs to and what that principal may do; implemented by the account."""
+    """Authenticates Kubernetes tokens and returns their grants; implemented by the account."""
 
     def identity(self, presigned_sts_url: str, *, cluster_name: str) -> str:
-        """Return the IAM principal ARN (role ARNs without a session) behind a presigned GetCallerIdentity URL.
+        """Return the IAM principal ARN (role ARNs without session) of a presigned request.
 
-        Raises UnknownPrincipalError for anything but a fresh STS GetCallerIdentity URL that was signed for this cluster.
+        Raises UnknownPrincipalError unless the URL is a valid STS GetCallerIdentity URL that was
+        signed for this cluster.
         """
         ...
 
     def grants(self, cluster_arn: str, principal_arn: str) -> list[Grant]:
-        """Return what the cluster's access entries give the principal; an empty list when there is no entry."""
+        """Return the principal's grants by the cluster's access entries; empty without an entry."""
         ...

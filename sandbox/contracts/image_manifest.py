@@ -1,4 +1,4 @@
-"""Reading of image manifests: what they are, what they refer to, and whether they are sound."""
+"""Parses and validates image manifests."""
 
 from __future__ import annotations
 
@@ -7,19 +7,27 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.contracts.image_repositories import RefusedError
+from sandbox.contracts.image_repositories import RegistryError
 
-# Image manifests and lists of them that ECR takes (its user guide, "Container image manifest format support");
-# Docker's schema 1 is refused, as ECR has refused it for new pushes.
-IMAGES = ("application/vnd.docker.distribution.manifest.v2+json", "application/vnd.oci.image.manifest.v1+json")
-LISTS = ("application/vnd.docker.distribution.manifest.list.v2+json", "application/vnd.oci.image.index.v1+json")
+# Types that ECR accepts (user guide, "Container image manifest format support"); it refuses
+# Docker's schema 1.
+IMAGES = (
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+)
+LISTS = (
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.index.v1+json",
+)
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """A sound manifest: `blobs` (config and layers) or, for a list, `children`; `size` is the bytes of all its blobs."""
+    """A valid manifest: `blobs` of an image or `children` of a list; `size` is the sum of its
+    blobs.
+    """
 
     media_type: str
     size: int
@@ -31,7 +39,7 @@ class Manifest:
 
 
 def parse(data: bytes, content_type: str | None) -> Manifest:
-    """Return the facts of a manifest. Raises RefusedError (MANIFEST_INVALID) with the reason."""
+    """Parse a manifest. Raises RegistryError (MANIFEST_INVALID)."""
     try:
         raw = json.loads(data)
     except ValueError:
@@ -40,9 +48,11 @@ def parse(data: bytes, content_type: str | None) -> Manifest:
         raise _invalid("The manifest has no schemaVersion 2.")
     media_type = str(raw.get("mediaType") or content_type or "")
     if content_type and raw.get("mediaType") and content_type != raw["mediaType"]:
-        raise _invalid(f"The manifest's mediaType {raw['mediaType']} is not its Content-Type {content_type}.")
+        raise _invalid(
+            f"The manifest's mediaType {raw['mediaType']} is not its Content-Type {content_type}."
+        )
     subject = raw.get("subject")
-    facts: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "media_type": media_type,
         "subject": _digest(subject) if subject else None,
         "annotations": dict(raw.get("annotations") or {}),
@@ -50,11 +60,16 @@ def parse(data: bytes, content_type: str | None) -> Manifest:
     }
     if media_type in IMAGES:
         parts = [raw.get("config"), *_list(raw, "layers")]
-        facts["artifact_type"] = facts["artifact_type"] or (raw.get("config") or {}).get("mediaType")
-        return Manifest(blobs=tuple(map(_digest, parts)), size=sum(map(_size, parts)), **facts)
+        fields["artifact_type"] = fields["artifact_type"] or (raw.get("config") or {}).get(
+            "mediaType"
+        )
+        return Manifest(blobs=tuple(map(_digest, parts)), size=sum(map(_size, parts)), **fields)
     if media_type in LISTS:
-        return Manifest(children=tuple(map(_digest, _list(raw, "manifests"))), size=0, **facts)
-    raise _invalid(f"Manifests of the type '{media_type}' are not supported; push an OCI or Docker schema 2 image.")
+        return Manifest(children=tuple(map(_digest, _list(raw, "manifests"))), size=0, **fields)
+    raise _invalid(
+        f"Manifests of the type '{media_type}' are not supported; push an OCI or Docker schema "
+        "2 image."
+    )
 
 
 def _list(raw: dict[str, Any], key: str) -> list[Any]:
@@ -76,11 +91,13 @@ def _size(descriptor: dict[str, Any]) -> int:
 
 
 def validate_digest(digest: str) -> str:
-    """Return `digest` if it is a sha256 digest. Raises RefusedError (DIGEST_INVALID)."""
+    """Return a SHA-256 digest. Raises RegistryError (DIGEST_INVALID)."""
     if not _DIGEST.match(digest):
-        raise RefusedError(400, "DIGEST_INVALID", f"'{digest}' is not a digest of the form sha256:<64 hex digits>.")
+        raise RegistryError(
+            400, "DIGEST_INVALID", f"'{digest}' is not a digest of the form sha256:<64 hex digits>."
+        )
     return digest
 
 
-def _invalid(reason: str) -> RefusedError:
-    return RefusedError(400, "MANIFEST_INVALID", reason)
+def _invalid(reason: str) -> RegistryError:
+    return RegistryError(400, "MANIFEST_INVALID", reason)

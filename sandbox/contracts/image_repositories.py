@@ -1,4 +1,4 @@
-"""What a registry has to ask its owner (here: ECR) before and after it stores an image."""
+"""Protocol between the registry and the owner of its repositories (ECR)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Protocol
 
 
-class RefusedError(Exception):
-    """A request that the registry answers with an error of the OCI distribution specification.
+class RegistryError(Exception):
+    """An error of the OCI distribution specification.
 
-    `code` is the specification's (NAME_UNKNOWN, TAG_INVALID, …), `status` the HTTP status, the text what the client shows.
+    `code` is the specification's (NAME_UNKNOWN, TAG_INVALID, …), `status` the HTTP status.
     """
 
-    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
@@ -24,9 +26,10 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class PushedImage:
-    """A manifest that has arrived: `size` is config plus layers in bytes, `pushed_at` seconds since the epoch.
+    """A pushed manifest: `size` is config plus layers in bytes, `pushed_at` seconds since the
+    epoch.
 
-    `artifact_type` and `subject` (the digest that this manifest refers to) are those of OCI 1.1; None where absent.
+    `artifact_type` and `subject` (the digest that it refers to) are those of OCI 1.1, or None.
     """
 
     repository: str
@@ -41,8 +44,8 @@ class PushedImage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldImage:
-    """An image as the owner of the repository holds it now; `manifest` are its exact bytes."""
+class StoredImage:
+    """An image of a repository; `manifest` has its exact bytes."""
 
     digest: str
     media_type: str
@@ -50,19 +53,21 @@ class HeldImage:
     tags: tuple[str, ...]
 
 
-class RepositoryRules(Protocol):
-    """The owner of the repositories. Its images are the truth; the registry's files follow it. Any thread may call."""
+class ImageRepositories(Protocol):
+    """Owns the repositories and decides which images exist; the registry's files follow.
+    Thread-safe.
+    """
 
     def attach(self, host: str, directory: Path) -> None:
-        """The registry at `host` ("localhost:PORT"), which stores under `directory`, is now this owner's."""
+        """Connect the registry at `host` ("localhost:PORT") with its data in `directory`."""
         ...
 
     def detach(self) -> None:
-        """The registry has stopped."""
+        """Disconnect the registry."""
         ...
 
     def authorize(self, username: str, password: str) -> None:
-        """Raise RefusedError unless these credentials may use the registry."""
+        """Validate credentials. Raises RegistryError."""
         ...
 
     def repositories(self) -> list[str]:
@@ -70,25 +75,25 @@ class RepositoryRules(Protocol):
         ...
 
     def require(self, repository: str) -> None:
-        """Raise RefusedError (NAME_UNKNOWN) unless the repository exists."""
+        """Raise RegistryError (NAME_UNKNOWN) unless the repository exists."""
         ...
 
-    def admit(self, repository: str, tag: str) -> None:
-        """Raise RefusedError when `tag` may not be pushed now, as when it is taken and immutable."""
+    def check_tag(self, repository: str, tag: str) -> None:
+        """Raise RegistryError if the tag may not be pushed, such as a taken immutable one."""
         ...
 
     def register(self, image: PushedImage) -> None:
-        """Take over an image whose data is stored; a tag that another image had moves to this one."""
+        """Record an image whose data is stored; its tags move from other images."""
         ...
 
-    def pulled(self, repository: str, digest: str) -> None:
-        """Note that somebody has pulled the image just now."""
+    def record_pull(self, repository: str, digest: str) -> None:
+        """Record a pull of the image."""
         ...
 
-    def images(self, repository: str) -> Mapping[str, HeldImage]:
-        """Return what the repository holds, by digest; empty when there is no such repository."""
+    def images(self, repository: str) -> Mapping[str, StoredImage]:
+        """Return the repository's images by digest; empty for an unknown repository."""
         ...
 
-    def watch(self, changed: Callable[[], None]) -> None:
-        """Call `changed` after every change that may have taken images or repositories away, until detach()."""
+    def on_removal(self, changed: Callable[[], None]) -> None:
+        """Call `changed` after images or repositories may have been removed, until detach()."""
         ...

@@ -14,9 +14,9 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 from sandbox.account import Account, JournalError
-from sandbox.account.services.ecr.images import MotoRepositories
+from sandbox.account.services.ecr.images import EcrRepositories
 from sandbox.daemon.image_pulls import PullCheck
-from sandbox.kubernetes import Fleet, Hooks
+from sandbox.kubernetes import ExternalServices, KubernetesClusterHost
 from sandbox.kubernetes.load_balancers import ElasticLoadBalancers
 from sandbox.registry import Registry
 from sandbox.runtime import ports
@@ -105,15 +105,15 @@ def main() -> None:
                 child.kill()
 
 
-def _parts(home: Home, time_scale: float) -> tuple[Registry, Account, Fleet]:
+def _parts(home: Home, time_scale: float) -> tuple[Registry, Account, KubernetesClusterHost]:
     """Connect registry, account and clusters. Raises PortTakenError."""
-    registry = Registry(home.registry, MotoRepositories())
+    registry = Registry(home.registry, EcrRepositories())
     account = Account(home.account, registry_host=registry.host, time_scale=time_scale)
-    hooks = Hooks(
+    external = ExternalServices(
         image_check=PullCheck(registry, home.path),
         load_balancers=ElasticLoadBalancers(lambda: account.url),
     )
-    fleet = Fleet(home.kubernetes, account, hooks)
+    fleet = KubernetesClusterHost(home.kubernetes, account, external)
     account.clusters = fleet
     return registry, account, fleet
 

@@ -1,31 +1,33 @@
-"""What a kubelet would find when it pulls an image: asked of the registry behind ECR."""
+"""Checks whether nodes can pull an image from the registry behind ECR."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from sandbox.images import placeholder
-from sandbox.registry import RefusedError, Registry
+from sandbox.registry import Registry, RegistryError
 
 
 class PullCheck:
-    """Says why an image can't be pulled, for images of this sandbox's registry; others can't be looked up from here."""
+    """Checks images of the sandbox's registry; others cannot be looked up and are accepted."""
 
     def __init__(self, registry: Registry, home: Path) -> None:
         self._registry, self._home = registry, home
 
     def __call__(self, image: str, architecture: str) -> str | None:
-        """Return None when nodes of the architecture can run the image, else the reason in a kubelet's words."""
+        """Return None if nodes of the architecture can run the image, else the reason in the
+        kubelet's words.
+        """
         host, _, rest = image.partition("/")
         if host != self._registry.host:
             return None
         repository, at, digest = rest.partition("@")
         name, _, tag = repository.partition(":")
-        if at and placeholder.known(self._home, digest):
+        if at and placeholder.exists(self._home, digest):
             return None
         try:
             built_for = self._registry.architecture(name, digest or tag or "latest")
-        except RefusedError as error:
+        except RegistryError as error:
             return f'failed to pull and unpack image "{image}": failed to resolve reference: {error.message}'
         if built_for and built_for != architecture:
             return f'failed to pull and unpack image "{image}": no match for platform linux/{architecture} in its manifest (it is for {built_for})'

@@ -1,7 +1,7 @@
-"""Builds container images in the sandbox: with a Docker engine, with buildah, or honestly not at all."""
+"""Builds container images with Docker or buildah and pushes them to the sandbox's registry."""
 
-from sandbox.images.build import Builder
-from sandbox.images.build_request import BuildError, Order, Outcome
-from sandbox.images.publish import Destination
+from sandbox.images.build_request import BuildError, BuildRequest, BuildResult
+from sandbox.images.builder import Builder
+from sandbox.images.push import Destination
 
-__all__ = ["BuildError", "Builder", "Destination", "Order", "Outcome"]
+__all__ = ["BuildError", "BuildRequest", "BuildResult", "Builder", "Destination"]

@@ -1,4 +1,4 @@
-"""What is asked of a builder, and what came of it."""
+"""Build request and result."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from pathlib import Path
 
 
 class BuildError(Exception):
-    """A build or push that was tried and failed: which step, and the builder's last words."""
+    """A failed build or push: the step, and the last lines of the builder's output."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
-    """One image to build: paths are absolute, `platform` is "linux/amd64" or alike, `epoch` dates every new file."""
+class BuildRequest:
+    """One image to build.
+
+    Paths are absolute, `platform` has the form "linux/amd64", `epoch` (seconds) dates new files.
+    """
 
     context: Path
     dockerfile: Path
@@ -32,16 +35,16 @@ class Order:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Secret:
-    """A file that a build may read and that stays out of the image."""
+class BuildSecret:
+    """A file that is mounted during a build and never part of the image."""
 
     name: str
     path: Path
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """`digest` is the pushed manifest's ("sha256:…"), or the context's when `not_built` says why nothing was built."""
+class BuildResult:
+    """The pushed manifest's digest ("sha256:…"), or the context's and why in `not_built`."""
 
     digest: str
     builder: str

@@ -1,18 +1,24 @@
-"""Digests that only name a build's context, because no image could be built: the cluster is told of them, so that it
-doesn't look for an image that was never promised."""
+"""Placeholder digests: digests of build contexts whose images could not be built.
+
+The cluster accepts them, because no registry has such an image.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 
-def remember(home: Path, digest: str, reason: str) -> None:
-    """Record that `digest` ("sha256:…") stands for an image that wasn't built."""
-    folder = home / "unbuilt"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / digest.removeprefix("sha256:")).write_text(reason)
+def record(home: Path, digest: str, reason: str) -> None:
+    """Record that `digest` ("sha256:…") stands for an image that was not built."""
+    path = _path(home, digest)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(reason)
 
 
-def known(home: Path, digest: str) -> bool:
-    """Tell whether `digest` stands for an image that wasn't built."""
-    return (home / "unbuilt" / digest.removeprefix("sha256:")).is_file()
+def exists(home: Path, digest: str) -> bool:
+    """Return whether `digest` stands for an image that was not built."""
+    return _path(home, digest).is_file()
+
+
+def _path(home: Path, digest: str) -> Path:
+    return home / "unbuilt" / digest.removeprefix("sha256:")

@@ -1,7 +1,7 @@
-"""A bill of materials of an image (SPDX 2.3, JSON), read from the image's own files: Debian packages and Python ones.
+"""The SBOM of an image (SPDX 2.3, JSON): Debian and Python packages, read from its files.
 
-Source of the fields: https://spdx.github.io/spdx-spec/v2.3/. Names of packages are package URLs, as scanners want them.
-The document depends on nothing but the image, so that the same image has the same bill.
+Source: https://spdx.github.io/spdx-spec/v2.3/. Packages are named by package URL.
+The document depends on the image alone, so an image has one SBOM.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _STATUS = "var/lib/dpkg/status"
 
 
 def sbom(image: OciImage, epoch: int) -> bytes:
-    """Return the SPDX document of an image; `epoch` (seconds) is its creation date."""
+    """Return an image's SPDX document, created at `epoch` (seconds)."""
     name = image.digest.removeprefix("sha256:")
-    found = packages(image)
+    contents = packages(image)
     root = "SPDXRef-image"
-    described = [{"SPDXID": root, "name": "image", "versionInfo": image.digest, **_NOTHING_CLAIMED}]
+    described = [{"SPDXID": root, "name": "image", "versionInfo": image.digest, **_NO_ASSERTION}]
     described += [
         {
             "SPDXID": f"SPDXRef-{number}",
@@ -37,12 +37,14 @@ def sbom(image: OciImage, epoch: int) -> bytes:
                     "referenceLocator": f"pkg:{kind}/{package}@{version}",
                 }
             ],
-            **_NOTHING_CLAIMED,
+            **_NO_ASSERTION,
         }
-        for number, (kind, package, version) in enumerate(found)
+        for number, (kind, package, version) in enumerate(contents)
     ]
     relations = [_relation("SPDXRef-DOCUMENT", "DESCRIBES", root)]
-    relations += [_relation(root, "CONTAINS", f"SPDXRef-{number}") for number in range(len(found))]
+    relations += [
+        _relation(root, "CONTAINS", f"SPDXRef-{number}") for number in range(len(contents))
+    ]
     document = {
         "spdxVersion": "SPDX-2.3",
         "SPDXID": "SPDXRef-DOCUMENT",
@@ -59,29 +61,37 @@ def sbom(image: OciImage, epoch: int) -> bytes:
     return json.dumps(document, indent=1, sort_keys=True).encode()
 
 
-_NOTHING_CLAIMED = {"downloadLocation": "NOASSERTION", "filesAnalyzed": False}
+_NO_ASSERTION = {"downloadLocation": "NOASSERTION", "filesAnalyzed": False}
 
 
 def packages(image: OciImage) -> list[tuple[str, str, str]]:
     """Return (purl type and namespace, name, version) of every package in the image, sorted.
 
-    A later layer's file goes before an earlier one's; what a later layer deletes is not there.
+    Later layers replace and delete (whiteout) files of earlier ones.
     """
-    found: dict[str, list[tuple[str, str, str]]] = {}
+    by_path: dict[str, list[tuple[str, str, str]]] = {}
     for layer in image.layers:
         with tarfile.open(layer.path, "r:gz") as tar:
             for member in tar:
                 path = member.name.removeprefix("./")
                 folder, _, file = path.rpartition("/")
                 if file.startswith(".wh."):
-                    gone = folder if file == ".wh..wh..opq" else f"{folder}/{file.removeprefix('.wh.')}".lstrip("/")
-                    found = {p: v for p, v in found.items() if p != gone and not p.startswith(f"{gone}/")}
+                    deleted = (
+                        folder
+                        if file == ".wh..wh..opq"
+                        else f"{folder}/{file.removeprefix('.wh.')}".lstrip("/")
+                    )
+                    by_path = {
+                        p: v
+                        for p, v in by_path.items()
+                        if p != deleted and not p.startswith(f"{deleted}/")
+                    }
                 elif member.isfile() and (content := tar.extractfile(member)) is not None:
                     if path == _STATUS or folder == f"{_STATUS}.d":
-                        found[path] = list(_debian(content))
+                        by_path[path] = list(_debian(content))
                     elif path.endswith(".dist-info/METADATA"):
-                        found[path] = list(_python(content))
-    return sorted({package for listed in found.values() for package in listed})
+                        by_path[path] = list(_python(content))
+    return sorted({package for entries in by_path.values() for package in entries})
 
 
 def _debian(file: IO[bytes]) -> Iterator[tuple[str, str, str]]:

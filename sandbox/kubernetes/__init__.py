@@ -1,8 +1,19 @@
-"""A schema-checked Kubernetes API server behind the emulated EKS: objects, rules and controllers, but no containers."""
+"""The Kubernetes API server and controllers of the emulated EKS, without containers."""
 
-from __future__ import annotations
+from sandbox.kubernetes.cluster_host import KubernetesClusterHost
+from sandbox.kubernetes.ports import (
+    ExternalServices,
+    ImageCheck,
+    LoadBalancerError,
+    LoadBalancers,
+    LoadBalancerSpec,
+)
 
-from sandbox.kubernetes.cluster_host import Fleet
-from sandbox.kubernetes.ports import Hooks, ImageCheck, LoadBalancerError, LoadBalancerFacts, LoadBalancers
-
-__all__ = ["Fleet", "Hooks", "ImageCheck", "LoadBalancerError", "LoadBalancerFacts", "LoadBalancers"]
+__all__ = [
+    "ExternalServices",
+    "ImageCheck",
+    "KubernetesClusterHost",
+    "LoadBalancerError",
+    "LoadBalancerSpec",
+    "LoadBalancers",
+]

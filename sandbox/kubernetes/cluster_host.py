@@ -1,4 +1,4 @@
-"""All emulated clusters of an account behind one TLS port: what the account's EKS starts and stops."""
+"""All emulated clusters of an account, each on its own TLS port."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,69 +17,72 @@ from sandbox.kubernetes.apimachinery import schema
 from sandbox.kubernetes.apiserver import certificates
 from sandbox.kubernetes.apiserver.http_server import Server, server_tls
 from sandbox.kubernetes.cluster import Cluster
-from sandbox.kubernetes.ports import Hooks
+from sandbox.kubernetes.ports import ExternalServices
 from sandbox.runtime import ports
 
 
-class Fleet:
-    """Implements `ClusterHost`: clusters with their objects on disk, in `directory`, on one loopback port.
+class KubernetesClusterHost:
+    """Implements `ClusterHost`: clusters on loopback with their objects in `directory`.
 
-    The port is taken at construction and remembered in `directory`, so that kubeconfigs stay valid over restarts; a
-    port that somebody else has meanwhile is a PortTakenError, unless no cluster names it. `start` brings the clusters back; `reconcile` then drops
-    those that the account no longer knows.
+    Each cluster keeps its port, so kubeconfigs stay valid after a restart. Known ports are bound at
+    construction, which raises PortTakenError if one is in use. `start` restores the clusters;
+    `reconcile` then deletes those that the account no longer has.
     """
 
-    def __init__(self, directory: Path, principals: PrincipalLookup, hooks: Hooks | None = None) -> None:
-        self._directory, self._principals, self.hooks = directory, principals, hooks or Hooks()
+    def __init__(
+        self, directory: Path, principals: PrincipalLookup, external: ExternalServices | None = None
+    ) -> None:
+        self._directory, self._principals = directory, principals
+        self.external = external or ExternalServices()
         self._lock = threading.RLock()
         self._clusters: dict[str, Cluster] = {}
+        self._servers: dict[str, Server] = {}
         directory.mkdir(parents=True, exist_ok=True)
         self.ca_pem, certificate, key = certificates.ensure(directory / "tls")
-        memory, tls = directory / "port", server_tls(str(certificate), str(key))
-        port = ports.read_port(memory)
+        self._tls = server_tls(str(certificate), str(key))
         try:
-            self._server = Server(port, tls, self._clusters.get)
-        except OSError:
-            if any(directory.glob("clusters/*/facts.json")):
-                raise ports.PortTakenError(port, "the clusters' endpoints") from None
-            self._server = ports.bind_free_port(lambda another: Server(another, tls, self._clusters.get))
-        self.port = int(self._server.server_address[1])
-        memory.write_text(str(self.port))
+            for path in self._facts_files():
+                self._bind(path.parent.name)
+        except ports.PortTakenError:
+            self.stop()
+            raise
 
     def start(self) -> str:
-        """Bring back the clusters, begin to serve, and return the base URL below which each cluster has a path."""
-        for entry in sorted(self._directory.glob("clusters/*/facts.json")):
-            self._open(_read_facts(entry))
-        self._server.serve()
-        return f"https://127.0.0.1:{self.port}"
+        """Restore the clusters and serve them; return a description of their endpoints."""
+        for path in self._facts_files():
+            self._open(_read_facts(path))
+        return "https://127.0.0.1, one port per cluster"
 
     def create(self, cluster: ClusterFacts) -> ClusterEndpoint:
-        """Start (or find) a cluster; new facts take effect, its objects stay."""
+        """Start a cluster or reconfigure a running one; its objects stay."""
         with self._lock:
             self._open(cluster)
-            return ClusterEndpoint(url=f"https://127.0.0.1:{self.port}/{_key(cluster.arn)}", ca_pem=self.ca_pem)
+            port = self._servers[_key(cluster.arn)].server_port
+            return ClusterEndpoint(url=f"https://127.0.0.1:{port}", ca_pem=self.ca_pem)
 
     def delete(self, arn: str) -> None:
-        """Stop a cluster and forget its objects."""
+        """Stop a cluster and delete its objects."""
         with self._lock:
-            cluster = self._clusters.pop(_key(arn), None)
-            if cluster is not None:
+            key = _key(arn)
+            if (server := self._servers.pop(key, None)) is not None:
+                server.stop()
+            if (cluster := self._clusters.pop(key, None)) is not None:
                 cluster.close()
-            shutil.rmtree(self._place(arn), ignore_errors=True)
+            shutil.rmtree(self._cluster_directory(key), ignore_errors=True)
 
     def set_nodes(self, arn: str, group: str, nodes: Sequence[NodeFacts]) -> None:
-        """Make `nodes` the only nodes of a node group; the pods of nodes that go are made elsewhere."""
+        """Make `nodes` the only nodes of a group; pods of removed nodes are deleted."""
         with self._lock:
             cluster = self._clusters.get(_key(arn))
         if cluster is not None:
             cluster.controllers.set_nodes(group, nodes)
 
     def reconcile(self, clusters: Sequence[ClusterFacts]) -> None:
-        """Keep exactly these clusters."""
+        """Delete all other clusters and start or reconfigure these."""
         with self._lock:
-            wanted = {_key(cluster.arn) for cluster in clusters}
+            keys = {_key(cluster.arn) for cluster in clusters}
             for key, cluster in list(self._clusters.items()):
-                if key not in wanted:
+                if key not in keys:
                     self.delete(cluster.facts.arn)
             for facts in clusters:
                 self._open(facts)
@@ -88,39 +92,61 @@ class Fleet:
         return self._clusters.get(_key(arn))
 
     def stop(self) -> None:
-        """Stop serving; everything is on disk already."""
-        self._server.shutdown()
-        self._server.server_close()
+        """Stop serving; objects are already on disk."""
+        for server in self._servers.values():
+            server.stop()
+        self._servers.clear()
         with self._lock:
             for cluster in self._clusters.values():
                 cluster.close()
             self._clusters.clear()
 
-    def _place(self, arn: str) -> Path:
-        return self._directory / "clusters" / _key(arn)
+    def _facts_files(self) -> list[Path]:
+        return sorted(self._directory.glob("clusters/*/facts.json"))
+
+    def _cluster_directory(self, key: str) -> Path:
+        return self._directory / "clusters" / key
 
     def _open(self, facts: ClusterFacts) -> None:
         key = _key(facts.arn)
         running = self._clusters.get(key)
         if running is not None and running.facts == facts:
             return
-        place = self._place(facts.arn)
+        directory = self._cluster_directory(key)
         if running is not None:
             running.configure(facts)
         else:
-            # Loaded before anything is written: a version without a schema leaves nothing behind.
+            # Loaded before anything is written, so that an unknown version leaves no files.
             schema.load(facts.version)
-            place.mkdir(parents=True, exist_ok=True)
-            self._clusters[key] = Cluster(facts, place, self._principals, self.hooks)
-        (place / "facts.json").write_text(json.dumps(asdict(facts)))
+            directory.mkdir(parents=True, exist_ok=True)
+            if key not in self._servers:
+                self._bind(key)
+            self._clusters[key] = Cluster(facts, directory, self._principals, self.external)
+            self._servers[key].serve()
+        (directory / "facts.json").write_text(json.dumps(asdict(facts)))
+
+    def _bind(self, key: str) -> None:
+        """Bind the cluster's port: the stored one, or a free one for a new cluster."""
+        port_file = self._cluster_directory(key) / "port"
+        port = ports.read_port(port_file)
+        find = partial(self._clusters.get, key)
+        try:
+            server = Server(port, self._tls, find)
+        except OSError:
+            if port_file.exists():
+                raise ports.PortTakenError(port, "the clusters' endpoints") from None
+            server = ports.bind_free_port(lambda free_port: Server(free_port, self._tls, find))
+        port_file.write_text(str(server.server_port))
+        self._servers[key] = server
 
 
 def _key(arn: str) -> str:
-    """Return a cluster's path prefix, in the shape of EKS's endpoint names."""
+    """Return the name of a cluster's directory, in the form of EKS's endpoint names."""
     return sha256(arn.encode()).hexdigest()[:32].upper()
 
 
 def _read_facts(path: Path) -> ClusterFacts:
-    content = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(path.read_text()).items()}
-    restored: dict[str, Any] = content
-    return ClusterFacts(**restored)
+    fields: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(path.read_text()).items()
+    }
+    return ClusterFacts(**fields)

@@ -1,11 +1,12 @@
-"""Load balancers for Services and Ingresses, made in the emulated account as AWS's controllers make them.
+"""Load balancers of Services and Ingresses, created in the account as AWS's controllers do.
 
-An ELBv2 with its security group, target groups and listeners, in the subnets that carry the role tags, tagged with the
-cluster. They live in the account, not in the cluster: whoever deletes the cluster first leaves them behind, and then
-can't delete the VPC, exactly as on AWS. Targets aren't registered, since no pod here listens.
+Each is an ELBv2 with a security group, target groups and listeners in the subnets with the role
+tags, tagged with the cluster. It belongs to the account: deleting the cluster first leaves it
+behind and blocks the deletion of the VPC, as on AWS. No targets are registered, because no pod
+listens.
 
-Names, tags and messages after https://kubernetes-sigs.github.io/aws-load-balancer-controller/ (deploy/subnet_discovery,
-guide/service/annotations, guide/ingress/annotations).
+Names, tags and messages: https://kubernetes-sigs.github.io/aws-load-balancer-controller/
+(deploy/subnet_discovery, guide/service/annotations, guide/ingress/annotations).
 """
 
 from __future__ import annotations
@@ -19,198 +20,236 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sandbox.kubernetes.ports import LoadBalancerError, LoadBalancerFacts
+from sandbox.kubernetes.ports import LoadBalancerError, LoadBalancerSpec
 
-_ROLE_TAGS = {"internet-facing": "kubernetes.io/role/elb", "internal": "kubernetes.io/role/internal-elb"}
+_ROLE_TAGS = {
+    "internet-facing": "kubernetes.io/role/elb",
+    "internal": "kubernetes.io/role/internal-elb",
+}
 _CERTIFICATES = {
     "application": "alb.ingress.kubernetes.io/certificate-arn",
     "network": "service.beta.kubernetes.io/aws-load-balancer-ssl-cert",
 }
-_PREFIXES = {"application": "alb.ingress.kubernetes.io/", "network": "service.beta.kubernetes.io/aws-load-balancer-"}
+_PREFIXES = {
+    "application": "alb.ingress.kubernetes.io/",
+    "network": "service.beta.kubernetes.io/aws-load-balancer-",
+}
 
 
 class ElasticLoadBalancers:
-    """Implements `LoadBalancers` with boto3; `endpoint` returns the account's URL (None: boto3's own choice)."""
+    """Implements `LoadBalancers`; `endpoint` returns the account's URL, "" before its start."""
 
-    def __init__(self, endpoint: Callable[[], str | None]) -> None:
+    def __init__(self, endpoint: Callable[[], str]) -> None:
         self._endpoint = endpoint
 
-    def ensure(self, wanted: LoadBalancerFacts) -> str:
-        """Return the DNS name of the load balancer; made, with all that belongs to it, if it isn't there.
+    def ensure(self, spec: LoadBalancerSpec) -> str:
+        """Create the load balancer or update its sources and ports; return its DNS name.
 
-        One that is there gets the callers and ports that are wanted now; its scheme and subnets stay what they were.
+        Scheme and subnets of an existing load balancer stay.
         """
-        with _explained():
-            elb = self._client("elbv2", wanted)
-            found = _existing(elb, wanted)
-            if found is None:
-                found = self._create(elb, wanted)
+        with _translate_errors():
+            elb = self._client("elbv2", spec)
+            balancer = _find(elb, spec)
+            if balancer is None:
+                balancer = self._create(elb, spec)
             else:
-                _security_group(self._client("ec2", wanted), found["VpcId"], wanted)
-            self._listen(elb, wanted, found)
-            return str(found["DNSName"])
+                _security_group(self._client("ec2", spec), balancer["VpcId"], spec)
+            self._create_listeners(elb, spec, balancer)
+            return str(balancer["DNSName"])
 
-    def remove(self, wanted: LoadBalancerFacts) -> None:
+    def remove(self, spec: LoadBalancerSpec) -> None:
         """Delete the load balancer, its target groups and its security group."""
-        with _explained():
-            elb, ec2 = self._client("elbv2", wanted), self._client("ec2", wanted)
-            found = _existing(elb, wanted)
-            if found is not None:
-                elb.delete_load_balancer(LoadBalancerArn=found["LoadBalancerArn"])
+        with _translate_errors():
+            elb, ec2 = self._client("elbv2", spec), self._client("ec2", spec)
+            balancer = _find(elb, spec)
+            if balancer is not None:
+                elb.delete_load_balancer(LoadBalancerArn=balancer["LoadBalancerArn"])
             for group in elb.describe_target_groups()["TargetGroups"]:
-                if group["TargetGroupName"].startswith(_name(wanted)[:25]):
+                if group["TargetGroupName"].startswith(_name(spec)[:25]):
                     elb.delete_target_group(TargetGroupArn=group["TargetGroupArn"])
-            filters = [{"Name": "group-name", "Values": [_name(wanted)]}, *_tag_filters(wanted)]
+            filters = [{"Name": "group-name", "Values": [_name(spec)]}, *_tag_filters(spec)]
             for group in ec2.describe_security_groups(Filters=filters)["SecurityGroups"]:
                 ec2.delete_security_group(GroupId=group["GroupId"])
 
-    def _client(self, service: str, wanted: LoadBalancerFacts) -> Any:
-        # The emulated account takes any credentials that it didn't issue itself.
+    def _client(self, service: str, spec: LoadBalancerSpec) -> Any:
+        endpoint = self._endpoint()
+        if not endpoint:
+            raise LoadBalancerError("the account has not started yet")
+        # The emulated account accepts credentials that it did not issue.
         session: Any = boto3.Session(
             aws_access_key_id="sandbox",
             aws_secret_access_key="sandbox",  # noqa: S106 - no secret
-            region_name=wanted.cluster_arn.split(":")[3],
+            region_name=spec.cluster_arn.split(":")[3],
         )
         return session.client(
             service,
-            endpoint_url=self._endpoint(),
+            endpoint_url=endpoint,
             config=Config(connect_timeout=30, read_timeout=60, retries={"max_attempts": 1}),
         )
 
-    def _create(self, elb: Any, wanted: LoadBalancerFacts) -> dict[str, Any]:
-        cluster = self._client("eks", wanted).describe_cluster(name=wanted.cluster)["cluster"]
+    def _create(self, elb: Any, spec: LoadBalancerSpec) -> dict[str, Any]:
+        cluster = self._client("eks", spec).describe_cluster(name=spec.cluster)["cluster"]
         vpc = cluster["resourcesVpcConfig"]["vpcId"]
-        ec2 = self._client("ec2", wanted)
-        subnets = _subnets(ec2, vpc, wanted)
-        group = _security_group(ec2, vpc, wanted)
-        made: dict[str, Any] = elb.create_load_balancer(
-            Name=_name(wanted),
+        ec2 = self._client("ec2", spec)
+        subnets = _subnets(ec2, vpc, spec)
+        group = _security_group(ec2, vpc, spec)
+        balancer: dict[str, Any] = elb.create_load_balancer(
+            Name=_name(spec),
             Subnets=subnets,
             SecurityGroups=[group],
-            Scheme=wanted.scheme,
-            Type=wanted.type,
-            Tags=_tags(wanted),
+            Scheme=spec.scheme,
+            Type=spec.type,
+            Tags=_tags(spec),
         )["LoadBalancers"][0]
-        return made
+        return balancer
 
-    def _listen(self, elb: Any, wanted: LoadBalancerFacts, balancer: dict[str, Any]) -> None:
+    def _create_listeners(self, elb: Any, spec: LoadBalancerSpec, balancer: dict[str, Any]) -> None:
         arn = balancer["LoadBalancerArn"]
-        present = {item["Port"] for item in elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]}
-        groups = {
-            item["TargetGroupName"]: item["TargetGroupArn"] for item in elb.describe_target_groups()["TargetGroups"]
+        present = {
+            item["Port"] for item in elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]
         }
-        certificate = wanted.annotations.get(_CERTIFICATES[wanted.type], "").split(",")[0]
-        for port in wanted.ports:
+        groups = {
+            item["TargetGroupName"]: item["TargetGroupArn"]
+            for item in elb.describe_target_groups()["TargetGroups"]
+        }
+        certificate = spec.annotations.get(_CERTIFICATES[spec.type], "").split(",")[0]
+        for port in spec.ports:
             if port in present:
                 continue
-            protocol = {"application": "HTTP", "network": "TCP"}[wanted.type]
-            secure = {"application": "HTTPS", "network": "TLS"}[wanted.type] if port == 443 and certificate else ""
-            if wanted.type == "application" and port == 443 and not certificate:
+            protocol = {"application": "HTTP", "network": "TCP"}[spec.type]
+            secure = (
+                {"application": "HTTPS", "network": "TLS"}[spec.type]
+                if port == 443 and certificate
+                else ""
+            )
+            if spec.type == "application" and port == 443 and not certificate:
                 raise LoadBalancerError(
-                    f"no certificate found for host of {wanted.kind.lower()} {wanted.name}: set {_CERTIFICATES['application']}"
+                    f"no certificate found for host of {spec.kind.lower()} {spec.name}: set "
+                    f"{_CERTIFICATES['application']}"
                 )
-            name = f"{_name(wanted)[:25]}-{port}"
-            # An earlier try may have come this far and no further.
-            target = groups.get(name) or elb.create_target_group(
-                Name=name, Protocol=protocol, Port=port, VpcId=balancer["VpcId"], TargetType="ip", Tags=_tags(wanted)
-            )["TargetGroups"][0]["TargetGroupArn"]  # fmt: skip
+            name = f"{_name(spec)[:25]}-{port}"
+            # A failed earlier call may have created it.
+            target = (
+                groups.get(name)
+                or elb.create_target_group(
+                    Name=name,
+                    Protocol=protocol,
+                    Port=port,
+                    VpcId=balancer["VpcId"],
+                    TargetType="ip",
+                    Tags=_tags(spec),
+                )["TargetGroups"][0]["TargetGroupArn"]
+            )
             extra = {"Certificates": [{"CertificateArn": certificate}]} if secure else {}
             action = {"Type": "forward", "TargetGroupArn": target}
             elb.create_listener(
-                LoadBalancerArn=arn, Protocol=secure or protocol, Port=port, DefaultActions=[action], **extra
+                LoadBalancerArn=arn,
+                Protocol=secure or protocol,
+                Port=port,
+                DefaultActions=[action],
+                **extra,
             )
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:
         raise LoadBalancerError(str(error)) from None
 
 
-def _name(wanted: LoadBalancerFacts) -> str:
-    digest = sha256(f"{wanted.cluster_arn}{wanted.uid}".encode()).hexdigest()[:10]
-    parts = ["".join(c for c in text if c.isalnum())[:8] for text in (wanted.namespace, wanted.name)]
+def _name(spec: LoadBalancerSpec) -> str:
+    digest = sha256(f"{spec.cluster_arn}{spec.uid}".encode()).hexdigest()[:10]
+    parts = ["".join(c for c in text if c.isalnum())[:8] for text in (spec.namespace, spec.name)]
     return f"k8s-{parts[0]}-{parts[1]}-{digest}"
 
 
-def _tag_map(wanted: LoadBalancerFacts) -> dict[str, str]:
-    kind = "service" if wanted.kind == "Service" else "ingress"
+def _tag_map(spec: LoadBalancerSpec) -> dict[str, str]:
+    kind = "service" if spec.kind == "Service" else "ingress"
     return {
-        "elbv2.k8s.aws/cluster": wanted.cluster,
-        "eks:eks-cluster-name": wanted.cluster,
-        f"{kind}.k8s.aws/stack": f"{wanted.namespace}/{wanted.name}",
+        "elbv2.k8s.aws/cluster": spec.cluster,
+        "eks:eks-cluster-name": spec.cluster,
+        f"{kind}.k8s.aws/stack": f"{spec.namespace}/{spec.name}",
     }
 
 
-def _tags(wanted: LoadBalancerFacts) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in _tag_map(wanted).items()]
+def _tags(spec: LoadBalancerSpec) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in _tag_map(spec).items()]
 
 
-def _tag_filters(wanted: LoadBalancerFacts) -> list[dict[str, Any]]:
-    return [{"Name": f"tag:{key}", "Values": [value]} for key, value in _tag_map(wanted).items()]
+def _tag_filters(spec: LoadBalancerSpec) -> list[dict[str, Any]]:
+    return [{"Name": f"tag:{key}", "Values": [value]} for key, value in _tag_map(spec).items()]
 
 
-def _existing(elb: Any, wanted: LoadBalancerFacts) -> dict[str, Any] | None:
+def _find(elb: Any, spec: LoadBalancerSpec) -> dict[str, Any] | None:
     try:
-        found: list[dict[str, Any]] = elb.describe_load_balancers(Names=[_name(wanted)])["LoadBalancers"]
+        balancers: list[dict[str, Any]] = elb.describe_load_balancers(Names=[_name(spec)])[
+            "LoadBalancers"
+        ]
     except ClientError as error:
         if "NotFound" in error.response["Error"]["Code"]:
             return None
         raise
-    return found[0] if found else None
+    return balancers[0] if balancers else None
 
 
-def _subnets(ec2: Any, vpc: str, wanted: LoadBalancerFacts) -> list[str]:
-    """Find subnets as the controller does: named by annotation, or by role tag, one per zone."""
-    named = wanted.annotations.get(f"{_PREFIXES[wanted.type]}subnets", "")
+def _subnets(ec2: Any, vpc: str, spec: LoadBalancerSpec) -> list[str]:
+    """Select subnets as the controller does: by annotation, or one per zone by role tag."""
+    named = spec.annotations.get(f"{_PREFIXES[spec.type]}subnets", "")
     if named:
         return [item.strip() for item in named.split(",")]
-    tag = _ROLE_TAGS[wanted.scheme]
+    tag = _ROLE_TAGS[spec.scheme]
     filters = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": f"tag:{tag}", "Values": ["1", ""]}]
-    found = ec2.describe_subnets(Filters=filters)["Subnets"]
+    subnets = ec2.describe_subnets(Filters=filters)["Subnets"]
     by_zone = {
         item["AvailabilityZone"]: item["SubnetId"]
-        for item in sorted(found, key=lambda s: str(s["SubnetId"]), reverse=True)
+        for item in sorted(subnets, key=lambda s: str(s["SubnetId"]), reverse=True)
     }
-    if len(by_zone) < (2 if wanted.type == "application" else 1):
-        least = "two subnets in different zones" if wanted.type == "application" else "one subnet"
+    if len(by_zone) < (2 if spec.type == "application" else 1):
+        least = "two subnets in different zones" if spec.type == "application" else "one subnet"
         raise LoadBalancerError(
-            f"unable to resolve at least {least} ({len(found)} match VPC and tags: [{tag}]): tag the cluster's "
-            f"{'public' if wanted.scheme == 'internet-facing' else 'private'} subnets with {tag}=1"
+            f"unable to resolve at least {least} ({len(subnets)} match VPC and tags: [{tag}]): "
+            "tag the cluster's "
+            f"{'public' if spec.scheme == 'internet-facing' else 'private'} subnets with {tag}=1"
         )
     return [by_zone[zone] for zone in sorted(by_zone)]
 
 
-def _security_group(ec2: Any, vpc: str, wanted: LoadBalancerFacts) -> str:
-    """Find or make the group, and let in exactly who is to be let in now."""
-    filters = [{"Name": "group-name", "Values": [_name(wanted)]}, {"Name": "vpc-id", "Values": [vpc]}]
-    found = ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
-    tags = [{"ResourceType": "security-group", "Tags": _tags(wanted)}]
+def _security_group(ec2: Any, vpc: str, spec: LoadBalancerSpec) -> str:
+    """Create the group if needed, and make its rules match the required sources and ports."""
+    filters = [{"Name": "group-name", "Values": [_name(spec)]}, {"Name": "vpc-id", "Values": [vpc]}]
+    groups = ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
+    tags = [{"ResourceType": "security-group", "Tags": _tags(spec)}]
     description = "[k8s] Managed SecurityGroup for LoadBalancer"
-    made = found or [
-        ec2.create_security_group(GroupName=_name(wanted), Description=description, VpcId=vpc, TagSpecifications=tags)
+    [group] = groups or [
+        ec2.create_security_group(
+            GroupName=_name(spec), Description=description, VpcId=vpc, TagSpecifications=tags
+        )
     ]
-    group = str(made[0]["GroupId"])
-    prefix = _PREFIXES[wanted.type]
+    group_id = str(group["GroupId"])
+    prefix = _PREFIXES[spec.type]
     sources = (
-        wanted.annotations.get(f"{prefix}inbound-cidrs")
-        or wanted.annotations.get(f"{prefix}source-ranges")
+        spec.annotations.get(f"{prefix}inbound-cidrs")
+        or spec.annotations.get(f"{prefix}source-ranges")
         or "0.0.0.0/0"
     )
-    cidrs = [item.strip() for item in wanted.source_ranges or sources.split(",")]
-    allowed = {(port, cidr) for port in wanted.ports for cidr in cidrs}
+    cidrs = [item.strip() for item in spec.source_ranges or sources.split(",")]
+    allowed = {(port, cidr) for port in spec.ports for cidr in cidrs}
     present = {
         (permission["FromPort"], item["CidrIp"])
-        for permission in made[0].get("IpPermissions") or ()
+        for permission in group.get("IpPermissions") or ()
         for item in permission["IpRanges"]
     }
     if allowed - present:
-        ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=_permissions(allowed - present))
+        ec2.authorize_security_group_ingress(
+            GroupId=group_id, IpPermissions=_permissions(allowed - present)
+        )
     if present - allowed:
-        ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=_permissions(present - allowed))
-    return group
+        ec2.revoke_security_group_ingress(
+            GroupId=group_id, IpPermissions=_permissions(present - allowed)
+        )
+    return group_id
 
 
 def _permissions(pairs: set[tuple[int, str]]) -> list[dict[str, Any]]:

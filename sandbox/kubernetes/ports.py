@@ -1,7 +1,4 @@
-"""What the cluster asks of the world outside: are images there, and who makes load balancers.
-
-Both have an in-memory default, so that the cluster works alone; the account side supplies the real ones.
-"""
+"""Protocols for image pulls and load balancers, with in-memory defaults."""
 
 from __future__ import annotations
 
@@ -10,21 +7,22 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Protocol
 
-# Takes an image reference and the node's architecture; returns None when the image can be pulled, else the reason
-# in the words that a kubelet would use.
+# Takes an image reference and the node's architecture. Returns None if the image can be pulled,
+# else the reason in the kubelet's words.
 ImageCheck = Callable[[str, str], str | None]
 
 
 def accept_any_image(image: str, architecture: str) -> str | None:  # noqa: ARG001 - the signature of ImageCheck
-    """Find every image: the default, where no registry stands behind the cluster."""
+    """Accept each image: the default without a registry."""
     return None
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadBalancerFacts:
-    """What a Service or Ingress wants of its load balancer.
+class LoadBalancerSpec:
+    """The load balancer that a Service or Ingress requires.
 
-    `scheme` is internet-facing or internal, `type` network or application; `ports` are listener ports, `source_ranges` the CIDRs that may reach them (none: all).
+    `scheme` is internet-facing or internal, `type` network or application, `ports` are listener
+    ports. `source_ranges` are the CIDRs that may connect; empty allows all.
     """
 
     cluster: str
@@ -41,46 +39,46 @@ class LoadBalancerFacts:
 
 
 class LoadBalancerError(Exception):
-    """A load balancer can't be made or removed (yet); the text is what the controller's event says."""
+    """A load balancer cannot be created or deleted; the message becomes the controller's event."""
 
 
 class LoadBalancers(Protocol):
-    """Makes and removes load balancers; both calls may be repeated."""
+    """Creates and deletes load balancers; both calls are idempotent."""
 
-    def ensure(self, wanted: LoadBalancerFacts) -> str:
-        """Return the DNS name of the object's load balancer, which is made, and brought to what is wanted, if need be."""
+    def ensure(self, spec: LoadBalancerSpec) -> str:
+        """Create or update the object's load balancer and return its DNS name."""
         ...
 
-    def remove(self, wanted: LoadBalancerFacts) -> None:
-        """Remove the object's load balancer; none is no error."""
+    def remove(self, spec: LoadBalancerSpec) -> None:
+        """Delete the object's load balancer, if any."""
         ...
 
 
-class ImaginaryLoadBalancers:
-    """Host names without load balancers behind them."""
+class NullLoadBalancers:
+    """Host names without load balancers."""
 
-    def ensure(self, wanted: LoadBalancerFacts) -> str:
-        """Return a name of the form that ELBv2 gives."""
-        region = wanted.cluster_arn.split(":")[3] if wanted.cluster_arn.count(":") > 3 else "us-east-1"
-        digest = sha256(wanted.uid.encode()).hexdigest()[:16]
-        service = "elb" if wanted.type == "network" else ""
-        name = f"k8s-{wanted.namespace[:8]}-{wanted.name[:8]}-{digest[:10]}"
+    def ensure(self, spec: LoadBalancerSpec) -> str:
+        """Return a name of ELBv2's form."""
+        region = spec.cluster_arn.split(":")[3] if spec.cluster_arn.count(":") > 3 else "us-east-1"
+        digest = sha256(spec.uid.encode()).hexdigest()[:16]
+        service = "elb" if spec.type == "network" else ""
+        name = f"k8s-{spec.namespace[:8]}-{spec.name[:8]}-{digest[:10]}"
         zone = f"{service}.{region}" if service else f"{region}.elb"
         return f"{name}-{digest}.{zone}.amazonaws.com"
 
-    def remove(self, wanted: LoadBalancerFacts) -> None:
-        """Nothing is there to remove."""
+    def remove(self, spec: LoadBalancerSpec) -> None:
+        """Do nothing."""
 
 
 @dataclass(kw_only=True)
-class Hooks:
-    """The cluster's connections to the world outside."""
+class ExternalServices:
+    """Services outside the cluster."""
 
     image_check: ImageCheck = accept_any_image
-    load_balancers: LoadBalancers = field(default_factory=ImaginaryLoadBalancers)
+    load_balancers: LoadBalancers = field(default_factory=NullLoadBalancers)
 
 
 def annotations_of(document: Mapping[str, Any]) -> Mapping[str, str]:
     """Return an object's annotations."""
-    found: Mapping[str, str] = document["metadata"].get("annotations") or {}
-    return found
+    annotations: Mapping[str, str] = document["metadata"].get("annotations") or {}
+    return annotations

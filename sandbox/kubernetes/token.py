@@ -1,7 +1,10 @@
-"""`python -m sandbox.kubernetes.token CLUSTER`: an EKS token for kubeconfigs, as `aws eks get-token` prints it.
+"""Prints an EKS token for kubeconfigs, as `aws eks get-token` does:
 
-Credentials, region and endpoint come from boto3's environment variables. A token is `k8s-aws-v1.` and the base64url
-of a presigned STS GetCallerIdentity URL that carries the cluster's name in a signed header; EKS takes it for 15 minutes.
+python -m sandbox.kubernetes.token CLUSTER
+
+Credentials, region and endpoint come from boto3's environment variables. A token is `k8s-aws-v1.`
+and the base64url of a presigned STS GetCallerIdentity URL with the cluster's name in a signed
+header; EKS accepts it for 15 minutes.
 """
 
 from __future__ import annotations
@@ -20,17 +23,20 @@ _HEADER = "x-k8s-aws-id"
 LIFETIME = timedelta(minutes=14)
 
 
-def sign(cluster: str, region: str | None = None, role_arn: str | None = None, session: Any = None) -> str:
-    """Return a token for a cluster, of `role_arn` if given; raises botocore's errors."""
+def sign(
+    cluster: str, region: str | None = None, role_arn: str | None = None, session: Any = None
+) -> str:
+    """Return a cluster's token, for `role_arn` if set. Raises botocore's errors."""
     session = session or boto3.Session(region_name=region)
     if role_arn:
-        made = session.client("sts", region_name=region).assume_role(
+        response = session.client("sts", region_name=region).assume_role(
             RoleArn=role_arn, RoleSessionName="EKSGetTokenAuth"
         )
+        credentials = response["Credentials"]
         session = boto3.Session(
-            aws_access_key_id=made["Credentials"]["AccessKeyId"],
-            aws_secret_access_key=made["Credentials"]["SecretAccessKey"],
-            aws_session_token=made["Credentials"]["SessionToken"],
+            aws_access_key_id=credentials["AccessKeyId"],
+            aws_secret_access_key=credentials["SecretAccessKey"],
+            aws_session_token=credentials["SessionToken"],
             region_name=region or session.region_name,
         )
     client = session.client("sts", region_name=region)
@@ -55,8 +61,10 @@ def credential(token: str) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Print the credential; a problem is one line on stderr and exit code 1."""
-    parser = argparse.ArgumentParser(prog="python -m sandbox.kubernetes.token", description="Print an EKS token.")
+    """Print the credential; an error is one line on stderr and exit code 1."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox.kubernetes.token", description="Print an EKS token."
+    )
     parser.add_argument("cluster", metavar="CLUSTER")
     parser.add_argument("--region")
     parser.add_argument("--role-arn")
@@ -65,7 +73,8 @@ def main() -> int:
         token = sign(arguments.cluster, arguments.region, arguments.role_arn)
     except (BotoCoreError, ClientError) as error:
         sys.stderr.write(
-            f"no token for cluster {arguments.cluster}: {error}. Is the sandbox's environment set (`python -m sandbox env STACK`)?\n"
+            f"no token for cluster {arguments.cluster}: {error}. Is the sandbox's environment "
+            "set (`python -m sandbox env STACK`)?\n"
         )
         return 1
     sys.stdout.write(json.dumps(credential(token)) + "\n")

@@ -29,7 +29,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal
+from typing import Literal, NoReturn
 
 from pulumi.provider.experimental import provider as sdk
 from pulumi.runtime.proto import provider_pb2
@@ -162,6 +162,9 @@ class Invoked:
 class Connection:
     """A configured provider. Methods block, run concurrently, and raise `Failure`."""
 
+    program_directory: str = ""
+    """The program's directory, set by the server; empty for engines that do not report it."""
+
     def check(self, resource: Resource, old: Properties, new: Properties, seed: bytes) -> Checked:
         """Set defaults and names; report problems. `old` is empty for a new resource."""
         raise Failure(f"{resource.type} is not emulated by the sandbox.")
@@ -224,6 +227,10 @@ class Provider(sdk.Provider):
     def connect(self, config: Properties) -> Connection:
         """Configure the provider; JSON text is already decoded."""
         raise Failure(f"the provider {self.name} has no resources.")
+
+    def refuse_component(self, token: str) -> NoReturn:
+        """Refuse a component type by name."""
+        raise Failure(f"{token} isn't emulated by the sandbox.")
 
     def check_configuration(self, old: Properties, new: Properties) -> Checked:
         """Validate a configuration; structures are JSON text."""

@@ -93,6 +93,7 @@ class _Peer:
 
     connection: Connection | None = None
     engine: str = ""
+    program_directory: str = ""
     cancelled: threading.Event = field(default_factory=threading.Event)
 
 
@@ -111,6 +112,7 @@ class Servicer(ProviderServicer):
     async def Handshake(self, request: Any, context: Any) -> provider_pb2.ProviderHandshakeResponse:
         """Return the supported features; unlike Configure's, they apply to CheckConfig too."""
         self._greet(request.engine_address, context)
+        self._peer(context).program_directory = request.program_directory
         return provider_pb2.ProviderHandshakeResponse(
             accept_secrets=True, accept_resources=True, accept_outputs=True
         )
@@ -119,6 +121,11 @@ class Servicer(ProviderServicer):
         """Record the attached engine, whose Log service receives messages."""
         self._greet(request.address, context)
         return empty_pb2.Empty()
+
+    async def Construct(self, request: Any, context: Any) -> provider_pb2.ConstructResponse:
+        """Refuse components by name; providers with components have their own servicer."""
+        await self._run(context, lambda: self._of.refuse_component(request.type))
+        raise AssertionError("refuse_component always raises")
 
     async def Cancel(self, request: Any, context: Any) -> empty_pb2.Empty:
         """Cancel all waiting of this connection."""
@@ -166,7 +173,9 @@ class Servicer(ProviderServicer):
                 self._of.connect(config) if known or self._of.checks_offline else _NotYetKnown()
             ),
         )
-        self._peer(context).connection = connection
+        peer = self._peer(context)
+        connection.program_directory = peer.program_directory
+        peer.connection = connection
         return provider_pb2.ConfigureResponse(
             acceptSecrets=True, supportsPreview=True, acceptResources=True, acceptOutputs=True
         )

@@ -1,6 +1,6 @@
-"""The container registry behind the emulated ECR: OCI distribution endpoint, its storage, and ECR's rules for both."""
+"""The container registry behind the emulated ECR."""
 
-from sandbox.contracts.image_repositories import HeldImage, PushedImage, RefusedError, RepositoryRules
+from sandbox.contracts.image_repositories import RegistryError
 from sandbox.registry.server import Registry
 
-__all__ = ["HeldImage", "PushedImage", "RefusedError", "Registry", "RepositoryRules"]
+__all__ = ["Registry", "RegistryError"]

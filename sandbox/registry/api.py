@@ -1,7 +1,7 @@
-"""The OCI distribution API (v2) over HTTP: what docker, buildah, skopeo and Kubernetes' kubelet speak to a registry.
+"""The OCI distribution API (v2) of the registry.
 
-Source: the OCI distribution specification 1.1, https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md.
-Deletion is refused here, as images of ECR are deleted through ECR's own API.
+Source: https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md. Deletion is
+refused: images in ECR are deleted through ECR's API.
 """
 
 from __future__ import annotations
@@ -13,51 +13,56 @@ from flask import Flask, Response, jsonify, make_response, request, send_file
 from werkzeug.exceptions import HTTPException
 
 from sandbox.contracts.image_manifest import validate_digest
-from sandbox.contracts.image_repositories import RefusedError, RepositoryRules
-from sandbox.registry.repositories import Holdings
-from sandbox.registry.store import Store
+from sandbox.contracts.image_repositories import ImageRepositories, RegistryError
+from sandbox.registry.repositories import Repositories
+from sandbox.registry.store import RegistryStore
 
-# The specification asks for at least 4 MiB; ECR's quota is the same.
+# The specification requires at least 4 MiB, which is ECR's quota.
 MANIFEST_LIMIT = 4 << 20
 
 
-def create_app(store: Store, rules: RepositoryRules) -> Flask:
-    """Return the WSGI application. Every answer but a success is a JSON error of the specification."""
+def create_app(store: RegistryStore, owner: ImageRepositories) -> Flask:
+    """Return the WSGI application; errors are JSON as in the specification."""
     app = Flask("sandbox.registry", static_folder=None)
     app.url_map.strict_slashes = False
-    _admission(app, rules)
-    _lists(app, store, rules)
-    _manifests(app, Holdings(store, rules))
-    _blobs(app, store, rules)
-    _uploads(app, store, rules)
+    _authorization(app, owner)
+    _listings(app, store, owner)
+    _manifests(app, Repositories(store, owner))
+    _blobs(app, store, owner)
+    _uploads(app, store, owner)
     return app
 
 
-def _admission(app: Flask, rules: RepositoryRules) -> None:
+def _authorization(app: Flask, owner: ImageRepositories) -> None:
     @app.before_request
     def authorize() -> None:
-        if (given := request.authorization) is None or given.type != "basic":
-            rules.authorize("", "")
+        if (credentials := request.authorization) is None or credentials.type != "basic":
+            owner.authorize("", "")
         else:
-            rules.authorize(given.username or "", given.password or "")
+            owner.authorize(credentials.username or "", credentials.password or "")
 
     @app.after_request
     def versioned(response: Response) -> Response:
         response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
         return response
 
-    @app.errorhandler(RefusedError)
-    def refused(error: RefusedError) -> Response:
+    @app.errorhandler(RegistryError)
+    def refused(error: RegistryError) -> Response:
         return _error(error.status, error.code, error.message, error.headers)
 
     @app.errorhandler(HTTPException)
     def unknown(error: HTTPException) -> Response:
         status = error.code or 500
-        return _error(status, "UNSUPPORTED", f"{request.method} {request.path}: {HTTPStatus(status).phrase}.", {})
+        return _error(
+            status,
+            "UNSUPPORTED",
+            f"{request.method} {request.path}: {HTTPStatus(status).phrase}.",
+            {},
+        )
 
 
-def _lists(app: Flask, store: Store, rules: RepositoryRules) -> None:
-    holdings = Holdings(store, rules)
+def _listings(app: Flask, store: RegistryStore, owner: ImageRepositories) -> None:
+    repositories = Repositories(store, owner)
 
     @app.get("/v2/")
     def ping() -> Response:
@@ -65,20 +70,20 @@ def _lists(app: Flask, store: Store, rules: RepositoryRules) -> None:
 
     @app.get("/v2/_catalog")
     def catalog() -> Response:
-        page, link = _page(rules.repositories(), "/v2/_catalog")
+        page, link = _page(owner.repositories(), "/v2/_catalog")
         return _linked(jsonify({"repositories": page}), link)
 
     @app.get("/v2/<path:name>/tags/list")
     def tags(name: str) -> Response:
-        rules.require(name)
-        names = sorted(tag for image in rules.images(name).values() for tag in image.tags)
+        owner.require(name)
+        names = sorted(tag for image in owner.images(name).values() for tag in image.tags)
         page, link = _page(names, f"/v2/{name}/tags/list")
         return _linked(jsonify({"name": name, "tags": page}), link)
 
     @app.get("/v2/<path:name>/referrers/<digest>")
     def referrers(name: str, digest: str) -> Response:
-        wanted = request.args.get("artifactType")
-        found = [
+        artifact_type = request.args.get("artifactType")
+        manifests = [
             {
                 "mediaType": image.media_type,
                 "digest": image.digest,
@@ -86,23 +91,29 @@ def _lists(app: Flask, store: Store, rules: RepositoryRules) -> None:
                 "artifactType": image.artifact_type,
                 "annotations": image.annotations,
             }
-            for image in holdings.referrers(name, validate_digest(digest))
-            if wanted in (None, image.artifact_type)
+            for image in repositories.referrers(name, validate_digest(digest))
+            if artifact_type in (None, image.artifact_type)
         ]
-        body = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": found}
+        body = {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": manifests,
+        }
         response = make_response(body)
         response.headers["Content-Type"] = body["mediaType"]
-        if wanted is not None:
+        if artifact_type is not None:
             response.headers["OCI-Filters-Applied"] = "artifactType"
         return response
 
 
-def _manifests(app: Flask, holdings: Holdings) -> None:
+def _manifests(app: Flask, repositories: Repositories) -> None:
     @app.route("/v2/<path:name>/manifests/<reference>", methods=["GET"])
-    def manifest(name: str, reference: str) -> Response:  # Flask answers HEAD with the same headers
-        image = holdings.find(name, reference)
+    def manifest(
+        name: str, reference: str
+    ) -> Response:  # Flask answers HEAD with the same headers.
+        image = repositories.find(name, reference)
         if request.method == "GET":
-            holdings.pulled(name, image)
+            repositories.record_pull(name, image)
         response = make_response(image.manifest)
         response.headers["Content-Type"] = image.media_type
         response.headers["Docker-Content-Digest"] = image.digest
@@ -111,26 +122,34 @@ def _manifests(app: Flask, holdings: Holdings) -> None:
     @app.put("/v2/<path:name>/manifests/<reference>")
     def push(name: str, reference: str) -> Response:
         if (request.content_length or 0) > MANIFEST_LIMIT:
-            raise RefusedError(413, "MANIFEST_INVALID", f"A manifest has at most {MANIFEST_LIMIT} bytes.")
+            raise RegistryError(
+                413, "MANIFEST_INVALID", f"A manifest has at most {MANIFEST_LIMIT} bytes."
+            )
         data = request.stream.read(MANIFEST_LIMIT + 1)
         if len(data) > MANIFEST_LIMIT:
-            raise RefusedError(413, "MANIFEST_INVALID", f"A manifest has at most {MANIFEST_LIMIT} bytes.")
-        digest, subject = holdings.push(name, reference, data, request.mimetype or None)
+            raise RegistryError(
+                413, "MANIFEST_INVALID", f"A manifest has at most {MANIFEST_LIMIT} bytes."
+            )
+        digest, subject = repositories.push(name, reference, data, request.mimetype or None)
         response = _accepted(201, f"/v2/{name}/manifests/{digest}", digest)
         if subject:
             response.headers["OCI-Subject"] = subject
         return response
 
 
-def _blobs(app: Flask, store: Store, rules: RepositoryRules) -> None:
+def _blobs(app: Flask, store: RegistryStore, owner: ImageRepositories) -> None:
     @app.route("/v2/<path:name>/blobs/<digest>", methods=["GET"])
     def blob(name: str, digest: str) -> Response:
-        rules.require(name)
+        owner.require(name)
         path = store.blob(name, validate_digest(digest))
         if path is None:
-            raise RefusedError(404, "BLOB_UNKNOWN", f"The repository '{name}' has no blob {digest}.")
-        # A blob is named by its content, so its name is its ETag; `conditional` answers Range requests.
-        response = send_file(path, mimetype="application/octet-stream", etag=digest, conditional=True)
+            raise RegistryError(
+                404, "BLOB_UNKNOWN", f"The repository '{name}' has no blob {digest}."
+            )
+        # The digest is the content's ETag; `conditional` answers Range requests.
+        response = send_file(
+            path, mimetype="application/octet-stream", etag=digest, conditional=True
+        )
         response.headers["Docker-Content-Digest"] = digest
         response.headers["Accept-Ranges"] = "bytes"
         return response
@@ -138,7 +157,7 @@ def _blobs(app: Flask, store: Store, rules: RepositoryRules) -> None:
     @app.delete("/v2/<path:name>/manifests/<reference>")
     @app.delete("/v2/<path:name>/blobs/<reference>")
     def delete(name: str, reference: str) -> Response:
-        raise RefusedError(
+        raise RegistryError(
             405,
             "UNSUPPORTED",
             f"Images are deleted through ECR: aws ecr batch-delete-image --repository-name {name} "
@@ -146,7 +165,7 @@ def _blobs(app: Flask, store: Store, rules: RepositoryRules) -> None:
         )
 
 
-def _uploads(app: Flask, store: Store, rules: RepositoryRules) -> None:
+def _uploads(app: Flask, store: RegistryStore, owner: ImageRepositories) -> None:
     def _finish(name: str, upload: str, digest: str) -> Response:
         validate_digest(digest)
         store.upload(name, upload).write(request.stream)
@@ -155,7 +174,7 @@ def _uploads(app: Flask, store: Store, rules: RepositoryRules) -> None:
 
     @app.post("/v2/<path:name>/blobs/uploads/")
     def begin(name: str) -> Response:
-        rules.require(name)
+        owner.require(name)
         mounted, source = request.args.get("mount"), request.args.get("from")
         if mounted and source and store.blob(source, validate_digest(mounted)):
             store.link(name, mounted)
@@ -168,11 +187,14 @@ def _uploads(app: Flask, store: Store, rules: RepositoryRules) -> None:
     @app.patch("/v2/<path:name>/blobs/uploads/<upload>")
     def append(name: str, upload: str) -> Response:
         target = store.upload(name, upload)
-        if (sent := request.headers.get("Content-Range")) and sent.partition("-")[0] != str(target.size):
-            raise RefusedError(
+        if (content_range := request.headers.get("Content-Range")) and content_range.partition("-")[
+            0
+        ] != str(target.size):
+            raise RegistryError(
                 416,
                 "BLOB_UPLOAD_INVALID",
-                f"The upload has {target.size} bytes; a chunk of {sent} does not follow them.",
+                f"The upload has {target.size} bytes; a chunk of {content_range} does not "
+                "follow them.",
             )
         target.write(request.stream)
         return _progress(202, name, upload, target.size)
@@ -207,7 +229,7 @@ def _progress(status: int, name: str, upload: str, size: int) -> Response:
 
 
 def _page(names: Sequence[str], path: str) -> tuple[list[str], str | None]:
-    """Return the page of `names` that `last` and `n` ask for, and the link to the next one."""
+    """Return the page of `names` that `last` and `n` select, and the link to the next one."""
     last, limit = request.args.get("last"), request.args.get("n", type=int)
     rest = [name for name in names if last is None or name > last]
     if limit is None or limit < 0 or len(rest) <= limit:

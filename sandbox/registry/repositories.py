@@ -1,110 +1,134 @@
-"""Images between the registry's files and the repositories' owner: push, look-up, and keeping the two equal."""
+"""Pushes and reads images, and keeps the store in sync with the repositories' owner."""
 
 from __future__ import annotations
 
 import time
 
 from sandbox.contracts import image_manifest as manifests
-from sandbox.contracts.image_repositories import HeldImage, PushedImage, RefusedError, RepositoryRules
-from sandbox.registry.store import Image, Index, Store
+from sandbox.contracts.image_repositories import (
+    ImageRepositories,
+    PushedImage,
+    RegistryError,
+    StoredImage,
+)
+from sandbox.registry.store import Image, Index, RegistryStore
 
 
-class Holdings:
-    """The owner decides which images there are (`rules`), the store has their bytes; this keeps the store in step."""
+class Repositories:
+    """Images of the repositories: `owner` decides which exist, `store` has their data."""
 
-    def __init__(self, store: Store, rules: RepositoryRules) -> None:
+    def __init__(self, store: RegistryStore, owner: ImageRepositories) -> None:
         self._store = store
-        self._rules = rules
+        self._owner = owner
 
     def restore(self) -> None:
-        """After a restart: hand every stored image back to its repository, and drop what has none any more."""
+        """After a restart, register stored images with their owner and delete the others."""
         with self._store.lock:
-            existing = set(self._rules.repositories())
+            existing = set(self._owner.repositories())
             for repository in self._store.repositories():
                 if repository in existing:
                     for image in list(self._store.index(repository).images.values()):
-                        self._rules.register(self._pushed(repository, image))
-            self.settle()
+                        self._owner.register(self._pushed(repository, image))
+            self.reconcile()
 
-    def settle(self) -> None:
-        """Make the store hold exactly the images that the owner holds, and free the rest."""
+    def reconcile(self) -> None:
+        """Make the store contain exactly the owner's images, and free the rest."""
         with self._store.lock:
-            existing = set(self._rules.repositories())
+            existing = set(self._owner.repositories())
             for repository in self._store.repositories():
                 if repository in existing:
-                    self._settle_one(repository, self._store.index(repository))
+                    self._reconcile_repository(repository, self._store.index(repository))
                 else:
                     self._store.drop(repository)
             self._store.collect()
 
-    def push(self, repository: str, reference: str, data: bytes, content_type: str | None) -> tuple[str, str | None]:
-        """Store a manifest under a tag or a digest. Returns its digest, and the digest that it refers to as subject.
+    def push(
+        self, repository: str, reference: str, data: bytes, content_type: str | None
+    ) -> tuple[str, str | None]:
+        """Store a manifest under a tag or digest; return its digest and its subject's.
 
-        Raises RefusedError: MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN, DIGEST_INVALID, TAG_INVALID, NAME_UNKNOWN.
+        Raises RegistryError: MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN, DIGEST_INVALID, TAG_INVALID,
+        NAME_UNKNOWN.
         """
-        facts = manifests.parse(data, content_type)
+        parsed = manifests.parse(data, content_type)
         by_digest = ":" in reference
         with self._store.lock:
-            self._rules.require(repository)
+            self._owner.require(repository)
             index = self._store.index(repository)
-            missing = [blob for blob in facts.blobs if blob not in index.blobs]
-            missing += [child for child in facts.children if child not in index.images]
+            missing = [blob for blob in parsed.blobs if blob not in index.blobs]
+            missing += [child for child in parsed.children if child not in index.images]
             if missing:
-                raise RefusedError(
-                    404, "MANIFEST_BLOB_UNKNOWN", f"The manifest refers to {', '.join(missing)}, not pushed."
+                raise RegistryError(
+                    404,
+                    "MANIFEST_BLOB_UNKNOWN",
+                    f"The manifest refers to {', '.join(missing)}, which was not pushed.",
                 )
             if not by_digest:
-                self._rules.admit(repository, reference)
+                self._owner.check_tag(repository, reference)
             digest = self._store.put(repository, data)
             if by_digest and reference != digest:
                 self._store.collect()
-                raise RefusedError(400, "DIGEST_INVALID", f"The manifest's digest is {digest}, not {reference}.")
-            image = index.images.setdefault(digest, _image(digest, facts))
+                raise RegistryError(
+                    400, "DIGEST_INVALID", f"The manifest's digest is {digest}, not {reference}."
+                )
+            image = index.images.setdefault(digest, _image(digest, parsed))
             tags = () if by_digest else (reference,)
-            self._rules.register(self._pushed(repository, image, tags))
-            if self._settle_one(repository, index):  # the lifecycle policy may have expired others
+            self._owner.register(self._pushed(repository, image, tags))
+            if self._reconcile_repository(
+                repository, index
+            ):  # The lifecycle policy may have expired others.
                 self._store.collect()
             self._store.save(repository)
-        return digest, facts.subject
+        return digest, parsed.subject
 
-    def find(self, repository: str, reference: str) -> HeldImage:
-        """Return an image by tag or digest. Raises RefusedError (NAME_UNKNOWN, MANIFEST_UNKNOWN)."""
-        self._rules.require(repository)
-        for image in self._rules.images(repository).values():
+    def find(self, repository: str, reference: str) -> StoredImage:
+        """Return an image by tag or digest. Raises NAME_UNKNOWN or MANIFEST_UNKNOWN."""
+        self._owner.require(repository)
+        for image in self._owner.images(repository).values():
             if reference == image.digest or reference in image.tags:
                 return image
-        raise RefusedError(404, "MANIFEST_UNKNOWN", "Requested image not found")
+        raise RegistryError(404, "MANIFEST_UNKNOWN", "Requested image not found")
 
-    def pulled(self, repository: str, image: HeldImage) -> None:
-        """Tell the owner that an image was pulled."""
-        self._rules.pulled(repository, image.digest)
+    def record_pull(self, repository: str, image: StoredImage) -> None:
+        """Record a pull with the owner."""
+        self._owner.record_pull(repository, image.digest)
 
     def referrers(self, repository: str, subject: str) -> list[Image]:
-        """Return the images that name `subject` as what they are about (SBOMs, signatures)."""
-        self._rules.require(repository)
+        """Return the images that refer to `subject` (SBOMs, signatures)."""
+        self._owner.require(repository)
         with self._store.lock:
-            return [image for image in self._store.index(repository).images.values() if image.subject == subject]
+            return [
+                image
+                for image in self._store.index(repository).images.values()
+                if image.subject == subject
+            ]
 
-    def _settle_one(self, repository: str, index: Index) -> bool:
-        """Bring one repository in step; tells whether images went."""
-        held = self._rules.images(repository)
-        gone = [index.images.pop(digest) for digest in list(index.images) if digest not in held]
-        for image in gone:
+    def _reconcile_repository(self, repository: str, index: Index) -> bool:
+        """Synchronize one repository; return whether images were removed."""
+        stored_images = self._owner.images(repository)
+        removed = [
+            index.images.pop(digest) for digest in list(index.images) if digest not in stored_images
+        ]
+        for image in removed:
             self._store.release(repository, image.references)
-        changed = bool(gone)
-        for digest, now in held.items():
-            if digest not in index.images:  # put by ECR's own API, as when an image gets a second tag
-                self._store.put(repository, now.manifest)
-                index.images[digest] = _image(digest, manifests.parse(now.manifest, now.media_type))
+        changed = bool(removed)
+        for digest, stored in stored_images.items():
+            if digest not in index.images:  # Stored by ECR's PutImage, such as a second tag.
+                self._store.put(repository, stored.manifest)
+                index.images[digest] = _image(
+                    digest, manifests.parse(stored.manifest, stored.media_type)
+                )
                 changed = True
-            if index.images[digest].tags != list(now.tags):
-                index.images[digest].tags = list(now.tags)
+            if index.images[digest].tags != list(stored.tags):
+                index.images[digest].tags = list(stored.tags)
                 changed = True
         if changed:
             self._store.save(repository)
-        return bool(gone)
+        return bool(removed)
 
-    def _pushed(self, repository: str, image: Image, tags: tuple[str, ...] | None = None) -> PushedImage:
+    def _pushed(
+        self, repository: str, image: Image, tags: tuple[str, ...] | None = None
+    ) -> PushedImage:
         return PushedImage(
             repository=repository,
             digest=image.digest,
@@ -118,14 +142,14 @@ class Holdings:
         )
 
 
-def _image(digest: str, facts: manifests.Manifest) -> Image:
+def _image(digest: str, parsed: manifests.Manifest) -> Image:
     return Image(
         digest=digest,
-        media_type=facts.media_type,
-        size=facts.size,
+        media_type=parsed.media_type,
+        size=parsed.size,
         pushed_at=time.time(),
-        references=list(facts.blobs),
-        artifact_type=facts.artifact_type,
-        subject=facts.subject,
-        annotations=facts.annotations,
+        references=list(parsed.blobs),
+        artifact_type=parsed.artifact_type,
+        subject=parsed.subject,
+        annotations=parsed.annotations,
     )

@@ -1,7 +1,8 @@
-"""Pod Security Standards: what the levels `baseline` and `restricted` refuse in a pod, in the controller's words.
+"""Pod Security Standards: violations of the levels `baseline` and `restricted`.
 
-After https://kubernetes.io/docs/concepts/security/pod-security-standards/. AppArmor, SELinux user and role,
-procMount and sysctls are checked where a pod sets them.
+Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/; messages are the
+controller's. AppArmor, SELinux user and role, procMount and sysctls are checked where a pod sets
+them.
 """
 
 from __future__ import annotations
@@ -9,57 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-LEVELS = ("privileged", "baseline", "restricted")
-_BASELINE_CAPABILITIES = frozenset(
-    [
-        "AUDIT_WRITE",
-        "CHOWN",
-        "DAC_OVERRIDE",
-        "FOWNER",
-        "FSETID",
-        "KILL",
-        "MKNOD",
-        "NET_BIND_SERVICE",
-        "SETFCAP",
-        "SETGID",
-        "SETPCAP",
-        "SETUID",
-        "SYS_CHROOT",
-    ]
-)
-_SAFE_SYSCTLS = frozenset(
-    [
-        "kernel.shm_rmid_forced",
-        "net.ipv4.ip_local_port_range",
-        "net.ipv4.ip_unprivileged_port_start",
-        "net.ipv4.tcp_syncookies",
-        "net.ipv4.ping_group_range",
-        "net.ipv4.ip_local_reserved_ports",
-        "net.ipv4.tcp_keepalive_time",
-        "net.ipv4.tcp_fin_timeout",
-        "net.ipv4.tcp_keepalive_intvl",
-        "net.ipv4.tcp_keepalive_probes",
-        "net.ipv4.tcp_rmem",
-        "net.ipv4.tcp_wmem",
-    ]
-)
-_RESTRICTED_VOLUMES = frozenset(
-    [
-        "configMap",
-        "csi",
-        "downwardAPI",
-        "emptyDir",
-        "ephemeral",
-        "persistentVolumeClaim",
-        "projected",
-        "secret",
-        "image",
-    ]
-)
+_BASELINE_CAPABILITIES = frozenset({
+    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE",
+    "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
+})  # fmt: skip
+_SAFE_SYSCTLS = frozenset({
+    "kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.tcp_syncookies", "net.ipv4.ping_group_range", "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem",
+})  # fmt: skip
+_RESTRICTED_VOLUMES = frozenset({
+    "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim",
+    "projected", "secret", "image",
+})  # fmt: skip
 
 
-def check(level: str, spec: Mapping[str, Any]) -> list[str]:
-    """Return what a level refuses in a pod's spec; nothing for `privileged` or no level."""
+def violations(level: str, spec: Mapping[str, Any]) -> list[str]:
+    """Return the violations of a level in a pod spec; none for `privileged` or no level."""
     if level not in {"baseline", "restricted"}:
         return []
     containers = [
@@ -74,8 +42,8 @@ def check(level: str, spec: Mapping[str, Any]) -> list[str]:
 
 
 def _names(containers: Iterable[Mapping[str, Any]]) -> str:
-    found = [f'"{container.get("name", "")}"' for container in containers]
-    return ("container " if len(found) == 1 else "containers ") + ", ".join(found)
+    names = [f'"{container.get("name", "")}"' for container in containers]
+    return ("container " if len(names) == 1 else "containers ") + ", ".join(names)
 
 
 def _context(container: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -89,8 +57,13 @@ def _baseline(spec: Mapping[str, Any], containers: list[Mapping[str, Any]]) -> I
         yield f"host namespaces ({', '.join(used)})"
     ports = [c for c in containers if any(port.get("hostPort") for port in c.get("ports") or ())]
     if ports:
-        numbers = sorted({str(port["hostPort"]) for c in ports for port in c["ports"] if port.get("hostPort")})
-        yield f"hostPort ({_names(ports)} uses hostPort{'s' if len(numbers) > 1 else ''} {', '.join(numbers)})"
+        numbers = sorted(
+            {str(port["hostPort"]) for c in ports for port in c["ports"] if port.get("hostPort")}
+        )
+        yield (
+            f"hostPort ({_names(ports)} uses hostPort{'s' if len(numbers) > 1 else ''} "
+            f"{', '.join(numbers)})"
+        )
     if bad := [c for c in containers if _context(c).get("privileged")]:
         yield f"privileged ({_names(bad)} must not set securityContext.privileged=true)"
     paths = [f'"{v.get("name", "")}"' for v in spec.get("volumes") or () if "hostPath" in v]
@@ -99,55 +72,92 @@ def _baseline(spec: Mapping[str, Any], containers: list[Mapping[str, Any]]) -> I
     bad = []
     added: set[str] = set()
     for container in containers:
-        extra = set((_context(container).get("capabilities") or {}).get("add") or ()) - _BASELINE_CAPABILITIES
+        extra = (
+            set((_context(container).get("capabilities") or {}).get("add") or ())
+            - _BASELINE_CAPABILITIES
+        )
         if extra:
             bad.append(container)
             added |= extra
     if bad:
         listed = ", ".join(f'"{name}"' for name in sorted(added))
-        yield f"non-default capabilities ({_names(bad)} must not include {listed} in securityContext.capabilities.add)"
+        yield (
+            f"non-default capabilities ({_names(bad)} must not include {listed} in "
+            "securityContext.capabilities.add)"
+        )
     if bad := [c for c in containers if _context(c).get("procMount", "Default") != "Default"]:
         yield f"procMount ({_names(bad)} must not set securityContext.procMount)"
-    unsafe = [s.get("name", "") for s in pod.get("sysctls") or () if s.get("name") not in _SAFE_SYSCTLS]
+    unsafe = [
+        s.get("name", "") for s in pod.get("sysctls") or () if s.get("name") not in _SAFE_SYSCTLS
+    ]
     if unsafe:
         yield f"forbidden sysctls ({', '.join(unsafe)})"
-    holders: list[tuple[str, Mapping[str, Any]]] = [("pod", pod), *((_names([c]), _context(c)) for c in containers)]
+    holders: list[tuple[str, Mapping[str, Any]]] = [
+        ("pod", pod),
+        *((_names([c]), _context(c)) for c in containers),
+    ]
     for holder, context in holders:
         if (context.get("seccompProfile") or {}).get("type") == "Unconfined":
-            yield f'seccompProfile ({holder} must not set securityContext.seccompProfile.type to "Unconfined")'
+            yield (
+                f"seccompProfile ({holder} must not set securityContext.seccompProfile.type "
+                'to "Unconfined")'
+            )
         if (context.get("appArmorProfile") or {}).get("type") == "Unconfined":
-            yield f'appArmorProfile ({holder} must not set securityContext.appArmorProfile.type to "Unconfined")'
+            yield (
+                f"appArmorProfile ({holder} must not set securityContext.appArmorProfile.type "
+                'to "Unconfined")'
+            )
         options = context.get("seLinuxOptions") or {}
         if options.get("user") or options.get("role"):
-            yield f"seLinuxOptions ({holder} set forbidden securityContext.seLinuxOptions: user or role)"
+            yield (
+                f"seLinuxOptions ({holder} set forbidden securityContext.seLinuxOptions: user "
+                "or role)"
+            )
         if (context.get("windowsOptions") or {}).get("hostProcess"):
-            yield f"hostProcess ({holder} must not set securityContext.windowsOptions.hostProcess=true)"
+            yield (
+                f"hostProcess ({holder} must not set "
+                "securityContext.windowsOptions.hostProcess=true)"
+            )
 
 
 def _restricted(spec: Mapping[str, Any], containers: list[Mapping[str, Any]]) -> Iterable[str]:
     pod = spec.get("securityContext") or {}
     if bad := [c for c in containers if _context(c).get("allowPrivilegeEscalation") is not False]:
         yield (
-            f"allowPrivilegeEscalation != false ({_names(bad)} must set securityContext.allowPrivilegeEscalation=false)"
+            f"allowPrivilegeEscalation != false ({_names(bad)} must set "
+            "securityContext.allowPrivilegeEscalation=false)"
         )
     parts = []
-    if bad := [c for c in containers if "ALL" not in ((_context(c).get("capabilities") or {}).get("drop") or ())]:
+    if bad := [
+        c
+        for c in containers
+        if "ALL" not in ((_context(c).get("capabilities") or {}).get("drop") or ())
+    ]:
         parts.append(f'{_names(bad)} must set securityContext.capabilities.drop=["ALL"]')
     if bad := [
-        c for c in containers if set((_context(c).get("capabilities") or {}).get("add") or ()) - {"NET_BIND_SERVICE"}
+        c
+        for c in containers
+        if set((_context(c).get("capabilities") or {}).get("add") or ()) - {"NET_BIND_SERVICE"}
     ]:
         parts.append(
-            f'{_names(bad)} must not include anything but "NET_BIND_SERVICE" in securityContext.capabilities.add'
+            f'{_names(bad)} must not include anything but "NET_BIND_SERVICE" in '
+            "securityContext.capabilities.add"
         )
     if parts:
         yield f"unrestricted capabilities ({'; '.join(parts)})"
     for volume in spec.get("volumes") or ():
         kinds = set(volume) - {"name"} - _RESTRICTED_VOLUMES
         if kinds and "hostPath" not in kinds:
-            yield f'restricted volume types (volume "{volume.get("name", "")}" uses restricted volume type "{min(kinds)}")'
+            yield (
+                f'restricted volume types (volume "{volume.get("name", "")}" uses restricted '
+                f'volume type "{min(kinds)}")'
+            )
     bad = [c for c in containers if not _context(c).get("runAsNonRoot", pod.get("runAsNonRoot"))]
     if bad:
-        yield f"runAsNonRoot != true (pod or {_names(bad)} must set securityContext.runAsNonRoot=true)"
+        yield (
+            f"runAsNonRoot != true (pod or {_names(bad)} must set "
+            "securityContext.runAsNonRoot=true)"
+        )
     if pod.get("runAsUser") == 0:
         yield "runAsUser=0 (pod must not set runAsUser=0)"
     if bad := [c for c in containers if _context(c).get("runAsUser") == 0]:
@@ -156,7 +166,8 @@ def _restricted(spec: Mapping[str, Any], containers: list[Mapping[str, Any]]) ->
     bad = [
         c
         for c in containers
-        if ((_context(c).get("seccompProfile") or {}).get("type") or default) not in {"RuntimeDefault", "Localhost"}
+        if ((_context(c).get("seccompProfile") or {}).get("type") or default)
+        not in {"RuntimeDefault", "Localhost"}
     ]
     if bad:
         yield (

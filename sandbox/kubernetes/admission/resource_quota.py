@@ -1,4 +1,4 @@
-"""ResourceQuota and LimitRange: what they count, add and refuse."""
+"""ResourceQuota and LimitRange: usage, defaults and limits."""
 
 from __future__ import annotations
 
@@ -9,20 +9,26 @@ from typing import Any
 from sandbox.kubernetes.apimachinery import errors
 from sandbox.kubernetes.apimachinery.kinds import Kind
 from sandbox.kubernetes.apimachinery.quantities import parse, render
-from sandbox.kubernetes.storage.object_store import Json, Store
+from sandbox.kubernetes.storage.object_store import Json, ObjectStore
 
 _COMPUTE = {"cpu": "requests.cpu", "memory": "requests.memory"}
 _OBJECTS = {
-    "pods": "pods", "services": "services", "secrets": "secrets", "configmaps": "configmaps",
-    "persistentvolumeclaims": "persistentvolumeclaims", "replicationcontrollers": "replicationcontrollers",
+    "pods": "pods",
+    "services": "services",
+    "secrets": "secrets",
+    "configmaps": "configmaps",
+    "persistentvolumeclaims": "persistentvolumeclaims",
+    "replicationcontrollers": "replicationcontrollers",
     "resourcequotas": "resourcequotas",
-}  # fmt: skip
+}
 
 
 def pod_total(spec: Mapping[str, Any], part: str, name: str) -> Decimal:
-    """Sum a pod's `requests` or `limits` of a resource; init containers count by their largest."""
+    """Sum a pod's `requests` or `limits` of a resource; init containers count by their maximum."""
     total = sum((_amount(c, part, name) for c in spec.get("containers") or ()), Decimal(0))
-    initial = max((_amount(c, part, name) for c in spec.get("initContainers") or ()), default=Decimal(0))
+    initial = max(
+        (_amount(c, part, name) for c in spec.get("initContainers") or ()), default=Decimal(0)
+    )
     return max(total, initial)
 
 
@@ -31,20 +37,30 @@ def _amount(container: Mapping[str, Any], part: str, name: str) -> Decimal:
     return parse(value) if value is not None else Decimal(0)
 
 
-def _usage(kind: str, group: str, plural: str, document: Mapping[str, Any], resource: str) -> Decimal:
-    """Return what one object uses of a quota's resource."""
+def _usage(
+    kind: str, group: str, plural: str, document: Mapping[str, Any], resource: str
+) -> Decimal:
+    """Return one object's usage of a quota's resource."""
     if resource.startswith("count/"):
-        wanted = resource.removeprefix("count/")
-        return Decimal(wanted == (f"{plural}.{group}" if group else plural))
+        counted = resource.removeprefix("count/")
+        return Decimal(counted == (f"{plural}.{group}" if group else plural))
     if not group and _OBJECTS.get(resource) == plural:
         return Decimal(0 if kind == "Pod" and _finished(document) else 1)
     if kind == "Pod" and not _finished(document):
         part, _, name = _COMPUTE.get(resource, resource).partition(".")
-        return pod_total(document["spec"], part, name) if part in {"requests", "limits"} else Decimal(0)
+        return (
+            pod_total(document["spec"], part, name)
+            if part in {"requests", "limits"}
+            else Decimal(0)
+        )
     if kind == "PersistentVolumeClaim" and resource == "requests.storage":
         return parse(document["spec"].get("resources", {}).get("requests", {}).get("storage", 0))
     if kind == "Service" and resource in {"services.loadbalancers", "services.nodeports"}:
-        types = {"LoadBalancer"} if resource == "services.loadbalancers" else {"LoadBalancer", "NodePort"}
+        types = (
+            {"LoadBalancer"}
+            if resource == "services.loadbalancers"
+            else {"LoadBalancer", "NodePort"}
+        )
         return Decimal(document["spec"].get("type") in types)
     return Decimal(0)
 
@@ -53,10 +69,10 @@ def _finished(document: Mapping[str, Any]) -> bool:
     return (document.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
 
 
-def used(store: Store, namespace: str, resource: str) -> Decimal:
-    """Return how much of a quota's resource a namespace uses."""
+def used(store: ObjectStore, namespace: str, resource: str) -> Decimal:
+    """Return a namespace's usage of a quota's resource."""
     total = Decimal(0)
-    for key in store.places():
+    for key in store.list_keys():
         if key.namespace == namespace:
             document = store.get(key)
             if document is not None:
@@ -65,8 +81,8 @@ def used(store: Store, namespace: str, resource: str) -> Decimal:
     return total
 
 
-def admit(quotas: Sequence[Json], store: Store, kind: Kind, new: Json) -> None:
-    """Refuse an object that would exceed a quota of its namespace, or leaves out what a quota counts."""
+def admit(quotas: Sequence[Json], store: ObjectStore, kind: Kind, new: Json) -> None:
+    """Refuse an object that exceeds a quota of its namespace or omits a resource that it counts."""
     for item in quotas:
         hard: Mapping[str, Any] = item["spec"].get("hard") or {}
         requested = {name: _usage(kind.kind, kind.group, kind.plural, new, name) for name in hard}
@@ -74,9 +90,13 @@ def admit(quotas: Sequence[Json], store: Store, kind: Kind, new: Json) -> None:
         if kind.kind == "Pod":
             _must_specify(kind, new, name, hard)
         relevant = {resource: amount for resource, amount in requested.items() if amount > 0}
-        current = {resource: used(store, new["metadata"]["namespace"], resource) for resource in relevant}
+        current = {
+            resource: used(store, new["metadata"]["namespace"], resource) for resource in relevant
+        }
         over = [
-            resource for resource in sorted(relevant) if current[resource] + relevant[resource] > parse(hard[resource])
+            resource
+            for resource in sorted(relevant)
+            if current[resource] + relevant[resource] > parse(hard[resource])
         ]
         if over:
             parts = (
@@ -84,7 +104,9 @@ def admit(quotas: Sequence[Json], store: Store, kind: Kind, new: Json) -> None:
                 f"used: {','.join(f'{r}={render(current[r], r)}' for r in over)}, "
                 f"limited: {','.join(f'{r}={hard[r]}' for r in over)}"
             )
-            raise errors.forbidden(kind, new["metadata"]["name"], f"exceeded quota: {name}, {parts}")
+            raise errors.forbidden(
+                kind, new["metadata"]["name"], f"exceeded quota: {name}, {parts}"
+            )
 
 
 def _must_specify(kind: Kind, new: Json, name: str, hard: Mapping[str, Any]) -> None:
@@ -93,17 +115,23 @@ def _must_specify(kind: Kind, new: Json, name: str, hard: Mapping[str, Any]) -> 
         part, _, what = _COMPUTE.get(resource, resource).partition(".")
         if part in {"requests", "limits"} and what in {"cpu", "memory"}:
             without = [
-                c["name"] for c in new["spec"]["containers"] if what not in ((c.get("resources") or {}).get(part) or {})
+                c["name"]
+                for c in new["spec"]["containers"]
+                if what not in ((c.get("resources") or {}).get(part) or {})
             ]
             if without:
                 missing[resource] = without
     if missing:
-        listed = "; ".join(f"{resource} for: {','.join(names)}" for resource, names in sorted(missing.items()))
-        raise errors.forbidden(kind, new["metadata"]["name"], f"failed quota: {name}: must specify {listed}")
+        listed = "; ".join(
+            f"{resource} for: {','.join(names)}" for resource, names in sorted(missing.items())
+        )
+        raise errors.forbidden(
+            kind, new["metadata"]["name"], f"failed quota: {name}: must specify {listed}"
+        )
 
 
 def apply_limit_ranges(ranges: Sequence[Json], spec: Json) -> None:
-    """Give containers the default requests and limits of the namespace."""
+    """Set the namespace's default requests and limits in containers."""
     for item in ranges:
         for limit in item["spec"].get("limits") or ():
             if limit.get("type") != "Container":
@@ -118,7 +146,7 @@ def apply_limit_ranges(ranges: Sequence[Json], spec: Json) -> None:
 
 
 def check_limit_ranges(ranges: Sequence[Json], kind: Kind, pod: Json) -> None:
-    """Refuse a pod outside the minimum and maximum of its namespace."""
+    """Refuse a pod outside its namespace's minimum and maximum."""
     problems = []
     for item in ranges:
         for limit in item["spec"].get("limits") or ():
@@ -129,31 +157,39 @@ def check_limit_ranges(ranges: Sequence[Json], kind: Kind, pod: Json) -> None:
                 targets = [(totals, "Pod")]
             else:
                 continue
-            for target, what in targets:
-                problems += _outside(limit, target, what)
+            for target, subject in targets:
+                problems += _outside(limit, target, subject)
     if problems:
         text = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
         raise errors.forbidden(kind, pod["metadata"]["name"], text)
 
 
 def _totals(pod: Json, part: str) -> Json:
-    names = {n for c in pod["spec"]["containers"] for n in ((c.get("resources") or {}).get(part) or {})}
+    names = {
+        n for c in pod["spec"]["containers"] for n in ((c.get("resources") or {}).get(part) or {})
+    }
     return {name: str(pod_total(pod["spec"], part, name)) for name in names}
 
 
-def _outside(limit: Mapping[str, Any], target: Mapping[str, Any], what: str) -> list[str]:
+def _outside(limit: Mapping[str, Any], target: Mapping[str, Any], subject: str) -> list[str]:
     problems = []
     resources = target.get("resources") or {}
     for name, bound in (limit.get("max") or {}).items():
         value = (resources.get("limits") or {}).get(name)
         if value is None:
-            problems.append(f"maximum {name} usage per {what} is {bound}.  No limit is specified")
+            problems.append(
+                f"maximum {name} usage per {subject} is {bound}.  No limit is specified"
+            )
         elif parse(value) > parse(bound):
-            problems.append(f"maximum {name} usage per {what} is {bound}, but limit is {value}")
+            problems.append(f"maximum {name} usage per {subject} is {bound}, but limit is {value}")
     for name, bound in (limit.get("min") or {}).items():
         value = (resources.get("requests") or {}).get(name)
         if value is None:
-            problems.append(f"minimum {name} usage per {what} is {bound}.  No request is specified")
+            problems.append(
+                f"minimum {name} usage per {subject} is {bound}.  No request is specified"
+            )
         elif parse(value) < parse(bound):
-            problems.append(f"minimum {name} usage per {what} is {bound}, but request is {value}")
+            problems.append(
+                f"minimum {name} usage per {subject} is {bound}, but request is {value}"
+            )
     return problems

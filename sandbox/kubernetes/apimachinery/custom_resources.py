@@ -1,6 +1,6 @@
-"""Custom resources: the kinds that CustomResourceDefinitions declare, and those that EKS Auto Mode brings along.
+"""Kinds of CustomResourceDefinitions, and the custom kinds of EKS Auto Mode.
 
-Their objects are stored with the common metadata rules; the schema inside a CustomResourceDefinition isn't applied.
+Objects follow the common metadata rules; the schema in a CustomResourceDefinition is not applied.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Any
 
 from sandbox.kubernetes.apimachinery.kinds import Kind
 
-DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
+CUSTOM_RESOURCE_DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
 
 
-def declared(definition: Mapping[str, Any]) -> Iterator[Kind]:
+def served_kinds(definition: Mapping[str, Any]) -> Iterator[Kind]:
     """Yield the kinds of a CustomResourceDefinition, one per served version."""
     spec = definition["spec"]
     names = spec["names"]
@@ -27,12 +27,14 @@ def declared(definition: Mapping[str, Any]) -> Iterator[Kind]:
                 namespaced=spec.get("scope") == "Namespaced",
                 short_names=tuple(names.get("shortNames") or ()),
                 categories=tuple(names.get("categories") or ()),
-                subresources=tuple(name for name in ("status",) if name in (version.get("subresources") or {})),
+                subresources=tuple(
+                    name for name in ("status",) if name in (version.get("subresources") or {})
+                ),
             )
 
 
-def auto_mode() -> Iterator[Kind]:
-    """Yield the kinds that a cluster with EKS Auto Mode has from the start."""
+def auto_mode_kinds() -> Iterator[Kind]:
+    """Yield the custom kinds of a cluster with EKS Auto Mode."""
     for group, kind, plural, namespaced in (
         ("eks.amazonaws.com", "IngressClassParams", "ingressclassparams", False),
         ("eks.amazonaws.com", "NodeClass", "nodeclasses", False),
@@ -40,4 +42,11 @@ def auto_mode() -> Iterator[Kind]:
         ("karpenter.sh", "NodePool", "nodepools", False),
         ("karpenter.sh", "NodeClaim", "nodeclaims", False),
     ):
-        yield Kind(group=group, version="v1", kind=kind, plural=plural, namespaced=namespaced, subresources=("status",))
+        yield Kind(
+            group=group,
+            version="v1",
+            kind=kind,
+            plural=plural,
+            namespaced=namespaced,
+            subresources=("status",),
+        )

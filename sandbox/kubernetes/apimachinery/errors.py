@@ -1,7 +1,8 @@
-"""Failures of the Kubernetes API as the real API server words them, each convertible to a `Status` object."""
+"""Errors of the Kubernetes API in the API server's words, each convertible to a `Status`."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,9 @@ from sandbox.kubernetes.apimachinery.kinds import Kind
 
 @dataclass(frozen=True, kw_only=True)
 class Cause:
-    """One field's problem: `reason` is Kubernetes' cause type, `field` a path such as `spec.ports[0].port`."""
+    """One field's error: `reason` is Kubernetes' cause type, `field` a path as in
+    spec.ports[0].port.
+    """
 
     reason: str
     message: str
@@ -22,60 +25,68 @@ class Cause:
 
 
 def required(field: str, message: str = "") -> Cause:
-    """Say that a field is missing."""
+    """Report a missing field."""
     return Cause(
-        reason="FieldValueRequired", field=field, message="Required value" + (f": {message}" if message else "")
+        reason="FieldValueRequired",
+        field=field,
+        message="Required value" + (f": {message}" if message else ""),
     )
 
 
 def invalid_value(field: str, value: object, message: str) -> Cause:
-    """Say that a field's value breaks a rule."""
-    return Cause(reason="FieldValueInvalid", field=field, message=f"Invalid value: {show(value)}: {message}")
+    """Report a value that breaks a rule."""
+    return Cause(
+        reason="FieldValueInvalid",
+        field=field,
+        message=f"Invalid value: {format_value(value)}: {message}",
+    )
 
 
 def forbidden_field(field: str, message: str) -> Cause:
-    """Say that a field may not be set or changed."""
+    """Report a field that may not be set or changed."""
     return Cause(reason="FieldValueForbidden", field=field, message=f"Forbidden: {message}")
 
 
 def unsupported(field: str, value: object, allowed: Sequence[str]) -> Cause:
-    """Say that a field's value is none of the allowed ones."""
-    listed = ", ".join(show(item) for item in sorted(allowed))
+    """Report a value that is not one of the allowed ones."""
+    listed = ", ".join(format_value(item) for item in sorted(allowed))
     return Cause(
         reason="FieldValueNotSupported",
         field=field,
-        message=f"Unsupported value: {show(value)}: supported values: {listed}",
+        message=f"Unsupported value: {format_value(value)}: supported values: {listed}",
     )
 
 
 def duplicate(field: str, value: object) -> Cause:
-    """Say that a list has an entry twice."""
-    return Cause(reason="FieldValueDuplicate", field=field, message=f"Duplicate value: {show(value)}")
+    """Report a repeated list entry."""
+    return Cause(
+        reason="FieldValueDuplicate", field=field, message=f"Duplicate value: {format_value(value)}"
+    )
 
 
-def show(value: object) -> str:
-    """Print a value as Go's %v and %q would in an error."""
+def format_value(value: object) -> str:
+    """Format a value as Go's %v and %q do."""
     if isinstance(value, str):
         return f'"{value}"'
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict | list):
-        import json  # noqa: PLC0415 - only errors need it
-
         return json.dumps(value, separators=(",", ":"))
     return str(value)
 
 
 class ApiError(Exception):
-    """A refusal with HTTP `code`, Kubernetes `reason` and optional `details`."""
+    """An error with HTTP `code`, Kubernetes `reason` and optional `details`."""
 
-    def __init__(self, code: int, reason: str, message: str, details: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, code: int, reason: str, message: str, details: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(message)
         self.code, self.reason, self.message, self.details = code, reason, message, details
 
     def status(self) -> dict[str, Any]:
         """Return the `Status` object that the server sends."""
-        answer: dict[str, Any] = {
+        status: dict[str, Any] = {
             "kind": "Status",
             "apiVersion": "v1",
             "metadata": {},
@@ -85,8 +96,8 @@ class ApiError(Exception):
             "code": self.code,
         }
         if self.details is not None:
-            answer["details"] = self.details
-        return answer
+            status["details"] = self.details
+        return status
 
 
 def _details(kind: Kind, name: str, uid: str = "") -> dict[str, Any]:
@@ -99,61 +110,74 @@ def _details(kind: Kind, name: str, uid: str = "") -> dict[str, Any]:
 
 
 def not_found(kind: Kind, name: str) -> ApiError:
-    """There is no such object."""
-    return ApiError(404, "NotFound", f'{kind.qualified} "{name}" not found', _details(kind, name))
+    """The object does not exist."""
+    return ApiError(
+        404, "NotFound", f'{kind.group_resource} "{name}" not found', _details(kind, name)
+    )
 
 
 def no_such_path() -> ApiError:
-    """There is no such resource type (or version of it) in this cluster."""
+    """The cluster does not serve this resource type or version."""
     return ApiError(404, "NotFound", "the server could not find the requested resource", {})
 
 
 def already_exists(kind: Kind, name: str) -> ApiError:
     """The name is taken."""
-    return ApiError(409, "AlreadyExists", f'{kind.qualified} "{name}" already exists', _details(kind, name))
+    return ApiError(
+        409, "AlreadyExists", f'{kind.group_resource} "{name}" already exists', _details(kind, name)
+    )
 
 
 def conflict(kind: Kind, name: str, why: str = "") -> ApiError:
-    """The object is no longer the one that the caller knew."""
-    reason = why or "the object has been modified; please apply your changes to the latest version and try again"
+    """The object has changed since the caller read it."""
+    reason = (
+        why
+        or "the object has been modified; please apply your changes to the latest version and "
+        "try again"
+    )
     return ApiError(
-        409, "Conflict", f'Operation cannot be fulfilled on {kind.qualified} "{name}": {reason}', _details(kind, name)
+        409,
+        "Conflict",
+        f'Operation cannot be fulfilled on {kind.group_resource} "{name}": {reason}',
+        _details(kind, name),
     )
 
 
 def invalid(kind: Kind, name: str, causes: Sequence[Cause]) -> ApiError:
-    """The object breaks rules; every problem is listed."""
+    """The object breaks validation rules; all are listed."""
     problems = ", ".join(str(cause) for cause in causes)
     text = problems if len(causes) == 1 else f"[{problems}]"
     details: dict[str, Any] = {"name": name, "kind": kind.kind}
     if kind.group:
         details["group"] = kind.group
-    details["causes"] = [{"reason": c.reason, "message": c.message, "field": c.field} for c in causes]
+    details["causes"] = [
+        {"reason": c.reason, "message": c.message, "field": c.field} for c in causes
+    ]
     title = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
     return ApiError(422, "Invalid", f'{title} "{name}" is invalid: {text}', details)
 
 
 def forbidden(kind: Kind, name: str, why: str) -> ApiError:
     """Admission or authorization refuses the request."""
-    subject = f'{kind.qualified} "{name}"' if name else kind.qualified
+    subject = f'{kind.group_resource} "{name}"' if name else kind.group_resource
     return ApiError(403, "Forbidden", f"{subject} is forbidden: {why}", _details(kind, name))
 
 
 def bad_request(message: str) -> ApiError:
-    """The request can't be understood."""
+    """The request is malformed."""
     return ApiError(400, "BadRequest", message)
 
 
 def unauthorized() -> ApiError:
-    """The caller's token is refused."""
+    """The token is refused."""
     return ApiError(401, "Unauthorized", "Unauthorized")
 
 
 def method_not_allowed(why: str) -> ApiError:
-    """The resource type doesn't do this."""
+    """The resource type does not support the method."""
     return ApiError(405, "MethodNotAllowed", why, {})
 
 
 def expired(message: str) -> ApiError:
-    """The wanted resource version is no longer remembered."""
+    """The resource version is no longer in the watch history."""
     return ApiError(410, "Expired", message)

@@ -1,8 +1,8 @@
-"""The resource types of a Kubernetes version: plural names, scope, short names and subresources.
+"""The resource types of a Kubernetes version: plural names, scope, short names, subresources.
 
-The types themselves come from the version's OpenAPI definitions; what OpenAPI doesn't say (scope, plural, short
-names) is in the tables here, after `kubectl api-resources` of a real cluster. Only GA versions are served, as a
-real cluster does by default. Kinds that only pretend to be objects (reviews, bindings, scales) are not in here.
+Types come from the version's OpenAPI definitions. Scope, plural and short names, which OpenAPI
+lacks, are in tables after `kubectl api-resources` of a real cluster. Only GA versions are served,
+as by default in a real cluster; virtual kinds (reviews, bindings, scales) are not listed.
 """
 
 from __future__ import annotations
@@ -11,106 +11,52 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_CLUSTER_SCOPED = frozenset(
-    [
-        "APIService",
-        "CSIDriver",
-        "CSINode",
-        "CertificateSigningRequest",
-        "ClusterRole",
-        "ClusterRoleBinding",
-        "CustomResourceDefinition",
-        "DeviceClass",
-        "FlowSchema",
-        "IPAddress",
-        "IngressClass",
-        "MutatingWebhookConfiguration",
-        "Namespace",
-        "Node",
-        "PersistentVolume",
-        "PriorityClass",
-        "PriorityLevelConfiguration",
-        "ResourceSlice",
-        "RuntimeClass",
-        "ServiceCIDR",
-        "StorageClass",
-        "ValidatingAdmissionPolicy",
-        "ValidatingAdmissionPolicyBinding",
-        "ValidatingWebhookConfiguration",
-        "VolumeAttachment",
-        "VolumeAttributesClass",
-        "MutatingAdmissionPolicy",
-        "MutatingAdmissionPolicyBinding",
-    ]
-)
+_CLUSTER_SCOPED = frozenset({
+    "APIService", "CSIDriver", "CSINode", "CertificateSigningRequest", "ClusterRole",
+    "ClusterRoleBinding", "CustomResourceDefinition", "DeviceClass", "FlowSchema", "IPAddress",
+    "IngressClass", "MutatingWebhookConfiguration", "Namespace", "Node", "PersistentVolume",
+    "PriorityClass", "PriorityLevelConfiguration", "ResourceSlice", "RuntimeClass", "ServiceCIDR",
+    "StorageClass", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
+    "ValidatingWebhookConfiguration", "VolumeAttachment", "VolumeAttributesClass",
+    "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding",
+})  # fmt: skip
 _SHORT_NAMES = {
-    "ConfigMap": "cm", "Endpoints": "ep", "Event": "ev", "LimitRange": "limits", "Namespace": "ns", "Node": "no",
-    "PersistentVolumeClaim": "pvc", "PersistentVolume": "pv", "Pod": "po", "ReplicationController": "rc",
-    "ResourceQuota": "quota", "ServiceAccount": "sa", "Service": "svc", "DaemonSet": "ds", "Deployment": "deploy",
-    "ReplicaSet": "rs", "StatefulSet": "sts", "HorizontalPodAutoscaler": "hpa", "CronJob": "cj", "Ingress": "ing",
-    "NetworkPolicy": "netpol", "PodDisruptionBudget": "pdb", "PriorityClass": "pc", "StorageClass": "sc",
-    "CustomResourceDefinition": "crd",
+    "ConfigMap": "cm", "Endpoints": "ep", "Event": "ev", "LimitRange": "limits", "Namespace": "ns",
+    "Node": "no", "PersistentVolumeClaim": "pvc", "PersistentVolume": "pv", "Pod": "po",
+    "ReplicationController": "rc", "ResourceQuota": "quota", "ServiceAccount": "sa",
+    "Service": "svc", "DaemonSet": "ds", "Deployment": "deploy", "ReplicaSet": "rs",
+    "StatefulSet": "sts", "HorizontalPodAutoscaler": "hpa", "CronJob": "cj", "Ingress": "ing",
+    "NetworkPolicy": "netpol", "PodDisruptionBudget": "pdb", "PriorityClass": "pc",
+    "StorageClass": "sc", "CustomResourceDefinition": "crd",
 }  # fmt: skip
-_IN_ALL = frozenset(
-    [
-        "Pod",
-        "ReplicationController",
-        "Service",
-        "DaemonSet",
-        "Deployment",
-        "ReplicaSet",
-        "StatefulSet",
-        "HorizontalPodAutoscaler",
-        "CronJob",
-        "Job",
-    ]
-)
-# Not stored: they are requests in the shape of objects, parts of other objects, or (Event of events.k8s.io and HPA
-# of autoscaling/v1) a second view of a kind that is served once.
-_NOT_SERVED = frozenset(
-    {
-        ("", "v1", "Binding"), ("", "v1", "ComponentStatus"), ("", "v1", "APIGroup"), ("", "v1", "APIVersions"),
-        ("", "v1", "Status"), ("", "v1", "DeleteOptions"), ("", "v1", "WatchEvent"),
-        ("events.k8s.io", "v1", "Event"), ("autoscaling", "v1", "HorizontalPodAutoscaler"),
-        ("autoscaling", "v1", "Scale"), ("policy", "v1", "Eviction"),
-    }
-)  # fmt: skip
+_IN_ALL = frozenset({
+    "Pod", "ReplicationController", "Service", "DaemonSet", "Deployment", "ReplicaSet",
+    "StatefulSet", "HorizontalPodAutoscaler", "CronJob", "Job",
+})  # fmt: skip
+# Not stored: request bodies, parts of other objects, and second views of a served kind (Event of
+# events.k8s.io, HPA of autoscaling/v1).
+_NOT_SERVED = frozenset({
+    ("", "v1", "Binding"), ("", "v1", "ComponentStatus"), ("", "v1", "APIGroup"),
+    ("", "v1", "APIVersions"), ("", "v1", "Status"), ("", "v1", "DeleteOptions"),
+    ("", "v1", "WatchEvent"), ("events.k8s.io", "v1", "Event"),
+    ("autoscaling", "v1", "HorizontalPodAutoscaler"), ("autoscaling", "v1", "Scale"),
+    ("policy", "v1", "Eviction"),
+})  # fmt: skip
 _REVIEW_GROUPS = frozenset({"authentication.k8s.io", "authorization.k8s.io"})
 SCALABLE = frozenset({"Deployment", "ReplicaSet", "StatefulSet", "ReplicationController"})
-_NO_STATUS = frozenset(
-    [
-        "ConfigMap",
-        "Secret",
-        "ServiceAccount",
-        "Role",
-        "RoleBinding",
-        "ClusterRole",
-        "ClusterRoleBinding",
-        "Event",
-        "Endpoints",
-        "EndpointSlice",
-        "LimitRange",
-        "PodTemplate",
-        "StorageClass",
-        "IngressClass",
-        "PriorityClass",
-        "NetworkPolicy",
-        "ControllerRevision",
-        "Lease",
-        "CSIDriver",
-        "CSINode",
-        "RuntimeClass",
-        "CSIStorageCapacity",
-        "IPAddress",
-        "MutatingWebhookConfiguration",
-        "ValidatingWebhookConfiguration",
-    ]
-)
+WITH_POD_TEMPLATE = SCALABLE | {"DaemonSet"}
+_NO_STATUS = frozenset({
+    "ConfigMap", "Secret", "ServiceAccount", "Role", "RoleBinding", "ClusterRole",
+    "ClusterRoleBinding", "Event", "Endpoints", "EndpointSlice", "LimitRange", "PodTemplate",
+    "StorageClass", "IngressClass", "PriorityClass", "NetworkPolicy", "ControllerRevision", "Lease",
+    "CSIDriver", "CSINode", "RuntimeClass", "CSIStorageCapacity", "IPAddress",
+    "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One served resource type. `definition` is its name among the OpenAPI definitions, empty for a custom resource."""
+    """A served resource type; `definition` is its OpenAPI name, empty for a custom resource."""
 
     group: str
     version: str
@@ -128,7 +74,7 @@ class Kind:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
-    def qualified(self) -> str:
+    def group_resource(self) -> str:
         """Return the plural with its group, as in `deployments.apps`."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
@@ -146,14 +92,14 @@ def plural_of(kind: str) -> str:
 
 
 def is_served(group: str, version: str, kind: str) -> bool:
-    """Say whether a cluster serves this as stored objects: a GA version of a type that is one."""
+    """Return whether a cluster serves this type: a GA version of a stored kind."""
     if not re.fullmatch(r"v\d+", version) or kind.endswith("List"):
         return False
     return (group, version, kind) not in _NOT_SERVED and group not in _REVIEW_GROUPS
 
 
 def describe(group: str, version: str, kind: str, definition: str) -> Kind:
-    """Complete what OpenAPI says about a kind by what it doesn't."""
+    """Return the Kind of an OpenAPI definition, completed from the tables."""
     subresources = [] if kind in _NO_STATUS else ["status"]
     if kind in SCALABLE:
         subresources.append("scale")
@@ -173,7 +119,7 @@ def describe(group: str, version: str, kind: str, definition: str) -> Kind:
 
 
 class KindTable:
-    """Finds kinds by path (group, version, plural) or by apiVersion and kind."""
+    """Kinds by path (group, version, plural) and by apiVersion and kind."""
 
     def __init__(self, kinds: Iterable[Kind]) -> None:
         self._by_path: dict[tuple[str, str, str], Kind] = {}
@@ -182,23 +128,23 @@ class KindTable:
             self.add(kind)
 
     def add(self, kind: Kind) -> None:
-        """Serve one more kind (a custom resource)."""
+        """Serve a custom resource."""
         self._by_path[kind.group, kind.version, kind.plural] = kind
         self._by_name[kind.api_version, kind.kind] = kind
 
     def remove(self, kind: Kind) -> None:
-        """Serve a custom resource no longer."""
+        """Stop serving a custom resource."""
         self._by_path.pop((kind.group, kind.version, kind.plural), None)
         self._by_name.pop((kind.api_version, kind.kind), None)
 
-    def at(self, group: str, version: str, plural: str) -> Kind | None:
-        """Return the kind behind a URL."""
+    def by_path(self, group: str, version: str, plural: str) -> Kind | None:
+        """Return the kind of a URL."""
         return self._by_path.get((group, version, plural))
 
-    def named(self, api_version: str, kind: str) -> Kind | None:
+    def by_name(self, api_version: str, kind: str) -> Kind | None:
         """Return the kind of an object."""
         return self._by_name.get((api_version, kind))
 
     def all(self) -> list[Kind]:
-        """Return every kind, in the order of their paths."""
+        """Return all kinds, sorted by path."""
         return [self._by_path[key] for key in sorted(self._by_path)]

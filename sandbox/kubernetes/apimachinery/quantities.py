@@ -1,21 +1,24 @@
-"""Kubernetes quantities ("100m", "1.5Gi"): reading, adding and printing them exactly."""
+"""Parses and formats Kubernetes quantities ("100m", "1.5Gi") exactly."""
 
 from __future__ import annotations
 
 import re
 from decimal import Decimal
 
-_PATTERN = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+))(Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E|[eE][+-]?\d+)?$")
+_PATTERN = re.compile(
+    r"^([+-]?(?:\d+\.?\d*|\.\d+))(Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E|[eE][+-]?\d+)?$"
+)
 _SUFFIXES = {
-    "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("0.001"), "k": Decimal(10**3), "M": Decimal(10**6),
-    "G": Decimal(10**9), "T": Decimal(10**12), "P": Decimal(10**15), "E": Decimal(10**18), "Ki": Decimal(2**10),
-    "Mi": Decimal(2**20), "Gi": Decimal(2**30), "Ti": Decimal(2**40), "Pi": Decimal(2**50), "Ei": Decimal(2**60),
+    "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("0.001"), "k": Decimal(10**3),
+    "M": Decimal(10**6), "G": Decimal(10**9), "T": Decimal(10**12), "P": Decimal(10**15),
+    "E": Decimal(10**18), "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30),
+    "Ti": Decimal(2**40), "Pi": Decimal(2**50), "Ei": Decimal(2**60),
 }  # fmt: skip
 RULE = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 
 
 def parse(value: object) -> Decimal:
-    """Return a quantity as a number of its unit; raises ValueError with Kubernetes' wording."""
+    """Return a quantity as a number; raises ValueError in Kubernetes' words."""
     match = _PATTERN.match(str(value))
     if not match:
         raise ValueError(RULE)
@@ -26,12 +29,12 @@ def parse(value: object) -> Decimal:
 
 
 def is_quantity(value: object) -> bool:
-    """Say whether a value can be read as a quantity."""
+    """Return whether a value is a quantity."""
     return _PATTERN.match(str(value)) is not None
 
 
 def render(value: Decimal, like: str = "") -> str:
-    """Print a quantity shortly: in milli units when it isn't whole, in binary units for `like="memory"`."""
+    """Format a quantity: fractions in milli units, binary units for `like="memory"`."""
     if value == 0:
         return "0"
     if value != value.to_integral_value():

@@ -1,8 +1,8 @@
-"""The OpenAPI schema of one Kubernetes version: which fields an object may have, of which type, merged how.
+"""The OpenAPI schema of a Kubernetes version: fields, their types and merge strategies.
 
-The definitions come from the package kubernetes-validate (Kubernetes' own OpenAPI documents, per minor version).
-They are walked directly instead of through jsonschema, because the API server's messages name Go types and paths,
-and because server-side apply and strategic merge need the list and map types that stand beside each field.
+Definitions come from kubernetes-validate (Kubernetes' own OpenAPI documents by minor version). They
+are evaluated here instead of by jsonschema, because the API server's messages name Go types and
+paths, and server-side apply and strategic merge need each field's list and map type.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ _GO_TYPES = {"integer": "int32", "boolean": "bool", "string": "string", "number"
 
 
 class UnknownVersionError(ValueError):
-    """There is no schema for the wanted Kubernetes version."""
+    """No schema exists for the requested Kubernetes version."""
 
 
 def versions() -> list[str]:
     """Return the Kubernetes minor versions with a schema, oldest first."""
-    found = {
+    numbers = {
         match.group(1)
         for entry in (files("kubernetes_validate") / _DATA).iterdir()
         if (match := re.match(r"v(\d+\.\d+)\.\d+-local$", entry.name))
     }
-    return sorted(found, key=lambda version: [int(part) for part in version.split(".")])
+    return sorted(numbers, key=lambda version: [int(part) for part in version.split(".")])
 
 
 @dataclass
-class Problems:
-    """What is wrong with a document: fields nobody knows, values of a wrong type, required fields left out."""
+class SchemaErrors:
+    """Unknown fields, type errors and missing required fields of a document."""
 
     unknown: list[str] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
@@ -52,37 +52,29 @@ class Problems:
 
 
 class Schema:
-    """The definitions of one version; immutable, shared by its clusters."""
+    """The definitions of one version; immutable and shared by its clusters."""
 
     def __init__(self, version: str, definitions: Mapping[str, Any]) -> None:
         self.version = version
         self._definitions = definitions
 
     def kinds(self) -> KindTable:
-        """Return the table of resource types that a cluster of this version serves."""
-        found: dict[tuple[str, str, str], Kind] = {}
+        """Return the resource types that a cluster of this version serves."""
+        served: dict[tuple[str, str, str], Kind] = {}
         for name, definition in self._definitions.items():
             for gvk in definition.get("x-kubernetes-group-version-kind", ()):
                 key = (gvk["group"], gvk["version"], gvk["kind"])
                 if kinds.is_served(*key) and "metadata" in definition.get("properties", {}):
-                    found[key] = kinds.describe(*key, definition=name)
-        return KindTable(found.values())
-
-    def all_names(self) -> set[tuple[str, str]]:
-        """Return (apiVersion, kind) of everything in this version's API, served by default or not."""
-        return {
-            (f"{gvk['group']}/{gvk['version']}" if gvk["group"] else gvk["version"], gvk["kind"])
-            for definition in self._definitions.values()
-            for gvk in definition.get("x-kubernetes-group-version-kind", ())
-        }
+                    served[key] = kinds.describe(*key, definition=name)
+        return KindTable(served.values())
 
     def definition(self, name: str) -> dict[str, Any]:
-        """Return one definition, or an open one for custom resources."""
-        found: dict[str, Any] = self._definitions[name] if name else OPEN
-        return found
+        """Return a definition; an open one for custom resources."""
+        definition: dict[str, Any] = self._definitions[name] if name else OPEN
+        return definition
 
     def resolve(self, node: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-        """Follow a `$ref`: the definition's name (or nothing) and its content."""
+        """Follow a `$ref`; return the definition's name ("" without) and content."""
         reference = node.get("$ref")
         if reference is None:
             return "", node
@@ -90,36 +82,44 @@ class Schema:
         return name, self._definitions[name]
 
     def child(self, node: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-        """Return the schema of a field or map entry, open where the schema leaves it open."""
+        """Return the schema of a field or map entry; open where the schema is open."""
         _, node = self.resolve(node)
         properties = node.get("properties", {})
         if key in properties:
-            found: Mapping[str, Any] = properties[key]
-            return found
+            child: Mapping[str, Any] = properties[key]
+            return child
         extra = node.get("additionalProperties")
         return extra if isinstance(extra, Mapping) else OPEN
 
     def items(self, node: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the schema of a list's entries."""
-        found: Mapping[str, Any] = node.get("items", OPEN)
-        return found
+        items: Mapping[str, Any] = node.get("items", OPEN)
+        return items
 
-    def check(self, kind: Kind, document: Mapping[str, Any]) -> Problems:
-        """Compare a document with its kind's definition."""
-        problems = Problems()
+    def check(self, kind: Kind, document: Mapping[str, Any]) -> SchemaErrors:
+        """Validate a document against its kind's definition."""
+        errors = SchemaErrors()
         if kind.definition:
             name = kind.definition
-            self._object(document, self._definitions[name], "", _go_name(name), problems, spec=True)
-        return problems
+            self._object(document, self._definitions[name], "", _go_name(name), errors, spec=True)
+        return errors
 
     def prune(self, kind: Kind, document: dict[str, Any]) -> dict[str, Any]:
-        """Drop fields that the definition doesn't have, as the server does when validation only warns."""
-        return dict(self._prune(document, self.definition(kind.definition))) if kind.definition else document
+        """Drop unknown fields, as the server does when validation only warns."""
+        return (
+            dict(self._prune(document, self.definition(kind.definition)))
+            if kind.definition
+            else document
+        )
 
     def _prune(self, value: Any, node: Mapping[str, Any]) -> Any:
         _, node = self.resolve(node)
         if isinstance(value, dict) and "properties" in node:
-            return {k: self._prune(v, node["properties"][k]) for k, v in value.items() if k in node["properties"]}
+            return {
+                k: self._prune(v, node["properties"][k])
+                for k, v in value.items()
+                if k in node["properties"]
+            }
         if isinstance(value, list) and "items" in node:
             return [self._prune(item, node["items"]) for item in value]
         if isinstance(value, dict) and isinstance(node.get("additionalProperties"), Mapping):
@@ -132,7 +132,7 @@ class Schema:
         node: Mapping[str, Any],
         path: str,
         owner: str,
-        problems: Problems,
+        errors: SchemaErrors,
         *,
         spec: bool,
     ) -> None:
@@ -141,51 +141,83 @@ class Schema:
             return
         for key, item in value.items():
             if key not in properties:
-                problems.unknown.append(_join(path, key))
+                errors.unknown.append(_join(path, key))
             elif item is not None:
                 inside = spec and not (path == "" and key in {"status", "metadata"})
                 self._value(
-                    item, properties[key], _join(path, key), f"{owner}.{_join(path, key)}", problems, spec=inside
+                    item,
+                    properties[key],
+                    _join(path, key),
+                    f"{owner}.{_join(path, key)}",
+                    errors,
+                    spec=inside,
                 )
         for key in node.get("required", ()) if spec else ():
             if value.get(key) in (None, ""):
-                problems.missing.append(required(_join(path, key)))
+                errors.missing.append(required(_join(path, key)))
 
     def _value(  # noqa: PLR0912 - one branch per JSON type
-        self, value: Any, node: Mapping[str, Any], path: str, where: str, problems: Problems, *, spec: bool
+        self,
+        value: Any,
+        node: Mapping[str, Any],
+        path: str,
+        field_path: str,
+        errors: SchemaErrors,
+        *,
+        spec: bool,
     ) -> None:
         name, node = self.resolve(node)
-        wanted = _types(node)
+        types = _types(node)
         if name == _QUANTITY:
             if not isinstance(value, str | int | float) or isinstance(value, bool):
-                problems.types.append(_mismatch(value, where, "resource.Quantity"))
+                errors.types.append(_mismatch(value, field_path, "resource.Quantity"))
         elif name == _INT_OR_STRING:
             if not isinstance(value, str | int) or isinstance(value, bool):
-                problems.types.append(_mismatch(value, where, "intstr.IntOrString"))
-        elif "object" in wanted:
+                errors.types.append(_mismatch(value, field_path, "intstr.IntOrString"))
+        elif "object" in types:
             if not isinstance(value, Mapping):
-                problems.types.append(_mismatch(value, where, _go_name(name) if name else "map[string]string"))
+                errors.types.append(
+                    _mismatch(value, field_path, _go_name(name) if name else "map[string]string")
+                )
             elif "properties" in node:
-                self._object(value, node, path, _go_name(name) or where, problems, spec=spec)
+                self._object(value, node, path, _go_name(name) or field_path, errors, spec=spec)
             elif isinstance(node.get("additionalProperties"), Mapping):
                 for key, item in value.items():
                     if item is not None:
-                        self._value(item, node["additionalProperties"], f"{path}.{key}", where, problems, spec=spec)
-        elif "array" in wanted:
+                        self._value(
+                            item,
+                            node["additionalProperties"],
+                            f"{path}.{key}",
+                            field_path,
+                            errors,
+                            spec=spec,
+                        )
+        elif "array" in types:
             if not isinstance(value, list):
                 item_name = self.resolve(self.items(node))[0]
-                problems.types.append(_mismatch(value, where, f"[]{_go_name(item_name) or 'string'}"))
+                errors.types.append(
+                    _mismatch(value, field_path, f"[]{_go_name(item_name) or 'string'}")
+                )
             else:
                 for index, item in enumerate(value):
                     if item is not None:
-                        self._value(item, self.items(node), f"{path}[{index}]", where, problems, spec=spec)
-        elif wanted:
-            _scalar(value, node, wanted, where, problems)
+                        self._value(
+                            item,
+                            self.items(node),
+                            f"{path}[{index}]",
+                            field_path,
+                            errors,
+                            spec=spec,
+                        )
+        elif types:
+            _scalar(value, node, types, field_path, errors)
 
 
-def _scalar(value: Any, node: Mapping[str, Any], wanted: set[str], where: str, problems: Problems) -> None:
-    go_type = node.get("format", "") if "integer" in wanted else ""
-    kind = next((name for name in ("integer", "number", "boolean", "string") if name in wanted), "")
+def _scalar(
+    value: Any, node: Mapping[str, Any], types: set[str], field_path: str, errors: SchemaErrors
+) -> None:
+    go_type = node.get("format", "") if "integer" in types else ""
+    kind = next((name for name in ("integer", "number", "boolean", "string") if name in types), "")
     fits = {
         "integer": isinstance(value, int) and not isinstance(value, bool),
         "number": isinstance(value, int | float) and not isinstance(value, bool),
@@ -193,24 +225,33 @@ def _scalar(value: Any, node: Mapping[str, Any], wanted: set[str], where: str, p
         "string": isinstance(value, str),
     }.get(kind, True)
     if not fits:
-        problems.types.append(_mismatch(value, where, go_type or _GO_TYPES[kind]))
+        errors.types.append(_mismatch(value, field_path, go_type or _GO_TYPES[kind]))
     elif node.get("format") == "int32" and not -(2**31) <= value < 2**31:
-        problems.types.append(f"json: cannot unmarshal number {value} into Go struct field {where} of type int32")
+        errors.types.append(
+            f"json: cannot unmarshal number {value} into Go struct field {field_path} of type int32"
+        )
     elif node.get("format") == "byte":
         try:
             b64decode(value, validate=True)
         except (binascii.Error, ValueError):
-            problems.types.append(f"illegal base64 data in {where}")
+            errors.types.append(f"illegal base64 data in {field_path}")
 
 
 def _types(node: Mapping[str, Any]) -> set[str]:
-    found = node.get("type", ())
-    return {found} if isinstance(found, str) else set(found) - {"null"}
+    types = node.get("type", ())
+    return {types} if isinstance(types, str) else set(types) - {"null"}
 
 
-def _mismatch(value: Any, where: str, go_type: str) -> str:
-    given = {dict: "object", list: "array", str: "string", bool: "bool", int: "number", float: "number"}[type(value)]
-    return f"json: cannot unmarshal {given} into Go struct field {where} of type {go_type}"
+def _mismatch(value: Any, field_path: str, go_type: str) -> str:
+    actual = {
+        dict: "object",
+        list: "array",
+        str: "string",
+        bool: "bool",
+        int: "number",
+        float: "number",
+    }[type(value)]
+    return f"json: cannot unmarshal {actual} into Go struct field {field_path} of type {go_type}"
 
 
 def _go_name(definition: str) -> str:
@@ -223,7 +264,7 @@ def _join(path: str, key: str) -> str:
 
 @lru_cache(maxsize=4)
 def load(version: str) -> Schema:
-    """Load the schema of a minor version ("1.33"); raises UnknownVersionError with the versions there are."""
+    """Load the schema of a minor version ("1.33"). Raises UnknownVersionError with all versions."""
     folder = files("kubernetes_validate") / _DATA / f"v{version}.0-local"
     try:
         definitions = json.loads((folder / "_definitions.json").read_text())["$defs"]

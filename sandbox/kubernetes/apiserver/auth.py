@@ -1,4 +1,4 @@
-"""Who asks, and may they: EKS tokens, access entries and policies, and Kubernetes RBAC."""
+"""Authentication by EKS tokens; authorization by access entries, access policies and RBAC."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ import binascii
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 from sandbox.contracts.cluster_host import Grant, PrincipalLookup, UnknownPrincipalError
 from sandbox.kubernetes.apimachinery import errors
-from sandbox.kubernetes.storage.object_store import Json, Key, Store
+from sandbox.kubernetes.storage.object_store import Json, Key, ObjectStore
 
 TOKEN_PREFIX = "k8s-aws-v1."  # noqa: S105 - a prefix, not a secret
-_TOKEN_MEMORY = 60.0
+_TOKEN_CACHE_SECONDS = 60.0
 _POLICY_ARN = "arn:aws:eks::aws:cluster-access-policy/"
 _RBAC = "rbac.authorization.k8s.io"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What some resources may be used for; `*` stands for all."""
+    """Allowed verbs on resources or URLs; `*` stands for all."""
 
     groups: tuple[str, ...]
     resources: tuple[str, ...]
@@ -29,17 +30,20 @@ class Rule:
     names: tuple[str, ...] = ()
     urls: tuple[str, ...] = ()
 
-    def allows(self, request: Request) -> bool:
-        """Say whether the rule covers a request."""
+    def allows(self, request: RequestAttributes) -> bool:
+        """Return whether the rule allows a request."""
         if not ({"*", request.verb} & set(self.verbs)):
             return False
         if request.path:
             return any(
-                url in {"*", request.path} or (url.endswith("*") and request.path.startswith(url[:-1]))
+                url in {"*", request.path}
+                or (url.endswith("*") and request.path.startswith(url[:-1]))
                 for url in self.urls
             )
-        wanted = f"{request.resource}/{request.subresource}" if request.subresource else request.resource
-        fits = {"*", wanted} | ({f"*/{request.subresource}"} if request.subresource else set())
+        resource = (
+            f"{request.resource}/{request.subresource}" if request.subresource else request.resource
+        )
+        fits = {"*", resource} | ({f"*/{request.subresource}"} if request.subresource else set())
         return (
             bool({"*", request.group} & set(self.groups))
             and bool(fits & set(self.resources))
@@ -47,17 +51,17 @@ class Rule:
         )
 
     def document(self) -> Json:
-        """Return it as a rule of a Role."""
-        found: Json = {"verbs": list(self.verbs)}
+        """Return the rule as an entry of a Role."""
+        rule: Json = {"verbs": list(self.verbs)}
         if self.urls:
-            return {**found, "nonResourceURLs": list(self.urls)}
-        found |= {"apiGroups": list(self.groups), "resources": list(self.resources)}
-        return {**found, "resourceNames": list(self.names)} if self.names else found
+            return {**rule, "nonResourceURLs": list(self.urls)}
+        rule |= {"apiGroups": list(self.groups), "resources": list(self.resources)}
+        return {**rule, "resourceNames": list(self.names)} if self.names else rule
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """What is asked for: a verb on a resource, or (with `path`) on a URL that is no resource."""
+class RequestAttributes:
+    """The verb of a request on a resource, or on a non-resource URL (`path`)."""
 
     verb: str
     group: str = ""
@@ -70,7 +74,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """An authenticated caller with what its access entry grants."""
+    """An authenticated caller with the grants of its access entry."""
 
     name: str
     groups: tuple[str, ...] = ()
@@ -78,39 +82,55 @@ class User:
     principal: str = ""
 
 
+def _rule(group: str, resources: str, verbs: tuple[str, ...]) -> Rule:
+    return Rule((group,), tuple(resources.split()), verbs)
+
+
 ANONYMOUS = User(name="system:anonymous", groups=("system:unauthenticated",))
 _READ = ("get", "list", "watch")
 _WRITE = ("create", "delete", "deletecollection", "patch", "update")
-_VIEWED = (
-    Rule(("",), ("configmaps", "endpoints", "persistentvolumeclaims", "persistentvolumeclaims/status", "pods", "pods/log", "pods/status", "replicationcontrollers", "replicationcontrollers/scale", "serviceaccounts", "services", "services/status", "bindings", "events", "limitranges", "namespaces", "namespaces/status", "resourcequotas", "resourcequotas/status"), _READ),
-    Rule(("discovery.k8s.io",), ("endpointslices",), _READ),
-    Rule(("apps",), ("controllerrevisions", "daemonsets", "daemonsets/status", "deployments", "deployments/scale", "deployments/status", "replicasets", "replicasets/scale", "replicasets/status", "statefulsets", "statefulsets/scale", "statefulsets/status"), _READ),
-    Rule(("autoscaling",), ("horizontalpodautoscalers", "horizontalpodautoscalers/status"), _READ),
-    Rule(("batch",), ("cronjobs", "cronjobs/status", "jobs", "jobs/status"), _READ),
-    Rule(("networking.k8s.io",), ("ingresses", "ingresses/status", "networkpolicies"), _READ),
-    Rule(("policy",), ("poddisruptionbudgets", "poddisruptionbudgets/status"), _READ),
-)  # fmt: skip
-_EDITED = (
-    *_VIEWED,
-    Rule(("",), ("secrets",), _READ),
-    Rule(("",), ("pods/attach", "pods/exec", "pods/portforward", "pods/proxy", "services/proxy"), (*_READ, "create")),
-    Rule(("",), ("serviceaccounts",), ("impersonate",)),
-    Rule(("",), ("pods", "configmaps", "persistentvolumeclaims", "replicationcontrollers", "replicationcontrollers/scale", "secrets", "serviceaccounts", "services", "services/proxy", "events"), _WRITE),
-    Rule(("",), ("pods/eviction", "serviceaccounts/token"), ("create",)),
-    Rule(("apps",), ("daemonsets", "deployments", "deployments/rollback", "deployments/scale", "replicasets", "replicasets/scale", "statefulsets", "statefulsets/scale"), _WRITE),
-    Rule(("autoscaling",), ("horizontalpodautoscalers",), _WRITE),
-    Rule(("batch",), ("cronjobs", "jobs"), _WRITE),
-    Rule(("networking.k8s.io",), ("ingresses", "networkpolicies"), _WRITE),
-    Rule(("policy",), ("poddisruptionbudgets",), _WRITE),
-    Rule(("coordination.k8s.io",), ("leases",), (*_READ, *_WRITE)),
-)  # fmt: skip
-_ADMINISTERED = (
-    *_EDITED,
-    Rule((_RBAC,), ("roles", "rolebindings"), (*_READ, *_WRITE)),
-    Rule(("authorization.k8s.io",), ("localsubjectaccessreviews",), ("create",)),
+_VIEW = (
+    _rule(
+        "", "configmaps endpoints persistentvolumeclaims persistentvolumeclaims/status pods", _READ
+    ),
+    _rule("", "pods/log pods/status replicationcontrollers replicationcontrollers/scale", _READ),
+    _rule("", "serviceaccounts services services/status bindings events limitranges", _READ),
+    _rule("", "namespaces namespaces/status resourcequotas resourcequotas/status", _READ),
+    _rule("discovery.k8s.io", "endpointslices", _READ),
+    _rule("apps", "controllerrevisions daemonsets daemonsets/status deployments", _READ),
+    _rule("apps", "deployments/scale deployments/status replicasets replicasets/scale", _READ),
+    _rule("apps", "replicasets/status statefulsets statefulsets/scale statefulsets/status", _READ),
+    _rule("autoscaling", "horizontalpodautoscalers horizontalpodautoscalers/status", _READ),
+    _rule("batch", "cronjobs cronjobs/status jobs jobs/status", _READ),
+    _rule("networking.k8s.io", "ingresses ingresses/status networkpolicies", _READ),
+    _rule("policy", "poddisruptionbudgets poddisruptionbudgets/status", _READ),
 )
-_EVERYTHING = (Rule(("*",), ("*",), ("*",)), Rule((), (), ("*",), urls=("*",)))
-_READ_EVERYTHING = (Rule(("*",), ("*",), _READ), Rule((), (), ("get",), urls=("*",)))
+_EDIT = (
+    *_VIEW,
+    _rule("", "secrets", _READ),
+    _rule("", "pods/attach pods/exec pods/portforward pods/proxy", (*_READ, "create")),
+    _rule("", "services/proxy", (*_READ, "create")),
+    _rule("", "serviceaccounts", ("impersonate",)),
+    _rule("", "pods configmaps persistentvolumeclaims replicationcontrollers secrets", _WRITE),
+    _rule(
+        "", "replicationcontrollers/scale serviceaccounts services services/proxy events", _WRITE
+    ),
+    _rule("", "pods/eviction serviceaccounts/token", ("create",)),
+    _rule("apps", "daemonsets deployments deployments/rollback deployments/scale", _WRITE),
+    _rule("apps", "replicasets replicasets/scale statefulsets statefulsets/scale", _WRITE),
+    _rule("autoscaling", "horizontalpodautoscalers", _WRITE),
+    _rule("batch", "cronjobs jobs", _WRITE),
+    _rule("networking.k8s.io", "ingresses networkpolicies", _WRITE),
+    _rule("policy", "poddisruptionbudgets", _WRITE),
+    _rule("coordination.k8s.io", "leases", (*_READ, *_WRITE)),
+)
+_ADMIN = (
+    *_EDIT,
+    _rule(_RBAC, "roles rolebindings", (*_READ, *_WRITE)),
+    _rule("authorization.k8s.io", "localsubjectaccessreviews", ("create",)),
+)
+_CLUSTER_ADMIN = (_rule("*", "*", ("*",)), Rule((), (), ("*",), urls=("*",)))
+_ADMIN_VIEW = (_rule("*", "*", _READ), Rule((), (), ("get",), urls=("*",)))
 _DISCOVERY = (
     "/api",
     "/api/*",
@@ -125,43 +145,47 @@ _DISCOVERY = (
     "/version/",
 )
 _PUBLIC = (Rule((), (), ("get",), urls=("/healthz", "/livez", "/readyz", "/version", "/version/")),)
-_ANYONE = (
+_AUTHENTICATED = (
     Rule((), (), ("get",), urls=_DISCOVERY),
-    Rule(("authorization.k8s.io",), ("selfsubjectaccessreviews", "selfsubjectrulesreviews"), ("create",)),
-    Rule(("authentication.k8s.io",), ("selfsubjectreviews",), ("create",)),
+    Rule(
+        ("authorization.k8s.io",),
+        ("selfsubjectaccessreviews", "selfsubjectrulesreviews"),
+        ("create",),
+    ),
+    _rule("authentication.k8s.io", "selfsubjectreviews", ("create",)),
 )
 CLUSTER_ROLES: Mapping[str, tuple[Rule, ...]] = {
-    "cluster-admin": _EVERYTHING,
-    "admin": _ADMINISTERED,
-    "edit": _EDITED,
-    "view": _VIEWED,
-    "system:discovery": (_ANYONE[0],),
-    "system:basic-user": _ANYONE[1:],
+    "cluster-admin": _CLUSTER_ADMIN,
+    "admin": _ADMIN,
+    "edit": _EDIT,
+    "view": _VIEW,
+    "system:discovery": (_AUTHENTICATED[0],),
+    "system:basic-user": _AUTHENTICATED[1:],
     "system:public-info-viewer": _PUBLIC,
 }
 # https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
 POLICIES: Mapping[str, tuple[Rule, ...]] = {
-    "AmazonEKSClusterAdminPolicy": _EVERYTHING,
-    "AmazonEKSAdminPolicy": _ADMINISTERED,
-    "AmazonEKSAdminViewPolicy": _READ_EVERYTHING,
-    "AmazonEKSEditPolicy": _EDITED,
-    "AmazonEKSViewPolicy": _VIEWED,
-    "AmazonEKSSecretReaderPolicy": (Rule(("",), ("secrets",), _READ),),
+    "AmazonEKSClusterAdminPolicy": _CLUSTER_ADMIN,
+    "AmazonEKSAdminPolicy": _ADMIN,
+    "AmazonEKSAdminViewPolicy": _ADMIN_VIEW,
+    "AmazonEKSEditPolicy": _EDIT,
+    "AmazonEKSViewPolicy": _VIEW,
+    "AmazonEKSSecretReaderPolicy": (_rule("", "secrets", _READ),),
 }
 
 
 @dataclass
-class Gate:
+class AccessControl:
     """Authenticates and authorizes the requests to one cluster."""
 
     arn: str
     cluster_name: str
     principals: PrincipalLookup
-    store: Store
-    _known: dict[str, tuple[float, str]] = field(default_factory=dict)
+    store: ObjectStore
+    _cached_principals: dict[str, tuple[float, str]] = field(default_factory=dict)
 
     def user(self, authorization: str) -> User:
-        """Return who sends an `Authorization` header; raises Unauthorized for a token that is refused."""
+        """Authenticate an `Authorization` header. Raises Unauthorized."""
         if not authorization:
             return ANONYMOUS
         scheme, _, token = authorization.partition(" ")
@@ -170,7 +194,7 @@ class Gate:
         principal = self._principal(token)
         grants = self.principals.grants(self.arn, principal)
         if not grants:
-            # EKS answers a principal without an access entry like an unknown one.
+            # EKS does not distinguish a principal without an access entry from an unknown one.
             raise errors.unauthorized()
         groups = {group for grant in grants for group in grant.groups}
         return User(
@@ -181,78 +205,92 @@ class Gate:
         )
 
     def _principal(self, token: str) -> str:
-        known = self._known.get(token)
-        if known and known[0] > time.monotonic():
-            return known[1]
+        cached = self._cached_principals.get(token)
+        if cached and cached[0] > time.monotonic():
+            return cached[1]
         encoded = token.removeprefix(TOKEN_PREFIX)
         try:
             url = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
             principal = self.principals.identity(url, cluster_name=self.cluster_name)
         except (binascii.Error, UnicodeDecodeError, UnknownPrincipalError):
             raise errors.unauthorized() from None
-        if len(self._known) > 500:
-            self._known.clear()
-        self._known[token] = (time.monotonic() + _TOKEN_MEMORY, principal)
+        if len(self._cached_principals) > 500:
+            self._cached_principals.clear()
+        self._cached_principals[token] = (time.monotonic() + _TOKEN_CACHE_SECONDS, principal)
         return principal
 
-    def allows(self, user: User, request: Request) -> bool:
-        """Say whether anything lets the user do this."""
+    def allows(self, user: User, request: RequestAttributes) -> bool:
+        """Return whether any rule allows the request."""
         return any(rule.allows(request) for rule in self.rules(user, request.namespace))
 
     def rules(self, user: User, namespace: str) -> Iterable[Rule]:
-        """Yield every rule that holds for a user in a namespace ("" for the cluster)."""
+        """Yield each rule that applies to a user in a namespace ("" for the cluster)."""
         yield from _PUBLIC
         if "system:authenticated" in user.groups:
-            yield from _ANYONE
+            yield from _AUTHENTICATED
         if "system:masters" in user.groups:
-            yield from _EVERYTHING
+            yield from _CLUSTER_ADMIN
         for grant in user.grants:
-            if grant.policy_arn and (grant.namespaces is None or (namespace and _within(namespace, grant.namespaces))):
+            if grant.policy_arn and (
+                grant.namespaces is None
+                or (namespace and _matches_any(namespace, grant.namespaces))
+            ):
                 yield from POLICIES.get(grant.policy_arn.removeprefix(_POLICY_ARN), ())
-        for binding in self.store.listed(f"clusterrolebindings.{_RBAC}"):
-            if _names(binding, user):
+        for binding in self.store.list_objects(f"clusterrolebindings.{_RBAC}"):
+            if _binds(binding, user):
                 yield from self._role(binding["roleRef"], "")
         if namespace:
-            for binding in self.store.listed(f"rolebindings.{_RBAC}", namespace):
-                if _names(binding, user):
+            for binding in self.store.list_objects(f"rolebindings.{_RBAC}", namespace):
+                if _binds(binding, user):
                     yield from self._role(binding["roleRef"], namespace)
 
     def _role(self, reference: Mapping[str, Any], namespace: str) -> list[Rule]:
         if reference["kind"] == "ClusterRole":
-            found = self.store.get(Key(f"clusterroles.{_RBAC}", "", reference["name"]))
+            role = self.store.get(Key(f"clusterroles.{_RBAC}", "", reference["name"]))
         else:
-            found = self.store.get(Key(f"roles.{_RBAC}", namespace, reference["name"]))
-        return [read_rule(item) for item in (found or {}).get("rules") or ()]
+            role = self.store.get(Key(f"roles.{_RBAC}", namespace, reference["name"]))
+        return [read_rule(item) for item in (role or {}).get("rules") or ()]
 
-    def check(self, user: User, request: Request) -> None:
-        """Refuse with the API server's sentence unless the request is allowed."""
+    def check(self, user: User, request: RequestAttributes) -> None:
+        """Authorize a request. Raises Forbidden in the API server's words."""
         if self.allows(user, request):
             return
         if request.path:
             raise errors.ApiError(
-                403, "Forbidden", f'forbidden: User "{user.name}" cannot {request.verb} path "{request.path}"', {}
+                403,
+                "Forbidden",
+                f'forbidden: User "{user.name}" cannot {request.verb} path "{request.path}"',
+                {},
             )
-        resource = f"{request.resource}/{request.subresource}" if request.subresource else request.resource
-        where = f' in the namespace "{request.namespace}"' if request.namespace else " at the cluster scope"
-        qualified = f"{request.resource}.{request.group}" if request.group else request.resource
-        subject = f'{qualified} "{request.name}"' if request.name else qualified
+        resource = (
+            f"{request.resource}/{request.subresource}" if request.subresource else request.resource
+        )
+        scope = (
+            f' in the namespace "{request.namespace}"'
+            if request.namespace
+            else " at the cluster scope"
+        )
+        group_resource = (
+            f"{request.resource}.{request.group}" if request.group else request.resource
+        )
+        subject = f'{group_resource} "{request.name}"' if request.name else group_resource
         raise errors.ApiError(
             403,
             "Forbidden",
-            f'{subject} is forbidden: User "{user.name}" cannot {request.verb} resource "{resource}" '
-            f'in API group "{request.group}"{where}',
+            f'{subject} is forbidden: User "{user.name}" cannot {request.verb} resource '
+            f'"{resource}" '
+            f'in API group "{request.group}"{scope}',
             {"name": request.name, "group": request.group, "kind": request.resource},
         )
 
 
-def _within(namespace: str, patterns: Sequence[str]) -> bool:
-    from fnmatch import fnmatchcase  # noqa: PLC0415 - EKS lets a namespace of an access policy end with a wildcard
-
+def _matches_any(namespace: str, patterns: Sequence[str]) -> bool:
+    # EKS accepts a wildcard at the end of an access policy's namespace.
     return any(fnmatchcase(namespace, pattern) for pattern in patterns)
 
 
 def read_rule(item: Mapping[str, Any]) -> Rule:
-    """Read a rule of a Role or ClusterRole."""
+    """Parse a rule of a Role or ClusterRole."""
     return Rule(
         tuple(item.get("apiGroups") or ()),
         tuple(item.get("resources") or ()),
@@ -262,7 +300,7 @@ def read_rule(item: Mapping[str, Any]) -> Rule:
     )
 
 
-def _names(binding: Mapping[str, Any], user: User) -> bool:
+def _binds(binding: Mapping[str, Any], user: User) -> bool:
     return any(
         (subject["kind"] == "User" and subject["name"] == user.name)
         or (subject["kind"] == "Group" and subject["name"] in user.groups)

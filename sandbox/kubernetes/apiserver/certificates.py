@@ -1,4 +1,4 @@
-"""The certificate authority of the sandbox's API server, and the server certificate that it signs."""
+"""The API server's certificate authority and server certificate."""
 
 from __future__ import annotations
 
@@ -16,48 +16,79 @@ _LIFETIME = timedelta(days=3650)
 
 
 def ensure(directory: Path) -> tuple[str, Path, Path]:
-    """Return the CA's PEM text, and the paths of the server's certificate and key; made at first use."""
-    authority, certificate, key = directory / "ca.pem", directory / "server.pem", directory / "server.key"
+    """Return the CA in PEM and the paths of certificate and key; created on first use."""
+    authority, certificate, key = (
+        directory / "ca.pem",
+        directory / "server.pem",
+        directory / "server.key",
+    )
     if not (authority.exists() and certificate.exists() and key.exists()):
         directory.mkdir(parents=True, exist_ok=True)
-        _make(authority, certificate, key)
+        _create(authority, certificate, key)
     return authority.read_text(), certificate, key
 
 
-def _make(authority: Path, certificate: Path, key: Path) -> None:
-    ca_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+def _create(authority: Path, certificate: Path, key: Path) -> None:
+    ca_key, server_key = (
+        ec.generate_private_key(ec.SECP256R1()),
+        ec.generate_private_key(ec.SECP256R1()),
+    )
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes sandbox")])
     start = datetime.now(UTC) - timedelta(hours=1)
     usage = x509.KeyUsage(
-        digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False, key_encipherment=False,
-        data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
-    )  # fmt: skip
+        digital_signature=True,
+        key_cert_sign=True,
+        crl_sign=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
     identifier = x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key())
     ca = (
         x509.CertificateBuilder()
-        .subject_name(ca_name).issuer_name(ca_name).public_key(ca_key.public_key())
-        .serial_number(x509.random_serial_number()).not_valid_before(start).not_valid_after(start + _LIFETIME)
+        .subject_name(ca_name)
+        .issuer_name(ca_name)
+        .public_key(ca_key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + _LIFETIME)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(usage, critical=True).add_extension(identifier, critical=False)
+        .add_extension(usage, critical=True)
+        .add_extension(identifier, critical=False)
         .sign(ca_key, hashes.SHA256())
-    )  # fmt: skip
-    names = [x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("localhost"), x509.DNSName("kubernetes")]
+    )
+    names = [
+        x509.IPAddress(ip_address("127.0.0.1")),
+        x509.DNSName("localhost"),
+        x509.DNSName("kubernetes"),
+    ]
     server = (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver")])).issuer_name(ca_name)
-        .public_key(server_key.public_key()).serial_number(x509.random_serial_number())
-        .not_valid_before(start).not_valid_after(start + _LIFETIME)
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver")]))
+        .issuer_name(ca_name)
+        .public_key(server_key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + _LIFETIME)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier),
+            critical=False,
+        )
         .sign(ca_key, hashes.SHA256())
-    )  # fmt: skip
-    # The CA's key is thrown away: nothing else will be signed.
+    )
+    # The CA's key is not kept: it signs one certificate.
     with os.fdopen(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(
             server_key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
             )
         )
     certificate.write_bytes(server.public_bytes(serialization.Encoding.PEM))

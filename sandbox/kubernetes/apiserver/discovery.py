@@ -1,4 +1,4 @@
-"""What clients ask before anything else: version, API groups, resource types and an OpenAPI v3 outline."""
+"""Discovery documents: version, API groups, resource types and OpenAPI v3."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 from sandbox.kubernetes.apimachinery.kinds import Kind, KindTable
 from sandbox.kubernetes.apimachinery.schema import Schema
 
-# An OpenAPI v2 document as protobuf that says nothing but its version (field 1, "2.0").
+# An empty OpenAPI v2 document as protobuf: field 1, the version "2.0".
 OPENAPI_V2 = b"\x0a\x032.0"
 _VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
-# Reviews: created, answered and forgotten.
+# Created and answered, but not stored.
 REVIEWS = {
     ("authorization.k8s.io", "v1"): {
         "selfsubjectaccessreviews": "SelfSubjectAccessReview",
@@ -22,7 +22,7 @@ REVIEWS = {
 
 
 def version(minor_version: str) -> dict[str, str]:
-    """Return `/version`; the patch level says that this is the sandbox."""
+    """Return `/version`; the patch level names the sandbox."""
     major, minor = minor_version.split(".")
     return {
         "major": major,
@@ -38,14 +38,16 @@ def version(minor_version: str) -> dict[str, str]:
 
 
 def _group_versions(kinds: KindTable) -> dict[str, list[str]]:
-    found: dict[str, set[str]] = {}
+    versions_by_group: dict[str, set[str]] = {}
     for kind in kinds.all():
-        found.setdefault(kind.group, set()).add(kind.version)
+        versions_by_group.setdefault(kind.group, set()).add(kind.version)
     for group, review_version in REVIEWS:
-        found.setdefault(group, set()).add(review_version)
+        versions_by_group.setdefault(group, set()).add(review_version)
     return {
-        group: sorted(versions, key=lambda text: int(text[1:]) if text[1:].isdigit() else 0, reverse=True)
-        for group, versions in found.items()
+        group: sorted(
+            versions, key=lambda text: int(text[1:]) if text[1:].isdigit() else 0, reverse=True
+        )
+        for group, versions in versions_by_group.items()
     }
 
 
@@ -65,32 +67,46 @@ def groups(kinds: KindTable) -> dict[str, Any]:
 
 def group(kinds: KindTable, name: str) -> dict[str, Any]:
     """Return `/apis/<group>`."""
-    versions = [{"groupVersion": f"{name}/{v}", "version": v} for v in _group_versions(kinds).get(name, ())]
-    return {"kind": "APIGroup", "apiVersion": "v1", "name": name, "versions": versions, "preferredVersion": versions[0]}
+    versions = [
+        {"groupVersion": f"{name}/{v}", "version": v} for v in _group_versions(kinds).get(name, ())
+    ]
+    return {
+        "kind": "APIGroup",
+        "apiVersion": "v1",
+        "name": name,
+        "versions": versions,
+        "preferredVersion": versions[0],
+    }
 
 
 def has_group(kinds: KindTable, name: str) -> bool:
-    """Say whether an API group is served."""
+    """Return whether an API group is served."""
     return name in _group_versions(kinds)
 
 
 def resources(kinds: KindTable, group_name: str, version_name: str) -> dict[str, Any] | None:
-    """Return `/apis/<group>/<version>`, or None when it isn't served."""
+    """Return `/apis/<group>/<version>`, or None if it is not served."""
     if version_name not in _group_versions(kinds).get(group_name, ()):
         return None
-    found = []
+    resources = []
     for kind in kinds.all():
         if (kind.group, kind.version) == (group_name, version_name):
-            found += _describe(kind)
+            resources += _describe(kind)
     for plural, name in REVIEWS.get((group_name, version_name), {}).items():
-        found.append(
-            {"name": plural, "singularName": name.lower(), "namespaced": False, "kind": name, "verbs": ["create"]}
+        resources.append(
+            {
+                "name": plural,
+                "singularName": name.lower(),
+                "namespaced": False,
+                "kind": name,
+                "verbs": ["create"],
+            }
         )
     return {
         "kind": "APIResourceList",
         "apiVersion": "v1",
         "groupVersion": f"{group_name}/{version_name}" if group_name else version_name,
-        "resources": found,
+        "resources": resources,
     }
 
 
@@ -106,7 +122,7 @@ def _describe(kind: Kind) -> list[dict[str, Any]]:
         main["shortNames"] = list(kind.short_names)
     if kind.categories:
         main["categories"] = list(kind.categories)
-    found = [main]
+    resources = [main]
     for subresource in kind.subresources:
         entry = {
             "name": f"{kind.plural}/{subresource}",
@@ -117,26 +133,29 @@ def _describe(kind: Kind) -> list[dict[str, Any]]:
         }
         if subresource == "scale":
             entry |= {"group": "autoscaling", "version": "v1", "kind": "Scale"}
-        elif subresource in {"eviction", "binding"}:
-            entry |= {"kind": subresource.capitalize(), "verbs": ["create"]}
+        elif subresource == "eviction":
+            # `kubectl drain` evicts only with this group and version.
+            entry |= {"group": "policy", "version": "v1", "kind": "Eviction", "verbs": ["create"]}
+        elif subresource == "binding":
+            entry |= {"kind": "Binding", "verbs": ["create"]}
         elif subresource == "log":
             entry["verbs"] = ["get"]
-        found.append(entry)
-    return found
+        resources.append(entry)
+    return resources
 
 
-def openapi_root(kinds: KindTable, prefix: str) -> dict[str, Any]:
-    """Return `/openapi/v3`: where each group version's document is."""
+def openapi_root(kinds: KindTable) -> dict[str, Any]:
+    """Return `/openapi/v3`: the URL of each group version's document."""
     paths = {}
     for name, versions in _group_versions(kinds).items():
         for item in versions:
             path = f"apis/{name}/{item}" if name else f"api/{item}"
-            paths[path] = {"serverRelativeURL": f"{prefix}/openapi/v3/{path}?hash=sandbox"}
+            paths[path] = {"serverRelativeURL": f"/openapi/v3/{path}?hash=sandbox"}
     return {"paths": paths}
 
 
 def openapi(schema: Schema, kinds: KindTable, group_name: str, version_name: str) -> dict[str, Any]:
-    """Return the OpenAPI v3 document of one group version: its schemas, and the paths that kubectl looks for."""
+    """Return the OpenAPI v3 document of a group version: schemas and paths for kubectl."""
     components: dict[str, Any] = {}
     paths: dict[str, Any] = {}
     base = f"/apis/{group_name}/{version_name}" if group_name else f"/api/{version_name}"
@@ -145,7 +164,11 @@ def openapi(schema: Schema, kinds: KindTable, group_name: str, version_name: str
             continue
         if kind.definition:
             _collect(schema, kind.definition, components)
-        place = f"{base}/namespaces/{{namespace}}/{kind.plural}" if kind.namespaced else f"{base}/{kind.plural}"
+        path = (
+            f"{base}/namespaces/{{namespace}}/{kind.plural}"
+            if kind.namespaced
+            else f"{base}/{kind.plural}"
+        )
         gvk = {"group": kind.group, "version": kind.version, "kind": kind.kind}
         writes = [
             {"name": name, "in": "query", "schema": {"type": "string"}}
@@ -157,12 +180,14 @@ def openapi(schema: Schema, kinds: KindTable, group_name: str, version_name: str
             "application/merge-patch+json",
             "application/strategic-merge-patch+json",
         ]
-        paths[f"{place}/{{name}}"] = {
+        paths[f"{path}/{{name}}"] = {
             "patch": {
                 "x-kubernetes-group-version-kind": gvk,
                 "x-kubernetes-action": "patch",
                 "parameters": writes,
-                "requestBody": {"content": {item: {"schema": {"type": "object"}} for item in media}},
+                "requestBody": {
+                    "content": {item: {"schema": {"type": "object"}} for item in media}
+                },
                 "responses": {"200": {"description": "OK"}},
             },
             "get": {
@@ -171,7 +196,7 @@ def openapi(schema: Schema, kinds: KindTable, group_name: str, version_name: str
                 "responses": {"200": {"description": "OK"}},
             },
         }
-        paths[place] = {
+        paths[path] = {
             "post": {
                 "x-kubernetes-group-version-kind": gvk,
                 "x-kubernetes-action": "post",
@@ -195,12 +220,12 @@ def _collect(schema: Schema, name: str, components: dict[str, Any]) -> None:
 
 
 def _translate(schema: Schema, node: Any, components: dict[str, Any]) -> Any:
-    """Turn the package's JSON-schema dialect (nullable types, $defs) into OpenAPI v3's."""
+    """Translate JSON schema with nullable types and $defs to OpenAPI v3."""
     if isinstance(node, list):
         return [_translate(schema, item, components) for item in node]
     if not isinstance(node, dict):
         return node
-    if isinstance(node.get("$ref"), str):  # a field of JSONSchemaProps bears that name too
+    if isinstance(node.get("$ref"), str):  # JSONSchemaProps also has a field of that name
         name = str(node["$ref"]).rsplit("/", 1)[-1]
         _collect(schema, name, components)
         rest = {k: v for k, v in node.items() if k != "$ref"}

@@ -1,4 +1,4 @@
-"""HTTPS in front of the clusters: one port, a path prefix per cluster, the Kubernetes API's URLs below it."""
+"""HTTPS server of a cluster."""
 
 from __future__ import annotations
 
@@ -15,38 +15,49 @@ import yaml
 
 from sandbox.kubernetes.apimachinery import errors
 from sandbox.kubernetes.apiserver import protobuf
-from sandbox.kubernetes.apiserver.routes import Answer, Call, Stream, answer
+from sandbox.kubernetes.apiserver.messages import ApiRequest, ApiResponse, WatchStream
+from sandbox.kubernetes.apiserver.routes import handle
 from sandbox.kubernetes.cluster import Cluster
 
 LOG = logging.getLogger(__name__)
 _MAX_BODY = 3 * 1024 * 1024  # the API server's own limit
-Find = Callable[[str], Cluster | None]
+Find = Callable[[], Cluster | None]
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `https://127.0.0.1:<port>/<cluster key>/…`; `find` gives the cluster of a key."""
+    """Serves the cluster that `find` returns at `https://127.0.0.1:<port>`."""
 
     daemon_threads = True
     request_queue_size = 128
 
     def __init__(self, port: int, tls: ssl.SSLContext, find: Find) -> None:
         self.find, self._tls = find, tls
+        self._thread: threading.Thread | None = None
         super().__init__(("127.0.0.1", port), _Handler)
 
     def get_request(self) -> tuple[Any, Any]:
-        """Wrap a connection in TLS; the handshake happens in the connection's own thread."""
+        """Wrap a connection in TLS; the handshake runs in the connection's thread."""
         connection, address = super().get_request()
-        return self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), address
+        return self._tls.wrap_socket(
+            connection, server_side=True, do_handshake_on_connect=False
+        ), address
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's signature
-        """Connections that break are the client's business."""
+        """Ignore broken connections."""
         LOG.debug("connection from %s ended", client_address, exc_info=True)
 
-    def serve(self) -> threading.Thread:
-        """Serve in a thread of its own."""
-        thread = threading.Thread(target=self.serve_forever, args=(0.1,), name="kubernetes-https", daemon=True)
-        thread.start()
-        return thread
+    def serve(self) -> None:
+        """Serve in a thread."""
+        self._thread = threading.Thread(
+            target=self.serve_forever, args=(0.1,), name="kubernetes-https", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop serving and close the port."""
+        if self._thread is not None:
+            self.shutdown()
+        self.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -58,18 +69,20 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         warnings: list[str] = []
         try:
-            result = answer(*self._call(warnings))
+            result = handle(*self._read_request(warnings))
         except errors.ApiError as error:
-            result = Answer(error.status(), error.code)
+            result = ApiResponse(error.status(), error.code)
         except (BrokenPipeError, ConnectionError, ssl.SSLError):
             self.close_connection = True
             return
         except Exception as error:
             LOG.exception("%s %s", self.command, self.path)
-            problem = errors.ApiError(500, "InternalError", f"Internal error occurred: {type(error).__name__}: {error}")
-            result = Answer(problem.status(), 500)
+            problem = errors.ApiError(
+                500, "InternalError", f"Internal error occurred: {type(error).__name__}: {error}"
+            )
+            result = ApiResponse(problem.status(), 500)
         try:
-            if isinstance(result, Stream):
+            if isinstance(result, WatchStream):
                 self._stream(result)
             else:
                 self._send(result, warnings)
@@ -78,24 +91,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - the base class's names
 
-    def _call(self, warnings: list[str]) -> tuple[Cluster, Call]:
-        length = int(self.headers.get("Content-Length") or 0)
-        if length > _MAX_BODY:
-            self.close_connection = True
-            raise errors.ApiError(413, "RequestEntityTooLarge", f"limit is {_MAX_BODY}")
-        body = self.rfile.read(length) if length else b""
+    def _read_request(self, warnings: list[str]) -> tuple[Cluster, ApiRequest]:
+        body = self._read_body()
         split = urlsplit(self.path)
-        _, _, rest = split.path.partition("/")
-        key, slash, path = rest.partition("/")
-        cluster = self.server.find(key)
+        cluster = self.server.find()
         if cluster is None:
-            raise errors.ApiError(404, "NotFound", f"no cluster at /{key}: it was deleted, or never was")
+            raise errors.ApiError(404, "NotFound", "the cluster was deleted")
         content_type = self.headers.get("Content-Type", "").split(";")[0].strip()
-        query = {name: values[-1] for name, values in parse_qs(split.query, keep_blank_values=True).items()}
-        return cluster, Call(
+        query = {
+            name: values[-1]
+            for name, values in parse_qs(split.query, keep_blank_values=True).items()
+        }
+        return cluster, ApiRequest(
             method=self.command,
-            path=unquote(slash + path) or "/",
-            prefix=f"/{key}",
+            path=unquote(split.path) or "/",
             query=query,
             content_type=content_type,
             accept=self.headers.get("Accept", ""),
@@ -105,18 +114,35 @@ class _Handler(BaseHTTPRequestHandler):
             warnings=warnings,
         )
 
-    def _send(self, result: Answer, warnings: list[str]) -> None:
-        media, text = _written(result.content)
+    def _read_body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self._read(int(self.headers.get("Content-Length") or 0), 0)
+        body = b""  # `kubectl create --raw` streams its body
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            body += self._read(size, len(body))
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
+        return body
+
+    def _read(self, size: int, total: int) -> bytes:
+        if total + size > _MAX_BODY:
+            self.close_connection = True
+            raise errors.ApiError(413, "RequestEntityTooLarge", f"limit is {_MAX_BODY}")
+        return self.rfile.read(size)
+
+    def _send(self, result: ApiResponse, warnings: list[str]) -> None:
+        media, body = _encode(result.content)
         self.send_response(result.code)
         self.send_header("Content-Type", media)
-        self.send_header("Content-Length", str(len(text)))
+        self.send_header("Content-Length", str(len(body)))
         for warning in warnings:
             escaped = warning.replace("\\", "\\\\").replace('"', '\\"')
             self.send_header("Warning", f'299 - "{escaped}"')
         self.end_headers()
-        self.wfile.write(text)
+        self.wfile.write(body)
 
-    def _stream(self, result: Stream) -> None:
+    def _stream(self, result: WatchStream) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Transfer-Encoding", "chunked")
@@ -134,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         return "kubernetes-sandbox"
 
 
-def _written(content: Any) -> tuple[str, bytes]:
+def _encode(content: Any) -> tuple[str, bytes]:
     if isinstance(content, bytes):
         return "application/com.github.proto-openapi.spec.v2.v1.0+protobuf", content
     if isinstance(content, str):
@@ -152,11 +178,11 @@ def _parse(body: bytes, content_type: str) -> Any:
             return json.loads(body) if body.lstrip()[:1] == b"{" else yaml.safe_load(body)
         return json.loads(body)
     except (ValueError, yaml.YAMLError) as error:
-        raise errors.bad_request(f"the body of the request can't be read: {error}") from None
+        raise errors.bad_request(f"the body of the request cannot be parsed: {error}") from None
 
 
 def server_tls(certificate: str, key: str) -> ssl.SSLContext:
-    """Return the TLS settings of the server, from PEM files."""
+    """Return the server's TLS settings."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key)

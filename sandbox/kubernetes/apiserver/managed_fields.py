@@ -1,7 +1,7 @@
-"""Who manages which field: managedFields and server-side apply, after Kubernetes' structured merge.
+"""Field ownership (managedFields) and server-side apply, after structured-merge-diff.
 
-A field's path is a tuple of the elements that `fieldsV1` uses: `f:name` for a field or map entry, `k:{…}` for an
-entry of a keyed list, `v:…` for a member of a set. Lists and maps that the schema calls atomic are one field.
+A path is a tuple of `fieldsV1` elements: `f:name` for a field or map entry, `k:{…}` for an entry of
+a keyed list, `v:…` for a member of a set. Atomic lists and maps are one field.
 """
 
 from __future__ import annotations
@@ -16,24 +16,34 @@ from sandbox.kubernetes.apimachinery.errors import ApiError, bad_request
 from sandbox.kubernetes.apimachinery.schema import Schema
 
 Path = tuple[str, ...]
-# What the server owns of every object; nobody manages it.
+# Server-owned fields, which no manager owns.
 _SERVER_OWNED: frozenset[Path] = frozenset(
     [("f:apiVersion",), ("f:kind",), ("f:metadata",)]
     + [
         ("f:metadata", f"f:{name}")
         for name in (
-            "name", "namespace", "creationTimestamp", "selfLink", "uid", "resourceVersion", "generation",
-            "managedFields", "clusterName", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName",
+            "name",
+            "namespace",
+            "creationTimestamp",
+            "selfLink",
+            "uid",
+            "resourceVersion",
+            "generation",
+            "managedFields",
+            "clusterName",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "generateName",
         )
     ]
-)  # fmt: skip
+)
 _MISSING = object()
 _DEFAULT_KEYS = {"protocol": "TCP"}
 
 
 @dataclass
-class Manager:
-    """One entry of managedFields."""
+class FieldManager:
+    """An entry of managedFields."""
 
     name: str
     operation: str
@@ -42,14 +52,14 @@ class Manager:
     time: str
     paths: set[Path] = field(default_factory=set)
 
-    def same_as(self, other: Manager) -> bool:
-        """Say whether both entries are one manager's."""
-        mine = (self.name, self.operation, self.api_version, self.subresource)
-        return mine == (other.name, other.operation, other.api_version, other.subresource)
+    def same_as(self, other: FieldManager) -> bool:
+        """Return whether both entries belong to one manager."""
+        identity = (self.name, self.operation, self.api_version, self.subresource)
+        return identity == (other.name, other.operation, other.api_version, other.subresource)
 
 
 def list_keys(node: Mapping[str, Any]) -> list[str]:
-    """Return the fields that tell a list's entries apart; none for a list that is one field."""
+    """Return the key fields of a list's entries; none for an atomic list."""
     if node.get("x-kubernetes-list-type") == "map":
         return list(node["x-kubernetes-list-map-keys"])
     if "x-kubernetes-list-type" not in node and node.get("x-kubernetes-patch-merge-key"):
@@ -57,42 +67,52 @@ def list_keys(node: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def element(item: Mapping[str, Any], keys: Sequence[str]) -> str:
+def list_element(item: Mapping[str, Any], keys: Sequence[str]) -> str:
     """Return the path element of a keyed list's entry."""
-    found = {key: item.get(key, _DEFAULT_KEYS.get(key)) for key in keys}
-    return "k:" + json.dumps({k: v for k, v in sorted(found.items()) if v is not None}, separators=(",", ":"))
+    values = {key: item.get(key, _DEFAULT_KEYS.get(key)) for key in keys}
+    return "k:" + json.dumps(
+        {k: v for k, v in sorted(values.items()) if v is not None}, separators=(",", ":")
+    )
 
 
-def flatten(schema: Schema, node: Mapping[str, Any], value: Any, path: Path = ()) -> dict[Path, Any]:
-    """Return every field of a value with its content; an entry of a keyed list is a field too (content None)."""
+def flatten(
+    schema: Schema, node: Mapping[str, Any], value: Any, path: Path = ()
+) -> dict[Path, Any]:
+    """Return all fields of a value by path; an entry of a keyed list is a field with None."""
     _, content = schema.resolve(node)
     atomic = "atomic" in (node.get("x-kubernetes-map-type"), content.get("x-kubernetes-map-type"))
     if isinstance(value, Mapping) and value and not atomic:
-        found: dict[Path, Any] = {}
+        fields: dict[Path, Any] = {}
         for key, item in value.items():
-            found.update(flatten(schema, schema.child(content, key), item, (*path, f"f:{key}")))
-        return found
+            fields.update(flatten(schema, schema.child(content, key), item, (*path, f"f:{key}")))
+        return fields
     if isinstance(value, list):
         keys = list_keys(node)
         if keys and all(isinstance(item, Mapping) for item in value):
-            found = {}
+            fields = {}
             for item in value:
-                here = (*path, element(item, keys))
-                found[here] = None
-                found.update(flatten(schema, schema.items(node), item, here))
-            return found
+                entry_path = (*path, list_element(item, keys))
+                fields[entry_path] = None
+                fields.update(flatten(schema, schema.items(node), item, entry_path))
+            return fields
         if node.get("x-kubernetes-list-type") == "set":
             return {(*path, "v:" + json.dumps(item)): None for item in value}
     return {path: value}
 
 
-def owned(schema: Schema, node: Mapping[str, Any], document: Mapping[str, Any]) -> dict[Path, Any]:
-    """Return the fields of a document that somebody can manage."""
-    return {path: value for path, value in flatten(schema, node, document).items() if path not in _SERVER_OWNED}
+def manageable_fields(
+    schema: Schema, node: Mapping[str, Any], document: Mapping[str, Any]
+) -> dict[Path, Any]:
+    """Return the fields of a document that managers can own."""
+    return {
+        path: value
+        for path, value in flatten(schema, node, document).items()
+        if path not in _SERVER_OWNED
+    }
 
 
 def encode(paths: Iterable[Path]) -> dict[str, Any]:
-    """Write a set of paths as `fieldsV1`."""
+    """Encode paths as `fieldsV1`."""
     tree: dict[str, Any] = {}
     everything = set(paths)
     for path in sorted(everything):
@@ -109,22 +129,22 @@ def encode(paths: Iterable[Path]) -> dict[str, Any]:
 
 
 def decode(tree: Mapping[str, Any], path: Path = ()) -> set[Path]:
-    """Read `fieldsV1` as a set of paths."""
-    found: set[Path] = set()
+    """Decode `fieldsV1` to paths."""
+    paths: set[Path] = set()
     for part, below in tree.items():
         if part == ".":
-            found.add(path)
+            paths.add(path)
         elif below:
-            found |= decode(below, (*path, part))
+            paths |= decode(below, (*path, part))
         else:
-            found.add((*path, part))
-    return found
+            paths.add((*path, part))
+    return paths
 
 
-def managers(document: Mapping[str, Any]) -> list[Manager]:
-    """Read an object's managedFields."""
+def managers(document: Mapping[str, Any]) -> list[FieldManager]:
+    """Decode an object's managedFields."""
     return [
-        Manager(
+        FieldManager(
             name=entry.get("manager", ""),
             operation=entry.get("operation", "Update"),
             api_version=entry.get("apiVersion", ""),
@@ -136,8 +156,8 @@ def managers(document: Mapping[str, Any]) -> list[Manager]:
     ]
 
 
-def write(document: dict[str, Any], entries: Iterable[Manager]) -> None:
-    """Set an object's managedFields; managers of nothing are left out."""
+def write(document: dict[str, Any], entries: Iterable[FieldManager]) -> None:
+    """Set an object's managedFields without empty entries."""
     written = [
         {
             "manager": entry.name,
@@ -155,26 +175,30 @@ def write(document: dict[str, Any], entries: Iterable[Manager]) -> None:
 
 
 def record_update(
-    schema: Schema, node: Mapping[str, Any], before: Mapping[str, Any] | None, after: dict[str, Any], who: Manager
+    schema: Schema,
+    node: Mapping[str, Any],
+    before: Mapping[str, Any] | None,
+    after: dict[str, Any],
+    manager: FieldManager,
 ) -> None:
-    """Give `who` the fields that an ordinary write changed, and take them from everybody else."""
-    old = owned(schema, node, before) if before is not None else {}
-    new = owned(schema, node, after)
+    """Transfer the fields that an update changed to `manager`."""
+    old = manageable_fields(schema, node, before) if before is not None else {}
+    new = manageable_fields(schema, node, after)
     changed = {path for path, value in new.items() if old.get(path, _MISSING) != value}
-    gone = set(old) - set(new)
+    removed = set(old) - set(new)
     entries = managers(before) if before is not None else []
-    if not changed and not gone:
+    if not changed and not removed:
         write(after, entries)
         return
-    mine = next((entry for entry in entries if entry.same_as(who)), None)
+    own = next((entry for entry in entries if entry.same_as(manager)), None)
     for entry in entries:
-        entry.paths -= gone if entry is mine else gone | changed
-    if mine is None:
-        mine = who
-        entries.append(mine)
-    mine.paths |= changed
+        entry.paths -= removed if entry is own else removed | changed
+    if own is None:
+        own = manager
+        entries.append(own)
+    own.paths |= changed
     if changed:
-        mine.time = who.time
+        own.time = manager.time
     write(after, entries)
 
 
@@ -183,23 +207,27 @@ def apply(
     node: Mapping[str, Any],
     live: Mapping[str, Any] | None,
     applied: Mapping[str, Any],
-    who: Manager,
+    manager: FieldManager,
     *,
     force: bool,
 ) -> dict[str, Any]:
-    """Merge an applied configuration into the live object and move ownership.
+    """Merge an applied configuration into the live object and transfer ownership.
 
-    Raises a 409 naming each other manager of a field that would change, unless `force`.
+    Raises a conflict that names each other manager of a changed field, unless `force`.
     """
-    wanted = owned(schema, node, applied)
+    fields = manageable_fields(schema, node, applied)
     entries = managers(live) if live is not None else []
     current = flatten(schema, node, live) if live is not None else {}
-    mine = next((entry for entry in entries if entry.same_as(who)), None)
-    others = [entry for entry in entries if entry is not mine]
+    own = next((entry for entry in entries if entry.same_as(manager)), None)
+    others = [entry for entry in entries if entry is not own]
     contested = [
         (
             entry,
-            {path for path, value in wanted.items() if path in entry.paths and current.get(path, _MISSING) != value},
+            {
+                path
+                for path, value in fields.items()
+                if path in entry.paths and current.get(path, _MISSING) != value
+            },
         )
         for entry in others
     ]
@@ -209,21 +237,24 @@ def apply(
     for entry, paths in clashes:
         entry.paths -= paths
     merged: dict[str, Any] = _merge(schema, node, live or {}, applied)
-    if mine is not None:
-        dropped = mine.paths - set(wanted)
-        kept = set().union(*(entry.paths for entry in others))
-        for path in sorted(dropped - kept, key=len, reverse=True):
-            if not any(other[: len(path)] == path for other in (*kept, *wanted)):
+    if own is not None:
+        dropped = own.paths - set(fields)
+        owned_by_others = set().union(*(entry.paths for entry in others))
+        for path in sorted(dropped - owned_by_others, key=len, reverse=True):
+            if not any(other[: len(path)] == path for other in (*owned_by_others, *fields)):
                 _drop(merged, path)
-        mine.paths, mine.time = set(wanted), mine.time if not dropped and set(wanted) == mine.paths else who.time
+        own.paths, own.time = (
+            set(fields),
+            own.time if not dropped and set(fields) == own.paths else manager.time,
+        )
     else:
-        who.paths = set(wanted)
-        others.append(who)
-    write(merged, [*others, mine] if mine is not None else others)
+        manager.paths = set(fields)
+        others.append(manager)
+    write(merged, [*others, own] if own is not None else others)
     return merged
 
 
-def _conflict(clashes: Sequence[tuple[Manager, set[Path]]]) -> ApiError:
+def _conflict(clashes: Sequence[tuple[FieldManager, set[Path]]]) -> ApiError:
     causes: list[dict[str, Any]] = []
     groups: list[tuple[str, list[str]]] = []
     for entry, paths in clashes:
@@ -232,23 +263,27 @@ def _conflict(clashes: Sequence[tuple[Manager, set[Path]]]) -> ApiError:
         )
         if entry.operation == "Update":
             using += f" using {entry.api_version}" + (f" at {entry.time}" if entry.time else "")
-        texts = [dotted(path) for path in sorted(paths)]
-        causes += [{"reason": "FieldManagerConflict", "message": using, "field": text} for text in texts]
+        texts = [format_path(path) for path in sorted(paths)]
+        causes += [
+            {"reason": "FieldManagerConflict", "message": using, "field": message_text}
+            for message_text in texts
+        ]
         groups.append((using, texts))
     count = len(causes)
     if count == 1:
-        text = f"{groups[0][0]}: {groups[0][1][0]}"
+        message_text = f"{groups[0][0]}: {groups[0][1][0]}"
     else:
-        text = "\n".join(
-            f"{using.replace('conflict with', 'conflicts with', 1)}:\n" + "\n".join(f"- {item}" for item in texts)
+        message_text = "\n".join(
+            f"{using.replace('conflict with', 'conflicts with', 1)}:\n"
+            + "\n".join(f"- {item}" for item in texts)
             for using, texts in groups
         )
-    message = f"Apply failed with {count} conflict{'s' if count > 1 else ''}: {text}"
+    message = f"Apply failed with {count} conflict{'s' if count > 1 else ''}: {message_text}"
     return ApiError(409, "Conflict", message, {"causes": causes})
 
 
-def dotted(path: Path) -> str:
-    """Print a path as the API server does (`.spec.containers[name="app"].image`)."""
+def format_path(path: Path) -> str:
+    """Format a path as the API server does (`.spec.containers[name="app"].image`)."""
     text = ""
     for part in path:
         if part.startswith("k:"):
@@ -279,26 +314,36 @@ def _merge(schema: Schema, node: Mapping[str, Any], live: Any, applied: Any) -> 
 
 
 def _merge_keyed(
-    schema: Schema, node: Mapping[str, Any], live: list[Any], applied: list[Any], keys: Sequence[str]
+    schema: Schema,
+    node: Mapping[str, Any],
+    live: list[Any],
+    applied: list[Any],
+    keys: Sequence[str],
 ) -> list[Any]:
-    old = {element(item, keys): item for item in live}
+    old = {list_element(item, keys): item for item in live}
     new: dict[str, Any] = {}
     for item in applied:
-        part = element(item, keys)
+        part = list_element(item, keys)
         if part in new:
             raise bad_request(f"duplicate entries for key [{part[2:]}]")
         new[part] = _merge(schema, schema.items(node), old.get(part, _MISSING), item)
-    return [new.pop(part, None) or copy.deepcopy(item) for part, item in old.items()] + list(new.values())
+    return [new.pop(part, None) or copy.deepcopy(item) for part, item in old.items()] + list(
+        new.values()
+    )
 
 
 def _drop(document: Any, path: Path) -> None:
     head, rest = path[0], path[1:]
     if isinstance(document, list):
         for index, item in enumerate(document):
-            if _is(item, head):
+            if _matches(item, head):
                 if rest:
-                    # An entry's key stays as long as the entry does.
-                    if not (len(rest) == 1 and head.startswith("k:") and rest[0][2:] in json.loads(head[2:])):
+                    # An entry keeps its key fields.
+                    if not (
+                        len(rest) == 1
+                        and head.startswith("k:")
+                        and rest[0][2:] in json.loads(head[2:])
+                    ):
                         _drop(item, rest)
                 else:
                     document.pop(index)
@@ -315,8 +360,8 @@ def _drop(document: Any, path: Path) -> None:
             del document[key]
 
 
-def _is(item: Any, part: str) -> bool:
+def _matches(item: Any, part: str) -> bool:
     if part.startswith("v:"):
         return bool(json.loads(part[2:]) == item)
-    wanted = json.loads(part[2:])
-    return isinstance(item, Mapping) and element(item, list(wanted)) == part
+    keys = json.loads(part[2:])
+    return isinstance(item, Mapping) and list_element(item, list(keys)) == part

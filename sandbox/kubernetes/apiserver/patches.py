@@ -1,81 +1,28 @@
-"""The three kinds of PATCH that carry a difference: JSON patch (RFC 6902), merge patch (RFC 7386), strategic merge."""
+"""JSON patch (RFC 6902), merge patch (RFC 7386) and strategic merge patch."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
+
+import jsonpatch
 
 from sandbox.kubernetes.apimachinery.errors import ApiError, bad_request
 from sandbox.kubernetes.apimachinery.schema import Schema
 
 
-def json_patch(document: Any, operations: Sequence[Mapping[str, Any]]) -> Any:
-    """Apply RFC 6902 operations; a failed `test` or a missing path is refused as the API server does."""
-    document = copy.deepcopy(document)
-    for operation in operations:
-        try:
-            document = _operate(document, operation)
-        except (KeyError, IndexError, ValueError, TypeError) as error:
-            raise ApiError(
-                422, "Invalid", f"the server rejected our request due to an error in our request: {operation}: {error}"
-            ) from None
-    return document
-
-
-def _operate(document: Any, operation: Mapping[str, Any]) -> Any:
-    action, path = operation["op"], _pointer(operation["path"])
-    if action in {"move", "copy"}:
-        value = copy.deepcopy(_at(document, _pointer(operation["from"])))
-        if action == "move":
-            document = _remove(document, _pointer(operation["from"]))
-        return _add(document, path, value)
-    if action == "add":
-        return _add(document, path, operation["value"])
-    if action == "remove":
-        return _remove(document, path)
-    if action == "replace":
-        _at(document, path)
-        return _add(_remove(document, path), path, operation["value"]) if path else operation["value"]
-    if action == "test":
-        if _at(document, path) != operation["value"]:
-            raise ValueError(f"testing value {operation['path']} failed")
-        return document
-    raise ValueError(f"unexpected kind: {action}")
-
-
-def _pointer(text: str) -> list[str]:
-    return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:]]
-
-
-def _at(document: Any, path: Sequence[str]) -> Any:
-    for part in path:
-        document = document[int(part)] if isinstance(document, list) else document[part]
-    return document
-
-
-def _add(document: Any, path: Sequence[str], value: Any) -> Any:
-    if not path:
-        return value
-    parent = _at(document, path[:-1])
-    if isinstance(parent, list):
-        parent.insert(len(parent) if path[-1] == "-" else int(path[-1]), value)
-    else:
-        parent[path[-1]] = value
-    return document
-
-
-def _remove(document: Any, path: Sequence[str]) -> Any:
-    parent = _at(document, path[:-1])
-    if isinstance(parent, list):
-        parent.pop(int(path[-1]))
-    else:
-        del parent[path[-1]]
-    return document
+def json_patch(document: Any, operations: Any) -> Any:
+    """Apply a JSON patch; a failed `test` or a missing path is refused as by the API server."""
+    try:
+        return jsonpatch.apply_patch(document, operations)
+    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError) as error:
+        message = f"the server rejected our request due to an error in our request: {error}"
+        raise ApiError(422, "Invalid", message) from None
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
-    """Apply an RFC 7386 merge patch: null removes, objects merge, everything else replaces."""
+    """Apply a merge patch: null removes, objects merge, other values replace."""
     if not isinstance(patch, Mapping):
         return copy.deepcopy(patch)
     result = dict(target) if isinstance(target, Mapping) else {}
@@ -87,10 +34,13 @@ def merge_patch(target: Any, patch: Any) -> Any:
     return result
 
 
-def strategic_merge(schema: Schema, node: Mapping[str, Any], target: Any, patch: Mapping[str, Any]) -> Any:  # noqa: PLR0912 - one per directive
-    """Apply Kubernetes' strategic merge patch: lists of the schema's `merge` strategy merge by their key.
+def strategic_merge(  # noqa: PLR0912 - one branch per directive
+    schema: Schema, node: Mapping[str, Any], target: Any, patch: Mapping[str, Any]
+) -> Any:
+    """Apply a strategic merge patch: lists with the `merge` strategy merge by their key.
 
-    Understands `$patch: replace|delete`, `$retainKeys`, `$setElementOrder/…` and `$deleteFromPrimitiveList/…`.
+    Directives: `$patch: replace|delete`, `$retainKeys`, `$setElementOrder/…`,
+    `$deleteFromPrimitiveList/…`.
     """
     if patch.get("$patch") == "replace":
         return {key: copy.deepcopy(value) for key, value in patch.items() if key != "$patch"}
@@ -108,7 +58,9 @@ def strategic_merge(schema: Schema, node: Mapping[str, Any], target: Any, patch:
         field = schema.child(node, key)
         if isinstance(value, Mapping):
             result[key] = strategic_merge(schema, field, result.get(key), value)
-        elif isinstance(value, list) and "merge" in str(field.get("x-kubernetes-patch-strategy", "")):
+        elif isinstance(value, list) and "merge" in str(
+            field.get("x-kubernetes-patch-strategy", "")
+        ):
             result[key] = _merge_list(schema, field, result.get(key) or [], value)
         else:
             result[key] = copy.deepcopy(value)
@@ -122,7 +74,9 @@ def strategic_merge(schema: Schema, node: Mapping[str, Any], target: Any, patch:
     return result
 
 
-def _merge_list(schema: Schema, field: Mapping[str, Any], target: list[Any], patch: list[Any]) -> list[Any]:
+def _merge_list(
+    schema: Schema, field: Mapping[str, Any], target: list[Any], patch: list[Any]
+) -> list[Any]:
     merge_key = field.get("x-kubernetes-patch-merge-key")
     if not merge_key:
         return target + [copy.deepcopy(item) for item in patch if item not in target]
@@ -132,7 +86,9 @@ def _merge_list(schema: Schema, field: Mapping[str, Any], target: list[Any], pat
     for item in patch:
         if merge_key not in item:
             raise bad_request(f"map: {item} does not contain declared merge key: {merge_key}")
-        index = next((i for i, old in enumerate(result) if old.get(merge_key) == item[merge_key]), None)
+        index = next(
+            (i for i, old in enumerate(result) if old.get(merge_key) == item[merge_key]), None
+        )
         if item.get("$patch") == "delete":
             result = [old for old in result if old.get(merge_key) != item[merge_key]]
         elif index is None:
@@ -144,11 +100,13 @@ def _merge_list(schema: Schema, field: Mapping[str, Any], target: list[Any], pat
 
 def _order(result: dict[str, Any], name: str, order: list[Any], field: Mapping[str, Any]) -> None:
     merge_key = field.get("x-kubernetes-patch-merge-key")
-    wanted = [item[merge_key] if merge_key and isinstance(item, Mapping) else item for item in order]
+    positions = [
+        item[merge_key] if merge_key and isinstance(item, Mapping) else item for item in order
+    ]
 
-    def place(item: Any) -> int:
+    def position(item: Any) -> int:
         key = item.get(merge_key) if merge_key and isinstance(item, Mapping) else item
-        return wanted.index(key) if key in wanted else len(wanted)
+        return positions.index(key) if key in positions else len(positions)
 
     if isinstance(result.get(name), list):
-        result[name] = sorted(result[name], key=place)
+        result[name] = sorted(result[name], key=position)

@@ -1,38 +1,43 @@
-"""Subresources other than status: scale, eviction, binding, and the log that pods here don't have."""
+"""Subresources other than status: scale, eviction and finalize; logs and exec are refused."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.kubernetes.apimachinery import errors
 from sandbox.kubernetes.apimachinery.kinds import Kind
 from sandbox.kubernetes.apimachinery.selectors import from_object, selects
 from sandbox.kubernetes.apiserver import patches
-from sandbox.kubernetes.apiserver.verbs import Write
-from sandbox.kubernetes.storage.object_store import Json
-
-if TYPE_CHECKING:
-    from sandbox.kubernetes.cluster import Cluster
+from sandbox.kubernetes.apiserver.verbs import WriteOptions
+from sandbox.kubernetes.cluster import Cluster
+from sandbox.kubernetes.storage.object_store import Json, Key
 
 
-def answer(
-    cluster: Cluster, kind: Kind, place: tuple[str, str, str], method: str, content_type: str, body: Any, how: Write
+def handle(
+    cluster: Cluster,
+    kind: Kind,
+    path: tuple[str, str, str],
+    method: str,
+    content_type: str,
+    body: Any,
+    options: WriteOptions,
 ) -> tuple[Any, int]:
-    """Answer a request for a subresource; `place` is namespace, name, subresource."""
-    namespace, name, subresource = place
+    """Handle a request for a subresource; `path` is namespace, name, subresource."""
+    namespace, name, subresource = path
     if subresource == "scale" and "scale" in kind.subresources:
-        return _scale(cluster, kind, namespace, name, method, content_type, body, how), 200
+        return _scale(cluster, kind, namespace, name, method, content_type, body, options), 200
     if kind.kind == "Pod" and subresource == "eviction" and method == "POST":
-        return _evict(cluster, kind, namespace, name, dry_run=how.dry_run), 201
+        return _evict(cluster, kind, namespace, name, body or {}, dry_run=options.dry_run), 201
     if kind.kind == "Pod" and subresource in {"log", "exec", "attach", "portforward", "proxy"}:
         cluster.api.get(kind, namespace, name)
         raise errors.ApiError(
-            404, "NotFound",
-            f'pod "{name}" has no {subresource}: in this tier of the sandbox pods are objects only, no container runs. '
-            "Use a tier with a kubelet to run it.",
+            404,
+            "NotFound",
+            f'pod "{name}" has no {subresource}: pods are objects only, no container runs in '
+            "the sandbox",
             {"name": name, "kind": "pods"},
-        )  # fmt: skip
+        )
     if kind.kind == "Namespace" and subresource == "finalize" and method == "PUT":
         live = cluster.api.get(kind, "", name)
         live["spec"]["finalizers"] = (body.get("spec") or {}).get("finalizers") or []
@@ -42,12 +47,22 @@ def answer(
                 cluster.store.remove(cluster.api.key(kind, "", name))
         return stored, 200
     raise errors.ApiError(
-        404, "NotFound", f"{kind.qualified}/{subresource} isn't emulated by the sandbox's API server", {}
+        404,
+        "NotFound",
+        f"{kind.group_resource}/{subresource} is not emulated by the sandbox's API server",
+        {},
     )
 
 
 def _scale(
-    cluster: Cluster, kind: Kind, namespace: str, name: str, method: str, content_type: str, body: Any, how: Write
+    cluster: Cluster,
+    kind: Kind,
+    namespace: str,
+    name: str,
+    method: str,
+    content_type: str,
+    body: Any,
+    options: WriteOptions,
 ) -> Json:
     with cluster.store.lock:
         live = cluster.api.get(kind, namespace, name)
@@ -55,32 +70,36 @@ def _scale(
         if method == "GET":
             return current
         if method == "PUT":
-            wanted: Mapping[str, Any] = body
+            scale: Mapping[str, Any] = body
         elif content_type == "application/json-patch+json":
-            wanted = patches.json_patch(current, body)
+            scale = patches.json_patch(current, body)
         else:
-            wanted = patches.merge_patch(current, body)
-        if not isinstance((wanted.get("spec") or {}).get("replicas", 0), int):
+            scale = patches.merge_patch(current, body)
+        if not isinstance((scale.get("spec") or {}).get("replicas", 0), int):
             raise errors.bad_request(
                 "json: cannot unmarshal into Go struct field ScaleSpec.spec.replicas of type int32"
             )
-        live["spec"]["replicas"] = (wanted.get("spec") or {}).get("replicas", 0)
-        given = (wanted.get("metadata") or {}).get("resourceVersion")
-        if method == "PUT" and given:
-            live["metadata"]["resourceVersion"] = given
-        return _as_scale(cluster.api.update(kind, namespace, name, live, how))
+        live["spec"]["replicas"] = (scale.get("spec") or {}).get("replicas", 0)
+        resource_version = (scale.get("metadata") or {}).get("resourceVersion")
+        if method == "PUT" and resource_version:
+            live["metadata"]["resourceVersion"] = resource_version
+        return _as_scale(cluster.api.update(kind, namespace, name, live, options, "scale"))
 
 
 def _as_scale(document: Json) -> Json:
     selector = document["spec"].get("selector") or {}
     labels = (
-        selector.get("matchLabels", {}) if "matchLabels" in selector or "matchExpressions" in selector else selector
+        selector.get("matchLabels", {})
+        if "matchLabels" in selector or "matchExpressions" in selector
+        else selector
     )
     meta = document["metadata"]
     return {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
-        "metadata": {k: meta[k] for k in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")},
+        "metadata": {
+            k: meta[k] for k in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+        },
         "spec": {"replicas": document["spec"].get("replicas", 0)},
         "status": {
             "replicas": (document.get("status") or {}).get("replicas", 0),
@@ -89,22 +108,45 @@ def _as_scale(document: Json) -> Json:
     }
 
 
-def _evict(cluster: Cluster, kind: Kind, namespace: str, name: str, *, dry_run: bool) -> Json:
+def _evict(
+    cluster: Cluster,
+    kind: Kind,
+    namespace: str,
+    name: str,
+    eviction: Mapping[str, Any],
+    *,
+    dry_run: bool,
+) -> Json:
+    delete_options = eviction.get("deleteOptions") or {}
+    dry_run = dry_run or bool(delete_options.get("dryRun"))
     with cluster.store.lock:
         pod = cluster.api.get(kind, namespace, name)
-        for budget in cluster.store.listed("poddisruptionbudgets.policy", namespace):
-            if not selects(from_object(budget["spec"].get("selector")), pod):
-                continue
+        budgets = [
+            budget
+            for budget in cluster.store.list_objects("poddisruptionbudgets.policy", namespace)
+            if selects(from_object(budget["spec"].get("selector")), pod)
+        ]
+        for budget in budgets:
             status = budget.get("status") or {}
             if status.get("disruptionsAllowed", 0) < 1:
-                raise errors.ApiError(
-                    429, "TooManyRequests",
-                    "Cannot evict pod as it would violate the pod's disruption budget.",
-                    {"causes": [{
-                        "reason": "DisruptionBudget",
-                        "message": f"The disruption budget {budget['metadata']['name']} needs "
-                        f"{status.get('desiredHealthy', 0)} healthy pods and has {status.get('currentHealthy', 0)} currently",
-                    }]},
-                )  # fmt: skip
-        cluster.api.delete(kind, namespace, name, {}, dry_run=dry_run)
+                raise _disruption_refused(budget["metadata"]["name"], status)
+        cluster.api.delete(kind, namespace, name, delete_options, dry_run=dry_run)
+        for budget in budgets if not dry_run else ():
+            # Until the controller has counted again, further evictions must not exceed the budget.
+            budget["status"]["disruptionsAllowed"] -= 1
+            key = Key("poddisruptionbudgets.policy", namespace, budget["metadata"]["name"])
+            cluster.store.put(key, budget)
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+
+def _disruption_refused(budget: str, status: Mapping[str, Any]) -> errors.ApiError:
+    desired, current = status.get("desiredHealthy", 0), status.get("currentHealthy", 0)
+    text = (
+        f"The disruption budget {budget} needs {desired} healthy pods and has {current} currently"
+    )
+    return errors.ApiError(
+        429,
+        "TooManyRequests",
+        "Cannot evict pod as it would violate the pod's disruption budget.",
+        {"causes": [{"reason": "DisruptionBudget", "message": text}]},
+    )

@@ -1,4 +1,4 @@
-"""The server's side of `kubectl get`: objects as rows of a Table, with the columns of the real printers."""
+"""Tables for `kubectl get`, with the columns of the API server's printers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _dig(document: Any, *path: str, default: Any = "<none>") -> Any:
 
 
 def age(document: Mapping[str, Any], moment: str = "") -> str:
-    """Print how long ago an object was created, as kubectl does."""
+    """Format an object's age as kubectl does."""
     text = moment or document["metadata"].get("creationTimestamp")
     if not text:
         return "<unknown>"
@@ -28,8 +28,10 @@ def age(document: Mapping[str, Any], moment: str = "") -> str:
 
 
 def _containers(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    found: list[Mapping[str, Any]] = (document.get("status") or {}).get("containerStatuses") or []
-    return found
+    statuses: list[Mapping[str, Any]] = (document.get("status") or {}).get(
+        "containerStatuses"
+    ) or []
+    return statuses
 
 
 def _pod_ready(document: Mapping[str, Any]) -> str:
@@ -50,11 +52,11 @@ def pod_status(document: Mapping[str, Any]) -> str:
 
 
 def _ports(document: Mapping[str, Any]) -> str:
-    found = []
+    columns = []
     for port in document["spec"].get("ports") or ():
         node = f":{port['nodePort']}" if port.get("nodePort") else ""
-        found.append(f"{port['port']}{node}/{port.get('protocol', 'TCP')}")
-    return ",".join(found) or "<none>"
+        columns.append(f"{port['port']}{node}/{port.get('protocol', 'TCP')}")
+    return ",".join(columns) or "<none>"
 
 
 def _external(document: Mapping[str, Any]) -> str:
@@ -69,21 +71,26 @@ def _replicas(document: Mapping[str, Any], part: str) -> int:
 
 
 def _targets(document: Mapping[str, Any]) -> str:
-    found = []
+    columns = []
     for metric in document["spec"].get("metrics") or ():
         target = (metric.get("resource") or {}).get("target") or {}
-        wanted = (
-            f"{target['averageUtilization']}%" if "averageUtilization" in target else target.get("averageValue", "?")
+        target = (
+            f"{target['averageUtilization']}%"
+            if "averageUtilization" in target
+            else target.get("averageValue", "?")
         )
-        found.append(f"{_dig(metric, 'resource', 'name')}: <unknown>/{wanted}")
-    return ", ".join(found) or "<none>"
+        columns.append(f"{_dig(metric, 'resource', 'name')}: <unknown>/{target}")
+    return ", ".join(columns) or "<none>"
 
 
 def _node_status(document: Mapping[str, Any]) -> str:
     ready = any(
-        c["type"] == "Ready" and c["status"] == "True" for c in document.get("status", {}).get("conditions") or ()
+        c["type"] == "Ready" and c["status"] == "True"
+        for c in document.get("status", {}).get("conditions") or ()
     )
-    return ("Ready" if ready else "NotReady") + (",SchedulingDisabled" if document["spec"].get("unschedulable") else "")
+    return ("Ready" if ready else "NotReady") + (
+        ",SchedulingDisabled" if document["spec"].get("unschedulable") else ""
+    )
 
 
 def _hosts(document: Mapping[str, Any]) -> str:
@@ -99,11 +106,19 @@ _COLUMNS: dict[str, Columns] = {
         ("Restarts", lambda o: sum(item.get("restartCount", 0) for item in _containers(o))),
     ],
     "Deployment": [
-        ("Ready", lambda o: f"{_replicas(o, 'readyReplicas')}/{_dig(o, 'spec', 'replicas', default=0)}"),
+        (
+            "Ready",
+            lambda o: f"{_replicas(o, 'readyReplicas')}/{_dig(o, 'spec', 'replicas', default=0)}",
+        ),
         ("Up-to-date", lambda o: _replicas(o, "updatedReplicas")),
         ("Available", lambda o: _replicas(o, "availableReplicas")),
     ],
-    "StatefulSet": [("Ready", lambda o: f"{_replicas(o, 'readyReplicas')}/{_dig(o, 'spec', 'replicas', default=0)}")],
+    "StatefulSet": [
+        (
+            "Ready",
+            lambda o: f"{_replicas(o, 'readyReplicas')}/{_dig(o, 'spec', 'replicas', default=0)}",
+        )
+    ],
     "ReplicaSet": [
         ("Desired", lambda o: _dig(o, "spec", "replicas", default=0)),
         ("Current", lambda o: _replicas(o, "replicas")),
@@ -116,10 +131,26 @@ _COLUMNS: dict[str, Columns] = {
         ("Available", lambda o: _replicas(o, "numberAvailable")),
     ],
     "Job": [
-        ("Status", lambda o: next((c["type"] for c in o.get("status", {}).get("conditions") or () if c["status"] == "True"), "Running")),
-        ("Completions", lambda o: f"{_replicas(o, 'succeeded')}/{_dig(o, 'spec', 'completions', default=1)}"),
+        (
+            "Status",
+            lambda o: next(
+                (
+                    c["type"]
+                    for c in o.get("status", {}).get("conditions") or ()
+                    if c["status"] == "True"
+                ),
+                "Running",
+            ),
+        ),
+        (
+            "Completions",
+            lambda o: f"{_replicas(o, 'succeeded')}/{_dig(o, 'spec', 'completions', default=1)}",
+        ),
     ],
-    "CronJob": [("Schedule", lambda o: o["spec"].get("schedule")), ("Suspend", lambda o: o["spec"].get("suspend", False))],
+    "CronJob": [
+        ("Schedule", lambda o: o["spec"].get("schedule")),
+        ("Suspend", lambda o: o["spec"].get("suspend", False)),
+    ],
     "Service": [
         ("Type", lambda o: o["spec"].get("type")),
         ("Cluster-IP", lambda o: _dig(o, "spec", "clusterIP")),
@@ -133,7 +164,12 @@ _COLUMNS: dict[str, Columns] = {
         ("Ports", lambda o: "80, 443" if o["spec"].get("tls") else "80"),
     ],
     "HorizontalPodAutoscaler": [
-        ("Reference", lambda o: f"{o['spec']['scaleTargetRef']['kind']}/{o['spec']['scaleTargetRef']['name']}"),
+        (
+            "Reference",
+            lambda o: (
+                f"{o['spec']['scaleTargetRef']['kind']}/{o['spec']['scaleTargetRef']['name']}"
+            ),
+        ),
         ("Targets", _targets),
         ("MinPods", lambda o: o["spec"].get("minReplicas", 1)),
         ("MaxPods", lambda o: o["spec"]["maxReplicas"]),
@@ -153,7 +189,18 @@ _COLUMNS: dict[str, Columns] = {
     "ConfigMap": [("Data", lambda o: len(o.get("data") or {}) + len(o.get("binaryData") or {}))],
     "Secret": [("Type", lambda o: o.get("type")), ("Data", lambda o: len(o.get("data") or {}))],
     "ServiceAccount": [("Secrets", lambda o: len(o.get("secrets") or ()))],
-    "NetworkPolicy": [("Pod-Selector", lambda o: ",".join(f"{k}={v}" for k, v in _dig(o, "spec", "podSelector", "matchLabels", default={}).items()) or "<none>")],
+    "NetworkPolicy": [
+        (
+            "Pod-Selector",
+            lambda o: (
+                ",".join(
+                    f"{k}={v}"
+                    for k, v in _dig(o, "spec", "podSelector", "matchLabels", default={}).items()
+                )
+                or "<none>"
+            ),
+        )
+    ],
     "PersistentVolumeClaim": [
         ("Status", lambda o: _dig(o, "status", "phase", default="Pending")),
         ("Volume", lambda o: _dig(o, "spec", "volumeName", default="")),
@@ -163,13 +210,21 @@ _COLUMNS: dict[str, Columns] = {
         ("Last Seen", lambda o: age(o, o.get("lastTimestamp", ""))),
         ("Type", lambda o: o.get("type")),
         ("Reason", lambda o: o.get("reason")),
-        ("Object", lambda o: f"{o['involvedObject'].get('kind', '').lower()}/{o['involvedObject'].get('name', '')}"),
+        (
+            "Object",
+            lambda o: (
+                f"{o['involvedObject'].get('kind', '').lower()}/"
+                f"{o['involvedObject'].get('name', '')}"
+            ),
+        ),
         ("Message", lambda o: o.get("message")),
     ],
-}  # fmt: skip
+}
 
 
-def table(kind: str, objects: Iterable[Mapping[str, Any]], revision: str, *, full: bool = False) -> dict[str, Any]:
+def table(
+    kind: str, objects: Iterable[Mapping[str, Any]], revision: str, *, full: bool = False
+) -> dict[str, Any]:
     """Return objects as a `meta.k8s.io/v1` Table."""
     middle = _COLUMNS.get(kind, [])
     columns = middle if kind == "Event" else [*_NAME, *middle, *_AGE]
@@ -178,7 +233,11 @@ def table(kind: str, objects: Iterable[Mapping[str, Any]], revision: str, *, ful
             "cells": [cell(item) for _, cell in columns],
             "object": dict(item)
             if full
-            else {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": item["metadata"]},
+            else {
+                "kind": "PartialObjectMetadata",
+                "apiVersion": "meta.k8s.io/v1",
+                "metadata": item["metadata"],
+            },
         }
         for item in objects
     ]

@@ -1,17 +1,15 @@
-"""The verbs of the Kubernetes API on one cluster's objects: create, read, update, patch, apply, delete.
+"""API verbs on a cluster's objects: create, get, update, patch, apply, delete.
 
-Every write goes through the same steps as in the API server: decode against the schema, defaults, admission,
-rules, field managers, storage. Nothing is stored before all of them have passed.
+Each write passes the API server's steps before anything is stored: decoding, defaults, admission,
+validation, field managers.
 """
 
 from __future__ import annotations
 
 import copy
-import secrets
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.kubernetes.admission import chain
@@ -19,11 +17,20 @@ from sandbox.kubernetes.apimachinery import errors
 from sandbox.kubernetes.apimachinery.kinds import Kind, KindTable
 from sandbox.kubernetes.apimachinery.schema import Schema
 from sandbox.kubernetes.apiserver import defaults, managed_fields, patches
-from sandbox.kubernetes.storage.object_store import Json, Key, Store
+from sandbox.kubernetes.apiserver.object_meta import (
+    check_preconditions,
+    finalizers_of,
+    is_unchanged,
+    now,
+    random_suffix,
+    set_namespace,
+    without_nulls,
+)
+from sandbox.kubernetes.storage.cluster_state import ClusterState
+from sandbox.kubernetes.storage.object_store import Json, Key, ObjectStore
 from sandbox.kubernetes.validation import objects
 
-_CONSONANTS = "bcdfghjklmnpqrstvwxz2456789"
-_KEPT_METADATA = (
+_PRESERVED_METADATA = (
     "uid",
     "creationTimestamp",
     "generation",
@@ -35,8 +42,8 @@ SYSTEM = "sandbox-controllers"
 
 
 @dataclass(kw_only=True)
-class Write:
-    """How a write is meant: its field manager, whether it is a dry run, and the warnings that it collects."""
+class WriteOptions:
+    """The options of a write, and the warnings that it collects."""
 
     manager: str = SYSTEM
     dry_run: bool = False
@@ -45,112 +52,133 @@ class Write:
     warnings: list[str] = field(default_factory=list)
 
 
-def now() -> str:
-    """Return the time as Kubernetes writes it, to the second, in UTC."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def random_suffix(length: int = 5) -> str:
-    """Return letters as `generateName` appends them."""
-    return "".join(secrets.choice(_CONSONANTS) for _ in range(length))
-
-
 class Api:
-    """The objects of one cluster and what may be done to them."""
+    """The objects of one cluster."""
 
-    def __init__(self, schema: Schema, store: Store, context: chain.Context) -> None:
-        self.schema, self.store, self.context = schema, store, context
+    def __init__(self, schema: Schema, store: ObjectStore, state: ClusterState) -> None:
+        self.schema, self.store, self.state = schema, store, state
         self.kinds: KindTable = schema.kinds()
 
     def kind(self, api_version: str, kind: str) -> Kind:
-        """Return a kind that is known to exist."""
-        found = self.kinds.named(api_version, kind)
-        if found is None:
+        """Return a served kind. Raises NotFound."""
+        resource = self.kinds.by_name(api_version, kind)
+        if resource is None:
             raise errors.no_such_path()
-        return found
+        return resource
 
     def key(self, kind: Kind, namespace: str, name: str) -> Key:
-        """Return the place of an object."""
-        return Key(kind.qualified, namespace if kind.namespaced else "", name)
+        """Return an object's storage key."""
+        return Key(kind.group_resource, namespace if kind.namespaced else "", name)
 
     def get(self, kind: Kind, namespace: str, name: str) -> Json:
-        """Return an object; raises NotFound."""
-        found = self.store.get(self.key(kind, namespace, name))
-        if found is None:
+        """Return an object. Raises NotFound."""
+        document = self.store.get(self.key(kind, namespace, name))
+        if document is None:
             raise errors.not_found(kind, name)
-        return found
+        return document
 
-    def create(self, kind: Kind, namespace: str, document: Mapping[str, Any], how: Write) -> Json:
+    def create(
+        self, kind: Kind, namespace: str, document: Mapping[str, Any], options: WriteOptions
+    ) -> Json:
         """Create an object and return it as stored."""
-        new = self._decode(kind, document, how)
+        new = self._decode(kind, document, options)
         metadata = new.setdefault("metadata", {})
-        _place(kind, metadata, namespace)
+        set_namespace(kind, metadata, namespace)
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = metadata["generateName"][:58] + random_suffix()
         if metadata.get("resourceVersion"):
             raise errors.bad_request("resourceVersion should not be set on objects to be created")
         with self.store.lock:
-            return self._create(kind, new, how)
+            return self._create(kind, new, options)
 
-    def _create(self, kind: Kind, new: Json, how: Write, owner: managed_fields.Manager | None = None) -> Json:
+    def _create(
+        self,
+        kind: Kind,
+        new: Json,
+        options: WriteOptions,
+        owner: managed_fields.FieldManager | None = None,
+    ) -> Json:
         metadata = new["metadata"]
         name = metadata.get("name", "")
         key = self.key(kind, metadata.get("namespace", ""), name)
-        chain.namespace_accepts(self.context, kind, metadata.get("namespace", ""), name)
+        chain.check_namespace(self.state, kind, metadata.get("namespace", ""), name)
         if self.store.exists(key):
             raise errors.already_exists(kind, name)
         for part in ("uid", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
             metadata.pop(part, None)
         metadata.update(uid=str(uuid.uuid4()), creationTimestamp=now())
-        if "spec" in new or kind.kind in defaults.GENERATED:
+        if "spec" in new or kind.kind in defaults.WITH_GENERATION:
             metadata["generation"] = 1
         if owner is None:
             metadata.pop("managedFields", None)
-        if how.manager != SYSTEM and kind.kind not in {"Node"}:
+        if options.manager != SYSTEM and kind.kind not in {"Node"}:
             new.pop("status", None)
-        if "status" not in new and (status := defaults.unseen_status(kind)) is not None:
+        if "status" not in new and (status := defaults.initial_status(kind)) is not None:
             new["status"] = status
-        defaults.fill(kind, new, self.context)
-        chain.mutate(self.context, kind, new)
+        defaults.set_defaults(kind, new, self.state)
+        chain.mutate(self.state, kind, new)
         self._validate(kind, new, None)
-        chain.validate(self.context, kind, new, None, how.warnings)
-        if owner is None and how.manager != SYSTEM:
-            who = managed_fields.Manager(how.manager, "Update", kind.api_version, "", now())
-            managed_fields.record_update(self.schema, self.schema.definition(kind.definition), None, new, who)
-        if how.dry_run:
+        chain.validate(self.state, kind, new, None, options.warnings)
+        if owner is None and options.manager != SYSTEM:
+            manager = managed_fields.FieldManager(
+                options.manager, "Update", kind.api_version, "", now()
+            )
+            managed_fields.record_update(
+                self.schema, self.schema.definition(kind.definition), None, new, manager
+            )
+        if options.dry_run:
             return new
         return self.store.put(key, new)
 
     def update(
-        self, kind: Kind, namespace: str, name: str, document: Mapping[str, Any], how: Write, subresource: str = ""
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        document: Mapping[str, Any],
+        options: WriteOptions,
+        subresource: str = "",
     ) -> Json:
-        """Replace an object (or its status) and return it as stored."""
-        new = self._decode(kind, document, how)
+        """Replace an object or its status and return it as stored."""
+        new = self._decode(kind, document, options)
         metadata = new.setdefault("metadata", {})
-        _place(kind, metadata, namespace)
+        set_namespace(kind, metadata, namespace)
         if metadata.get("name", name) != name:
             raise errors.bad_request(
-                f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+                f"the name of the object ({metadata['name']}) does not match the name on the "
+                f"URL ({name})"
             )
         with self.store.lock:
             live = self.get(kind, namespace, name)
-            return self._replace(kind, live, new, how, subresource)
+            return self._replace(kind, live, new, options, subresource)
 
     def _replace(
-        self, kind: Kind, live: Json, new: Json, how: Write, subresource: str, *, applied: bool = False
+        self,
+        kind: Kind,
+        live: Json,
+        new: Json,
+        options: WriteOptions,
+        subresource: str,
+        *,
+        applied: bool = False,
     ) -> Json:
         name, metadata, old = live["metadata"]["name"], new["metadata"], live["metadata"]
-        wanted = metadata.get("resourceVersion")
-        if wanted and wanted != old["resourceVersion"]:
+        resource_version = metadata.get("resourceVersion")
+        if resource_version and resource_version != old["resourceVersion"]:
             raise errors.conflict(kind, name)
         if metadata.get("uid") and metadata["uid"] != old["uid"]:
             raise errors.conflict(
                 kind,
                 name,
-                f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {old['uid']}",
+                f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object "
+                f"meta: {old['uid']}",
             )
-        # A client that sends managedFields means them (kubectl moves ownership that way); most send none.
-        managed = metadata.get("managedFields") if applied or "managedFields" in metadata else old.get("managedFields")
+        # Clients that send managedFields replace them, as kubectl does to move ownership.
+        managed = (
+            metadata.get("managedFields")
+            if applied or "managedFields" in metadata
+            else old.get("managedFields")
+        )
         if subresource == "status":
             new = {**live, "status": new.get("status", {}), "metadata": {**old}}
             metadata = new["metadata"]
@@ -158,7 +186,7 @@ class Api:
             new["status"] = live["status"]
         elif "status" in kind.subresources:
             new.pop("status", None)
-        for part in _KEPT_METADATA:
+        for part in _PRESERVED_METADATA:
             metadata.pop(part, None)
             if part in old:
                 metadata[part] = copy.deepcopy(old[part])
@@ -166,29 +194,42 @@ class Api:
         if managed:
             metadata["managedFields"] = managed
         metadata["name"], metadata["resourceVersion"] = name, old["resourceVersion"]
-        defaults.fill(kind, new, self.context, live)
+        defaults.set_defaults(kind, new, self.state, live)
         self._validate(kind, new, live)
-        chain.validate(self.context, kind, new, live, how.warnings)
+        chain.validate(self.state, kind, new, live, options.warnings)
         if "generation" in old and any(
-            new.get(part) != live.get(part) for part in new.keys() | live.keys() if part not in {"metadata", "status"}
+            new.get(part) != live.get(part)
+            for part in new.keys() | live.keys()
+            if part not in {"metadata", "status"}
         ):
             metadata["generation"] = old["generation"] + 1
-        if not applied and how.manager != SYSTEM:
-            who = managed_fields.Manager(how.manager, "Update", kind.api_version, subresource, now())
+        if not applied and options.manager != SYSTEM:
+            manager = managed_fields.FieldManager(
+                options.manager, "Update", kind.api_version, subresource, now()
+            )
             before = {**live, "metadata": {**old, "managedFields": managed or []}}
-            managed_fields.record_update(self.schema, self.schema.definition(kind.definition), before, new, who)
-        if how.dry_run or _same(new, live):
-            return new if how.dry_run else live
+            managed_fields.record_update(
+                self.schema, self.schema.definition(kind.definition), before, new, manager
+            )
+        if options.dry_run or is_unchanged(new, live):
+            return new if options.dry_run else live
         key = self.key(kind, old.get("namespace", ""), name)
         stored = self.store.put(key, new)
-        if stored["metadata"].get("deletionTimestamp") and not _finalizers(kind, stored):
+        if stored["metadata"].get("deletionTimestamp") and not finalizers_of(kind, stored):
             self.store.remove(key)
         return stored
 
     def patch(
-        self, kind: Kind, namespace: str, name: str, content_type: str, patch: Any, how: Write, subresource: str = ""
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        content_type: str,
+        patch: Any,
+        options: WriteOptions,
+        subresource: str = "",
     ) -> Json:
-        """Apply a JSON, merge or strategic merge patch; the media type says which."""
+        """Apply a JSON, merge or strategic merge patch, according to the media type."""
         with self.store.lock:
             live = self.get(kind, namespace, name)
             base = copy.deepcopy(live)
@@ -199,61 +240,88 @@ class Api:
             elif content_type == "application/strategic-merge-patch+json":
                 if not kind.definition:
                     raise errors.ApiError(
-                        415, "UnsupportedMediaType",
-                        "the body of the request was in an unknown format - accepted media types include: "
-                        "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
-                    )  # fmt: skip
+                        415,
+                        "UnsupportedMediaType",
+                        "the body of the request was in an unknown format - accepted media "
+                        "types include: "
+                        "application/json-patch+json, application/merge-patch+json, "
+                        "application/apply-patch+yaml",
+                    )
                 new = patches.strategic_merge(
                     self.schema, self.schema.definition(kind.definition), copy.deepcopy(base), patch
                 )
             else:
-                raise errors.ApiError(415, "UnsupportedMediaType", f"unknown patch type {content_type}")
-            return self.update(kind, namespace, name, new, how, subresource)
+                raise errors.ApiError(
+                    415, "UnsupportedMediaType", f"unknown patch type {content_type}"
+                )
+            return self.update(kind, namespace, name, new, options, subresource)
 
     def apply(
-        self, kind: Kind, namespace: str, name: str, document: Mapping[str, Any], how: Write, subresource: str = ""
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        document: Mapping[str, Any],
+        options: WriteOptions,
+        subresource: str = "",
     ) -> tuple[Json, bool]:
-        """Server-side apply; returns the object and whether it is new."""
+        """Apply server-side; return the object and whether it was created."""
         problems = self.schema.check(kind, document)
         if problems.unknown or problems.types:
-            what = [f".{path}: field not declared in schema" for path in problems.unknown] + problems.types
-            place = f"{namespace}/{name}" if kind.namespaced else f"/{name}"
+            unknown = [
+                f".{path}: field not declared in schema" for path in problems.unknown
+            ] + problems.types
+            object_path = f"{namespace}/{name}" if kind.namespaced else f"/{name}"
             raise errors.bad_request(
-                f"failed to create typed patch object ({place}; {kind.api_version}, Kind={kind.kind}): {'; '.join(what)}"
+                f"failed to create typed patch object ({object_path}; {kind.api_version}, "
+                f"Kind={kind.kind}): {'; '.join(unknown)}"
             )
-        document = _without_nulls(document)
+        document = without_nulls(document)
         assert isinstance(document, dict)  # noqa: S101 - a copy of a mapping
         if document.get("apiVersion") != kind.api_version or document.get("kind") != kind.kind:
-            raise errors.bad_request(f"the object must be of apiVersion {kind.api_version}, kind {kind.kind}")
+            raise errors.bad_request(
+                f"the object must be of apiVersion {kind.api_version}, kind {kind.kind}"
+            )
         metadata = document.setdefault("metadata", {})
         if metadata.get("managedFields"):
             raise errors.bad_request("metadata.managedFields must be nil")
-        _place(kind, metadata, namespace)
+        set_namespace(kind, metadata, namespace)
         metadata.setdefault("name", name)
         if metadata["name"] != name:
             raise errors.bad_request(
-                f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+                f"the name of the object ({metadata['name']}) does not match the name on the "
+                f"URL ({name})"
             )
         node = self.schema.definition(kind.definition)
-        who = managed_fields.Manager(how.manager, "Apply", kind.api_version, subresource, now())
+        manager = managed_fields.FieldManager(
+            options.manager, "Apply", kind.api_version, subresource, now()
+        )
         with self.store.lock:
             live = self.store.get(self.key(kind, namespace, name))
-            merged = managed_fields.apply(self.schema, node, live, document, who, force=how.force)
+            merged = managed_fields.apply(
+                self.schema, node, live, document, manager, force=options.force
+            )
             if live is None:
                 if subresource:
                     raise errors.not_found(kind, name)
                 merged["metadata"]["name"] = name
-                return self._create(kind, merged, how, owner=who), True
-            return self._replace(kind, live, merged, how, subresource, applied=True), False
+                return self._create(kind, merged, options, owner=manager), True
+            return self._replace(kind, live, merged, options, subresource, applied=True), False
 
     def delete(
-        self, kind: Kind, namespace: str, name: str, options: Mapping[str, Any] | None = None, *, dry_run: bool = False
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        options: Mapping[str, Any] | None = None,
+        *,
+        dry_run: bool = False,
     ) -> tuple[Json, bool]:
-        """Delete an object; returns its last state and whether it is gone (else it waits for finalizers)."""
+        """Delete an object; return its last state and whether no finalizer keeps it."""
         options = options or {}
         with self.store.lock:
             live = self.get(kind, namespace, name)
-            _preconditions(kind, live, options.get("preconditions") or {})
+            check_preconditions(kind, live, options.get("preconditions") or {})
             if dry_run:
                 return live, True
             finalizers = list(live["metadata"].get("finalizers") or ())
@@ -263,8 +331,14 @@ class Api:
             if policy == "Orphan" and "orphan" not in finalizers:
                 finalizers.append("orphan")
             key = self.key(kind, namespace, name)
-            changed = {**live, "metadata": {**live["metadata"], **({"finalizers": finalizers} if finalizers else {})}}
-            if not _finalizers(kind, changed):
+            changed = {
+                **live,
+                "metadata": {
+                    **live["metadata"],
+                    **({"finalizers": finalizers} if finalizers else {}),
+                },
+            }
+            if not finalizers_of(kind, changed):
                 return self.store.remove(key), True
             if not live["metadata"].get("deletionTimestamp"):
                 changed["metadata"].update(deletionTimestamp=now(), deletionGracePeriodSeconds=0)
@@ -274,84 +348,41 @@ class Api:
                     changed["status"] = {**(live.get("status") or {}), "phase": "Terminating"}
             return (self.store.put(key, changed) if changed != live else live), False
 
-    def _decode(self, kind: Kind, document: Mapping[str, Any], how: Write) -> Json:
+    def _decode(self, kind: Kind, document: Mapping[str, Any], options: WriteOptions) -> Json:
         if not isinstance(document, Mapping):
-            raise errors.bad_request(f"the body of the request is not an object of kind {kind.kind}")
-        given = (document.get("apiVersion", kind.api_version), document.get("kind", kind.kind))
-        if given != (kind.api_version, kind.kind):
             raise errors.bad_request(
-                f"the API version in the data ({given[0]}, {given[1]}) does not match the expected API version "
+                f"the body of the request is not an object of kind {kind.kind}"
+            )
+        data_type = (document.get("apiVersion", kind.api_version), document.get("kind", kind.kind))
+        if data_type != (kind.api_version, kind.kind):
+            raise errors.bad_request(
+                f"the API version in the data ({data_type[0]}, {data_type[1]}) does not match "
+                "the expected API version "
                 f"({kind.api_version}, {kind.kind})"
             )
         problems = self.schema.check(kind, document)
         if problems.types:
             raise errors.bad_request(
-                f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {problems.types[0]}'
+                f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: '
+                f"{problems.types[0]}"
             )
         if problems.unknown:
             listed = [f'unknown field "{path}"' for path in problems.unknown]
-            if how.validation == "Strict":
+            if options.validation == "Strict":
                 raise errors.bad_request(
                     f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: '
                     f"strict decoding error: {', '.join(listed)}"
                 )
-            if how.validation == "Warn":
-                how.warnings += listed
-        new = self.schema.prune(kind, _without_nulls(document))
+            if options.validation == "Warn":
+                options.warnings += listed
+        new = self.schema.prune(kind, without_nulls(document))
         new.update(apiVersion=kind.api_version, kind=kind.kind)
         return new
 
     def _validate(self, kind: Kind, new: Json, live: Json | None) -> None:
         causes: Sequence[errors.Cause] = [
             *self.schema.check(kind, new).missing,
-            *objects.check(kind, new, live, self.context),
+            *objects.validate_object(kind, new, live, self.state),
         ]
         if causes:
             raise errors.invalid(kind, new["metadata"].get("name", ""), causes)
-
-
-def _place(kind: Kind, metadata: Json, namespace: str) -> None:
-    if not kind.namespaced:
-        metadata.pop("namespace", None)
-    elif metadata.setdefault("namespace", namespace) != namespace:
-        raise errors.bad_request(
-            f"the namespace of the provided object does not match the namespace sent on the request "
-            f"({metadata['namespace']} != {namespace})"
-        )
-
-
-def _preconditions(kind: Kind, live: Json, wanted: Mapping[str, Any]) -> None:
-    for name, key in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
-        if wanted.get(name) and wanted[name] != live["metadata"][name]:
-            raise errors.conflict(
-                kind, live["metadata"]["name"],
-                f"Precondition failed: {key} in precondition: {wanted[name]}, {key} in object meta: {live['metadata'][name]}",
-            )  # fmt: skip
-
-
-def _finalizers(kind: Kind, document: Json) -> list[str]:
-    found = list(document["metadata"].get("finalizers") or ())
-    if kind.kind == "Namespace":
-        found += document.get("spec", {}).get("finalizers") or []
-    return found
-
-
-def _same(new: Json, live: Json) -> bool:
-    """Compare two states of an object, blind to who manages which field since when."""
-
-    def content(document: Json) -> Json:
-        managed = [
-            {k: v for k, v in entry.items() if k != "time"} for entry in document["metadata"].get("managedFields") or ()
-        ]
-        return {**document, "metadata": {**document["metadata"], "managedFields": managed}}
-
-    return content(new) == content(live)
-
-
-def _without_nulls(value: Any) -> Any:
-    """Copy a document without the nulls, which Kubernetes reads as absent."""
-    if isinstance(value, Mapping):
-        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
-    if isinstance(value, list):
-        return [_without_nulls(item) for item in value]
-    return value

@@ -1,4 +1,4 @@
-"""The cluster's controllers: one thread that wakes when an object changes and works until nothing is left to do."""
+"""Runs a cluster's controllers in one thread that wakes on each change until nothing changes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from sandbox.kubernetes.controllers import (
     services,
     workloads,
 )
-from sandbox.kubernetes.controllers.context import Work
-from sandbox.kubernetes.ports import Hooks
+from sandbox.kubernetes.controllers.context import ControllerContext
+from sandbox.kubernetes.ports import ExternalServices
 from sandbox.kubernetes.storage.object_store import Event
 
 LOG = logging.getLogger(__name__)
-_STEPS: Sequence[Callable[[Work], None]] = (
+_BEFORE_KUBELET: Sequence[Callable[[ControllerContext], None]] = (
     policies.service_accounts,
     policies.autoscalers,
     deployments.deployments,
@@ -35,7 +35,7 @@ _STEPS: Sequence[Callable[[Work], None]] = (
     workloads.jobs,
     scheduler.schedule,
 )
-_LATER: Sequence[Callable[[Work], None]] = (
+_AFTER_KUBELET: Sequence[Callable[[ControllerContext], None]] = (
     services.endpoints,
     policies.disruption_budgets,
     policies.quotas,
@@ -44,95 +44,99 @@ _LATER: Sequence[Callable[[Work], None]] = (
     garbage_collector.namespaces,
     nodes.remove_idle,
 )
-_ROUNDS = 500  # a bound on the rounds per wake-up: two controllers that undo each other's work must not spin
-_RECOVERY = 1.0
+_MAX_ROUNDS = (
+    500  # Bounds the rounds per wake-up, because two controllers could undo each other's changes.
+)
+_RETRY_SECONDS = 1.0
 
 
-class Controllers:
-    """Runs every controller of one cluster."""
+class ControllerManager:
+    """Runs all controllers of one cluster."""
 
-    def __init__(self, api: Api, facts: ClusterFacts, hooks: Hooks) -> None:
-        self._work = Work(api, facts, hooks)
+    def __init__(self, api: Api, facts: ClusterFacts, external: ExternalServices) -> None:
+        self._context = ControllerContext(api, facts, external)
         self._wake = threading.Event()
         self._stop = False
-        self._thread = threading.Thread(target=self._run, name=f"controllers-{facts.name}", daemon=True)
-        api.store.listen(self._notice)
+        self._thread = threading.Thread(
+            target=self._run, name=f"controllers-{facts.name}", daemon=True
+        )
+        api.store.listen(self._on_change)
 
     def start(self) -> None:
-        """Start working; what happened before the start is looked at first."""
+        """Start with a full reconciliation."""
         self._wake.set()
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop and wait for the work in hand."""
+        """Finish the current round and stop."""
         self._stop = True
         self._wake.set()
         self._thread.join(timeout=10)
 
     @property
     def facts(self) -> ClusterFacts:
-        """The cluster's facts, as the controllers know them."""
-        return self._work.facts
+        """The cluster's configuration."""
+        return self._context.facts
 
     @facts.setter
     def facts(self, facts: ClusterFacts) -> None:
-        self._work.facts = facts
+        self._context.facts = facts
 
     def wake(self) -> None:
-        """Look at everything again."""
+        """Reconcile again."""
         self._wake.set()
 
     def set_nodes(self, group: str, members: Sequence[NodeFacts]) -> None:
-        """Make these the nodes of a group."""
-        nodes.set_group(self._work, group, members)
+        """Set the nodes of a group."""
+        nodes.set_group(self._context, group, members)
 
-    def _notice(self, _event: Event) -> None:
+    def _on_change(self, _event: Event) -> None:
         self._wake.set()
 
     def _run(self) -> None:
         while not self._stop:
-            pause = self._work.next_call - time.monotonic()
+            pause = self._context.next_run - time.monotonic()
             self._wake.wait(None if pause == float("inf") else max(pause, 0))
             self._wake.clear()
-            self._work.next_call = float("inf")
+            self._context.next_run = float("inf")
             try:
-                self._settle()
+                self._reconcile()
             except Exception:
-                # A defect in one controller must not stop the cluster; it is tried again after a pause.
+                # A defect in one controller must not stop the cluster; it runs again after a pause.
                 if self._stop:
                     return
                 LOG.exception("a controller of the emulated cluster failed")
-                self._work.again_in(_RECOVERY)
+                self._context.requeue_after(_RETRY_SECONDS)
 
-    def _settle(self) -> None:
-        for _ in range(_ROUNDS):
-            before = self._work.store.revision
+    def _reconcile(self) -> None:
+        for _ in range(_MAX_ROUNDS):
+            before = self._context.store.revision
             self._round()
-            if self._work.store.revision == before or self._stop:
+            if self._context.store.revision == before or self._stop:
                 return
-        LOG.warning("the controllers of the emulated cluster don't come to rest")
-        self._work.again_in(_RECOVERY)
+        LOG.warning("the controllers of the emulated cluster did not converge")
+        self._context.requeue_after(_RETRY_SECONDS)
 
     def _round(self) -> None:
-        work = self._work
-        for step in _STEPS:
+        context = self._context
+        for step in _BEFORE_KUBELET:
             self._locked(step)
-        # Registries and load balancers are asked without the lock: they may be slow, or ask the cluster something.
-        check = work.hooks.image_check
-        checked = {item: check(*item) for item in set(kubelet.images(work))}
-        with work.store.lock:
-            if not work.store.closed:
-                kubelet.run_pods(work, checked)
-        services.load_balancers(work)
-        for step in _LATER:
+        # Runs without the lock: registries and load balancers may be slow or call the cluster.
+        image_check = context.external.image_check
+        pull_errors = {item: image_check(*item) for item in set(kubelet.images(context))}
+        with context.store.lock:
+            if not context.store.closed:
+                kubelet.run_pods(context, pull_errors)
+        services.load_balancers(context)
+        for step in _AFTER_KUBELET:
             self._locked(step)
 
-    def _locked(self, step: Callable[[Work], None]) -> None:
-        with self._work.store.lock:
-            if self._work.store.closed:
+    def _locked(self, step: Callable[[ControllerContext], None]) -> None:
+        with self._context.store.lock:
+            if self._context.store.closed:
                 return
             try:
-                step(self._work)
+                step(self._context)
             except ApiError as error:
                 LOG.warning("%s: %s", step.__name__, error.message)
-                self._work.again_in(_RECOVERY)
+                self._context.requeue_after(_RETRY_SECONDS)

@@ -1,4 +1,4 @@
-"""The Deployment and ReplicaSet controllers: rolling updates by maxSurge and maxUnavailable, as the real ones do them."""
+"""The Deployment and ReplicaSet controllers, with rolling updates."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from hashlib import sha256
 from typing import Any
 
 from sandbox.kubernetes.apimachinery.errors import ApiError
-from sandbox.kubernetes.apiserver.verbs import random_suffix
-from sandbox.kubernetes.controllers.context import Work, condition, now, seconds_since, set_condition, terminating
+from sandbox.kubernetes.apiserver.object_meta import random_suffix
+from sandbox.kubernetes.controllers.context import (
+    ControllerContext,
+    condition,
+    now,
+    seconds_since,
+    set_condition,
+    terminating,
+)
 from sandbox.kubernetes.storage.object_store import Json
 
 _REVISION = "deployment.kubernetes.io/revision"
@@ -19,7 +26,7 @@ _SAFE = "bcdfghjklmnpqrstvwxz2456789"
 
 
 def count_of(value: Any, total: int, *, up: bool) -> int:
-    """Turn a count or percentage into a count."""
+    """Resolve a count or percentage."""
     if isinstance(value, str):
         share = int(value.rstrip("%")) * total / 100
         return math.ceil(share) if up else math.floor(share)
@@ -27,34 +34,38 @@ def count_of(value: Any, total: int, *, up: bool) -> int:
 
 
 def is_ready(pod: Mapping[str, Any]) -> bool:
-    """Say whether a pod is ready to serve."""
+    """Return whether a pod is ready."""
     return condition(pod, "Ready").get("status") == "True" and not terminating(pod)
 
 
-def is_available(work: Work, pod: Mapping[str, Any], min_ready: int) -> bool:
-    """Say whether a pod has been ready for long enough; asks to be called again when that is a matter of time."""
+def is_available(context: ControllerContext, pod: Mapping[str, Any], min_ready: int) -> bool:
+    """Return whether a pod has been ready for `min_ready` seconds; requeue until then."""
     if not is_ready(pod):
         return False
-    left = min_ready - seconds_since(condition(pod, "Ready")["lastTransitionTime"]) if min_ready else 0
+    left = (
+        min_ready - seconds_since(condition(pod, "Ready")["lastTransitionTime"]) if min_ready else 0
+    )
     if left > 0:
-        work.again_in(left)
+        context.requeue_after(left)
     return left <= 0
 
 
-def deployments(work: Work) -> None:
-    """Move every Deployment one step."""
-    for item in work.listed("deployments.apps"):
+def deployments(context: ControllerContext) -> None:
+    """Reconcile each Deployment."""
+    for item in context.list_objects("deployments.apps"):
         if not terminating(item):
-            _Deployment(work, item).step()
+            _Deployment(context, item).step()
 
 
 class _Deployment:
-    def __init__(self, work: Work, document: Json) -> None:
-        self.work, self.document, self.spec = work, document, document["spec"]
+    def __init__(self, context: ControllerContext, document: Json) -> None:
+        self.context, self.document, self.spec = context, document, document["spec"]
         self.replicas = self.spec["replicas"]
-        self.sets = work.owned("replicasets.apps", document)
+        self.sets = context.list_controlled("replicasets.apps", document)
         self.hash = _hash(self.spec["template"])
-        self.new = next((s for s in self.sets if s["metadata"]["labels"].get(_HASH) == self.hash), None)
+        self.new = next(
+            (s for s in self.sets if s["metadata"]["labels"].get(_HASH) == self.hash), None
+        )
         self.old = [s for s in self.sets if s is not self.new]
 
     def step(self) -> None:
@@ -74,29 +85,42 @@ class _Deployment:
             selector = json.loads(json.dumps(self.spec["selector"]))
             selector.setdefault("matchLabels", {})[_HASH] = self.hash
             meta = self.document["metadata"]
-            annotations = {k: v for k, v in (meta.get("annotations") or {}).items() if not k.startswith("kubectl.")}
-            self.new = self.work.create(
-                "apps/v1", "ReplicaSet", meta["namespace"],
+            annotations = {
+                k: v
+                for k, v in (meta.get("annotations") or {}).items()
+                if not k.startswith("kubectl.")
+            }
+            self.new = self.context.create(
+                "apps/v1",
+                "ReplicaSet",
+                meta["namespace"],
                 {
                     "metadata": {
-                        "name": f"{meta['name'][:240]}-{self.hash}", "labels": dict(template["metadata"]["labels"]),
+                        "name": f"{meta['name'][:240]}-{self.hash}",
+                        "labels": dict(template["metadata"]["labels"]),
                         "annotations": {**annotations, _REVISION: str(revision)},
-                        "ownerReferences": [self.work.reference(self.document)],
+                        "ownerReferences": [self.context.owner_reference(self.document)],
                     },
                     "spec": {
-                        "replicas": 0, "selector": selector, "template": template,
-                        **({"minReadySeconds": self.spec["minReadySeconds"]} if self.spec.get("minReadySeconds") else {}),
+                        "replicas": 0,
+                        "selector": selector,
+                        "template": template,
+                        **(
+                            {"minReadySeconds": self.spec["minReadySeconds"]}
+                            if self.spec.get("minReadySeconds")
+                            else {}
+                        ),
                     },
                 },
-            )  # fmt: skip
+            )
             self.sets.append(self.new)
         elif _revision(self.new) < revision and self.old:
             self.new["metadata"].setdefault("annotations", {})[_REVISION] = str(revision)
-            self.new = self.work.save(self.new)
+            self.new = self.context.save(self.new)
         annotations = self.document["metadata"].setdefault("annotations", {})
         if annotations.get(_REVISION) != str(_revision(self.new)):
             annotations[_REVISION] = str(_revision(self.new))
-            self.document = self.work.save(self.document)
+            self.document = self.context.save(self.document)
 
     def _scale(self, target: Json, replicas: int) -> None:
         if target["spec"]["replicas"] == replicas:
@@ -104,9 +128,11 @@ class _Deployment:
         verb = "up" if replicas > target["spec"]["replicas"] else "down"
         name, before = target["metadata"]["name"], target["spec"]["replicas"]
         target["spec"]["replicas"] = replicas
-        target.update(self.work.save(target))
+        target.update(self.context.save(target))
         message = f"Scaled {verb} replica set {name} from {before} to {replicas}"
-        self.work.event(self.document, "ScalingReplicaSet", message, "deployment-controller")
+        self.context.record_event(
+            self.document, "ScalingReplicaSet", message, "deployment-controller"
+        )
 
     def _recreate(self, new: Json) -> None:
         for item in self.old:
@@ -121,25 +147,29 @@ class _Deployment:
         if not surge and not unavailable:
             unavailable = 1
         total = sum(item["spec"]["replicas"] for item in self.sets)
-        wanted = new["spec"]["replicas"]
-        if wanted > self.replicas or not self.old:
+        replicas = new["spec"]["replicas"]
+        if replicas > self.replicas or not self.old:
             self._scale(new, self.replicas)
-        elif wanted < self.replicas:
+        elif replicas < self.replicas:
             room = self.replicas + surge - total
             if room > 0:
-                self._scale(new, min(self.replicas, wanted + room))
+                self._scale(new, min(self.replicas, replicas + room))
         status = new.get("status") or {}
         new_missing = max(0, new["spec"]["replicas"] - status.get("availableReplicas", 0))
         total = sum(item["spec"]["replicas"] for item in self.sets)
         spare = total - (self.replicas - unavailable) - new_missing
         for item in self.old:
-            # Old pods that serve nobody go first.
-            broken = item["spec"]["replicas"] - (item.get("status") or {}).get("availableReplicas", 0)
+            # Pods that are not ready are removed first.
+            broken = item["spec"]["replicas"] - (item.get("status") or {}).get(
+                "availableReplicas", 0
+            )
             take = min(spare, broken, item["spec"]["replicas"])
             if take > 0:
                 self._scale(item, item["spec"]["replicas"] - take)
                 spare -= take
-        available = sum((item.get("status") or {}).get("availableReplicas", 0) for item in self.sets)
+        available = sum(
+            (item.get("status") or {}).get("availableReplicas", 0) for item in self.sets
+        )
         spare = min(spare, available - (self.replicas - unavailable))
         for item in self.old:
             take = min(spare, item["spec"]["replicas"])
@@ -149,11 +179,15 @@ class _Deployment:
 
     def _forget_old(self) -> None:
         idle = sorted(
-            (s for s in self.old if not s["spec"]["replicas"] and not (s.get("status") or {}).get("replicas")),
+            (
+                s
+                for s in self.old
+                if not s["spec"]["replicas"] and not (s.get("status") or {}).get("replicas")
+            ),
             key=_revision,
         )
         for item in idle[: max(0, len(idle) - self.spec["revisionHistoryLimit"])]:
-            self.work.delete(item)
+            self.context.delete(item)
 
     def _write_status(self) -> None:
         def total(sets: Sequence[Json], part: str) -> int:
@@ -164,19 +198,25 @@ class _Deployment:
         available, replicas = total(self.sets, "availableReplicas"), total(self.sets, "replicas")
         updated = total(new, "replicas")
         counts = {
-            "replicas": replicas, "updatedReplicas": updated, "readyReplicas": total(self.sets, "readyReplicas"),
+            "replicas": replicas,
+            "updatedReplicas": updated,
+            "readyReplicas": total(self.sets, "readyReplicas"),
             "availableReplicas": available,
-            "unavailableReplicas": max(0, sum(s["spec"]["replicas"] for s in self.sets) - available),
-        }  # fmt: skip
+            "unavailableReplicas": max(
+                0, sum(s["spec"]["replicas"] for s in self.sets) - available
+            ),
+        }
         status: Json = {k: v for k, v in counts.items() if v}
         status["observedGeneration"] = self.document["metadata"]["generation"]
         done = updated == self.replicas == replicas == available
-        progressed = {k: old.get(k, 0) for k in counts} != counts or old.get("observedGeneration") != status[
+        progressed = {k: old.get(k, 0) for k in counts} != counts or old.get(
             "observedGeneration"
-        ]
+        ) != status["observedGeneration"]
         conditions = self._availability(old.get("conditions") or [], available)
-        status["conditions"] = self._failure(self._progress(conditions, done=done, progressed=progressed))
-        self.work.status(self.document, status)
+        status["conditions"] = self._failure(
+            self._progress(conditions, done=done, progressed=progressed)
+        )
+        self.context.update_status(self.document, status)
 
     def _availability(self, conditions: Sequence[Mapping[str, Any]], available: int) -> list[Json]:
         rolling = self.spec["strategy"].get("rollingUpdate") or {}
@@ -199,7 +239,9 @@ class _Deployment:
             updated=True,
         )
 
-    def _progress(self, conditions: Sequence[Mapping[str, Any]], *, done: bool, progressed: bool) -> list[Json]:
+    def _progress(
+        self, conditions: Sequence[Mapping[str, Any]], *, done: bool, progressed: bool
+    ) -> list[Json]:
         before = next((item for item in conditions if item["type"] == "Progressing"), None)
         if self.new is None:
             return [dict(item) for item in conditions]
@@ -214,7 +256,7 @@ class _Deployment:
                 updated=True,
             )
         if before is None or before["reason"] == "NewReplicaSetAvailable" or progressed:
-            found = set_condition(
+            new_conditions = set_condition(
                 conditions,
                 "Progressing",
                 "True",
@@ -223,12 +265,12 @@ class _Deployment:
                 updated=True,
             )
             if progressed:
-                found[-1]["lastUpdateTime"] = now()
-            self.work.again_in(self.spec["progressDeadlineSeconds"])
-            return found
+                new_conditions[-1]["lastUpdateTime"] = now()
+            self.context.requeue_after(self.spec["progressDeadlineSeconds"])
+            return new_conditions
         left = self.spec["progressDeadlineSeconds"] - seconds_since(before["lastUpdateTime"])
         if left > 0 and before["status"] == "True":
-            self.work.again_in(left + 1)
+            self.context.requeue_after(left + 1)
             return [dict(item) for item in conditions]
         return set_condition(
             conditions,
@@ -243,7 +285,12 @@ class _Deployment:
         failed = condition(self.new or {}, "ReplicaFailure")
         if failed:
             return set_condition(
-                conditions, "ReplicaFailure", "True", failed["reason"], failed["message"], updated=True
+                conditions,
+                "ReplicaFailure",
+                "True",
+                failed["reason"],
+                failed["message"],
+                updated=True,
             )
         return [item for item in conditions if item["type"] != "ReplicaFailure"]
 
@@ -257,63 +304,91 @@ def _revision(replica_set: Mapping[str, Any]) -> int:
     return int((replica_set["metadata"].get("annotations") or {}).get(_REVISION, 0))
 
 
-def replica_sets(work: Work) -> None:
-    """Make every ReplicaSet have as many pods as it wants."""
-    for item in work.listed("replicasets.apps"):
+def replica_sets(context: ControllerContext) -> None:
+    """Reconcile each ReplicaSet's number of pods."""
+    for item in context.list_objects("replicasets.apps"):
         if terminating(item):
             continue
         pods = [
-            p for p in work.owned("pods", item) if (p.get("status") or {}).get("phase") not in {"Failed", "Succeeded"}
+            p
+            for p in context.list_controlled("pods", item)
+            if (p.get("status") or {}).get("phase") not in {"Failed", "Succeeded"}
         ]
         active = [p for p in pods if not terminating(p)]
-        problem = scale_pods(work, item, active)
-        _replica_set_status(work, item, [p for p in work.owned("pods", item) if not terminating(p)], problem)
+        problem = scale_pods(context, item, active)
+        _replica_set_status(
+            context,
+            item,
+            [p for p in context.list_controlled("pods", item) if not terminating(p)],
+            problem,
+        )
 
 
-def scale_pods(work: Work, owner: Json, active: list[Json]) -> str:
-    """Create or delete pods until there are as many as wanted; returns why a pod was refused."""
-    wanted = owner["spec"]["replicas"]
-    for _ in range(wanted - len(active)):
+def scale_pods(context: ControllerContext, owner: Json, active: list[Json]) -> str:
+    """Create or delete pods up to the required number; return why a pod was refused."""
+    replicas = owner["spec"]["replicas"]
+    for _ in range(replicas - len(active)):
         try:
-            make_pod(work, owner, f"{owner['metadata']['name'][:240]}-{random_suffix()}")
+            make_pod(context, owner, f"{owner['metadata']['name'][:240]}-{random_suffix()}")
         except ApiError as error:
             message = f"Error creating: {error.message}"
-            work.event(owner, "FailedCreate", message, "replicaset-controller", warning=True)
+            context.record_event(
+                owner, "FailedCreate", message, "replicaset-controller", warning=True
+            )
             return error.message
-    # Those that serve least go first, then the youngest.
+    # Deletes unready pods first, then the youngest.
     doomed = sorted(active, key=lambda pod: (is_ready(pod), bool(pod["spec"].get("nodeName"))))
-    youngest_first = sorted(doomed, key=is_ready) if len(active) > wanted else []
-    for pod in youngest_first[: max(0, len(active) - wanted)]:
-        work.delete(pod)
+    youngest_first = sorted(doomed, key=is_ready) if len(active) > replicas else []
+    for pod in youngest_first[: max(0, len(active) - replicas)]:
+        context.delete(pod)
     return ""
 
 
-def make_pod(work: Work, owner: Json, name: str, extra: Mapping[str, str] | None = None, node: str = "") -> Json:
-    """Create a pod from its owner's template; raises ApiError when admission refuses it."""
+def make_pod(
+    context: ControllerContext,
+    owner: Json,
+    name: str,
+    extra: Mapping[str, str] | None = None,
+    node: str = "",
+) -> Json:
+    """Create a pod from its owner's template. Raises ApiError."""
     template = json.loads(json.dumps(owner["spec"]["template"]))
     meta = template.get("metadata") or {}
     spec = template["spec"]
     if node:
         spec["nodeName"] = node
-    return work.create(
-        "v1", "Pod", owner["metadata"]["namespace"],
+    return context.create(
+        "v1",
+        "Pod",
+        owner["metadata"]["namespace"],
         {
             "metadata": {
-                "name": name, "labels": {**(meta.get("labels") or {}), **(extra or {})},
-                "annotations": dict(meta.get("annotations") or {}), "ownerReferences": [work.reference(owner)],
+                "name": name,
+                "labels": {**(meta.get("labels") or {}), **(extra or {})},
+                "annotations": dict(meta.get("annotations") or {}),
+                "ownerReferences": [context.owner_reference(owner)],
             },
-            "spec": spec, "status": {"phase": "Pending"},
+            "spec": spec,
+            "status": {"phase": "Pending"},
         },
-    )  # fmt: skip
+    )
 
 
-def _replica_set_status(work: Work, item: Json, pods: Sequence[Json], problem: str) -> None:
+def _replica_set_status(
+    context: ControllerContext, item: Json, pods: Sequence[Json], problem: str
+) -> None:
     ready = [pod for pod in pods if is_ready(pod)]
-    available = [pod for pod in ready if is_available(work, pod, item["spec"].get("minReadySeconds", 0))]
+    available = [
+        pod for pod in ready if is_available(context, pod, item["spec"].get("minReadySeconds", 0))
+    ]
     status: Json = {"replicas": len(pods), "observedGeneration": item["metadata"]["generation"]}
-    counts = {"fullyLabeledReplicas": len(pods), "readyReplicas": len(ready), "availableReplicas": len(available)}
+    counts = {
+        "fullyLabeledReplicas": len(pods),
+        "readyReplicas": len(ready),
+        "availableReplicas": len(available),
+    }
     status |= {k: v for k, v in counts.items() if v}
     old = (item.get("status") or {}).get("conditions") or []
     if problem and len(pods) < item["spec"]["replicas"]:
         status["conditions"] = set_condition(old, "ReplicaFailure", "True", "FailedCreate", problem)
-    work.status(item, status)
+    context.update_status(item, status)

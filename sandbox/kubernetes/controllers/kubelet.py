@@ -1,4 +1,4 @@
-"""What kubelets would report: pods start at once and are ready, unless their image or configuration isn't there."""
+"""The kubelet: pods become ready at once, unless their image or configuration is missing."""
 
 from __future__ import annotations
 
@@ -6,88 +6,126 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
-from sandbox.kubernetes.controllers.context import Work, now, terminating
+from sandbox.kubernetes.controllers.context import ControllerContext, now, terminating
 from sandbox.kubernetes.storage.object_store import Json
 
-_RETRY = 2.0  # seconds until a missing image is looked for again
-_DONE = {"Succeeded", "Failed"}
+_RETRY = 2.0  # Seconds until a missing image is checked again.
+_TERMINAL = {"Succeeded", "Failed"}
 
 
-def run_pods(work: Work, checked: Mapping[tuple[str, str], str | None]) -> None:
-    """Report the state of every pod that has a node; `checked` says which images can't be pulled, and why."""
-    nodes = {item["metadata"]["name"]: item for item in work.listed("nodes")}
-    for pod in work.listed("pods"):
+def run_pods(context: ControllerContext, pull_errors: Mapping[tuple[str, str], str | None]) -> None:
+    """Update the status of each scheduled pod; `pull_errors` has the reason per image and
+    architecture.
+    """
+    nodes = {item["metadata"]["name"]: item for item in context.list_objects("nodes")}
+    for pod in context.list_objects("pods"):
         status = pod.get("status") or {}
         name = pod["spec"].get("nodeName")
-        if not name or terminating(pod) or status.get("phase") in _DONE:
+        if not name or terminating(pod) or status.get("phase") in _TERMINAL:
             continue
         node = nodes.get(name)
         if node is None:
-            # The node is gone; so is what ran on it.
-            work.delete(pod)
+            # The pod's node was removed.
+            context.delete(pod)
             continue
-        _report(work, pod, node, checked)
+        _update_pod(context, pod, node, pull_errors)
 
 
-def images(work: Work) -> Iterator[tuple[str, str]]:
-    """Yield (image, architecture) of the pods that haven't started."""
-    architectures = {n["metadata"]["name"]: n["metadata"]["labels"]["kubernetes.io/arch"] for n in work.listed("nodes")}
-    for pod in work.listed("pods"):
-        if pod["spec"].get("nodeName") in architectures and (pod.get("status") or {}).get("phase") == "Pending":
-            for container in [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]:
+def images(context: ControllerContext) -> Iterator[tuple[str, str]]:
+    """Yield (image, architecture) of the pods that have not started."""
+    architectures = {
+        n["metadata"]["name"]: n["metadata"]["labels"]["kubernetes.io/arch"]
+        for n in context.list_objects("nodes")
+    }
+    for pod in context.list_objects("pods"):
+        if (
+            pod["spec"].get("nodeName") in architectures
+            and (pod.get("status") or {}).get("phase") == "Pending"
+        ):
+            for container in [
+                *(pod["spec"].get("initContainers") or ()),
+                *pod["spec"]["containers"],
+            ]:
                 yield container["image"], architectures[pod["spec"]["nodeName"]]
 
 
-def _report(work: Work, pod: Json, node: Json, checked: Mapping[tuple[str, str], str | None]) -> None:
+def _update_pod(
+    context: ControllerContext,
+    pod: Json,
+    node: Json,
+    pull_errors: Mapping[tuple[str, str], str | None],
+) -> None:
     old = pod.get("status") or {}
-    if old.get("phase") == "Running" and len(old.get("containerStatuses") or ()) == len(pod["spec"]["containers"]):
+    if old.get("phase") == "Running" and len(old.get("containerStatuses") or ()) == len(
+        pod["spec"]["containers"]
+    ):
         running = {item["name"]: item["image"] for item in old["containerStatuses"]}
         if all(running.get(c["name"]) == c["image"] for c in pod["spec"]["containers"]):
             return
     architecture = node["metadata"]["labels"]["kubernetes.io/arch"]
-    problem = _missing_volume(work, pod)
-    statuses, stuck = [], bool(problem)
+    problem = _missing_volume(context, pod)
+    statuses, waiting_for_start = [], bool(problem)
     for container in pod["spec"]["containers"]:
-        waiting = {"reason": "ContainerCreating"} if problem else _obstacle(work, pod, container, architecture, checked)
-        stuck = stuck or waiting is not None
+        waiting = (
+            {"reason": "ContainerCreating"}
+            if problem
+            else _waiting_reason(context, pod, container, architecture, pull_errors)
+        )
+        waiting_for_start = waiting_for_start or waiting is not None
         statuses.append(_container_status(container, waiting))
     initial: list[Json] = []
     for container in pod["spec"].get("initContainers") or ():
-        waiting = _obstacle(work, pod, container, architecture, checked)
+        waiting = _waiting_reason(context, pod, container, architecture, pull_errors)
         if waiting is not None:
-            stuck = True
+            waiting_for_start = True
             initial.append(_container_status(container, waiting))
-            statuses = [_container_status(c, {"reason": "PodInitializing"}) for c in pod["spec"]["containers"]]
+            statuses = [
+                _container_status(c, {"reason": "PodInitializing"})
+                for c in pod["spec"]["containers"]
+            ]
     if problem:
-        work.event(pod, "FailedMount", problem, "kubelet", warning=True)
-    if stuck:
-        work.again_in(_RETRY)
-    status = _status(pod, node, statuses, stuck=stuck)
-    work.status(pod, {**status, "initContainerStatuses": initial} if initial else status)
+        context.record_event(pod, "FailedMount", problem, "kubelet", warning=True)
+    if waiting_for_start:
+        context.requeue_after(_RETRY)
+    status = _status(pod, node, statuses, waiting_for_start=waiting_for_start)
+    context.update_status(pod, {**status, "initContainerStatuses": initial} if initial else status)
 
 
-def _obstacle(
-    work: Work,
+def _waiting_reason(
+    context: ControllerContext,
     pod: Json,
     container: Mapping[str, Any],
     architecture: str,
-    checked: Mapping[tuple[str, str], str | None],
+    pull_errors: Mapping[tuple[str, str], str | None],
 ) -> Json | None:
-    reason = checked.get((container["image"], architecture))
+    reason = pull_errors.get((container["image"], architecture))
     if reason:
-        work.event(pod, "Failed", f'Failed to pull image "{container["image"]}": {reason}', "kubelet", warning=True)
-        return {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{container["image"]}": {reason}'}
+        context.record_event(
+            pod,
+            "Failed",
+            f'Failed to pull image "{container["image"]}": {reason}',
+            "kubelet",
+            warning=True,
+        )
+        return {
+            "reason": "ImagePullBackOff",
+            "message": f'Back-off pulling image "{container["image"]}": {reason}',
+        }
     namespace = pod["metadata"]["namespace"]
     for kind, name, key, optional in _references(container):
-        found = work.named(kind, namespace, name)
+        referenced = context.get_object(kind, namespace, name)
         singular = kind.removesuffix("s")
-        if found is None and not optional:
-            return {"reason": "CreateContainerConfigError", "message": f'{singular} "{name}" not found'}
+        if referenced is None and not optional:
+            return {
+                "reason": "CreateContainerConfigError",
+                "message": f'{singular} "{name}" not found',
+            }
         if (
-            found is not None
+            referenced is not None
             and key
             and not optional
-            and key not in {**(found.get("data") or {}), **(found.get("binaryData") or {})}
+            and key
+            not in {**(referenced.get("data") or {}), **(referenced.get("binaryData") or {})}
         ):
             title = "ConfigMap" if kind == "configmaps" else "Secret"
             return {
@@ -110,7 +148,7 @@ def _references(container: Mapping[str, Any]) -> Iterator[tuple[str, str, str, b
                 yield kind, entry[part].get("name", ""), "", bool(entry[part].get("optional"))
 
 
-def _missing_volume(work: Work, pod: Json) -> str:
+def _missing_volume(context: ControllerContext, pod: Json) -> str:
     namespace = pod["metadata"]["namespace"]
     for volume in pod["spec"].get("volumes") or ():
         sources = [volume, *((volume.get("projected") or {}).get("sources") or ())]
@@ -118,15 +156,18 @@ def _missing_volume(work: Work, pod: Json) -> str:
             for part, kind in (("configMap", "configmaps"), ("secret", "secrets")):
                 item = source.get(part)
                 name = (item or {}).get("name") or (item or {}).get("secretName")
-                # Every namespace of a real cluster has this one; here it would be an object without use.
+                # Each namespace of a real cluster contains it; the sandbox does not create it.
                 if (
                     name
                     and name != "kube-root-ca.crt"
                     and not item.get("optional")
-                    and work.named(kind, namespace, name) is None
+                    and context.get_object(kind, namespace, name) is None
                 ):
                     singular = kind.removesuffix("s")
-                    return f'MountVolume.SetUp failed for volume "{volume["name"]}" : {singular} "{name}" not found'
+                    return (
+                        f'MountVolume.SetUp failed for volume "{volume["name"]}" : '
+                        f'{singular} "{name}" not found'
+                    )
     return ""
 
 
@@ -145,12 +186,14 @@ def _container_status(container: Mapping[str, Any], waiting: Json | None) -> Jso
     return status
 
 
-def _status(pod: Json, node: Json, statuses: list[Json], *, stuck: bool) -> Json:
+def _status(pod: Json, node: Json, statuses: list[Json], *, waiting_for_start: bool) -> Json:
     old = pod.get("status") or {}
     moment = now()
     job = any(owner["kind"] == "Job" for owner in pod["metadata"].get("ownerReferences") or ())
-    once = pod["spec"]["restartPolicy"] == "Never" or (job and pod["spec"]["restartPolicy"] == "OnFailure")
-    done = not stuck and once
+    once = pod["spec"]["restartPolicy"] == "Never" or (
+        job and pod["spec"]["restartPolicy"] == "OnFailure"
+    )
+    done = not waiting_for_start and once
     previous = {item["type"]: item for item in old.get("conditions") or ()}
 
     def state(kind: str, value: str, **extra: str) -> Json:
@@ -164,10 +207,13 @@ def _status(pod: Json, node: Json, statuses: list[Json], *, stuck: bool) -> Json
         }
 
     unready = [item["name"] for item in statuses if not item["ready"]]
-    ready = "False" if stuck or done else "True"
+    ready = "False" if waiting_for_start or done else "True"
     why: dict[str, str] = {}
-    if stuck:
-        why = {"reason": "ContainersNotReady", "message": f"containers with unready status: [{' '.join(unready)}]"}
+    if waiting_for_start:
+        why = {
+            "reason": "ContainersNotReady",
+            "message": f"containers with unready status: [{' '.join(unready)}]",
+        }
     elif done:
         why = {"reason": "PodCompleted"}
     if done:
@@ -175,9 +221,16 @@ def _status(pod: Json, node: Json, statuses: list[Json], *, stuck: bool) -> Json
             item.update(
                 ready=False,
                 started=False,
-                state={"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": moment, "finishedAt": moment}},
+                state={
+                    "terminated": {
+                        "exitCode": 0,
+                        "reason": "Completed",
+                        "startedAt": moment,
+                        "finishedAt": moment,
+                    }
+                },
             )
-    if stuck and old.get("containerStatuses"):
+    if waiting_for_start and old.get("containerStatuses"):
         statuses = (
             statuses
             if [s["state"] for s in old["containerStatuses"]] != [s["state"] for s in statuses]
@@ -185,7 +238,7 @@ def _status(pod: Json, node: Json, statuses: list[Json], *, stuck: bool) -> Json
         )
     address = old.get("podIP") or pod_address(pod)
     return {
-        "phase": "Pending" if stuck else "Succeeded" if done else "Running",
+        "phase": "Pending" if waiting_for_start else "Succeeded" if done else "Running",
         "conditions": [
             state("PodReadyToStartContainers", "True"),
             state("Initialized", "True", **({"reason": "PodCompleted"} if done else {})),
@@ -198,22 +251,28 @@ def _status(pod: Json, node: Json, statuses: list[Json], *, stuck: bool) -> Json
         "podIPs": [{"ip": address}],
         "startTime": old.get("startTime", moment),
         "containerStatuses": statuses,
-        "qosClass": _quality(pod),
+        "qosClass": _qos_class(pod),
     }
 
 
 def pod_address(pod: Mapping[str, Any]) -> str:
-    """Return an address for a pod; from its uid, so it needs no book-keeping (and, rarely, isn't the only one)."""
+    """Return a pod's address, derived from its uid without allocation (rarely not unique)."""
     number = int(str(pod["metadata"]["uid"]).replace("-", "")[:8], 16)
     return f"10.0.{64 + number % 128}.{1 + number // 128 % 254}"
 
 
-def _quality(pod: Mapping[str, Any]) -> str:
+def _qos_class(pod: Mapping[str, Any]) -> str:
     containers = pod["spec"]["containers"]
     resources = [c.get("resources") or {} for c in containers]
     if all(
-        r.get("limits") and r.get("requests") == r["limits"] and {"cpu", "memory"} <= set(r["limits"])
+        r.get("limits")
+        and r.get("requests") == r["limits"]
+        and {"cpu", "memory"} <= set(r["limits"])
         for r in resources
     ):
         return "Guaranteed"
-    return "Burstable" if any(r.get("requests") or r.get("limits") for r in resources) else "BestEffort"
+    return (
+        "Burstable"
+        if any(r.get("requests") or r.get("limits") for r in resources)
+        else "BestEffort"
+    )

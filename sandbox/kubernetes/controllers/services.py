@@ -1,4 +1,4 @@
-"""Endpoints of Services, and the load balancers that Services and Ingresses ask for."""
+"""Endpoints of Services, and load balancers of Services and Ingresses."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 from sandbox.kubernetes.apimachinery.errors import ApiError
 from sandbox.kubernetes.apimachinery.selectors import Requirement, selects
-from sandbox.kubernetes.controllers.context import Work, condition, terminating
+from sandbox.kubernetes.controllers.context import ControllerContext, condition, terminating
 from sandbox.kubernetes.controllers.deployments import is_ready
-from sandbox.kubernetes.ports import LoadBalancerError, LoadBalancerFacts, annotations_of
+from sandbox.kubernetes.ports import LoadBalancerError, LoadBalancerSpec, annotations_of
 from sandbox.kubernetes.storage.object_store import Json
 
 _SERVICE_FINALIZER = "service.kubernetes.io/load-balancer-cleanup"
@@ -20,23 +20,26 @@ _RETRY = 2.0
 _SCHEME = "load-balancer-scheme"
 
 
-def endpoints(work: Work) -> None:
-    """Write the Endpoints and EndpointSlice of every Service with a selector."""
-    for service in work.listed("services"):
+def endpoints(context: ControllerContext) -> None:
+    """Set the Endpoints and EndpointSlice of each Service with a selector."""
+    for service in context.list_objects("services"):
         selector = service["spec"].get("selector")
         if not selector or terminating(service):
             continue
-        wanted = [Requirement(key, "In", (value,)) for key, value in selector.items()]
+        requirements = [Requirement(key, "In", (value,)) for key, value in selector.items()]
         namespace = service["metadata"]["namespace"]
         pods = [
-            p for p in work.listed("pods", namespace)
-            if selects(wanted, p) and not terminating(p) and (p.get("status") or {}).get("podIP")
+            p
+            for p in context.list_objects("pods", namespace)
+            if selects(requirements, p)
+            and not terminating(p)
+            and (p.get("status") or {}).get("podIP")
             and p["status"].get("phase") not in {"Succeeded", "Failed"}
-        ]  # fmt: skip
+        ]
         ready = [p for p in pods if is_ready(p)]
         ports = list(_ports(service, pods))
-        _write_endpoints(work, service, pods, ready, ports)
-        _write_slice(work, service, pods, ports)
+        _write_endpoints(context, service, pods, ready, ports)
+        _write_slice(context, service, pods, ports)
 
 
 def _ports(service: Json, pods: list[Json]) -> Iterator[Json]:
@@ -53,27 +56,56 @@ def _ports(service: Json, pods: list[Json]) -> Iterator[Json]:
             if not named:
                 continue
             target = named[0]
-        yield {**({"name": port["name"]} if port.get("name") else {}), "port": target, "protocol": port["protocol"]}
+        yield {
+            **({"name": port["name"]} if port.get("name") else {}),
+            "port": target,
+            "protocol": port["protocol"],
+        }
 
 
 def _address(pod: Json) -> Json:
     meta = pod["metadata"]
-    reference = {"kind": "Pod", "name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]}
-    return {"ip": pod["status"]["podIP"], "nodeName": pod["spec"]["nodeName"], "targetRef": reference}
+    reference = {
+        "kind": "Pod",
+        "name": meta["name"],
+        "namespace": meta["namespace"],
+        "uid": meta["uid"],
+    }
+    return {
+        "ip": pod["status"]["podIP"],
+        "nodeName": pod["spec"]["nodeName"],
+        "targetRef": reference,
+    }
 
 
-def _write_endpoints(work: Work, service: Json, pods: list[Json], ready: list[Json], ports: list[Json]) -> None:
+def _write_endpoints(
+    context: ControllerContext,
+    service: Json,
+    pods: list[Json],
+    ready: list[Json],
+    ports: list[Json],
+) -> None:
     subset: Json = {"ports": ports}
     if ready:
         subset["addresses"] = [_address(pod) for pod in ready]
     if len(ready) < len(pods):
         subset["notReadyAddresses"] = [_address(pod) for pod in pods if pod not in ready]
-    _upsert(work, service, "v1", "Endpoints", service["metadata"]["name"], {"subsets": [subset] if pods else []}, {})
+    _upsert(
+        context,
+        service,
+        "v1",
+        "Endpoints",
+        service["metadata"]["name"],
+        {"subsets": [subset] if pods else []},
+        {},
+    )
 
 
-def _write_slice(work: Work, service: Json, pods: list[Json], ports: list[Json]) -> None:
+def _write_slice(
+    context: ControllerContext, service: Json, pods: list[Json], ports: list[Json]
+) -> None:
     name = service["metadata"]["name"]
-    found = [
+    ready_endpoints = [
         {
             "addresses": [pod["status"]["podIP"]],
             "conditions": {"ready": is_ready(pod), "serving": is_ready(pod), "terminating": False},
@@ -87,156 +119,230 @@ def _write_slice(work: Work, service: Json, pods: list[Json], ports: list[Json])
         "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
     }
     slice_ports = [{"name": port.get("name", ""), **port} for port in ports]
-    content = {"addressType": "IPv4", "endpoints": found, "ports": slice_ports}
-    _upsert(work, service, "discovery.k8s.io/v1", "EndpointSlice", f"{name}-sandbox", content, labels)
+    content = {"addressType": "IPv4", "endpoints": ready_endpoints, "ports": slice_ports}
+    _upsert(
+        context, service, "discovery.k8s.io/v1", "EndpointSlice", f"{name}-sandbox", content, labels
+    )
 
 
 def _upsert(
-    work: Work, owner: Json, api_version: str, kind: str, name: str, content: Json, labels: Mapping[str, str]
+    context: ControllerContext,
+    owner: Json,
+    api_version: str,
+    kind: str,
+    name: str,
+    content: Json,
+    labels: Mapping[str, str],
 ) -> None:
     namespace = owner["metadata"]["namespace"]
-    live = work.named(work.api.kind(api_version, kind).qualified, namespace, name)
+    live = context.get_object(context.api.kind(api_version, kind).group_resource, namespace, name)
     if live is not None:
-        work.save({**live, **content})
+        context.save({**live, **content})
         return
-    # The real Endpoints have no owner, the endpoints controller removes them; here both are collected as garbage.
-    metadata: Json = {"name": name, "ownerReferences": [work.reference(owner)], "labels": dict(labels)}
+    # Real Endpoints have no owner and are removed by the endpoints controller; here both are
+    # garbage-collected.
+    metadata: Json = {
+        "name": name,
+        "ownerReferences": [context.owner_reference(owner)],
+        "labels": dict(labels),
+    }
     try:
-        work.create(api_version, kind, namespace, {"metadata": metadata, **content})
+        context.create(api_version, kind, namespace, {"metadata": metadata, **content})
     except ApiError as error:
         if error.code != 403:
             raise
 
 
-def load_balancers(work: Work) -> None:
-    """Make and remove load balancers. Runs without the store's lock, since the account may be asked over HTTP."""
-    for service in work.listed("services"):
-        wanted = service["spec"].get("type") == "LoadBalancer"
-        if wanted or _SERVICE_FINALIZER in (service["metadata"].get("finalizers") or ()):
-            _balance(work, service, _service_facts(work, service), _SERVICE_FINALIZER, wanted=wanted)
-    for ingress in work.listed("ingresses.networking.k8s.io"):
-        missing = _no_controller(work, ingress)
-        if missing and _INGRESS_FINALIZER not in (ingress["metadata"].get("finalizers") or ()):
-            with work.store.lock:
-                work.event(ingress, "NoIngressController", missing, "sandbox", warning=True)
-        elif missing:
-            with work.store.lock:
-                work.event(
-                    ingress,
-                    "NoIngressController",
-                    f"the load balancer can't be removed: {missing}",
-                    "sandbox",
-                    warning=True,
+def load_balancers(context: ControllerContext) -> None:
+    """Create and delete load balancers. Runs without the store's lock: it calls the account over
+    HTTP.
+    """
+    for service in context.list_objects("services"):
+        required = service["spec"].get("type") == "LoadBalancer"
+        if required or _SERVICE_FINALIZER in (service["metadata"].get("finalizers") or ()):
+            _sync_load_balancer(
+                context,
+                service,
+                _service_facts(context, service),
+                _SERVICE_FINALIZER,
+                required=required,
+            )
+    for ingress in context.list_objects("ingresses.networking.k8s.io"):
+        missing = _missing_controller(context, ingress)
+        if missing:
+            if _INGRESS_FINALIZER in (ingress["metadata"].get("finalizers") or ()):
+                missing = f"the load balancer cannot be removed: {missing}"
+            with context.store.lock:
+                context.record_event(
+                    ingress, "NoIngressController", missing, "sandbox", warning=True
                 )
         else:
-            _balance(work, ingress, _ingress_facts(work, ingress), _INGRESS_FINALIZER, wanted=True)
+            _sync_load_balancer(
+                context,
+                ingress,
+                _ingress_facts(context, ingress),
+                _INGRESS_FINALIZER,
+                required=True,
+            )
 
 
-def _service_facts(work: Work, service: Json) -> LoadBalancerFacts:
+def _service_facts(context: ControllerContext, service: Json) -> LoadBalancerSpec:
     notes = annotations_of(service)
     scheme = notes.get(f"service.beta.kubernetes.io/aws-{_SCHEME}")
     if scheme is None:
-        internal = notes.get("service.beta.kubernetes.io/aws-load-balancer-internal", "false") == "true"
-        scheme = "internal" if internal or work.facts.auto_mode else "internet-facing"
+        internal = (
+            notes.get("service.beta.kubernetes.io/aws-load-balancer-internal", "false") == "true"
+        )
+        scheme = "internal" if internal or context.facts.auto_mode else "internet-facing"
     ports = tuple(port["port"] for port in service["spec"].get("ports") or ())
-    return _facts(work, service, "network", scheme, ports)
+    return _facts(context, service, "network", scheme, ports)
 
 
-def _ingress_facts(work: Work, ingress: Json) -> LoadBalancerFacts:
+def _ingress_facts(context: ControllerContext, ingress: Json) -> LoadBalancerSpec:
     notes = annotations_of(ingress)
     scheme = notes.get("alb.ingress.kubernetes.io/scheme", "internal")
-    secure = bool(ingress["spec"].get("tls")) or "alb.ingress.kubernetes.io/certificate-arn" in notes
+    secure = (
+        bool(ingress["spec"].get("tls")) or "alb.ingress.kubernetes.io/certificate-arn" in notes
+    )
     try:
         listed = json.loads(notes.get("alb.ingress.kubernetes.io/listen-ports", "[]"))
         ports = tuple(int(port) for entry in listed for port in entry.values())
     except (ValueError, AttributeError, TypeError):
         ports = ()
-    return _facts(work, ingress, "application", scheme, ports or ((443,) if secure else (80,)))
+    return _facts(context, ingress, "application", scheme, ports or ((443,) if secure else (80,)))
 
 
-def _facts(work: Work, item: Json, kind: str, scheme: str, ports: tuple[int, ...]) -> LoadBalancerFacts:
+def _facts(
+    context: ControllerContext, item: Json, kind: str, scheme: str, ports: tuple[int, ...]
+) -> LoadBalancerSpec:
     meta = item["metadata"]
-    return LoadBalancerFacts(
-        cluster=work.facts.name, cluster_arn=work.facts.arn, kind=item["kind"], namespace=meta["namespace"],
-        name=meta["name"], uid=meta["uid"], type=kind, scheme=scheme, ports=ports,
-        source_ranges=tuple(item["spec"].get("loadBalancerSourceRanges") or ()), annotations=dict(annotations_of(item)),
-    )  # fmt: skip
+    return LoadBalancerSpec(
+        cluster=context.facts.name,
+        cluster_arn=context.facts.arn,
+        kind=item["kind"],
+        namespace=meta["namespace"],
+        name=meta["name"],
+        uid=meta["uid"],
+        type=kind,
+        scheme=scheme,
+        ports=ports,
+        source_ranges=tuple(item["spec"].get("loadBalancerSourceRanges") or ()),
+        annotations=dict(annotations_of(item)),
+    )
 
 
-def _no_controller(work: Work, ingress: Json) -> str:
-    """Return why nobody looks after an Ingress, or nothing."""
-    name = ingress["spec"].get("ingressClassName") or annotations_of(ingress).get("kubernetes.io/ingress.class", "")
+def _missing_controller(context: ControllerContext, ingress: Json) -> str:  # noqa: PLR0911 - one per reason
+    """Return why no controller handles an Ingress, or ""."""
+    name = ingress["spec"].get("ingressClassName") or annotations_of(ingress).get(
+        "kubernetes.io/ingress.class", ""
+    )
     if not name:
         default = [
             c
-            for c in work.listed("ingressclasses.networking.k8s.io")
+            for c in context.list_objects("ingressclasses.networking.k8s.io")
             if annotations_of(c).get("ingressclass.kubernetes.io/is-default-class") == "true"
         ]
         if not default:
             return "it names no ingress class, and there is no default one"
         name = default[0]["metadata"]["name"]
-    item = work.named("ingressclasses.networking.k8s.io", "", name)
+    item = context.get_object("ingressclasses.networking.k8s.io", "", name)
     if item is None:
         return f'there is no IngressClass "{name}"'
     controller = (item.get("spec") or {}).get("controller", "")
-    if controller == _AUTO_ALB and not work.facts.auto_mode:
-        return f'IngressClass "{name}" is for EKS Auto Mode, which this cluster doesn\'t have'
-    if controller == _LBC_ALB:
-        running = [
-            d for d in work.listed("deployments.apps")
-            if "aws-load-balancer-controller" in d["metadata"]["name"] and condition(d, "Available").get("status") == "True"
-        ]  # fmt: skip
-        return (
-            ""
-            if running
-            else f'IngressClass "{name}" needs the AWS Load Balancer Controller, and no such Deployment is available'
-        )
+    if controller == _AUTO_ALB:
+        if context.facts.auto_mode:
+            return ""
+        return f'IngressClass "{name}" is for EKS Auto Mode, which this cluster does not have'
+    if controller != _LBC_ALB:
+        return f'IngressClass "{name}" has the unsupported controller "{controller}"'
+    available = any(
+        "aws-load-balancer-controller" in deployment["metadata"]["name"]
+        and condition(deployment, "Available").get("status") == "True"
+        for deployment in context.list_objects("deployments.apps")
+    )
+    if available:
+        return ""
     return (
-        ""
-        if controller == _AUTO_ALB
-        else f'IngressClass "{name}" has the controller "{controller}", which the sandbox doesn\'t have'
+        f'IngressClass "{name}" needs the AWS Load Balancer Controller, and no such '
+        "Deployment is available"
     )
 
 
-def _balance(work: Work, item: Json, facts: LoadBalancerFacts, finalizer: str, *, wanted: bool) -> None:
+def _sync_load_balancer(
+    context: ControllerContext,
+    item: Json,
+    facts: LoadBalancerSpec,
+    finalizer: str,
+    *,
+    required: bool,
+) -> None:
     finalizers = list(item["metadata"].get("finalizers") or ())
     try:
-        if terminating(item) or not wanted:
+        if terminating(item) or not required:
             if finalizer in finalizers:
-                work.hooks.load_balancers.remove(facts)
-                work.balanced.pop(facts.uid, None)
-                _finish(work, item, finalizer)
+                context.external.load_balancers.remove(facts)
+                context.load_balancers.pop(facts.uid, None)
+                _remove_finalizer(context, item, finalizer)
             return
         if finalizer not in finalizers:
-            with work.store.lock:
-                item = work.save({**item, "metadata": {**item["metadata"], "finalizers": [*finalizers, finalizer]}})
-        if (item.get("status") or {}).get("loadBalancer", {}).get("ingress") and work.balanced.get(facts.uid) == facts:
+            with context.store.lock:
+                item = context.save(
+                    {
+                        **item,
+                        "metadata": {**item["metadata"], "finalizers": [*finalizers, finalizer]},
+                    }
+                )
+        if (item.get("status") or {}).get("loadBalancer", {}).get(
+            "ingress"
+        ) and context.load_balancers.get(facts.uid) == facts:
             return
-        hostname = work.hooks.load_balancers.ensure(facts)
-        work.balanced[facts.uid] = facts
+        hostname = context.external.load_balancers.ensure(facts)
+        context.load_balancers[facts.uid] = facts
     except LoadBalancerError as error:
         verb = "FailedDeleteLoadBalancer" if terminating(item) else "SyncLoadBalancerFailed"
-        with work.store.lock:
-            work.event(item, verb, f"Error syncing load balancer: {error}", "service-controller", warning=True)
-        work.again_in(_RETRY)
+        with context.store.lock:
+            context.record_event(
+                item,
+                verb,
+                f"Error syncing load balancer: {error}",
+                "service-controller",
+                warning=True,
+            )
+        context.requeue_after(_RETRY)
         return
-    with work.store.lock:
-        live = work.named(work.api.kind(item["apiVersion"], item["kind"]).qualified, facts.namespace, facts.name)
+    with context.store.lock:
+        live = context.get_object(
+            context.api.kind(item["apiVersion"], item["kind"]).group_resource,
+            facts.namespace,
+            facts.name,
+        )
         if live is not None:
-            work.status(live, {**(live.get("status") or {}), "loadBalancer": {"ingress": [{"hostname": hostname}]}})
-            work.event(live, "EnsuredLoadBalancer", "Ensured load balancer", "service-controller")
+            context.update_status(
+                live,
+                {
+                    **(live.get("status") or {}),
+                    "loadBalancer": {"ingress": [{"hostname": hostname}]},
+                },
+            )
+            context.record_event(
+                live, "EnsuredLoadBalancer", "Ensured load balancer", "service-controller"
+            )
 
 
-def _finish(work: Work, item: Json, finalizer: str) -> None:
-    with work.store.lock:
-        kind = work.api.kind(item["apiVersion"], item["kind"])
-        live = work.named(kind.qualified, item["metadata"]["namespace"], item["metadata"]["name"])
+def _remove_finalizer(context: ControllerContext, item: Json, finalizer: str) -> None:
+    with context.store.lock:
+        kind = context.api.kind(item["apiVersion"], item["kind"])
+        live = context.get_object(
+            kind.group_resource, item["metadata"]["namespace"], item["metadata"]["name"]
+        )
         if live is None or live["metadata"]["uid"] != item["metadata"]["uid"]:
             return
         rest = [entry for entry in live["metadata"].get("finalizers") or () if entry != finalizer]
         live["metadata"]["finalizers"] = rest
         if live["spec"].get("type") != "LoadBalancer" and kind.kind == "Service":
             live["status"] = {"loadBalancer": {}}
-        work.save(live)
+        context.save(live)
         if terminating(live) and not rest:
-            work.store.remove(work.api.key(kind, live["metadata"]["namespace"], live["metadata"]["name"]))
+            context.store.remove(
+                context.api.key(kind, live["metadata"]["namespace"], live["metadata"]["name"])
+            )

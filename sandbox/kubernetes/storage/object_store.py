@@ -1,7 +1,7 @@
-"""Where a cluster's objects live: in memory for reading, in SQLite at every write, with a history for watches.
+"""Stores a cluster's objects: reads from memory, writes to SQLite, and a history for watches.
 
-A write returns only after its transaction is committed (WAL, so it survives the death of the process). Objects are
-copied at the border: what the store hands out is the caller's own.
+A write returns after its transaction is committed (WAL), so it survives a crash of the process.
+Objects are copied on the way in and out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _HISTORY = 4000
 
 @dataclass(frozen=True)
 class Key:
-    """An object's place: the qualified plural (`deployments.apps`), its namespace ("" for none) and its name."""
+    """An object's key: group resource (`deployments.apps`), namespace ("" for none) and name."""
 
     resource: str
     namespace: str
@@ -32,7 +32,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Event:
-    """One change: ADDED, MODIFIED or DELETED, with the object before (None for ADDED) and after it."""
+    """A change (ADDED, MODIFIED, DELETED); `before` is None for ADDED."""
 
     revision: int
     type: str
@@ -41,12 +41,14 @@ class Event:
     before: Json | None
 
 
-class TooOldError(Exception):
-    """The history no longer reaches back to the wanted revision."""
+class ExpiredRevisionError(Exception):
+    """The history no longer contains the requested revision."""
 
 
-class Store:
-    """The objects of one cluster. Every write takes `lock`, which callers may hold over several steps."""
+class ObjectStore:
+    """The objects of one cluster. Each write takes `lock`, which callers may hold over several
+    steps.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,13 +58,18 @@ class Store:
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=NORMAL")
         self._database.execute(
-            "CREATE TABLE IF NOT EXISTS objects (resource TEXT, namespace TEXT, name TEXT, document TEXT,"
+            "CREATE TABLE IF NOT EXISTS objects (resource TEXT, namespace TEXT, name TEXT, "
+            "document TEXT,"
             " PRIMARY KEY (resource, namespace, name))"
         )
-        self._database.execute("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT)")
+        self._database.execute(
+            "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT)"
+        )
         self._objects: dict[Key, Json] = {
             Key(resource, namespace, name): json.loads(document)
-            for resource, namespace, name, document in self._database.execute("SELECT * FROM objects")
+            for resource, namespace, name, document in self._database.execute(
+                "SELECT * FROM objects"
+            )
         }
         row = self._database.execute("SELECT value FROM meta WHERE name = 'revision'").fetchone()
         self.revision = int(row[0]) if row else 0
@@ -72,38 +79,39 @@ class Store:
         self.closed = False
 
     def listen(self, listener: Callable[[Event], None]) -> None:
-        """Call `listener` after each write, under the lock: it must be quick and must not write."""
+        """Call `listener` after each write under the lock; it must be fast and must not write."""
         self._listeners.append(listener)
 
     def get(self, key: Key) -> Json | None:
         """Return a copy of an object, or None."""
         with self.lock:
-            found = self._objects.get(key)
-            return copy.deepcopy(found) if found is not None else None
+            document = self._objects.get(key)
+            return copy.deepcopy(document) if document is not None else None
 
     def exists(self, key: Key) -> bool:
-        """Say whether there is such an object."""
+        """Return whether an object exists."""
         return key in self._objects
 
-    def listed(self, resource: str, namespace: str = "") -> list[Json]:
-        """Return copies of the objects of a type, in one namespace or ("") all, sorted by namespace and name."""
+    def list_objects(self, resource: str, namespace: str = "") -> list[Json]:
+        """Return copies of a type's objects in one namespace or ("") all, sorted by namespace and
+        name.
+        """
         with self.lock:
-            keys = [k for k in self._objects if k.resource == resource and namespace in ("", k.namespace)]
+            keys = [
+                k
+                for k in self._objects
+                if k.resource == resource and namespace in ("", k.namespace)
+            ]
             keys.sort(key=lambda k: (k.namespace, k.name))
             return [copy.deepcopy(self._objects[k]) for k in keys]
 
-    def places(self) -> list[Key]:
-        """Return the place of every object."""
+    def list_keys(self) -> list[Key]:
+        """Return the key of each object."""
         with self.lock:
             return list(self._objects)
 
-    def uids(self) -> set[str]:
-        """Return the uid of every object."""
-        with self.lock:
-            return {str(item["metadata"]["uid"]) for item in self._objects.values()}
-
     def put(self, key: Key, document: Json) -> Json:
-        """Store an object under a new resource version, which is set in the copy that is returned."""
+        """Store an object and return a copy with its new resource version."""
         with self.lock:
             before = self._objects.get(key)
             document = copy.deepcopy(document)
@@ -121,23 +129,25 @@ class Store:
         """Remove an object and return its last state."""
         with self.lock:
             before = self._objects[key]
-            gone = copy.deepcopy(before)
-            gone["metadata"]["resourceVersion"] = str(self.revision + 1)
+            removed = copy.deepcopy(before)
+            removed["metadata"]["resourceVersion"] = str(self.revision + 1)
             with self._transaction():
                 self._database.execute(
                     "DELETE FROM objects WHERE resource = ? AND namespace = ? AND name = ?",
                     (key.resource, key.namespace, key.name),
                 )
             del self._objects[key]
-            self._publish("DELETED", key, gone, before)
-            return copy.deepcopy(gone)
+            self._publish("DELETED", key, removed, before)
+            return copy.deepcopy(removed)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         self._database.execute("BEGIN")
         try:
             yield
-            self._database.execute("INSERT OR REPLACE INTO meta VALUES ('revision', ?)", (str(self.revision + 1),))
+            self._database.execute(
+                "INSERT OR REPLACE INTO meta VALUES ('revision', ?)", (str(self.revision + 1),)
+            )
         except BaseException:
             self._database.execute("ROLLBACK")
             raise
@@ -153,25 +163,28 @@ class Store:
             listener(event)
         self._changed.notify_all()
 
-    def since(self, revision: int, timeout: float) -> list[Event]:
-        """Return the changes after `revision`, waiting up to `timeout` seconds for the first.
+    def events_since(self, revision: int, timeout: float) -> list[Event]:
+        """Return the changes after `revision`; wait up to `timeout` seconds for the first.
 
-        Raises TooOldError when the history doesn't reach back that far. Events are shared: don't change them.
+        Raises ExpiredRevisionError when the history starts later. Events are shared: do not modify
+        them.
         """
         with self._changed:
             if revision < self._oldest:
-                raise TooOldError(f"too old resource version: {revision} ({self._oldest + 1})")
+                raise ExpiredRevisionError(
+                    f"too old resource version: {revision} ({self._oldest + 1})"
+                )
             if revision >= self.revision and not self.closed:
                 self._changed.wait(timeout)
-            found: list[Event] = []
+            events: list[Event] = []
             for event in reversed(self._history):
                 if event.revision <= revision:
                     break
-                found.append(event)
-            return found[::-1]
+                events.append(event)
+            return events[::-1]
 
     def close(self) -> None:
-        """Release watchers and the file."""
+        """Release watchers and close the database."""
         with self._changed:
             self.closed = True
             self._changed.notify_all()

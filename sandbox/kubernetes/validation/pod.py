@@ -1,4 +1,4 @@
-"""The rules for a pod's spec that the OpenAPI schema lacks, shared by pods and every kind with a pod template."""
+"""Validation rules of pod specs that the OpenAPI schema lacks, for pods and pod templates."""
 
 from __future__ import annotations
 
@@ -15,85 +15,101 @@ from sandbox.kubernetes.apimachinery.errors import (
     unsupported,
 )
 from sandbox.kubernetes.apimachinery.quantities import RULE, is_quantity, parse
+from sandbox.kubernetes.validation.metadata import DNS_LABEL, LABEL_RULE
 
-_DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _PORT_NAME = re.compile(r"^(?=.*[a-z])[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _ENV_NAME = re.compile(r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")
-_LABEL_RULE = (
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
-    "an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-)
 
 
-def port_number(value: Any, path: str) -> Iterator[Cause]:
-    """Check a port number."""
+def validate_port(value: Any, path: str) -> Iterator[Cause]:
+    """Validate a port number."""
     if not isinstance(value, int) or not 1 <= value <= 65535:
         yield invalid_value(path, value, "must be between 1 and 65535, inclusive")
 
 
-def port_reference(value: Any, path: str) -> Iterator[Cause]:
-    """Check a port given by number or name; None is nothing to check."""
+def validate_port_reference(value: Any, path: str) -> Iterator[Cause]:
+    """Validate a port number or name; None is skipped."""
     if isinstance(value, int):
-        yield from port_number(value, path)
-    elif isinstance(value, str) and (len(value) > 15 or not _PORT_NAME.match(value) or "--" in value):
+        yield from validate_port(value, path)
+    elif isinstance(value, str) and (
+        len(value) > 15 or not _PORT_NAME.match(value) or "--" in value
+    ):
         yield invalid_value(
-            path, value,
-            "must be no more than 15 characters" if len(value) > 15 else
-            "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-), and at least one letter",
-        )  # fmt: skip
+            path,
+            value,
+            "must be no more than 15 characters"
+            if len(value) > 15
+            else "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-), and "
+            "at least one letter",
+        )
 
 
-def protocol(value: Any, path: str) -> Iterator[Cause]:
-    """Check a transport protocol."""
+def validate_protocol(value: Any, path: str) -> Iterator[Cause]:
+    """Validate a transport protocol."""
     if value not in {"TCP", "UDP", "SCTP"}:
         yield unsupported(path, value, ["SCTP", "TCP", "UDP"])
 
 
-def pod(spec: Mapping[str, Any], path: str) -> Iterator[Cause]:  # noqa: PLR0912 - one per rule
-    """Check a pod's spec; `path` is where it is in the object."""
+def validate_pod_spec(spec: Mapping[str, Any], path: str) -> Iterator[Cause]:  # noqa: PLR0912 - one per rule
+    """Validate the pod spec at `path`."""
     if spec.get("restartPolicy") not in {"Always", "OnFailure", "Never"}:
-        yield unsupported(f"{path}.restartPolicy", spec.get("restartPolicy"), ["Always", "Never", "OnFailure"])
+        yield unsupported(
+            f"{path}.restartPolicy", spec.get("restartPolicy"), ["Always", "Never", "OnFailure"]
+        )
     if spec.get("dnsPolicy") not in {"ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"}:
         yield unsupported(
-            f"{path}.dnsPolicy", spec.get("dnsPolicy"), ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]
+            f"{path}.dnsPolicy",
+            spec.get("dnsPolicy"),
+            ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"],
         )
     seconds = spec.get("terminationGracePeriodSeconds", 30)
     if seconds < 0:
-        yield invalid_value(f"{path}.terminationGracePeriodSeconds", seconds, "must be greater than or equal to 0")
+        yield invalid_value(
+            f"{path}.terminationGracePeriodSeconds", seconds, "must be greater than or equal to 0"
+        )
     volumes: set[str] = set()
     for index, volume in enumerate(spec.get("volumes") or ()):
-        name, where = volume.get("name", ""), f"{path}.volumes[{index}]"
-        if not _DNS_LABEL.match(name):
-            yield invalid_value(f"{where}.name", name, _LABEL_RULE)
+        name, field = volume.get("name", ""), f"{path}.volumes[{index}]"
+        if not DNS_LABEL.match(name):
+            yield invalid_value(f"{field}.name", name, LABEL_RULE)
         if name in volumes:
-            yield duplicate(f"{where}.name", name)
+            yield duplicate(f"{field}.name", name)
         volumes.add(name)
         sources = set(volume) - {"name"}
         if not sources:
-            yield required(where, "must specify a volume type")
+            yield required(field, "must specify a volume type")
         elif len(sources) > 1:
-            yield forbidden_field(f"{where}.{max(sources)}", "may not specify more than 1 volume type")
+            yield forbidden_field(
+                f"{field}.{max(sources)}", "may not specify more than 1 volume type"
+            )
     names: set[str] = set()
     if not spec.get("containers"):
         yield required(f"{path}.containers")
     for part in ("initContainers", "containers"):
         for index, container in enumerate(spec.get(part) or ()):
-            where = f"{path}.{part}[{index}]"
+            field = f"{path}.{part}[{index}]"
             if container.get("name") in names:
-                yield duplicate(f"{where}.name", container["name"])
+                yield duplicate(f"{field}.name", container["name"])
             names.add(container.get("name", ""))
-            yield from _container(container, where, volumes)
+            yield from _container(container, field, volumes)
     for index, constraint in enumerate(spec.get("topologySpreadConstraints") or ()):
-        where = f"{path}.topologySpreadConstraints[{index}]"
+        field = f"{path}.topologySpreadConstraints[{index}]"
         if constraint.get("maxSkew", 0) < 1:
-            yield invalid_value(f"{where}.maxSkew", constraint.get("maxSkew"), "must be greater than zero")
+            yield invalid_value(
+                f"{field}.maxSkew", constraint.get("maxSkew"), "must be greater than zero"
+            )
         if constraint.get("whenUnsatisfiable") not in {"DoNotSchedule", "ScheduleAnyway"}:
             yield unsupported(
-                f"{where}.whenUnsatisfiable", constraint.get("whenUnsatisfiable"), ["DoNotSchedule", "ScheduleAnyway"]
+                f"{field}.whenUnsatisfiable",
+                constraint.get("whenUnsatisfiable"),
+                ["DoNotSchedule", "ScheduleAnyway"],
             )
-        if constraint.get("minDomains") is not None and constraint.get("whenUnsatisfiable") != "DoNotSchedule":
+        if (
+            constraint.get("minDomains") is not None
+            and constraint.get("whenUnsatisfiable") != "DoNotSchedule"
+        ):
             yield invalid_value(
-                f"{where}.minDomains",
+                f"{field}.minDomains",
                 constraint["minDomains"],
                 "can only use minDomains if whenUnsatisfiable=DoNotSchedule",
             )
@@ -101,8 +117,8 @@ def pod(spec: Mapping[str, Any], path: str) -> Iterator[Cause]:  # noqa: PLR0912
 
 def _container(container: Mapping[str, Any], path: str, volumes: set[str]) -> Iterator[Cause]:  # noqa: PLR0912 - one per rule
     name = container.get("name", "")
-    if name and (not _DNS_LABEL.match(name) or len(name) > 63):
-        yield invalid_value(f"{path}.name", name, _LABEL_RULE)
+    if name and (not DNS_LABEL.match(name) or len(name) > 63):
+        yield invalid_value(f"{path}.name", name, LABEL_RULE)
     image = container.get("image", "")
     if not image:
         yield required(f"{path}.image")
@@ -110,7 +126,9 @@ def _container(container: Mapping[str, Any], path: str, volumes: set[str]) -> It
         yield invalid_value(f"{path}.image", image, "must not have leading or trailing whitespace")
     if container.get("imagePullPolicy") not in {"Always", "IfNotPresent", "Never"}:
         yield unsupported(
-            f"{path}.imagePullPolicy", container.get("imagePullPolicy"), ["Always", "IfNotPresent", "Never"]
+            f"{path}.imagePullPolicy",
+            container.get("imagePullPolicy"),
+            ["Always", "IfNotPresent", "Never"],
         )
     yield from _ports(container, path)
     for index, entry in enumerate(container.get("env") or ()):
@@ -118,16 +136,22 @@ def _container(container: Mapping[str, Any], path: str, volumes: set[str]) -> It
             yield invalid_value(
                 f"{path}.env[{index}].name",
                 entry["name"],
-                "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', and must not start with a digit",
+                "a valid environment variable name must consist of alphabetic characters, "
+                "digits, '_', '-', or '.', and must not start with a digit",
             )
         source = entry.get("valueFrom")
         if source is not None and entry.get("value"):
-            yield invalid_value(f"{path}.env[{index}].valueFrom", "", "may not be specified when `value` is not empty")
+            yield invalid_value(
+                f"{path}.env[{index}].valueFrom",
+                "",
+                "may not be specified when `value` is not empty",
+            )
         elif source is not None and len(source) != 1:
             yield invalid_value(
                 f"{path}.env[{index}].valueFrom",
                 "",
-                "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`",
+                "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or "
+                "`secretKeyRef`",
             )
     mounts: set[str] = set()
     for index, mount in enumerate(container.get("volumeMounts") or ()):
@@ -138,50 +162,65 @@ def _container(container: Mapping[str, Any], path: str, volumes: set[str]) -> It
                 message=f'Not found: "{mount.get("name", "")}"',
             )
         if mount.get("mountPath") in mounts:
-            yield invalid_value(f"{path}.volumeMounts[{index}].mountPath", mount["mountPath"], "must be unique")
+            yield invalid_value(
+                f"{path}.volumeMounts[{index}].mountPath", mount["mountPath"], "must be unique"
+            )
         mounts.add(mount.get("mountPath", ""))
-    yield from resources(container.get("resources") or {}, f"{path}.resources")
+    yield from validate_resources(container.get("resources") or {}, f"{path}.resources")
     for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
         if container.get(probe):
             yield from _probe(container[probe], f"{path}.{probe}", probe)
     context = container.get("securityContext") or {}
     if context.get("privileged") and context.get("allowPrivilegeEscalation") is False:
         yield invalid_value(
-            f"{path}.securityContext", {}, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
+            f"{path}.securityContext",
+            {},
+            "cannot set `allowPrivilegeEscalation` to false and `privileged` to true",
         )
 
 
 def _ports(container: Mapping[str, Any], path: str) -> Iterator[Cause]:
     names: set[str] = set()
     for index, port in enumerate(container.get("ports") or ()):
-        where = f"{path}.ports[{index}]"
-        yield from port_number(port.get("containerPort"), f"{where}.containerPort")
-        yield from protocol(port.get("protocol"), f"{where}.protocol")
+        field = f"{path}.ports[{index}]"
+        yield from validate_port(port.get("containerPort"), f"{field}.containerPort")
+        yield from validate_protocol(port.get("protocol"), f"{field}.protocol")
         if port.get("name"):
-            yield from port_reference(port["name"], f"{where}.name")
+            yield from validate_port_reference(port["name"], f"{field}.name")
             if port["name"] in names:
-                yield duplicate(f"{where}.name", port["name"])
+                yield duplicate(f"{field}.name", port["name"])
             names.add(port["name"])
 
 
-def resources(value: Mapping[str, Any], path: str) -> Iterator[Cause]:
-    """Check requests and limits: quantities, and no request above its limit."""
+def validate_resources(value: Mapping[str, Any], path: str) -> Iterator[Cause]:
+    """Validate requests and limits: quantities, each request at most its limit."""
     for part in ("limits", "requests"):
         for name, amount in (value.get(part) or {}).items():
             if not is_quantity(amount):
                 yield invalid_value(f"{path}.{part}[{name}]", amount, RULE)
             elif parse(amount) < 0:
-                yield invalid_value(f"{path}.{part}[{name}]", amount, "must be greater than or equal to 0")
+                yield invalid_value(
+                    f"{path}.{part}[{name}]", amount, "must be greater than or equal to 0"
+                )
             elif (
                 name not in {"cpu", "memory", "ephemeral-storage"}
                 and "/" not in name
                 and not name.startswith("hugepages-")
             ):
-                yield invalid_value(f"{path}.{part}[{name}]", name, "must be a standard resource for containers")
+                yield invalid_value(
+                    f"{path}.{part}[{name}]", name, "must be a standard resource for containers"
+                )
     for name, amount in (value.get("requests") or {}).items():
         limit = (value.get("limits") or {}).get(name)
-        if limit is not None and is_quantity(amount) and is_quantity(limit) and parse(amount) > parse(limit):
-            yield invalid_value(f"{path}.requests", amount, f"must be less than or equal to {name} limit of {limit}")
+        if (
+            limit is not None
+            and is_quantity(amount)
+            and is_quantity(limit)
+            and parse(amount) > parse(limit)
+        ):
+            yield invalid_value(
+                f"{path}.requests", amount, f"must be less than or equal to {name} limit of {limit}"
+            )
 
 
 def _probe(probe: Mapping[str, Any], path: str, kind: str) -> Iterator[Cause]:
@@ -190,26 +229,40 @@ def _probe(probe: Mapping[str, Any], path: str, kind: str) -> Iterator[Cause]:
         yield required(path, "must specify a handler type")
     elif len(handlers) > 1:
         yield forbidden_field(f"{path}.{handlers[1]}", "may not specify more than 1 handler type")
-    for name in ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"):
+    for name in (
+        "initialDelaySeconds",
+        "timeoutSeconds",
+        "periodSeconds",
+        "successThreshold",
+        "failureThreshold",
+    ):
         if probe.get(name, 1) < 0:
             yield invalid_value(f"{path}.{name}", probe[name], "must be greater than or equal to 0")
     if kind != "readinessProbe" and probe.get("successThreshold", 1) != 1:
         yield invalid_value(f"{path}.successThreshold", probe["successThreshold"], "must be 1")
     for name in ("httpGet", "tcpSocket"):
         if name in probe:
-            yield from port_reference(probe[name].get("port"), f"{path}.{name}.port")
+            yield from validate_port_reference(probe[name].get("port"), f"{path}.{name}.port")
     if "httpGet" in probe and probe["httpGet"].get("scheme") not in {"HTTP", "HTTPS"}:
-        yield unsupported(f"{path}.httpGet.scheme", probe["httpGet"].get("scheme"), ["HTTP", "HTTPS"])
+        yield unsupported(
+            f"{path}.httpGet.scheme", probe["httpGet"].get("scheme"), ["HTTP", "HTTPS"]
+        )
 
 
-def pod_update(new: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Cause]:
-    """Refuse changes of a pod other than the few that Kubernetes allows."""
+def validate_pod_update(new: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Cause]:
+    """Refuse changes of a pod beyond those that Kubernetes allows."""
 
     def fixed(spec: Mapping[str, Any]) -> dict[str, Any]:
         rest = {
             k: v
             for k, v in spec.items()
-            if k not in {"activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "nodeName"}
+            if k
+            not in {
+                "activeDeadlineSeconds",
+                "tolerations",
+                "terminationGracePeriodSeconds",
+                "nodeName",
+            }
         }
         for part in ("containers", "initContainers"):
             if part in rest:
@@ -219,7 +272,10 @@ def pod_update(new: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[Cause
     if fixed(new) != fixed(old):
         yield forbidden_field(
             "spec",
-            "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
-            "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
-            "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
+            "pod updates may not change fields other than "
+            "`spec.containers[*].image`,`spec.initContainers[*].image`,"
+            "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing "
+            "tolerations),"
+            "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously "
+            "negative)",
         )

@@ -1,21 +1,20 @@
-"""The docker provider of the sandbox: `docker:index/image:Image`, really built and pushed where a builder is.
+"""The docker provider of the sandbox: builds and pushes `docker:index/image:Image`.
 
-Inputs, outputs and their meaning are those of pulumi-docker 5.x (its provider/provider.go and image.go); every other
-resource and function of that package is refused by name. What differs, since the sandbox has more than one builder:
-the image is pushed only into the sandbox's registry, and where nothing can build, `repoDigest` has the digest of the
-build's context and the output `notBuilt` says why.
+Inputs, outputs and their meaning are those of pulumi-docker 5 (provider/provider.go, image.go);
+each other resource and function of that package is refused by name. It differs in two points: it
+pushes only to the sandbox's registry, and without a builder `repoDigest` has the digest of the
+build context and the output `notBuilt` has the reason.
 """
 
 # ruff: noqa: ARG002 -- the base class names the arguments
 from __future__ import annotations
 
 import os
-import platform
 from pathlib import Path
-from typing import Any
 
-from sandbox.images import Builder, BuildError, Destination, Order, placeholder
-from sandbox.images import context as contexts
+from sandbox.images import Builder, BuildError, BuildRequest, Destination, placeholder
+from sandbox.images.build_context import context_digest
+from sandbox.images.builder import MACHINE_ARCHITECTURE
 from sandbox.providers.property_values import is_known
 from sandbox.providers.protocol import (
     UNKNOWN,
@@ -31,34 +30,38 @@ from sandbox.providers.protocol import (
     Provider,
     Resource,
     Updated,
+    plain_difference,
 )
 
 IMAGE = "docker:index/image:Image"
 VERSION = "5.2.0"
-_INPUTS = {"build", "buildOnPreview", "imageName", "registry", "skipPush"}
-_BUILD = {
-    "addHosts",
-    "args",
-    "builderVersion",
-    "cacheFrom",
-    "context",
-    "dockerfile",
-    "network",
-    "platform",
-    "target",
-    "contextDigest",
+_SDK_SETTINGS = {"version", "pluginDownloadURL", "__internal"}
+# Property names by section; "" is the resource itself.
+_PROPERTIES = {
+    "": {"build", "buildOnPreview", "imageName", "registry", "skipPush"},
+    "build": {
+        "addHosts",
+        "args",
+        "builderVersion",
+        "cacheFrom",
+        "context",
+        "contextDigest",
+        "dockerfile",
+        "network",
+        "platform",
+        "target",
+    },
+    "registry": {"server", "username", "password"},
 }
-_REGISTRY = {"server", "username", "password"}
-_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def provider() -> DockerProvider:
-    """Return the provider, building under the sandbox's home (SANDBOX_HOME)."""
+    """Return the provider that builds under the sandbox's home (SANDBOX_HOME)."""
     return DockerProvider(Path(os.environ.get("SANDBOX_HOME", ".sandbox")).absolute())
 
 
 class DockerProvider(Provider):
-    """pulumi-docker's stand-in."""
+    """Emulates pulumi-docker's provider."""
 
     name = "docker"
     version = VERSION
@@ -68,75 +71,73 @@ class DockerProvider(Provider):
         self._builder = Builder(home / "images")
 
     def connect(self, config: Properties) -> Connection:
-        """Accept the configuration; the builder is found on the machine, so a `host` elsewhere is refused."""
-        if unsupported := sorted(set(config) - {"version", "pluginDownloadURL", "__internal"}):
+        """Accept an empty configuration; the sandbox detects the builder of this machine itself."""
+        if unsupported := sorted(set(config) - _SDK_SETTINGS):
             raise Failure(
-                f"The sandbox's docker provider finds its builder itself and emulates no provider setting "
-                f"'{unsupported[0]}'; remove it, or use DOCKER_HOST."
+                f"The sandbox's docker provider does not emulate the provider setting "
+                f"'{unsupported[0]}'; remove it, or set DOCKER_HOST."
             )
-        return Images(self._home, self._builder)
+        return ImageConnection(self._home, self._builder)
 
 
-class Images(Connection):
-    """The Image resource."""
+class ImageConnection(Connection):
+    """Manages the Image resource."""
 
     def __init__(self, home: Path, builder: Builder) -> None:
         self._home = home
         self._builder = builder
 
     def check(self, resource: Resource, old: Properties, new: Properties, seed: bytes) -> Checked:
-        """Fill in the context's digest and defaults, as the real provider does, so that only content makes a build."""
-        _known_type(resource)
-        failures = _misspelt(new)
+        """Add defaults and the context's digest, so that only a changed content builds again."""
+        _require_image(resource)
+        failures = _unknown_properties(new)
         inputs: Properties = {"buildOnPreview": False, **new}
-        build = dict(new.get("build") or {}) if is_known(new.get("build")) or isinstance(new.get("build"), dict) else {}
         if not isinstance(new.get("build", {}), dict):
             return Checked(inputs, failures)
+        build = dict(new.get("build") or {})
         build.setdefault("context", ".")
         if is_known(build["context"]):
             build.setdefault("dockerfile", f"{build['context'].rstrip('/')}/Dockerfile")
         if "platform" not in build:
-            build["platform"] = f"linux/{_MACHINES.get(platform.machine(), platform.machine())}"
-            resource.log("info", f"Building your image for {build['platform']}. To be sure, set `platform`.")
+            build["platform"] = f"linux/{MACHINE_ARCHITECTURE}"
+            text = f"Building the image for {build['platform']}; set `platform` to choose another."
+            resource.log("info", text)
         if is_known(build["context"]) and is_known(build.get("dockerfile", UNKNOWN)):
-            context, dockerfile = self._path(build["context"]), self._path(build["dockerfile"])
-            if not context.is_dir():
-                failures.append(("build.context", f"the folder '{build['context']}' doesn't exist"))
-            elif not dockerfile.is_file():
-                failures.append(("build.dockerfile", _no_dockerfile(build, context)))
+            if (failure := self._path_failure(build)) is not None:
+                failures.append(failure)
             else:
-                build["contextDigest"] = contexts.digest(context, dockerfile)
+                context, dockerfile = self._path(build["context"]), self._path(build["dockerfile"])
+                build["contextDigest"] = context_digest(context, dockerfile)
         inputs["build"] = build
         name = inputs.get("imageName")
         if name is None:
-            failures.append(("imageName", "is required: repository and tag, as in <repository URL>:<tag>"))
+            text = "is required: repository and tag, as in <repository URL>:<tag>"
+            failures.append(("imageName", text))
         elif isinstance(name, str) and not inputs.get("skipPush") and "/" not in name:
-            failures.append(("imageName", f"'{name}' has no registry; give the full name, <repository URL>:<tag>"))
+            text = f"'{name}' has no registry; give the full name, <repository URL>:<tag>"
+            failures.append(("imageName", text))
         return Checked(inputs, failures)
 
     def diff(
-        self, resource: Resource, id: str, old_inputs: Properties, old_state: Properties, new_inputs: Properties
+        self,
+        resource: Resource,
+        id: str,
+        old_inputs: Properties,
+        old_state: Properties,
+        new_inputs: Properties,
     ) -> Difference:
-        """Compare inputs; credentials don't count, since they change every time and build nothing."""
-        _known_type(resource)
-        changes: dict[str, Change] = {}
-        old, new = _compared(old_inputs), _compared(new_inputs)
-        for key in sorted(old.keys() | new.keys()):
-            if key not in old:
-                changes[key] = Change.ADD
-            elif key not in new:
-                changes[key] = Change.DELETE
-            elif old[key] != new[key]:
-                changes[key] = Change.UPDATE
-        # A builder that has come since can make good what was only named before.
-        if not changes and old_state.get("notBuilt") and self._builder.obstacle(self._order(new_inputs)) is None:
-            changes["build"] = Change.UPDATE
-        return Difference(changes)
+        """Compare inputs without credentials, which change every time and build nothing."""
+        _require_image(resource)
+        difference = plain_difference(_compared(old_inputs), _compared(new_inputs))
+        unbuilt = not difference.changes and old_state.get("notBuilt")
+        if unbuilt and self._builder.problem(self._request(new_inputs)) is None:
+            return Difference({"build": Change.UPDATE})
+        return difference
 
     def create(self, resource: Resource, inputs: Properties, preview: bool) -> Created:
         """Build and push."""
-        _known_type(resource)
-        state = self._made(resource, inputs, preview)
+        _require_image(resource)
+        state = self._build(resource, inputs, preview)
         return Created("" if preview else str(inputs["imageName"]), state)
 
     def update(
@@ -149,62 +150,66 @@ class Images(Connection):
         preview: bool,
     ) -> Updated:
         """Build and push again; the older image stays in the registry."""
-        return Updated(self._made(resource, new_inputs, preview))
+        return Updated(self._build(resource, new_inputs, preview))
 
-    def read(self, resource: Resource, id: str, inputs: Properties, state: Properties) -> Found | None:
-        """Return what is known: the real provider looks nothing up, so it can't import either."""
-        _known_type(resource)
+    def read(
+        self, resource: Resource, id: str, inputs: Properties, state: Properties
+    ) -> Found | None:
+        """Return the recorded state; like the real provider, refuse an import."""
+        _require_image(resource)
         if not state:
-            raise Failure(f"{IMAGE} can't be imported: an image doesn't tell what it was built from.")
+            raise Failure(f"{IMAGE} cannot be imported: an image does not contain its inputs.")
         return Found(id, state, inputs)
 
     def delete(self, resource: Resource, id: str, inputs: Properties, state: Properties) -> None:
-        """Leave the pushed image to its repository, as the real provider does."""
-        _known_type(resource)
+        """Keep the pushed image in its repository, as the real provider does."""
+        _require_image(resource)
 
     def invoke(self, token: str, args: Properties, preview: bool) -> Invoked:
         """Refuse by name."""
-        raise Failure(f"The function {token} isn't emulated by the sandbox; of the docker package, only {IMAGE} is.")
+        raise Failure(_not_emulated(f"The function {token}"))
 
-    def _made(self, resource: Resource, inputs: Properties, preview: bool) -> Properties:
+    def _build(self, resource: Resource, inputs: Properties, preview: bool) -> Properties:
+        name = inputs["imageName"]
         build = inputs["build"] if isinstance(inputs.get("build"), dict) else {}
         registry = inputs["registry"] if isinstance(inputs.get("registry"), dict) else {}
         state: Properties = {
-            "baseImageName": inputs["imageName"],
+            "baseImageName": name,
             "context": build.get("context", UNKNOWN),
             "dockerfile": build.get("dockerfile", UNKNOWN),
-            "imageName": inputs["imageName"],
+            "imageName": name,
             "platform": build.get("platform", UNKNOWN),
             "registryServer": registry.get("server", ""),
         }
-        wanted = inputs.get("buildOnPreview", False) is True
-        if preview and not (wanted and is_known(build) and is_known(inputs["imageName"])):
+        on_preview = inputs.get("buildOnPreview", False) is True
+        if preview and not (on_preview and is_known(build) and is_known(name)):
             return {**state, "repoDigest": UNKNOWN}
-        repository, tag = _split(str(inputs["imageName"]))
-        push = not (preview or inputs.get("skipPush"))
+        repository, tag = _split_name(str(name))
+        destination = None
+        request = self._request(inputs)
         try:
-            destination = (
-                Destination(repository, str(registry.get("username", "")), str(registry.get("password", "")))
-                if push
-                else None
+            if not (preview or inputs.get("skipPush")):
+                username, password = registry.get("username", ""), registry.get("password", "")
+                destination = Destination(repository, str(username), str(password))
+            result = self._builder.build(
+                request, destination, tag, lambda line: resource.log("debug", line)
             )
-            order = self._order(inputs)
-            outcome = self._builder.build(order, destination, tag, lambda line: resource.log("debug", line))
         except BuildError as error:
-            raise Failure(f"The image {inputs['imageName']} could not be made: {error}.") from None
-        for note in outcome.notes:
+            raise Failure(f"The image {name} was not built: {error}.") from None
+        for note in result.notes:
             resource.log("info", note)
-        state["repoDigest"] = f"{repository}@{outcome.digest}" if push else outcome.digest
-        if outcome.not_built is not None:
-            state["notBuilt"] = outcome.not_built
-            placeholder.remember(self._home, outcome.digest, outcome.not_built)
-            resource.log("warning", f"not built: {outcome.not_built}. {state['repoDigest']} names the build's context.")
+        state["repoDigest"] = f"{repository}@{result.digest}" if destination else result.digest
+        if result.not_built is not None:
+            state["notBuilt"] = result.not_built
+            placeholder.record(self._home, result.digest, result.not_built)
+            text = f"{state['repoDigest']} is the digest of the build context."
+            resource.log("warning", f"not built: {result.not_built}. {text}")
         return state
 
-    def _order(self, inputs: Properties) -> Order:
+    def _request(self, inputs: Properties) -> BuildRequest:
         build = inputs["build"]
         args = {name: str(value) for name, value in (build.get("args") or {}).items()}
-        return Order(
+        return BuildRequest(
             context=self._path(build["context"]),
             dockerfile=self._path(build["dockerfile"]),
             platform=build["platform"],
@@ -216,46 +221,66 @@ class Images(Connection):
             epoch=int(args.get("SOURCE_DATE_EPOCH", "0")),
         )
 
+    def _path_failure(self, build: Properties) -> tuple[str, str] | None:
+        directory = self._directory
+        context, dockerfile = self._path(build["context"]), self._path(build["dockerfile"])
+        if not context.is_dir():
+            text = f"the directory '{build['context']}' does not exist; searched in {directory}"
+            return "build.context", text
+        if not dockerfile.is_file():
+            text = (
+                f"there is no Dockerfile '{build['dockerfile']}'; searched in {directory}, because "
+                "the path is relative to the program's directory, not to the context"
+            )
+            if (context / "Dockerfile").is_file():
+                text += f"; try '{build['context'].rstrip('/')}/Dockerfile'"
+            return "build.dockerfile", text
+        return None
+
+    @property
+    def _directory(self) -> Path:
+        # The Pulumi CLI does not report the program's directory to a provider that it attaches to.
+        return Path(self.program_directory or Path.cwd())
+
     def _path(self, text: str) -> Path:
-        """Return an absolute path; a relative one is the program's, whose folder the providers run in."""
-        return Path(text).absolute()
+        return self._directory / text
 
 
-def _known_type(resource: Resource) -> None:
+def _require_image(resource: Resource) -> None:
     if resource.type != IMAGE:
-        raise Failure(f"{resource.type} isn't emulated by the sandbox; of the docker package, only {IMAGE} is.")
+        raise Failure(_not_emulated(resource.type))
 
 
-def _misspelt(inputs: Properties) -> list[tuple[str, str]]:
-    known = {"": _INPUTS, "build": _BUILD, "registry": _REGISTRY}
+def _not_emulated(subject: str) -> str:
+    return f"{subject} is not emulated by the sandbox; of the docker package, only {IMAGE} is."
+
+
+def _unknown_properties(inputs: Properties) -> list[tuple[str, str]]:
+    """Return a failure per misspelled property or unsupported builder version."""
     failures = []
-    for section, names in known.items():
-        given = inputs if not section else inputs.get(section)
-        for name in sorted(set(given) - names) if isinstance(given, dict) else ():
+    for section, names in _PROPERTIES.items():
+        properties = inputs.get(section) if section else inputs
+        for name in sorted(set(properties) - names) if isinstance(properties, dict) else ():
             path = f"{section}.{name}".lstrip(".")
-            failures.append((path, f"{IMAGE} has no property '{path}'; it has {', '.join(sorted(names))}"))
-    version = (inputs.get("build") or {}).get("builderVersion") if isinstance(inputs.get("build"), dict) else None
+            text = f"{IMAGE} has no property '{path}'; it has {', '.join(sorted(names))}"
+            failures.append((path, text))
+    build = inputs.get("build")
+    version = build.get("builderVersion") if isinstance(build, dict) else None
     if version not in (None, UNKNOWN, "BuilderBuildKit"):
-        failures.append(
-            ("build.builderVersion", f"the sandbox builds with BuildKit or buildah only, not with '{version}'")
-        )
+        text = f"the sandbox builds with BuildKit or buildah only, not with '{version}'"
+        failures.append(("build.builderVersion", text))
     return failures
 
 
-def _no_dockerfile(build: dict[str, Any], context: Path) -> str:
-    tip = f"; try '{build['context'].rstrip('/')}/Dockerfile'" if (context / "Dockerfile").is_file() else ""
-    return f"there is no Dockerfile at '{build['dockerfile']}' (a path from the project's folder, not from the context){tip}"
-
-
 def _compared(inputs: Properties) -> Properties:
-    """Return the inputs that make a difference: of the registry, only the server."""
+    """Reduce the registry to its server."""
     compared = dict(inputs)
     if isinstance(registry := compared.get("registry"), dict):
         compared["registry"] = {"server": registry.get("server", "")}
     return compared
 
 
-def _split(image: str) -> tuple[str, str]:
-    """Return repository and tag; without one it is "latest"."""
+def _split_name(image: str) -> tuple[str, str]:
+    """Return repository and tag, by default "latest"."""
     repository, colon, tag = image.rpartition(":")
     return (repository, tag) if colon and "/" not in tag else (image, "latest")

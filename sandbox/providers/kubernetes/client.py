@@ -1,4 +1,4 @@
-"""A small Kubernetes client for the provider: kubeconfig, EKS tokens, and the API server's answers as errors."""
+"""A Kubernetes client for the provider: kubeconfig, EKS tokens and the API server's errors."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _TOKEN_SECONDS = 600.0
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
-class RefusedError(Exception):
-    """The API server's refusal: its `Status`."""
+class ApiStatusError(Exception):
+    """An error response of the API server: its `Status`."""
 
     def __init__(self, status: Mapping[str, Any]) -> None:
         super().__init__(str(status.get("message", status)))
@@ -35,34 +35,48 @@ class RefusedError(Exception):
 
 
 class UnreachableError(Exception):
-    """The API server doesn't answer at all."""
+    """The API server does not respond."""
 
 
 class Client:
-    """One cluster, as a kubeconfig's context names it."""
+    """The cluster of a kubeconfig's context."""
 
     def __init__(self, kubeconfig: Any, context: str = "", cluster: str = "") -> None:
         content = _content(kubeconfig)
         chosen = context or str(content.get("current-context") or "")
-        found = _named(content, "contexts", chosen).get("context") or {}
-        if not found and chosen:
-            names = ", ".join(str(item.get("name")) for item in content.get("contexts") or ()) or "none"
+        context_entry = _named(content, "contexts", chosen).get("context") or {}
+        if not context_entry and chosen:
+            names = (
+                ", ".join(str(item.get("name")) for item in content.get("contexts") or ()) or "none"
+            )
             raise Failure(f'the kubeconfig has no context "{chosen}" (it has: {names}).')
-        server = _named(content, "clusters", cluster or str(found.get("cluster", ""))).get("cluster") or {}
+        server = (
+            _named(content, "clusters", cluster or str(context_entry.get("cluster", ""))).get(
+                "cluster"
+            )
+            or {}
+        )
         if not server.get("server"):
-            raise Failure("the kubeconfig names no cluster: set its current-context, or the provider's `context`.")
-        self.namespace = str(found.get("namespace") or "")
+            raise Failure(
+                "the kubeconfig names no cluster: set its current-context, or the provider's "
+                "`context`."
+            )
+        self.namespace = str(context_entry.get("namespace") or "")
         self.server = str(server["server"]).rstrip("/")
-        self._user = _named(content, "users", str(found.get("user", ""))).get("user") or {}
+        self._user = _named(content, "users", str(context_entry.get("user", ""))).get("user") or {}
         self._token: tuple[float, str] = (0.0, "")
         self._lock = threading.Lock()
         self._pool = _pool(self.server, server)
 
     def request(
-        self, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None,
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
-    ) -> tuple[Any, list[str]]:  # fmt: skip
-        """Return the answer and its warnings; raises RefusedError or UnreachableError."""
+    ) -> tuple[Any, list[str]]:
+        """Return the response and its warnings. Raises RefusedError or UnreachableError."""
         url = self.server + path + (f"?{urlencode(query)}" if query else "")
         headers = {"Accept": "application/json", "User-Agent": "pulumi-kubernetes/4.34.2"}
         token = self._bearer()
@@ -71,22 +85,29 @@ class Client:
         if body is not None:
             headers["Content-Type"] = content_type
         try:
-            answer = self._pool.request(
-                method, url, body=json.dumps(body).encode() if body is not None else None, headers=headers,
-                timeout=urllib3.Timeout(connect=10, read=60), retries=urllib3.Retry(2, redirect=0, status=0, read=0),
-            )  # fmt: skip
+            response = self._pool.request(
+                method,
+                url,
+                body=json.dumps(body).encode() if body is not None else None,
+                headers=headers,
+                timeout=urllib3.Timeout(connect=10, read=60),
+                retries=urllib3.Retry(2, redirect=0, status=0, read=0),
+            )
         except urllib3.exceptions.HTTPError as error:
             raise UnreachableError(f"{self.server}: {_plain(error)}") from None
         try:
-            content = json.loads(answer.data)
+            content = json.loads(response.data)
         except ValueError:
-            content = {"message": answer.data.decode(errors="replace")[:500], "code": answer.status}
-        if answer.status >= 400:
+            content = {
+                "message": response.data.decode(errors="replace")[:500],
+                "code": response.status,
+            }
+        if response.status >= 400:
             if not isinstance(content, dict):
                 content = {}
-            content.setdefault("code", answer.status)
-            raise RefusedError(content)
-        warnings = [_warning(text) for text in answer.headers.getlist("Warning")]
+            content.setdefault("code", response.status)
+            raise ApiStatusError(content)
+        warnings = [_warning(text) for text in response.headers.getlist("Warning")]
         return content, warnings
 
     def _bearer(self) -> str:
@@ -98,7 +119,7 @@ class Client:
         with self._lock:
             expiry, token = self._token
             if time.monotonic() > expiry:
-                token = _executed(execution)
+                token = _credential_token(execution)
                 self._token = (time.monotonic() + _TOKEN_SECONDS, token)
             return token
 
@@ -110,7 +131,11 @@ def _plain(error: Exception) -> str:
 
 def _warning(text: str) -> str:
     parts = text.split('"', 1)
-    return parts[1].rsplit('"', 1)[0].replace('\\"', '"').replace("\\\\", "\\") if len(parts) > 1 else text
+    return (
+        parts[1].rsplit('"', 1)[0].replace('\\"', '"').replace("\\\\", "\\")
+        if len(parts) > 1
+        else text
+    )
 
 
 def _content(kubeconfig: Any) -> Mapping[str, Any]:
@@ -120,43 +145,50 @@ def _content(kubeconfig: Any) -> Mapping[str, Any]:
     if "\n" not in text and not text.lstrip().startswith("{"):
         path = Path(text).expanduser()
         if not path.is_file():
-            raise Failure(f"the provider's kubeconfig is neither the content of one nor a file: {path.name}.")
+            raise Failure(
+                f"the provider's kubeconfig is neither the content of one nor a file: {path.name}."
+            )
         text = path.read_text()
     try:
-        found = yaml.safe_load(text)
+        content = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise Failure("the provider's kubeconfig can't be read as YAML or JSON.") from None
-    if not isinstance(found, Mapping):
+        raise Failure("the provider's kubeconfig cannot be read as YAML or JSON.") from None
+    if not isinstance(content, Mapping):
         raise Failure("the provider's kubeconfig is not a kubeconfig.")
-    return found
+    return content
 
 
 def _named(content: Mapping[str, Any], part: str, name: str) -> Mapping[str, Any]:
     for item in content.get(part) or ():
         if item.get("name") == name:
-            found: Mapping[str, Any] = item
-            return found
+            entry: Mapping[str, Any] = item
+            return entry
     return {}
 
 
 def _pool(server: str, cluster: Mapping[str, Any]) -> urllib3.PoolManager:
     tls = ssl.create_default_context()
     if cluster.get("certificate-authority-data"):
-        tls = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+        tls = ssl.create_default_context(
+            cadata=base64.b64decode(cluster["certificate-authority-data"]).decode()
+        )
     elif cluster.get("certificate-authority"):
         tls = ssl.create_default_context(cafile=cluster["certificate-authority"])
     if cluster.get("insecure-skip-tls-verify"):
         tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
     proxy = cluster.get("proxy-url")
-    # A proxy leads into the VPC; the sandbox's API server is on this very machine, so the sandbox is inside already.
+    # A proxy leads into the VPC; the sandbox's API server is on loopback.
     if proxy and urlsplit(server).hostname not in _LOOPBACK:
         return urllib3.ProxyManager(str(proxy), ssl_context=tls, maxsize=16)
     return urllib3.PoolManager(ssl_context=tls, maxsize=16)
 
 
-def _executed(execution: Mapping[str, Any]) -> str:
-    """Answer `aws eks get-token` ourselves (no aws CLI is needed); run any other plugin."""
-    command, arguments = str(execution.get("command", "")), [str(item) for item in execution.get("args") or ()]
+def _credential_token(execution: Mapping[str, Any]) -> str:
+    """Run a credential plugin; `aws eks get-token` is emulated, so the aws CLI is not needed."""
+    command, arguments = (
+        str(execution.get("command", "")),
+        [str(item) for item in execution.get("args") or ()],
+    )
     environment = {str(item["name"]): str(item["value"]) for item in execution.get("env") or ()}
     if Path(command).name == "aws" and "get-token" in arguments:
         name = _option(arguments, "--cluster-name") or _option(arguments, "--cluster-id")
@@ -168,7 +200,7 @@ def _executed(execution: Mapping[str, Any]) -> str:
         except (BotoCoreError, ClientError) as error:
             raise Failure(f"no token for the EKS cluster {name}: {error}") from None
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [command, *arguments],
             env={**os.environ, **environment},
             capture_output=True,
@@ -176,7 +208,7 @@ def _executed(execution: Mapping[str, Any]) -> str:
             check=True,
             timeout=60,
         )
-        return str(json.loads(done.stdout)["status"]["token"])
+        return str(json.loads(process.stdout)["status"]["token"])
     except (OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
         raise Failure(
             f"the kubeconfig's credential plugin `{command}` gave no token: {type(error).__name__}."

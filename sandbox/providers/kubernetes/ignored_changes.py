@@ -1,6 +1,6 @@
-"""`ignore_changes` under server-side apply: what somebody else manages by now is left out of what we apply.
+"""`ignore_changes` with server-side apply: omits fields that another manager owns.
 
-So a pipeline that sets a Deployment's image under its own field manager keeps it, whatever else `pulumi up` changes.
+A pipeline that sets a Deployment's image with its own field manager keeps it after `pulumi up`.
 """
 
 from __future__ import annotations
@@ -21,24 +21,34 @@ Step = str | int
 
 def parse(path: str) -> list[Step]:
     """Split a property path (`spec.containers[0].image`, `data["a.b"]`, `ports[*].port`)."""
-    found: list[Step] = []
+    steps: list[Step] = []
     for quoted, index, name in _PART.findall(path):
-        found.append(int(index) if index.isdigit() else index or quoted or name)
-    return found
+        steps.append(int(index) if index.isdigit() else index or quoted or name)
+    return steps
 
 
-def without_foreign(
-    schema: Schema, kind: Kind, wanted: Json, live: Mapping[str, Any], manager: str, ignored: Iterable[str]
+def without_foreign_fields(
+    schema: Schema,
+    kind: Kind,
+    document: Json,
+    live: Mapping[str, Any],
+    manager: str,
+    ignored: Iterable[str],
 ) -> Json:
-    """Return `wanted` without the ignored fields that another manager of the live object holds."""
-    result = copy.deepcopy(wanted)
-    theirs = {path for entry in managed_fields.managers(live) if entry.name != manager for path in entry.paths}
+    """Return `document` without the ignored fields that another manager owns in `live`."""
+    result = copy.deepcopy(document)
+    foreign_paths = {
+        path
+        for entry in managed_fields.managers(live)
+        if entry.name != manager
+        for path in entry.paths
+    }
     node = schema.definition(kind.definition)
-    # Longest paths first, and the last entries of a list first, so that removing one doesn't move another.
+    # Longest paths and last entries first, so that a removal does not move another entry.
     for path in ignored:
         for steps in sorted(_expand(result, parse(path)), key=str, reverse=True):
             owned = _as_fields(schema, node, result, steps)
-            if owned and any(other[: len(owned)] == owned for other in theirs):
+            if owned and any(other[: len(owned)] == owned for other in foreign_paths):
                 _remove(result, steps)
     return result
 
@@ -50,7 +60,11 @@ def _expand(value: Any, steps: Sequence[Step]) -> Iterator[list[Step]]:
     head, rest = steps[0], steps[1:]
     if head == "*":
         choices: list[Step] = (
-            list(range(len(value))) if isinstance(value, list) else list(value) if isinstance(value, Mapping) else []
+            list(range(len(value)))
+            if isinstance(value, list)
+            else list(value)
+            if isinstance(value, Mapping)
+            else []
         )
     elif (isinstance(value, list) and isinstance(head, int) and head < len(value)) or (
         isinstance(value, Mapping) and head in value
@@ -63,21 +77,23 @@ def _expand(value: Any, steps: Sequence[Step]) -> Iterator[list[Step]]:
             yield [choice, *below]
 
 
-def _as_fields(schema: Schema, node: Mapping[str, Any], value: Any, steps: Sequence[Step]) -> managed_fields.Path:
-    """Return the field path that managedFields uses; up to an atomic list, since that is one field."""
-    found: list[str] = []
+def _as_fields(
+    schema: Schema, node: Mapping[str, Any], value: Any, steps: Sequence[Step]
+) -> managed_fields.Path:
+    """Return the path in managedFields, up to an atomic list."""
+    elements: list[str] = []
     for step in steps:
         if isinstance(step, int):
             keys = managed_fields.list_keys(node)
             if not keys:
-                return tuple(found)
-            found.append(managed_fields.element(value[step], keys))
+                return tuple(elements)
+            elements.append(managed_fields.list_element(value[step], keys))
             node = schema.items(node)
         else:
-            found.append(f"f:{step}")
+            elements.append(f"f:{step}")
             node = schema.child(node, step)
         value = value[step]
-    return tuple(found)
+    return tuple(elements)
 
 
 def _remove(document: Any, steps: Sequence[Step]) -> None:

@@ -137,10 +137,10 @@ def _process(command: list[str], log: Any) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _ready(docker: engines.DockerEngine, log: Path) -> bool:
-    if engines.docker_trouble(docker.program, docker.env) is None:
+    if engines.docker_problem(docker.program, docker.env) is None:
         return True
     _wait(lambda: _answers([docker.program, "version"], docker.env), log)
-    return engines.docker_trouble(docker.program, docker.env) is None
+    return engines.docker_problem(docker.program, docker.env) is None
 
 
 def _wait(condition: Any, log: Path) -> None:
@@ -156,7 +156,7 @@ def stand_ins(docker: engines.DockerEngine, bases: Path, folder: Path) -> dict[s
     programs = postgresql.binaries()
     if programs is None:
         pytest.skip("PostgreSQL is not installed (make tools)")
-    if (reason := debian_base.trouble()) is not None:
+    if (reason := debian_base.problem()) is not None:
         pytest.skip(reason)
     made = debian_base.local_base(bases, "amd64")
     docker.load(made.base, "localhost/base:test")

@@ -1,4 +1,4 @@
-"""A Docker engine, a registry behind ECR, and the service's image, each made once for all tests of images."""
+"""A Docker engine, a registry behind ECR, and the service's image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.images import Builder, Destination, Order, Outcome, engines
+from sandbox.images import Builder, BuildRequest, BuildResult, Destination, engines
 from tests.sandbox.images import machine
 from tests.sandbox.registry.client import Running, credentials, emptied_ecr, emulated_ecr
 
@@ -19,7 +19,7 @@ APP = Path(__file__).parents[3] / "app"
 
 @pytest.fixture(scope="session")
 def docker_host() -> Iterator[str]:
-    # A socket's path has at most 108 characters, so its folder can't be pytest's deep one.
+    # A socket's path has at most 108 characters, fewer than pytest's directories.
     with (
         tempfile.TemporaryDirectory(prefix="dockerd-", ignore_cleanup_errors=True) as folder,
         machine.docker_engine(Path(folder)) as host,
@@ -30,9 +30,9 @@ def docker_host() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def docker(docker_host: str) -> engines.DockerEngine:
     for program in engines.docker_programs():
-        found = engines.DockerEngine(program, {"DOCKER_HOST": docker_host})
-        if found.works():
-            return found
+        engine = engines.DockerEngine(program, {"DOCKER_HOST": docker_host})
+        if engine.works():
+            return engine
     pytest.skip("no docker command line with BuildKit (make tools)")
 
 
@@ -41,7 +41,7 @@ def buildah(tmp_path_factory: pytest.TempPathFactory) -> engines.BuildahEngine:
     return engines.BuildahEngine(machine.buildah(), tmp_path_factory.mktemp("buildah"))
 
 
-# From here on each module has its own: moto's ECR is the process's, and tests elsewhere empty it.
+# Scoped by module, because other tests empty the process's ECR.
 @pytest.fixture(scope="module")
 def ecr() -> Iterator[Any]:
     with emulated_ecr() as endpoint:
@@ -50,11 +50,11 @@ def ecr() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory, ecr: Any) -> Iterator[Running]:
-    found = Running(tmp_path_factory.mktemp("registry"))
-    found.start()
+    running = Running(tmp_path_factory.mktemp("registry"))
+    running.start()
     ecr.create_repository(repositoryName="app", imageScanningConfiguration={"scanOnPush": True})
-    yield found
-    found.stop()
+    yield running
+    running.stop()
 
 
 @dataclass(frozen=True)
@@ -62,15 +62,15 @@ class BuiltApp:
     """The service's image, pushed: `reference` is localhost:PORT/app@sha256:…"""
 
     reference: str
-    outcome: Outcome
+    outcome: BuildResult
     auth: tuple[str, str]
 
 
 class FixedBuilder(Builder):
-    """A Builder that takes the engine it is given instead of the best one."""
+    """A Builder with a given engine."""
 
     def __init__(self, home: Path, engine: engines.Engine) -> None:
-        # Making a base takes a while, so the tests share the one of this clone's sandbox.
+        # Shared with this clone's sandbox, because creating a base image is slow.
         super().__init__(home, APP.parent / ".sandbox" / "images" / "bases")
         self._engine = engine
 
@@ -80,11 +80,16 @@ class FixedBuilder(Builder):
 
 @pytest.fixture(scope="module")
 def app(
-    docker: engines.DockerEngine, registry: Running, ecr: Any, tmp_path_factory: pytest.TempPathFactory
+    docker: engines.DockerEngine,
+    registry: Running,
+    ecr: Any,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> BuiltApp:
     machine.base_makers_or_skip()
     auth = credentials(ecr)
     builder = FixedBuilder(tmp_path_factory.mktemp("images"), docker)
-    order = Order(context=APP, dockerfile=APP / "Dockerfile", platform="linux/amd64", network="host")
+    order = BuildRequest(
+        context=APP, dockerfile=APP / "Dockerfile", platform="linux/amd64", network="host"
+    )
     outcome = builder.build(order, Destination(f"{registry.host}/app", *auth), "v1")
     return BuiltApp(f"{registry.host}/app@{outcome.digest}", outcome, auth)

@@ -1,4 +1,4 @@
-"""Builders and container engines of this machine for the tests: what is there, started where it isn't running yet."""
+"""Build and container engines of this machine; starts a Docker engine if none is running."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ START_SECONDS = 120
 
 @contextmanager
 def docker_engine(folder: Path) -> Iterator[str]:
-    """DOCKER_HOST of an engine that builds with BuildKit: a running one, or one of our own; else the test is skipped.
+    """Return DOCKER_HOST of an engine with BuildKit: the running one or our own; else skip.
 
-    Our own has no bridge and leaves the machine's packet filter alone, so containers use the host's network.
+    Our own engine has no bridge and no iptables rules, so containers use the host's network.
     """
     programs = engines.docker_programs()
     if not programs:
         pytest.skip("no docker on the PATH (make tools)")
-    if any(engines.docker_trouble(program) is None for program in programs):
+    if any(engines.docker_problem(program) is None for program in programs):
         yield os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
         return
     if shutil.which("dockerd") is None:
@@ -35,8 +35,15 @@ def docker_engine(folder: Path) -> Iterator[str]:
         pytest.skip("no Docker engine is running, and starting one needs root")
     socket = f"unix://{folder}/docker.sock"
     options = ["--host", socket, "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"]
-    options += ["--pidfile", f"{folder}/pid", "--bridge", "none", "--iptables=false", "--ip6tables=false"]
-    # With us it ends, even if we are killed: a parent's death is its SIGTERM.
+    options += [
+        "--pidfile",
+        f"{folder}/pid",
+        "--bridge",
+        "none",
+        "--iptables=false",
+        "--ip6tables=false",
+    ]
+    # Ends with this process, even if it is killed.
     command = ["setpriv", "--pdeathsig", "TERM", "dockerd", *options]
     with (folder / "log").open("w") as log:
         daemon = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
@@ -45,12 +52,14 @@ def docker_engine(folder: Path) -> Iterator[str]:
             yield socket
         finally:
             end(daemon)
-            # The engine leaves the network namespace of its host-network containers mounted.
-            subprocess.run(["umount", f"{folder}/exec/netns/default"], capture_output=True, check=False)
+            # The engine does not unmount the network namespace of its host-network containers.
+            subprocess.run(
+                ["umount", f"{folder}/exec/netns/default"], capture_output=True, check=False
+            )
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Ask a process to end, and see to it."""
+    """Terminate a process, or kill it after a timeout."""
     process.terminate()
     try:
         process.wait(timeout=120)
@@ -63,8 +72,10 @@ def _wait(daemon: subprocess.Popen[bytes], socket: str, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     program = engines.docker_programs()[0]
     while time.monotonic() < deadline:
-        answer = subprocess.run([program, "--host", socket, "version"], capture_output=True, check=False)
-        if answer.returncode == 0:
+        response = subprocess.run(
+            [program, "--host", socket, "version"], capture_output=True, check=False
+        )
+        if response.returncode == 0:
             return
         if daemon.poll() is not None:
             break
@@ -74,16 +85,16 @@ def _wait(daemon: subprocess.Popen[bytes], socket: str, log: Path) -> None:
 
 
 def buildah() -> str:
-    """The buildah program, or a skip."""
-    found = shutil.which("buildah")
-    if found is None:
+    """Return the buildah program, or skip."""
+    program = shutil.which("buildah")
+    if program is None:
         pytest.skip("buildah is not installed (make tools)")
-    return found
+    return program
 
 
 def base_makers_or_skip() -> None:
-    """Skip where neither image registries nor Debian's packages give a base."""
+    """Skip where no base image can be created."""
     from sandbox.images import debian_base
 
-    if (reason := debian_base.trouble()) is not None:
+    if (reason := debian_base.problem()) is not None:
         pytest.skip(reason)

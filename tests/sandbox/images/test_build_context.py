@@ -1,73 +1,119 @@
-"""Which files a build is sent, by the rules of Docker's documentation, and the digest over them."""
+"""The files that a build is sent, by BuildKit's rules, and the digest over them."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from sandbox.images import context
+from sandbox.images.build_context import context_digest, context_files
+
+ALL = {"a.py", "b.md", "docs/c.md", "docs/deep/d.md"}
 
 
-def tree(folder: Path, *names: str) -> Path:
+def create_files(directory: Path, *names: str) -> Path:
     for name in names:
-        path = folder / name
+        path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
-    return folder
+    return directory
+
+
+def files_with_ignore(tmp_path: Path, ignore: str, *names: str) -> set[str]:
+    """Return the included files without the ignore file itself."""
+    directory = create_files(tmp_path / "context", *names)
+    dockerfile = create_files(tmp_path, "Dockerfile") / "Dockerfile"
+    (directory / ".dockerignore").write_text(ignore, encoding="utf-8")
+    return set(context_files(directory, dockerfile)) - {".dockerignore"}
 
 
 @pytest.mark.parametrize(
-    ("ignore", "sent"),
+    ("ignore", "included"),
     [
-        ("", {"a.py", "b.md", "docs/c.md", "docs/deep/d.md"}),
-        ("*.md", {"a.py", "docs/c.md", "docs/deep/d.md"}),
+        ("", ALL),
+        ("*.md", ALL - {"b.md"}),
         ("**/*.md", {"a.py"}),
-        ("*/*.md", {"a.py", "b.md", "docs/deep/d.md"}),
+        ("*/*.md", ALL - {"docs/c.md"}),
         ("docs", {"a.py", "b.md"}),
         ("/docs/", {"a.py", "b.md"}),
         ("docs/**", {"a.py", "b.md"}),
         ("*\n!*.py", {"a.py"}),
+        ("*\n!**/*.md", ALL - {"a.py"}),
+        ("**/deep", ALL - {"docs/deep/d.md"}),
         ("**/*.md\n!docs/deep", {"a.py", "docs/deep/d.md"}),
-        ("# *.py\n\n?.md", {"a.py", "docs/c.md", "docs/deep/d.md"}),
+        ("!docs\ndocs/c*\n", ALL - {"docs/c.md"}),
+        ("# *.py\n\n?.md", ALL - {"b.md"}),
+        (" # *.py", ALL),
+        ("#*.py", ALL),
+        ("  *.py  ", ALL - {"a.py"}),
+        ("! *.py", ALL),
         ("[ab].*", {"docs/c.md", "docs/deep/d.md"}),
-        ("./docs/../b.md", {"a.py", "docs/c.md", "docs/deep/d.md"}),
+        ("[^a].*", ALL - {"b.md"}),
+        ("[!a].*", ALL - {"a.py"}),
+        ("./docs/../b.md", ALL - {"b.md"}),
+        ("missing/../b.md", ALL - {"b.md"}),
+        ("../b.md", ALL),
+        ("..\n.\n/\n!\n", ALL),
+        ("\ufeffb.md", ALL - {"b.md"}),
+        ("\ufeff# b.md", ALL),
     ],
 )
-def test_ignored_files_are_not_sent(tmp_path: Path, ignore: str, sent: set[str]) -> None:
-    folder = tree(tmp_path / "context", "a.py", "b.md", "docs/c.md", "docs/deep/d.md")
-    dockerfile = tree(tmp_path, "Dockerfile") / "Dockerfile"
-    (folder / ".dockerignore").write_text(ignore)
-    assert set(context.files(folder, dockerfile)) - {".dockerignore"} == sent - (
-        {".dockerignore"} if ignore.startswith("*\n") else set()
-    )
+def test_ignored_files_are_excluded(tmp_path: Path, ignore: str, included: set[str]) -> None:
+    assert files_with_ignore(tmp_path, ignore, *ALL) == included
 
 
-def test_an_ignore_file_of_the_dockerfile_goes_before_that_of_the_context(tmp_path: Path) -> None:
-    folder = tree(tmp_path, "Dockerfile", "a.py", "b.py")
-    (folder / ".dockerignore").write_text("a.py")
-    (folder / "Dockerfile.dockerignore").write_text("b.py")
-    assert "a.py" in set(context.files(folder, folder / "Dockerfile"))
-    assert "b.py" not in set(context.files(folder, folder / "Dockerfile"))
+@pytest.mark.parametrize(
+    ("ignore", "included"),
+    [
+        (r"\#x", {"!x", "*x", "[x]", "ax"}),
+        (r"\!x", {"#x", "*x", "[x]", "ax"}),
+        (r"\*x", {"#x", "!x", "[x]", "ax"}),
+        (r"\[x\]", {"#x", "!x", "*x", "ax"}),
+        (r"[!#]x", {"*x", "[x]", "ax"}),
+        (r"[^\#]x", {"#x", "[x]"}),
+    ],
+)
+def test_escaped_characters_match_themselves(
+    tmp_path: Path, ignore: str, included: set[str]
+) -> None:
+    assert files_with_ignore(tmp_path, ignore, "#x", "!x", "*x", "[x]", "ax") == included
 
 
-def test_the_digest_follows_names_contents_and_executable_bits_and_nothing_else(tmp_path: Path) -> None:
-    folder = tree(tmp_path, "Dockerfile", "a.sh", "b.md")
-    (folder / ".dockerignore").write_text("*.md")
-    dockerfile = folder / "Dockerfile"
-    before = context.digest(folder, dockerfile)
-    (folder / "b.md").write_text("changed, but ignored")
-    import os
+def test_dockerfile_ignore_file_takes_precedence_over_context(tmp_path: Path) -> None:
+    directory = create_files(tmp_path, "Dockerfile", "a.py", "b.py")
+    (directory / ".dockerignore").write_text("a.py")
+    (directory / "Dockerfile.dockerignore").write_text("b.py")
+    files = context_files(directory, directory / "Dockerfile")
+    assert "a.py" in files
+    assert "b.py" not in files
 
-    os.utime(folder / "a.sh", (1, 1))
-    assert context.digest(folder, dockerfile) == before
-    seen = {before}
-    (folder / "a.sh").chmod(0o755)
-    seen.add(context.digest(folder, dockerfile))
-    (folder / "a.sh").write_text("other")
-    seen.add(context.digest(folder, dockerfile))
-    (folder / "a.sh").rename(folder / "c.sh")
-    seen.add(context.digest(folder, dockerfile))
+
+def test_linked_directories_are_links(tmp_path: Path) -> None:
+    directory = create_files(tmp_path / "context", "Dockerfile", "docs/a.md")
+    (directory / "linked").symlink_to("docs")
+    assert context_files(directory, directory / "Dockerfile") == [
+        "Dockerfile",
+        "docs/a.md",
+        "linked",
+    ]
+
+
+def test_digest_depends_on_names_contents_and_executable_bits_alone(tmp_path: Path) -> None:
+    directory = create_files(tmp_path, "Dockerfile", "a.sh", "b.md")
+    (directory / ".dockerignore").write_text("*.md")
+    dockerfile = directory / "Dockerfile"
+    before = context_digest(directory, dockerfile)
+    (directory / "b.md").write_text("changed, but ignored")
+    os.utime(directory / "a.sh", (1, 1))
+    assert context_digest(directory, dockerfile) == before
+    digests = {before}
+    (directory / "a.sh").chmod(0o755)
+    digests.add(context_digest(directory, dockerfile))
+    (directory / "a.sh").write_text("other")
+    digests.add(context_digest(directory, dockerfile))
+    (directory / "a.sh").rename(directory / "c.sh")
+    digests.add(context_digest(directory, dockerfile))
     dockerfile.write_text("FROM scratch")
-    seen.add(context.digest(folder, dockerfile))
-    assert len(seen) == 5
+    digests.add(context_digest(directory, dockerfile))
+    assert len(digests) == 5

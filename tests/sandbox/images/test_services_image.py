@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from sandbox.images import Order, engines
+from sandbox.images import BuildRequest, engines
 from tests.sandbox.images import machine
 from tests.sandbox.images.conftest import APP, BuiltApp, FixedBuilder
 
@@ -36,7 +36,7 @@ def test_two_builds_of_one_commit_give_the_same_digest(
         (clone / "__pycache__" / "left.pyc").write_text(str(number))
         home = tmp_path / f"home{number}"
         home.mkdir()
-        order = Order(
+        order = BuildRequest(
             context=clone,
             dockerfile=clone / "Dockerfile",
             platform="linux/amd64",

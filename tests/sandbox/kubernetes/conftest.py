@@ -1,4 +1,4 @@
-"""A fleet with one cluster on a loopback port, and ways to talk to it."""
+"""A running cluster with clients."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sandbox.contracts.cluster_host import (
     NodeFacts,
     UnknownPrincipalError,
 )
-from sandbox.kubernetes import Fleet
+from sandbox.kubernetes import KubernetesClusterHost
 
 ARN = "arn:aws:eks:us-east-1:123456789012:cluster/demo"
 ADMIN = "arn:aws:iam::123456789012:role/deployer"
@@ -33,9 +33,9 @@ POLICY = "arn:aws:eks::aws:cluster-access-policy/"
 
 @dataclass
 class Principals:
-    """Principals named by the URL `https://sts/<arn>`, with the grants that a test gives them."""
+    """Principals of URLs `https://sts/<arn>` with their grants."""
 
-    given: dict[str, list[Grant]] = field(default_factory=dict)
+    grants_by_principal: dict[str, list[Grant]] = field(default_factory=dict)
 
     def identity(self, presigned_sts_url: str, *, cluster_name: str) -> str:
         if not presigned_sts_url.startswith("https://sts/"):
@@ -43,27 +43,38 @@ class Principals:
         return presigned_sts_url.removeprefix("https://sts/")
 
     def grants(self, cluster_arn: str, principal_arn: str) -> list[Grant]:
-        return self.given.get(principal_arn, [])
+        return self.grants_by_principal.get(principal_arn, [])
 
 
 def token(principal: str) -> str:
-    return "k8s-aws-v1." + base64.urlsafe_b64encode(f"https://sts/{principal}".encode()).decode().rstrip("=")
+    return "k8s-aws-v1." + base64.urlsafe_b64encode(
+        f"https://sts/{principal}".encode()
+    ).decode().rstrip("=")
 
 
 def node(
-    name: str, zone: str = "us-east-1a", architecture: str = "amd64", instance_type: str = "m6i.large"
+    name: str,
+    zone: str = "us-east-1a",
+    architecture: str = "amd64",
+    instance_type: str = "m6i.large",
 ) -> NodeFacts:
     return NodeFacts(
-        name=name, instance_id=f"i-{abs(hash(name)):017x}"[:19], instance_type=instance_type, architecture=architecture,
-        zone=zone, capacity_type="ON_DEMAND", version="1.33", private_ip="10.0.0.10",
-    )  # fmt: skip
+        name=name,
+        instance_id=f"i-{abs(hash(name)):017x}"[:19],
+        instance_type=instance_type,
+        architecture=architecture,
+        zone=zone,
+        capacity_type="ON_DEMAND",
+        version="1.33",
+        private_ip="10.0.0.10",
+    )
 
 
 @dataclass
 class Demo:
-    """A running cluster and what reaches it."""
+    """A running cluster and its clients."""
 
-    fleet: Fleet
+    clusters: KubernetesClusterHost
     principals: Principals
     endpoint: ClusterEndpoint
     directory: Path
@@ -76,16 +87,20 @@ class Demo:
         configuration.api_key = {"authorization": f"Bearer {token(principal)}"}
         return client.ApiClient(configuration)
 
-    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """Send a request that the typed client would refuse to send."""
+    def request(
+        self, method: str, path: str, body: Any = None, content_type: str = "application/json"
+    ) -> tuple[int, Any]:
+        """Send a request that the typed client would refuse."""
         request = urllib.request.Request(
-            self.endpoint.url + path, json.dumps(body).encode() if body is not None else None, method=method,
-            headers={"Authorization": f"Bearer {token(ADMIN)}", "Content-Type": "application/json"},
-        )  # fmt: skip
+            self.endpoint.url + path,
+            json.dumps(body).encode() if body is not None else None,
+            method=method,
+            headers={"Authorization": f"Bearer {token(ADMIN)}", "Content-Type": content_type},
+        )
         trust = ssl.create_default_context(cadata=self.endpoint.ca_pem)
         try:
-            with urllib.request.urlopen(request, context=trust) as answer:
-                return answer.status, json.load(answer)
+            with urllib.request.urlopen(request, context=trust) as response:
+                return response.status, json.load(response)
         except urllib.error.HTTPError as refusal:
             return refusal.code, json.load(refusal)
 
@@ -109,13 +124,17 @@ class Demo:
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[Demo]:
-    principals = Principals({ADMIN: [Grant(username=ADMIN, policy_arn=POLICY + "AmazonEKSClusterAdminPolicy")]})
-    fleet = Fleet(tmp_path / "kubernetes", principals)
-    fleet.start()
-    endpoint = fleet.create(ClusterFacts(arn=ARN, name="demo", region="us-east-1", version="1.33"))
-    fleet.set_nodes(ARN, "workers", [node("node-a", "us-east-1a"), node("node-b", "us-east-1b")])
-    yield Demo(fleet, principals, endpoint, tmp_path)
-    fleet.stop()
+    principals = Principals(
+        {ADMIN: [Grant(username=ADMIN, policy_arn=POLICY + "AmazonEKSClusterAdminPolicy")]}
+    )
+    clusters = KubernetesClusterHost(tmp_path / "kubernetes", principals)
+    clusters.start()
+    endpoint = clusters.create(
+        ClusterFacts(arn=ARN, name="demo", region="us-east-1", version="1.33")
+    )
+    clusters.set_nodes(ARN, "workers", [node("node-a", "us-east-1a"), node("node-b", "us-east-1b")])
+    yield Demo(clusters, principals, endpoint, tmp_path)
+    clusters.stop()
 
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
@@ -128,14 +147,27 @@ def kubectl(demo: Demo) -> Kubectl:
         pytest.skip("kubectl is not on PATH")
     config = demo.kubeconfig()
 
-    def run(*arguments: str, stdin: Any = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str, stdin: Any = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
         text = stdin if isinstance(stdin, str) or stdin is None else json.dumps(stdin)
-        done = subprocess.run(
-            [program, "--kubeconfig", str(config), "--cache-dir", str(demo.directory / "cache"), *arguments],
-            input=text, capture_output=True, text=True, check=False, timeout=300,
-        )  # fmt: skip
-        if check and done.returncode:
-            raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr}")
-        return done
+        process = subprocess.run(
+            [
+                program,
+                "--kubeconfig",
+                str(config),
+                "--cache-dir",
+                str(demo.directory / "cache"),
+                *arguments,
+            ],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        if check and process.returncode:
+            raise AssertionError(f"kubectl {' '.join(arguments)}: {process.stderr}")
+        return process
 
     return run

@@ -13,7 +13,7 @@ from kubernetes import client as official
 
 from sandbox.account import Account
 from sandbox.contracts.cluster_host import ClusterFacts, Grant
-from sandbox.kubernetes import Fleet, Hooks
+from sandbox.kubernetes import ExternalServices, KubernetesClusterHost
 from sandbox.kubernetes.load_balancers import ElasticLoadBalancers
 from tests.sandbox.kubernetes.conftest import ADMIN, POLICY, Demo, Principals
 from tests.sandbox.kubernetes.test_objects import eventually
@@ -21,45 +21,63 @@ from tests.sandbox.kubernetes.test_objects import eventually
 typed: Any = official
 
 
-def test_a_service_gets_an_elb_in_the_tagged_subnets_and_gives_it_back(tmp_path: Path) -> None:
+def test_service_creates_and_deletes_load_balancer_in_tagged_subnets(tmp_path: Path) -> None:
     account = Account(tmp_path / "account", time_scale=0)
-    hooks = Hooks(load_balancers=ElasticLoadBalancers(lambda: account.url))
-    principals = Principals({ADMIN: [Grant(username=ADMIN, policy_arn=POLICY + "AmazonEKSClusterAdminPolicy")]})
-    fleet = Fleet(tmp_path / "kubernetes", principals, hooks)
-    fleet.start()
+    external = ExternalServices(load_balancers=ElasticLoadBalancers(lambda: account.url))
+    principals = Principals(
+        {ADMIN: [Grant(username=ADMIN, policy_arn=POLICY + "AmazonEKSClusterAdminPolicy")]}
+    )
+    clusters = KubernetesClusterHost(tmp_path / "kubernetes", principals, external)
+    clusters.start()
     url = account.start()
-    account.clusters = fleet
+    account.clusters = clusters
     try:
-        _serve_and_withdraw(tmp_path, fleet, principals, url)
+        _serve_and_withdraw(tmp_path, clusters, principals, url)
     finally:
-        fleet.stop()
+        clusters.stop()
         account.stop()
 
 
-def _serve_and_withdraw(directory: Path, fleet: Fleet, principals: Principals, url: str) -> None:
+def _serve_and_withdraw(
+    directory: Path, clusters: KubernetesClusterHost, principals: Principals, url: str
+) -> None:
     def aws(service: str) -> Any:
         make: Any = boto3.client
         return make(
-            service, region_name="us-east-1", endpoint_url=url, aws_access_key_id="a", aws_secret_access_key="b"
+            service,
+            region_name="us-east-1",
+            endpoint_url=url,
+            aws_access_key_id="a",
+            aws_secret_access_key="b",
         )
 
     ec2, elb = aws("ec2"), aws("elbv2")
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     subnets = [
-        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n}.0/24", AvailabilityZone=f"us-east-1{zone}")["Subnet"][
-            "SubnetId"
-        ]
+        ec2.create_subnet(
+            VpcId=vpc, CidrBlock=f"10.0.{n}.0/24", AvailabilityZone=f"us-east-1{zone}"
+        )["Subnet"]["SubnetId"]
         for n, zone in enumerate("ab")
     ]
-    trust = {"Effect": "Allow", "Principal": {"Service": "eks.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "eks.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    role = aws("iam").create_role(RoleName="cluster", AssumeRolePolicyDocument=document)["Role"]["Arn"]
-    aws("iam").attach_role_policy(RoleName="cluster", PolicyArn="arn:aws:iam::aws:policy/AmazonEKSClusterPolicy")
-    made = aws("eks").create_cluster(
+    role = aws("iam").create_role(RoleName="cluster", AssumeRolePolicyDocument=document)["Role"][
+        "Arn"
+    ]
+    aws("iam").attach_role_policy(
+        RoleName="cluster", PolicyArn="arn:aws:iam::aws:policy/AmazonEKSClusterPolicy"
+    )
+    created = aws("eks").create_cluster(
         name="demo", version="1.33", roleArn=role, resourcesVpcConfig={"subnetIds": subnets}
     )
-    endpoint = fleet.create(ClusterFacts(arn=made["cluster"]["arn"], name="demo", region="us-east-1", version="1.33"))
-    core = typed.CoreV1Api(Demo(fleet, principals, endpoint, directory).api())
+    endpoint = clusters.create(
+        ClusterFacts(arn=created["cluster"]["arn"], name="demo", region="us-east-1", version="1.33")
+    )
+    core = typed.CoreV1Api(Demo(clusters, principals, endpoint, directory).api())
     spec = {"type": "LoadBalancer", "selector": {"app": "web"}, "ports": [{"port": 80}]}
     core.create_namespaced_service("default", {"metadata": {"name": "web"}, "spec": spec})
 
@@ -68,9 +86,16 @@ def _serve_and_withdraw(directory: Path, fleet: Fleet, principals: Principals, u
 
     eventually(lambda: "match VPC and tags: [kubernetes.io/role/elb]" in events())
     # What a failure half-way left is taken up, not made twice.
-    for service, operation in (("ec2", "AuthorizeSecurityGroupIngress"), ("elbv2", "CreateListener")):
-        fault = json.dumps({"service": service, "operation": operation, "code": "AccessDenied"}).encode()
-        urllib.request.urlopen(urllib.request.Request(f"{url}/_sandbox/faults", data=fault, method="POST")).close()
+    for service, operation in (
+        ("ec2", "AuthorizeSecurityGroupIngress"),
+        ("elbv2", "CreateListener"),
+    ):
+        fault = json.dumps(
+            {"service": service, "operation": operation, "code": "AccessDenied"}
+        ).encode()
+        urllib.request.urlopen(
+            urllib.request.Request(f"{url}/_sandbox/faults", data=fault, method="POST")
+        ).close()
     ec2.create_tags(Resources=subnets, Tags=[{"Key": "kubernetes.io/role/elb", "Value": "1"}])
 
     def hostname() -> Any:
@@ -80,26 +105,35 @@ def _serve_and_withdraw(directory: Path, fleet: Fleet, principals: Principals, u
 
     assert eventually(hostname) == elb.describe_load_balancers()["LoadBalancers"][0]["DNSName"]
     (group,) = (
-        item for item in ec2.describe_security_groups()["SecurityGroups"] if item["GroupName"].startswith("k8s-")
+        item
+        for item in ec2.describe_security_groups()["SecurityGroups"]
+        if item["GroupName"].startswith("k8s-")
     )
     assert [rule["FromPort"] for rule in group["IpPermissions"]] == [80]
 
-    def callers() -> list[str]:
+    def source_cidrs() -> list[str]:
         (now,) = ec2.describe_security_groups(GroupIds=[group["GroupId"]])["SecurityGroups"]
         return sorted(item["CidrIp"] for rule in now["IpPermissions"] for item in rule["IpRanges"])
 
     # Other callers, who reach the load balancer that is there.
-    assert callers() == ["0.0.0.0/0"]
+    assert source_cidrs() == ["0.0.0.0/0"]
     ranges = ["198.51.100.0/24", "203.0.113.0/24"]
     core.patch_namespaced_service("web", "default", {"spec": {"loadBalancerSourceRanges": ranges}})
-    eventually(lambda: callers() == ranges)
-    core.patch_namespaced_service("web", "default", {"spec": {"loadBalancerSourceRanges": ranges[1:]}})
-    eventually(lambda: callers() == ranges[1:])
+    eventually(lambda: source_cidrs() == ranges)
+    core.patch_namespaced_service(
+        "web", "default", {"spec": {"loadBalancerSourceRanges": ranges[1:]}}
+    )
+    eventually(lambda: source_cidrs() == ranges[1:])
     assert len(elb.describe_load_balancers()["LoadBalancers"]) == 1
     with pytest.raises(ec2.exceptions.ClientError, match="DependencyViolation"):
         ec2.delete_subnet(SubnetId=subnets[0])
     core.delete_namespaced_service("web", "default")
-    eventually(lambda: "web" not in {item.metadata.name for item in core.list_namespaced_service("default").items})
+    eventually(
+        lambda: (
+            "web"
+            not in {item.metadata.name for item in core.list_namespaced_service("default").items}
+        )
+    )
     assert elb.describe_load_balancers()["LoadBalancers"] == []
     assert elb.describe_target_groups()["TargetGroups"] == []
     names = {group["GroupName"] for group in ec2.describe_security_groups()["SecurityGroups"]}

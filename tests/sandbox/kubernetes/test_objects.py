@@ -1,4 +1,4 @@
-"""Objects through the official Python client: rules, conflicts, field managers, watches, garbage, survival."""
+"""Objects through the official Python client: validation, conflicts, watches, controllers."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from kubernetes import client as official
 from kubernetes import watch as official_watch
 
 from sandbox.contracts.cluster_host import ClusterFacts, Grant
-from sandbox.kubernetes import Fleet
+from sandbox.kubernetes import KubernetesClusterHost
 from tests.sandbox.kubernetes.conftest import ADMIN, ARN, POLICY, Demo, node
 
-# Tests send what the typed client would refuse to send.
+# The typed client would refuse some of the requests.
 client: Any = official
 watch: Any = official_watch
 APPLY = "application/apply-patch+yaml"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 
 
-def deployment(name: str = "web", replicas: int = 2, image: str = "registry/app:1", **pod: Any) -> dict[str, Any]:
+def deployment(
+    name: str = "web", replicas: int = 2, image: str = "registry/app:1", **pod: Any
+) -> dict[str, Any]:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -40,10 +42,10 @@ def deployment(name: str = "web", replicas: int = 2, image: str = "registry/app:
 def eventually(check: Callable[[], Any], seconds: float = 120.0) -> Any:
     deadline = time.monotonic() + seconds
     while True:
-        found = check()
-        if found or time.monotonic() > deadline:
-            assert found
-            return found
+        result = check()
+        if result or time.monotonic() > deadline:
+            assert result
+            return result
         time.sleep(0.05)
 
 
@@ -68,87 +70,117 @@ def available(apps: client.AppsV1Api, name: str = "web") -> int:
     return (status.available_replicas or 0) if status else 0
 
 
-def test_a_deployment_runs_spread_over_zones_and_rolls_without_losing_pods(apps: Any, core: Any) -> None:
+def test_deployment_spreads_over_zones_and_keeps_pods_available_in_a_rollout(
+    apps: Any, core: Any
+) -> None:
     apps.create_namespaced_deployment("default", deployment())
     eventually(lambda: available(apps) == 2)
-    assert {pod.spec.node_name for pod in core.list_namespaced_pod("default").items} == {"node-a", "node-b"}
+    assert {pod.spec.node_name for pod in core.list_namespaced_pod("default").items} == {
+        "node-a",
+        "node-b",
+    }
     start = apps.list_namespaced_deployment("default").metadata.resource_version
     apps.patch_namespaced_deployment("web", "default", deployment(image="registry/app:2"))
     events = watch.Watch().stream(
         apps.list_namespaced_deployment, "default", resource_version=start, timeout_seconds=120
     )
-    seen = []
+    observed = []
     for event in events:
         live = event["object"]
-        seen.append(live.status.available_replicas or 0)
-        told = (live.status.observed_generation, live.status.updated_replicas, live.status.replicas)
-        if told == (live.metadata.generation, 2, 2):
+        observed.append(live.status.available_replicas or 0)
+        progress = (
+            live.status.observed_generation,
+            live.status.updated_replicas,
+            live.status.replicas,
+        )
+        if progress == (live.metadata.generation, 2, 2):
             break
-    assert min(seen) >= 2
-    assert {pod.spec.containers[0].image for pod in core.list_namespaced_pod("default").items} == {"registry/app:2"}
+    assert min(observed) >= 2
+    assert {pod.spec.containers[0].image for pod in core.list_namespaced_pod("default").items} == {
+        "registry/app:2"
+    }
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"replicas": -1}, "spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
-        ({"selector": {"matchLabels": {"app": "other"}}}, "`selector` does not match template `labels`"),
+        (
+            {"selector": {"matchLabels": {"app": "other"}}},
+            "`selector` does not match template `labels`",
+        ),
         ({"selector": None}, "spec.selector: Required value"),
         ({"strategy": {"type": "Slowly"}}, 'supported values: "Recreate", "RollingUpdate"'),
     ],
 )
-def test_a_deployment_that_breaks_a_rule_is_refused(demo: Demo, change: dict[str, Any], message: str) -> None:
-    wrong = deployment()
-    wrong["spec"] |= change
-    code, answer = demo.ask("POST", DEPLOYMENTS, wrong)
-    assert (code, answer["reason"]) == (422, "Invalid")
-    assert message in answer["message"]
+def test_invalid_deployment_is_refused(demo: Demo, change: dict[str, Any], message: str) -> None:
+    invalid = deployment()
+    invalid["spec"] |= change
+    code, response = demo.request("POST", DEPLOYMENTS, invalid)
+    assert (code, response["reason"]) == (422, "Invalid")
+    assert message in response["message"]
 
 
-def test_wrong_types_and_unknown_fields_are_named(demo: Demo) -> None:
-    wrong = deployment()
-    wrong["spec"]["replicas"] = "two"
-    _, answer = demo.ask("POST", DEPLOYMENTS, wrong)
+def test_wrong_types_and_unknown_fields_are_refused_by_name(demo: Demo) -> None:
+    invalid = deployment()
+    invalid["spec"]["replicas"] = "two"
+    _, response = demo.request("POST", DEPLOYMENTS, invalid)
     assert (
-        "cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32" in answer["message"]
+        "cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32"
+        in response["message"]
     )
-    wrong = deployment()
-    wrong["spec"]["replica"] = 2
-    code, answer = demo.ask("POST", DEPLOYMENTS + "?fieldValidation=Strict", wrong)
+    invalid = deployment()
+    invalid["spec"]["replica"] = 2
+    code, response = demo.request("POST", DEPLOYMENTS + "?fieldValidation=Strict", invalid)
     assert code == 400
-    assert 'strict decoding error: unknown field "spec.replica"' in answer["message"]
+    assert 'strict decoding error: unknown field "spec.replica"' in response["message"]
 
 
-def test_a_selector_cannot_be_changed(apps: Any) -> None:
+def test_selector_is_immutable(apps: Any) -> None:
     apps.create_namespaced_deployment("default", deployment())
     changed = {
-        "spec": {"selector": {"matchLabels": {"tier": "x"}}, "template": {"metadata": {"labels": {"tier": "x"}}}}
+        "spec": {
+            "selector": {"matchLabels": {"tier": "x"}},
+            "template": {"metadata": {"labels": {"tier": "x"}}},
+        }
     }
-    assert "field is immutable" in refusal(lambda: apps.patch_namespaced_deployment("web", "default", changed)).body
+    assert (
+        "field is immutable"
+        in refusal(lambda: apps.patch_namespaced_deployment("web", "default", changed)).body
+    )
 
 
-def test_a_disruption_budget_takes_one_bound_only(demo: Demo) -> None:
-    body = {"metadata": {"name": "web"}, "spec": {"minAvailable": 1, "maxUnavailable": 1, "selector": {}}}
+def test_disruption_budget_with_two_bounds_is_refused(demo: Demo) -> None:
+    body = {
+        "metadata": {"name": "web"},
+        "spec": {"minAvailable": 1, "maxUnavailable": 1, "selector": {}},
+    }
     policy = client.PolicyV1Api(demo.api())
     error = refusal(lambda: policy.create_namespaced_pod_disruption_budget("default", body))
     assert "minAvailable and maxUnavailable cannot be both set" in error.body
 
 
-def test_an_update_of_an_old_version_is_a_conflict(core: Any) -> None:
-    made = core.create_namespaced_config_map("default", {"metadata": {"name": "a"}, "data": {"k": "1"}})
+def test_update_of_outdated_resource_version_is_a_conflict(core: Any) -> None:
+    created = core.create_namespaced_config_map(
+        "default", {"metadata": {"name": "a"}, "data": {"k": "1"}}
+    )
     core.patch_namespaced_config_map("a", "default", {"data": {"k": "2"}})
-    error = refusal(lambda: core.replace_namespaced_config_map("a", "default", made))
+    error = refusal(lambda: core.replace_namespaced_config_map("a", "default", created))
     assert error.status == 409
     assert "the object has been modified" in error.body
 
 
-def test_a_field_of_another_manager_is_a_conflict_that_names_it_until_forced(apps: Any) -> None:
-    apps.patch_namespaced_deployment("web", "default", deployment(), field_manager="pulumi", _content_type=APPLY)
+def test_apply_of_another_managers_field_is_a_conflict_unless_forced(apps: Any) -> None:
+    apps.patch_namespaced_deployment(
+        "web", "default", deployment(), field_manager="pulumi", _content_type=APPLY
+    )
     release = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": "web"},
-        "spec": {"template": {"spec": {"containers": [{"name": "app", "image": "registry/app:2"}]}}},
+        "spec": {
+            "template": {"spec": {"containers": [{"name": "app", "image": "registry/app:2"}]}}
+        },
     }
 
     def apply(**options: Any) -> Any:
@@ -158,7 +190,10 @@ def test_a_field_of_another_manager_is_a_conflict_that_names_it_until_forced(app
 
     error = refusal(apply)
     assert error.status == 409
-    assert 'conflict with \\"pulumi\\": .spec.template.spec.containers[name=\\"app\\"].image' in error.body
+    assert (
+        'conflict with \\"pulumi\\": .spec.template.spec.containers[name=\\"app\\"].image'
+        in error.body
+    )
     apply(force=True)
     live = apps.read_namespaced_deployment("web", "default")
     assert live.spec.template.spec.containers[0].image == "registry/app:2"
@@ -166,38 +201,109 @@ def test_a_field_of_another_manager_is_a_conflict_that_names_it_until_forced(app
     assert {entry.manager for entry in live.metadata.managed_fields} == {"pulumi", "pipeline"}
 
 
-def test_what_an_applied_configuration_no_longer_says_is_removed(core: Any) -> None:
+def test_field_missing_in_next_apply_is_removed(core: Any) -> None:
     def apply(data: dict[str, str]) -> Any:
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data}
-        return core.patch_namespaced_config_map("a", "default", body, field_manager="me", _content_type=APPLY)
+        return core.patch_namespaced_config_map(
+            "a", "default", body, field_manager="me", _content_type=APPLY
+        )
 
     apply({"one": "1", "two": "2"})
-    core.patch_namespaced_config_map("a", "default", {"data": {"three": "3"}}, field_manager="other")
+    core.patch_namespaced_config_map(
+        "a", "default", {"data": {"three": "3"}}, field_manager="other"
+    )
     assert apply({"one": "1"}).data == {"one": "1", "three": "3"}
 
 
-def test_a_dry_run_changes_nothing(core: Any) -> None:
-    assert core.create_namespaced_config_map("default", {"metadata": {"name": "a"}}, dry_run="All").metadata.uid
+@pytest.mark.parametrize(
+    ("operations", "status", "message"),
+    [
+        ([{"op": "replace", "path": "/data/k", "value": "2"}], 200, ""),
+        ([{"op": "test", "path": "/data/k", "value": "2"}], 422, "rejected our request"),
+        ([{"op": "remove", "path": "/data/missing"}], 422, "rejected our request"),
+        ([{"op": "spread", "path": "/data/k"}], 422, "rejected our request"),
+    ],
+)
+def test_json_patch_is_applied_or_refused(
+    demo: Demo, core: Any, operations: list[dict[str, str]], status: int, message: str
+) -> None:
+    core.create_namespaced_config_map("default", {"metadata": {"name": "a"}, "data": {"k": "1"}})
+    path = "/api/v1/namespaces/default/configmaps/a"
+    code, response = demo.request("PATCH", path, operations, "application/json-patch+json")
+    assert (code, message in str(response.get("message", ""))) == (status, True)
+    expected = "2" if status == 200 else "1"
+    assert core.read_namespaced_config_map("a", "default").data == {"k": expected}
+
+
+def test_write_to_scale_is_recorded_in_managed_fields(apps: Any) -> None:
+    apps.create_namespaced_deployment("default", deployment())
+    scale = {"spec": {"replicas": 3}}
+    apps.patch_namespaced_deployment_scale("web", "default", scale, field_manager="scaler")
+    live = apps.read_namespaced_deployment("web", "default")
+    [entry] = [it for it in live.metadata.managed_fields if it.manager == "scaler"]
+    assert (entry.operation, entry.subresource) == ("Update", "scale")
+    assert entry.fields_v1 == {"f:spec": {"f:replicas": {}}}
+
+
+def test_eviction_beyond_the_disruption_budget_is_refused(demo: Demo, core: Any, apps: Any) -> None:
+    apps.create_namespaced_deployment("default", deployment())
+    eventually(lambda: available(apps) == 2)
+    policy = client.PolicyV1Api(demo.api())
+    spec = {"minAvailable": 2, "selector": {"matchLabels": {"app": "web"}}}
+    body = {"metadata": {"name": "web"}, "spec": spec}
+    policy.create_namespaced_pod_disruption_budget("default", body)
+    name = core.list_namespaced_pod("default").items[0].metadata.name
+    path = f"/api/v1/namespaces/default/pods/{name}/eviction"
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
+    code, response = demo.request("POST", path, eviction)
+    assert (code, response["reason"]) == (429, "TooManyRequests")
+    assert "web needs 2 healthy pods" in response["details"]["causes"][0]["message"]
+    policy.patch_namespaced_pod_disruption_budget("web", "default", {"spec": {"minAvailable": 1}})
+
+    def allowed() -> int:
+        status = policy.read_namespaced_pod_disruption_budget("web", "default").status
+        return int(status.disruptions_allowed)
+
+    eventually(lambda: allowed() == 1)
+    outdated = {**eviction, "deleteOptions": {"preconditions": {"uid": "other"}}}
+    assert demo.request("POST", path, outdated)[0] == 409
+    assert demo.request("POST", path, {**eviction, "deleteOptions": {"dryRun": ["All"]}})[0] == 201
+    assert demo.request("POST", path, eviction)[0] == 201
+    assert refusal(lambda: core.read_namespaced_pod(name, "default")).status == 404
+
+
+def test_dry_run_stores_nothing(core: Any) -> None:
+    assert core.create_namespaced_config_map(
+        "default", {"metadata": {"name": "a"}}, dry_run="All"
+    ).metadata.uid
     assert refusal(lambda: core.read_namespaced_config_map("a", "default")).status == 404
 
 
-def test_a_watch_sees_what_its_selector_matches(core: Any) -> None:
+def test_watch_with_selector_reports_matching_objects(core: Any) -> None:
     start = core.list_namespaced_config_map("default").metadata.resource_version
-    core.create_namespaced_config_map("default", {"metadata": {"name": "a", "labels": {"app": "x"}}})
+    core.create_namespaced_config_map(
+        "default", {"metadata": {"name": "a", "labels": {"app": "x"}}}
+    )
     core.create_namespaced_config_map("default", {"metadata": {"name": "b"}})
     core.patch_namespaced_config_map("a", "default", {"metadata": {"labels": {"app": "y"}}})
     events = watch.Watch().stream(
-        core.list_namespaced_config_map, "default", label_selector="app=x", resource_version=start, timeout_seconds=120
+        core.list_namespaced_config_map,
+        "default",
+        label_selector="app=x",
+        resource_version=start,
+        timeout_seconds=120,
     )
-    seen = []
+    observed = []
     for event in events:
-        seen.append((event["type"], event["object"].metadata.name))
+        observed.append((event["type"], event["object"].metadata.name))
         if event["type"] == "DELETED":
             break
-    assert seen == [("ADDED", "a"), ("DELETED", "a")]
+    assert observed == [("ADDED", "a"), ("DELETED", "a")]
 
 
-def test_deleting_a_deployment_takes_its_pods_along_and_orphaning_leaves_them(apps: Any, core: Any) -> None:
+def test_foreground_deletion_deletes_pods_and_orphaning_keeps_replica_sets(
+    apps: Any, core: Any
+) -> None:
     apps.create_namespaced_deployment("default", deployment())
     eventually(lambda: available(apps) == 2)
     apps.delete_namespaced_deployment("web", "default", propagation_policy="Foreground")
@@ -209,47 +315,66 @@ def test_deleting_a_deployment_takes_its_pods_along_and_orphaning_leaves_them(ap
     assert len(apps.list_namespaced_replica_set("default").items) == 1
 
 
-def test_a_namespace_goes_when_its_finalizers_are_done_and_takes_nothing_new_meanwhile(core: Any) -> None:
+def test_terminating_namespace_waits_for_finalizers_and_refuses_new_objects(core: Any) -> None:
     core.create_namespace({"metadata": {"name": "app"}})
-    held = {"metadata": {"name": "held", "finalizers": ["example.com/held"]}}
-    core.create_namespaced_config_map("app", held)
+    blocked = {"metadata": {"name": "held", "finalizers": ["example.com/held"]}}
+    core.create_namespaced_config_map("app", blocked)
     core.delete_namespace("app")
-    found = eventually(lambda: (s := core.read_namespace("app").status).conditions and s)
-    assert found.phase == "Terminating"
-    assert "example.com/held" in str(found.conditions)
+    result = eventually(lambda: (s := core.read_namespace("app").status).conditions and s)
+    assert result.phase == "Terminating"
+    assert "example.com/held" in str(result.conditions)
     error = refusal(lambda: core.create_namespaced_config_map("app", {"metadata": {"name": "new"}}))
     assert "because it is being terminated" in error.body
     core.patch_namespaced_config_map("held", "app", {"metadata": {"finalizers": None}})
     eventually(lambda: "app" not in {item.metadata.name for item in core.list_namespace().items})
 
 
-def test_a_new_object_has_a_status_before_any_controller_saw_it(core: Any, apps: Any, demo: Demo) -> None:
+def test_new_object_has_its_initial_status(core: Any, apps: Any, demo: Demo) -> None:
     core.create_namespace({"metadata": {"name": "app"}})
     assert apps.create_namespaced_deployment("app", deployment()).status is not None
-    budget = {"metadata": {"name": "web"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}}
-    made = client.PolicyV1Api(demo.api()).create_namespaced_pod_disruption_budget("app", budget)
-    assert (made.status.expected_pods, made.status.disruptions_allowed) == (0, 0)
-    service = {"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}, "status": {"conditions": []}}
-    made = core.create_namespaced_service("app", service)
-    assert made.status.to_dict() == {"conditions": None, "load_balancer": {"ingress": None}}
+    budget = {
+        "metadata": {"name": "web"},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}},
+    }
+    created = client.PolicyV1Api(demo.api()).create_namespaced_pod_disruption_budget("app", budget)
+    assert (created.status.expected_pods, created.status.disruptions_allowed) == (0, 0)
+    service = {
+        "metadata": {"name": "web"},
+        "spec": {"ports": [{"port": 80}]},
+        "status": {"conditions": []},
+    }
+    created = core.create_namespaced_service("app", service)
+    assert created.status.to_dict() == {"conditions": None, "load_balancer": {"ingress": None}}
 
 
-def test_pods_that_break_the_restricted_level_are_refused_and_the_deployment_says_so(core: Any, apps: Any) -> None:
-    core.create_namespace({"metadata": {"name": "app", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
+def test_pod_violating_restricted_level_is_refused_and_reported_by_deployment(
+    core: Any, apps: Any
+) -> None:
+    core.create_namespace(
+        {
+            "metadata": {
+                "name": "app",
+                "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+            }
+        }
+    )
     _, _, headers = apps.create_namespaced_deployment_with_http_info("app", deployment())
     assert "would violate PodSecurity" in headers["Warning"]
-    found = eventually(
+    result = eventually(
         lambda: [
             c
             for c in apps.read_namespaced_deployment("web", "app").status.conditions or ()
             if c.type == "ReplicaFailure"
         ]
     )
-    assert 'violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false' in found[0].message
+    assert (
+        'violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false'
+        in result[0].message
+    )
     assert not core.list_namespaced_pod("app").items
 
 
-def test_a_quota_bounds_pods_and_a_limit_range_fills_in_what_they_leave_out(core: Any, apps: Any) -> None:
+def test_quota_limits_pods_and_limit_range_sets_default_requests(core: Any, apps: Any) -> None:
     core.create_namespace({"metadata": {"name": "app"}})
     core.create_namespaced_resource_quota(
         "app", {"metadata": {"name": "q"}, "spec": {"hard": {"requests.cpu": "250m"}}}
@@ -266,13 +391,16 @@ def test_a_quota_bounds_pods_and_a_limit_range_fills_in_what_they_leave_out(core
     eventually(lambda: len(core.list_namespaced_pod("app").items) == 2)
     eventually(
         lambda: failure(
-            "exceeded quota: q, requested: requests.cpu=100m, used: requests.cpu=200m, limited: requests.cpu=250m"
+            "exceeded quota: q, requested: requests.cpu=100m, used: requests.cpu=200m, limited: "
+            "requests.cpu=250m"
         )
     )
 
 
-def test_a_pod_that_fits_nowhere_says_why(core: Any, apps: Any) -> None:
-    apps.create_namespaced_deployment("default", deployment(nodeSelector={"kubernetes.io/arch": "arm64"}))
+def test_unschedulable_pod_reports_the_reason(core: Any, apps: Any) -> None:
+    apps.create_namespaced_deployment(
+        "default", deployment(nodeSelector={"kubernetes.io/arch": "arm64"})
+    )
     pods = eventually(lambda: core.list_namespaced_pod("default").items)
 
     def reasons() -> str:
@@ -282,42 +410,64 @@ def test_a_pod_that_fits_nowhere_says_why(core: Any, apps: Any) -> None:
     assert "2 node(s) didn't match Pod's node affinity/selector" in eventually(reasons)
 
 
-def test_an_image_that_is_not_in_the_registry_is_not_pulled(demo: Demo, core: Any, apps: Any) -> None:
-    demo.fleet.hooks.image_check = lambda image, architecture: "manifest unknown" if "@" in image else None
-    apps.create_namespaced_deployment("default", deployment(image="registry/app@sha256:" + "0" * 64))
+def test_missing_image_is_reported_as_image_pull_back_off(demo: Demo, core: Any, apps: Any) -> None:
+    demo.clusters.external.image_check = lambda image, architecture: (
+        "manifest unknown" if "@" in image else None
+    )
+    apps.create_namespaced_deployment(
+        "default", deployment(image="registry/app@sha256:" + "0" * 64)
+    )
 
     def waiting() -> Any:
         pods = core.list_namespaced_pod("default").items
-        states = [pod.status.container_statuses[0].state.waiting for pod in pods if pod.status.container_statuses]
+        states = [
+            pod.status.container_statuses[0].state.waiting
+            for pod in pods
+            if pod.status.container_statuses
+        ]
         return states and states[0]
 
-    found = eventually(waiting)
-    assert found.reason == "ImagePullBackOff"
-    assert "manifest unknown" in found.message
+    result = eventually(waiting)
+    assert result.reason == "ImagePullBackOff"
+    assert "manifest unknown" in result.message
 
 
-def test_pods_of_a_node_that_goes_are_made_elsewhere(demo: Demo, core: Any, apps: Any) -> None:
+def test_pods_of_a_removed_node_are_recreated_on_another(demo: Demo, core: Any, apps: Any) -> None:
     apps.create_namespaced_deployment("default", deployment())
     eventually(lambda: available(apps) == 2)
-    demo.fleet.set_nodes(ARN, "workers", [node("node-c", "us-east-1c")])
-    eventually(lambda: {pod.spec.node_name for pod in core.list_namespaced_pod("default").items} == {"node-c"})
+    demo.clusters.set_nodes(ARN, "workers", [node("node-c", "us-east-1c")])
+    eventually(
+        lambda: (
+            {pod.spec.node_name for pod in core.list_namespaced_pod("default").items} == {"node-c"}
+        )
+    )
 
 
-def test_auto_mode_makes_nodes_for_pods_and_removes_idle_ones(demo: Demo, core: Any, apps: Any) -> None:
-    demo.fleet.create(ClusterFacts(arn=ARN, name="demo", region="us-east-1", version="1.33", auto_mode=True))
-    demo.fleet.set_nodes(ARN, "workers", [])
+def test_auto_mode_creates_nodes_for_pods_and_removes_idle_nodes(
+    demo: Demo, core: Any, apps: Any
+) -> None:
+    demo.clusters.create(
+        ClusterFacts(arn=ARN, name="demo", region="us-east-1", version="1.33", auto_mode=True)
+    )
+    demo.clusters.set_nodes(ARN, "workers", [])
     apps.create_namespaced_deployment("default", deployment())
     eventually(lambda: available(apps) == 2)
-    made = core.list_node(label_selector="eks.amazonaws.com/compute-type=auto").items
-    assert made
+    created = core.list_node(label_selector="eks.amazonaws.com/compute-type=auto").items
+    assert created
     apps.delete_namespaced_deployment("web", "default")
     eventually(lambda: not core.list_node().items)
 
 
-def test_auto_mode_makes_graviton_nodes_for_a_pool_that_names_them_only(demo: Demo, core: Any, apps: Any) -> None:
-    demo.fleet.create(ClusterFacts(arn=ARN, name="demo", region="us-east-1", version="1.33", auto_mode=True))
-    demo.fleet.set_nodes(ARN, "workers", [])
-    apps.create_namespaced_deployment("default", deployment(nodeSelector={"kubernetes.io/arch": "arm64"}))
+def test_auto_mode_creates_arm64_nodes_for_an_arm64_node_pool(
+    demo: Demo, core: Any, apps: Any
+) -> None:
+    demo.clusters.create(
+        ClusterFacts(arn=ARN, name="demo", region="us-east-1", version="1.33", auto_mode=True)
+    )
+    demo.clusters.set_nodes(ARN, "workers", [])
+    apps.create_namespaced_deployment(
+        "default", deployment(nodeSelector={"kubernetes.io/arch": "arm64"})
+    )
     eventually(lambda: len(core.list_namespaced_pod("default").items) == 2)
     assert core.list_node().items == []
     rule = {"key": "kubernetes.io/arch", "operator": "In", "values": ["arm64"]}
@@ -327,12 +477,16 @@ def test_auto_mode_makes_graviton_nodes_for_a_pool_that_names_them_only(demo: De
         "metadata": {"name": "graviton"},
         "spec": {"template": {"spec": {"requirements": [rule]}}},
     }
-    client.CustomObjectsApi(demo.api()).create_cluster_custom_object("karpenter.sh", "v1", "nodepools", pool)
+    client.CustomObjectsApi(demo.api()).create_cluster_custom_object(
+        "karpenter.sh", "v1", "nodepools", pool
+    )
     eventually(lambda: available(apps) == 2)
-    assert {n.metadata.labels["karpenter.sh/nodepool"] for n in core.list_node().items} == {"graviton"}
+    assert {n.metadata.labels["karpenter.sh/nodepool"] for n in core.list_node().items} == {
+        "graviton"
+    }
 
 
-def test_an_autoscaler_without_metrics_keeps_to_its_bounds_and_says_so(demo: Demo, apps: Any) -> None:
+def test_autoscaler_without_metrics_keeps_replicas_within_bounds(demo: Demo, apps: Any) -> None:
     apps.create_namespaced_deployment("default", deployment(replicas=1))
     scaling = client.AutoscalingV2Api(demo.api())
     spec = {
@@ -340,7 +494,9 @@ def test_an_autoscaler_without_metrics_keeps_to_its_bounds_and_says_so(demo: Dem
         "minReplicas": 3,
         "maxReplicas": 5,
     }
-    scaling.create_namespaced_horizontal_pod_autoscaler("default", {"metadata": {"name": "web"}, "spec": spec})
+    scaling.create_namespaced_horizontal_pod_autoscaler(
+        "default", {"metadata": {"name": "web"}, "spec": spec}
+    )
     eventually(lambda: available(apps) == 3)
     eventually(
         lambda: (
@@ -350,50 +506,69 @@ def test_an_autoscaler_without_metrics_keeps_to_its_bounds_and_says_so(demo: Dem
     )
 
 
-def test_a_job_completes(demo: Demo) -> None:
+def test_job_completes(demo: Demo) -> None:
     batch = client.BatchV1Api(demo.api())
     pod = {"restartPolicy": "Never", "containers": [{"name": "migrate", "image": "registry/app:1"}]}
-    batch.create_namespaced_job("default", {"metadata": {"name": "migrate"}, "spec": {"template": {"spec": pod}}})
-    eventually(lambda: (status := batch.read_namespaced_job("migrate", "default").status) and status.succeeded == 1)
+    batch.create_namespaced_job(
+        "default", {"metadata": {"name": "migrate"}, "spec": {"template": {"spec": pod}}}
+    )
+    eventually(
+        lambda: (
+            (status := batch.read_namespaced_job("migrate", "default").status)
+            and status.succeeded == 1
+        )
+    )
 
 
-def test_rights_come_from_access_policies_and_from_kubernetes_groups(demo: Demo, core: Any) -> None:
+def test_access_policies_and_kubernetes_groups_authorize_requests(demo: Demo, core: Any) -> None:
     pipeline, reader = ADMIN + "-pipeline", ADMIN + "-reader"
     core.create_namespace({"metadata": {"name": "app"}})
-    demo.principals.given[pipeline] = [
+    demo.principals.grants_by_principal[pipeline] = [
         Grant(username="pipeline", policy_arn=POLICY + "AmazonEKSEditPolicy", namespaces=("app",))
     ]
-    demo.principals.given[reader] = [Grant(username="reader", groups=("readers",))]
-    theirs = client.CoreV1Api(demo.api(pipeline))
-    theirs.create_namespaced_config_map("app", {"metadata": {"name": "a"}})
-    error = refusal(lambda: theirs.list_namespaced_config_map("default"))
+    demo.principals.grants_by_principal[reader] = [Grant(username="reader", groups=("readers",))]
+    pipeline_client = client.CoreV1Api(demo.api(pipeline))
+    pipeline_client.create_namespaced_config_map("app", {"metadata": {"name": "a"}})
+    error = refusal(lambda: pipeline_client.list_namespaced_config_map("default"))
     assert (
-        'User \\"pipeline\\" cannot list resource \\"configmaps\\" in API group \\"\\" in the namespace \\"default\\"'
-        in error.body
+        'User \\"pipeline\\" cannot list resource \\"configmaps\\" in API group \\"\\" in the '
+        'namespace \\"default\\"' in error.body
     )
     rbac = client.RbacAuthorizationV1Api(demo.api())
     rbac.create_namespaced_role_binding(
         "app",
         {
             "metadata": {"name": "readers"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": "view",
+            },
             "subjects": [{"kind": "Group", "name": "readers"}],
         },
     )
     readers = client.CoreV1Api(demo.api(reader))
     assert readers.list_namespaced_config_map("app").items
-    assert refusal(lambda: readers.create_namespaced_config_map("app", {"metadata": {"name": "b"}})).status == 403
-    assert refusal(lambda: client.CoreV1Api(demo.api(ADMIN + "-nobody")).list_namespace()).status == 401
+    assert (
+        refusal(
+            lambda: readers.create_namespaced_config_map("app", {"metadata": {"name": "b"}})
+        ).status
+        == 403
+    )
+    assert (
+        refusal(lambda: client.CoreV1Api(demo.api(ADMIN + "-nobody")).list_namespace()).status
+        == 401
+    )
 
 
-def test_objects_and_the_address_outlive_the_process(demo: Demo, core: Any, apps: Any) -> None:
+def test_objects_and_endpoint_survive_a_restart(demo: Demo, core: Any, apps: Any) -> None:
     apps.create_namespaced_deployment("default", deployment())
     eventually(lambda: available(apps) == 2)
     before = apps.read_namespaced_deployment("web", "default").metadata.uid
-    demo.fleet.stop()
-    demo.fleet = Fleet(demo.directory / "kubernetes", demo.principals)
-    demo.fleet.start()
+    demo.clusters.stop()
+    demo.clusters = KubernetesClusterHost(demo.directory / "kubernetes", demo.principals)
+    demo.clusters.start()
     again = client.AppsV1Api(demo.api())
     assert again.read_namespaced_deployment("web", "default").metadata.uid == before
-    demo.fleet.reconcile([])
+    demo.clusters.reconcile([])
     assert refusal(lambda: again.list_namespaced_deployment("default")).status == 404

@@ -1,4 +1,4 @@
-"""The docker provider over the provider protocol, with the registry behind ECR as the witness of what it pushed."""
+"""The docker provider over gRPC, with the registry behind ECR."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from sandbox.images import engines
+from sandbox.images.build_context import context_digest
 from sandbox.providers.docker import IMAGE, DockerProvider
 from sandbox.providers.property_values import UNKNOWN
 from tests.sandbox.providers.engine_client import CheckFailed, Client, Failed, Served
@@ -31,11 +32,11 @@ def ecr(aws_endpoint: str) -> Any:
 
 @pytest.fixture
 def registry(tmp_path: Path, ecr: Any) -> Iterator[Running]:
-    found = Running(tmp_path / "registry")
-    found.start()
+    running = Running(tmp_path / "registry")
+    running.start()
     ecr.create_repository(repositoryName="dev/app", imageTagMutability="IMMUTABLE")
-    yield found
-    found.stop()
+    yield running
+    running.stop()
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def docker(tmp_path: Path) -> Iterator[Client]:
 
 @pytest.fixture
 def context(tmp_path: Path) -> Path:
-    """A context whose image needs no base and runs nothing, so that building it takes no network."""
+    """A context that builds without a network: no base image, no RUN."""
     folder = tmp_path / "context"
     folder.mkdir()
     (folder / "Dockerfile").write_text(
@@ -87,106 +88,138 @@ def inputs(registry: Running, ecr: Any, context: Path, tag: str, **build: Any) -
 
 
 def pushed(ecr: Any) -> dict[str, Any]:
-    """The one image with a tag that ECR holds."""
-    [image] = [it for it in ecr.describe_images(repositoryName="dev/app")["imageDetails"] if it.get("imageTags")]
+    """Return the one tagged image in ECR."""
+    [image] = [
+        it
+        for it in ecr.describe_images(repositoryName="dev/app")["imageDetails"]
+        if it.get("imageTags")
+    ]
     return dict(image)
 
 
-def test_an_image_is_built_and_pushed_and_its_digest_is_the_one_in_ecr(
+def test_built_image_is_pushed_with_the_digest_in_ecr(
     docker: Client, registry: Running, ecr: Any, context: Path, buildah_only: None
 ) -> None:
-    made = docker.create(IMAGE, "app", inputs(registry, ecr, context, "v1"))
+    created = docker.create(IMAGE, "app", inputs(registry, ecr, context, "v1"))
     repository = f"{registry.host}/dev/app"
     image = pushed(ecr)
-    assert made.state["repoDigest"] == f"{repository}@{image['imageDigest']}"
-    assert (made.state["baseImageName"], made.state["imageName"]) == (f"{repository}:v1", f"{repository}:v1")
-    assert made.state["registryServer"] == repository
-    assert made.state["platform"] == "linux/amd64"
-    assert made.id == f"{repository}:v1"
+    assert created.state["repoDigest"] == f"{repository}@{image['imageDigest']}"
+    assert (created.state["baseImageName"], created.state["imageName"]) == (
+        f"{repository}:v1",
+        f"{repository}:v1",
+    )
+    assert created.state["registryServer"] == repository
+    assert created.state["platform"] == "linux/amd64"
+    assert created.id == f"{repository}:v1"
     assert image["imageTags"] == ["v1"]
-    assert "notBuilt" not in made.state
+    assert "notBuilt" not in created.state
 
 
-def test_an_sbom_lies_beside_the_pushed_image(
+def test_sbom_is_attached_to_the_pushed_image(
     docker: Client, registry: Running, ecr: Any, context: Path, buildah_only: None
 ) -> None:
     docker.create(IMAGE, "app", inputs(registry, ecr, context, "v1"))
     digest = pushed(ecr)["imageDigest"]
     auth = credentials(ecr)
-    listed = requests.get(f"http://{registry.host}/v2/dev/app/referrers/{digest}", auth=auth, timeout=60).json()
-    [found] = listed["manifests"]
-    assert found["artifactType"] == "application/spdx+json"
+    listed = requests.get(
+        f"http://{registry.host}/v2/dev/app/referrers/{digest}", auth=auth, timeout=60
+    ).json()
+    [referrer] = listed["manifests"]
+    assert referrer["artifactType"] == "application/spdx+json"
     manifest = requests.get(
-        f"http://{registry.host}/v2/dev/app/manifests/{found['digest']}", auth=auth, timeout=60
+        f"http://{registry.host}/v2/dev/app/manifests/{referrer['digest']}", auth=auth, timeout=60
     ).json()
     blob = manifest["layers"][0]["digest"]
-    document = requests.get(f"http://{registry.host}/v2/dev/app/blobs/{blob}", auth=auth, timeout=60).json()
+    document = requests.get(
+        f"http://{registry.host}/v2/dev/app/blobs/{blob}", auth=auth, timeout=60
+    ).json()
     assert document["spdxVersion"] == "SPDX-2.3"
     assert document["packages"][0]["versionInfo"] == digest
 
 
-def test_only_a_change_of_content_arguments_or_name_is_a_difference(
+def test_diff_ignores_credentials_and_ignored_files(
     docker: Client, registry: Running, ecr: Any, context: Path, no_builder: None
 ) -> None:
     news = inputs(registry, ecr, context, "v1")
-    made = docker.create(IMAGE, "app", news)
-    made.state.pop("notBuilt")
-    assert changed(docker, made, news) == set()
+    created = docker.create(IMAGE, "app", news)
+    created.state.pop("notBuilt")
+    assert changed(docker, created, news) == set()
     (context / "notes.md").write_text("ignored by .dockerignore")
-    assert changed(docker, made, {**news, "registry": {**news["registry"], "password": "another"}}) == set()
-    assert changed(docker, made, {**news, "imageName": f"{registry.host}/dev/app:v2"}) == {"imageName"}
-    assert changed(docker, made, inputs(registry, ecr, context, "v1", args={"GREETING": "hi"})) >= {"build"}
+    assert (
+        changed(docker, created, {**news, "registry": {**news["registry"], "password": "another"}})
+        == set()
+    )
+    assert changed(docker, created, {**news, "imageName": f"{registry.host}/dev/app:v2"}) == {
+        "imageName"
+    }
+    assert changed(
+        docker, created, inputs(registry, ecr, context, "v1", args={"GREETING": "hi"})
+    ) >= {"build"}
     (context / "page.txt").write_text("two\n")
-    assert changed(docker, made, news) == {"build"}
+    assert changed(docker, created, news) == {"build"}
 
 
-def changed(docker: Client, made: Any, news: dict[str, Any]) -> set[str]:
-    answer, _ = docker.diff(made, news)
-    assert not list(answer.replaces)
-    return set(answer.detailedDiff) - {"registry"} if "registry" not in news else set(answer.detailedDiff)
+def changed(docker: Client, created: Any, news: dict[str, Any]) -> set[str]:
+    response, _ = docker.diff(created, news)
+    assert not list(response.replaces)
+    return (
+        set(response.detailedDiff) - {"registry"}
+        if "registry" not in news
+        else set(response.detailedDiff)
+    )
 
 
-def test_without_a_builder_the_digest_is_the_contexts_and_says_not_built(
+def test_without_builder_the_digest_is_the_contexts(
     docker: Client, registry: Running, ecr: Any, context: Path, no_builder: None
 ) -> None:
-    made = docker.create(IMAGE, "app", inputs(registry, ecr, context, "v1"))
-    assert "buildah is not installed" in made.state["notBuilt"]
-    assert made.state["repoDigest"].startswith(f"{registry.host}/dev/app@sha256:")
+    created = docker.create(IMAGE, "app", inputs(registry, ecr, context, "v1"))
+    assert "buildah is not installed" in created.state["notBuilt"]
+    assert created.state["repoDigest"].startswith(f"{registry.host}/dev/app@sha256:")
     assert ecr.describe_images(repositoryName="dev/app")["imageDetails"] == []
     (context / "page.txt").write_text("two\n")
-    again = docker.update(made, inputs(registry, ecr, context, "v2"))
-    assert again.state["repoDigest"] != made.state["repoDigest"]
+    again = docker.update(created, inputs(registry, ecr, context, "v2"))
+    assert again.state["repoDigest"] != created.state["repoDigest"]
 
 
-def test_what_was_not_built_is_built_once_a_builder_is_there(
-    docker: Client, registry: Running, ecr: Any, context: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_unbuilt_image_is_built_once_a_builder_exists(
+    docker: Client,
+    registry: Running,
+    ecr: Any,
+    context: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     path = os.environ["PATH"]
     if shutil.which("buildah") is None:
         pytest.skip("buildah is not installed (make tools)")
     news = inputs(registry, ecr, context, "v1")
     monkeypatch.setenv("PATH", str(tmp_path))
-    made = docker.create(IMAGE, "app", news)
-    assert changed(docker, made, news) == set()
+    created = docker.create(IMAGE, "app", news)
+    assert changed(docker, created, news) == set()
     monkeypatch.setenv("PATH", path)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    assert changed(docker, made, news) == {"build"}
-    built = docker.update(made, news)
+    assert changed(docker, created, news) == {"build"}
+    built = docker.update(created, news)
     assert built.state["repoDigest"].endswith(pushed(ecr)["imageDigest"])
     assert "notBuilt" not in built.state
 
 
-def test_an_architecture_that_this_machine_cannot_run_is_not_built_and_says_how_it_could_be(
+def test_image_of_unsupported_architecture_is_not_built_with_a_remedy(
     docker: Client, registry: Running, ecr: Any, context: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = "mips64le"  # whose emulator, where it is installed, goes by another name
-    monkeypatch.setattr("sandbox.images.build.engines.find", lambda storage: engines.BuildahEngine("buildah", storage))
-    made = docker.create(IMAGE, "app", inputs(registry, ecr, context, "v1", platform=f"linux/{other}"))
-    assert f"an image for {other} needs {other} programs" in made.state["notBuilt"]
-    assert "qemu-user-static" in made.state["notBuilt"]
+    monkeypatch.setattr(
+        "sandbox.images.builder.engines.detect",
+        lambda storage: engines.BuildahEngine("buildah", storage),
+    )
+    created = docker.create(
+        IMAGE, "app", inputs(registry, ecr, context, "v1", platform=f"linux/{other}")
+    )
+    assert f"an image for {other} needs {other} programs" in created.state["notBuilt"]
+    assert "qemu-user-static" in created.state["notBuilt"]
 
 
-def test_a_preview_knows_the_name_but_not_the_digest_and_builds_nothing(
+def test_preview_builds_nothing_and_has_an_unknown_digest(
     docker: Client, registry: Running, ecr: Any, context: Path
 ) -> None:
     news = inputs(registry, ecr, context, "v1")
@@ -199,9 +232,11 @@ def test_a_preview_knows_the_name_but_not_the_digest_and_builds_nothing(
     assert ecr.describe_images(repositoryName="dev/app")["imageDetails"] == []
 
 
-def test_defaults_are_filled_in_as_the_real_provider_does(docker: Client, context: Path) -> None:
+def test_defaults_are_those_of_the_real_provider(docker: Client, context: Path) -> None:
     checked = docker.check(
-        IMAGE, "app", {"imageName": "x/app:v1", "build": {"context": str(context)}, "skipPush": True}
+        IMAGE,
+        "app",
+        {"imageName": "x/app:v1", "build": {"context": str(context)}, "skipPush": True},
     )
     assert checked["build"]["dockerfile"] == f"{context}/Dockerfile"
     assert checked["build"]["platform"].startswith("linux/")
@@ -212,15 +247,29 @@ def test_defaults_are_filled_in_as_the_real_provider_does(docker: Client, contex
 @pytest.mark.parametrize(
     ("change", "failure"),
     [
-        ({"imagename": "x"}, "imagename: docker:index/image:Image has no property 'imagename'; it has build"),
-        ({"build": {"dockerFile": "x"}}, "build.dockerFile: docker:index/image:Image has no property"),
-        ({"build": {"context": "/no/such/folder"}}, "build.context: the folder '/no/such/folder' doesn't exist"),
-        ({"build": {"builderVersion": "BuilderV1"}}, "builds with BuildKit or buildah only, not with 'BuilderV1'"),
+        (
+            {"imagename": "x"},
+            "imagename: docker:index/image:Image has no property 'imagename'; it has build",
+        ),
+        (
+            {"build": {"dockerFile": "x"}},
+            "build.dockerFile: docker:index/image:Image has no property",
+        ),
+        (
+            {"build": {"context": "/no/such/folder"}},
+            "build.context: the directory '/no/such/folder' does not exist; searched in /",
+        ),
+        (
+            {"build": {"builderVersion": "BuilderV1"}},
+            "builds with BuildKit or buildah only, not with 'BuilderV1'",
+        ),
         ({"imageName": "app"}, "imageName: 'app' has no registry; give the full name"),
         ({"imageName": None}, "imageName: is required"),
     ],
 )
-def test_wrong_inputs_are_refused_by_name(docker: Client, context: Path, change: dict[str, Any], failure: str) -> None:
+def test_invalid_inputs_are_refused_by_name(
+    docker: Client, context: Path, change: dict[str, Any], failure: str
+) -> None:
     news: dict[str, Any] = {"imageName": "localhost:1/app:v1", "build": {"context": str(context)}}
     for key, value in change.items():
         news[key] = {**news[key], **value} if key == "build" else value
@@ -229,15 +278,40 @@ def test_wrong_inputs_are_refused_by_name(docker: Client, context: Path, change:
     assert failure in str(failed.value)
 
 
-def test_a_dockerfile_given_relative_to_its_context_is_refused_with_the_right_path(
+def test_dockerfile_relative_to_its_context_is_refused_with_the_right_path(
     docker: Client, context: Path
 ) -> None:
-    news = {"imageName": "localhost:1/app:v1", "build": {"context": str(context), "dockerfile": "Dockerfile"}}
-    with pytest.raises(CheckFailed, match=r"not from the context.*; try '.*/context/Dockerfile'"):
+    news = {
+        "imageName": "localhost:1/app:v1",
+        "build": {"context": str(context), "dockerfile": "Dockerfile"},
+    }
+    with pytest.raises(CheckFailed, match=r"not to the context.*; try '.*/context/Dockerfile'"):
         docker.check(IMAGE, "app", news)
 
 
-def test_a_push_to_a_registry_outside_the_sandbox_is_refused(
+def test_relative_paths_are_resolved_in_the_program_directory(
+    tmp_path: Path, registry: Running, ecr: Any, context: Path, no_builder: None
+) -> None:
+    (context / "Dockerfile").rename(context / "Dockerfile.release")
+    news = inputs(registry, ecr, context, "v1")
+    news["build"] |= {"context": "context", "dockerfile": "context/Dockerfile.release"}
+    with Served({"docker": DockerProvider(tmp_path / ".sandbox")}) as served:
+        client = served.attach("docker", {}, directory=str(tmp_path))
+        digest = client.check(IMAGE, "app", news)["build"]["contextDigest"]
+        assert digest == context_digest(context, context / "Dockerfile.release")
+        client.create(IMAGE, "app", news)
+        for build, message in (
+            ({"context": "elsewhere"}, f"'elsewhere' does not exist; searched in {tmp_path}"),
+            (
+                {"context": "context"},
+                f"no Dockerfile 'context/Dockerfile'; searched in {tmp_path},",
+            ),
+        ):
+            with pytest.raises(CheckFailed, match=message):
+                client.check(IMAGE, "app", {**news, "build": build})
+
+
+def test_push_to_a_registry_outside_the_sandbox_is_refused(
     docker: Client, registry: Running, ecr: Any, context: Path, buildah_only: None
 ) -> None:
     news = {**inputs(registry, ecr, context, "v1"), "imageName": "docker.io/someone/app:v1"}
@@ -245,16 +319,16 @@ def test_a_push_to_a_registry_outside_the_sandbox_is_refused(
         docker.create(IMAGE, "app", news)
 
 
-def test_a_taken_immutable_tag_is_refused_in_ecrs_words(
+def test_taken_immutable_tag_is_refused_in_ecrs_words(
     docker: Client, registry: Running, ecr: Any, context: Path, buildah_only: None
 ) -> None:
-    made = docker.create(IMAGE, "app", inputs(registry, ecr, context, "v1"))
+    created = docker.create(IMAGE, "app", inputs(registry, ecr, context, "v1"))
     (context / "page.txt").write_text("two\n")
     with pytest.raises(Failed, match="cannot be overwritten because the repository is immutable"):
-        docker.update(made, inputs(registry, ecr, context, "v1"))
+        docker.update(created, inputs(registry, ecr, context, "v1"))
 
 
-def test_a_failing_build_says_which_step_and_why_without_the_password(
+def test_failed_build_reports_the_step_without_the_password(
     docker: Client, registry: Running, ecr: Any, context: Path, buildah_only: None
 ) -> None:
     (context / "Dockerfile").write_text("FROM scratch\nCOPY nowhere.txt /\n")
@@ -264,35 +338,37 @@ def test_a_failing_build_says_which_step_and_why_without_the_password(
     assert news["registry"]["password"] not in str(failed.value)
 
 
-def test_deleting_leaves_the_image_to_its_repository(
+def test_delete_keeps_the_image_in_its_repository(
     docker: Client, registry: Running, ecr: Any, context: Path, buildah_only: None
 ) -> None:
-    made = docker.create(IMAGE, "app", inputs(registry, ecr, context, "v1"))
-    docker.delete(made)
+    created = docker.create(IMAGE, "app", inputs(registry, ecr, context, "v1"))
+    docker.delete(created)
     assert pushed(ecr)["imageTags"] == ["v1"]
 
 
-def test_a_refresh_reports_what_is_known_and_an_import_is_refused(
+def test_refresh_returns_the_state_and_import_is_refused(
     docker: Client, registry: Running, ecr: Any, context: Path, no_builder: None
 ) -> None:
-    made = docker.create(IMAGE, "app", inputs(registry, ecr, context, "v1"))
-    found = docker.read(made)
-    assert found is not None
-    assert found.state == made.state
-    with pytest.raises(Failed, match="can't be imported"):
-        docker.import_(IMAGE, "app", made.id)
+    created = docker.create(IMAGE, "app", inputs(registry, ecr, context, "v1"))
+    refreshed = docker.read(created)
+    assert refreshed is not None
+    assert refreshed.state == created.state
+    with pytest.raises(Failed, match="cannot be imported"):
+        docker.import_(IMAGE, "app", created.id)
 
 
-def test_other_resources_and_functions_of_the_package_are_refused_by_name(docker: Client) -> None:
-    with pytest.raises(Failed, match="docker:index/container:Container isn't emulated"):
+def test_other_resources_and_functions_are_refused_by_name(docker: Client) -> None:
+    with pytest.raises(Failed, match="docker:index/container:Container is not emulated"):
         docker.check("docker:index/container:Container", "c", {"image": "x"})
-    with pytest.raises(Failed, match="docker:index/getRegistryImage:getRegistryImage isn't emulated"):
+    with pytest.raises(
+        Failed, match="docker:index/getRegistryImage:getRegistryImage is not emulated"
+    ):
         docker.invoke("docker:index/getRegistryImage:getRegistryImage", {"name": "x"})
 
 
-def test_a_registry_password_stays_secret_in_the_state(
+def test_registry_password_stays_secret_in_the_state(
     docker: Client, registry: Running, ecr: Any, context: Path, no_builder: None
 ) -> None:
     news = inputs(registry, ecr, context, "v1")
-    made = docker.create(IMAGE, "app", news, secrets=[("registry", "password")])
-    assert news["registry"]["password"] not in str(made.state)
+    created = docker.create(IMAGE, "app", news, secrets=[("registry", "password")])
+    assert news["registry"]["password"] not in str(created.state)

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from kubernetes import client as typed_client
+from pulumi.runtime.proto import provider_pb2 as pb
 
 from sandbox.providers.kubernetes import provider
 from sandbox.providers.property_values import UNKNOWN
 from tests.sandbox.kubernetes.conftest import Demo, demo  # noqa: F401 - a fixture
+from tests.sandbox.kubernetes.test_objects import eventually
 from tests.sandbox.providers.engine_client import CheckFailed, Client, Failed, Served
 
 official: Any = typed_client  # its types say "or None" wherever the API does
@@ -19,7 +21,9 @@ DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
 
 
-def deployment(name: str = "web", image: str = "registry/app:1", **annotations: str) -> dict[str, Any]:
+def deployment(
+    name: str = "web", image: str = "registry/app:1", **annotations: str
+) -> dict[str, Any]:
     return {
         "metadata": {"name": name, "namespace": "default", "annotations": annotations},
         "spec": {
@@ -39,126 +43,179 @@ def engine(demo: Demo) -> Iterator[Client]:  # noqa: F811
         yield served.attach("kubernetes", {"kubeconfig": demo.kubeconfig().read_text()})
 
 
-def test_a_deployment_is_ready_when_it_has_been_created(engine: Client, demo: Demo) -> None:  # noqa: F811
-    made = engine.create(DEPLOYMENT, "web", deployment())
-    assert made.id == "default/web"
+def test_created_deployment_is_ready(engine: Client, demo: Demo) -> None:  # noqa: F811
+    created = engine.create(DEPLOYMENT, "web", deployment())
+    assert created.id == "default/web"
     live = official.AppsV1Api(demo.api()).read_namespaced_deployment("web", "default")
     assert live.status.available_replicas == 2
-    assert made.state["status"]["availableReplicas"] == 2
+    assert created.state["status"]["availableReplicas"] == 2
 
 
-def test_an_object_without_a_name_gets_one_and_keeps_it(engine: Client) -> None:
-    made = engine.create(CONFIG_MAP, "settings", {"data": {"a": "1"}})
-    assert made.inputs["metadata"]["name"].startswith("settings-")
-    assert len(made.inputs["metadata"]["name"]) == len("settings-") + 8
-    difference, inputs = engine.diff(made, {"data": {"a": "1"}})
+def test_object_without_name_is_autonamed_and_keeps_its_name(engine: Client) -> None:
+    created = engine.create(CONFIG_MAP, "settings", {"data": {"a": "1"}})
+    assert created.inputs["metadata"]["name"].startswith("settings-")
+    assert len(created.inputs["metadata"]["name"]) == len("settings-") + 8
+    difference, inputs = engine.diff(created, {"data": {"a": "1"}})
     assert not difference.detailedDiff
-    assert inputs["metadata"]["name"] == made.inputs["metadata"]["name"]
+    assert inputs["metadata"]["name"] == created.inputs["metadata"]["name"]
 
 
-def test_changed_data_of_a_config_map_replaces_it(engine: Client) -> None:
-    made = engine.create(CONFIG_MAP, "settings", {"metadata": {"name": "settings"}, "data": {"a": "1"}})
-    difference, _ = engine.diff(made, {"metadata": {"name": "settings"}, "data": {"a": "2"}})
+def test_changed_data_replaces_config_map(engine: Client) -> None:
+    created = engine.create(
+        CONFIG_MAP, "settings", {"metadata": {"name": "settings"}, "data": {"a": "1"}}
+    )
+    difference, _ = engine.diff(created, {"metadata": {"name": "settings"}, "data": {"a": "2"}})
     assert list(difference.replaces) == ["data"]
     assert difference.deleteBeforeReplace
 
 
-def test_a_changed_selector_replaces_a_deployment_and_a_changed_image_updates_it(engine: Client) -> None:
-    made = engine.create(DEPLOYMENT, "web", deployment())
-    difference, _ = engine.diff(made, deployment(image="registry/app:2"))
+def test_changed_selector_replaces_and_changed_image_updates_deployment(engine: Client) -> None:
+    created = engine.create(DEPLOYMENT, "web", deployment())
+    difference, _ = engine.diff(created, deployment(image="registry/app:2"))
     assert dict(difference.detailedDiff).keys() == {"spec.template.spec.containers[0].image"}
     assert not difference.replaces
     other = deployment()
     other["spec"]["selector"]["matchLabels"] = {"tier": "web"}
     other["spec"]["template"]["metadata"]["labels"] = {"tier": "web"}
-    difference, _ = engine.diff(made, other)
+    difference, _ = engine.diff(created, other)
     assert list(difference.replaces) == ["spec"]
 
 
-def test_a_misspelt_field_is_found_in_a_preview_without_a_cluster() -> None:
+def test_misspelled_field_is_refused_in_preview_without_a_cluster() -> None:
     with Served({"kubernetes": provider()}) as served:
         engine = served.attach("kubernetes", {"kubeconfig": UNKNOWN})
-        wrong = deployment()
-        wrong["spec"]["replica"] = wrong["spec"].pop("replicas")
-        with pytest.raises(CheckFailed, match=r'unknown field "spec\.replica" in apps/v1 Deployment'):
-            engine.check(DEPLOYMENT, "web", wrong)
-        wrong = deployment()
-        wrong["spec"]["selector"]["matchLabels"] = {"app": "other"}
+        invalid = deployment()
+        invalid["spec"]["replica"] = invalid["spec"].pop("replicas")
+        with pytest.raises(
+            CheckFailed, match=r'unknown field "spec\.replica" in apps/v1 Deployment'
+        ):
+            engine.check(DEPLOYMENT, "web", invalid)
+        invalid = deployment()
+        invalid["spec"]["selector"]["matchLabels"] = {"app": "other"}
         with pytest.raises(CheckFailed, match="`selector` does not match template `labels`"):
-            engine.check(DEPLOYMENT, "web", wrong)
+            engine.check(DEPLOYMENT, "web", invalid)
         planned = engine.preview(DEPLOYMENT, "web", deployment(image=UNKNOWN))  # type: ignore[arg-type]
         assert planned["spec"]["replicas"] == 2
 
 
-def test_types_that_are_no_objects_fail_by_name(engine: Client) -> None:
-    with pytest.raises(Failed, match=r"kubernetes:helm.sh/v3:Release isn't emulated"):
-        engine.check("kubernetes:helm.sh/v3:Release", "chart", {})
+@pytest.mark.parametrize(
+    "token",
+    [
+        "kubernetes:helm.sh/v3:Release",
+        "kubernetes:helm.sh/v4:Chart",
+        "kubernetes:yaml/v2:ConfigGroup",
+        "kubernetes:kustomize/v2:Directory",
+    ],
+)
+def test_charts_and_bundles_are_refused_by_name(engine: Client, token: str) -> None:
+    with pytest.raises(Failed, match=f"{token} is not emulated"):
+        engine.check(token, "bundle", {})
+    request = pb.ConstructRequest(type=token, name="bundle")
+    with pytest.raises(Failed, match=f"{token} is not emulated"):
+        engine.call("Construct", request)
+
+
+def test_service_without_matching_pods_is_not_awaited(engine: Client) -> None:
+    spec = {"selector": {"app": "missing"}, "ports": [{"port": 80}]}
+    inputs = {"metadata": {"name": "web"}, "spec": spec}
+    assert engine.create("kubernetes:core/v1:Service", "web", inputs).id == "default/web"
+
+
+def test_service_without_ready_pods_is_awaited(engine: Client, demo: Demo) -> None:  # noqa: F811
+    demo.clusters.external.image_check = lambda image, architecture: "manifest unknown"
+    apps = official.AppsV1Api(demo.api())
+    apps.create_namespaced_deployment("default", deployment())
+    pods = official.CoreV1Api(demo.api())
+    eventually(lambda: len(pods.list_namespaced_pod("default").items) == 2)
+    annotations = {"pulumi.com/timeoutSeconds": "1"}
+    spec = {"selector": {"app": "web"}, "ports": [{"port": 80}]}
+    inputs = {"metadata": {"name": "web", "annotations": annotations}, "spec": spec}
+    with pytest.raises(Failed, match="no pod that the selector matches is ready"):
+        engine.create("kubernetes:core/v1:Service", "web", inputs)
+
+
+def test_unknown_versions_of_kinds_are_refused_by_name(engine: Client) -> None:
     with pytest.raises(Failed, match=r"has no autoscaling/v2beta2 HorizontalPodAutoscaler; it has"):
         engine.check("kubernetes:autoscaling/v2beta2:HorizontalPodAutoscaler", "scaler", {})
 
 
-def test_a_deployment_that_never_gets_ready_is_kept_with_the_reason(engine: Client, demo: Demo) -> None:  # noqa: F811
-    demo.fleet.hooks.image_check = lambda image, architecture: "manifest unknown"
-    wanted = deployment(**{"pulumi.com/timeoutSeconds": "10"})
+def test_deployment_that_never_becomes_ready_is_kept_with_the_reason(
+    engine: Client,
+    demo: Demo,  # noqa: F811
+) -> None:
+    demo.clusters.external.image_check = lambda image, architecture: "manifest unknown"
+    inputs = deployment(**{"pulumi.com/timeoutSeconds": "10"})
     with pytest.raises(Failed, match="manifest unknown") as caught:
-        engine.create(DEPLOYMENT, "web", wanted)
+        engine.create(DEPLOYMENT, "web", inputs)
     assert caught.value.partial is not None
     assert caught.value.partial.id == "default/web"
 
 
-def test_an_object_that_exists_is_not_taken_over_silently(engine: Client) -> None:
-    wanted = {"metadata": {"name": "settings"}, "data": {"a": "1"}}
-    engine.create(CONFIG_MAP, "settings", wanted)
+def test_existing_object_is_refused_on_create(engine: Client) -> None:
+    inputs = {"metadata": {"name": "settings"}, "data": {"a": "1"}}
+    engine.create(CONFIG_MAP, "settings", inputs)
     with pytest.raises(Failed, match=r'"default/settings" already exists'):
-        engine.create(CONFIG_MAP, "again", wanted)
+        engine.create(CONFIG_MAP, "again", inputs)
 
 
-def test_an_image_that_the_pipeline_set_survives_an_update_that_ignores_it(engine: Client, demo: Demo) -> None:  # noqa: F811
-    made = engine.create(DEPLOYMENT, "web", deployment())
+def test_ignored_image_of_the_pipeline_survives_an_update(
+    engine: Client,
+    demo: Demo,  # noqa: F811
+) -> None:
+    created = engine.create(DEPLOYMENT, "web", deployment())
     released = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": "web", "namespace": "default"},
-        "spec": {"template": {"spec": {"containers": [{"name": "app", "image": "registry/app:2"}]}}},
+        "spec": {
+            "template": {"spec": {"containers": [{"name": "app", "image": "registry/app:2"}]}}
+        },
     }
     apps = official.AppsV1Api(demo.api())
     apps.patch_namespaced_deployment(
-        "web", "default", released, field_manager="pipeline", force=True, _content_type="application/apply-patch+yaml"
+        "web",
+        "default",
+        released,
+        field_manager="pipeline",
+        force=True,
+        _content_type="application/apply-patch+yaml",
     )
     changed = deployment()
     changed["spec"]["minReadySeconds"] = 0
     changed["spec"]["revisionHistoryLimit"] = 3
-    engine.update(made, changed, ignore=["spec.template.spec.containers[0].image"])
+    engine.update(created, changed, ignore=["spec.template.spec.containers[0].image"])
     live = apps.read_namespaced_deployment("web", "default")
     assert live.spec.template.spec.containers[0].image == "registry/app:2"
     assert live.spec.revision_history_limit == 3
     with pytest.raises(Failed, match='conflict with "pipeline"'):
-        engine.update(made, changed)
+        engine.update(created, changed)
 
 
-def test_drift_is_a_difference_of_inputs_after_reading(engine: Client, demo: Demo) -> None:  # noqa: F811
-    made = engine.create(DEPLOYMENT, "web", deployment())
-    official.AppsV1Api(demo.api()).patch_namespaced_deployment("web", "default", {"spec": {"replicas": 3}})
-    found = engine.read(made)
-    assert found is not None
-    assert found.inputs["spec"]["replicas"] == 3
-    assert found.inputs.keys() == made.inputs.keys()
+def test_drift_is_a_difference_of_inputs_after_read(engine: Client, demo: Demo) -> None:  # noqa: F811
+    created = engine.create(DEPLOYMENT, "web", deployment())
+    official.AppsV1Api(demo.api()).patch_namespaced_deployment(
+        "web", "default", {"spec": {"replicas": 3}}
+    )
+    result = engine.read(created)
+    assert result is not None
+    assert result.inputs["spec"]["replicas"] == 3
+    assert result.inputs.keys() == created.inputs.keys()
 
 
-def test_the_data_of_a_secret_stays_secret_and_reads_back_without_drift(engine: Client) -> None:
-    wanted = {"metadata": {"name": "key"}, "stringData": {"password": "hunter2"}}
-    made = engine.create("kubernetes:core/v1:Secret", "key", wanted)
-    assert made.state["data"] == {"password": base64.b64encode(b"hunter2").decode()}
-    assert ("data",) in made.secrets
-    found = engine.read(made)
-    assert found is not None
-    assert found.inputs == made.inputs
+def test_secret_data_is_marked_secret_and_reads_back_without_drift(engine: Client) -> None:
+    inputs = {"metadata": {"name": "key"}, "stringData": {"password": "hunter2"}}
+    created = engine.create("kubernetes:core/v1:Secret", "key", inputs)
+    assert created.state["data"] == {"password": base64.b64encode(b"hunter2").decode()}
+    assert ("data",) in created.secrets
+    result = engine.read(created)
+    assert result is not None
+    assert result.inputs == created.inputs
 
 
-def test_deleting_waits_until_the_object_is_gone(engine: Client, demo: Demo) -> None:  # noqa: F811
-    made = engine.create(DEPLOYMENT, "web", deployment())
-    engine.delete(made)
+def test_delete_waits_until_the_object_is_gone(engine: Client, demo: Demo) -> None:  # noqa: F811
+    created = engine.create(DEPLOYMENT, "web", deployment())
+    engine.delete(created)
     with pytest.raises(official.ApiException) as caught:
         official.AppsV1Api(demo.api()).read_namespaced_deployment("web", "default")
     assert caught.value.status == 404
-    assert engine.read(made) is None
+    assert engine.read(created) is None

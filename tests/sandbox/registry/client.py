@@ -1,4 +1,4 @@
-"""The smallest client that pushes images over plain HTTP, and a registry that can be restarted."""
+"""A minimal registry client over HTTP, and a registry that can be restarted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import requests
 from moto.ecr.models import ecr_backends
 from moto.server import ThreadedMotoServer
 
-from sandbox.account.services.ecr.images import MotoRepositories
+from sandbox.account.services.ecr.images import EcrRepositories
 from sandbox.registry import Registry
 
 ACCOUNT = "123456789012"
@@ -32,7 +32,7 @@ def digest_of(data: bytes) -> str:
 
 @dataclass
 class Client:
-    """Pushes and pulls as a container client does, with nothing but HTTP."""
+    """Pushes and pulls over HTTP."""
 
     host: str
     auth: tuple[str, str] | None
@@ -47,44 +47,58 @@ class Client:
         return self.call("PUT", location, params={"digest": digest_of(data)}, data=data)
 
     def manifest(self, repository: str, layers: Sequence[bytes], **extra: Any) -> bytes:
-        """Upload config and layers and return the manifest of the image that they make."""
-        config = json.dumps({"architecture": "amd64", "os": "linux", "nonce": secrets.token_hex(4)}).encode()
+        """Upload config and layers; return the image's manifest."""
+        config = json.dumps(
+            {"architecture": "amd64", "os": "linux", "nonce": secrets.token_hex(4)}
+        ).encode()
         for blob in (config, *layers):
             assert self.upload(repository, blob).status_code == 201
-        described = [{"mediaType": OCI_LAYER, "digest": digest_of(it), "size": len(it)} for it in layers]
+        described = [
+            {"mediaType": OCI_LAYER, "digest": digest_of(it), "size": len(it)} for it in layers
+        ]
         top = {"mediaType": OCI_CONFIG, "digest": digest_of(config), "size": len(config)}
         return json.dumps(
-            {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": top, "layers": described, **extra}
+            {
+                "schemaVersion": 2,
+                "mediaType": OCI_MANIFEST,
+                "config": top,
+                "layers": described,
+                **extra,
+            }
         ).encode()
 
     def put(self, repository: str, reference: str, manifest: bytes) -> requests.Response:
         headers = {"Content-Type": json.loads(manifest)["mediaType"]}
-        return self.call("PUT", f"/v2/{repository}/manifests/{reference}", data=manifest, headers=headers)
+        return self.call(
+            "PUT", f"/v2/{repository}/manifests/{reference}", data=manifest, headers=headers
+        )
 
     def push(self, repository: str, tag: str, *layers: bytes) -> str:
         """Push an image and return its digest."""
-        answer = self.put(repository, tag, self.manifest(repository, layers or (secrets.token_bytes(100),)))
-        assert answer.status_code == 201, answer.text
-        return answer.headers["Docker-Content-Digest"]
+        response = self.put(
+            repository, tag, self.manifest(repository, layers or (secrets.token_bytes(100),))
+        )
+        assert response.status_code == 201, response.text
+        return response.headers["Docker-Content-Digest"]
 
     def error(self, method: str, path: str, **options: Any) -> tuple[int, str, str]:
-        answer = self.call(method, path, **options)
-        [error] = answer.json()["errors"]
-        return answer.status_code, error["code"], error["message"]
+        response = self.call(method, path, **options)
+        [error] = response.json()["errors"]
+        return response.status_code, error["code"], error["message"]
 
 
 @dataclass
 class Running:
-    """A registry that can be stopped and started again on the same directory, as a machine's restart does."""
+    """A registry that can be restarted on the same directory."""
 
     directory: Path
-    rules: MotoRepositories = field(init=False)
+    repositories: EcrRepositories = field(init=False)
     registry: Registry = field(init=False)
     host: str = ""
 
     def start(self) -> str:
-        self.rules = MotoRepositories(ACCOUNT)
-        self.registry = Registry(self.directory, self.rules)
+        self.repositories = EcrRepositories(ACCOUNT)
+        self.registry = Registry(self.directory, self.repositories)
         self.host = self.registry.start()
         return self.host
 
@@ -103,7 +117,7 @@ def credentials(ecr: Any) -> tuple[str, str]:
 
 @contextmanager
 def emulated_ecr() -> Iterator[str]:
-    """moto's ECR behind an address."""
+    """Serve moto's ECR."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -112,7 +126,7 @@ def emulated_ecr() -> Iterator[str]:
 
 
 def emptied_ecr(endpoint: str) -> Any:
-    """A client of it, with nothing left of earlier tests."""
+    """Empty moto's ECR and return a client."""
     for backend in ecr_backends[ACCOUNT].values():
         backend.reset()
     return ecr_client(endpoint)
@@ -120,5 +134,9 @@ def emptied_ecr(endpoint: str) -> Any:
 
 def ecr_client(endpoint: str) -> Any:
     return boto3.client(
-        "ecr", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
+        "ecr",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
     )

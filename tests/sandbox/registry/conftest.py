@@ -1,4 +1,4 @@
-"""A registry behind moto's ECR, spoken to by boto3 on one side and plain HTTP on the other."""
+"""A registry behind moto's ECR, with clients for both."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def ecr(aws_endpoint: str) -> Any:
 
 @pytest.fixture
 def running(tmp_path: Path, ecr: Any) -> Iterator[Running]:
-    found = Running(tmp_path / "registry")
-    found.start()
-    yield found
-    found.stop()
+    registry = Running(tmp_path / "registry")
+    registry.start()
+    yield registry
+    registry.stop()
 
 
 @pytest.fixture

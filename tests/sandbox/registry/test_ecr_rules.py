@@ -1,4 +1,4 @@
-"""ECR's rules at the registry, and the registry's images in ECR: boto3 on one side, HTTP on the other."""
+"""ECR's rules in the registry, and pushed images in ECR."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from tests.sandbox.registry.client import OCI_MANIFEST, Client, Running, credentials, digest_of
 
 
-def test_a_push_to_a_repository_that_does_not_exist_is_refused_in_ecrs_words(client: Client) -> None:
+def test_push_to_missing_repository_is_refused_in_ecrs_words(client: Client) -> None:
     assert client.error("POST", "/v2/ghost/blobs/uploads/") == (
         404,
         "NAME_UNKNOWN",
@@ -21,13 +21,13 @@ def test_a_push_to_a_repository_that_does_not_exist_is_refused_in_ecrs_words(cli
     )
 
 
-def test_the_repository_uri_names_this_registry(running: Running, ecr: Any) -> None:
+def test_repository_uri_is_the_registrys(running: Running, ecr: Any) -> None:
     created = ecr.create_repository(repositoryName="app")["repository"]
     assert created["repositoryUri"] == f"{running.host}/app"
     assert running.host.startswith("localhost:")
 
 
-def test_describe_images_shows_the_real_digest_size_and_type_of_a_push(client: Client, ecr: Any) -> None:
+def test_describe_images_returns_digest_size_and_type_of_a_push(client: Client, ecr: Any) -> None:
     ecr.create_repository(repositoryName="app")
     layers = [secrets.token_bytes(700), secrets.token_bytes(300)]
     manifest = client.manifest("app", layers)
@@ -43,7 +43,7 @@ def test_describe_images_shows_the_real_digest_size_and_type_of_a_push(client: C
     assert got["imageManifest"].encode() == manifest
 
 
-def test_an_immutable_tag_is_refused_in_ecrs_words_even_for_the_same_image(client: Client, ecr: Any) -> None:
+def test_immutable_tag_is_refused_even_for_the_same_image(client: Client, ecr: Any) -> None:
     ecr.create_repository(repositoryName="app", imageTagMutability="IMMUTABLE")
     manifest = client.manifest("app", [b"layer"])
     assert client.put("app", "v1", manifest).status_code == 201
@@ -52,12 +52,15 @@ def test_an_immutable_tag_is_refused_in_ecrs_words_even_for_the_same_image(clien
         "because the repository is immutable."
     )
     for again in (manifest, client.manifest("app", [b"another"])):
-        answer = client.put("app", "v1", again)
-        assert (answer.status_code, answer.json()["errors"]) == (400, [{"code": "TAG_INVALID", "message": words}])
+        response = client.put("app", "v1", again)
+        assert (response.status_code, response.json()["errors"]) == (
+            400,
+            [{"code": "TAG_INVALID", "message": words}],
+        )
     assert client.call("GET", "/v2/app/manifests/v1").content == manifest
 
 
-def test_tags_excluded_from_immutability_move(client: Client, ecr: Any) -> None:
+def test_tag_excluded_from_immutability_moves(client: Client, ecr: Any) -> None:
     ecr.create_repository(
         repositoryName="app",
         imageTagMutability="IMMUTABLE_WITH_EXCLUSION",
@@ -65,12 +68,15 @@ def test_tags_excluded_from_immutability_move(client: Client, ecr: Any) -> None:
     )
     client.push("app", "latest-main")
     newest = client.push("app", "latest-main")
-    assert client.call("HEAD", "/v2/app/manifests/latest-main").headers["Docker-Content-Digest"] == newest
+    assert (
+        client.call("HEAD", "/v2/app/manifests/latest-main").headers["Docker-Content-Digest"]
+        == newest
+    )
     client.push("app", "v1")
     assert client.put("app", "v1", client.manifest("app", [b"x"])).status_code == 400
 
 
-def test_a_mutable_tag_moves_and_the_older_image_stays_untagged(client: Client, ecr: Any) -> None:
+def test_mutable_tag_moves_and_leaves_the_older_image_untagged(client: Client, ecr: Any) -> None:
     ecr.create_repository(repositoryName="cache")
     old, new = client.push("cache", "main"), client.push("cache", "main")
     details = {image["imageDigest"]: image.get("imageTags") for image in _images(ecr, "cache")}
@@ -79,21 +85,23 @@ def test_a_mutable_tag_moves_and_the_older_image_stays_untagged(client: Client, 
 
 
 @pytest.mark.parametrize("auth", [None, ("AWS", "guess"), ("AWS", "a.b"), ("root", "guess")])
-def test_nobody_without_an_ecr_token_gets_in(running: Running, auth: tuple[str, str] | None) -> None:
-    answer = requests.get(f"http://{running.host}/v2/", auth=auth, timeout=60)
-    assert answer.status_code == 401
-    assert answer.headers["WWW-Authenticate"].startswith("Basic ")
-    assert answer.json()["errors"][0]["code"] == "UNAUTHORIZED"
+def test_request_without_ecr_token_is_refused(
+    running: Running, auth: tuple[str, str] | None
+) -> None:
+    response = requests.get(f"http://{running.host}/v2/", auth=auth, timeout=60)
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"].startswith("Basic ")
+    assert response.json()["errors"][0]["code"] == "UNAUTHORIZED"
 
 
-def test_an_expired_token_is_refused_in_ecrs_words(running: Running) -> None:
-    password, _ = running.rules.tokens.issue(now=0.0)
+def test_expired_token_is_refused_in_ecrs_words(running: Running) -> None:
+    password, _ = running.repositories.tokens.issue(now=0.0)
     status, code, message = Client(running.host, ("AWS", password)).error("GET", "/v2/")
     assert (status, code) == (403, "DENIED")
     assert message == "Your authorization token has expired. Reauthenticate and try again."
 
 
-def test_a_token_of_another_sandbox_is_refused(running: Running, ecr: Any, tmp_path: Any) -> None:
+def test_token_of_another_sandbox_is_refused(running: Running, ecr: Any, tmp_path: Any) -> None:
     other = Running(tmp_path / "other")
     other.start()
     try:
@@ -103,22 +111,29 @@ def test_a_token_of_another_sandbox_is_refused(running: Running, ecr: Any, tmp_p
     assert requests.get(f"http://{running.host}/v2/", auth=foreign, timeout=60).status_code == 401
 
 
-def test_batch_delete_image_removes_tag_then_data(client: Client, running: Running, ecr: Any) -> None:
+def test_batch_delete_image_removes_tag_then_data(
+    client: Client, running: Running, ecr: Any
+) -> None:
     ecr.create_repository(repositoryName="app")
     before = running.stored_bytes()
     kept_layer, gone_layer = secrets.token_bytes(1000), secrets.token_bytes(2000)
-    kept = client.push("app", "kept", kept_layer)
+    remaining = client.push("app", "kept", kept_layer)
     gone = client.push("app", "gone", kept_layer, gone_layer)
     ecr.batch_delete_image(repositoryName="app", imageIds=[{"imageDigest": gone}])
     assert client.error("GET", f"/v2/app/manifests/{gone}")[:2] == (404, "MANIFEST_UNKNOWN")
-    assert client.error("GET", f"/v2/app/blobs/{digest_of(gone_layer)}")[:2] == (404, "BLOB_UNKNOWN")
+    assert client.error("GET", f"/v2/app/blobs/{digest_of(gone_layer)}")[:2] == (
+        404,
+        "BLOB_UNKNOWN",
+    )
     assert client.call("GET", f"/v2/app/blobs/{digest_of(kept_layer)}").content == kept_layer
     assert running.stored_bytes() - before < 2000
-    ecr.batch_delete_image(repositoryName="app", imageIds=[{"imageDigest": kept}])
+    ecr.batch_delete_image(repositoryName="app", imageIds=[{"imageDigest": remaining}])
     assert running.stored_bytes() == before
 
 
-def test_force_delete_of_a_repository_leaves_not_a_byte(client: Client, running: Running, ecr: Any) -> None:
+def test_force_delete_of_a_repository_deletes_all_data(
+    client: Client, running: Running, ecr: Any
+) -> None:
     ecr.create_repository(repositoryName="app")
     client.push("app", "v1", secrets.token_bytes(5000))
     client.upload("app", secrets.token_bytes(5000))
@@ -130,7 +145,7 @@ def test_force_delete_of_a_repository_leaves_not_a_byte(client: Client, running:
     assert client.call("GET", "/v2/app/tags/list").json()["tags"] == []
 
 
-def test_a_layer_that_two_repositories_use_outlives_one_of_them(client: Client, ecr: Any) -> None:
+def test_shared_layer_survives_deletion_of_one_repository(client: Client, ecr: Any) -> None:
     layer = secrets.token_bytes(5000)
     for name in ("one", "two"):
         ecr.create_repository(repositoryName=name)
@@ -139,7 +154,9 @@ def test_a_layer_that_two_repositories_use_outlives_one_of_them(client: Client, 
     assert client.call("GET", f"/v2/two/blobs/{digest_of(layer)}").content == layer
 
 
-def test_a_lifecycle_policy_expires_images_beyond_its_count(client: Client, running: Running, ecr: Any) -> None:
+def test_lifecycle_policy_expires_images_beyond_its_count(
+    client: Client, running: Running, ecr: Any
+) -> None:
     ecr.create_repository(repositoryName="app")
     ecr.put_lifecycle_policy(
         repositoryName="app",
@@ -164,7 +181,7 @@ def test_a_lifecycle_policy_expires_images_beyond_its_count(client: Client, runn
     assert running.stored_bytes() < 3 * 3000
 
 
-def test_an_image_is_promoted_by_put_image_under_a_second_tag(client: Client, ecr: Any) -> None:
+def test_put_image_adds_a_second_tag(client: Client, ecr: Any) -> None:
     ecr.create_repository(repositoryName="app", imageTagMutability="IMMUTABLE")
     digest = client.push("app", "v1")
     [image] = ecr.batch_get_image(repositoryName="app", imageIds=[{"imageTag": "v1"}])["images"]
@@ -173,24 +190,31 @@ def test_an_image_is_promoted_by_put_image_under_a_second_tag(client: Client, ec
     with pytest.raises(ClientError, match="ImageAlreadyExistsException"):
         ecr.put_image(repositoryName="app", imageManifest=image["imageManifest"], imageTag="prod")
     other = client.push("app", "v2")
-    [second] = ecr.batch_get_image(repositoryName="app", imageIds=[{"imageDigest": other}])["images"]
+    [second] = ecr.batch_get_image(repositoryName="app", imageIds=[{"imageDigest": other}])[
+        "images"
+    ]
     with pytest.raises(ClientError, match="ImageTagAlreadyExistsException"):
         ecr.put_image(repositoryName="app", imageManifest=second["imageManifest"], imageTag="prod")
     with pytest.raises(ClientError, match="ImageDigestDoesNotMatchException"):
-        ecr.put_image(repositoryName="app", imageManifest=second["imageManifest"], imageTag="v3", imageDigest=digest)
+        ecr.put_image(
+            repositoryName="app",
+            imageManifest=second["imageManifest"],
+            imageTag="v3",
+            imageDigest=digest,
+        )
 
 
-def test_a_scan_says_that_there_is_no_scanner_and_invents_no_finding(client: Client, ecr: Any) -> None:
+def test_scan_reports_findings_unavailable(client: Client, ecr: Any) -> None:
     ecr.create_repository(repositoryName="app", imageScanningConfiguration={"scanOnPush": True})
     client.push("app", "v1")
     [image] = _images(ecr, "app")
     assert image["imageScanStatus"]["status"] == "FINDINGS_UNAVAILABLE"
-    found = ecr.describe_image_scan_findings(repositoryName="app", imageId={"imageTag": "v1"})
-    assert "no vulnerability database" in found["imageScanStatus"]["description"]
-    assert "imageScanFindings" not in found
+    findings = ecr.describe_image_scan_findings(repositoryName="app", imageId={"imageTag": "v1"})
+    assert "no vulnerability database" in findings["imageScanStatus"]["description"]
+    assert "imageScanFindings" not in findings
 
 
-def test_a_pull_is_recorded(client: Client, ecr: Any) -> None:
+def test_pull_is_recorded(client: Client, ecr: Any) -> None:
     ecr.create_repository(repositoryName="app")
     client.push("app", "v1")
     assert "lastRecordedPullTime" not in _images(ecr, "app")[0]
@@ -198,7 +222,7 @@ def test_a_pull_is_recorded(client: Client, ecr: Any) -> None:
     assert "lastRecordedPullTime" in _images(ecr, "app")[0]
 
 
-def test_images_come_back_after_a_restart_under_the_same_address(client: Client, running: Running, ecr: Any) -> None:
+def test_images_and_address_survive_a_restart(client: Client, running: Running, ecr: Any) -> None:
     ecr.create_repository(repositoryName="app", imageTagMutability="IMMUTABLE")
     ecr.create_repository(repositoryName="lost")
     manifest = client.manifest("app", [secrets.token_bytes(100)])
@@ -207,7 +231,9 @@ def test_images_come_back_after_a_restart_under_the_same_address(client: Client,
     client.push("lost", "v1", secrets.token_bytes(9000))
     before = _images(ecr, "app")
     running.stop()
-    ecr.delete_repository(repositoryName="app", force=True)  # what a fresh process starts with, before the replay
+    ecr.delete_repository(
+        repositoryName="app", force=True
+    )  # what a fresh process starts with, before the replay
     ecr.delete_repository(repositoryName="lost", force=True)
     ecr.create_repository(repositoryName="app", imageTagMutability="IMMUTABLE")  # the replay
     assert running.start() == client.host
@@ -217,15 +243,15 @@ def test_images_come_back_after_a_restart_under_the_same_address(client: Client,
     assert running.stored_bytes() < 9000
 
 
-def test_a_deletion_holds_over_a_restart(client: Client, running: Running, ecr: Any) -> None:
+def test_deletion_survives_a_restart(client: Client, running: Running, ecr: Any) -> None:
     ecr.create_repository(repositoryName="app")
-    gone, kept = client.push("app", "gone"), client.push("app", "kept")
+    gone, remaining = client.push("app", "gone"), client.push("app", "kept")
     ecr.batch_delete_image(repositoryName="app", imageIds=[{"imageDigest": gone}])
     running.stop()
     ecr.delete_repository(repositoryName="app", force=True)
     ecr.create_repository(repositoryName="app")
     running.start()
-    assert [image["imageDigest"] for image in _images(ecr, "app")] == [kept]
+    assert [image["imageDigest"] for image in _images(ecr, "app")] == [remaining]
 
 
 def _images(ecr: Any, repository: str) -> list[dict[str, Any]]:

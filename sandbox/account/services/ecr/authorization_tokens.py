@@ -1,4 +1,4 @@
-"""ECR's authorization tokens: opaque passwords that say until when they hold, signed with a key of this registry."""
+"""ECR's authorization tokens: opaque passwords with an expiry, signed with the registry's key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import secrets
 import time
 from pathlib import Path
 
-from sandbox.contracts.image_repositories import RefusedError
+from sandbox.contracts.image_repositories import RegistryError
 
 # Amazon ECR API reference, GetAuthorizationToken: "The authorization token is valid for 12 hours."
 VALID_SECONDS = 12 * 3600
@@ -18,14 +18,16 @@ USER = "AWS"
 
 
 class Tokens:
-    """Issues and checks tokens; the key stays in the registry's directory, so that a token outlives a restart."""
+    """Issues and validates tokens; the key is in the registry's directory, so tokens survive a
+    restart.
+    """
 
     def __init__(self, directory: Path, account_id: str) -> None:
         self._key_file = directory / "token.key"
         self._account_id = account_id
 
     def issue(self, now: float | None = None) -> tuple[str, float]:
-        """Return a password for the user AWS, and when it expires (seconds since the epoch)."""
+        """Return a password for the user AWS and its expiry (seconds since the epoch)."""
         expires = (time.time() if now is None else now) + VALID_SECONDS
         claims = {
             "account": self._account_id,
@@ -35,18 +37,18 @@ class Tokens:
         payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode()
         return f"{payload}.{self._sign(payload)}", expires
 
-    def check(self, username: str, password: str) -> None:
-        """Raise RefusedError unless the pair is one that issue() gave out and that still holds."""
+    def validate(self, username: str, password: str) -> None:
+        """Raise RegistryError unless the pair was issued and has not expired."""
         payload, _, signature = password.partition(".")
         if username != USER or not hmac.compare_digest(signature, self._sign(payload)):
-            raise RefusedError(
+            raise RegistryError(
                 401,
                 "UNAUTHORIZED",
                 "Not Authorized",
                 {"WWW-Authenticate": 'Basic realm="ECR", service="ecr.amazonaws.com"'},
             )
         if json.loads(base64.urlsafe_b64decode(payload))["expiration"] < time.time():
-            raise RefusedError(
+            raise RegistryError(
                 403, "DENIED", "Your authorization token has expired. Reauthenticate and try again."
             )
 

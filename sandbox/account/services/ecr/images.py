@@ -1,9 +1,9 @@
-"""ECR's repositories and images, as moto holds them, as the rules of the registry.
+"""ECR's repositories and images in moto, implementing ImageRepositories for the registry.
 
-moto stores images but no data, so some of its ECR is replaced while a registry is attached (`attach`, `detach`):
-the repository URI, the size and digest of an image, PutImage's tag rules, authorization tokens, lifecycle policies
-(moto stores them only), and scan findings (moto invents a CVE). Error texts are ECR's own; where they aren't moto's,
-they are those of the AWS documentation or of reports by users of ECR, named beside them.
+moto stores no image data, so parts of its ECR are replaced while a registry is attached: repository
+URI, image size and digest, PutImage's tag rules, authorization tokens, lifecycle policies (moto
+only stores them) and scan findings (moto invents a CVE). Error messages are ECR's; where moto lacks
+one, its source is named.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
 from moto.ecr import models, responses
 from moto.ecr.exceptions import (
-    ImageAlreadyExistsException,
     InvalidParameterException,
     RepositoryNotFoundException,
     ScanNotFoundException,
@@ -33,25 +32,25 @@ from moto.ecr.exceptions import (
 from sandbox.account.services.ecr.authorization_tokens import USER, Tokens
 from sandbox.account.services.ecr.lifecycle_policy import Candidate, expired
 from sandbox.contracts import image_manifest as manifests
-from sandbox.contracts.image_repositories import HeldImage, PushedImage, RefusedError
+from sandbox.contracts.image_repositories import PushedImage, RegistryError, StoredImage
 
-UNTAGGED: Any = None  # moto's own mark of an image without a tag, which its annotations leave out
+UNTAGGED: Any = None  # moto's value for an image without a tag, missing in its annotations.
 NO_SCANNER = "The sandbox has no vulnerability database, so this image was not scanned."
 
 
 class EcrImage(models.Image):
-    """An image with the facts that ECR derives from its manifest, where moto makes them up."""
+    """An image with the attributes that ECR derives from its manifest."""
 
     def _create_digest(self) -> None:
         self._image_digest = f"sha256:{hashlib.sha256(self.image_manifest.encode()).hexdigest()}"
 
     def get_image_size_in_bytes(self) -> int:
-        """Return the bytes of config and layers together, as ECR counts them."""
+        """Return the size of config and layers in bytes, as ECR does."""
         return self.facts.size
 
     @property
     def facts(self) -> manifests.Manifest:
-        """What the manifest says."""
+        """The parsed manifest."""
         return manifests.parse(self.image_manifest.encode(), self.image_manifest_media_type)
 
     @property
@@ -61,30 +60,46 @@ class EcrImage(models.Image):
 
     @property
     def subject_manifest_digest(self) -> str | None:
-        """Return the digest of the image that this one is about."""
+        """Return the digest of the image that this one refers to."""
         return self.facts.subject
 
     @property
     def image_scan_status(self) -> dict[str, str] | None:
-        """Return the status of the last scan, None when none was asked for."""
+        """Return the status of the last scan, or None without one."""
         return _scan_status() if self.last_scan else None
 
 
-class ImageTagAlreadyExistsError(ServiceException):
-    """PutImage's error for a taken tag of an immutable repository; moto has the wrong one."""
+def put_image_error(
+    repository: Any, registry_id: str, digest: str, tag: str | None
+) -> tuple[str, str] | None:
+    """Return the code and message with which PutImage refuses an image, or None."""
+    stored = _find(repository, digest)
+    if stored is not None and (tag is None or tag in stored.image_tags):
+        return "ImageAlreadyExistsException", (
+            f"Image with digest '{digest}' and tag '{tag or 'null'}' already exists in the "
+            f"repository with name '{repository.name}' in registry with id '{registry_id}'"
+        )
+    taken = tag and any(tag in image.image_tags for image in repository.images)
+    if tag and taken and _immutable(repository, tag):
+        return "ImageTagAlreadyExistsException", _taken_message(repository, tag)
+    return None
 
-    code = "ImageTagAlreadyExistsException"
+
+def digest_mismatch(digest: str, actual: str) -> tuple[str, str]:
+    """Return the code and message with which PutImage refuses a wrong digest."""
+    text = f"The image digest '{digest}' does not match the manifest's '{actual}'."
+    return "ImageDigestDoesNotMatchException", text
 
 
-class ImageDigestDoesNotMatchError(ServiceException):
-    """PutImage's error for a digest that isn't the manifest's; moto checks none."""
-
-    code = "ImageDigestDoesNotMatchException"
+class PutImageError(ServiceException):
+    """An error of PutImage; moto takes the service's name from the module of its own classes."""
 
 
-class MotoRepositories:
-    """RepositoryRules on moto's ECR backends of one account, in this process. Repository names are looked up in all
-    regions, as one registry serves them all; a name in two regions is refused, since its address would be ambiguous."""
+class EcrRepositories:
+    """ImageRepositories on moto's ECR backends of one account in this process.
+
+    Repository names are unique across regions, because one registry serves all of them.
+    """
 
     def __init__(self, account_id: str = "123456789012") -> None:
         self.account_id = account_id
@@ -97,33 +112,34 @@ class MotoRepositories:
     # RepositoryRules
 
     def authorize(self, username: str, password: str) -> None:
-        """Take what GetAuthorizationToken gave out; refuse anybody else."""
-        self.tokens.check(username, password)
+        """Accept credentials of GetAuthorizationToken."""
+        self.tokens.validate(username, password)
 
     def repositories(self) -> list[str]:
         """Return the names of the repositories of all regions."""
         return sorted({name for backend in self._backends() for name in backend.repositories})
 
     def require(self, repository: str) -> None:
-        """Refuse in ECR's words a repository that doesn't exist."""
+        """Refuse an unknown repository in ECR's words."""
         self._repository(repository)
 
-    def admit(self, repository: str, tag: str) -> None:
-        """Refuse a taken tag where tags are immutable: also for the very same image, as ECR does.
+    def check_tag(self, repository: str, tag: str) -> None:
+        """Refuse a taken immutable tag, even for the same image, as ECR does.
 
-        Words: github.com/moby/buildkit/issues/3776; the same image: github.com/aws/containers-roadmap/issues/2179.
+        Message: github.com/moby/buildkit/issues/3776; same image:
+        github.com/aws/containers-roadmap/issues/2179.
         """
-        found = self._repository(repository)
-        if _immutable(found, tag) and any(tag in image.image_tags for image in found.images):
-            raise RefusedError(400, "TAG_INVALID", _taken(found, tag))
+        target = self._repository(repository)
+        if _immutable(target, tag) and any(tag in image.image_tags for image in target.images):
+            raise RegistryError(400, "TAG_INVALID", _taken_message(target, tag))
 
     def register(self, image: PushedImage) -> None:
-        """Hold a pushed image; scan it and apply the lifecycle policy as ECR does after a push."""
+        """Record a pushed image, scan it and apply the lifecycle policy, as ECR does."""
         with self._lock:
             repository = self._repository(image.repository)
-            held = _find(repository, image.digest)
-            if held is None:
-                held = EcrImage(
+            stored = _find(repository, image.digest)
+            if stored is None:
+                stored = EcrImage(
                     self.account_id,
                     UNTAGGED,
                     image.manifest.decode(),
@@ -131,49 +147,49 @@ class MotoRepositories:
                     image.media_type,
                     image.digest,
                 )
-                held.image_pushed_at = int(image.pushed_at)
-                repository.images.append(held)
+                stored.image_pushed_at = int(image.pushed_at)
+                repository.images.append(stored)
                 if repository.image_scanning_configuration.get("scanOnPush"):
-                    held.last_scan = datetime.fromtimestamp(image.pushed_at, UTC)
+                    stored.last_scan = datetime.fromtimestamp(image.pushed_at, UTC)
             for tag in image.tags:
-                _move_tag(repository, tag, held)
+                _move_tag(repository, tag, stored)
             self._expire(repository)
 
-    def pulled(self, repository: str, digest: str) -> None:
+    def record_pull(self, repository: str, digest: str) -> None:
         """Set the image's lastRecordedPullTime."""
         if (image := _find(self._repository(repository), digest)) is not None:
             image.last_recorded_pull_time = int(time.time())
 
-    def images(self, repository: str) -> Mapping[str, HeldImage]:
+    def images(self, repository: str) -> Mapping[str, StoredImage]:
         """Return the images of a repository by digest."""
         for backend in self._backends():
-            if found := backend.repositories.get(repository):
+            if entry := backend.repositories.get(repository):
                 return {
-                    image.image_digest: HeldImage(
+                    image.image_digest: StoredImage(
                         digest=image.image_digest,
                         media_type=image.image_manifest_media_type,
                         manifest=image.image_manifest.encode(),
                         tags=tuple(image.image_tags),
                     )
-                    for image in list(found.images)
+                    for image in list(entry.images)
                 }
         return {}
 
-    def watch(self, changed: Callable[[], None]) -> None:
-        """Call `changed` whenever images may have gone."""
+    def on_removal(self, changed: Callable[[], None]) -> None:
+        """Call `changed` after images may have been removed."""
         self._changed = changed
 
-    # The life of the attachment
+    # Attachment
 
     @property
     def tokens(self) -> Tokens:
-        """Who may use the registry, while it is attached."""
+        """The authorization tokens of the attached registry."""
         if self._tokens is None:
             raise RuntimeError("no registry is attached to ECR")
         return self._tokens
 
     def attach(self, host: str, directory: Path) -> None:
-        """Make moto's ECR that of a registry at `host` ("localhost:PORT"), for this whole process, until detach()."""
+        """Replace parts of moto's ECR in this process until detach()."""
         self._host = host
         self._tokens = Tokens(directory, self.account_id)
         replaced: list[tuple[Any, str, Any]] = [
@@ -194,12 +210,12 @@ class MotoRepositories:
             (
                 models.ECRBackend,
                 "batch_delete_image",
-                self._then_tell(models.ECRBackend.batch_delete_image),
+                self._then_notify(models.ECRBackend.batch_delete_image),
             ),
             (
                 models.ECRBackend,
                 "delete_repository",
-                self._then_tell(models.ECRBackend.delete_repository),
+                self._then_notify(models.ECRBackend.delete_repository),
             ),
         ]
         for owner, name, replacement in replaced:
@@ -207,7 +223,7 @@ class MotoRepositories:
             setattr(owner, name, replacement)
 
     def detach(self) -> None:
-        """Give moto its own ECR back."""
+        """Restore moto's ECR."""
         self._changed = None
         while self._originals:
             owner, name, original = self._originals.pop()
@@ -216,7 +232,7 @@ class MotoRepositories:
             else:
                 setattr(owner, name, original)
 
-    # What replaces moto's
+    # Replacements of moto's functions
 
     def _put_image(
         self,
@@ -227,7 +243,7 @@ class MotoRepositories:
         image_manifest_mediatype: str | None = None,
         digest: str | None = None,
     ) -> EcrImage:
-        """PutImage with the tag rules of ECR (API reference, PutImage, "Errors")."""
+        """PutImage with ECR's tag rules (API reference, PutImage, "Errors")."""
         repository = backend._get_repository(repository_name)
         with _as_parameter_error():
             facts = manifests.parse(image_manifest.encode(), image_manifest_mediatype)
@@ -235,32 +251,21 @@ class MotoRepositories:
             self.account_id, UNTAGGED, image_manifest, repository_name, facts.media_type
         )
         if digest and digest != image.image_digest:
-            raise ImageDigestDoesNotMatchError(
-                f"The image digest '{digest}' does not match the manifest's '{image.image_digest}'."
-            )
+            raise PutImageError(*digest_mismatch(digest, image.image_digest))
         with self._lock:
-            held = _find(repository, image.image_digest)
-            if held is not None and (image_tag is None or image_tag in held.image_tags):
-                raise ImageAlreadyExistsException(
-                    registry_id=repository.registry_id,
-                    image_tag=image_tag or "null",
-                    digest=held.image_digest,
-                    repository_name=repository_name,
-                )
-            if (
-                image_tag
-                and _immutable(repository, image_tag)
-                and any(image_tag in i.image_tags for i in repository.images)
-            ):
-                raise ImageTagAlreadyExistsError(_taken(repository, image_tag))
-            if held is None:
+            registry_id = repository.registry_id
+            error = put_image_error(repository, registry_id, image.image_digest, image_tag)
+            if error is not None:
+                raise PutImageError(*error)
+            stored = _find(repository, image.image_digest)
+            if stored is None:
                 repository.images.append(image)
-                held = image
+                stored = image
             if image_tag:
-                _move_tag(repository, image_tag, held)
+                _move_tag(repository, image_tag, stored)
             self._expire(repository)
-        self._tell()
-        return held
+        self._notify()
+        return stored
 
     def _get_authorization_token(self) -> Callable[[Any], ActionResult]:
         def get_authorization_token(response: Any) -> ActionResult:
@@ -279,32 +284,32 @@ class MotoRepositories:
         def put_lifecycle_policy(
             backend: Any, registry_id: str, repository_name: str, lifecycle_policy_text: str
         ) -> Any:
-            answer = original(backend, registry_id, repository_name, lifecycle_policy_text)
+            result = original(backend, registry_id, repository_name, lifecycle_policy_text)
             self._expire(backend._get_repository(repository_name, registry_id))
-            self._tell()
-            return answer
+            self._notify()
+            return result
 
         return put_lifecycle_policy
 
     @staticmethod
     def _with_backend(method: Callable[..., Any]) -> Callable[..., Any]:
-        """A plain function, which Python binds to the backend that it is called on."""
+        """Return a plain function, which Python binds to the backend."""
 
-        def function(backend: Any, *given: Any, **named: Any) -> Any:
-            return method(backend, *given, **named)
+        def function(backend: Any, *arguments: Any, **options: Any) -> Any:
+            return method(backend, *arguments, **options)
 
         return function
 
-    def _then_tell(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def changed(*given: Any, **named: Any) -> Any:
-            answer = original(*given, **named)
-            self._tell()
-            return answer
+    def _then_notify(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def changed(*arguments: Any, **options: Any) -> Any:
+            result = original(*arguments, **options)
+            self._notify()
+            return result
 
         return changed
 
     def _expire(self, repository: Any) -> None:
-        """Apply the lifecycle policy now, where ECR takes up to 24 hours; images that belong to one that goes, go too."""
+        """Apply the lifecycle policy at once (ECR: within 24 hours), with dependent images."""
         if not repository.lifecycle_policy:
             return
         with self._lock:
@@ -319,36 +324,37 @@ class MotoRepositories:
                 )
                 for image in repository.images
             ]
-            gone = set(expired(repository.lifecycle_policy, candidates, time.time()))
+            expired_digests = set(expired(repository.lifecycle_policy, candidates, time.time()))
             for image in list(repository.images):
-                if image.image_digest in gone or image.facts.subject in gone:
+                if image.image_digest in expired_digests or image.facts.subject in expired_digests:
                     repository.images.remove(image)
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         if self._changed is not None:
             self._changed()
 
-    # Look-ups
+    # Queries
 
     def _backends(self) -> list[Any]:
         return [backend for _, backend in sorted(models.ecr_backends[self.account_id].items())]
 
     def _repository(self, name: str) -> Any:
-        found = [
+        matches = [
             backend.repositories[name]
             for backend in self._backends()
             if name in backend.repositories
         ]
-        if not found:
-            missing = RepositoryNotFoundException(name, self.account_id)
-            raise RefusedError(404, "NAME_UNKNOWN", str(missing.message))
-        if len(found) > 1:
-            raise RefusedError(
+        if not matches:
+            error = RepositoryNotFoundException(name, self.account_id)
+            raise RegistryError(404, "NAME_UNKNOWN", str(error.message))
+        if len(matches) > 1:
+            raise RegistryError(
                 400,
                 "DENIED",
-                f"Repositories named '{name}' exist in two regions; the sandbox has one registry for all.",
+                f"Repositories named '{name}' exist in two regions; the sandbox has one "
+                "registry for all.",
             )
-        return found[0]
+        return matches[0]
 
 
 def _find(repository: Any, digest: str) -> Any | None:
@@ -364,7 +370,7 @@ def _move_tag(repository: Any, tag: str, to: Any) -> None:
 
 
 def _immutable(repository: Any, tag: str) -> bool:
-    """Tell whether a taken `tag` stays; filters are wildcards (API reference, ImageTagMutabilityExclusionFilter)."""
+    """Return whether a taken tag is immutable (wildcards: ImageTagMutabilityExclusionFilter)."""
     mutability = str(
         getattr(repository.image_tag_mutability, "value", repository.image_tag_mutability)
     )
@@ -373,9 +379,10 @@ def _immutable(repository: Any, tag: str) -> bool:
     return mutability.startswith("IMMUTABLE") != excluded
 
 
-def _taken(repository: Any, tag: str) -> str:
+def _taken_message(repository: Any, tag: str) -> str:
     return (
-        f"The image tag '{tag}' already exists in the '{repository.name}' repository and cannot be overwritten "
+        f"The image tag '{tag}' already exists in the '{repository.name}' repository and cannot "
+        "be overwritten "
         "because the repository is immutable."
     )
 
@@ -390,9 +397,10 @@ def _describe_image_scan_findings(
     repository = backend._get_repository(repository_name, registry_id)
     image = repository._get_image(image_id.get("imageTag"), image_id.get("imageDigest"))
     if not image.last_scan:
-        wanted = f"{{imageDigest:'{image.image_digest}', imageTag:'{image_id.get('imageTag') or 'null'}'}}"
+        tag = image_id.get("imageTag") or "null"
+        reference = f"{{imageDigest:'{image.image_digest}', imageTag:'{tag}'}}"
         raise ScanNotFoundException(
-            image_id=wanted, repository_name=repository_name, registry_id=repository.registry_id
+            image_id=reference, repository_name=repository_name, registry_id=repository.registry_id
         )
     return {
         "registryId": repository.registry_id,
@@ -406,6 +414,9 @@ def _describe_image_scan_findings(
 def _as_parameter_error() -> Iterator[None]:
     try:
         yield
-    except RefusedError as error:
-        text = f"Invalid parameter at 'ImageManifest' failed to satisfy constraint: '{json.dumps(error.message)[1:-1]}'"
-        raise InvalidParameterException(text) from None
+    except RegistryError as error:
+        message = (
+            "Invalid parameter at 'ImageManifest' failed to satisfy constraint: "
+            f"'{json.dumps(error.message)[1:-1]}'"
+        )
+        raise InvalidParameterException(message) from None

@@ -1,8 +1,8 @@
-"""Which images an ECR lifecycle policy expires. Pure arithmetic on a policy document and a list of images.
+"""Evaluates ECR lifecycle policies.
 
-Source: Amazon ECR user guide, "Lifecycle policy evaluation rules": every rule looks at all images; an image that matches
-a rule's tag selection is out of reach of the rules with lower priority, though they still count it; an image with a
-subject (an SBOM, a signature) and an image that a list refers to go with what they belong to.
+Source: Amazon ECR user guide, "Lifecycle policy evaluation rules": each rule considers all images;
+an image that a rule selects cannot be expired by rules of lower priority, which still count it; an
+image with a subject (an SBOM, a signature) and an image of a list expire with what they belong to.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ DAY = 86400.0
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """An image as a policy sees it; `pushed_at` is seconds since the epoch, `bound` that it goes with another image."""
+    """An image under evaluation: `pushed_at` is seconds since the epoch; `bound` images expire with
+    another one.
+    """
 
     digest: str
     tags: tuple[str, ...]
@@ -27,13 +29,13 @@ class Candidate:
 
 
 def expired(policy: str, images: Sequence[Candidate], now: float) -> dict[str, int]:
-    """Return the digests that the policy expires at `now`, each with the priority of the rule that does it.
+    """Return the digests that the policy expires at `now`, with the priority of their rule.
 
-    `images` are in the order of their pushes, `now` is in seconds since the epoch.
+    `images` are in push order, `now` is seconds since the epoch.
     """
-    gone: dict[str, int] = {}
+    expired_digests: dict[str, int] = {}
     decided: set[str] = set()
-    # ECR's times have whole seconds, so the order of the pushes decides between equals.
+    # ECR's times have whole seconds; push order decides between equal ones.
     newest_first = sorted(
         (image for image in reversed(images) if not image.bound), key=lambda image: -image.pushed_at
     )
@@ -43,9 +45,9 @@ def expired(policy: str, images: Sequence[Candidate], now: float) -> dict[str, i
         count = int(selection["countNumber"])
         if selection["countType"] == "imageCountMoreThan":
             due = matching[count:]
-        else:  # sinceImagePushed, whose only unit is days
+        else:  # sinceImagePushed; its only unit is days.
             due = [image for image in matching if image.pushed_at < now - count * DAY]
-        gone.update(
+        expired_digests.update(
             {
                 image.digest: int(rule["rulePriority"])
                 for image in due
@@ -53,7 +55,7 @@ def expired(policy: str, images: Sequence[Candidate], now: float) -> dict[str, i
             }
         )
         decided.update(image.digest for image in matching)
-    return gone
+    return expired_digests
 
 
 def _selects(selection: dict[str, Any], tags: Sequence[str]) -> bool:
