@@ -64,7 +64,7 @@ lock: $(VENV)/uv  ## update the lock files (UPGRADE=--upgrade for newer versions
 	$(UV_COMPILE) $(UPGRADE) --no-annotate --group app -c requirements-dev.txt -o app/requirements.txt
 
 settings: $(VENV)/sandbox  ## write docs/settings.md anew
-	@$(BIN)/python -m settings.reference
+	@$(BIN)/python -m settings.docs_table
 
 clean: stop  ## forget the sandbox's contents, the environment and every cache
 	rm -rf .sandbox $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,1 +1,1 @@
-"""The platform's components: each a ComponentResource that stands on its own, twice in one stack if need be."""
+"""Pulumi components of the platform; each can exist more than once in a stack."""

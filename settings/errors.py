@@ -1,4 +1,4 @@
-"""Every problem of a stack file in one error, each with the command that mends it."""
+"""Problems of a stack file, each with the command that fixes it, in one error."""
 
 import json
 import shlex
@@ -9,83 +9,86 @@ from typing import Any
 import pulumi
 
 Path = tuple[str | int, ...]
-LONGEST_KEY = 80
+MAX_KEY_LENGTH = 80
 
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing that is wrong."""
+    """One problem."""
 
     path: Path
-    """Keys from the top of the section down; empty for the file as a whole."""
-    wrong: str
-    """What is wrong; never a value as it was typed."""
-    mends: tuple[str, ...]
+    """Keys from the section down; empty for the file as a whole."""
+    message: str
+    """Never repeats a value."""
+    fixes: tuple[str, ...]
     """Commands or advice, one line each."""
     namespace: str | None = None
-    """What stands before the colon, where it isn't the project's name."""
+    """Prefix of the key, if it is not the project's name."""
 
 
 class SettingsError(pulumi.RunError):
-    """A stack file that can't be used. Pulumi prints a RunError without a traceback."""
+    """Invalid stack file. Pulumi prints a RunError without a traceback."""
 
     def __init__(self, file: str, problems: Sequence[Problem], project: str) -> None:
         self.file, self.problems = file, tuple(problems)
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        lines = [f"{file} has {count}; nothing was touched."]
+        lines = [f"{file} has {count}; nothing was changed."]
         for problem in problems:
-            where = shown(problem.namespace or project, problem.path) if problem.path else file
-            lines += ["", f"  {where}: {problem.wrong}", *(f"    {mend}" for mend in problem.mends)]
+            key = (
+                formatted_path(problem.namespace or project, problem.path) if problem.path else file
+            )
+            lines += ["", f"  {key}: {problem.message}", *(f"    {fix}" for fix in problem.fixes)]
         super().__init__("\n".join(lines))
 
 
-def shown(project: str, path: Path) -> str:
-    """A path as `pulumi config set --path` writes it: `platform:cluster.deployers[0]`."""
-    text = f"{project}:{_plain(path[0])}"
+def formatted_path(project: str, path: Path) -> str:
+    """Format a path as `pulumi config set --path` takes it: `platform:cluster.deployers[0]`."""
+    text = f"{project}:{_printable(path[0])}"
     for part in path[1:]:
         if isinstance(part, int):
             text += f"[{part}]"
         elif part.replace("_", "").replace("-", "").isalnum() and part.isascii():
             text += f".{part}"
         else:
-            text += f"[{json.dumps(_plain(part))}]"
+            text += f"[{json.dumps(_printable(part))}]"
     return text
 
 
-def _plain(part: str | int) -> str:
+def _printable(part: str | int) -> str:
     text = "".join(letter if letter.isprintable() else "?" for letter in str(part))
-    return text if len(text) <= LONGEST_KEY else f"{text[:LONGEST_KEY]}…"
+    return text if len(text) <= MAX_KEY_LENGTH else f"{text[:MAX_KEY_LENGTH]}…"
 
 
 def set_command(project: str, stack: str, path: Path, value: Any) -> str:
-    """The command that sets `path` to `value`; a list or mapping is set as JSON."""
+    """Command that sets `path` to `value`; one command per entry of a list or mapping."""
     if isinstance(value, dict | list | tuple) and value:
         items = value.items() if isinstance(value, dict) else enumerate(value)
         return " && ".join(set_command(project, stack, (*path, key), item) for key, item in items)
     text = json.dumps(value) if isinstance(value, bool) or value is None else str(value)
-    if isinstance(value, str) and _looks_like_a_number(value):
-        return f"{_command('set', project, path)} --type string {shlex.quote(text)} --stack {shlex.quote(stack)}"
-    return f"{_command('set', project, path)} {shlex.quote(text)} --stack {shlex.quote(stack)}"
+    # `--path` converts text that looks like a number, version 1.30 to 1.3.
+    string = " --type string" if isinstance(value, str) and _is_number(value) else ""
+    command = _command("set", project, path)
+    return f"{command}{string} {shlex.quote(text)} --stack {shlex.quote(stack)}"
 
 
 def remove_command(project: str, stack: str, path: Path) -> str:
-    """The command that removes `path`."""
+    """Command that removes `path`."""
     return f"{_command('rm', project, path)} --stack {shlex.quote(stack)}"
 
 
 def secret_command(project: str, stack: str, name: str) -> str:
-    """The command that asks for a secret's value and sets it, encrypted."""
-    return f"pulumi config set --secret {shlex.quote(f'{project}:{name}')} --stack {shlex.quote(stack)}"
+    """Command that prompts for a secret's value and stores it encrypted."""
+    key = shlex.quote(f"{project}:{name}")
+    return f"pulumi config set --secret {key} --stack {shlex.quote(stack)}"
 
 
 def _command(verb: str, project: str, path: Path) -> str:
-    # Quoted even where the shell wouldn't need it: a reader sees where the path ends, and [0] never globs.
-    quoted = shown(project, path).replace("'", "'\"'\"'")
+    # Always quoted: the end of the path is visible, and the shell does not expand [0].
+    quoted = formatted_path(project, path).replace("'", "'\"'\"'")
     return f"pulumi config {verb} --path '{quoted}'"
 
 
-def _looks_like_a_number(value: str) -> bool:
-    # `--path` turns such text into a number, and version 1.30 into 1.3.
+def _is_number(value: str) -> bool:
     try:
         float(value)
     except ValueError:

@@ -1,23 +1,28 @@
-"""Ways from a network to AWS's services that don't lead over the internet."""
+"""VPC endpoints: private access to AWS services."""
 
 from collections.abc import Sequence
 
 import pulumi
 import pulumi_aws as aws
 
-from components.place import place_of
+from components.aws.context import aws_context
 
 
 def gateway_endpoint(
-    name: str, service: str, vpc_id: pulumi.Input[str], tables: Sequence[pulumi.Input[str]], parent: pulumi.Resource
+    name: str,
+    service: str,
+    vpc_id: pulumi.Input[str],
+    route_table_ids: Sequence[pulumi.Input[str]],
+    parent: pulumi.Resource,
 ) -> aws.ec2.VpcEndpoint:
-    """A free route to S3, where ECR keeps image layers: always worth having, since NAT is billed by the gigabyte."""
+    """Create a gateway endpoint: free, while NAT is billed per gigabyte (ECR layers are in S3)."""
+    region = aws_context(parent).region
     return aws.ec2.VpcEndpoint(
         f"{name}-{service}",
         vpc_id=vpc_id,
-        service_name=pulumi.Output.concat("com.amazonaws.", place_of(parent).region, f".{service}"),
+        service_name=pulumi.Output.concat("com.amazonaws.", region, f".{service}"),
         vpc_endpoint_type="Gateway",
-        route_table_ids=list(tables),
+        route_table_ids=list(route_table_ids),
         opts=pulumi.ResourceOptions(parent=parent),
     )
 
@@ -29,7 +34,10 @@ def interface_endpoints(
     subnet_ids: Sequence[pulumi.Input[str]],
     parent: pulumi.Resource,
 ) -> list[aws.ec2.VpcEndpoint]:
-    """An address in each zone for each service, open to the VPC on 443 only. Billed by the hour, zone and gigabyte."""
+    """Create interface endpoints, reachable from the VPC on 443.
+
+    Billed per hour, zone and gigabyte.
+    """
     if not services:
         return []
     child = pulumi.ResourceOptions(parent=parent)
@@ -49,7 +57,7 @@ def interface_endpoints(
         to_port=443,
         opts=child,
     )
-    region = place_of(parent).region
+    region = aws_context(parent).region
     return [
         aws.ec2.VpcEndpoint(
             f"{name}-{service}",

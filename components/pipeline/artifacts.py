@@ -1,4 +1,4 @@
-"""Buckets that a pipeline keeps things in: encrypted, TLS only, without public access, versioned, emptied by time."""
+"""Private S3 buckets: encrypted, TLS only, versioned, with expiry."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,21 +6,23 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components.policy import document
+from components.aws.iam import Statement, document
 
 
 def private_bucket(
     name: str, *, key: aws.kms.Key, days: int, protected: bool, parent: pulumi.Resource
 ) -> aws.s3.Bucket:
-    """Make the bucket `name`; objects go after `days`. Its physical name is AWS-wide, so Pulumi chooses one."""
+    """Create the bucket `name`, auto-named because bucket names are global; objects expire."""
     child = pulumi.ResourceOptions(parent=parent)
     bucket = aws.s3.Bucket(
         name,
         force_destroy=not protected,
         opts=pulumi.ResourceOptions(parent=parent, protect=protected),
     )
-    aws.s3.BucketOwnershipControls(name, bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=child)
-    block = aws.s3.BucketPublicAccessBlock(
+    aws.s3.BucketOwnershipControls(
+        name, bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=child
+    )
+    public_access_block = aws.s3.BucketPublicAccessBlock(
         name,
         bucket=bucket.id,
         block_public_acls=True,
@@ -29,7 +31,9 @@ def private_bucket(
         restrict_public_buckets=True,
         opts=child,
     )
-    aws.s3.BucketVersioning(name, bucket=bucket.id, versioning_configuration={"status": "Enabled"}, opts=child)
+    aws.s3.BucketVersioning(
+        name, bucket=bucket.id, versioning_configuration={"status": "Enabled"}, opts=child
+    )
     aws.s3.BucketServerSideEncryptionConfiguration(
         name,
         bucket=bucket.id,
@@ -59,15 +63,15 @@ def private_bucket(
         ],
         opts=child,
     )
-    # One change to a bucket's access at a time: S3 refuses two at once with a conflict.
     aws.s3.BucketPolicy(
         name,
         bucket=bucket.id,
         policy=document(
             _deny("DenyPlainHttp", "s3:*", bucket, {"Bool": {"aws:SecureTransport": "false"}}),
-            # An upload that names no encryption gets the bucket's own. A negated condition holds for an absent key too
+            # An upload without encryption header gets the bucket's default. A negated condition
+            # also matches an absent key
             # (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html),
-            # so absence has to be let through by name.
+            # so `Null` excludes that case.
             _deny(
                 "DenyOtherEncryption",
                 "s3:PutObject",
@@ -78,12 +82,13 @@ def private_bucket(
                 },
             ),
         ),
-        opts=pulumi.ResourceOptions(parent=parent, depends_on=[block]),
+        # S3 refuses concurrent changes to a bucket's access with a conflict.
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[public_access_block]),
     )
     return bucket
 
 
-def _deny(sid: str, action: str, bucket: aws.s3.Bucket, condition: Mapping[str, Any]) -> dict[str, Any]:
+def _deny(sid: str, action: str, bucket: aws.s3.Bucket, condition: Mapping[str, Any]) -> Statement:
     return {
         "Sid": sid,
         "Effect": "Deny",

@@ -1,6 +1,4 @@
-"""The stages of a release as plain values: test, build or promote, approve, deploy and verify."""
-
-from __future__ import annotations
+"""Stages of a release: source, test, build or promote, approve, deploy."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,9 +6,59 @@ from typing import Any
 
 import pulumi
 
+# Rules of one condition (https://docs.aws.amazon.com/codepipeline/latest/userguide/limits.html).
+MAX_ALARMS = 5
+APPROVAL_MINUTES = 7 * 24 * 60
+RELEASE = {"COMMIT": "#{image.COMMIT}", "IMAGE_DIGEST": "#{image.IMAGE_DIGEST}"}
+APPROVAL_TEXT = f"Release commit {RELEASE['COMMIT']} as image {RELEASE['IMAGE_DIGEST']}?"
+
+
+def release_stages(
+    *,
+    source_action: Mapping[str, Any],
+    source_role_arn: pulumi.Input[str],
+    commit: str,
+    projects: Mapping[str, pulumi.Input[str]],
+    promotes: bool,
+    approval_topic_arn: pulumi.Input[str] | None,
+    url: pulumi.Input[str] | None,
+    rollback: bool,
+    alarm_names: Sequence[pulumi.Input[str]],
+    bake_minutes: int,
+) -> list[dict[str, Any]]:
+    """List the stages; `projects` maps the steps test, build, deploy and verify to project names.
+
+    Without `approval_topic_arn` there is no approval stage.
+    """
+    image = "Promote" if promotes else "Build"
+    stages = [
+        source_stage(source_action, source_role_arn),
+        {"name": "Test", "actions": [build_action("Test", projects["test"])]},
+        {
+            "name": image,
+            "actions": [
+                build_action(
+                    image, projects["build"], namespace="image", environment={"COMMIT": commit}
+                )
+            ],
+        },
+    ]
+    if approval_topic_arn is not None:
+        stages.append(approval_stage(approval_topic_arn, url))
+    if alarm_names and bake_minutes:
+        stages[-1] = gate_on_alarms(stages[-1], alarm_names)
+    deploy = [
+        build_action("Deploy", projects["deploy"], environment=RELEASE),
+        build_action("Verify", projects["verify"], run_order=2, environment=RELEASE),
+    ]
+    stages.append(
+        deploy_stage(deploy, rollback=rollback, alarm_names=alarm_names, bake_minutes=bake_minutes)
+    )
+    return stages
+
 
 def source_stage(action: Mapping[str, Any], role_arn: pulumi.Input[str]) -> dict[str, Any]:
-    """Fetch the commit, in a role of its own."""
+    """Fetch the commit under a role of its own."""
     return {
         "name": "Source",
         "actions": [
@@ -35,11 +83,17 @@ def build_action(
     namespace: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Run a CodeBuild project on the source. `environment` may name pipeline variables, `#{namespace.NAME}`."""
+    """Run a CodeBuild project on the source.
+
+    Values of `environment` may contain pipeline variables, `#{namespace.NAME}`.
+    """
     configuration: dict[str, Any] = {"ProjectName": project}
     if environment:
         configuration["EnvironmentVariables"] = json.dumps(
-            [{"name": key, "value": value, "type": "PLAINTEXT"} for key, value in environment.items()]
+            [
+                {"name": key, "value": value, "type": "PLAINTEXT"}
+                for key, value in environment.items()
+            ]
         )
     return {
         "name": name,
@@ -54,11 +108,11 @@ def build_action(
     }
 
 
-def approval_stage(
-    topic_arn: pulumi.Input[str], what: str, link: pulumi.Input[str] | None, minutes: int
-) -> dict[str, Any]:
-    """Ask a person, who is told commit and digest, and where the service answers today."""
-    configuration = {"NotificationArn": topic_arn, "CustomData": what}
+def approval_stage(topic_arn: pulumi.Input[str], url: pulumi.Input[str] | None) -> dict[str, Any]:
+    """Request approval of commit and digest, with a link to the running service."""
+    configuration: dict[str, Any] = {"NotificationArn": topic_arn, "CustomData": APPROVAL_TEXT}
+    if url is not None:
+        configuration["ExternalEntityLink"] = url
     return {
         "name": "Approve",
         "actions": [
@@ -68,47 +122,55 @@ def approval_stage(
                 "owner": "AWS",
                 "provider": "Manual",
                 "version": "1",
-                "timeout_in_minutes": minutes,
-                "configuration": configuration if link is None else {**configuration, "ExternalEntityLink": link},
+                "timeout_in_minutes": APPROVAL_MINUTES,
+                "configuration": configuration,
             }
         ],
     }
 
 
 def deploy_stage(
-    actions: Sequence[Mapping[str, Any]], *, rollback: bool, alarm_names: Sequence[pulumi.Input[str]], bake_minutes: int
+    actions: Sequence[Mapping[str, Any]],
+    *,
+    rollback: bool,
+    alarm_names: Sequence[pulumi.Input[str]],
+    bake_minutes: int,
 ) -> dict[str, Any]:
-    """Deploy and verify in one stage, so that a roll-back of the stage deploys the digest before.
+    """Deploy and verify in one stage, so that its rollback deploys the previous digest.
 
-    With alarms, the stage is rolled back if one rings within `bake_minutes` after.
+    The stage is rolled back if an alarm fires within `bake_minutes` after it.
     """
     stage: dict[str, Any] = {"name": "Deploy", "actions": list(actions)}
     if rollback:
         stage["on_failure"] = {"result": "ROLLBACK"}
     if alarm_names and bake_minutes:
-        wait = {"WaitTime": str(bake_minutes)}
-        stage["on_success"] = {"condition": {"result": "ROLLBACK", "rules": _alarm_rules("Bake", alarm_names, wait)}}
+        rules = _alarm_rules("Bake", alarm_names, {"WaitTime": str(bake_minutes)})
+        stage["on_success"] = {"condition": {"result": "ROLLBACK", "rules": rules}}
     return stage
 
 
-def held_back(stage: Mapping[str, Any], alarm_names: Sequence[pulumi.Input[str]]) -> dict[str, Any]:
-    """`stage`, which nothing leaves while an alarm rings.
+def gate_on_alarms(
+    stage: Mapping[str, Any], alarm_names: Sequence[pulumi.Input[str]]
+) -> dict[str, Any]:
+    """Add an exit condition to `stage` that fails while an alarm is in state ALARM.
 
-    For the stage before the deploying one, whose own entry must stay open: a roll-back enters it again, and it is an alarm
-    that rings which asks for one.
+    The gate is the exit of the stage before the deploy stage, whose entry must remain open: a
+    rollback enters it again, and an alarm is what requests the rollback.
     """
-    return {**stage, "on_success": {"condition": {"result": "FAIL", "rules": _alarm_rules("Quiet", alarm_names, {})}}}
+    rules = _alarm_rules("Quiet", alarm_names, {})
+    return {**stage, "on_success": {"condition": {"result": "FAIL", "rules": rules}}}
 
 
 def _alarm_rules(
     name: str, alarm_names: Sequence[pulumi.Input[str]], configuration: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """One rule for each alarm; any that rings decides. CodePipeline takes five at most."""
+    """One rule per alarm; a single alarm decides the condition."""
+    rule_type = {"category": "Rule", "owner": "AWS", "provider": "CloudWatchAlarm", "version": "1"}
     return [
         {
             "name": f"{name}-{number}",
             "configuration": {"AlarmName": alarm_name, **configuration},
-            "rule_type_id": {"category": "Rule", "owner": "AWS", "provider": "CloudWatchAlarm", "version": "1"},
+            "rule_type_id": rule_type,
         }
         for number, alarm_name in enumerate(alarm_names, 1)
     ]

@@ -43,7 +43,7 @@ def test_stop_and_reset_are_refused_during_an_operation(fresh: Sandbox) -> None:
     with at_work(fresh.home, "up dev") as other:
         for command in (("stop",), ("reset", "--yes")):
             refused = fresh.json(*command, code=1)["error"]
-            assert refused.startswith(f"`up dev` (process {other.pid}, since ")
+            assert f"`up dev` (process {other.pid}, since " in refused
             assert "stop --force" in refused
         assert fresh.json("stop", "--force") == {"result": "succeeded", "stopped": False}
 
@@ -93,15 +93,18 @@ def test_terminal_without_unicode_gets_question_marks(fresh: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ("", "not JSON"),
-        ("[]", "holds no checkpoint"),
-        ('{"version": 3, "checkpoint": {"latest": {"resources": "x"}}}', "`resources` is no list"),
+        ("", "not valid JSON"),
+        ("[]", "it has no checkpoint"),
+        (
+            '{"version": 3, "checkpoint": {"latest": {"resources": "x"}}}',
+            "`resources` is not a list",
+        ),
         (
             '{"version": 3, "checkpoint": {"latest": {"resources": [{"urn": 1}]}}}',
             "resource 1 has no `urn`",
         ),
         ('{"version": 5}', "version 5"),
-        ("\udcff", "not JSON"),
+        ("\udcff", "not valid JSON"),
     ],
 )
 def test_damaged_state_is_reported_with_reason(fresh: Sandbox, content: str, why: str) -> None:
@@ -113,9 +116,9 @@ def test_damaged_state_is_reported_with_reason(fresh: Sandbox, content: str, why
         error = fresh.json(command, "dev", code=1)["error"]
         assert str(state) in error
         assert why in error
-    told = fresh.json("status")["stacks"]
-    assert why in told["dev"]["trouble"]
-    assert told["prod"] is None
+    stacks = fresh.json("status")["stacks"]
+    assert why in stacks["dev"]["error"]
+    assert stacks["prod"] is None
     assert state.read_bytes() == written
 
 
@@ -146,3 +149,20 @@ def test_wrong_passphrase_is_reported_with_its_file(fresh: Sandbox, tmp_path: Pa
     error = fresh.json("export", "dev", "--show-secrets", code=1)["error"]
     assert str(fresh.home / "passphrase") in error
     assert "reset" in error
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_destroy_without_yes_and_without_a_terminal_is_refused(
+    fresh: Sandbox, options: tuple[str, ...]
+) -> None:
+    ran = fresh.run("destroy", "dev", *options, stdin="y\n")
+    assert ran.returncode == 2
+    assert "pass --yes to confirm" in ran.stderr
+
+
+def test_settings_are_read_from_a_file_without_appearing_in_the_arguments(
+    fresh: Sandbox,
+) -> None:
+    ran = fresh.run("preview", "nowhere", "--config-from", "-", stdin="token=secret\n")
+    assert ran.returncode == 2
+    assert "secret" not in ran.stderr

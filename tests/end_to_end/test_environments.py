@@ -225,7 +225,7 @@ def test_invalid_setting_is_refused_before_any_change(sandbox: Sandbox) -> None:
         "up", "dev", "-c", "network.zones=9", "-c", "network.cidr=10.0.0.0/28", code=1
     )
     (diagnostic,) = (item for item in refused["diagnostics"] if item["severity"] == "error")
-    assert "2 problems; nothing was touched" in diagnostic["message"]
+    assert "2 problems; nothing was changed" in diagnostic["message"]
     assert {"network.zones", "network.cidr"} <= set(
         re.findall(r"platform:([a-z.]+):", diagnostic["message"])
     )

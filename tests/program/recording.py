@@ -1,9 +1,10 @@
-"""SDK mocks that answer like a provider would, record plain inputs, and refuse what they don't know."""
+"""SDK mocks that record inputs and refuse unexpected resource types and invokes."""
 
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from google.protobuf import json_format, struct_pb2
@@ -12,6 +13,8 @@ from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.proto import resource_pb2
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
+TODAY = date(2026, 11, 22)
+"""Date for the validation of settings."""
 
 INVOKES: dict[str, dict[str, Any]] = {
     "aws:index/getAvailabilityZones:getAvailabilityZones": {
@@ -25,16 +28,22 @@ INVOKES: dict[str, dict[str, Any]] = {
         "userId": "tester",
         "id": ACCOUNT,
     },
-    "aws:index/getRegion:getRegion": {"region": REGION, "id": REGION, "description": REGION, "endpoint": REGION},
+    "aws:index/getRegion:getRegion": {
+        "region": REGION,
+        "id": REGION,
+        "description": REGION,
+        "endpoint": REGION,
+    },
     "aws:index/getPartition:getPartition": {
         "partition": "aws",
         "dnsSuffix": "amazonaws.com",
         "reverseDnsPrefix": "com.amazonaws",
         "id": "aws",
     },
-    "aws:iam/getRole:getRole": {},  # answered by name, from ROLES
+    "aws:iam/getRole:getRole": {},  # by name, from ROLES
     "aws:ecr/getAuthorizationToken:getAuthorizationToken": {
-        "authorizationToken": "QVdTOnBhc3N3b3JkLW9mLXRoZS1yZWdpc3RyeQ==",  # AWS:password-of-the-registry
+        # base64 of the user AWS and a password
+        "authorizationToken": "QVdTOnBhc3N3b3JkLW9mLXRoZS1yZWdpc3RyeQ==",
         "userName": "AWS",
         "password": "password-of-the-registry",
         "proxyEndpoint": "https://registry.test",
@@ -44,34 +53,41 @@ INVOKES: dict[str, dict[str, Any]] = {
 }
 
 ROLES = {"ci", "glass"}
-"""Roles that the account has, apart from those that a program makes."""
+"""Existing roles of the account, in addition to those that the program creates."""
 
 AWS_TYPES = """
-ec2/vpc:Vpc ec2/subnet:Subnet ec2/internetGateway:InternetGateway ec2/eip:Eip ec2/natGateway:NatGateway
-ec2/routeTable:RouteTable ec2/route:Route ec2/routeTableAssociation:RouteTableAssociation ec2/vpcEndpoint:VpcEndpoint
+ec2/vpc:Vpc ec2/subnet:Subnet ec2/internetGateway:InternetGateway ec2/eip:Eip
+ec2/natGateway:NatGateway ec2/routeTable:RouteTable ec2/route:Route
+ec2/routeTableAssociation:RouteTableAssociation ec2/vpcEndpoint:VpcEndpoint
 ec2/defaultSecurityGroup:DefaultSecurityGroup ec2/securityGroup:SecurityGroup ec2/flowLog:FlowLog
 ec2/launchTemplate:LaunchTemplate vpc/securityGroupIngressRule:SecurityGroupIngressRule
 vpc/securityGroupEgressRule:SecurityGroupEgressRule iam/role:Role iam/rolePolicy:RolePolicy
-iam/rolePolicyAttachment:RolePolicyAttachment kms/key:Key kms/alias:Alias cloudwatch/logGroup:LogGroup
-cloudwatch/metricAlarm:MetricAlarm cloudwatch/compositeAlarm:CompositeAlarm cloudwatch/dashboard:Dashboard
-cloudwatch/eventRule:EventRule cloudwatch/eventTarget:EventTarget sns/topic:Topic sns/topicPolicy:TopicPolicy
-sns/topicSubscription:TopicSubscription s3/bucket:Bucket s3/bucketVersioning:BucketVersioning
+iam/rolePolicyAttachment:RolePolicyAttachment kms/key:Key kms/alias:Alias
+cloudwatch/logGroup:LogGroup cloudwatch/metricAlarm:MetricAlarm
+cloudwatch/compositeAlarm:CompositeAlarm cloudwatch/dashboard:Dashboard
+cloudwatch/eventRule:EventRule cloudwatch/eventTarget:EventTarget sns/topic:Topic
+sns/topicPolicy:TopicPolicy sns/topicSubscription:TopicSubscription s3/bucket:Bucket
+s3/bucketVersioning:BucketVersioning
 s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration
 s3/bucketPublicAccessBlock:BucketPublicAccessBlock s3/bucketPolicy:BucketPolicy
-s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration s3/bucketOwnershipControls:BucketOwnershipControls
-s3/bucketNotification:BucketNotification ecr/repository:Repository ecr/lifecyclePolicy:LifecyclePolicy eks/addon:Addon
+s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration
+s3/bucketOwnershipControls:BucketOwnershipControls s3/bucketNotification:BucketNotification
+ecr/repository:Repository ecr/lifecyclePolicy:LifecyclePolicy eks/addon:Addon
 eks/accessEntry:AccessEntry eks/accessPolicyAssociation:AccessPolicyAssociation
-eks/podIdentityAssociation:PodIdentityAssociation rds/instance:Instance rds/subnetGroup:SubnetGroup
-rds/parameterGroup:ParameterGroup codebuild/project:Project codepipeline/pipeline:Pipeline
-codeconnections/connection:Connection codestarnotifications/notificationRule:NotificationRule budgets/budget:Budget
+eks/podIdentityAssociation:PodIdentityAssociation rds/instance:Instance
+rds/subnetGroup:SubnetGroup rds/parameterGroup:ParameterGroup codebuild/project:Project
+codepipeline/pipeline:Pipeline codeconnections/connection:Connection
+codestarnotifications/notificationRule:NotificationRule budgets/budget:Budget
 """
 
 OTHER_TYPES = """
-pulumi:providers:aws pulumi:providers:kubernetes eks:index:Cluster eks:index:ManagedNodeGroup docker:index/image:Image
-kubernetes:core/v1:Namespace kubernetes:core/v1:ServiceAccount kubernetes:core/v1:Secret kubernetes:core/v1:Service
-kubernetes:core/v1:ResourceQuota kubernetes:apps/v1:Deployment kubernetes:autoscaling/v2:HorizontalPodAutoscaler
+pulumi:providers:aws pulumi:providers:kubernetes eks:index:Cluster eks:index:ManagedNodeGroup
+docker:index/image:Image kubernetes:core/v1:Namespace kubernetes:core/v1:ServiceAccount
+kubernetes:core/v1:Secret kubernetes:core/v1:Service kubernetes:core/v1:ResourceQuota
+kubernetes:apps/v1:Deployment kubernetes:autoscaling/v2:HorizontalPodAutoscaler
 kubernetes:policy/v1:PodDisruptionBudget kubernetes:networking.k8s.io/v1:NetworkPolicy
-kubernetes:networking.k8s.io/v1:Ingress kubernetes:networking.k8s.io/v1:IngressClass kubernetes:core/v1:ConfigMap kubernetes:karpenter.sh/v1:NodePool
+kubernetes:networking.k8s.io/v1:Ingress kubernetes:networking.k8s.io/v1:IngressClass
+kubernetes:core/v1:ConfigMap kubernetes:karpenter.sh/v1:NodePool
 """
 
 KNOWN_TYPES = frozenset([*(f"aws:{kind}" for kind in AWS_TYPES.split()), *OTHER_TYPES.split()])
@@ -79,7 +95,7 @@ KNOWN_TYPES = frozenset([*(f"aws:{kind}" for kind in AWS_TYPES.split()), *OTHER_
 
 @dataclass(frozen=True)
 class Recorded:
-    """One resource as the engine was asked for it; inputs are plain, options as the SDK resolved them."""
+    """One registration: plain inputs, and options as the SDK resolved them."""
 
     type: str
     name: str
@@ -93,13 +109,13 @@ class Recorded:
 
     @property
     def depends_on(self) -> set[str]:
-        """`type::name` of everything it waits for, through options or values."""
+        """`type::name` of its dependencies, through options or values."""
         return {urn.split("::", 2)[2].rpartition("$")[2] for urn in self.request.dependencies}
 
 
 @dataclass
 class Recording(Mocks):
-    """Provider-like answers; `resources` holds what was asked for."""
+    """Recorded registrations, with the outputs that a provider would return."""
 
     resources: list[Recorded] = field(default_factory=list)
     components: list[tuple[str, str]] = field(default_factory=list)
@@ -109,27 +125,28 @@ class Recording(Mocks):
         if args.typ.startswith("platform:index:"):
             return "", dict(args.inputs)
         if args.typ not in KNOWN_TYPES:
-            raise AssertionError(f"{args.name} is of the type {args.typ}, which the platform is not known to use")
+            raise AssertionError(f"{args.name}: unexpected resource type {args.typ}")
         outputs = {**args.inputs, **_computed(args)}
         if args.typ == "eks:index:Cluster":
             outputs["eksCluster"] = self._control_plane(args)
         return f"{args.name}-id", outputs
 
     def _control_plane(self, args: MockResourceArgs) -> dict[str, Any]:
-        """A reference to the EKS cluster inside pulumi-eks's component, which a provider makes and mocks don't."""
+        """Reference to the EKS cluster inside pulumi-eks's component, which mocks do not create."""
         name = str(args.inputs["name"])
         state = {
             "name": name,
             "arn": _arn("eks", f"cluster/{name}"),
             "vpcConfig": {"clusterSecurityGroupId": f"sg-{name}", "subnetIds": []},
         }
-        urn = f"urn:pulumi:test::platform::eks:index:Cluster$aws:eks/cluster:Cluster::{args.name}-eksCluster"
+        types = "eks:index:Cluster$aws:eks/cluster:Cluster"
+        urn = f"urn:pulumi:test::platform::{types}::{args.name}-eksCluster"
         assert self.monitor is not None
         self.monitor.resources[urn] = MockMonitor.ResourceRegistration(urn, name, state)
         return {rpc._special_sig_key: rpc._special_resource_sig, "urn": urn, "id": name}
 
-    def note(self, recorded: Recorded) -> None:
-        """Keep what the engine was asked for."""
+    def add(self, recorded: Recorded) -> None:
+        """Record a registration."""
         if recorded.type.startswith("platform:index:"):
             self.components.append((recorded.type, recorded.name))
         else:
@@ -137,16 +154,17 @@ class Recording(Mocks):
 
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
         if args.token not in INVOKES:
-            raise AssertionError(f"{args.token} is a call that the platform is not known to make")
+            raise AssertionError(f"unexpected invoke {args.token}")
         if args.token == "aws:iam/getRole:getRole":
             return _role(str(args.args["name"]))
         return INVOKES[args.token], []
 
     def one(self, kind: str, name: str) -> Recorded:
         """The only resource of this type and name."""
-        found = [resource for resource in self.resources if resource.type == kind and resource.name == name]
-        assert len(found) == 1, f"{len(found)} of {kind} {name}; there are {[(r.type, r.name) for r in self.resources]}"
-        return found[0]
+        resources = [r for r in self.resources if r.type == kind and r.name == name]
+        all_names = [(r.type, r.name) for r in self.resources]
+        assert len(resources) == 1, f"{len(resources)} of {kind} {name}; all: {all_names}"
+        return resources[0]
 
     def all(self, kind: str) -> list[Recorded]:
         """Every resource of a type."""
@@ -154,8 +172,9 @@ class Recording(Mocks):
 
 
 class RecordingMonitor(MockMonitor):
-    """The SDK's mock monitor, which keeps requests as they came (the SDK hands mocks no options) and leaves resource
-    references in inputs alone (the SDK would make resources of them, on an event loop that nobody runs).
+    """The SDK's mock monitor, plus options of requests and resource references in inputs.
+
+    The SDK passes no options to mocks, and would create resources from references.
     """
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - a gRPC method's name
@@ -165,15 +184,17 @@ class RecordingMonitor(MockMonitor):
         recording = self.mocks
         assert isinstance(recording, Recording)
         inputs = _plain(json_format.MessageToDict(request.object))
-        recording.note(Recorded(request.type, request.name, inputs, request))
-        identity, state = recording.new_resource(MockResourceArgs(request.type, request.name, inputs))
+        recording.add(Recorded(request.type, request.name, inputs, request))
+        identity, state = recording.new_resource(
+            MockResourceArgs(request.type, request.name, inputs)
+        )
         self.resources[urn] = MockMonitor.ResourceRegistration(urn, identity, state)
-        answer = json_format.ParseDict(state, struct_pb2.Struct())
-        return resource_pb2.RegisterResourceResponse(urn=urn, id=identity, object=answer)
+        outputs = json_format.ParseDict(state, struct_pb2.Struct())
+        return resource_pb2.RegisterResourceResponse(urn=urn, id=identity, object=outputs)
 
 
 def _plain(value: Any) -> Any:
-    """Secrets unwrapped, resource references by name, whole numbers whole."""
+    """Unwrap secrets, name resource references, and convert whole numbers to int."""
     if isinstance(value, Mapping):
         kind = value.get(rpc._special_sig_key)
         if kind == rpc._special_secret_sig:
@@ -189,7 +210,7 @@ def _plain(value: Any) -> Any:
 
 
 def _role(name: str) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
-    """A role of the account, or the provider's words for one that isn't there."""
+    """A role of the account, or the provider's error for a missing one."""
     if name not in ROLES:
         return {}, [("", f"reading IAM Role ({name}): couldn't find resource")]
     return {"arn": f"arn:aws:iam::{ACCOUNT}:role/{name}", "name": name, "id": name}, []
@@ -199,8 +220,12 @@ def _arn(service: str, resource: str) -> str:
     return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}"
 
 
+def _without_tag(image_name: str) -> str:
+    return re.sub(":[^:/]*$", "", image_name)
+
+
 def _computed(args: MockResourceArgs) -> dict[str, Any]:
-    """What AWS would answer: enough for the program to go on."""
+    """Computed outputs that the program reads."""
     name, inputs = args.name, args.inputs
     physical = inputs.get("name") or f"{name}-physical"
     special = {
@@ -217,7 +242,10 @@ def _computed(args: MockResourceArgs) -> dict[str, Any]:
             "address": f"{name}.rds.test",
             "identifier": inputs.get("identifier", name),
             "masterUserSecrets": [
-                {"secretArn": _arn("secretsmanager", f"secret:rds!{name}"), "secretStatus": "active"}
+                {
+                    "secretArn": _arn("secretsmanager", f"secret:rds!{name}"),
+                    "secretStatus": "active",
+                }
             ],
         },
         "aws:codebuild/project:Project": {"arn": _arn("codebuild", f"project/{physical}")},
@@ -230,11 +258,19 @@ def _computed(args: MockResourceArgs) -> dict[str, Any]:
             "connectionStatus": "PENDING",
         },
         "docker:index/image:Image": {
-            "repoDigest": f"{re.sub(':[^:/]*$', '', str(inputs.get('imageName', '')))}@sha256:{'a' * 64}"
+            "repoDigest": f"{_without_tag(str(inputs.get('imageName', '')))}@sha256:{'a' * 64}"
         },
-        "kubernetes:core/v1:Service": {"status": {"loadBalancer": {"ingress": [{"hostname": f"{name}.elb.test"}]}}},
+        "kubernetes:core/v1:Service": {
+            "status": {"loadBalancer": {"ingress": [{"hostname": f"{name}.elb.test"}]}}
+        },
         "eks:index:Cluster": {
-            "kubeconfigJson": json.dumps({"clusters": [{"cluster": {"server": "https://cluster.test"}}]}),
+            "kubeconfigJson": json.dumps(
+                {"clusters": [{"cluster": {"server": "https://cluster.test"}}]}
+            ),
         },
     }
-    return {"arn": _arn(args.typ.split(":")[1].split("/")[0], physical), "name": physical, **special.get(args.typ, {})}
+    return {
+        "arn": _arn(args.typ.split(":")[1].split("/")[0], physical),
+        "name": physical,
+        **special.get(args.typ, {}),
+    }

@@ -1,4 +1,4 @@
-"""Runs `__main__.py` as an engine would, under mocks, with a stack file and changes to it."""
+"""Runs `__main__.py` under mocks, with a stack file and changes to it."""
 
 import json
 import runpy
@@ -16,9 +16,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def stack_file(stack: str) -> dict[str, Any]:
-    """What the stack file says, without its prefix."""
+    """Configuration of the stack file, without prefix."""
     text = (ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8")
-    return {key.removeprefix("platform:"): value for key, value in yaml.safe_load(text)["config"].items()}
+    return {
+        key.removeprefix("platform:"): value
+        for key, value in yaml.safe_load(text)["config"].items()
+    }
 
 
 def run(
@@ -28,10 +31,12 @@ def run(
     config: Mapping[str, str] | None = None,
     secret_keys: Sequence[str] = (),
 ) -> Recording:
-    """Run `body` as a program, to the end of everything that it started."""
+    """Run `body` as a program until all its outputs are resolved."""
     recording = Recording()
     recording.monitor = monitor = RecordingMonitor(recording)
-    pulumi.runtime.set_mocks(recording, project="platform", stack=stack, preview=False, monitor=monitor)
+    pulumi.runtime.set_mocks(
+        recording, project="platform", stack=stack, preview=False, monitor=monitor
+    )
     pulumi.runtime.set_all_config(dict(config or {}), list(secret_keys))
     pulumi.runtime.test(body)()  # type: ignore[no-untyped-call]  # the SDK's decorator has no types
     return recording
@@ -40,25 +45,26 @@ def run(
 def run_program(
     stack: str, changes: Mapping[str, Any] | None = None, secrets: Mapping[str, str] | None = None
 ) -> Recording:
-    """Run the program to its end. `changes` maps dotted keys to values: `{"cluster.compute": "auto"}`."""
+    """Run the program. `changes` maps dotted keys to values: `{"cluster.compute": "auto"}`."""
     values = stack_file(stack)
     for path, value in (changes or {}).items():
         *parents, last = path.split(".")
-        place = values
+        section = values
         for parent in parents:
-            place = place.setdefault(parent, {})
-        place[last] = value
+            section = section.setdefault(parent, {})
+        section[last] = value
     config = {
-        f"platform:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in values.items()
+        f"platform:{key}": value if isinstance(value, str) else json.dumps(value)
+        for key, value in values.items()
     }
     config |= {f"platform:{key}": value for key, value in (secrets or {}).items()}
     return run(
-        lambda: void(runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")),
+        _main,
         stack=stack,
         config=config,
         secret_keys=[f"platform:{key}" for key in secrets or {}],
     )
 
 
-def void(_: object) -> None:
-    """A program's globals are no result."""
+def _main() -> None:
+    runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")

@@ -1,16 +1,22 @@
-"""The whole program, run as an engine runs it, for both environments and their variants."""
+"""The whole program for both environments and their variants."""
 
 import json
 from typing import Any
 
 import pytest
 
+from settings import SettingsError
 from tests.program.recording import AWS_TYPES, Recording
 from tests.program.running import run_program
 
 PIPELINE = "aws:codepipeline/pipeline:Pipeline"
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
-ARM_NODES = {"architecture": "arm64", "cluster.nodes.instance_types": ["m7g.large"]}
+CLUSTER = "eks:index:Cluster"
+DATABASE = "aws:rds/instance:Instance"
+ARM64 = {"architecture": "arm64", "cluster.nodes.instance_types": ["m7g.large"]}
+WITHOUT_DATABASE = {"database.enabled": False, "workload.migration": []}
+S3_SOURCE = {"pipeline.source": {"kind": "s3"}}
+AUTO_MODE = {"cluster.compute": "auto"}
 
 
 @pytest.fixture(scope="module")
@@ -26,17 +32,10 @@ def prod() -> Recording:
 @pytest.mark.parametrize("stack", ["dev", "prod"])
 @pytest.mark.parametrize(
     "changes",
-    [
-        {},
-        {"cluster.compute": "auto"},
-        ARM_NODES,
-        {**ARM_NODES, "cluster.compute": "auto"},
-        {"database.enabled": False, "workload.migration": []},
-        {"pipeline.source": {"kind": "s3"}},
-    ],
-    ids=["as it is", "auto", "arm64", "auto arm64", "no database", "s3 source"],
+    [{}, AUTO_MODE, ARM64, {**ARM64, **AUTO_MODE}, WITHOUT_DATABASE, S3_SOURCE],
+    ids=["unchanged", "auto mode", "arm64", "auto mode arm64", "no database", "s3 source"],
 )
-def test_an_environment_is_made_of_the_seven_components(stack: str, changes: dict[str, Any]) -> None:
+def test_every_variant_has_the_seven_components(stack: str, changes: dict[str, Any]) -> None:
     recording = run_program(stack, changes)
     assert sorted(kind.rpartition(":")[2] for kind, _ in recording.components) == [
         "Cluster",
@@ -49,26 +48,26 @@ def test_an_environment_is_made_of_the_seven_components(stack: str, changes: dic
     ]
 
 
-def test_dev_and_prod_differ_in_what_the_stack_files_say(dev: Recording, prod: Recording) -> None:
+def test_dev_and_prod_differ_by_their_stack_files(dev: Recording, prod: Recording) -> None:
     assert len(dev.all("aws:ec2/natGateway:NatGateway")) == 1
     assert len(prod.all("aws:ec2/natGateway:NatGateway")) == 3
     assert len(dev.all("aws:ec2/subnet:Subnet")) == 4
     assert len(prod.all("aws:ec2/subnet:Subnet")) == 6
     for recording, public, mode in ((dev, True, "SUPERSEDED"), (prod, False, "QUEUED")):
-        assert recording.one("eks:index:Cluster", "cluster").inputs["endpointPublicAccess"] is public
+        assert recording.one(CLUSTER, "cluster").inputs["endpointPublicAccess"] is public
         assert recording.one(PIPELINE, "pipeline").inputs["executionMode"] == mode
 
 
-def test_dev_leaves_nothing_behind(dev: Recording) -> None:
+def test_destroying_dev_deletes_everything(dev: Recording) -> None:
     assert [r.name for r in dev.resources if r.request.protect or r.request.retainOnDelete] == []
     assert all(r.inputs["forceDelete"] for r in dev.all("aws:ecr/repository:Repository"))
     assert all(r.inputs["forceDestroy"] for r in dev.all("aws:s3/bucket:Bucket"))
-    database = dev.one("aws:rds/instance:Instance", "database").inputs
+    database = dev.one(DATABASE, "database").inputs
     assert (database["skipFinalSnapshot"], database["deletionProtection"]) == (True, False)
-    assert dev.one("eks:index:Cluster", "cluster").inputs["deletionProtection"] is False
+    assert dev.one(CLUSTER, "cluster").inputs["deletionProtection"] is False
 
 
-def test_prod_refuses_to_lose_what_it_keeps(prod: Recording) -> None:
+def test_prod_protects_stateful_resources_and_retains_logs(prod: Recording) -> None:
     protected = {r.type for r in prod.resources if r.request.protect}
     assert protected == {
         "aws:ec2/vpc:Vpc",
@@ -80,13 +79,15 @@ def test_prod_refuses_to_lose_what_it_keeps(prod: Recording) -> None:
     }
     retained = {r.type for r in prod.resources if r.request.retainOnDelete}
     assert retained == {"aws:cloudwatch/logGroup:LogGroup"}
-    database = prod.one("aws:rds/instance:Instance", "database").inputs
-    assert (database["multiAz"], database["deletionProtection"], database["backupRetentionPeriod"]) == (True, True, 14)
+    database = prod.one(DATABASE, "database").inputs
+    keys = ("multiAz", "deletionProtection", "backupRetentionPeriod")
+    assert [database[key] for key in keys] == [True, True, 14]
 
 
-def test_prod_asks_a_person_and_bakes_a_release_and_dev_does_neither(dev: Recording, prod: Recording) -> None:
+def test_only_prod_requires_approval_and_bakes(dev: Recording, prod: Recording) -> None:
     def stages(recording: Recording) -> dict[str, Any]:
-        return {stage["name"]: stage for stage in recording.one(PIPELINE, "pipeline").inputs["stages"]}
+        pipeline = recording.one(PIPELINE, "pipeline").inputs
+        return {stage["name"]: stage for stage in pipeline["stages"]}
 
     assert list(stages(dev)) == ["Source", "Test", "Build", "Deploy"]
     assert list(stages(prod)) == ["Source", "Test", "Promote", "Approve", "Deploy"]
@@ -100,57 +101,68 @@ def test_prod_asks_a_person_and_bakes_a_release_and_dev_does_neither(dev: Record
     }
 
 
-def test_auto_mode_has_no_nodes_and_no_networking_add_ons_of_its_own() -> None:
-    recording = run_program("dev", {"cluster.compute": "auto"})
+def test_auto_mode_has_no_node_groups_and_no_networking_add_ons() -> None:
+    recording = run_program("dev", AUTO_MODE)
     assert recording.all("eks:index:ManagedNodeGroup") == []
-    assert [r.inputs["addonName"] for r in recording.all("aws:eks/addon:Addon")] == ["metrics-server"]
+    addons = [r.inputs["addonName"] for r in recording.all("aws:eks/addon:Addon")]
+    assert addons == ["metrics-server"]
     service = recording.one("kubernetes:core/v1:Service", "guestbook").inputs
     assert service["spec"]["loadBalancerClass"] == "eks.amazonaws.com/nlb"
 
 
-def test_one_key_moves_nodes_image_and_builders_to_arm64() -> None:
-    recording = run_program("dev", ARM_NODES)
-    assert recording.one("eks:index:ManagedNodeGroup", "cluster-nodes-a").inputs["amiType"] == "AL2023_ARM_64_STANDARD"
-    assert recording.one("docker:index/image:Image", "image").inputs["build"]["platform"] == "linux/arm64"
-    builders = {r.inputs["environment"]["type"] for r in recording.all("aws:codebuild/project:Project")}
-    assert builders == {"ARM_CONTAINER"}
+def test_architecture_applies_to_nodes_image_and_build_machines() -> None:
+    recording = run_program("dev", ARM64)
+    nodes = recording.one("eks:index:ManagedNodeGroup", "cluster-nodes-a").inputs
+    assert nodes["amiType"] == "AL2023_ARM_64_STANDARD"
+    image = recording.one("docker:index/image:Image", "image").inputs
+    assert image["build"]["platform"] == "linux/arm64"
+    projects = recording.all("aws:codebuild/project:Project")
+    assert {r.inputs["environment"]["type"] for r in projects} == {"ARM_CONTAINER"}
 
 
-def test_a_secret_reaches_the_service_and_no_output(capsys: pytest.CaptureFixture[str]) -> None:
-    recording = run_program("dev", {"workload.secrets": ["SENTRY_DSN"]}, {"SENTRY_DSN": "hunter2"})
+def test_secret_is_passed_to_the_service_only(capsys: pytest.CaptureFixture[str]) -> None:
+    secrets = {"SENTRY_DSN": "hunter2"}
+    recording = run_program("dev", {"workload.secrets": ["SENTRY_DSN"]}, secrets)
     secret = recording.one("kubernetes:core/v1:Secret", "guestbook")
-    assert secret.inputs["stringData"] == {"SENTRY_DSN": "hunter2"}
+    assert secret.inputs["stringData"] == secrets
     others = [r for r in recording.resources if r is not secret]
     assert "hunter2" not in json.dumps([r.inputs for r in others])
     assert "hunter2" not in "".join(capsys.readouterr())
 
 
-def test_no_database_leaves_no_trace_of_one() -> None:
-    recording = run_program("dev", {"database.enabled": False, "workload.migration": []})
+def test_environment_without_database_has_no_database_resources() -> None:
+    recording = run_program("dev", WITHOUT_DATABASE)
     assert [r for r in recording.resources if "rds" in r.type] == []
     pod = recording.one(DEPLOYMENT, "guestbook").inputs["spec"]["template"]["spec"]
     assert "initContainers" not in pod
-    assert not [entry for entry in pod["containers"][0]["env"] if entry["name"].startswith("DATABASE")]
-    assert not [r for r in recording.all("aws:iam/rolePolicy:RolePolicy") if r.name == "guestbook"]
+    variables = [entry["name"] for entry in pod["containers"][0]["env"]]
+    assert not [name for name in variables if name.startswith("DATABASE")]
+    policies = recording.all("aws:iam/rolePolicy:RolePolicy")
+    assert not [r for r in policies if r.name == "guestbook"]
 
 
-def test_every_aws_resource_is_made_by_the_one_tagging_provider(dev: Recording) -> None:
-    made_by = {r.request.provider.split("::")[-2] for r in dev.resources if r.type.startswith("aws:")}
-    assert made_by == {"aws"}
-    inside = {r.request.provider.split("::")[-2] for r in dev.resources if r.type.startswith("kubernetes:")}
-    assert inside == {"cluster"}
+def test_every_aws_resource_uses_the_provider_with_default_tags(dev: Recording) -> None:
+    def providers(prefix: str) -> set[str]:
+        resources = [r for r in dev.resources if r.type.startswith(prefix)]
+        return {r.request.provider.split("::")[-2] for r in resources}
+
+    assert providers("aws:") == {"aws"}
+    assert providers("kubernetes:") == {"cluster"}
 
 
-def test_the_program_uses_no_more_aws_types_than_it_is_known_to(dev: Recording, prod: Recording) -> None:
-    used = {r.type.removeprefix("aws:") for r in [*dev.resources, *prod.resources] if r.type.startswith("aws:")}
-    s3 = run_program("dev", {"pipeline.source": {"kind": "s3"}, "observability.contacts": ["a@example.com"]})
-    used |= {r.type.removeprefix("aws:") for r in s3.resources if r.type.startswith("aws:")}
+def test_recording_lists_exactly_the_aws_types_of_the_program(
+    dev: Recording, prod: Recording
+) -> None:
+    s3 = run_program("dev", {**S3_SOURCE, "observability.contacts": ["a@example.com"]})
+    used = {
+        r.type.removeprefix("aws:")
+        for r in [*dev.resources, *prod.resources, *s3.resources]
+        if r.type.startswith("aws:")
+    }
     assert used == set(AWS_TYPES.split())
 
 
-def test_bad_settings_end_the_program_with_the_one_error() -> None:
-    from settings import SettingsError
-
+def test_invalid_settings_end_the_program_with_one_error() -> None:
     with pytest.raises(SettingsError) as caught:
         run_program("dev", {"network.zones": 7})
     assert "platform:network.zones: must be 2 or 3" in str(caught.value)

@@ -66,7 +66,7 @@ def test_stack_outputs_are_read_by_function(taking: Workspace) -> None:
     [
         ("organization/demo/prod", "There is no stack 'organization/demo/prod' in this backend (stacks of project 'demo': dev)."),
         ("prod", "There is no stack 'prod' in this backend (stacks of project 'user': none)."),
-        ("somebody/demo/dev", "'somebody/demo/dev' is not a stack of this backend: the format is STACK, or organization/"),
+        ("somebody/demo/dev", "'somebody/demo/dev' is not a stack of this backend: the format is STACK or organization/"),
         ("organization/a/b/c", "'organization/a/b/c' is not a stack of this backend"),
     ],
 )  # fmt: skip

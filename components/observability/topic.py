@@ -1,0 +1,72 @@
+"""SNS topic of an environment: encrypted, open to AWS services of this account."""
+
+from collections.abc import Sequence
+
+import pulumi
+import pulumi_aws as aws
+
+from components.aws.context import AwsContext
+from components.aws.iam import Statement, document, source_account, via_service
+from components.aws.kms import encryption_key
+
+NOTIFICATION_RULES = "codestar-notifications.amazonaws.com"
+# Services that publish to the topic under their own name. An approval is published in the
+# pipeline's role.
+PUBLISHERS = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com", NOTIFICATION_RULES]
+
+
+def notification_topic(
+    name: str,
+    *,
+    physical: str,
+    contacts: Sequence[str],
+    context: AwsContext,
+    protected: bool,
+    parent: pulumi.Resource,
+) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
+    """Create the topic with its key and subscriptions; return the ARNs of topic and key."""
+    child = pulumi.ResourceOptions(parent=parent)
+    own_account = source_account(context)
+    key = encryption_key(
+        name,
+        context=context,
+        purpose=f"Notifications of {physical}",
+        alias=physical,
+        protected=protected,
+        parent=parent,
+        statements=[
+            _encrypt("EncryptFromPublishers", PUBLISHERS, own_account),
+            # AWS's example for notification rules restricts the path, not the account
+            # (https://docs.aws.amazon.com/dtconsole/latest/userguide/set-up-sns.html); the topic
+            # policy restricts the account.
+            _encrypt(
+                "EncryptFromNotificationRules", [NOTIFICATION_RULES], via_service(context, "sns")
+            ),
+        ],
+    )
+    topic = aws.sns.Topic(name, name=physical, kms_master_key_id=key.arn, opts=child)
+    publish: Statement = {
+        "Sid": "PublishFromAwsServices",
+        "Effect": "Allow",
+        "Principal": {"Service": PUBLISHERS},
+        "Action": "sns:Publish",
+        "Resource": topic.arn,
+        "Condition": own_account,
+    }
+    policy = aws.sns.TopicPolicy(name, arn=topic.arn, policy=document(publish), opts=child)
+    for contact in contacts:
+        aws.sns.TopicSubscription(
+            f"{name}-{contact}", topic=topic.arn, protocol="email", endpoint=contact, opts=child
+        )
+    return policy.arn, key.arn
+
+
+def _encrypt(sid: str, services: Sequence[str], condition: Statement) -> Statement:
+    return {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Principal": {"Service": list(services)},
+        "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+        "Resource": "*",
+        "Condition": condition,
+    }

@@ -1,0 +1,215 @@
+"""CodeBuild projects of a release, each with its own role and log group."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components.aws.context import AwsContext
+from components.aws.iam import Statement, document
+from components.aws.log_groups import log_group
+from components.pipeline import iam
+from components.pipeline.args import Architecture, PipelineArgs
+
+BUILDSPECS = "app/buildspecs"  # folder within the source
+BUILD_ENVIRONMENTS = {
+    "amd64": ("LINUX_CONTAINER", "aws/codebuild/amazonlinux-x86_64-standard:6.0"),
+    "arm64": ("ARM_CONTAINER", "aws/codebuild/amazonlinux-aarch64-standard:4.0"),
+}
+QUEUED_MINUTES = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class VpcConfig:
+    """VPC placement of a project."""
+
+    vpc_id: pulumi.Input[str]
+    subnet_ids: Sequence[pulumi.Input[str]]
+    security_group_id: pulumi.Input[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildProject:
+    """A project and its role."""
+
+    project: aws.codebuild.Project
+    role: aws.iam.Role
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildProjects:
+    """The projects of a pipeline."""
+
+    test: BuildProject
+    build: BuildProject
+    """Builds the image, or promotes a proven one."""
+    deploy: BuildProject
+    verify: BuildProject
+
+    @property
+    def by_step(self) -> dict[str, BuildProject]:
+        """Projects by the step that they run."""
+        return {
+            "test": self.test,
+            "build": self.build,
+            "deploy": self.deploy,
+            "verify": self.verify,
+        }
+
+    @property
+    def all(self) -> list[BuildProject]:
+        """Projects in the order of their steps."""
+        return list(self.by_step.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectFactory:
+    """Creates projects with the values that all projects of a pipeline share."""
+
+    name: str
+    """Logical names are `<name>-<step>`."""
+    prefix: str
+    """Physical names are `<prefix>-<step>`."""
+    architecture: Architecture
+    bucket: aws.s3.Bucket
+    key: aws.kms.Key
+    context: AwsContext
+    log_days: int
+    vpc: VpcConfig
+    parent: pulumi.Resource
+
+    def project(
+        self,
+        step: str,
+        *,
+        minutes: int,
+        statements: Sequence[Statement] = (),
+        environment: Mapping[str, pulumi.Input[str]],
+        privileged: bool = False,
+        in_vpc: bool = False,
+    ) -> BuildProject:
+        """Create the project that runs `<step>.yml` of the buildspecs for at most `minutes`."""
+        child = pulumi.ResourceOptions(parent=self.parent)
+        name, physical = f"{self.name}-{step}", f"{self.prefix}-{step}"
+        logs = log_group(
+            name,
+            group_name=f"/aws/codebuild/{physical}",
+            days=self.log_days,
+            key=self.key,
+            parent=self.parent,
+        )
+        role = aws.iam.Role(
+            name, assume_role_policy=iam.project_trust(self.context, physical), opts=child
+        )
+        policy = aws.iam.RolePolicy(
+            name,
+            role=role.id,
+            policy=document(
+                iam.write_build_log(logs.arn),
+                *iam.read_artifacts(self.bucket.arn, self.key.arn, self.context),
+                *(iam.run_in_vpc(self.vpc.subnet_ids, self.context) if in_vpc else []),
+                *statements,
+            ),
+            opts=child,
+        )
+        environment_type, image = BUILD_ENVIRONMENTS[self.architecture]
+        project = aws.codebuild.Project(
+            name,
+            name=physical,
+            service_role=role.arn,
+            artifacts={"type": "CODEPIPELINE"},
+            source={"type": "CODEPIPELINE", "buildspec": f"{BUILDSPECS}/{step}.yml"},
+            environment={
+                "type": environment_type,
+                "image": image,
+                "compute_type": "BUILD_GENERAL1_SMALL",
+                "privileged_mode": privileged,
+                "environment_variables": [
+                    {"name": key, "value": value} for key, value in environment.items()
+                ],
+            },
+            vpc_config=self._vpc_config() if in_vpc else None,
+            logs_config={"cloudwatch_logs": {"group_name": logs.name, "status": "ENABLED"}},
+            encryption_key=self.key.arn,
+            build_timeout=minutes,
+            queued_timeout=QUEUED_MINUTES,
+            # CodeBuild checks the role's network permissions when it creates the project.
+            opts=pulumi.ResourceOptions(parent=self.parent, depends_on=[policy]),
+        )
+        return BuildProject(project=project, role=role)
+
+    def _vpc_config(self) -> aws.codebuild.ProjectVpcConfigArgs:
+        return aws.codebuild.ProjectVpcConfigArgs(
+            vpc_id=self.vpc.vpc_id,
+            subnets=list(self.vpc.subnet_ids),
+            security_group_ids=[self.vpc.security_group_id],
+        )
+
+
+def build_projects(factory: ProjectFactory, args: PipelineArgs) -> BuildProjects:
+    """Create the projects `test`, `build` or `promote`, `deploy` and `verify`."""
+    target: dict[str, pulumi.Input[str]] = {
+        "CLUSTER_NAME": args.cluster.cluster_name,
+        "NAMESPACE": args.workload.namespace,
+        "DEPLOYMENT": args.workload.deployment_name,
+        "REPOSITORY_URL": args.image.repository_url,
+    }
+    describe_cluster = iam.describe_cluster(args.cluster.cluster_arn)
+    url, bake_minutes = args.workload.outside_url, args.settings.bake_minutes
+    return BuildProjects(
+        test=factory.project("test", minutes=20, environment={"CONTEXT": args.build.context}),
+        build=_build_project(factory, args),
+        deploy=factory.project(
+            "deploy",
+            minutes=20,
+            in_vpc=True,
+            environment=target,
+            statements=describe_cluster,
+        ),
+        # In the VPC: the service admits addresses of the VPC, not those of CodeBuild.
+        verify=factory.project(
+            "verify",
+            minutes=15 + bake_minutes,
+            in_vpc=True,
+            environment={
+                **target,
+                "URL": url or "",
+                "REPOSITORY_NAME": args.image.repository_name,
+                "BAKE_MINUTES": str(bake_minutes),
+            },
+            statements=[
+                *iam.tag_proven_image(args.image.repository_arn),
+                *(describe_cluster if url is None else []),
+            ],
+        ),
+    )
+
+
+def _build_project(factory: ProjectFactory, args: PipelineArgs) -> BuildProject:
+    image: dict[str, pulumi.Input[str]] = {
+        "REPOSITORY_URL": args.image.repository_url,
+        "REPOSITORY_NAME": args.image.repository_name,
+        "CONTEXT": args.build.context,
+    }
+    promote_from = args.settings.promote_from
+    if promote_from is not None:
+        proven_arn = factory.context.arn("ecr", f"repository/{promote_from}")
+        return factory.project(
+            "promote",
+            minutes=15,
+            environment={**image, "PROVEN_NAME": promote_from},
+            statements=iam.promote_image(args.image.repository_arn, proven_arn),
+        )
+    return factory.project(
+        "build",
+        minutes=30,
+        privileged=True,  # required by BuildKit; no other project is privileged
+        environment={
+            **image,
+            "CACHE_URL": args.image.cache_url,
+            "PLATFORM": f"linux/{args.architecture}",
+            "BASE_IMAGE": args.build.base_image or "",
+        },
+        statements=iam.push_image(args.image.repository_arn, args.image.cache_arn),
+    )

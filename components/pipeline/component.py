@@ -1,0 +1,224 @@
+"""CodePipeline: test, build or promote, approve, deploy by digest, verify."""
+
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components.aws.context import AwsContext, aws_context
+from components.aws.iam import document, role_trust
+from components.aws.kms import encryption_key
+from components.aws.log_groups import encrypt_log_group
+from components.pipeline import iam
+from components.pipeline.args import PipelineArgs
+from components.pipeline.artifacts import private_bucket
+from components.pipeline.cluster_access import access_entry, deploy_security_group
+from components.pipeline.codebuild import (
+    BuildProjects,
+    ProjectFactory,
+    VpcConfig,
+    build_projects,
+)
+from components.pipeline.source import Source, github_source, s3_source
+from components.pipeline.stages import MAX_ALARMS, release_stages
+
+__all__ = ["Pipeline"]
+
+ARTIFACT_DAYS = 30
+
+
+class Pipeline(pulumi.ComponentResource):
+    """Pipeline that deploys, by digest, the image that was tested and built.
+
+    Each action has a role of its own that only this pipeline can use. Artifacts are encrypted,
+    reached over TLS only, and expire. Does not own the Deployment: it sets the image under its own
+    field manager (docs/decisions/0001-the-pipeline-owns-the-image.md).
+    Raises ValueError for more alarms than a condition of CodePipeline holds.
+    """
+
+    pipeline_name: pulumi.Output[str]
+    console_url: pulumi.Output[str]
+    """The pipeline in the AWS console."""
+    connection: pulumi.Output[str] | None
+    """Status of the connection that was created, as of the last `up` or refresh, and where to
+    accept it while it is pending; None for an existing connection and for S3.
+    """
+
+    def __init__(
+        self, name: str, args: PipelineArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("platform:index:Pipeline", name, {}, opts)
+        settings, alarm_names = args.settings, args.observability.release_alarm_names
+        if len(alarm_names) > MAX_ALARMS:
+            raise ValueError(
+                f"{name}: a condition of CodePipeline holds {MAX_ALARMS} alarms, "
+                f"not {len(alarm_names)}"
+            )
+        physical = f"{args.prefix}-{name}"
+        context = aws_context(self)
+        child = pulumi.ResourceOptions(parent=self)
+        key = encryption_key(
+            name,
+            context=context,
+            purpose=f"Artifacts and logs of {physical}",
+            alias=physical,
+            protected=args.protected,
+            parent=self,
+            statements=[encrypt_log_group(context, f"/aws/codebuild/{physical}-*")],
+        )
+        bucket = private_bucket(
+            name, key=key, days=ARTIFACT_DAYS, protected=args.protected, parent=self
+        )
+        source = (
+            github_source(name, settings.source, context, self)
+            if settings.source.kind == "github"
+            else s3_source(
+                name,
+                pipeline_name=physical,
+                key=key,
+                context=context,
+                protected=args.protected,
+                parent=self,
+            )
+        )
+        factory = ProjectFactory(
+            name=name,
+            prefix=physical,
+            architecture=args.architecture,
+            bucket=bucket,
+            key=key,
+            context=context,
+            log_days=settings.log_days,
+            vpc=VpcConfig(
+                vpc_id=args.network.vpc_id,
+                subnet_ids=args.network.private_subnet_ids,
+                security_group_id=deploy_security_group(
+                    name, args.network.vpc_id, args.cluster.security_group_id, self
+                ),
+            ),
+            parent=self,
+        )
+        projects = build_projects(factory, args)
+        cluster_clients = {"deploy": projects.deploy}
+        if args.workload.outside_url is None:
+            cluster_clients["verify"] = projects.verify
+        for client, project in cluster_clients.items():
+            access_entry(
+                f"{name}-{client}",
+                args.cluster.cluster_name,
+                project.role.arn,
+                args.workload.namespace,
+                context,
+                self,
+            )
+        role = aws.iam.Role(
+            name, assume_role_policy=iam.pipeline_trust(context, physical), opts=child
+        )
+        source_role = aws.iam.Role(
+            f"{name}-source", assume_role_policy=role_trust(role.arn), opts=child
+        )
+        source_policy = aws.iam.RolePolicy(
+            f"{name}-source",
+            role=source_role.id,
+            policy=document(*source.statements, *iam.write_artifacts(bucket.arn, key.arn, context)),
+            opts=child,
+        )
+        policy = self._policy(name, args, role, source_role, bucket, key, projects, context)
+        pipeline = aws.codepipeline.Pipeline(
+            name,
+            name=physical,
+            role_arn=role.arn,
+            pipeline_type="V2",
+            execution_mode=settings.execution_mode,
+            artifact_stores=[
+                {
+                    "location": bucket.id,
+                    "type": "S3",
+                    "encryption_key": {"id": key.arn, "type": "KMS"},
+                }
+            ],
+            triggers=source.triggers,
+            stages=_stages(args, source, source_role, projects),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy, source_policy]),
+        )
+        _notification_rule(name, pipeline, args.observability.topic_arn, self)
+        self.pipeline_name = pipeline.name
+        self.console_url = pulumi.Output.concat(
+            "https://",
+            context.region,
+            ".console.aws.amazon.com/codesuite/codepipeline/pipelines/",
+            pipeline.name,
+            "/view",
+        )
+        self.connection = source.connection
+        self.register_outputs({"pipeline_name": self.pipeline_name})
+
+    def _policy(
+        self,
+        name: str,
+        args: PipelineArgs,
+        role: aws.iam.Role,
+        source_role: aws.iam.Role,
+        bucket: aws.s3.Bucket,
+        key: aws.kms.Key,
+        projects: BuildProjects,
+        context: AwsContext,
+    ) -> aws.iam.RolePolicy:
+        observability = args.observability
+        statements = iam.run_pipeline(
+            bucket.arn,
+            key.arn,
+            source_role_arn=source_role.arn,
+            project_arns=[build.project.arn for build in projects.all],
+            context=context,
+        )
+        if args.settings.approval:
+            statements += iam.request_approval(
+                observability.topic_arn, observability.topic_key_arn, context
+            )
+        if args.settings.bake_minutes and observability.release_alarm_names:
+            statements += iam.describe_alarms(observability.release_alarm_names, context)
+        return aws.iam.RolePolicy(
+            name,
+            role=role.id,
+            policy=document(*statements),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+
+def _stages(
+    args: PipelineArgs, source: Source, source_role: aws.iam.Role, projects: BuildProjects
+) -> list[Any]:
+    return release_stages(
+        source_action=source.action,
+        source_role_arn=source_role.arn,
+        commit=source.commit,
+        projects={key: build.project.name for key, build in projects.by_step.items()},
+        promotes=args.settings.promote_from is not None,
+        approval_topic_arn=args.observability.topic_arn if args.settings.approval else None,
+        url=args.workload.outside_url,
+        rollback=args.settings.rollback,
+        alarm_names=args.observability.release_alarm_names,
+        bake_minutes=args.settings.bake_minutes,
+    )
+
+
+def _notification_rule(
+    name: str,
+    pipeline: aws.codepipeline.Pipeline,
+    topic_arn: pulumi.Input[str],
+    parent: pulumi.Resource,
+) -> None:
+    """Notify about failed and successful executions; the approval action notifies by itself."""
+    aws.codestarnotifications.NotificationRule(
+        name,
+        name=pipeline.name,
+        resource=pipeline.arn,
+        detail_type="FULL",
+        event_type_ids=[
+            "codepipeline-pipeline-pipeline-execution-failed",
+            "codepipeline-pipeline-pipeline-execution-succeeded",
+        ],
+        targets=[{"address": topic_arn, "type": "SNS"}],
+        opts=pulumi.ResourceOptions(parent=parent),
+    )

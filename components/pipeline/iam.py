@@ -1,0 +1,256 @@
+"""IAM statements and trust policies of all roles of the pipeline."""
+
+from collections.abc import Sequence
+
+import pulumi
+
+from components.aws.context import AwsContext
+from components.aws.iam import Conditions, Statement, allow, service_trust, via_service
+
+ECR_PULL = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+ECR_PUSH = [
+    "ecr:CompleteLayerUpload",
+    "ecr:InitiateLayerUpload",
+    "ecr:PutImage",
+    "ecr:UploadLayerPart",
+]
+# The action names no repository, so IAM cannot limit it
+# (https://docs.aws.amazon.com/AmazonECR/latest/userguide/security_iam_id-based-policy-examples.html).
+LOG_IN_TO_REGISTRY = allow("LogInToRegistry", ["ecr:GetAuthorizationToken"], ["*"])
+
+
+# Trust policies
+
+
+def pipeline_trust(context: AwsContext, pipeline_name: str) -> pulumi.Output[str]:
+    """Let CodePipeline assume the pipeline role on behalf of this pipeline."""
+    return service_trust(
+        "codepipeline.amazonaws.com",
+        account_id=context.account_id,
+        source_arn=context.arn("codepipeline", pipeline_name),
+    )
+
+
+def project_trust(context: AwsContext, project_name: str) -> pulumi.Output[str]:
+    """Let CodeBuild assume a build role on behalf of its project."""
+    return service_trust(
+        "codebuild.amazonaws.com",
+        account_id=context.account_id,
+        source_arn=context.arn("codebuild", f"project/{project_name}"),
+    )
+
+
+def trigger_trust(context: AwsContext, rule_arn: pulumi.Input[str]) -> pulumi.Output[str]:
+    """Let EventBridge assume the trigger role on behalf of one rule."""
+    return service_trust("events.amazonaws.com", account_id=context.account_id, source_arn=rule_arn)
+
+
+# Pipeline role
+
+
+def run_pipeline(
+    bucket_arn: pulumi.Input[str],
+    key_arn: pulumi.Input[str],
+    *,
+    source_role_arn: pulumi.Input[str],
+    project_arns: Sequence[pulumi.Input[str]],
+    context: AwsContext,
+) -> list[Statement]:
+    """Store artifacts, assume the source role and run the projects."""
+    return [
+        *write_artifacts(bucket_arn, key_arn, context),
+        allow("AssumeSourceRole", ["sts:AssumeRole"], [source_role_arn]),
+        allow(
+            "RunBuildProjects", ["codebuild:BatchGetBuilds", "codebuild:StartBuild"], project_arns
+        ),
+    ]
+
+
+def request_approval(
+    topic_arn: pulumi.Input[str], topic_key_arn: pulumi.Input[str], context: AwsContext
+) -> list[Statement]:
+    """Publish approval requests, which requires the topic's key.
+
+    https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+    """
+    return [
+        allow("PublishApprovalRequests", ["sns:Publish"], [topic_arn]),
+        allow(
+            "EncryptApprovalRequests",
+            ["kms:Decrypt", "kms:GenerateDataKey*"],
+            [topic_key_arn],
+            via_service(context, "sns"),
+        ),
+    ]
+
+
+def describe_alarms(
+    alarm_names: Sequence[pulumi.Input[str]], context: AwsContext
+) -> list[Statement]:
+    """Read the alarms that gate a release."""
+    alarm_arns = [
+        context.arn("cloudwatch", pulumi.Output.concat("alarm:", name)) for name in alarm_names
+    ]
+    return [allow("DescribeAlarms", ["cloudwatch:DescribeAlarms"], alarm_arns)]
+
+
+# Source role and trigger role
+
+
+def use_connection(connection_arn: pulumi.Input[str]) -> list[Statement]:
+    """Read the repository through a connection.
+
+    The prefix must match the ARN's: connections created before July 2024 have the old one.
+    """
+    actions = ["codeconnections:UseConnection", "codestar-connections:UseConnection"]
+    return [allow("UseConnection", actions, [connection_arn])]
+
+
+def read_source_object(bucket_arn: pulumi.Input[str], key: str) -> list[Statement]:
+    """Read the source archive from its bucket."""
+    return [
+        allow(
+            "ReadSourceObject",
+            ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging"],
+            [pulumi.Output.concat(bucket_arn, "/", key)],
+        ),
+        allow(
+            "ReadSourceBucket",
+            ["s3:GetBucketVersioning", "s3:GetBucketAcl", "s3:GetBucketLocation"],
+            [bucket_arn],
+        ),
+    ]
+
+
+def start_pipeline(pipeline_arn: pulumi.Input[str]) -> list[Statement]:
+    """Start the pipeline when a source archive is uploaded."""
+    return [allow("StartPipeline", ["codepipeline:StartPipelineExecution"], [pipeline_arn])]
+
+
+# Build roles
+
+
+def write_build_log(log_group_arn: pulumi.Input[str]) -> Statement:
+    """Write to the project's log group."""
+    return allow(
+        "WriteBuildLog",
+        ["logs:CreateLogStream", "logs:PutLogEvents"],
+        [pulumi.Output.concat(log_group_arn, ":*")],
+    )
+
+
+def run_in_vpc(subnet_ids: Sequence[pulumi.Input[str]], context: AwsContext) -> list[Statement]:
+    """Attach builds to subnets.
+
+    EC2 has no resource-level permissions for the actions on interfaces
+    (https://docs.aws.amazon.com/codebuild/latest/userguide/auth-and-access-control-iam-identity-based-access-control.html).
+    """
+    subnet_arns = [
+        context.arn("ec2", pulumi.Output.concat("subnet/", subnet_id)) for subnet_id in subnet_ids
+    ]
+    return [
+        allow(
+            "CreateNetworkInterfaces",
+            [
+                "ec2:CreateNetworkInterface",
+                "ec2:DeleteNetworkInterface",
+                "ec2:DescribeDhcpOptions",
+                "ec2:DescribeNetworkInterfaces",
+                "ec2:DescribeSecurityGroups",
+                "ec2:DescribeSubnets",
+                "ec2:DescribeVpcs",
+            ],
+            ["*"],
+        ),
+        allow(
+            "GrantNetworkInterfacesToCodeBuild",
+            ["ec2:CreateNetworkInterfacePermission"],
+            [context.arn("ec2", "network-interface/*")],
+            {
+                "StringEquals": {"ec2:AuthorizedService": "codebuild.amazonaws.com"},
+                "ArnEquals": {"ec2:Subnet": subnet_arns},
+            },
+        ),
+    ]
+
+
+def push_image(repository_arn: pulumi.Input[str], cache_arn: pulumi.Input[str]) -> list[Statement]:
+    """Push the image and its build cache."""
+    actions = [*ECR_PULL, *ECR_PUSH, "ecr:DescribeImages"]
+    return [LOG_IN_TO_REGISTRY, allow("PushImageAndCache", actions, [repository_arn, cache_arn])]
+
+
+def promote_image(
+    repository_arn: pulumi.Input[str], proven_arn: pulumi.Input[str]
+) -> list[Statement]:
+    """Pull proven images and push them to the environment's repository."""
+    return [
+        LOG_IN_TO_REGISTRY,
+        allow("ReadProvenImages", [*ECR_PULL, "ecr:DescribeImages"], [proven_arn]),
+        allow("PushImage", [*ECR_PULL, *ECR_PUSH, "ecr:DescribeImages"], [repository_arn]),
+    ]
+
+
+def describe_cluster(cluster_arn: pulumi.Input[str]) -> list[Statement]:
+    """Write a kubeconfig; the access entry decides what is allowed in the cluster."""
+    return [allow("DescribeCluster", ["eks:DescribeCluster"], [cluster_arn])]
+
+
+def tag_proven_image(repository_arn: pulumi.Input[str]) -> list[Statement]:
+    """Tag a verified digest `proven-<commit>`."""
+    actions = ["ecr:BatchGetImage", "ecr:DescribeImages", "ecr:PutImage"]
+    return [allow("TagProvenImage", actions, [repository_arn])]
+
+
+# Artifacts, for several roles
+
+
+def write_artifacts(
+    bucket_arn: pulumi.Input[str], key_arn: pulumi.Input[str], context: AwsContext
+) -> list[Statement]:
+    """Read and write artifacts."""
+    return _artifacts(
+        bucket_arn,
+        key_arn,
+        context,
+        object_actions=["s3:PutObject"],
+        key_actions=["kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
+    )
+
+
+def read_artifacts(
+    bucket_arn: pulumi.Input[str], key_arn: pulumi.Input[str], context: AwsContext
+) -> list[Statement]:
+    """Read artifacts; no build produces one."""
+    return _artifacts(bucket_arn, key_arn, context, object_actions=[], key_actions=[])
+
+
+def _artifacts(
+    bucket_arn: pulumi.Input[str],
+    key_arn: pulumi.Input[str],
+    context: AwsContext,
+    *,
+    object_actions: Sequence[str],
+    key_actions: Sequence[str],
+) -> list[Statement]:
+    own_account: Conditions = {"StringEquals": {"aws:ResourceAccount": context.account_id}}
+    return [
+        allow(
+            "Artifacts",
+            ["s3:GetObject", "s3:GetObjectVersion", *object_actions],
+            [pulumi.Output.concat(bucket_arn, "/*")],
+            own_account,
+        ),
+        allow(
+            "ArtifactBucket",
+            ["s3:GetBucketAcl", "s3:GetBucketLocation", "s3:GetBucketVersioning"],
+            [bucket_arn],
+            own_account,
+        ),
+        allow(
+            "ArtifactKey",
+            ["kms:Decrypt", "kms:DescribeKey", *key_actions],
+            [key_arn],
+            via_service(context, "s3"),
+        ),
+    ]

@@ -1,0 +1,167 @@
+"""Cross-field rules of database, workload, pipeline and observability."""
+
+from collections.abc import Iterator
+
+from settings.cross_field.conflict import Conflict
+from settings.cross_field.infrastructure import EXAMPLE_CIDR, is_too_open, ordered_bounds
+from settings.errors import Path
+from settings.sections import Aws, Database, Observability, Pipeline, Workload
+
+# Variables of the service that the program sets, in addition to DATABASE_….
+RESERVED_VARIABLES = (
+    *("APP_COMMIT", "APP_ENVIRONMENT", "APP_IMAGE_DIGEST", "APP_VERSION"),
+    *("AWS_REGION", "POD_NAME"),
+)
+MIN_PROTECTED_BACKUP_DAYS = 7
+EXPOSURE: Path = ("workload", "exposure")
+EXAMPLE_HOST = "guestbook.example.com"
+
+
+def replica_bounds(workload: Workload) -> Iterator[Conflict]:
+    """The minimum number of replicas must not exceed the maximum."""
+    yield from ordered_bounds(("workload",), workload.minimum, workload.maximum)
+
+
+def plain_http(workload: Workload, lifecycle: str) -> Iterator[Conflict]:
+    """A protected service must not be open to the internet without TLS."""
+    if lifecycle != "protected" or workload.exposure.certificate_arn is not None:
+        return
+    for position, cidr in enumerate(workload.exposure.allowed_cidrs):
+        if is_too_open(cidr):
+            yield Conflict(
+                (*EXPOSURE, "allowed_cidrs", position),
+                f"{cidr} opens the service to the internet over plain HTTP: name networks, "
+                "or set workload.exposure.certificate_arn",
+                EXAMPLE_CIDR,
+            )
+
+
+def protected_data(database: Database, lifecycle: str) -> Iterator[Conflict]:
+    """Protected data needs a standby and backups."""
+    if lifecycle != "protected" or not database.enabled:
+        return
+    if not database.multi_az:
+        message = "`protected` requires a standby in another zone"
+        yield Conflict(("database", "multi_az"), message, value=True)
+    if database.backup_days < MIN_PROTECTED_BACKUP_DAYS:
+        yield Conflict(
+            ("database", "backup_days"),
+            f"backups are kept for {database.backup_days} days; `protected` requires "
+            f"{MIN_PROTECTED_BACKUP_DAYS} or more",
+            14,
+        )
+
+
+def migration_without_database(database: Database, workload: Workload) -> Iterator[Conflict]:
+    """A migration requires a database."""
+    if workload.migration and not database.enabled:
+        yield Conflict(
+            ("workload", "migration"), "has no database to migrate: database.enabled is false"
+        )
+
+
+def reserved_variables(database: Database, workload: Workload) -> Iterator[Conflict]:
+    """A variable is set once: by the program, in the environment, or as a secret."""
+
+    def is_reserved(key: str) -> bool:
+        is_database_variable = database.enabled and key.startswith("DATABASE_")
+        return key in RESERVED_VARIABLES or is_database_variable
+
+    for key in workload.environment:
+        if is_reserved(key):
+            yield Conflict(("workload", "environment", key), "is set by the program")
+    for position, key in enumerate(workload.secrets):
+        path = ("workload", "secrets", position)
+        if is_reserved(key):
+            yield Conflict(path, f"{key} is set by the program")
+        elif key in workload.environment:
+            yield Conflict(path, f"{key} is also set in workload.environment")
+
+
+def certificate(aws: Aws, workload: Workload) -> Iterator[Conflict]:
+    """A certificate needs a load balancer in its region and a DNS name."""
+    exposure = workload.exposure
+    if exposure.certificate_arn is None:
+        return
+    region = exposure.certificate_arn.split(":")[3]
+    path = (*EXPOSURE, "certificate_arn")
+    if exposure.kind == "internal":
+        yield Conflict(path, "has no effect on an internal service")
+    elif region != aws.region:
+        yield Conflict(
+            path,
+            f"the certificate is in {region}; a load balancer in {aws.region} cannot use it",
+            f"arn:aws:acm:{aws.region}:123456789012:certificate/ID",
+        )
+    elif exposure.host is None:
+        message = "is missing: a certificate is issued for a DNS name"
+        yield Conflict((*EXPOSURE, "host"), message, EXAMPLE_HOST)
+
+
+def ingress(workload: Workload) -> Iterator[Conflict]:
+    """An Ingress needs a class and a DNS name; other kinds have no class."""
+    exposure, class_path = workload.exposure, (*EXPOSURE, "ingress_class")
+    if exposure.kind != "ingress":
+        if exposure.ingress_class is not None:
+            yield Conflict(class_path, f"has no effect on a service of kind {exposure.kind}")
+        return
+    if exposure.ingress_class is None:
+        message = "is missing: an Ingress needs the class of a controller in the cluster"
+        yield Conflict(class_path, message, "alb")
+    if exposure.host is None:
+        message = "is missing: an Ingress needs a DNS name"
+        yield Conflict((*EXPOSURE, "host"), message, EXAMPLE_HOST)
+
+
+def callers(workload: Workload) -> Iterator[Conflict]:
+    """A service outside the cluster needs callers."""
+    if workload.exposure.kind != "internal" and not workload.exposure.allowed_cidrs:
+        path = (*EXPOSURE, "allowed_cidrs")
+        message = "no network may call the service: name networks, or 0.0.0.0/0 for all"
+        yield Conflict(path, message, EXAMPLE_CIDR, (*path, 0))
+
+
+def pipeline_source(pipeline: Pipeline) -> Iterator[Conflict]:
+    """A source has the keys of its kind and no others."""
+    source, path = pipeline.source, ("pipeline", "source")
+    if source.kind == "s3":
+        for key in ("repository", "branch", "connection_arn", "tags"):
+            if getattr(source, key):
+                yield Conflict((*path, key), "has no effect on a source of kind s3")
+        return
+    if source.repository is None:
+        message = "is missing: a source of kind github needs owner/name"
+        yield Conflict((*path, "repository"), message, "example/platform")
+    if bool(source.branch) == bool(source.tags):
+        yield Conflict(
+            (*path, "branch"),
+            "set either a branch or tags to start releases",
+            None if source.tags else "main",
+        )
+
+
+def promotion(pipeline: Pipeline, project: str, stack: str) -> Iterator[Conflict]:
+    """An environment cannot promote from itself."""
+    if pipeline.promote_from == f"{project}-{stack}/image":
+        yield Conflict(
+            ("pipeline", "promote_from"),
+            "is this environment's own repository, to which nothing else pushes images",
+        )
+
+
+def approval(pipeline: Pipeline, observability: Observability) -> Iterator[Conflict]:
+    """An approval needs contacts, and a bake needs rollback."""
+    if pipeline.approval and not observability.contacts:
+        yield Conflict(
+            ("pipeline", "approval"),
+            "no contact is notified about an approval: set observability.contacts",
+            "team@example.com",
+            ("observability", "contacts", 0),
+        )
+    if pipeline.bake_minutes and not pipeline.rollback:
+        yield Conflict(
+            ("pipeline", "bake_minutes"),
+            "a release that fails its bake needs pipeline.rollback",
+            value=True,
+            fix_path=("pipeline", "rollback"),
+        )

@@ -1,0 +1,33 @@
+"""Database component: password, access and deletion."""
+
+from tests.components.factories import database, record
+
+INSTANCE = "aws:rds/instance:Instance"
+
+
+def test_pulumi_does_not_know_the_password_and_tls_is_required() -> None:
+    recording = record(lambda: database("one"))
+    inputs = recording.one(INSTANCE, "one").inputs
+    assert inputs["manageMasterUserPassword"] is True
+    assert not {"password", "passwordWo"} & set(inputs)
+    parameters = recording.one("aws:rds/parameterGroup:ParameterGroup", "one").inputs["parameters"]
+    assert {"name": "rds.force_ssl", "value": "1"} in parameters
+
+
+def test_only_the_client_security_group_may_connect() -> None:
+    recording = record(lambda: database("one"))
+    (rule,) = recording.all("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
+    assert rule.inputs["referencedSecurityGroupId"] == "sg-1"
+    assert "cidrIpv4" not in rule.inputs
+
+
+def test_protected_database_leaves_a_uniquely_named_snapshot() -> None:
+    recording = record(
+        lambda: database("one", protected=True), lambda: database("two", protected=False)
+    )
+    protected = recording.one(INSTANCE, "one").inputs
+    assert protected["finalSnapshotIdentifier"] == "test-one-final-one"  # the key ID, shortened
+    assert (protected["skipFinalSnapshot"], protected["applyImmediately"]) == (False, False)
+    ephemeral = recording.one(INSTANCE, "two").inputs
+    assert "finalSnapshotIdentifier" not in ephemeral
+    assert (ephemeral["skipFinalSnapshot"], ephemeral["applyImmediately"]) == (True, True)

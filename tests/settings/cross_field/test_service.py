@@ -1,0 +1,107 @@
+"""Cross-field rules of database, workload, pipeline and observability."""
+
+from typing import Any
+
+import pytest
+
+from tests.settings.stack_files import assert_refused
+
+CERTIFICATE_ARN = "arn:aws:acm:us-east-1:123456789012:certificate/x"
+
+
+@pytest.mark.parametrize(
+    ("stack", "changes", "key", "message", "command"),
+    [
+        (
+            "prod",
+            {"workload.exposure.allowed_cidrs": ["0.0.0.0/0"]},
+            "workload.exposure.allowed_cidrs.0",
+            (
+                "0.0.0.0/0 opens the service to the internet over plain HTTP: name networks, or"
+                " set workload.exposure.certificate_arn"
+            ),
+            "set --path 'platform:workload.exposure.allowed_cidrs[0]' 203.0.113.0/24",
+        ),
+        (
+            "prod",
+            {"database.multi_az": False},
+            "database.multi_az",
+            "`protected` requires a standby in another zone",
+            "set --path 'platform:database.multi_az' true",
+        ),
+        (
+            "prod",
+            {"observability.contacts": []},
+            "pipeline.approval",
+            "no contact is notified about an approval: set observability.contacts",
+            "set --path 'platform:observability.contacts[0]' team@example.com",
+        ),
+        (
+            "prod",
+            {"pipeline.rollback": False},
+            "pipeline.bake_minutes",
+            "a release that fails its bake needs pipeline.rollback",
+            "set --path 'platform:pipeline.rollback' true",
+        ),
+        (
+            "dev",
+            {"database.enabled": False},
+            "workload.migration",
+            "has no database to migrate: database.enabled is false",
+            "rm --path 'platform:workload.migration'",
+        ),
+        (
+            "dev",
+            {"workload.environment": {"DATABASE_HOST": "elsewhere"}},
+            "workload.environment.DATABASE_HOST",
+            "is set by the program",
+            "rm --path 'platform:workload.environment.DATABASE_HOST'",
+        ),
+        (
+            "dev",
+            {
+                "workload.exposure.certificate_arn": CERTIFICATE_ARN.replace(
+                    "us-east-1", "eu-west-1"
+                ),
+                "workload.exposure.host": "www.example.com",
+            },
+            "workload.exposure.certificate_arn",
+            "the certificate is in eu-west-1; a load balancer in us-east-1 cannot use it",
+            (
+                "set --path 'platform:workload.exposure.certificate_arn' "
+                "arn:aws:acm:us-east-1:123456789012:certificate/ID"
+            ),
+        ),
+        (
+            "dev",
+            {"workload.exposure.certificate_arn": CERTIFICATE_ARN},
+            "workload.exposure.host",
+            "is missing: a certificate is issued for a DNS name",
+            "set --path 'platform:workload.exposure.host' guestbook.example.com",
+        ),
+        (
+            "prod",
+            {
+                "workload.exposure.allowed_cidrs": ["0.0.0.0/0"],
+                "workload.exposure.host": "www.example.com",
+            },
+            "workload.exposure.allowed_cidrs.0",
+            (
+                "0.0.0.0/0 opens the service to the internet over plain HTTP: name networks, or"
+                " set workload.exposure.certificate_arn"
+            ),
+            "set --path 'platform:workload.exposure.allowed_cidrs[0]' 203.0.113.0/24",
+        ),
+        (
+            "prod",
+            {"pipeline.promote_from": "platform-prod/image"},
+            "pipeline.promote_from",
+            "is this environment's own repository, to which nothing else pushes images",
+            "rm --path 'platform:pipeline.promote_from'",
+        ),
+    ],
+)
+def test_conflict_is_refused_with_fix(
+    stack: str, changes: dict[str, Any], key: str, message: str, command: str
+) -> None:
+    assert_refused(stack, changes, key, message, command)
