@@ -14,6 +14,7 @@ from pathlib import Path
 from posixpath import normpath
 
 from docker.utils.build import Pattern
+from docker.utils.fnmatch import fnmatchcase
 
 _ESCAPE_OR_CLASS = re.compile(r"\\(.)|\[(\^?)((?:\\.|[^\]\\])+)\]")
 
@@ -81,7 +82,11 @@ def _walk(
     for path in directory.iterdir():
         name = path.relative_to(context).as_posix()
         pairs = zip(patterns, parent_matches, strict=True)
-        matches = [parent_match or pattern.match(name) for pattern, parent_match in pairs]
+        # Pattern.match ignores case, BuildKit does not.
+        matches = [
+            parent_match or fnmatchcase(name, pattern.cleaned_pattern)
+            for pattern, parent_match in pairs
+        ]
         decisive = [pattern for pattern, match in zip(patterns, matches, strict=True) if match]
         if path.is_dir() and not path.is_symlink():
             yield from _walk(context, path, patterns, matches)
