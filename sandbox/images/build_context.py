@@ -16,6 +16,7 @@ from posixpath import normpath
 from docker.utils.build import Pattern
 from docker.utils.fnmatch import fnmatchcase
 
+_SUFFIX = re.compile(r"\*\*[^/*?\[\\][^*?\[\\]*")
 _ESCAPE_OR_CLASS = re.compile(r"\\(.)|\[(\^?)((?:\\.|[^\]\\])+)\]")
 
 
@@ -62,6 +63,8 @@ def _patterns(lines: Sequence[str]) -> Iterator[Pattern]:
         path = normpath(text).lstrip("/") if text else ""
         # Neither the context itself nor a path outside of it can be excluded.
         if path and path != "." and not path.startswith("../"):
+            # BuildKit matches a literal directly after a leading "**" as a suffix.
+            path = f"**/*{path[2:]}" if _SUFFIX.fullmatch(path) else path
             yield Pattern(negation + _ESCAPE_OR_CLASS.sub(_translate, path))
 
 

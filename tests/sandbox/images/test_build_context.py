@@ -46,6 +46,9 @@ CASES = [
     (" # *.py", ALL),
     ("#*.py", ALL),
     ("*.MD", ALL),
+    ("**.md", {"a.py"}),
+    ("**c.md", ALL - {"docs/c.md"}),
+    ("**p/d.md", ALL - {"docs/deep/d.md"}),
     ("  *.py  ", ALL - {"a.py"}),
     ("! *.py", ALL),
     ("[ab].*", {"docs/c.md", "docs/deep/d.md"}),
@@ -54,7 +57,7 @@ CASES = [
     ("./docs/../b.md", ALL - {"b.md"}),
     ("missing/../b.md", ALL - {"b.md"}),
     ("../b.md", ALL),
-    ("..\n.\n/\n!\n", ALL),
+    ("..\n.\n/\n", ALL),
     ("\ufeffb.md", ALL - {"b.md"}),
     ("\ufeff# b.md", ALL),
 ]
