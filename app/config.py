@@ -76,8 +76,8 @@ class Config(BaseSettings):
     pod: Text = Field(default="unknown", validation_alias="POD_NAME")
     bind: Text = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
-    workers: int = Field(default=2, ge=1, le=64)
-    threads: int = Field(default=32, ge=1, le=256)
+    workers: int = Field(default=1, ge=1, le=64)
+    threads: int = Field(default=8, ge=1, le=256)
     """Threads of each worker; a client that sends its body slowly occupies one."""
     trusted_proxies: int = Field(default=0, ge=0, le=8)
     """Number of proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted."""
