@@ -130,7 +130,7 @@ def _write(
 
 def _write_plain(
     value: Any, path: Path, secrets: frozenset[Path], *, in_list: bool
-) -> struct_pb2.Value:  # noqa: PLR0911 -- one per kind
+) -> struct_pb2.Value:
     if isinstance(value, Unknown):
         return struct_pb2.Value(string_value=rpc.UNKNOWN)
     if value is None:
@@ -153,8 +153,8 @@ def _write_plain(
     if isinstance(value, (pulumi.Asset, pulumi.Archive)):
         return PropertyValue(value).marshal()
     raise TypeError(
-        (
+
             f"a provider returned {type(value).__name__} in property {'.'.join(path)}, which has no "
             "wire form"
-        )
+
     )

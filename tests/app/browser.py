@@ -49,7 +49,9 @@ class Browser:
                 self.problems.append(message["params"]["entry"]["text"])
             if message.get("id") == self._last:
                 if "error" in message:
-                    gone = any(word in message["error"]["message"] for word in ("navigated", "context"))
+                    gone = any(
+                        word in message["error"]["message"] for word in ("navigated", "context")
+                    )
                     raise PageGoneError(message) if gone else AssertionError(message)
                 result: dict[str, Any] = message["result"]
                 return result
@@ -59,7 +61,9 @@ class Browser:
         self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'")
 
     def evaluate(self, expression: str) -> Any:
-        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)[
+            "result"
+        ].get("value")
 
     def wait_for(self, expression: str) -> None:
         deadline = time.monotonic() + 120
@@ -75,12 +79,23 @@ class Browser:
 
     def appear(self, width: int, height: int, scheme: str) -> None:
         self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
         )
-        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.call(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": scheme}],
+        )
 
     def picture(self, file: Path) -> Path:
-        file.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]))
+        file.write_bytes(
+            base64.b64decode(
+                self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]
+            )
+        )
         return file
 
 

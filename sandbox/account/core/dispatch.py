@@ -33,8 +33,7 @@ from sandbox.account.core.wire import Call, Reply
 
 _LOG = logging.getLogger(__name__)
 _READ_PREFIXES = tuple(
-    "BatchCheck BatchDescribe BatchGet Check Decode Describe Estimate Filter Get Head List Lookup "
-    "Preview Search Select Simulate Test Validate Verify".split()
+    ["BatchCheck", "BatchDescribe", "BatchGet", "Check", "Decode", "Describe", "Estimate", "Filter", "Get", "Head", "List", "Lookup", "Preview", "Search", "Select", "Simulate", "Test", "Validate", "Verify"]
 )
 _READ_OPERATIONS = {
     *(("kms", name) for name in ("Encrypt", "Decrypt", "ReEncrypt", "Sign")),

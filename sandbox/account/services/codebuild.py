@@ -44,10 +44,10 @@ def _check(context: RequestContext, call: Call, project: Record) -> None:  # noq
     source, artifacts = project["source"], project["artifacts"]
     if (source["type"] == "CODEPIPELINE") != (artifacts["type"] == "CODEPIPELINE"):
         raise _invalid(
-            (
+
                 "Invalid artifacts: source and artifacts must both have the type CODEPIPELINE, or "
                 "neither"
-            )
+
         )
     if source["type"] in _LOCATED and not source.get("location"):
         raise _invalid(
@@ -79,7 +79,7 @@ def _check(context: RequestContext, call: Call, project: Record) -> None:  # noq
     if vpc:
         if not (vpc.get("vpcId") and vpc.get("subnets") and vpc.get("securityGroupIds")):
             raise _invalid(
-                ("Invalid vpc config: VPC ID, subnets and security group IDs must be set together")
+                "Invalid vpc config: VPC ID, subnets and security group IDs must be set together"
             )
         for subnet_id in vpc["subnets"]:
             subnet = moto_backends.subnet(context, call.region, subnet_id)

@@ -71,10 +71,10 @@ class Call:
                 raise Failure(f"{what} became {current}; expected {' or '.join(sorted(until))}")
             if time.monotonic() > deadline:
                 raise Failure(
-                    (
+
                         f"{what} was still {current} after {allowed:g} s; expected "
                         f"{' or '.join(sorted(until))}"
-                    )
+
                 )
             self._pause(pause)
             pause = min(pause * 1.5, 2.0)

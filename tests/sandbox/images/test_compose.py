@@ -38,7 +38,9 @@ class Project:
         # The docker that has BuildKit must be the first on the PATH.
         path = f"{Path(self.laptop.docker.program).parent}:{self.laptop.docker.env['PATH']}"
         return self.laptop.run(
-            self.folder / "compose.sh", *command, environment={**self.variables, "PATH": path, **environment}
+            self.folder / "compose.sh",
+            *command,
+            environment={**self.variables, "PATH": path, **environment},
         )
 
     def messages(self) -> list[str]:
@@ -110,7 +112,9 @@ def test_one_command_brings_it_up_and_entries_outlive_down_and_up(project: Proje
     assert project.messages() == ["kept"]
 
 
-def test_the_password_may_come_from_the_environment_and_another_one_is_refused_in_words(project: Project) -> None:
+def test_the_password_may_come_from_the_environment_and_another_one_is_refused_in_words(
+    project: Project,
+) -> None:
     up = project.compose(POSTGRES_PASSWORD="chosen: by $me")
     assert up.returncode == 0, up.stdout + up.stderr
     assert not (project.folder / ".env").exists()

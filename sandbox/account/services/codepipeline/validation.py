@@ -100,10 +100,10 @@ def _check_v1(pipeline: dict[str, Any]) -> None:
             raise _structure(f"Pipelines of type V1 cannot have {name}; use pipelineType V2")
     if pipeline.get("executionMode", "SUPERSEDED") != "SUPERSEDED":
         raise _structure(
-            (
+
                 f"Pipelines of type V1 cannot have the execution mode {pipeline['executionMode']}; "
                 "use pipelineType V2"
-            )
+
         )
     for stage in pipeline["stages"]:
         held = [name for name in _STAGE_CONDITIONS if stage.get(name)]
@@ -277,10 +277,10 @@ def _check_triggers(pipeline: dict[str, Any]) -> None:
         source = configuration["sourceActionName"]
         if sources.get(source) != "CodeStarSourceConnection":
             raise _structure(
-                (
+
                     f"A trigger names the source action '{source}', which is not a "
                     "CodeStarSourceConnection of this pipeline"
-                )
+
             )
         for push in configuration.get("push") or []:
             if push.get("tags") and (push.get("branches") or push.get("filePaths")):

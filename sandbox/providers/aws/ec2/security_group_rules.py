@@ -75,11 +75,11 @@ class SecurityGroupRule(Handler):
         parts = id.split("_")
         if len(parts) < 6:
             raise Failure(
-                (
+
                     "a security group rule is imported as <group>_<type>_<protocol>_<from port>_<to "
                     f"port>_<source>, for example sg-0123_ingress_tcp_80_80_10.0.0.0/16; {id!r} does "
                     "not have that format"
-                )
+
             )
         found: Properties = {
             "securityGroupId": parts[0], "type": parts[1], "protocol": parts[2],
