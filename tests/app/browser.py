@@ -1,4 +1,6 @@
-"""Debian's Chromium, driven over its own DevTools protocol: enough of it to fill in a form and take a picture."""
+"""Debian's Chromium, driven over its own DevTools protocol: enough of it to fill in a form and take
+a picture.
+"""
 
 import base64
 import json
@@ -13,12 +15,22 @@ from urllib.request import urlopen
 
 import websocket
 
-# As root Chromium has no sandbox, and in a container little shared memory; the rest keeps it from calling home.
+# As root Chromium has no sandbox, and in a container little shared memory; the rest keeps it from
+# calling home.
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--remote-debugging-port=0",
+    "--headless",
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--remote-debugging-port=0",
     "--remote-allow-origins=*",
-)  # fmt: skip
+)
 
 
 def program() -> str | None:
@@ -40,7 +52,9 @@ class Browser:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """A command's result. What the page complains about meanwhile (CSP, failed loads, scripts) is collected."""
+        """A command's result. What the page complains about meanwhile (CSP, failed loads, scripts)
+        is collected.
+        """
         self._last += 1
         self._socket.send(json.dumps({"id": self._last, "method": method, "params": parameters}))
         while True:
@@ -103,8 +117,9 @@ class Browser:
 def browsing(chromium: str, folder: Path) -> Iterator[Browser]:
     process = subprocess.Popen(
         [chromium, *FLAGS, f"--user-data-dir={folder}", "about:blank"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         told = folder / "DevToolsActivePort"
         deadline = time.monotonic() + 120

@@ -97,9 +97,17 @@ class Postgres:
             shutil.chown(secret, "postgres")
         # The caller's locale may not be installed.
         self._run(
-            "initdb", "-D", self.directory / "data", "-U", ADMINISTRATOR, "--auth=scram-sha-256", f"--pwfile={secret}",
-            "--encoding=UTF8", "--locale=C", "--no-sync",
-        )  # fmt: skip
+            "initdb",
+            "-D",
+            self.directory / "data",
+            "-U",
+            ADMINISTRATOR,
+            "--auth=scram-sha-256",
+            f"--pwfile={secret}",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+        )
 
     def _run(self, program: str, *arguments: str | Path) -> None:
         user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root

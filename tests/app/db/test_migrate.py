@@ -24,8 +24,12 @@ def engine_of(url: str) -> Engine:
 def command(url: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "app.db.migrate"],
-        cwd=ROOT, env=environment(DATABASE_URL=url), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=environment(DATABASE_URL=url),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def test_second_migration_changes_nothing(empty_database: str) -> None:

@@ -69,16 +69,28 @@ def test_pagination_returns_every_entry_once(book: FlaskClient) -> None:
     ("fields", "errors"),
     [
         ({}, {"name": "is required", "message": "is required"}),
-        ({"name": " \t", "message": "\n"}, {"name": "must not be empty", "message": "must not be empty"}),
-        ({"name": "x" * 81, "message": "y" * 1001},
-         {"name": "has 81 characters; the maximum is 80", "message": "has 1001 characters; the maximum is 1000"}),
+        (
+            {"name": " \t", "message": "\n"},
+            {"name": "must not be empty", "message": "must not be empty"},
+        ),
+        (
+            {"name": "x" * 81, "message": "y" * 1001},
+            {
+                "name": "has 81 characters; the maximum is 80",
+                "message": "has 1001 characters; the maximum is 1000",
+            },
+        ),
         ({"name": 1, "message": ["a"]}, {"name": "must be text", "message": "must be text"}),
-        ({"name": "a\nb", "message": "nul \x00"},
-         {"name": "has an invalid character", "message": "has an invalid character"}),
-        ({"name": "half \ud800", "message": "m", "admin": True},
-         {"name": "has an invalid character", "admin": "is not a field of an entry"}),
+        (
+            {"name": "a\nb", "message": "nul \x00"},
+            {"name": "has an invalid character", "message": "has an invalid character"},
+        ),
+        (
+            {"name": "half \ud800", "message": "m", "admin": True},
+            {"name": "has an invalid character", "admin": "is not a field of an entry"},
+        ),
     ],
-)  # fmt: skip
+)
 def test_invalid_entry_is_refused_with_a_reason_for_each_field(
     book: FlaskClient, fields: dict[str, object], errors: dict[str, str]
 ) -> None:

@@ -94,7 +94,14 @@ def test_openapi_document_describes_exactly_the_routes() -> None:
 def test_any_json_object_is_stored_or_refused_as_described(
     shared_book: FlaskClient, fields: dict[str, Any]
 ) -> None:
-    status, answer = check(shared_book, "post", "/api/entries", "/api/entries", data=json.dumps(fields), content_type="application/json")  # fmt: skip
+    status, answer = check(
+        shared_book,
+        "post",
+        "/api/entries",
+        "/api/entries",
+        data=json.dumps(fields),
+        content_type="application/json",
+    )
     if status == 201:
         for key in ("name", "message"):
             assert (
@@ -137,7 +144,8 @@ def test_any_list_parameters_get_a_described_response(
 
 @given(name=text, message=text)
 def test_any_form_is_stored_or_refused(shared_book: FlaskClient, name: str, message: str) -> None:
-    body = f"name={quote(name, errors='surrogatepass')}&message={quote(message, errors='surrogatepass')}"
+    fields = [quote(field, errors="surrogatepass") for field in (name, message)]
+    body = f"name={fields[0]}&message={fields[1]}"
     response = shared_book.post("/", data=body, content_type="application/x-www-form-urlencoded")
     assert response.status_code in (303, 400, 422)
 

@@ -1,7 +1,8 @@
 """What `app/compose.sh` needs to run for real where no image can be pulled: an engine with a network, and stand-ins for images.
 
-The engine has a network namespace of its own, so neither its bridge, nor its packet filter, nor the ports that it
-publishes are the machine's; slirp4netns (as in rootless Docker) gives it the way out that a build needs.
+The engine has a network namespace of its own, so neither its bridge, nor its packet filter, nor the
+ports that it publishes are the machine's; slirp4netns (as in rootless Docker) gives it the way out
+that a build needs.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ print(json.dumps([answer.status, answer.read().decode()]))
 
 @dataclass(frozen=True)
 class Laptop:
-    """A Docker engine with a network, as on a developer's machine. `namespace` is the process to enter for its ports."""
+    """A Docker engine with a network, as on a developer's machine. `namespace` is the process to
+    enter for its ports.
+    """
 
     host: str
     namespace: int
@@ -88,7 +91,9 @@ def compose_or_skip(docker: engines.DockerEngine) -> None:
 
 @contextmanager
 def laptop(folder: Path) -> Iterator[Laptop]:
-    """An engine of our own in a network namespace of its own; skips, with the reason, where that can't be had."""
+    """An engine of our own in a network namespace of its own; skips, with the reason, where that
+    can't be had.
+    """
     for program, package in (
         ("dockerd", "docker.io"),
         ("slirp4netns", "slirp4netns"),
@@ -179,7 +184,9 @@ def _wait(condition: Any, log: Path) -> None:
 
 
 def stand_ins(docker: engines.DockerEngine, bases: Path, folder: Path) -> dict[str, str]:
-    """Load a base and build a PostgreSQL from what this machine has; returns them as compose.yaml's variables."""
+    """Load a base and build a PostgreSQL from what this machine has; returns them as compose.yaml's
+    variables.
+    """
     programs = postgresql.programs()
     if programs is None:
         pytest.skip("PostgreSQL is not installed (make tools)")

@@ -1,4 +1,6 @@
-"""The service and its database on a laptop, by the one command that app/README.md names, with real containers."""
+"""The service and its database on a laptop, by the one command that app/README.md names, with real
+containers.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ print(psycopg.connect(sys.argv[1]).execute("SELECT count(*) FROM guestbook_entry
 
 @dataclass(frozen=True)
 class Project:
-    """A clone's app/ folder on a laptop, where images that can't be pulled are replaced by `variables`."""
+    """A clone's app/ folder on a laptop, where images that can't be pulled are replaced by
+    `variables`.
+    """
 
     laptop: Laptop
     folder: Path
