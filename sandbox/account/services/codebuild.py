@@ -87,12 +87,10 @@ def _check(context: RequestContext, call: Call, project: Record) -> None:  # noq
     role = moto_backends.role(context, project["serviceRole"])
     if role is None or not moto_backends.trusts(role, "codebuild.amazonaws.com"):
         raise _invalid(
-            (
-                "CodeBuild is not authorized to perform: sts:AssumeRole on service role. Please "
-                "verify that: 1) The provided service role exists, 2) The role name is "
-                "case-sensitive and matches exactly, and 3) The role has the necessary trust "
-                f"policy configured: {project['serviceRole']}"
-            )
+            "CodeBuild is not authorized to perform: sts:AssumeRole on service role. Please "
+            "verify that: 1) The provided service role exists, 2) The role name is "
+            "case-sensitive and matches exactly, and 3) The role has the necessary trust "
+            f"policy configured: {project['serviceRole']}"
         )
     vpc = project.get("vpcConfig") or {}
     if vpc:

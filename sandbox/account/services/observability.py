@@ -66,10 +66,8 @@ def check_alarm(context: RequestContext, call: Call) -> None:  # noqa: ARG001
             raise _wrong(f"Period must be 10, 20, 30 or a multiple of 60, not {period}")
         if period * call["EvaluationPeriods"] > (86400 if period < 3600 else _WEEK):
             raise _wrong(
-                (
-                    "Metrics cannot be checked across more than a day (a week for periods of an "
-                    "hour and more)"
-                )
+                "Metrics cannot be checked across more than a day (a week for periods of an "
+                "hour and more)"
             )
     if call.get("DatapointsToAlarm", 0) > call["EvaluationPeriods"]:
         raise _wrong("DatapointsToAlarm cannot be more than EvaluationPeriods")
@@ -85,10 +83,8 @@ def _check_actions(call: Call) -> None:
                 raise _wrong(f"Invalid arn syntax: {arn}")
             if arn.startswith("arn:aws:sns:") and arn.split(":")[3] != call.region:
                 raise _wrong(
-                    (
-                        f"Invalid region {arn.split(':')[3]} specified. Only {call.region} is "
-                        "supported."
-                    )
+                    f"Invalid region {arn.split(':')[3]} specified. Only {call.region} is "
+                    "supported."
                 )
 
 
@@ -99,18 +95,14 @@ def put_composite_alarm(context: RequestContext, call: Call) -> dict[str, Any]:
     children = {child.rpartition(":alarm:")[2] for child in _ALARM.findall(rule)}
     if not children and rule.strip() not in {"TRUE", "FALSE"}:
         raise _wrong(
-            (
-                'AlarmRule must contain at least one alarm: ALARM("name"), OK("name"), '
-                'INSUFFICIENT_DATA("name")'
-            )
+            'AlarmRule must contain at least one alarm: ALARM("name"), OK("name"), '
+            'INSUFFICIENT_DATA("name")'
         )
     for child in sorted(children):
         if child not in backend.alarms:
             raise _wrong(
-                (
-                    f"Could not save the composite alarm as alarms [{child}] in the alarm rule do "
-                    "not exist"
-                )
+                f"Could not save the composite alarm as alarms [{child}] in the alarm rule do "
+                "not exist"
             )
     if call["AlarmName"] in children:
         raise _wrong("A composite alarm cannot depend on itself")

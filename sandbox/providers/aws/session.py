@@ -109,10 +109,8 @@ class Session:
         )
         if not region:
             raise Failure(
-                (
-                    "the AWS provider has no region: set it with `pulumi config set aws:region "
-                    "us-east-1`, in the provider's arguments, or in the variable AWS_REGION."
-                )
+                "the AWS provider has no region: set it with `pulumi config set aws:region "
+                "us-east-1`, in the provider's arguments, or in the variable AWS_REGION."
             )
         return str(region)
 
@@ -162,11 +160,9 @@ class Session:
             return
         if (allowed and self.account not in allowed) or self.account in forbidden:
             raise Failure(
-                (
-                    f"AWS account ID not allowed: {self.account} (allowedAccountIds: "
-                    f"{', '.join(allowed) or 'any'}; forbiddenAccountIds: "
-                    f"{', '.join(forbidden) or 'none'})."
-                )
+                f"AWS account ID not allowed: {self.account} (allowedAccountIds: "
+                f"{', '.join(allowed) or 'any'}; forbiddenAccountIds: "
+                f"{', '.join(forbidden) or 'none'})."
             )
 
     def client(self, service: str, region: str | None = None) -> Any:

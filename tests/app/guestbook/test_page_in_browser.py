@@ -94,10 +94,8 @@ def test_form_of_another_site_is_refused(
 ) -> None:
     other = tmp_path / "other.html"
     other.write_text(
-        (
-            f'<form method="post" action="http://127.0.0.1:{service.port}/"><input name="name" '
-            'value="x"><input name="message" value="forged"></form>'
-        )
+        f'<form method="post" action="http://127.0.0.1:{service.port}/"><input name="name" '
+        'value="x"><input name="message" value="forged"></form>'
     )
     browser.open(other.as_uri())
     browser.evaluate("setTimeout(() => document.querySelector('form').submit())")

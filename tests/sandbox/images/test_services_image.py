@@ -59,10 +59,8 @@ def without_cache(engine: engines.Engine, home: Path) -> engines.Engine:
     assert isinstance(engine, engines.DockerEngine)
     program = home / "docker"
     program.write_text(
-        (
-            f'#!/bin/sh\nif [ "$1" = build ]; then shift; exec {engine.program} build --no-cache '
-            f'"$@"; fi\nexec {engine.program} "$@"\n'
-        )
+        f'#!/bin/sh\nif [ "$1" = build ]; then shift; exec {engine.program} build --no-cache '
+        f'"$@"; fi\nexec {engine.program} "$@"\n'
     )
     program.chmod(0o755)
     return engines.DockerEngine(str(program), engine.environment)

@@ -113,10 +113,8 @@ def _check_v1(pipeline: dict[str, Any]) -> None:
         held = [name for name in _STAGE_CONDITIONS if stage.get(name)]
         if held:
             raise _structure(
-                (
-                    f"Stage '{stage['name']}' has {held[0]}, which pipelines of type V1 can't "
-                    "have; use V2"
-                )
+                f"Stage '{stage['name']}' has {held[0]}, which pipelines of type V1 can't "
+                "have; use V2"
             )
 
 
@@ -129,17 +127,13 @@ def _check_stage(stage: dict[str, Any], *, first: bool, v2: bool) -> None:
         category = action["actionTypeId"]["category"]
         if first and category != "Source":
             raise _structure(
-                (
-                    "Pipeline should start with a stage that only contains source actions: "
-                    f"'{name}' has '{action['name']}'"
-                )
+                "Pipeline should start with a stage that only contains source actions: "
+                f"'{name}' has '{action['name']}'"
             )
         if not first and category == "Source":
             raise _structure(
-                (
-                    f"Source action '{action['name']}' is in stage '{name}'; source actions can "
-                    "only be in the first stage"
-                )
+                f"Source action '{action['name']}' is in stage '{name}'; source actions can "
+                "only be in the first stage"
             )
         _check_action(name, action, v2=v2)
     for condition in _STAGE_CONDITIONS:
@@ -299,8 +293,6 @@ def _check_triggers(pipeline: dict[str, Any]) -> None:
         for push in configuration.get("push") or []:
             if push.get("tags") and (push.get("branches") or push.get("filePaths")):
                 raise _structure(
-                    (
-                        f"The trigger of '{source}' filters a push by tags or by branches and "
-                        "paths, not by both"
-                    )
+                    f"The trigger of '{source}' filters a push by tags or by branches and "
+                    "paths, not by both"
                 )

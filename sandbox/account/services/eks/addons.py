@@ -9,8 +9,7 @@ from sandbox.account.core.determinism import random_uuid
 from sandbox.account.core.errors import AwsError
 from sandbox.account.core.operations import implements
 from sandbox.account.core.wire import ACCOUNT_ID
-from sandbox.account.services.eks import access
-from sandbox.account.services.eks import catalog
+from sandbox.account.services.eks import access, catalog
 from sandbox.account.services.eks.clusters import find, find_active, start_update
 
 if TYPE_CHECKING:

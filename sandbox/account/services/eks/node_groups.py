@@ -12,8 +12,7 @@ from sandbox.account.core.determinism import random_hex, random_uuid
 from sandbox.account.core.errors import AwsError
 from sandbox.account.core.operations import implements
 from sandbox.account.core.wire import ACCOUNT_ID
-from sandbox.account.services.eks import access, clusters
-from sandbox.account.services.eks import catalog
+from sandbox.account.services.eks import access, catalog, clusters
 from sandbox.account.services.eks.clusters import (
     check_role,
     find,

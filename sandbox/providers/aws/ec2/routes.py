@@ -172,10 +172,8 @@ class Route(Handler):
         if self._find(call, table, destination):
             where = ", ".join(destination.values())
             raise Failure(
-                (
-                    f"RouteAlreadyExists: Route in Route Table ({table}) with destination "
-                    f"({where}) already exists"
-                )
+                f"RouteAlreadyExists: Route in Route Table ({table}) with destination "
+                f"({where}) already exists"
             )
         call.client("ec2").create_route(
             RouteTableId=table, **destination, **_request(inputs, _TARGETS)
