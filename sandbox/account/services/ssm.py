@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +24,11 @@ def _image(call: Call, name: str) -> dict[str, Any] | None:
     if found is None or found["version"] not in catalog.RELEASES:
         return None
     release = catalog.RELEASES[found["version"]].ami_release
-    unique = hashlib.sha256(
-        f"{call.region}/{name.rpartition('/')[0]}/{release}".encode()
-    ).hexdigest()[:17]
+    ami = catalog.ami_id(call.region, found["version"], found["architecture"], found["variant"])
     return {
         "Name": name,
         "Type": "String",
-        "Value": release if found["what"] == "release_version" else f"ami-{unique}",
+        "Value": release if found["what"] == "release_version" else ami,
         "Version": 1,
         "ARN": f"arn:aws:ssm:{call.region}::parameter{name}",
         "DataType": "text",
