@@ -82,10 +82,15 @@ class Cluster(pulumi.ComponentResource):
         versions = ClusterVersions(
             name=name, prefix=args.prefix, kubernetes_version=settings.version, parent=self
         )
-        addon_versions = versions.addons(
-            settings.addons,
-            AUTO_MODE_ADDONS if settings.auto_mode else (*ADDONS_BEFORE_NODES, *ADDONS_AFTER_NODES),
-        )
+        release_version: pulumi.Input[str] = ""
+        if settings.auto_mode:
+            addon_versions = versions.addons(settings.addons, AUTO_MODE_ADDONS)
+        else:
+            names = (*ADDONS_BEFORE_NODES, *ADDONS_AFTER_NODES)
+            addon_versions = versions.addons(settings.addons, names)
+            release_version = versions.node_release(
+                args.architecture, settings.nodes.release_version
+            )
 
         group_name = f"/aws/eks/{cluster_name}/cluster"
         key = encryption_key(
@@ -146,9 +151,7 @@ class Cluster(pulumi.ComponentResource):
                     prefix=args.prefix,
                     version=settings.version,
                     nodes=settings.nodes,
-                    release_version=versions.node_release(
-                        args.architecture, settings.nodes.release_version
-                    ),
+                    release_version=release_version,
                     architecture=args.architecture,
                     subnet_ids=network.private_subnet_ids,
                     role=role,
