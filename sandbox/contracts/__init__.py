@@ -1,0 +1,1 @@
+"""Protocols between account, kubernetes and registry, which never import each other."""

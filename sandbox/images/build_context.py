@@ -14,7 +14,9 @@ from pathlib import Path
 from posixpath import normpath
 
 from docker.utils.build import Pattern
+from docker.utils.fnmatch import fnmatchcase
 
+_SUFFIX = re.compile(r"\*\*[^/*?\[\\][^*?\[\\]*")
 _ESCAPE_OR_CLASS = re.compile(r"\\(.)|\[(\^?)((?:\\.|[^\]\\])+)\]")
 
 
@@ -61,6 +63,8 @@ def _patterns(lines: Sequence[str]) -> Iterator[Pattern]:
         path = normpath(text).lstrip("/") if text else ""
         # Neither the context itself nor a path outside of it can be excluded.
         if path and path != "." and not path.startswith("../"):
+            # BuildKit matches a literal directly after a leading "**" as a suffix.
+            path = f"**/*{path[2:]}" if _SUFFIX.fullmatch(path) else path
             yield Pattern(negation + _ESCAPE_OR_CLASS.sub(_translate, path))
 
 
@@ -81,7 +85,11 @@ def _walk(
     for path in directory.iterdir():
         name = path.relative_to(context).as_posix()
         pairs = zip(patterns, parent_matches, strict=True)
-        matches = [parent_match or pattern.match(name) for pattern, parent_match in pairs]
+        # Pattern.match ignores case, BuildKit does not.
+        matches = [
+            parent_match or fnmatchcase(name, pattern.cleaned_pattern)
+            for pattern, parent_match in pairs
+        ]
         decisive = [pattern for pattern, match in zip(patterns, matches, strict=True) if match]
         if path.is_dir() and not path.is_symlink():
             yield from _walk(context, path, patterns, matches)

@@ -42,16 +42,16 @@ def _authorization(app: Flask, owner: ImageRepositories) -> None:
             owner.authorize(credentials.username or "", credentials.password or "")
 
     @app.after_request
-    def versioned(response: Response) -> Response:
+    def add_version_header(response: Response) -> Response:
         response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
         return response
 
     @app.errorhandler(RegistryError)
-    def refused(error: RegistryError) -> Response:
+    def registry_error(error: RegistryError) -> Response:
         return _error(error.status, error.code, error.message, error.headers)
 
     @app.errorhandler(HTTPException)
-    def unknown(error: HTTPException) -> Response:
+    def http_error(error: HTTPException) -> Response:
         status = error.code or 500
         return _error(
             status,

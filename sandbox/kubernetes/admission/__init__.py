@@ -1,0 +1,1 @@
+"""Admission of objects: namespaces, quotas, limits, pod security."""

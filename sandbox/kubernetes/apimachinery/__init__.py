@@ -1,0 +1,1 @@
+"""Schema, kinds, selectors, quantities and errors of the Kubernetes API."""

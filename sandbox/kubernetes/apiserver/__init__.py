@@ -1,0 +1,1 @@
+"""The API server: HTTPS, routes, authorization and verbs on objects."""

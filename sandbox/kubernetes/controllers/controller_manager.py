@@ -88,7 +88,7 @@ class ControllerManager:
 
     def set_nodes(self, group: str, members: Sequence[NodeFacts]) -> None:
         """Set the nodes of a group."""
-        nodes.set_group(self._context, group, members)
+        nodes.set_node_group(self._context, group, members)
 
     def _on_change(self, _event: Event) -> None:
         self._wake.set()

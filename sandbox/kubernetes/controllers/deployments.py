@@ -25,7 +25,7 @@ _HASH = "pod-template-hash"
 _SAFE = "bcdfghjklmnpqrstvwxz2456789"
 
 
-def count_of(value: Any, total: int, *, up: bool) -> int:
+def resolve_count(value: Any, total: int, *, up: bool) -> int:
     """Resolve a count or percentage."""
     if isinstance(value, str):
         share = int(value.rstrip("%")) * total / 100
@@ -54,30 +54,30 @@ def deployments(context: ControllerContext) -> None:
     """Reconcile each Deployment."""
     for item in context.list_objects("deployments.apps"):
         if not terminating(item):
-            _Deployment(context, item).step()
+            _Deployment(context, item).reconcile()
 
 
 class _Deployment:
     def __init__(self, context: ControllerContext, document: Json) -> None:
         self.context, self.document, self.spec = context, document, document["spec"]
         self.replicas = self.spec["replicas"]
-        self.sets = context.list_controlled("replicasets.apps", document)
+        self.replica_sets = context.list_controlled("replicasets.apps", document)
         self.hash = _hash(self.spec["template"])
         self.new = next(
-            (s for s in self.sets if s["metadata"]["labels"].get(_HASH) == self.hash), None
+            (s for s in self.replica_sets if s["metadata"]["labels"].get(_HASH) == self.hash), None
         )
-        self.old = [s for s in self.sets if s is not self.new]
+        self.old = [s for s in self.replica_sets if s is not self.new]
 
-    def step(self) -> None:
+    def reconcile(self) -> None:
         if not self.spec.get("paused"):
-            self._ensure_new()
+            self._ensure_new_replica_set()
             if self.new is not None:
                 recreate = self.spec["strategy"]["type"] == "Recreate"
-                (self._recreate if recreate else self._roll)(self.new)
-                self._forget_old()
+                (self._recreate if recreate else self._rolling_update)(self.new)
+                self._delete_old_replica_sets()
         self._write_status()
 
-    def _ensure_new(self) -> None:
+    def _ensure_new_replica_set(self) -> None:
         revision = max((_revision(s) for s in self.old), default=0) + 1
         if self.new is None:
             template = json.loads(json.dumps(self.spec["template"]))
@@ -113,7 +113,7 @@ class _Deployment:
                     },
                 },
             )
-            self.sets.append(self.new)
+            self.replica_sets.append(self.new)
         elif _revision(self.new) < revision and self.old:
             self.new["metadata"].setdefault("annotations", {})[_REVISION] = str(revision)
             self.new = self.context.save(self.new)
@@ -140,13 +140,13 @@ class _Deployment:
         if not any((item.get("status") or {}).get("replicas", 0) for item in self.old):
             self._scale(new, self.replicas)
 
-    def _roll(self, new: Json) -> None:
+    def _rolling_update(self, new: Json) -> None:
         rolling = self.spec["strategy"].get("rollingUpdate") or {}
-        surge = count_of(rolling.get("maxSurge", "25%"), self.replicas, up=True)
-        unavailable = count_of(rolling.get("maxUnavailable", "25%"), self.replicas, up=False)
+        surge = resolve_count(rolling.get("maxSurge", "25%"), self.replicas, up=True)
+        unavailable = resolve_count(rolling.get("maxUnavailable", "25%"), self.replicas, up=False)
         if not surge and not unavailable:
             unavailable = 1
-        total = sum(item["spec"]["replicas"] for item in self.sets)
+        total = sum(item["spec"]["replicas"] for item in self.replica_sets)
         replicas = new["spec"]["replicas"]
         if replicas > self.replicas or not self.old:
             self._scale(new, self.replicas)
@@ -156,28 +156,28 @@ class _Deployment:
                 self._scale(new, min(self.replicas, replicas + room))
         status = new.get("status") or {}
         new_missing = max(0, new["spec"]["replicas"] - status.get("availableReplicas", 0))
-        total = sum(item["spec"]["replicas"] for item in self.sets)
-        spare = total - (self.replicas - unavailable) - new_missing
+        total = sum(item["spec"]["replicas"] for item in self.replica_sets)
+        removable = total - (self.replicas - unavailable) - new_missing
         for item in self.old:
             # Pods that are not ready are removed first.
             broken = item["spec"]["replicas"] - (item.get("status") or {}).get(
                 "availableReplicas", 0
             )
-            take = min(spare, broken, item["spec"]["replicas"])
-            if take > 0:
-                self._scale(item, item["spec"]["replicas"] - take)
-                spare -= take
+            removed = min(removable, broken, item["spec"]["replicas"])
+            if removed > 0:
+                self._scale(item, item["spec"]["replicas"] - removed)
+                removable -= removed
         available = sum(
-            (item.get("status") or {}).get("availableReplicas", 0) for item in self.sets
+            (item.get("status") or {}).get("availableReplicas", 0) for item in self.replica_sets
         )
-        spare = min(spare, available - (self.replicas - unavailable))
+        removable = min(removable, available - (self.replicas - unavailable))
         for item in self.old:
-            take = min(spare, item["spec"]["replicas"])
-            if take > 0:
-                self._scale(item, item["spec"]["replicas"] - take)
-                spare -= take
+            removed = min(removable, item["spec"]["replicas"])
+            if removed > 0:
+                self._scale(item, item["spec"]["replicas"] - removed)
+                removable -= removed
 
-    def _forget_old(self) -> None:
+    def _delete_old_replica_sets(self) -> None:
         idle = sorted(
             (
                 s
@@ -195,15 +195,18 @@ class _Deployment:
 
         new = [self.new] if self.new is not None else []
         old = self.document.get("status") or {}
-        available, replicas = total(self.sets, "availableReplicas"), total(self.sets, "replicas")
+        available, replicas = (
+            total(self.replica_sets, "availableReplicas"),
+            total(self.replica_sets, "replicas"),
+        )
         updated = total(new, "replicas")
         counts = {
             "replicas": replicas,
             "updatedReplicas": updated,
-            "readyReplicas": total(self.sets, "readyReplicas"),
+            "readyReplicas": total(self.replica_sets, "readyReplicas"),
             "availableReplicas": available,
             "unavailableReplicas": max(
-                0, sum(s["spec"]["replicas"] for s in self.sets) - available
+                0, sum(s["spec"]["replicas"] for s in self.replica_sets) - available
             ),
         }
         status: Json = {k: v for k, v in counts.items() if v}
@@ -212,16 +215,18 @@ class _Deployment:
         progressed = {k: old.get(k, 0) for k in counts} != counts or old.get(
             "observedGeneration"
         ) != status["observedGeneration"]
-        conditions = self._availability(old.get("conditions") or [], available)
-        status["conditions"] = self._failure(
-            self._progress(conditions, done=done, progressed=progressed)
+        conditions = self._available_condition(old.get("conditions") or [], available)
+        status["conditions"] = self._failure_condition(
+            self._progressing_condition(conditions, done=done, progressed=progressed)
         )
         self.context.update_status(self.document, status)
 
-    def _availability(self, conditions: Sequence[Mapping[str, Any]], available: int) -> list[Json]:
+    def _available_condition(
+        self, conditions: Sequence[Mapping[str, Any]], available: int
+    ) -> list[Json]:
         rolling = self.spec["strategy"].get("rollingUpdate") or {}
-        slack = count_of(rolling.get("maxUnavailable", 0), self.replicas, up=False)
-        if available >= self.replicas - slack:
+        unavailable = resolve_count(rolling.get("maxUnavailable", 0), self.replicas, up=False)
+        if available >= self.replicas - unavailable:
             return set_condition(
                 conditions,
                 "Available",
@@ -239,7 +244,7 @@ class _Deployment:
             updated=True,
         )
 
-    def _progress(
+    def _progressing_condition(
         self, conditions: Sequence[Mapping[str, Any]], *, done: bool, progressed: bool
     ) -> list[Json]:
         before = next((item for item in conditions if item["type"] == "Progressing"), None)
@@ -281,7 +286,7 @@ class _Deployment:
             updated=True,
         )
 
-    def _failure(self, conditions: list[Json]) -> list[Json]:
+    def _failure_condition(self, conditions: list[Json]) -> list[Json]:
         failed = condition(self.new or {}, "ReplicaFailure")
         if failed:
             return set_condition(
@@ -329,7 +334,7 @@ def scale_pods(context: ControllerContext, owner: Json, active: list[Json]) -> s
     replicas = owner["spec"]["replicas"]
     for _ in range(replicas - len(active)):
         try:
-            make_pod(context, owner, f"{owner['metadata']['name'][:240]}-{random_suffix()}")
+            create_pod(context, owner, f"{owner['metadata']['name'][:240]}-{random_suffix()}")
         except ApiError as error:
             message = f"Error creating: {error.message}"
             context.record_event(
@@ -337,14 +342,16 @@ def scale_pods(context: ControllerContext, owner: Json, active: list[Json]) -> s
             )
             return error.message
     # Deletes unready pods first, then the youngest.
-    doomed = sorted(active, key=lambda pod: (is_ready(pod), bool(pod["spec"].get("nodeName"))))
-    youngest_first = sorted(doomed, key=is_ready) if len(active) > replicas else []
-    for pod in youngest_first[: max(0, len(active) - replicas)]:
+    deletion_order = sorted(
+        active, key=lambda pod: (is_ready(pod), bool(pod["spec"].get("nodeName")))
+    )
+    deletable = sorted(deletion_order, key=is_ready) if len(active) > replicas else []
+    for pod in deletable[: max(0, len(active) - replicas)]:
         context.delete(pod)
     return ""
 
 
-def make_pod(
+def create_pod(
     context: ControllerContext,
     owner: Json,
     name: str,

@@ -52,7 +52,7 @@ def capacity(instance_type: str) -> tuple[int, float, int]:
     return cpus, memory, pods
 
 
-def document(facts: NodeFacts, group: str, extra: Mapping[str, str] | None = None) -> Json:
+def node_object(facts: NodeFacts, group: str, extra: Mapping[str, str] | None = None) -> Json:
     """Return the Node object of an instance."""
     cpus, memory, pods = capacity(facts.instance_type)
     region = facts.zone[:-1]
@@ -125,7 +125,7 @@ def document(facts: NodeFacts, group: str, extra: Mapping[str, str] | None = Non
     }
 
 
-def set_group(context: ControllerContext, group: str, nodes: Sequence[NodeFacts]) -> None:
+def set_node_group(context: ControllerContext, group: str, nodes: Sequence[NodeFacts]) -> None:
     """Set the nodes of a group; pods of removed nodes are deleted and recreated by their owners."""
     with context.store.lock:
         by_name = {facts.name: facts for facts in nodes}
@@ -137,7 +137,7 @@ def set_group(context: ControllerContext, group: str, nodes: Sequence[NodeFacts]
                 context.delete(item)
         for facts in nodes:
             live = context.get_object("nodes", "", facts.name)
-            new = document(facts, group)
+            new = node_object(facts, group)
             if live is None:
                 context.create("v1", "Node", "", new)
                 continue
@@ -151,7 +151,7 @@ def set_group(context: ControllerContext, group: str, nodes: Sequence[NodeFacts]
             )
 
 
-def auto_node(context: ControllerContext, pod: Mapping[str, Any]) -> Json | None:
+def provision_node(context: ControllerContext, pod: Mapping[str, Any]) -> Json | None:
     """Create a node for a pending pod, as EKS Auto Mode's node pools do; None if no pool fits."""
     spec = pod["spec"]
     selector = spec.get("nodeSelector") or {}
@@ -163,7 +163,7 @@ def auto_node(context: ControllerContext, pod: Mapping[str, Any]) -> Json | None
         AUTO,
         "karpenter.sh/capacity-type",
     }
-    pool = _pool_for(context, architecture)
+    pool = _node_pool(context, architecture)
     if set(selector) - supported_labels or pool is None:
         return None
     auto_nodes = [n for n in context.list_objects("nodes") if AUTO in n["metadata"]["labels"]]
@@ -174,7 +174,7 @@ def auto_node(context: ControllerContext, pod: Mapping[str, Any]) -> Json | None
     )
     family = "c6g" if architecture == "arm64" else "c6a"
     identifier = f"i-{secrets.token_hex(9)[:17]}"
-    size = _fitting_size(pod, family)
+    size = _smallest_size(pod, family)
     if size is None:
         return None
     facts = NodeFacts(
@@ -192,10 +192,10 @@ def auto_node(context: ControllerContext, pod: Mapping[str, Any]) -> Json | None
         "karpenter.sh/nodepool": pool,
         "karpenter.sh/capacity-type": "on-demand",
     }
-    return context.create("v1", "Node", "", document(facts, "", labels))
+    return context.create("v1", "Node", "", node_object(facts, "", labels))
 
 
-def _pool_for(context: ControllerContext, architecture: str) -> str | None:
+def _node_pool(context: ControllerContext, architecture: str) -> str | None:
     """Return the node pool of an architecture.
 
     The built-in pool creates amd64 nodes; others need a NodePool that names their architecture
@@ -215,7 +215,7 @@ def _patch_version(version: str) -> str:
     return version if version.count(".") == 2 else f"{version}.0"
 
 
-def _fitting_size(pod: Mapping[str, Any], family: str) -> str | None:
+def _smallest_size(pod: Mapping[str, Any], family: str) -> str | None:
     cpu, memory = (
         pod_total(pod["spec"], "requests", "cpu"),
         pod_total(pod["spec"], "requests", "memory"),

@@ -15,7 +15,7 @@ from sandbox.kubernetes.controllers.context import (
     set_condition,
     terminating,
 )
-from sandbox.kubernetes.controllers.deployments import count_of, is_ready
+from sandbox.kubernetes.controllers.deployments import is_ready, resolve_count
 from sandbox.kubernetes.storage.object_store import Json
 
 _NO_METRICS = "the sandbox has no metrics; replicas are kept between minReplicas and maxReplicas"
@@ -107,9 +107,9 @@ def disruption_budgets(context: ControllerContext) -> None:
         ]
         expected, healthy = len(pods), sum(is_ready(p) for p in pods)
         if spec.get("maxUnavailable") is not None:
-            desired = expected - count_of(spec["maxUnavailable"], expected, up=True)
+            desired = expected - resolve_count(spec["maxUnavailable"], expected, up=True)
         else:
-            desired = count_of(spec.get("minAvailable", 1), expected, up=True)
+            desired = resolve_count(spec.get("minAvailable", 1), expected, up=True)
         allowed = max(0, healthy - desired) if expected else 0
         old = (item.get("status") or {}).get("conditions") or []
         reason = ("True", "SufficientPods") if allowed else ("False", "InsufficientPods")

@@ -27,12 +27,12 @@ def schedule(context: ControllerContext) -> None:
     available = context.list_objects("nodes")
     placed = [pod for pod in pods if pod["spec"].get("nodeName") and _phase(pod) not in _DONE]
     for pod in waiting:
-        node = _place(context, pod, available, placed)
+        node = _select_node(context, pod, available, placed)
         if node is None and context.facts.auto_mode:
-            created = nodes.auto_node(context, pod)
+            created = nodes.provision_node(context, pod)
             if created is not None:
                 available.append(created)
-                node = _place(context, pod, available, placed)
+                node = _select_node(context, pod, available, placed)
         if node is not None:
             placed.append(node)
 
@@ -41,14 +41,14 @@ def _phase(pod: Mapping[str, Any]) -> str:
     return str((pod.get("status") or {}).get("phase", "Pending"))
 
 
-def _place(
+def _select_node(
     context: ControllerContext, pod: Json, available: Sequence[Json], placed: Sequence[Json]
 ) -> Json | None:
     reasons: Counter[str] = Counter()
     fitting = []
     blocked = next(iter(_unbound_claims(context, pod)), "")
     for node in available if not blocked else ():
-        reason = _refusal(pod, node, available, placed)
+        reason = _filter_reason(pod, node, available, placed)
         if reason:
             reasons[reason] += 1
         else:
@@ -106,7 +106,7 @@ def _zone(available: Sequence[Json], name: str) -> str:
     return ""
 
 
-def _refusal(pod: Json, node: Json, available: Sequence[Json], placed: Sequence[Json]) -> str:  # noqa: PLR0911 - one per reason
+def _filter_reason(pod: Json, node: Json, available: Sequence[Json], placed: Sequence[Json]) -> str:  # noqa: PLR0911 - one per reason
     """Return why a pod does not fit on a node, in the scheduler's words."""
     spec, labels = pod["spec"], node["metadata"]["labels"]
     for taint in nodes.taints(node):
@@ -125,9 +125,9 @@ def _refusal(pod: Json, node: Json, available: Sequence[Json], placed: Sequence[
         used = sum((pod_total(p["spec"], "requests", name) for p in here), Decimal(0))
         if used + pod_total(spec, "requests", name) > parse(room[name]):
             return f"Insufficient {name}"
-    if _clashes(pod, labels, available, placed):
+    if _violates_anti_affinity(pod, labels, available, placed):
         return "node(s) didn't match pod anti-affinity rules"
-    if _skewed(pod, labels, available, placed):
+    if _violates_topology_spread(pod, labels, available, placed):
         return "node(s) didn't match pod topology spread constraints"
     return ""
 
@@ -170,7 +170,7 @@ def _domain(available: Sequence[Json], pod: Mapping[str, Any], key: str) -> str:
     return ""
 
 
-def _clashes(
+def _violates_anti_affinity(
     pod: Json, labels: Mapping[str, str], available: Sequence[Json], placed: Sequence[Json]
 ) -> bool:
     affinity = ((pod["spec"].get("affinity") or {}).get("podAntiAffinity") or {}).get(
@@ -189,7 +189,7 @@ def _clashes(
     return False
 
 
-def _skewed(
+def _violates_topology_spread(
     pod: Json, labels: Mapping[str, str], available: Sequence[Json], placed: Sequence[Json]
 ) -> bool:
     for constraint in pod["spec"].get("topologySpreadConstraints") or ():

@@ -163,7 +163,7 @@ def load_balancers(context: ControllerContext) -> None:
             _sync_load_balancer(
                 context,
                 service,
-                _service_facts(context, service),
+                _service_spec(context, service),
                 _SERVICE_FINALIZER,
                 required=required,
             )
@@ -180,13 +180,13 @@ def load_balancers(context: ControllerContext) -> None:
             _sync_load_balancer(
                 context,
                 ingress,
-                _ingress_facts(context, ingress),
+                _ingress_spec(context, ingress),
                 _INGRESS_FINALIZER,
                 required=True,
             )
 
 
-def _service_facts(context: ControllerContext, service: Json) -> LoadBalancerSpec:
+def _service_spec(context: ControllerContext, service: Json) -> LoadBalancerSpec:
     notes = annotations_of(service)
     scheme = notes.get(f"service.beta.kubernetes.io/aws-{_SCHEME}")
     if scheme is None:
@@ -195,10 +195,10 @@ def _service_facts(context: ControllerContext, service: Json) -> LoadBalancerSpe
         )
         scheme = "internal" if internal or context.facts.auto_mode else "internet-facing"
     ports = tuple(port["port"] for port in service["spec"].get("ports") or ())
-    return _facts(context, service, "network", scheme, ports)
+    return _load_balancer_spec(context, service, "network", scheme, ports)
 
 
-def _ingress_facts(context: ControllerContext, ingress: Json) -> LoadBalancerSpec:
+def _ingress_spec(context: ControllerContext, ingress: Json) -> LoadBalancerSpec:
     notes = annotations_of(ingress)
     scheme = notes.get("alb.ingress.kubernetes.io/scheme", "internal")
     secure = (
@@ -209,10 +209,12 @@ def _ingress_facts(context: ControllerContext, ingress: Json) -> LoadBalancerSpe
         ports = tuple(int(port) for entry in listed for port in entry.values())
     except (ValueError, AttributeError, TypeError):
         ports = ()
-    return _facts(context, ingress, "application", scheme, ports or ((443,) if secure else (80,)))
+    return _load_balancer_spec(
+        context, ingress, "application", scheme, ports or ((443,) if secure else (80,))
+    )
 
 
-def _facts(
+def _load_balancer_spec(
     context: ControllerContext, item: Json, kind: str, scheme: str, ports: tuple[int, ...]
 ) -> LoadBalancerSpec:
     meta = item["metadata"]
@@ -271,7 +273,7 @@ def _missing_controller(context: ControllerContext, ingress: Json) -> str:  # no
 def _sync_load_balancer(
     context: ControllerContext,
     item: Json,
-    facts: LoadBalancerSpec,
+    spec: LoadBalancerSpec,
     finalizer: str,
     *,
     required: bool,
@@ -280,8 +282,8 @@ def _sync_load_balancer(
     try:
         if terminating(item) or not required:
             if finalizer in finalizers:
-                context.external.load_balancers.remove(facts)
-                context.load_balancers.pop(facts.uid, None)
+                context.external.load_balancers.remove(spec)
+                context.load_balancers.pop(spec.uid, None)
                 _remove_finalizer(context, item, finalizer)
             return
         if finalizer not in finalizers:
@@ -294,10 +296,10 @@ def _sync_load_balancer(
                 )
         if (item.get("status") or {}).get("loadBalancer", {}).get(
             "ingress"
-        ) and context.load_balancers.get(facts.uid) == facts:
+        ) and context.load_balancers.get(spec.uid) == spec:
             return
-        hostname = context.external.load_balancers.ensure(facts)
-        context.load_balancers[facts.uid] = facts
+        hostname = context.external.load_balancers.ensure(spec)
+        context.load_balancers[spec.uid] = spec
     except LoadBalancerError as error:
         verb = "FailedDeleteLoadBalancer" if terminating(item) else "SyncLoadBalancerFailed"
         with context.store.lock:
@@ -313,8 +315,8 @@ def _sync_load_balancer(
     with context.store.lock:
         live = context.get_object(
             context.api.kind(item["apiVersion"], item["kind"]).group_resource,
-            facts.namespace,
-            facts.name,
+            spec.namespace,
+            spec.name,
         )
         if live is not None:
             context.update_status(

@@ -16,7 +16,7 @@ from sandbox.kubernetes.controllers.context import (
     set_condition,
     terminating,
 )
-from sandbox.kubernetes.controllers.deployments import is_ready, make_pod
+from sandbox.kubernetes.controllers.deployments import create_pod, is_ready
 from sandbox.kubernetes.storage.object_store import Json
 
 _REVISION = "controller-revision-hash"
@@ -122,7 +122,7 @@ def _stateful_pod(
         "apps.kubernetes.io/pod-index": str(index),
     }
     try:
-        make_pod(context, owner, name, extra)
+        create_pod(context, owner, name, extra)
     except ApiError as error:
         message = (
             f"create Pod {name} in StatefulSet {item['metadata']['name']} failed error: "
@@ -160,7 +160,7 @@ def daemon_sets(context: ControllerContext) -> None:
         for name in node_names:
             if name not in pods:
                 try:
-                    make_pod(
+                    create_pod(
                         context,
                         item,
                         f"{item['metadata']['name']}-{random_suffix()}",
@@ -250,7 +250,7 @@ def _job(context: ControllerContext, item: Json) -> None:
     for _ in range(min(spec["parallelism"], completions - succeeded) - len(active)):
         try:
             active.append(
-                make_pod(context, item, f"{item['metadata']['name'][:240]}-{random_suffix()}")
+                create_pod(context, item, f"{item['metadata']['name'][:240]}-{random_suffix()}")
             )
         except ApiError as error:
             context.record_event(

@@ -1,0 +1,1 @@
+"""Validation rules that the OpenAPI schema lacks."""

@@ -83,7 +83,7 @@ class KubernetesConnection(Connection):
             return "default"
         return str(namespace or (self._client.namespace if self._client else "") or "default")
 
-    def _reached(self, resource: Resource) -> Client:
+    def _require_client(self, resource: Resource) -> Client:
         if self._client is None:
             raise Failure(
                 f"{resource.type} needs a cluster, and the provider's kubeconfig is not set or "
@@ -152,12 +152,12 @@ class KubernetesConnection(Connection):
             return Created(
                 "", self._preview_state(resource, kind, inputs, manager, new=True), hidden
             )
-        document = objects.plain(inputs)
+        document = objects.to_object(inputs)
         namespace, name = (
             document["metadata"].get("namespace", ""),
             document["metadata"].get("name", ""),
         )
-        client = self._reached(resource)
+        client = self._require_client(resource)
         if (
             name
             and not self._flag("upsertExistingObjects")
@@ -204,7 +204,7 @@ class KubernetesConnection(Connection):
             return Updated(
                 self._preview_state(resource, kind, new_inputs, manager, new=False), hidden
             )
-        client, document = self._reached(resource), objects.plain(new_inputs)
+        client, document = self._require_client(resource), objects.to_object(new_inputs)
         if resource.ignored:
             namespace, name = objects.split_identifier(kind, id, self._namespace())
             standing = self._get(client, kind, namespace, name)
@@ -223,7 +223,7 @@ class KubernetesConnection(Connection):
         kind = objects.kind_of(resource.type, self._schema())
         hidden = _SECRET_PARTS if kind.kind == "Secret" else ()
         namespace, name = objects.split_identifier(kind, id, self._namespace())
-        client = self._reached(resource)
+        client = self._require_client(resource)
         try:
             live = self._get(client, kind, namespace, name)
         except UnreachableError as error:
@@ -240,7 +240,7 @@ class KubernetesConnection(Connection):
             return None
         manager = str(state.get("__fieldManager") or f"pulumi-kubernetes-{secrets.token_hex(4)}")
         shown = objects.with_string_data(live, inputs)
-        live_inputs = objects.project(shown, inputs) if inputs else objects.importable(live)
+        live_inputs = objects.project_live(shown, inputs) if inputs else objects.import_inputs(live)
         return Found(
             objects.identifier(kind, live), objects.state_of(live, manager), live_inputs, hidden
         )
@@ -253,7 +253,7 @@ class KubernetesConnection(Connection):
         policy = str(
             annotations.get("pulumi.com/deletionPropagationPolicy", "foreground")
         ).capitalize()
-        client = self._reached(resource)
+        client = self._require_client(resource)
         try:
             client.request(
                 "DELETE", objects.path(kind, namespace, name), {"propagationPolicy": policy}
@@ -283,7 +283,7 @@ class KubernetesConnection(Connection):
         state: Json = dict(inputs)
         if not is_known(inputs) or self._client is None or not is_known(self._config):
             return state
-        document = objects.plain(inputs)
+        document = objects.to_object(inputs)
         if "name" not in document["metadata"]:
             return state
         path = objects.path(

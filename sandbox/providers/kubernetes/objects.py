@@ -303,25 +303,27 @@ def state_of(document: Mapping[str, Any], manager: str) -> Json:
     }
 
 
-def project(live: Any, inputs: Any) -> Any:
+def project_live(live: Any, inputs: Any) -> Any:
     """Return the live values of declared properties; drift becomes a difference of inputs."""
     if isinstance(inputs, Mapping) and isinstance(live, Mapping):
-        return {key: project(live[key], value) for key, value in inputs.items() if key in live}
+        return {key: project_live(live[key], value) for key, value in inputs.items() if key in live}
     if isinstance(inputs, list) and isinstance(live, list):
         if all(isinstance(item, Mapping) and "name" in item for item in (*inputs, *live)):
             by_name = {item["name"]: item for item in live}
             entries = [
-                project(by_name[item["name"]], item) for item in inputs if item["name"] in by_name
+                project_live(by_name[item["name"]], item)
+                for item in inputs
+                if item["name"] in by_name
             ]
             return entries + [
                 item for item in live if item["name"] not in {i["name"] for i in inputs}
             ]
         if len(inputs) == len(live):
-            return [project(there, here) for there, here in zip(live, inputs, strict=True)]
+            return [project_live(there, here) for there, here in zip(live, inputs, strict=True)]
     return live
 
 
-def importable(document: Mapping[str, Any]) -> Json:
+def import_inputs(document: Mapping[str, Any]) -> Json:
     """Return the inputs of an imported object: without server-set metadata and status."""
     drop = {
         "uid",
@@ -338,7 +340,7 @@ def importable(document: Mapping[str, Any]) -> Json:
     return {**{k: v for k, v in document.items() if k != "status"}, "metadata": meta}
 
 
-def plain(inputs: Mapping[str, Any]) -> Json:
+def to_object(inputs: Mapping[str, Any]) -> Json:
     """Return inputs as an object for the API server."""
     document: Json = {
         k: v for k, v in without_nulls(inputs).items() if not k.startswith("__") and k != "status"

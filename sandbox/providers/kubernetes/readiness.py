@@ -174,7 +174,7 @@ def _conditions(document: Document) -> dict[str, Document]:
     return {item["type"]: item for item in (document.get("status") or {}).get("conditions") or ()}
 
 
-def _behind(document: Document) -> bool:
+def _is_outdated(document: Document) -> bool:
     observed = (document.get("status") or {}).get("observedGeneration", 0)
     return bool(observed < document["metadata"].get("generation", 0))
 
@@ -183,7 +183,7 @@ def _deployment(_: Watcher, document: Document) -> tuple[str, bool]:
     status, replicas = document.get("status") or {}, document["spec"].get("replicas", 1)
     if document["spec"].get("paused"):
         return "", False
-    if _behind(document):
+    if _is_outdated(document):
         return "the controller has not seen the change yet", False
     conditions = _conditions(document)
     progress = conditions.get("Progressing", {})
@@ -205,7 +205,7 @@ def _deployment(_: Watcher, document: Document) -> tuple[str, bool]:
 def _stateful_set(_: Watcher, document: Document) -> tuple[str, bool]:
     status, replicas = document.get("status") or {}, document["spec"].get("replicas", 1)
     if (
-        _behind(document)
+        _is_outdated(document)
         or status.get("readyReplicas", 0) < replicas
         or status.get("currentRevision") != status.get("updateRevision")
     ):
@@ -221,7 +221,7 @@ def _daemon_set(_: Watcher, document: Document) -> tuple[str, bool]:
     status = document.get("status") or {}
     replicas = status.get("desiredNumberScheduled", 0)
     if (
-        _behind(document)
+        _is_outdated(document)
         or status.get("numberAvailable", 0) < replicas
         or status.get("updatedNumberScheduled", 0) < replicas
     ):

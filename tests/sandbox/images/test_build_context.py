@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
+from components.image.build_context import ignore_patterns, is_ignored
 from sandbox.images.build_context import context_digest, context_files
 
 ALL = {"a.py", "b.md", "docs/c.md", "docs/deep/d.md"}
@@ -28,37 +29,41 @@ def files_with_ignore(tmp_path: Path, ignore: str, *names: str) -> set[str]:
     return set(context_files(directory, dockerfile)) - {".dockerignore"}
 
 
-@pytest.mark.parametrize(
-    ("ignore", "included"),
-    [
-        ("", ALL),
-        ("*.md", ALL - {"b.md"}),
-        ("**/*.md", {"a.py"}),
-        ("*/*.md", ALL - {"docs/c.md"}),
-        ("docs", {"a.py", "b.md"}),
-        ("/docs/", {"a.py", "b.md"}),
-        ("docs/**", {"a.py", "b.md"}),
-        ("*\n!*.py", {"a.py"}),
-        ("*\n!**/*.md", ALL - {"a.py"}),
-        ("**/deep", ALL - {"docs/deep/d.md"}),
-        ("**/*.md\n!docs/deep", {"a.py", "docs/deep/d.md"}),
-        ("!docs\ndocs/c*\n", ALL - {"docs/c.md"}),
-        ("# *.py\n\n?.md", ALL - {"b.md"}),
-        (" # *.py", ALL),
-        ("#*.py", ALL),
-        ("  *.py  ", ALL - {"a.py"}),
-        ("! *.py", ALL),
-        ("[ab].*", {"docs/c.md", "docs/deep/d.md"}),
-        ("[^a].*", ALL - {"b.md"}),
-        ("[!a].*", ALL - {"a.py"}),
-        ("./docs/../b.md", ALL - {"b.md"}),
-        ("missing/../b.md", ALL - {"b.md"}),
-        ("../b.md", ALL),
-        ("..\n.\n/\n!\n", ALL),
-        ("\ufeffb.md", ALL - {"b.md"}),
-        ("\ufeff# b.md", ALL),
-    ],
-)
+CASES = [
+    ("", ALL),
+    ("*.md", ALL - {"b.md"}),
+    ("**/*.md", {"a.py"}),
+    ("*/*.md", ALL - {"docs/c.md"}),
+    ("docs", {"a.py", "b.md"}),
+    ("/docs/", {"a.py", "b.md"}),
+    ("docs/**", {"a.py", "b.md"}),
+    ("*\n!*.py", {"a.py"}),
+    ("*\n!**/*.md", ALL - {"a.py"}),
+    ("**/deep", ALL - {"docs/deep/d.md"}),
+    ("**/*.md\n!docs/deep", {"a.py", "docs/deep/d.md"}),
+    ("!docs\ndocs/c*\n", ALL - {"docs/c.md"}),
+    ("# *.py\n\n?.md", ALL - {"b.md"}),
+    (" # *.py", ALL),
+    ("#*.py", ALL),
+    ("*.MD", ALL),
+    ("**.md", {"a.py"}),
+    ("**c.md", ALL - {"docs/c.md"}),
+    ("**p/d.md", ALL - {"docs/deep/d.md"}),
+    ("  *.py  ", ALL - {"a.py"}),
+    ("! *.py", ALL),
+    ("[ab].*", {"docs/c.md", "docs/deep/d.md"}),
+    ("[^a].*", ALL - {"b.md"}),
+    ("[!a].*", ALL - {"a.py"}),
+    ("./docs/../b.md", ALL - {"b.md"}),
+    ("missing/../b.md", ALL - {"b.md"}),
+    ("../b.md", ALL),
+    ("..\n.\n/\n", ALL),
+    ("\ufeffb.md", ALL - {"b.md"}),
+    ("\ufeff# b.md", ALL),
+]
+
+
+@pytest.mark.parametrize(("ignore", "included"), CASES)
 def test_ignored_files_are_excluded(tmp_path: Path, ignore: str, included: set[str]) -> None:
     assert files_with_ignore(tmp_path, ignore, *ALL) == included
 
@@ -117,3 +122,13 @@ def test_digest_depends_on_names_contents_and_executable_bits_alone(tmp_path: Pa
     dockerfile.write_text("FROM scratch")
     digests.add(context_digest(directory, dockerfile))
     assert len(digests) == 5
+
+
+@pytest.mark.parametrize("ignore", [ignore for ignore, _ in CASES])
+def test_program_and_sandbox_exclude_the_same_files(tmp_path: Path, ignore: str) -> None:
+    directory = create_files(tmp_path, "Dockerfile", *ALL)
+    (directory / ".dockerignore").write_text(ignore, encoding="utf-8")
+    patterns = ignore_patterns(directory, "Dockerfile")
+    names = [*ALL, "Dockerfile", ".dockerignore"]
+    program = {name for name in names if not is_ignored(PurePosixPath(name), patterns)}
+    assert set(context_files(directory, directory / "Dockerfile")) == program

@@ -197,7 +197,9 @@ class Served:
         ).result(120)
         self._clients: list[Client] = []
 
-    def attach(self, name: str, config: Mapping[str, Any] | None = None, directory: str = "") -> Client:
+    def attach(
+        self, name: str, config: Mapping[str, Any] | None = None, directory: str = ""
+    ) -> Client:
         """Return a new provider instance, configured if a configuration is given."""
         channel = grpc.insecure_channel(
             f"127.0.0.1:{self.ports[name]}", options=[("grpc.use_local_subchannel_pool", 1)]
