@@ -1,34 +1,51 @@
-"""Serves: `python3 -m app`. It is gunicorn with gunicorn.conf.py beside this file, without gunicorn's command line."""
+"""Starts the service: `python3 -m app`. See docs/decisions/0010-serve-with-granian.md."""
 
-import gc
-import importlib
+import os
 import sys
+import tempfile
 
-if sys.flags.no_site:  # -S saves Python's search for site packages; this alone of it is wanted (app/bundle.py)
-    importlib.import_module("sitecustomize")
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 
-# What is imported stays: looking for garbage in it meanwhile makes the start a tenth longer. Workers enable it again.
-gc.disable()
+from app.config import ConfigurationError, load
 
-from pathlib import Path  # noqa: E402 -- all of them after that line
-from typing import Any  # noqa: E402
+MAX_HEADER_BYTES = 16 * 1024
+HEADER_TIMEOUT_MILLISECONDS = 10_000
+KILL_AFTER_SECONDS = 25
+"""After SIGTERM, requests get this time; below the pod's termination grace period."""
 
-from gunicorn.app.base import Application  # noqa: E402
 
+def main() -> None:
+    """Serve until SIGTERM; running requests are completed first."""
+    try:
+        config = load()
+    except ConfigurationError as error:
+        sys.exit(str(error))
+    # prometheus_client sums the workers' metrics in files of this directory. It is in memory where
+    # possible, since the root filesystem may be read-only, and set before the client is imported.
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="metrics-", dir=memory)
+    from app.telemetry import logging_config  # noqa: PLC0415
 
-class Service(Application):  # type: ignore[misc]  # gunicorn is untyped
-    """gunicorn's application object. Asking for options of its command line takes as long as the whole application."""
-
-    def load_config(self) -> None:
-        """Read the settings."""
-        self.load_config_from_file(str(Path(__file__).with_name("gunicorn.conf.py")))
-
-    def load(self) -> Any:
-        """Import the application."""
-        from app.wsgi import application  # noqa: PLC0415 -- gunicorn says when
-
-        return application
+    Granian(
+        "app.factory:create_app",
+        factory=True,
+        interface=Interfaces.WSGI,
+        address=config.bind,
+        port=config.port,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=HEADER_TIMEOUT_MILLISECONDS, max_buffer_size=MAX_HEADER_BYTES
+        ),
+        websockets=False,
+        workers=config.workers,
+        blocking_threads=config.threads,
+        respawn_failed_workers=True,
+        workers_kill_timeout=KILL_AFTER_SECONDS,
+        log_dictconfig=logging_config(config.log_level),
+    ).serve()
 
 
 if __name__ == "__main__":
-    Service().run()
+    main()

@@ -1,69 +1,75 @@
-"""What a client is told when something is wrong: problem+json (RFC 9457) under /api, a page elsewhere, no internals."""
+"""Error responses: problem+json (RFC 9457) for the API, a page otherwise, without internals."""
 
 import logging
-from typing import Any, Final
+from typing import Any
 
 from flask import Flask, Response, g, json, render_template, request
 from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
+from werkzeug.wrappers import Response as BaseResponse
 
-from app.observation import count
+from app import telemetry
 
-RETRY_AFTER_SECONDS: Final = 5
+RETRY_AFTER_SECONDS = 5
+UNAVAILABLE = "The database is unavailable. Nothing was stored; try again in a few seconds."
 
 _log = logging.getLogger("app.errors")
 
 
 class DatabaseUnavailableError(Exception):
-    """The database can't be used now. `reason` is for the log; a client is told only that it is so."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(reason)
+    """The database cannot be used now; the message is for the log only."""
 
 
-def unavailable(error: DatabaseUnavailableError) -> str:
-    """Log and count it. Returns the sentence for the client."""
-    count("DATABASE_FAILURES")
-    _log.warning("database unavailable", extra={"fields": {"reason": error.reason, "request_id": g.get("request_id")}})
-    return "The database can't be reached right now. Nothing was written; try again in a few seconds."
+def report_unavailable(error: DatabaseUnavailableError) -> None:
+    """Log and count a request that found the database unavailable."""
+    telemetry.DATABASE_FAILURES.inc()
+    _log.warning("database unavailable", extra={"reason": str(error)})
 
 
-def problem(status: int, title: str, detail: str | None = None, **members: Any) -> Response:
-    """A problem+json answer (schema `Problem` in openapi.json)."""
-    body = {"type": "about:blank", "title": title, "status": status, "request_id": g.get("request_id")}
+def problem(status: int, title: str, detail: str | None = None, **members: object) -> Response:
+    """Return a problem+json response (schema `Problem` in openapi.json)."""
+    body: dict[str, object] = {"type": "about:blank", "title": title, "status": status}
+    body["request_id"] = g.get("request_id")
     if detail:
         body["detail"] = detail
-    return Response(json.dumps(body | members), status, content_type="application/problem+json")
+    content = json.dumps(body | members)
+    return Response(content, status, content_type="application/problem+json")
 
 
-def handle_errors(app: Flask) -> None:
-    """Register the handlers: HTTP errors, an unavailable database, and everything nobody thought of."""
+def init_app(app: Flask) -> None:
+    """Register the error handlers."""
 
     @app.errorhandler(HTTPException)
-    def http_error(error: HTTPException) -> Any:
+    def http_error(error: HTTPException) -> BaseResponse:
         status = error.code or 500
-        if status < 400 or error.response is not None:  # a redirect, or an answer made on purpose
-            return error
-        answer = _answer(status, error.name, error.description)
+        if status < 400 or error.response is not None:
+            return error.get_response()
+        response = _response(status, error.name, error.description)
         for name, value in error.get_headers():
             if name in ("Allow", "Retry-After"):
-                answer.headers[name] = value
-        return answer
+                response.headers[name] = value
+        return response
 
     @app.errorhandler(DatabaseUnavailableError)
     def database_error(error: DatabaseUnavailableError) -> Response:
-        answer = _answer(503, ServiceUnavailable().name, unavailable(error))
-        answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-        return answer
+        report_unavailable(error)
+        return retry_later(_response(503, ServiceUnavailable().name, UNAVAILABLE))
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:
-        _log.error("unexpected failure", exc_info=error, extra={"fields": {"request_id": g.get("request_id")}})
-        return _answer(500, InternalServerError().name, "The failure is in the log under this request's id.")
+        _log.error("unexpected failure", exc_info=error)
+        detail = "The log has the failure under this request's ID."
+        return _response(500, InternalServerError().name, detail)
 
 
-def _answer(status: int, title: str, detail: str | None) -> Response:
+def retry_later(response: Response) -> Response:
+    """Set Retry-After."""
+    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
+def _response(status: int, title: str, detail: str | None) -> Response:
     if request.path.startswith("/api/") or request.accept_mimetypes.best == "application/json":
         return problem(status, title, detail)
-    page = render_template("error.html", status=status, title=title, detail=detail, request_id=g.get("request_id"))
+    values: dict[str, Any] = {"status": status, "title": title, "detail": detail}
+    page = render_template("error.html", request_id=g.get("request_id"), **values)
     return Response(page, status)

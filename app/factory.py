@@ -1,58 +1,50 @@
-"""Puts the service together: `create_app(config)` gives a WSGI application."""
+"""Creates the application: `create_app(config)` returns the Flask app."""
 
-from typing import Any
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
 
-from flask import Flask
+from flask import Flask, url_for
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app.api import api
-from app.body import LARGEST_BODY
-from app.config import Config
-from app.errors import handle_errors
-from app.health import health
-from app.lifecycle import Lifecycle
-from app.observation import observe
-from app.page import page
-from app.page_cache import PageCache
-from app.security import protect
-from app.templating import set_up_templates
-from app.waiting import Waiting
+from app import errors, health, security, telemetry
+from app.config import Config, load
+from app.db.engine import Engine
+from app.guestbook import api, page
+from app.guestbook.store import Guestbook
+
+MAX_BODY_BYTES = 16 * 1024
+YEAR_SECONDS = 365 * 24 * 3600
 
 
-def create_app(config: Config) -> Flask:
-    """The application. Opens no connection and starts no thread, so gunicorn may fork after it."""
-    app = Flask("app", static_url_path="/static")
+def create_app(config: Config | None = None) -> Flask:
+    """Return the application, configured from the environment by default."""
+    config = config or load()
+    app = Flask("app")
     app.config.update(
         DEBUG=False,
-        TESTING=False,
-        PROPAGATE_EXCEPTIONS=False,
-        MAX_CONTENT_LENGTH=LARGEST_BODY,
-        MAX_FORM_MEMORY_SIZE=LARGEST_BODY,
-        SEND_FILE_MAX_AGE_DEFAULT=365 * 24 * 3600,  # safe: the address of a static file changes with its content
+        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
+        MAX_FORM_MEMORY_SIZE=MAX_BODY_BYTES,
+        SEND_FILE_MAX_AGE_DEFAULT=YEAR_SECONDS,  # the URL of a static file has its hash
     )
-    set_up_templates(app)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
-    store: Any = None
-    guestbook: Any = None
-    if config.database is not None:
-        # Imported here: SQLAlchemy takes longer to load than all the rest, and isn't needed without a database.
-        from app.database import Store  # noqa: PLC0415
-        from app.guestbook import Guestbook  # noqa: PLC0415
+    @cache
+    def digest(name: str) -> str:
+        return sha256((Path(app.static_folder or "") / name).read_bytes()).hexdigest()[:12]
 
-        store = Store(config.database, pool_size=config.threads)
-        guestbook = Guestbook(store)
+    @app.template_global()
+    def static_file(name: str) -> str:
+        return url_for("static", filename=name, v=digest(name))
 
-    lifecycle = app.extensions["lifecycle"] = Lifecycle(config.drain_seconds)
-    observe(app, config)
-    protect(app)
-    handle_errors(app)
-    app.register_blueprint(health(lifecycle, store))
-    app.register_blueprint(api(config, guestbook))
-    app.register_blueprint(page(config, guestbook))
-    if store is not None:
-        app.wsgi_app = Waiting(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way
-    app.wsgi_app = PageCache(app.wsgi_app)  # type: ignore[method-assign]  # as above
-    if config.trusted_proxies:
-        # Without this, what X-Forwarded-* says is ignored: anyone can send those.
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=config.trusted_proxies, x_proto=config.trusted_proxies)  # type: ignore[method-assign]  # as above
+    engine = Engine(config.database, pool_size=config.threads) if config.database else None
+    guestbook = Guestbook(engine) if engine else None
+    telemetry.init_app(app, config)
+    security.init_app(app)
+    errors.init_app(app)
+    app.register_blueprint(health.blueprint(engine))
+    app.register_blueprint(api.blueprint(config, guestbook))
+    app.register_blueprint(page.blueprint(config, guestbook))
+    if proxies := config.trusted_proxies:  # without, anyone could set X-Forwarded-*
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
     return app

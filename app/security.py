@@ -1,48 +1,44 @@
-"""What protects the visitor: response headers, and the refusal of posts that another site makes a browser send."""
+"""Security headers, and the refusal of cross-origin writes."""
 
-from typing import Final
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, request
 
-# Two years, the minimum of browsers' preload lists; sent over TLS only, as the standard (RFC 6797, 7.2) asks.
-_HSTS: Final = "max-age=63072000; includeSubDomains"
-# Nothing more: frame-ancestors has taken the place of X-Frame-Options, and a page without scripts needs no
-# Permissions-Policy. Every header costs every answer.
-_HEADERS: Final = {
+_HSTS = "max-age=63072000; includeSubDomains"  # for HTTPS only (RFC 6797, section 7.2)
+_HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def protect(app: Flask) -> None:
-    """Refuse cross-site writes and give every answer its headers."""
+def init_app(app: Flask) -> None:
+    """Refuse cross-origin writes and set the headers of every response."""
 
     @app.before_request
-    def refuse_cross_site() -> None:
-        """docs/decisions/ says why this needs no token, and so no secret that pods would have to share."""
+    def refuse_cross_origin() -> None:
+        """See docs/decisions/0013-refuse-cross-origin-writes-by-fetch-metadata.md."""
         if request.method in _SAFE_METHODS:
             return
         site = request.headers.get("Sec-Fetch-Site")
-        if site is not None:
-            if site not in ("same-origin", "none"):
-                abort(403, "This was sent from another site.")
-            return
         origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != request.host.lower():
-            abort(403, "This was sent from another site.")
+        if site is not None:
+            allowed = site in ("same-origin", "none")
+        else:  # a browser before 2023, or no browser
+            allowed = origin is None or urlsplit(origin).netloc.lower() == request.host.lower()
+        if not allowed:
+            abort(403, "Requests from other sites are refused.")
 
     @app.after_request
-    def add_headers(response: Response) -> Response:
+    def set_headers(response: Response) -> Response:
         response.headers.extend(_HEADERS)
         if request.is_secure:
             response.headers["Strict-Transport-Security"] = _HSTS
-        if "Cache-Control" not in response.headers:
-            response.headers["Cache-Control"] = "no-store"
+        response.headers.setdefault("Cache-Control", "no-store")
         return response

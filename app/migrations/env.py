@@ -1,11 +1,11 @@
-"""Alembic's entry: runs the migrations on the connection that app.migrate holds, inside its transaction and lock."""
+"""Alembic's environment: runs migrations on the connection of app.db.migrate, which holds the lock."""
 
 from alembic import context
 
-from app.guestbook import metadata
+from app.guestbook.store import metadata
 
 _connection = context.config.attributes.get("connection")
 if _connection is None:
-    raise SystemExit("Run `python3 -m app.migrate`: the migrations need its lock.")
+    raise SystemExit("Run `python3 -m app.db.migrate`; migrations require its lock.")
 context.configure(connection=_connection, target_metadata=metadata)
 context.run_migrations()

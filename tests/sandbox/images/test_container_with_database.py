@@ -37,7 +37,7 @@ def pulled(app: BuiltApp, docker: engines.DockerEngine, tmp_path: Path) -> Built
 
 def migrate(app: BuiltApp, docker: engines.DockerEngine, url: str, *, at_once: int = 1) -> list[tuple[int, str]]:
     """Run the pre-deployment step in containers of its own: exit code and log of each."""
-    running = [once(app, docker, "python3", "-m", "app.migrate", DATABASE_URL=url) for _ in range(at_once)]
+    running = [once(app, docker, "python3", "-m", "app.db.migrate", DATABASE_URL=url) for _ in range(at_once)]
     said = [(process.communicate(timeout=600)[0], process.returncode) for process in running]
     return [(code, text) for text, code in said]
 

@@ -1,0 +1,1 @@
+"""The guestbook: entries, their store, the API and the page."""
