@@ -57,6 +57,8 @@ CHANGED = {
     "aws:kms/key:Key::observability": {"policy"},
     # character set of EC2; replaces the group, which could not be created on AWS
     "aws:ec2/securityGroup:SecurityGroup::network-endpoints": {"description"},
+    # module of the migration
+    "kubernetes:apps/v1:Deployment::guestbook": {"spec"},
     # deleted before the nodes are drained
     "kubernetes:policy/v1:PodDisruptionBudget::guestbook": {"deletedWith"},
 }
