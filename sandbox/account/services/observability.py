@@ -1,4 +1,4 @@
-"""CloudWatch, Logs and SNS where moto differs: alarms, retention, log group keys, topic policies."""
+"""CloudWatch, Logs and SNS where moto differs: alarms, retention, keys, topic policies."""
 
 from __future__ import annotations
 
@@ -66,7 +66,8 @@ def check_alarm(context: RequestContext, call: Call) -> None:  # noqa: ARG001
             raise _wrong(f"Period must be 10, 20, 30 or a multiple of 60, not {period}")
         if period * call["EvaluationPeriods"] > (86400 if period < 3600 else _WEEK):
             raise _wrong(
-                "Metrics cannot be checked across more than a day (a week for periods of an hour and more)"
+                "Metrics cannot be checked across more than a day (a week for periods of an "
+                "hour and more)"
             )
     if call.get("DatapointsToAlarm", 0) > call["EvaluationPeriods"]:
         raise _wrong("DatapointsToAlarm cannot be more than EvaluationPeriods")
@@ -82,7 +83,8 @@ def _check_actions(call: Call) -> None:
                 raise _wrong(f"Invalid arn syntax: {arn}")
             if arn.startswith("arn:aws:sns:") and arn.split(":")[3] != call.region:
                 raise _wrong(
-                    f"Invalid region {arn.split(':')[3]} specified. Only {call.region} is supported."
+                    f"Invalid region {arn.split(':')[3]} specified. Only {call.region} is "
+                    "supported."
                 )
 
 
@@ -93,12 +95,14 @@ def put_composite_alarm(context: RequestContext, call: Call) -> dict[str, Any]:
     children = {child.rpartition(":alarm:")[2] for child in _ALARM.findall(rule)}
     if not children and rule.strip() not in {"TRUE", "FALSE"}:
         raise _wrong(
-            'AlarmRule must contain at least one alarm: ALARM("name"), OK("name"), INSUFFICIENT_DATA("name")'
+            'AlarmRule must contain at least one alarm: ALARM("name"), OK("name"), '
+            'INSUFFICIENT_DATA("name")'
         )
     for child in sorted(children):
         if child not in backend.alarms:
             raise _wrong(
-                f"Could not save the composite alarm as alarms [{child}] in the alarm rule do not exist"
+                f"Could not save the composite alarm as alarms [{child}] in the alarm rule do "
+                "not exist"
             )
     if call["AlarmName"] in children:
         raise _wrong("A composite alarm cannot depend on itself")
@@ -136,7 +140,10 @@ def check_retention(context: RequestContext, call: Call) -> None:  # noqa: ARG00
     """Validate the retention of a log group."""
     if call["retentionInDays"] not in _RETENTION:
         choices = ", ".join(map(str, sorted(_RETENTION)))
-        text = f"1 validation error detected: Value '{call['retentionInDays']}' at 'retentionInDays' failed to satisfy constraint: Member must satisfy enum value set: [{choices}]"
+        text = (
+            f"1 validation error detected: Value '{call['retentionInDays']}' at 'retentionInDays' "
+            f"failed to satisfy constraint: Member must satisfy enum value set: [{choices}]"
+        )
         raise AwsError("InvalidParameterException", text)
 
 
@@ -158,7 +165,10 @@ def check_log_key(context: RequestContext, call: Call) -> None:
             if found is None
             else f"it must be enabled and its policy must allow logs.{call.region}.amazonaws.com"
         )
-        text = f"The specified KMS key does not exist or is not allowed to be used with LogGroup ({arn}: {reason})"
+        text = (
+            "The specified KMS key does not exist or is not allowed to be used with LogGroup "
+            f"({arn}: {reason})"
+        )
         raise AwsError("InvalidParameterException", text)
 
 
