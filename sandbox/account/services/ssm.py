@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +24,11 @@ def _image(call: Call, name: str) -> dict[str, Any] | None:
     if match is None or match["version"] not in catalog.RELEASES:
         return None
     release = catalog.RELEASES[match["version"]].ami_release
-    unique = hashlib.sha256(
-        f"{call.region}/{name.rpartition('/')[0]}/{release}".encode()
-    ).hexdigest()[:17]
+    ami = catalog.ami_id(call.region, match["version"], match["architecture"], match["variant"])
     return {
         "Name": name,
         "Type": "String",
-        "Value": release if match["what"] == "release_version" else f"ami-{unique}",
+        "Value": release if match["what"] == "release_version" else ami,
         "Version": 1,
         "ARN": f"arn:aws:ssm:{call.region}::parameter{name}",
         "DataType": "text",
