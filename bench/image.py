@@ -96,7 +96,9 @@ def measure(docker: engines.DockerEngine, folder: Path) -> list[Row]:
     for number in range(REPEATS):
         for contender in (ours, seed):
             contender.edit(number)
-            rebuild[contender.name].append(_timed(lambda it=contender: _build(docker, it, image, tags[it.name])))  # type: ignore[misc]
+            rebuild[contender.name].append(
+                _timed(lambda it=contender: _build(docker, it, image, tags[it.name]))
+            )  # type: ignore[misc]
     start: dict[str, list[float]] = {"ours": [], "seed": []}
     for number in range(STARTS + 1):
         for contender in (ours, seed) if number % 2 else (seed, ours):
@@ -123,7 +125,14 @@ def measure(docker: engines.DockerEngine, folder: Path) -> list[Row]:
 def _faster(what: str, times: dict[str, list[float]], at_least: float) -> Row:
     ours, seed = statistics.median(times["ours"]), statistics.median(times["seed"])
     ratio = seed / ours
-    return Row(what, f"{ours:.2f} s", f"{seed:.2f} s", f"{ratio:.1f} x", f">= {at_least:g} x", ratio >= at_least)
+    return Row(
+        what,
+        f"{ours:.2f} s",
+        f"{seed:.2f} s",
+        f"{ratio:.1f} x",
+        f">= {at_least:g} x",
+        ratio >= at_least,
+    )
 
 
 def _started(times: dict[str, list[float]]) -> Row:
@@ -131,7 +140,12 @@ def _started(times: dict[str, list[float]]) -> Row:
     met = ours <= seed and ours <= 1
     bar = "<= 1.0 x and <= 1 s"
     return Row(
-        "container start to first good answer", f"{ours:.2f} s", f"{seed:.2f} s", f"{ours / seed:.2f} x", bar, met
+        "container start to first good answer",
+        f"{ours:.2f} s",
+        f"{seed:.2f} s",
+        f"{ours / seed:.2f} x",
+        bar,
+        met,
     )
 
 
@@ -160,7 +174,9 @@ def _unchanged(docker: engines.DockerEngine, ours: Contender, image: str, folder
     seconds = statistics.median(times)
     same = digests == {first}
     answer = f"{seconds:.2f} s, {'same' if same else 'NEW'} digest"
-    return Row("rebuild with nothing changed", answer, "", "", "< 1 s, same digest", same and seconds < 1)
+    return Row(
+        "rebuild with nothing changed", answer, "", "", "< 1 s, same digest", same and seconds < 1
+    )
 
 
 def _base(docker: engines.DockerEngine, folder: Path) -> str:
@@ -201,11 +217,22 @@ def _seed(folder: Path) -> Contender:
 
 
 def _build(docker: engines.DockerEngine, contender: Contender, image: str, tag: str) -> None:
-    docker.tag(docker.build(_order(contender.context, {"BASE_IMAGE": image}), {"BASE_IMAGE": image}, [], _silent), tag)
+    docker.tag(
+        docker.build(
+            _order(contender.context, {"BASE_IMAGE": image}), {"BASE_IMAGE": image}, [], _silent
+        ),
+        tag,
+    )
 
 
 def _order(context: Path, args: dict[str, str]) -> BuildRequest:
-    return BuildRequest(context=context, dockerfile=context / "Dockerfile", platform=_platform(), args=args, network="host")
+    return BuildRequest(
+        context=context,
+        dockerfile=context / "Dockerfile",
+        platform=_platform(),
+        args=args,
+        network="host",
+    )
 
 
 def _start(docker: engines.DockerEngine, contender: Contender, tag: str) -> float:
@@ -219,11 +246,18 @@ def _start(docker: engines.DockerEngine, contender: Contender, tag: str) -> floa
     try:
         while not _answers(f"http://127.0.0.1:{port}/"):
             if time.perf_counter() - began > 30:
-                raise SystemExit(f"the container of '{contender.name}' gave no good answer within 30 s")
+                raise SystemExit(
+                    f"the container of '{contender.name}' gave no good answer within 30 s"
+                )
             time.sleep(0.005)
         return time.perf_counter() - began
     finally:
-        subprocess.run([docker.program, "rm", "--force", name], env=docker.env, capture_output=True, check=False)
+        subprocess.run(
+            [docker.program, "rm", "--force", name],
+            env=docker.env,
+            capture_output=True,
+            check=False,
+        )
 
 
 def _answers(url: str) -> bool:
@@ -242,7 +276,9 @@ def _free_port() -> int:
 
 def _size(docker: engines.DockerEngine, image: str) -> int:
     command = [docker.program, "image", "inspect", "--format", "{{.Size}}", image]
-    return int(subprocess.run(command, env=docker.env, capture_output=True, text=True, check=True).stdout)
+    return int(
+        subprocess.run(command, env=docker.env, capture_output=True, text=True, check=True).stdout
+    )
 
 
 def _timed(action: Callable[[], object]) -> float:
@@ -256,7 +292,9 @@ def _silent(line: str) -> None:
 
 
 def _platform() -> str:
-    return "linux/" + {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    return "linux/" + {"x86_64": "amd64", "aarch64": "arm64"}.get(
+        platform.machine(), platform.machine()
+    )
 
 
 def table(rows: Sequence[Row], docker: engines.DockerEngine) -> str:
@@ -269,9 +307,13 @@ def table(rows: Sequence[Row], docker: engines.DockerEngine) -> str:
         check=True,
     ).stdout.strip()
     cpu = next(
-        (it.split(":")[1].strip() for it in _lines("/proc/cpuinfo") if it.startswith("model name")), "unknown CPU"
+        (it.split(":")[1].strip() for it in _lines("/proc/cpuinfo") if it.startswith("model name")),
+        "unknown CPU",
     )
-    memory = int(next(it.split()[1] for it in _lines("/proc/meminfo") if it.startswith("MemTotal"))) / 2**20
+    memory = (
+        int(next(it.split()[1] for it in _lines("/proc/meminfo") if it.startswith("MemTotal")))
+        / 2**20
+    )
     lines = [
         f"Measured {datetime.datetime.now(datetime.UTC):%Y-%m-%d} with `python -m bench.image` on {os.cpu_count()} cores "
         f"({cpu}), {memory:.0f} GiB, Linux {platform.release().split('-')[0]}, Docker {text} with BuildKit; medians of {REPEATS} (starts: {STARTS}), alternating. "
@@ -280,7 +322,10 @@ def table(rows: Sequence[Row], docker: engines.DockerEngine) -> str:
         "| what | ours | seed | ratio | bar | met |",
         "|---|---|---|---|---|---|",
     ]
-    lines += [f"| {r.what} | {r.ours} | {r.seed} | {r.ratio} | {r.bar} | {'yes' if r.met else 'NO'} |" for r in rows]
+    lines += [
+        f"| {r.what} | {r.ours} | {r.seed} | {r.ratio} | {r.bar} | {'yes' if r.met else 'NO'} |"
+        for r in rows
+    ]
     return "\n".join(lines)
 
 
@@ -293,7 +338,9 @@ def record(text: str) -> None:
     begin, end = MARKS
     whole = DOCUMENT.read_text() if DOCUMENT.exists() else "# Benchmarks\n"
     if begin not in whole:
-        whole = f"{whole.rstrip()}\n\n## The image against the seed's Dockerfile\n\n{begin}\n{end}\n"
+        whole = (
+            f"{whole.rstrip()}\n\n## The image against the seed's Dockerfile\n\n{begin}\n{end}\n"
+        )
     before, _, rest = whole.partition(begin)
     DOCUMENT.write_text(f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}")
 
@@ -304,10 +351,14 @@ def main() -> None:
         folder = Path(name)
         (folder / "dockerd").mkdir()
         with machine.docker_engine(folder / "dockerd") as host:
-            programs = (engines.DockerEngine(it, {"DOCKER_HOST": host}) for it in engines.docker_programs())
+            programs = (
+                engines.DockerEngine(it, {"DOCKER_HOST": host}) for it in engines.docker_programs()
+            )
             docker = next((it for it in programs if it.works()), None)
             if docker is None:
-                raise SystemExit("no docker command line with BuildKit is here; `make tools` installs one")
+                raise SystemExit(
+                    "no docker command line with BuildKit is here; `make tools` installs one"
+                )
             rows = measure(docker, folder)
             text = table(rows, docker)
     sys.stdout.write(f"{text}\n")

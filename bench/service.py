@@ -70,7 +70,11 @@ def answers(port: int, path: str = "/") -> bool:
 @contextmanager
 def running(kind: str, folder: Path, port: int) -> Iterator[tuple[subprocess.Popen[bytes], float]]:
     """The seed or the service on a port, and the seconds from its start to its first good answer."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("APP_", "DATABASE_"))}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("APP_", "DATABASE_"))
+    }
     if kind == "seed":
         (folder / "app.py").write_text(SEED)
         command = [sys.executable, str(folder / "app.py"), str(port)]
@@ -94,9 +98,19 @@ def running(kind: str, folder: Path, port: int) -> Iterator[tuple[subprocess.Pop
 
 def wrk(port: int, seconds: int, path: str = "/") -> tuple[float, float]:
     """Requests per second and the 99th percentile in milliseconds. Answers other than 2xx stop the benchmark."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", f"http://127.0.0.1:{port}{path}"]
+    command = [
+        "wrk",
+        "-t1",
+        f"-c{CONNECTIONS}",
+        f"-d{seconds}s",
+        "--latency",
+        f"http://127.0.0.1:{port}{path}",
+    ]
     out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    rate, p99 = re.search(r"Requests/sec:\s+([\d.]+)", out), re.search(r"99%\s+([\d.]+)(us|ms|s)", out)
+    rate, p99 = (
+        re.search(r"Requests/sec:\s+([\d.]+)", out),
+        re.search(r"99%\s+([\d.]+)(us|ms|s)", out),
+    )
     if rate is None or p99 is None or "Non-2xx" in out:
         raise SystemExit(f"wrk found failures or said nothing:\n{out}")
     return float(rate[1]), float(p99[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[p99[2]]
@@ -121,7 +135,9 @@ class Load:
             if connection is None:
                 turn += 1
                 ports = self.ports
-                connection = http.client.HTTPConnection("127.0.0.1", ports[turn % len(ports)], timeout=20)
+                connection = http.client.HTTPConnection(
+                    "127.0.0.1", ports[turn % len(ports)], timeout=20
+                )
                 try:
                     connection.connect()
                 except ConnectionRefusedError:
@@ -160,7 +176,9 @@ def load_with_restart(folder: Path, seconds: float) -> Load:
         with running("service", folder, new_port):
             load.ports = [old_port, new_port]
             old.send_signal(signal.SIGTERM)
-            time.sleep(0.5)  # an old pod is still in the load balancer's list when it has begun to stop
+            time.sleep(
+                0.5
+            )  # an old pod is still in the load balancer's list when it has begun to stop
             load.ports = [new_port]
             old.wait(60)
             time.sleep(seconds / 2)
@@ -203,7 +221,11 @@ def measure(seconds: int, load_seconds: float) -> tuple[str, bool]:
                     starts[kind].append(took)
         load = load_with_restart(folder, load_seconds)
     middle = {
-        kind: (statistics.median(rates[kind]), statistics.median(tails[kind]), statistics.median(starts[kind]))
+        kind: (
+            statistics.median(rates[kind]),
+            statistics.median(tails[kind]),
+            statistics.median(starts[kind]),
+        )
         for kind in rates
     }
     (seed_rate, seed_tail, seed_start), (rate, tail, start) = middle["seed"], middle["service"]
@@ -248,9 +270,16 @@ def write(section: str) -> None:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=int, default=4, help="of each round of wrk")
-    parser.add_argument("--load-seconds", type=float, default=20, help="of the load with a restart (600 for the bar)")
+    parser.add_argument(
+        "--load-seconds",
+        type=float,
+        default=20,
+        help="of the load with a restart (600 for the bar)",
+    )
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("wrk is not installed: apt-get install wrk")

@@ -1,1 +1,3 @@
-"""The sandbox: an AWS account, Kubernetes and a container registry on one machine, to run the program's stacks in."""
+"""The sandbox: an AWS account, Kubernetes and a container registry on one machine, to run the
+program's stacks in.
+"""

@@ -222,7 +222,9 @@ class Workload(Section):
     """Plain environment variables of the service."""
     secrets: tuple[t.VariableName, ...] = Field(default=(), examples=[["SENTRY_DSN"]])
     """Secret configuration keys that the service gets as environment variables."""
-    migration: tuple[t.Text, ...] = Field(default=(), examples=[["python3", "-m", "app.db.migrate"]])
+    migration: tuple[t.Text, ...] = Field(
+        default=(), examples=[["python3", "-m", "app.db.migrate"]]
+    )
     """Command in the service's image that runs before the service."""
 
 

@@ -7,10 +7,13 @@ _claims: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """A port on loopback that stays free until its server takes it, and while that is stopped for a moment.
+    """Return a loopback port that stays free until its server binds it, also during a restart.
 
-    Below those that the system gives to connections and to the sandbox, and claimed among all processes that run tests:
-    by a name that only one socket can have, which the kernel forgets with the process.
+    Below those that the system gives to connections and to the sandbox, and claimed among all
+    processes that run tests: by a name that only one socket can have, which the kernel forgets with
+    the process.
+
+
     """
     for port in random.sample(range(10000, 20000), 200):
         claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

@@ -1,16 +1,18 @@
 """Validation of requests: bodies and query parameters."""
 
 from flask import request
-from werkzeug.exceptions import BadRequest, ClientDisconnected
+from werkzeug.exceptions import BadRequest, LengthRequired
 
 
 def read_body() -> bytes:
-    """Return the complete body. Raises BadRequest for one that is shorter than announced."""
-    try:
-        body = request.get_data(parse_form_data=False)
-    except (ClientDisconnected, OSError, ValueError) as error:
-        raise BadRequest("The body is incomplete.") from error
-    if request.content_length is not None and len(body) != request.content_length:
+    """Return the complete body. Raises BadRequest for a truncated one.
+
+    Raises LengthRequired for a chunked body: granian does not report its truncation.
+    """
+    if request.content_length is None:
+        raise LengthRequired("Send Content-Length; chunked bodies are not supported.")
+    body = request.get_data(parse_form_data=False)
+    if len(body) != request.content_length:
         raise BadRequest("The body is incomplete.")
     return body
 

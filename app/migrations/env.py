@@ -1,4 +1,4 @@
-"""Alembic's environment: runs migrations on the connection of app.db.migrate, which holds the lock."""
+"""Alembic's environment: runs migrations on app.db.migrate's locked connection."""
 
 from alembic import context
 

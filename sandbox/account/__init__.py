@@ -1,4 +1,4 @@
-"""An emulated AWS account: moto with validation, referential integrity, provisioning and a journal."""
+"""An emulated AWS account: moto with validation, references, provisioning and a journal."""
 
 from sandbox.account.core.journal import JournalError
 from sandbox.account.server import Account

@@ -75,7 +75,9 @@ class Account:
         return self._dispatcher
 
     def start(self, port: int = 0) -> str:
-        """Replay the journal, listen on 127.0.0.1 and return the URL. Raises OSError for a taken port."""
+        """Replay the journal, listen on 127.0.0.1 and return the URL. Raises OSError for a taken
+        port.
+        """
         if not _running.acquire(blocking=False):
             raise RuntimeError("another account runs in this process; stop it first")
         listener: socket.socket | None = None

@@ -35,8 +35,9 @@ class _Groups(click.Group):
 
     groups: dict[str, tuple[click.Command, ...]]
 
-    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section for each group."""
+        del ctx
         width = max(map(len, self.commands)) + 2
         for title, commands in self.groups.items():
             with formatter.section(title):

@@ -75,7 +75,8 @@ def _operation(
         if result.exit_code == FAILED and not session.running.is_alive:
             message = (
                 f"the sandbox's background process ended during this {kind} (its log: "
-                f"{home.daemon_log}). The state holds what was done; run `{kind}` again to continue."
+                f"{home.daemon_log}). The state holds what was done; run `{kind}` again to "
+                "continue."
             )
             output.note(message)
             result.diagnostics.append(Diagnostic("error", "", message))

@@ -1,7 +1,7 @@
 """Checks of this machine's tools: result, purpose, and the command that installs what is missing.
 
-`make up` needs none of them; each check names the feature that a missing tool disables. Commands are
-for Debian and its derivatives; elsewhere a check has none.
+`make up` needs none of them; each check names the feature that a missing tool disables. Commands
+are for Debian and its derivatives; elsewhere a check has none.
 """
 
 from __future__ import annotations
@@ -205,7 +205,10 @@ def _start_docker() -> str:
         return f"{_sudo()}systemctl start docker"
     # A bridge with a larger MTU than the machine's link makes builds hang.
     start = f"{_sudo()}setsid dockerd --mtu {_mtu()} > /tmp/dockerd.log 2>&1 < /dev/null &"
-    return f"({start}) && timeout 30 sh -c 'until {_sudo()}docker info > /dev/null 2>&1; do sleep 0.5; done'"
+    return (
+        f"({start}) && timeout 30 sh -c 'until {_sudo()}docker info > /dev/null 2>&1; do sleep "
+        "0.5; done'"
+    )
 
 
 def _mtu() -> int:
@@ -242,7 +245,10 @@ def _with_one_install(results: Sequence[Check]) -> list[Check]:
     install = ""
     if shutil.which("apt-get"):
         quiet = "DEBIAN_FRONTEND=noninteractive"
-        install = f"{_sudo()}apt-get update -qq && {_sudo()}env {quiet} apt-get install -y -qq --no-install-recommends "
+        install = (
+            f"{_sudo()}apt-get update -qq && {_sudo()}env {quiet} apt-get install -y -qq "
+            "--no-install-recommends "
+        )
         install += " ".join(packages)
     return [replace(check, fix=install) if _packages(check.fix) else check for check in results]
 

@@ -28,7 +28,13 @@ class PullCheck:
         try:
             built_for = self._registry.architecture(name, digest or tag or "latest")
         except RegistryError as error:
-            return f'failed to pull and unpack image "{image}": failed to resolve reference: {error.message}'
+            return (
+                f'failed to pull and unpack image "{image}": failed to resolve reference: '
+                f"{error.message}"
+            )
         if built_for and built_for != architecture:
-            return f'failed to pull and unpack image "{image}": no match for platform linux/{architecture} in its manifest (it is for {built_for})'
+            return (
+                f'failed to pull and unpack image "{image}": no match for platform '
+                f"linux/{architecture} in its manifest (it is for {built_for})"
+            )
         return None

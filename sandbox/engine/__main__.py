@@ -34,10 +34,8 @@ def _backend() -> Path:
     parsed = urlparse(url)
     if parsed.scheme != "file":
         raise UsageError(
-            (
-                "Set PULUMI_BACKEND_URL to the directory of the state: file:///path. No other "
-                "backend is supported."
-            )
+            "Set PULUMI_BACKEND_URL to the directory of the state: file:///path. No other "
+            "backend is supported."
         )
     return Path(parsed.netloc + parsed.path).expanduser()
 
@@ -51,10 +49,8 @@ def _passphrase() -> str:
         except OSError as error:
             raise UsageError(f"PULUMI_CONFIG_PASSPHRASE_FILE is unreadable: {error}.") from error
     raise UsageError(
-        (
-            "Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE: it encrypts the stack's "
-            "secrets."
-        )
+        "Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE: it encrypts the stack's "
+        "secrets."
     )
 
 

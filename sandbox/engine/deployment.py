@@ -244,10 +244,8 @@ class Deployment:
         ]
         if unknown_targets:
             raise EngineError(
-                (
-                    f"No resource has the target URN {', '.join(unknown_targets)}. `export` lists the "
-                    "stack's URNs."
-                )
+                f"No resource has the target URN {', '.join(unknown_targets)}. `export` lists the "
+                "stack's URNs."
             )
 
 

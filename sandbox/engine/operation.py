@@ -70,16 +70,12 @@ def _require_stack(request: Request, project: Project, backend: Backend, file: S
     stacks = sorted({*backend.stacks(project.name), *project.stack_files()})
     if request.kind in ("up", "preview"):
         raise UsageError(
-            (
-                f"There is no stack {request.stack!r} of project {project.name!r}, and no "
-                f"{file.path.name} to create it from. Stacks: {', '.join(stacks) or 'none'}."
-            )
+            f"There is no stack {request.stack!r} of project {project.name!r}, and no "
+            f"{file.path.name} to create it from. Stacks: {', '.join(stacks) or 'none'}."
         )
     raise UsageError(
-        (
-            f"Stack {request.stack!r} of project {project.name!r} has never been up, so there is "
-            f"nothing to {request.kind}. Stacks: {', '.join(stacks) or 'none'}."
-        )
+        f"Stack {request.stack!r} of project {project.name!r} has never been up, so there is "
+        f"nothing to {request.kind}. Stacks: {', '.join(stacks) or 'none'}."
     )
 
 

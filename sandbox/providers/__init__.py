@@ -1,1 +1,1 @@
-"""The sandbox's resource providers (AWS, EKS, Kubernetes, Docker), in Pulumi's provider protocol."""
+"""The sandbox's resource providers for AWS, EKS, Kubernetes and Docker, in Pulumi's protocol."""

@@ -28,7 +28,7 @@ FACTORIES: Mapping[str, str] = {
     "eks": "sandbox.providers.eks:provider",
     "kubernetes": "sandbox.providers.kubernetes:provider",
 }
-"""Where each provider is made: a module, and the function in it that takes nothing and returns a Provider."""
+"""Module and function that return each provider."""
 
 
 def load(name: str) -> Provider:

@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class Making:
-    """A creation in its own thread (in a preview without URN); it is recorded, and can be undone."""
+    """A creation in its own thread (without URN in a preview); it can be undone."""
 
     def __init__(self, urn: str, create: Callable[[], Created]) -> None:
         self._urn, self._create = urn, create

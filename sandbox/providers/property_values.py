@@ -4,8 +4,9 @@ Providers use plain Python values (str, int, float, bool, None, list, dict, pulu
 pulumi.Archive) and `UNKNOWN`. Secrecy is a separate set of paths, which copying a value cannot
 lose; the framework restores it on the way out.
 
-`PropertyValue.unmarshal` of pulumi 3.272 reads neither unknown values nor outputs without value, and
-`PropertyValue.marshal` refuses `Computed`; this module handles both and uses the SDK for the rest.
+`PropertyValue.unmarshal` of pulumi 3.272 reads neither unknown values nor outputs without value,
+and `PropertyValue.marshal` refuses `Computed`; this module handles both and uses the SDK for the
+rest.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pulumi.provider.experimental.property_value import PropertyValue, ResourceR
 from pulumi.runtime import rpc
 
 Path: TypeAlias = tuple[str, ...]
-"""Where a value is: the keys from the top. A secret inside a list is kept at the list, whose order may change."""
+"""Keys from the top to a value. A secret in a list is recorded for the whole list."""
 
 Properties: TypeAlias = dict[str, Any]
 
@@ -128,9 +129,9 @@ def _write(
     )
 
 
-def _write_plain(
+def _write_plain(  # noqa: PLR0911 - one return per kind of value
     value: Any, path: Path, secrets: frozenset[Path], *, in_list: bool
-) -> struct_pb2.Value:  # noqa: PLR0911 -- one per kind
+) -> struct_pb2.Value:
     if isinstance(value, Unknown):
         return struct_pb2.Value(string_value=rpc.UNKNOWN)
     if value is None:
@@ -153,8 +154,6 @@ def _write_plain(
     if isinstance(value, (pulumi.Asset, pulumi.Archive)):
         return PropertyValue(value).marshal()
     raise TypeError(
-        (
-            f"a provider returned {type(value).__name__} in property {'.'.join(path)}, which has no "
-            "wire form"
-        )
+        f"a provider returned {type(value).__name__} in property {'.'.join(path)}, which has no "
+        "wire form"
     )

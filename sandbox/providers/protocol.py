@@ -64,7 +64,7 @@ class Failure(Exception):  # noqa: N818 -- reads as what it is where it is raise
 
 
 class PartialFailure(Failure):
-    """The resource exists in another state than requested; the engine must record `id` and `state`."""
+    """The resource exists, but not as requested; the engine records `id` and `state`."""
 
     def __init__(
         self, message: str, id: str, state: Properties, inputs: Properties | None = None
@@ -81,13 +81,13 @@ class Resource:
     type: str
     name: str
     timeout: float = 0.0
-    """Seconds that the program's custom timeout allows for this operation; 0 when it sets none."""
+    """The program's custom timeout for this operation in seconds; 0 without."""
     log: Callable[[Severity, str], None] = field(
         default=lambda _severity, _text: None, compare=False
     )
     cancelled: threading.Event = field(default_factory=threading.Event, compare=False)
     ignored: Sequence[str] = ()
-    """Property paths of `ignore_changes`; the engine has put their old values into the new inputs already."""
+    """Paths of `ignore_changes`; the engine already restored their old values."""
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ class Provider(sdk.Provider):
     name: str
     version: str
     checks_offline: bool = False
-    """Whether `connect` takes a configuration that a preview doesn't know all of; else such a preview only echoes."""
+    """Whether `connect` accepts unknown configuration; otherwise such a preview echoes."""
 
     def connect(self, config: Properties) -> Connection:
         """Configure the provider; JSON text is already decoded."""

@@ -79,10 +79,8 @@ class _NotYetKnown(Connection):
     def create(self, resource: Resource, inputs: Properties, preview: bool) -> Created:
         if not preview:
             raise Failure(
-                (
-                    f"{resource.type} cannot be created: its provider's configuration has unknown "
-                    "values."
-                )
+                f"{resource.type} cannot be created: its provider's configuration has unknown "
+                "values."
             )
         return Created("", inputs)
 

@@ -130,13 +130,13 @@ class Home:
             directory.mkdir(mode=0o700, exist_ok=True)
 
     def record_created(self, stack: str, urn: str, id: str) -> None:
-        """Record a created resource before the engine learns of it, in case the engine is killed."""
+        """Record a created resource before the engine, which may be killed, does."""
         self._created.mkdir(mode=0o700, exist_ok=True)
         with (self._created / f"{stack}.jsonl").open("a") as file:
             file.write(json.dumps([urn, id]) + "\n")
 
     def created_resources(self, stack: str) -> list[tuple[str, str]]:
-        """Return URN and ID of resources created since the last complete operation, oldest first."""
+        """Return URN and ID of resources created since the last complete operation."""
         try:
             lines = (self._created / f"{stack}.jsonl").read_text().splitlines()
         except FileNotFoundError:

@@ -37,7 +37,8 @@ def write(
                 "env": [{"name": key, "value": value} for key, value in sorted(variables.items())],
                 "interactiveMode": "Never",
             }
-            # The context bears the cluster's name, as `aws eks update-kubeconfig` names it by its ARN.
+            # The context bears the cluster's name, as `aws eks update-kubeconfig` names it by its
+            # ARN.
             if len(content.get("contexts", [])) == 1:
                 content["contexts"][0]["name"] = content["current-context"] = cluster
     home.prepare()

@@ -19,8 +19,9 @@ class PortTakenError(Exception):
 
     def __init__(self, port: int, addresses: str) -> None:
         super().__init__(
-            f"port {port} on loopback, which {addresses} of this sandbox use, is taken by another process. "
-            f"Stop that process (`ss -ltnp | grep :{port}` shows it) and start again."
+            f"port {port} on loopback, which {addresses} of this sandbox use, is taken by "
+            f"another process. Stop that process (`ss -ltnp | grep :{port}` shows it) and "
+            "start again."
         )
 
 

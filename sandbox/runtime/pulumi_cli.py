@@ -105,7 +105,7 @@ def run(
     targets: Sequence[str] = (),
     expect_no_changes: bool = False,
 ) -> CliResult:
-    """Run `pulumi preview|up|refresh|destroy`; its output goes to stderr, its events are counted."""
+    """Run `pulumi preview|up|refresh|destroy`; output goes to stderr, events are counted."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="events-", dir=home.path) as folder:
         log = Path(folder) / "events.json"

@@ -274,7 +274,7 @@ def _override(config: dict[str, Any], override: str, namespace: str) -> None:
 
 
 def _parse_value(text: str, override: str) -> Any:
-    """Parse integers, booleans, lists and mappings as YAML; the rest is text (1.35 is a version)."""
+    """Parse integers, booleans, lists and mappings as YAML; 1.35 and others are text."""
     try:
         value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
     except (yaml.YAMLError, ValueError, RecursionError) as error:

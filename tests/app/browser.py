@@ -1,4 +1,6 @@
-"""Debian's Chromium, driven over its own DevTools protocol: enough of it to fill in a form and take a picture."""
+"""Debian's Chromium, driven over its own DevTools protocol: enough of it to fill in a form and take
+a picture.
+"""
 
 import base64
 import json
@@ -13,12 +15,22 @@ from urllib.request import urlopen
 
 import websocket
 
-# As root Chromium has no sandbox, and in a container little shared memory; the rest keeps it from calling home.
+# As root Chromium has no sandbox, and in a container little shared memory; the rest keeps it from
+# calling home.
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--remote-debugging-port=0",
+    "--headless",
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--remote-debugging-port=0",
     "--remote-allow-origins=*",
-)  # fmt: skip
+)
 
 
 def program() -> str | None:
@@ -40,7 +52,9 @@ class Browser:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """A command's result. What the page complains about meanwhile (CSP, failed loads, scripts) is collected."""
+        """A command's result. What the page complains about meanwhile (CSP, failed loads, scripts)
+        is collected.
+        """
         self._last += 1
         self._socket.send(json.dumps({"id": self._last, "method": method, "params": parameters}))
         while True:
@@ -49,7 +63,9 @@ class Browser:
                 self.problems.append(message["params"]["entry"]["text"])
             if message.get("id") == self._last:
                 if "error" in message:
-                    gone = any(word in message["error"]["message"] for word in ("navigated", "context"))
+                    gone = any(
+                        word in message["error"]["message"] for word in ("navigated", "context")
+                    )
                     raise PageGoneError(message) if gone else AssertionError(message)
                 result: dict[str, Any] = message["result"]
                 return result
@@ -59,7 +75,9 @@ class Browser:
         self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'")
 
     def evaluate(self, expression: str) -> Any:
-        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)[
+            "result"
+        ].get("value")
 
     def wait_for(self, expression: str) -> None:
         deadline = time.monotonic() + 120
@@ -75,12 +93,23 @@ class Browser:
 
     def appear(self, width: int, height: int, scheme: str) -> None:
         self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
         )
-        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.call(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": scheme}],
+        )
 
     def picture(self, file: Path) -> Path:
-        file.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]))
+        file.write_bytes(
+            base64.b64decode(
+                self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]
+            )
+        )
         return file
 
 
@@ -88,8 +117,9 @@ class Browser:
 def browsing(chromium: str, folder: Path) -> Iterator[Browser]:
     process = subprocess.Popen(
         [chromium, *FLAGS, f"--user-data-dir={folder}", "about:blank"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         told = folder / "DevToolsActivePort"
         deadline = time.monotonic() + 120

@@ -1,14 +1,17 @@
-"""What the service's tests share: a real database, a client without one, and a migrated one."""
+"""Fixtures of the service: a real database, and clients with and without it."""
 
+import os
 from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 from flask.testing import FlaskClient
 
-from app.config import load
+from app.config import Config, Database, load
+from app.db.engine import Engine
+from app.db.migrate import upgrade
 from app.factory import create_app
-from app.migrate import upgrade
-from tests.app.postgresql import Postgres, binaries, running
+from tests.app.postgresql import Postgres, required_programs, running
 
 RELEASE = {
     "APP_ENVIRONMENT": "test",
@@ -19,18 +22,27 @@ RELEASE = {
 }
 
 
+def load_config(**variables: str) -> Config:
+    """Load the configuration from these variables only."""
+    with mock.patch.dict(os.environ, variables, clear=True):
+        return load()
+
+
+def load_database(**variables: str) -> Database:
+    database = load_config(**variables).database
+    assert database is not None
+    return database
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    programs = binaries()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    with running(programs) as server:
+    with running(required_programs()) as server:
         yield server
 
 
 @pytest.fixture
 def empty_database(postgres: Postgres) -> str:
-    """The URL of a database without any table."""
+    """The URL of a database without tables."""
     return postgres.new_database()
 
 
@@ -42,22 +54,18 @@ def database(empty_database: str) -> str:
 
 
 def migrate(url: str) -> None:
-    from app.database import Store
-
-    config = load({"DATABASE_URL": url})
-    assert config.database is not None
-    store = Store(config.database, pool_size=1)
-    upgrade(store)
-    store.engine.dispose()
+    engine = Engine(load_database(DATABASE_URL=url), pool_size=1)
+    upgrade(engine)
+    engine.engine.dispose()
 
 
 @pytest.fixture
 def client() -> FlaskClient:
-    """Without a database."""
-    return create_app(load(RELEASE)).test_client()
+    """A client of the service without a database."""
+    return create_app(load_config(**RELEASE)).test_client()
 
 
 @pytest.fixture
 def book(database: str) -> FlaskClient:
-    """With a migrated database."""
-    return create_app(load({**RELEASE, "DATABASE_URL": database})).test_client()
+    """A client of the service with a migrated database."""
+    return create_app(load_config(**RELEASE, DATABASE_URL=database)).test_client()

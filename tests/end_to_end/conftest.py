@@ -40,9 +40,14 @@ class Sandbox:
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "sandbox", *arguments],
-            cwd=PROJECT, env=self.environment | (environment or {}), input=stdin,
-            capture_output=True, text=True, check=False, timeout=600,
-        )  # fmt: skip
+            cwd=PROJECT,
+            env=self.environment | (environment or {}),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
 
     def shell(self, line: str) -> subprocess.CompletedProcess[str]:
         """Run a shell line whose `python` is this one."""
@@ -50,14 +55,22 @@ class Sandbox:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         }
         return subprocess.run(
-            line, shell=True, cwd=PROJECT, env=variables, capture_output=True, text=True, check=False, timeout=600
-        )  # fmt: skip
+            line,
+            shell=True,
+            cwd=PROJECT,
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
 
     def json(self, *arguments: str, code: int = 0) -> dict[str, Any]:
         """Run with --json and check the exit code; stdout must be one document."""
         ran = self.run(*arguments, "--json")
         assert ran.returncode == code, (
-            f"{arguments}: exit code {ran.returncode}\n{ran.stdout}\n{ran.stderr}\n{self._last_log()}"
+            f"{arguments}: exit code "
+            f"{ran.returncode}\n{ran.stdout}\n{ran.stderr}\n{self._last_log()}"
         )
         document = json.loads(ran.stdout)
         assert isinstance(document, dict)

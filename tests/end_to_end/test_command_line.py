@@ -24,12 +24,16 @@ def fresh(tmp_path: Path) -> Sandbox:
 def at_work(home: Path, command: str) -> Iterator[subprocess.Popen[str]]:
     """Run another process with an active command."""
     code = (
-        "import sys; from pathlib import Path; from sandbox.runtime.home import Home\n"
-        "with Home(Path(sys.argv[1])).active(sys.argv[2]): print('in', flush=True); sys.stdin.read()"
+        "import sys; from pathlib import Path; from sandbox.runtime.home import Home\nwith "
+        "Home(Path(sys.argv[1])).active(sys.argv[2]): print('in', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code, str(home), command], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )  # fmt: skip
+        [sys.executable, "-c", code, str(home), command],
+        cwd=PROJECT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "in\n"
     try:

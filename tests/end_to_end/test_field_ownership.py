@@ -21,7 +21,7 @@ MORE_MEMORY = ("-c", "workload.memory_mib=320")
 pytestmark = [
     pytest.mark.skipif(
         not (shutil.which("kubectl") and shutil.which("jq")),
-        reason="the pipeline's deploy.sh needs kubectl and jq: apt-get install -y kubernetes-client jq",
+        reason="deploy.sh needs kubectl and jq: apt-get install -y kubernetes-client jq",
     ),
 ]
 
@@ -70,9 +70,12 @@ def released(sandbox: Sandbox) -> str:
     sandbox.json("up", "dev")
     repository, _, digest = str(sandbox.json("output", "dev", "image")["value"]).partition("@")
     told = {
-        "NAMESPACE": "guestbook", "DEPLOYMENT": "guestbook", "REPOSITORY_URL": repository,
-        "IMAGE_DIGEST": another_image(sandbox, digest), "COMMIT": "0123456789abcdef0123456789abcdef01234567",
-    }  # fmt: skip
+        "NAMESPACE": "guestbook",
+        "DEPLOYMENT": "guestbook",
+        "REPOSITORY_URL": repository,
+        "IMAGE_DIGEST": another_image(sandbox, digest),
+        "COMMIT": "0123456789abcdef0123456789abcdef01234567",
+    }
     script = PROJECT / "app" / "buildspecs" / "deploy.sh"
     ran = subprocess.run(
         ["bash", str(script)],

@@ -38,7 +38,8 @@ def proxy() -> Iterator[tuple[str, list[str]]]:
 def hostile(tmp_path: Path, proxy: tuple[str, list[str]]) -> dict[str, str]:
     """Variables, files and modules that would each redirect a command."""
     (tmp_path / "aws").write_text(
-        "[default]\nignore_configured_endpoint_urls = true\n[profile real]\nignore_configured_endpoint_urls = true\n"
+        "[default]\nignore_configured_endpoint_urls = true\n[profile "
+        "real]\nignore_configured_endpoint_urls = true\n"
     )
     modules = tmp_path / "modules"
     modules.mkdir()

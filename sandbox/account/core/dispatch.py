@@ -1,7 +1,7 @@
 """Dispatches requests: parse, validate, inject faults, execute, amend, journal.
 
-One lock orders all requests, so names are unique under concurrency and the journal has a total order.
-A request never waits for provisioning; it schedules what AWS does later.
+One lock orders all requests, so names are unique under concurrency and the journal has a total
+order. A request never waits for provisioning; it schedules what AWS does later.
 """
 
 from __future__ import annotations
@@ -32,9 +32,26 @@ from sandbox.account.core.operations import Item
 from sandbox.account.core.wire import Call, Reply
 
 _LOG = logging.getLogger(__name__)
-_READ_PREFIXES = tuple(
-    "BatchCheck BatchDescribe BatchGet Check Decode Describe Estimate Filter Get Head List Lookup "
-    "Preview Search Select Simulate Test Validate Verify".split()
+_READ_PREFIXES = (
+    "BatchCheck",
+    "BatchDescribe",
+    "BatchGet",
+    "Check",
+    "Decode",
+    "Describe",
+    "Estimate",
+    "Filter",
+    "Get",
+    "Head",
+    "List",
+    "Lookup",
+    "Preview",
+    "Search",
+    "Select",
+    "Simulate",
+    "Test",
+    "Validate",
+    "Verify",
 )
 _READ_OPERATIONS = {
     *(("kms", name) for name in ("Encrypt", "Decrypt", "ReEncrypt", "Sign")),

@@ -24,6 +24,9 @@ def not_emulated(service: str, operation: str, what: str = "") -> AwsError:
     detail = f" ({what})" if what else ""
     return AwsError(
         "NotImplemented",
-        f"{service}:{operation}{detail} is not emulated by the sandbox; sandbox/account/README.md lists what is.",
+        (
+            f"{service}:{operation}{detail} is not emulated by the sandbox; "
+            "sandbox/account/README.md lists what is."
+        ),
         status=501,
     )

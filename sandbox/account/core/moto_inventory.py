@@ -22,7 +22,7 @@ def _alive(_: Any, __: Any) -> str | None:
 
 @dataclass(frozen=True)
 class _Kind:
-    """A collection of a backend; `state` returns None to exclude, or a reason for pending deletion."""
+    """A collection of a backend; `state` returns None to exclude, or why it is pending."""
 
     service: str
     type: str
@@ -95,7 +95,10 @@ def _snapshot(_: Any, snapshot: Any) -> str | None:
 def _secret(_: Any, secret: Any) -> str | None:
     if not secret.deleted_date:
         return ""
-    return f"to be deleted on {datetime.datetime.fromtimestamp(secret.deleted_date, datetime.UTC):%Y-%m-%d}"
+    return (
+        "to be deleted on "
+        f"{datetime.datetime.fromtimestamp(secret.deleted_date, datetime.UTC):%Y-%m-%d}"
+    )
 
 
 _KINDS = (

@@ -41,8 +41,16 @@ def statements(document: str, refuse: Refuse, *, principal: bool) -> list[dict[s
 
 
 _ELEMENTS = {
-    "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition",
-}  # fmt: skip
+    "Sid",
+    "Effect",
+    "Principal",
+    "NotPrincipal",
+    "Action",
+    "NotAction",
+    "Resource",
+    "NotResource",
+    "Condition",
+}
 
 
 def _check_statement(statement: Any, refuse: Refuse, *, principal: bool) -> None:

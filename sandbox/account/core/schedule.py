@@ -6,10 +6,11 @@ import heapq
 import itertools
 from collections.abc import Callable
 
-# Seconds on AWS at time_scale 1. Sources: (a) terraform-provisioning#46, a measured EKS create with node groups;
-# (b) learn-terraform-provision-eks-cluster#22; (c) cluster-api-provider-aws#1328 (EIP release after NAT delete);
-# (d) the default waiter of the service in botocore's waiters-2.json gives an upper bound, half of it is taken;
-# (e) cloud-nuke#339 (EKS node groups take up to ten minutes to delete).
+# Seconds on AWS at time_scale 1. Sources: (a) terraform-provisioning#46, a measured EKS create with
+# node groups; (b) learn-terraform-provision-eks-cluster#22; (c) cluster-api-provider-aws#1328 (EIP
+# release after NAT delete); (d) the default waiter of the service in botocore's waiters-2.json
+# gives an upper bound, half of it is taken; (e) cloud-nuke#339 (EKS node groups take up to ten
+# minutes to delete).
 SECONDS: dict[tuple[str, str], float] = {
     ("eks", "cluster.create"): 513,  # (a) 8m33s
     ("eks", "cluster.delete"): 240,  # (d)

@@ -191,7 +191,10 @@ def _string_problems(shape: Shape, value: str, path: str) -> Iterator[str]:
     shown = "****" if shape.metadata.get("sensitive") else value
     if shape.enum and value not in shape.enum:
         choices = ", ".join(shape.enum)
-        yield f"Value '{shown}' at '{path}' failed to satisfy constraint: Member must satisfy enum value set: [{choices}]"
+        yield (
+            f"Value '{shown}' at '{path}' failed to satisfy constraint: Member must satisfy enum "
+            f"value set: [{choices}]"
+        )
         return
     yield from _bounds(shape, len(value), path, "length")
     pattern = shape.metadata.get("pattern")
@@ -205,9 +208,15 @@ def _string_problems(shape: Shape, value: str, path: str) -> Iterator[str]:
 def _bounds(shape: Shape, size: float, path: str, what: str) -> Iterator[str]:
     lowest, highest = shape.metadata.get("min"), shape.metadata.get("max")
     if lowest is not None and size < lowest:
-        yield f"Value at '{path}' failed to satisfy constraint: Member must have {what} greater than or equal to {lowest}"
+        yield (
+            f"Value at '{path}' failed to satisfy constraint: Member must have {what} greater than "
+            f"or equal to {lowest}"
+        )
     if highest is not None and size > highest:
-        yield f"Value at '{path}' failed to satisfy constraint: Member must have {what} less than or equal to {highest}"
+        yield (
+            f"Value at '{path}' failed to satisfy constraint: Member must have {what} less than or "
+            f"equal to {highest}"
+        )
 
 
 @cache

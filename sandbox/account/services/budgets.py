@@ -58,10 +58,18 @@ def _budget(context: RequestContext, wanted: dict[str, Any], present: Record | N
             )
     now = context.clock.now()
     costs = {
-        "IncludeTax": True, "IncludeSubscription": True, "UseBlended": False, "IncludeRefund": True,
-        "IncludeCredit": True, "IncludeUpfront": True, "IncludeRecurring": True, "IncludeOtherSubscription": True,
-        "IncludeSupport": True, "IncludeDiscount": True, "UseAmortized": False,
-    }  # fmt: skip
+        "IncludeTax": True,
+        "IncludeSubscription": True,
+        "UseBlended": False,
+        "IncludeRefund": True,
+        "IncludeCredit": True,
+        "IncludeUpfront": True,
+        "IncludeRecurring": True,
+        "IncludeOtherSubscription": True,
+        "IncludeSupport": True,
+        "IncludeDiscount": True,
+        "UseAmortized": False,
+    }
     start = (
         present["TimePeriod"]["Start"]
         if present

@@ -28,11 +28,27 @@ _LOCATED = {
 }
 # What UpdateProject keeps if it is absent, besides what CreateProject sets by default.
 _PLAIN = (
-    "description", "source", "secondarySources", "sourceVersion", "secondarySourceVersions", "artifacts",
-    "secondaryArtifacts", "cache", "environment", "serviceRole", "timeoutInMinutes", "queuedTimeoutInMinutes",
-    "encryptionKey", "tags", "vpcConfig", "logsConfig", "fileSystemLocations", "buildBatchConfig",
-    "concurrentBuildLimit", "autoRetryLimit",
-)  # fmt: skip
+    "description",
+    "source",
+    "secondarySources",
+    "sourceVersion",
+    "secondarySourceVersions",
+    "artifacts",
+    "secondaryArtifacts",
+    "cache",
+    "environment",
+    "serviceRole",
+    "timeoutInMinutes",
+    "queuedTimeoutInMinutes",
+    "encryptionKey",
+    "tags",
+    "vpcConfig",
+    "logsConfig",
+    "fileSystemLocations",
+    "buildBatchConfig",
+    "concurrentBuildLimit",
+    "autoRetryLimit",
+)
 
 
 def _invalid(text: str) -> AwsError:
@@ -44,10 +60,8 @@ def _check(context: RequestContext, call: Call, project: Record) -> None:  # noq
     source, artifacts = project["source"], project["artifacts"]
     if (source["type"] == "CODEPIPELINE") != (artifacts["type"] == "CODEPIPELINE"):
         raise _invalid(
-            (
-                "Invalid artifacts: source and artifacts must both have the type CODEPIPELINE, or "
-                "neither"
-            )
+            "Invalid artifacts: source and artifacts must both have the type CODEPIPELINE, or "
+            "neither"
         )
     if source["type"] in _LOCATED and not source.get("location"):
         raise _invalid(
@@ -73,13 +87,16 @@ def _check(context: RequestContext, call: Call, project: Record) -> None:  # noq
     role = moto_backends.role(context, project["serviceRole"])
     if role is None or not moto_backends.trusts(role, "codebuild.amazonaws.com"):
         raise _invalid(
-            f"CodeBuild is not authorized to perform: sts:AssumeRole on service role. Please verify that: 1) The provided service role exists, 2) The role name is case-sensitive and matches exactly, and 3) The role has the necessary trust policy configured: {project['serviceRole']}"
+            "CodeBuild is not authorized to perform: sts:AssumeRole on service role. Please "
+            "verify that: 1) The provided service role exists, 2) The role name is "
+            "case-sensitive and matches exactly, and 3) The role has the necessary trust "
+            f"policy configured: {project['serviceRole']}"
         )
     vpc = project.get("vpcConfig") or {}
     if vpc:
         if not (vpc.get("vpcId") and vpc.get("subnets") and vpc.get("securityGroupIds")):
             raise _invalid(
-                ("Invalid vpc config: VPC ID, subnets and security group IDs must be set together")
+                "Invalid vpc config: VPC ID, subnets and security group IDs must be set together"
             )
         for subnet_id in vpc["subnets"]:
             subnet = moto_backends.subnet(context, call.region, subnet_id)

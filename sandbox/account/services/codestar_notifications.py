@@ -102,7 +102,8 @@ def create_notification_rule(context: RequestContext, call: Call) -> dict[str, A
     if not _resource_exists(context, resource):
         raise AwsError("ResourceNotFoundException", f"The resource {resource} does not exist")
     _check_events(call["EventTypeIds"], resource)
-    arn = f"arn:aws:codestar-notifications:{call.region}:{ACCOUNT_ID}:notificationrule/{random_hex(40)}"
+    prefix = f"arn:aws:codestar-notifications:{call.region}:{ACCOUNT_ID}"
+    arn = f"{prefix}:notificationrule/{random_hex(40)}"
     now = context.clock.now()
     table[call.region, arn] = {
         "Arn": arn,

@@ -119,7 +119,10 @@ def policy_users(context: RequestContext, call: Call) -> Iterator[str]:
     "iam",
     "DeletePolicy",
     "DeleteConflict",
-    "This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy. (Sandbox: {referrers})",
+    (
+        "This policy has more than one version. Before you delete a policy, you must delete the "
+        "policy's versions. The default version is deleted with the policy. (Sandbox: {referrers})"
+    ),
 )
 def policy_versions(context: RequestContext, call: Call) -> Iterator[str]:
     """Yield a policy's versions except the default one."""
@@ -149,7 +152,10 @@ def linked_roles_stay(context: RequestContext, call: Call) -> None:
         (r for r in context.backend("iam").roles.values() if r.name == call["RoleName"]), None
     )
     if role is not None and role.path.startswith("/aws-service-role/"):
-        text = f"Cannot perform the operation on the protected role '{role.name}' - this role is only modifiable by AWS"
+        text = (
+            f"Cannot perform the operation on the protected role '{role.name}' - this role is only "
+            "modifiable by AWS"
+        )
         raise AwsError("UnmodifiableEntity", text)
 
 
@@ -211,5 +217,8 @@ def role_to_assume(context: RequestContext, call: Call) -> None:
     """Refuse to assume a missing role of this account."""
     arn = call["RoleArn"]
     if f"::{ACCOUNT_ID}:" in arn and moto_backends.role(context, arn) is None:
-        text = f"User: {caller(context, call.access_key)} is not authorized to perform: sts:AssumeRole on resource: {arn}"
+        text = (
+            f"User: {caller(context, call.access_key)} is not authorized to perform: "
+            f"sts:AssumeRole on resource: {arn}"
+        )
         raise AwsError("AccessDenied", text, status=403)

@@ -26,9 +26,16 @@ _CRYPTO = (
     "CreateGrant",
 )
 _NOT_WHILE_PENDING = (
-    "EnableKey", "DisableKey", "EnableKeyRotation", "DisableKeyRotation", "UpdateKeyDescription", "TagResource",
-    "UntagResource", "PutKeyPolicy", "ScheduleKeyDeletion",
-)  # fmt: skip
+    "EnableKey",
+    "DisableKey",
+    "EnableKeyRotation",
+    "DisableKeyRotation",
+    "UpdateKeyDescription",
+    "TagResource",
+    "UntagResource",
+    "PutKeyPolicy",
+    "ScheduleKeyDeletion",
+)
 
 
 def _key(context: RequestContext, call: Call, name: str) -> Any | None:

@@ -28,7 +28,28 @@ POSTGRES: dict[str, tuple[str, ...]] = {
     "15": ("15.18", "15.17", "15.15", "15.14", "15.13", "15.12"),
     "14": ("14.23", "14.22", "14.20", "14.19", "14.18", "14.17"),
 }
-_FAMILIES = ("t3", "t4g", "m5", "m5d", "m6g", "m6gd", "m6i", "m6id", "m7g", "m7i", "m8g", "r5", "r5b", "r6g", "r6gd", "r6i", "r7g", "r7i", "r8g", "x2g")  # fmt: skip
+_FAMILIES = (
+    "t3",
+    "t4g",
+    "m5",
+    "m5d",
+    "m6g",
+    "m6gd",
+    "m6i",
+    "m6id",
+    "m7g",
+    "m7i",
+    "m8g",
+    "r5",
+    "r5b",
+    "r6g",
+    "r6gd",
+    "r6i",
+    "r7g",
+    "r7i",
+    "r8g",
+    "x2g",
+)
 _CLASS = re.compile(r"db\.(?P<family>[a-z0-9]+)\.(?P<size>micro|small|medium|large|(?:\d+)?xlarge)")
 _SMALL_ONLY = {"t3", "t4g"}
 _PASSWORD = re.compile(r"[^/@\" ]{8,128}")
@@ -55,7 +76,10 @@ def _check_class(name: str, version: str) -> None:
     if found["family"] == "m5d" and version.startswith("18"):
         raise AwsError(
             "InvalidParameterCombination",
-            f"RDS does not support creating a DB instance with the following combination: DBInstanceClass={name}, Engine=postgres, EngineVersion={version}",
+            (
+                "RDS does not support creating a DB instance with the following combination: "
+                f"DBInstanceClass={name}, Engine=postgres, EngineVersion={version}"
+            ),
         )
 
 
@@ -75,7 +99,10 @@ def check_instance(context: RequestContext, call: Call) -> None:
             "The parameter MasterUsername must be provided and must not be blank.",
         )
     if call["MasterUsername"].lower() in {"admin", "postgres_admin", "rdsadmin"}:
-        text = f"MasterUsername {call['MasterUsername']} cannot be used as it is a reserved word used by the engine"
+        text = (
+            f"MasterUsername {call['MasterUsername']} cannot be used as it is a reserved word used "
+            "by the engine"
+        )
         raise AwsError("InvalidParameterValue", text)
     # PostgreSQL's rule for DBName in RDS's API reference.
     if call.get("DBName") is not None and not re.fullmatch(
@@ -105,7 +132,10 @@ def check_instance(context: RequestContext, call: Call) -> None:
     if call.get("KmsKeyId") and moto_backends.key(context, call.region, call["KmsKeyId"]) is None:
         raise AwsError(
             "KMSKeyNotAccessibleFault",
-            f"The specified KMS key [{call['KmsKeyId']}] does not exist, is not enabled or you do not have permissions to access it.",
+            (
+                f"The specified KMS key [{call['KmsKeyId']}] does not exist, is not enabled or you "
+                "do not have permissions to access it."
+            ),
         )
     _check_groups(context, call, version)
 
@@ -123,7 +153,10 @@ def _check_password(call: Call, *, required: bool) -> None:
             "The parameter MasterUserPassword must be provided and must not be blank.",
         )
     if password and not _PASSWORD.fullmatch(password):
-        text = "The parameter MasterUserPassword is not a valid password: 8 to 128 printable characters besides '/', '@', '\"', ' '."
+        text = (
+            "The parameter MasterUserPassword is not a valid password: 8 to 128 printable "
+            "characters besides '/', '@', '\"', ' '."
+        )
         raise AwsError("InvalidParameterValue", text)
 
 
@@ -146,7 +179,11 @@ def _check_groups(context: RequestContext, call: Call, version: str) -> None:
     parameters = rds.db_parameter_groups.get(call.get("DBParameterGroupName") or "")
     major = version.partition(".")[0]
     if parameters is not None and parameters.family != f"postgres{major}":
-        text = f"The parameter group {parameters.name} with DBParameterGroupFamily {parameters.family} can't be used for this instance. Please use a parameter group with DBParameterGroupFamily postgres{major}"
+        text = (
+            f"The parameter group {parameters.name} with DBParameterGroupFamily "
+            f"{parameters.family} can't be used for this instance. Please use a parameter group "
+            f"with DBParameterGroupFamily postgres{major}"
+        )
         raise AwsError("InvalidParameterCombination", text)
     # moto uses the default VPC's security group, and regions here have no default VPC.
     ec2.default_vpc = ec2.vpcs[subnet_group.vpc_id]
@@ -178,7 +215,10 @@ def check_modification(context: RequestContext, call: Call) -> None:
     if database is None:
         return
     if database.status != "available":
-        text = f"Database instance is not in available state: {call['DBInstanceIdentifier']} is {database.status}."
+        text = (
+            f"Database instance is not in available state: {call['DBInstanceIdentifier']} is "
+            f"{database.status}."
+        )
         raise AwsError("InvalidDBInstanceState", text)
     if call.get("AllocatedStorage") and call["AllocatedStorage"] < database.allocated_storage:
         raise AwsError(
@@ -196,7 +236,10 @@ def check_modification(context: RequestContext, call: Call) -> None:
             )
             raise AwsError("InvalidParameterCombination", text)
         if wanted[0] != present[0] and not call.get("AllowMajorVersionUpgrade"):
-            text = "The AllowMajorVersionUpgrade flag must be present when upgrading to a new major version."
+            text = (
+                "The AllowMajorVersionUpgrade flag must be present when upgrading to a new major "
+                "version."
+            )
             raise AwsError("InvalidParameterCombination", text)
     if call.get("DBInstanceClass"):
         _check_class(call["DBInstanceClass"], database.engine_version)
@@ -233,12 +276,18 @@ def delete_instance(context: RequestContext, call: Call) -> dict[str, Any]:
     if bool(skip) == bool(snapshot):
         text = "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified."
         if skip:
-            text = "FinalDBSnapshotIdentifier can not be specified when deleting an instance with SkipFinalSnapshot."
+            text = (
+                "FinalDBSnapshotIdentifier can not be specified when deleting an instance with "
+                "SkipFinalSnapshot."
+            )
         raise AwsError("InvalidParameterCombination", text)
     if snapshot and snapshot in rds.database_snapshots:
         raise AwsError(
             "DBSnapshotAlreadyExists",
-            f"Cannot create the snapshot because a snapshot with the identifier {snapshot} already exists.",
+            (
+                f"Cannot create the snapshot because a snapshot with the identifier {snapshot} "
+                "already exists."
+            ),
         )
     if database.status == "deleting":
         raise AwsError("InvalidDBInstanceState", f"Instance {name} is already being deleted.")
@@ -283,7 +332,10 @@ def check_subnet_group(context: RequestContext, call: Call) -> None:
         )
     zones = {subnet.availability_zone for subnet in found}  # type: ignore[union-attr]
     if len(zones) < 2:
-        text = f"The DB subnet group doesn't meet Availability Zone (AZ) coverage requirement. Current AZ coverage: {', '.join(zones)}. Add subnets to cover at least 2 AZs."
+        text = (
+            "The DB subnet group doesn't meet Availability Zone (AZ) coverage requirement. Current "
+            f"AZ coverage: {', '.join(zones)}. Add subnets to cover at least 2 AZs."
+        )
         raise AwsError("DBSubnetGroupDoesNotCoverEnoughAZs", text)
 
 
@@ -330,7 +382,10 @@ def reset_parameter_group(context: RequestContext, call: Call) -> dict[str, Any]
     "rds",
     "DeleteDBSubnetGroup",
     "InvalidDBSubnetGroupStateFault",
-    "Cannot delete the subnet group '{DBSubnetGroupName}' because at least one database instance: {referrers} is still using it.",
+    (
+        "Cannot delete the subnet group '{DBSubnetGroupName}' because at least one database "
+        "instance: {referrers} is still using it."
+    ),
 )
 def subnet_group_users(context: RequestContext, call: Call) -> Iterator[str]:
     """Yield the instances in a subnet group."""
@@ -344,7 +399,10 @@ def subnet_group_users(context: RequestContext, call: Call) -> Iterator[str]:
     "rds",
     "DeleteDBParameterGroup",
     "InvalidDBParameterGroupState",
-    "One or more database instances are still members of this parameter group {DBParameterGroupName}, so the group cannot be deleted ({referrers})",
+    (
+        "One or more database instances are still members of this parameter group "
+        "{DBParameterGroupName}, so the group cannot be deleted ({referrers})"
+    ),
 )
 def parameter_group_users(context: RequestContext, call: Call) -> Iterator[str]:
     """Yield the instances with a parameter group."""

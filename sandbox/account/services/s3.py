@@ -79,7 +79,10 @@ def check_policy(context: RequestContext, call: Call) -> None:
         )
         block = getattr(bucket, "public_access_block", None)
         if public and block is not None and str(block.block_public_policy).lower() == "true":
-            text = "User is not authorized to perform: s3:PutBucketPolicy because public policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access."
+            text = (
+                "User is not authorized to perform: s3:PutBucketPolicy because public policies are "
+                "prevented by the BlockPublicPolicy setting in S3 Block Public Access."
+            )
             raise AwsError("AccessDenied", text, status=403)
 
 

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from sandbox.account.core.operations import implements
-from sandbox.account.services.eks import catalog as catalog
+from sandbox.account.services.eks import catalog
 
 if TYPE_CHECKING:
     from sandbox.account.core.context import RequestContext

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from os.path import commonprefix
+from itertools import takewhile
 from typing import TextIO
 
 from rich.console import Console
@@ -66,8 +66,8 @@ def _reduce(old: str, new: str) -> tuple[str, str]:
     """Replace what two long texts share at their start and end by an ellipsis."""
     if max(len(old), len(new)) <= _LONG:
         return old, new
-    start = max(0, len(commonprefix([old, new])) - _CONTEXT)
-    shared = len(commonprefix([old[start:][::-1], new[start:][::-1]]))
+    start = max(0, _shared_length(old, new) - _CONTEXT)
+    shared = _shared_length(old[start:][::-1], new[start:][::-1])
     end = max(0, min(shared, len(old) - start, len(new) - start) - _CONTEXT)
 
     def reduced(text: str) -> str:
@@ -75,6 +75,12 @@ def _reduce(old: str, new: str) -> tuple[str, str]:
         return f"{'…' if start else ''}{middle}{'…' if end else ''}"
 
     return reduced(old), reduced(new)
+
+
+def _shared_length(old: str, new: str) -> int:
+    """Return the length of the common prefix."""
+    pairs = zip(old, new, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _text(value: object) -> str:

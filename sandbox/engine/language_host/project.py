@@ -81,10 +81,8 @@ def _read_project(path: Path) -> Project:
     unknown = sorted(set(document) - _SUPPORTED)
     if unknown:
         raise UsageError(
-            (
-                f"{path}: {', '.join(unknown)} is not supported by the embedded engine; use the "
-                "Pulumi CLI."
-            )
+            f"{path}: {', '.join(unknown)} is not supported by the embedded engine; use the "
+            "Pulumi CLI."
         )
     if document.get("options") and document["options"].get("refresh"):
         raise UsageError(
@@ -125,11 +123,9 @@ def interpreter(project: Project) -> Path:
     python = project.directory / str(virtualenv) / "bin" / "python"
     if not python.exists():
         raise UsageError(
-            (
-                f"Pulumi.yaml names the virtual environment {virtualenv!r}, but {python} does not "
-                f"exist. Create it: python3 -m venv {virtualenv} && {virtualenv}/bin/pip install -r "
-                "requirements.txt"
-            )
+            f"Pulumi.yaml names the virtual environment {virtualenv!r}, but {python} does not "
+            f"exist. Create it: python3 -m venv {virtualenv} && {virtualenv}/bin/pip install -r "
+            "requirements.txt"
         )
     return python
 
@@ -216,10 +212,8 @@ def load_stack_file(path: Path, project: str) -> StackFile:
     for key in ("secretsprovider", "encryptedkey", "environment"):
         if document.get(key) not in (None, "", "passphrase"):
             raise UsageError(
-                (
-                    f"{path}: `{key}` is not supported by the embedded engine, only the passphrase "
-                    "provider."
-                )
+                f"{path}: `{key}` is not supported by the embedded engine, only the passphrase "
+                "provider."
             )
     values = document.get("config") or {}
     if not isinstance(values, dict):
@@ -331,10 +325,8 @@ def _check_declarations(
     if wrong:
         problems = "; ".join(wrong)
         raise UsageError(
-            (
-                f"Stack {stack!r} ({path}) does not match Pulumi.yaml: {problems}. Set with `pulumi "
-                "config set KEY VALUE`."
-            )
+            f"Stack {stack!r} ({path}) does not match Pulumi.yaml: {problems}. Set with `pulumi "
+            "config set KEY VALUE`."
         )
 
 
@@ -348,17 +340,13 @@ def _declarations(project: Project) -> dict[str, dict[str, Any]]:
         )
         if foreign:
             raise UsageError(
-                (
-                    f"{project.directory}: Pulumi.yaml gives {key} a `{foreign[0]}`, but it belongs "
-                    f"to another namespace than {project.name}. Only a `value` is allowed there."
-                )
+                f"{project.directory}: Pulumi.yaml gives {key} a `{foreign[0]}`, but it belongs "
+                f"to another namespace than {project.name}. Only a `value` is allowed there."
             )
         if declared.get("type") == "array" and not declared.get("items"):
             raise UsageError(
-                (
-                    f"{project.directory}: Pulumi.yaml declares {key} an array without the type of "
-                    "its `items`."
-                )
+                f"{project.directory}: Pulumi.yaml declares {key} an array without the type of "
+                "its `items`."
             )
         found[full] = declared
     return found

@@ -80,10 +80,8 @@ def _main() -> int:
         import pulumi.runtime
     except ImportError as error:
         sys.stderr.write(
-            (
-                f"The Pulumi SDK is not importable by {sys.executable}: {error}. Install the "
-                "program's requirements.\n"
-            )
+            f"The Pulumi SDK is not importable by {sys.executable}: {error}. Install the "
+            "program's requirements.\n"
         )
         return CRASHED
     runtime: Any = pulumi.runtime

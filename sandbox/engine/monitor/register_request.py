@@ -73,10 +73,8 @@ def decode_request(request: resource_pb2.RegisterResourceRequest) -> RegisterReq
     where = f"{request.type} {request.name!r}"
     if request.state_migrations:
         raise EngineError(
-            (
-                f"{where} uses state migrations, which the embedded engine does not support. Use the "
-                "Pulumi CLI."
-            )
+            f"{where} uses state migrations, which the embedded engine does not support. Use the "
+            "Pulumi CLI."
         )
     if request.envVarMappings and not is_provider(request.type):
         raise EngineError(f"{where} has `env_var_mappings`, which only providers support.")

@@ -192,9 +192,7 @@ def _describe(request: Any, new: Resource | None, old: Resource | None) -> None:
 
 def _unregistered(kind: str, name: str) -> EngineError:
     return EngineError(
-        (
-            f"Its {kind} hook {name!r} is not registered: the program no longer defines it, or did "
-            "not run. Define the hook again, or remove it from the resource with an `up`; `destroy "
-            "--run-program` runs the program for its hooks."
-        )
+        f"Its {kind} hook {name!r} is not registered: the program no longer defines it, or did "
+        "not run. Define the hook again, or remove it from the resource with an `up`; `destroy "
+        "--run-program` runs the program for its hooks."
     )

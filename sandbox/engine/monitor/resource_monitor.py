@@ -145,10 +145,8 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
         with self._serving(context):
             if request.HasField("parameterization") or request.HasField("extension"):
                 raise EngineError(
-                    (
-                        f"Package {request.name!r} is parameterized, which the embedded engine does "
-                        "not support. Use the Pulumi CLI."
-                    )
+                    f"Package {request.name!r} is parameterized, which the embedded engine does "
+                    "not support. Use the Pulumi CLI."
                 )
             reference = str(
                 uuid.uuid5(

@@ -35,10 +35,8 @@ class DynamicServer:
         if not line.strip().isdigit():
             lines = self._process.communicate()[1].strip().splitlines()
             raise ProviderError(
-                (
-                    "The SDK's server for dynamic providers did not start: "
-                    f"{lines[-1] if lines else line!r}"
-                )
+                "The SDK's server for dynamic providers did not start: "
+                f"{lines[-1] if lines else line!r}"
             )
         self.port = int(line)
 

@@ -54,10 +54,8 @@ class Providers:
         if package not in self._ports:
             known = ", ".join(sorted(self._ports)) or "none"
             raise ProviderError(
-                (
-                    f"There is no provider for package {package!r} (attached: {known}). Start one "
-                    f"and set PULUMI_DEBUG_PROVIDERS={package}:PORT."
-                )
+                f"There is no provider for package {package!r} (attached: {known}). Start one "
+                f"and set PULUMI_DEBUG_PROVIDERS={package}:PORT."
             )
         plugin = ProviderClient(
             package, self._ports[package], self._engine_address(), self._directories

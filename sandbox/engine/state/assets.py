@@ -221,10 +221,8 @@ def _of_folder(root: Path) -> Iterator[_Member]:
     if not root.is_dir():
         root.stat()
         raise EngineError(
-            (
-                f"The archive {root} is neither a directory nor a file that ends in "
-                f"{', '.join(_FORMATS)}."
-            )
+            f"The archive {root} is neither a directory nor a file that ends in "
+            f"{', '.join(_FORMATS)}."
         )
     # Like the Pulumi engine, do not follow links to directories, not even at the top.
     for path in [] if root.is_symlink() else _files(root):

@@ -60,10 +60,8 @@ class Backend:
             )
         except (ValueError, EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise EngineError(
-                (
-                    f"{path} is not valid JSON ({error}). {path.name}.bak is a copy from before the "
-                    "last operation."
-                )
+                f"{path} is not valid JSON ({error}). {path.name}.bak is a copy from before the "
+                "last operation."
             ) from error
         version = document.get("version") if isinstance(document, dict) else None
         if version not in (None, 3, 4):
@@ -72,19 +70,15 @@ class Backend:
             )
         if version and (unknown := unknown_features(document)):
             raise EngineError(
-                (
-                    f"{path} uses {', '.join(unknown)}, which this engine does not support. Use the "
-                    "Pulumi CLI."
-                )
+                f"{path} uses {', '.join(unknown)}, which this engine does not support. Use the "
+                "Pulumi CLI."
             )
         checkpoint = document.get("checkpoint") if version else None
         latest = (checkpoint.get("latest") or {}) if isinstance(checkpoint, dict) else None
         if problem := "it has no checkpoint" if latest is None else validate_deployment(latest):
             raise EngineError(
-                (
-                    f"{path} is damaged: {problem}. {path.name}.bak is a copy from before the last "
-                    "operation."
-                )
+                f"{path} is damaged: {problem}. {path.name}.bak is a copy from before the last "
+                "operation."
             )
         return cast("dict[str, Any]", latest)
 
@@ -169,11 +163,9 @@ class Backend:
                 path.unlink(missing_ok=True)
                 continue
             raise EngineError(
-                (
-                    f"The stack is locked by {holder.get('username')}@{holder.get('hostname')} (pid "
-                    f"{holder.get('pid')}) since {holder.get('timestamp')}. Wait for that operation "
-                    f"to end; if it died on another machine, delete {path}."
-                )
+                f"The stack is locked by {holder.get('username')}@{holder.get('hostname')} (pid "
+                f"{holder.get('pid')}) since {holder.get('timestamp')}. Wait for that operation "
+                f"to end; if it died on another machine, delete {path}."
             )
 
     def _prepare(self) -> None:
@@ -184,10 +176,8 @@ class Backend:
             )
             if legacy:
                 raise EngineError(
-                    (
-                        f"{self.directory} has stacks in the old layout without projects "
-                        f"({legacy[0].name}); run `pulumi state upgrade`."
-                    )
+                    f"{self.directory} has stacks in the old layout without projects "
+                    f"({legacy[0].name}); run `pulumi state upgrade`."
                 )
             self.directory.mkdir(parents=True, exist_ok=True)
             _write(meta, f"version: {_LAYOUT}\n")
@@ -249,8 +239,6 @@ def _write(path: Path, text: str) -> None:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise EngineError(
-            (
-                f"{path} cannot be written: {error.strerror or error}. Fix that and run this again; "
-                "it continues."
-            )
+            f"{path} cannot be written: {error.strerror or error}. Fix that and run this again; "
+            "it continues."
         ) from error

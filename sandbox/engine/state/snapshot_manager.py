@@ -54,18 +54,14 @@ class SnapshotManager:
         provider = deployment.get("secrets_providers") or {}
         if provider and provider.get("type") != "passphrase":
             raise EngineError(
-                (
-                    f"Stack {stack!r} uses the secrets provider {provider.get('type')!r}; this "
-                    "engine supports `passphrase` only."
-                )
+                f"Stack {stack!r} uses the secrets provider {provider.get('type')!r}; this "
+                "engine supports `passphrase` only."
             )
         self.secrets = secrets((provider.get("state") or {}).get("salt"))
         if deployment.get("snippets"):
             raise EngineError(
-                (
-                    f"Stack {stack!r} has snippets, which this engine does not support. Use the Pulumi "
-                    "CLI."
-                )
+                f"Stack {stack!r} has snippets, which this engine does not support. Use the Pulumi "
+                "CLI."
             )
         self.base = [
             resource_from_state(item, self.secrets) for item in deployment.get("resources") or []

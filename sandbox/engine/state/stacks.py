@@ -70,10 +70,8 @@ def _referenced(backend: Path, project: str, name: str, passphrase: str) -> Iter
     parts = name.split("/")
     if not all(parts) or len(parts) > 3 or (len(parts) > 1 and parts[0] != "organization"):
         raise EngineError(
-            (
-                f"{name!r} is not a stack of this backend: the format is STACK or "
-                "organization/PROJECT/STACK, with the literal `organization`."
-            )
+            f"{name!r} is not a stack of this backend: the format is STACK or "
+            "organization/PROJECT/STACK, with the literal `organization`."
         )
     project, stack = parts[1] if len(parts) == 3 else project, parts[-1]
     store = Backend(backend)
@@ -87,10 +85,8 @@ def _referenced(backend: Path, project: str, name: str, passphrase: str) -> Iter
         secrets = _secrets(deployment, passphrase)
     except WrongPassphraseError as error:
         raise EngineError(
-            (
-                f"The outputs of stack {name!r} are unreadable: its secrets use another passphrase "
-                "than this stack's. Both stacks must use the same one."
-            )
+            f"The outputs of stack {name!r} are unreadable: its secrets use another passphrase "
+            "than this stack's. Both stacks must use the same one."
         ) from error
     for item in deployment.get("resources") or []:
         yield resource_from_state({**item, "inputs": {}}, secrets)
@@ -119,10 +115,8 @@ def import_stack(
     deployment = document.get("deployment")
     if document.get("version") not in (3, 4) or not isinstance(deployment, dict):
         raise UsageError(
-            (
-                "This is not an exported stack: a JSON object with `version` 3 or 4 and a "
-                "`deployment` is expected."
-            )
+            "This is not an exported stack: a JSON object with `version` 3 or 4 and a "
+            "`deployment` is expected."
         )
     if problem := validate_deployment(deployment):
         raise UsageError(f"This is not an exported stack: {problem}.")
@@ -138,10 +132,8 @@ def import_stack(
     ]
     if foreign:
         raise UsageError(
-            (
-                f"The exported state is of another stack: {foreign[0]} does not belong to "
-                f"{project}/{stack}."
-            )
+            f"The exported state is of another stack: {foreign[0]} does not belong to "
+            f"{project}/{stack}."
         )
     store = Backend(backend)
     secrets = _secrets(deployment, passphrase)
@@ -162,10 +154,8 @@ def _secrets(deployment: Mapping[str, Any], passphrase: str) -> PassphraseSecret
     provider = deployment.get("secrets_providers") or {}
     if provider and provider.get("type") != "passphrase":
         raise EngineError(
-            (
-                f"The state uses the secrets provider {provider.get('type')!r}; only `passphrase` is "
-                "supported."
-            )
+            f"The state uses the secrets provider {provider.get('type')!r}; only `passphrase` is "
+            "supported."
         )
     return PassphraseSecrets(passphrase, (provider.get("state") or {}).get("salt"))
 

@@ -61,10 +61,8 @@ def within_targets(deployment: Deployment, resources: Sequence[Resource]) -> lis
             blocked.append(resource.urn)
     if blocked:
         raise EngineError(
-            (
-                f"Deleting the targets would break {', '.join(blocked)}, which depend on them. "
-                "Target them too, or add --target-dependents."
-            )
+            f"Deleting the targets would break {', '.join(blocked)}, which depend on them. "
+            "Target them too, or add --target-dependents."
         )
     return selected
 
@@ -104,10 +102,8 @@ def refuse_hooks_without_program(deployment: Deployment, resources: Sequence[Res
             deployment.recorder.message("error", resource.urn, text)
     if with_hooks:
         raise EngineError(
-            (
-                f"Nothing was deleted: {with_hooks} resource(s) have hooks, which are functions of "
-                "the program. `destroy --run-program` runs it for them."
-            )
+            f"Nothing was deleted: {with_hooks} resource(s) have hooks, which are functions of "
+            "the program. `destroy --run-program` runs it for them."
         )
 
 
@@ -136,10 +132,8 @@ def delete_resources(deployment: Deployment, resources: Sequence[Resource]) -> N
                 if waiting and not any(holders[key] & stuck for key in waiting):
                     names = ", ".join(item.urn for item in waiting.values())
                     raise EngineError(
-                        (
-                            "These resources depend on each other, so none can be deleted first: "
-                            f"{names}."
-                        )
+                        "These resources depend on each other, so none can be deleted first: "
+                        f"{names}."
                     )
                 continue
             for future in wait(running, return_when=FIRST_COMPLETED).done:

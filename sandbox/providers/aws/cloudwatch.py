@@ -139,7 +139,10 @@ class MetricAlarm(_Alarm):
         if not inputs.get("statistic") and not inputs.get("extendedStatistic"):
             yield (
                 "statistic",
-                "one of `statistic` or `extendedStatistic` must be set for a given cloudwatch metric alarm",
+                (
+                    "one of `statistic` or `extendedStatistic` must be set for a given cloudwatch "
+                    "metric alarm"
+                ),
             )
         for key in ("namespace", "period"):
             if inputs.get(key) is None:

@@ -1,4 +1,4 @@
-"""ECR: repositories, lifecycle policies and repository policies; all are imported by repository name.
+"""ECR: repositories and their policies, imported by repository name.
 
 Replacements and defaults: pulumi_aws's documentation.
 """

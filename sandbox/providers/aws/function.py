@@ -1,4 +1,4 @@
-"""Emulated AWS functions (`aws.getRegion`, …), whose arguments are declared like inputs of resources.
+"""Emulated AWS functions (`aws.getRegion`, …), with declared arguments.
 
 def _region(call, args):
     return {"name": call.region}  # or Invoked(…) for secret results

@@ -1,4 +1,4 @@
-"""Functions: zones, identity, region, roles, policy documents, registry credentials, parameters, VPCs.
+"""Functions: zones, identity, region, roles, policies, registry login, parameters, VPCs.
 
 Results have the names of pulumi_aws's result classes.
 """
@@ -404,12 +404,18 @@ FUNCTIONS = (
             "excludeNames": set_of(text()),
             "excludeZoneIds": set_of(text()),
             "filters": _FILTERS,
-            "state": text(one_of=("available", "information", "impaired", "unavailable", "constrained")),
+            "state": text(
+                one_of=("available", "information", "impaired", "unavailable", "constrained")
+            ),
         },
         _zones,
     ),
     Function("aws:index/getCallerIdentity:getCallerIdentity", {"id": text()}, _identity),
-    Function("aws:index/getRegion:getRegion", {**_REGION, "endpoint": text(), "id": text(), "name": text()}, _region),
+    Function(
+        "aws:index/getRegion:getRegion",
+        {**_REGION, "endpoint": text(), "id": text(), "name": text()},
+        _region,
+    ),
     Function("aws:index/getPartition:getPartition", {"id": text()}, _partition),
     Function(
         "aws:iam/getPolicyDocument:getPolicyDocument",
@@ -423,7 +429,11 @@ FUNCTIONS = (
         _policy_document,
     ),
     Function("aws:iam/getRole:getRole", {"name": text(required=True)}, _role),
-    Function("aws:ecr/getAuthorizationToken:getAuthorizationToken", {**_REGION, "registryId": text()}, _registry_token),
+    Function(
+        "aws:ecr/getAuthorizationToken:getAuthorizationToken",
+        {**_REGION, "registryId": text()},
+        _registry_token,
+    ),
     Function(
         "aws:ssm/getParameter:getParameter",
         {**_REGION, "name": text(required=True), "withDecryption": boolean(default=True)},
@@ -432,15 +442,24 @@ FUNCTIONS = (
     Function(
         "aws:ec2/getVpc:getVpc",
         {
-            **_REGION, "cidrBlock": text(), "default": boolean(), "filters": _FILTERS, "id": text(), "state": text(),
+            **_REGION,
+            "cidrBlock": text(),
+            "default": boolean(),
+            "filters": _FILTERS,
+            "id": text(),
+            "state": text(),
             "tags": map_of(),
         },
         _vpc,
     ),
-    Function("aws:ec2/getSubnets:getSubnets", {**_REGION, "filters": _FILTERS, "tags": map_of()}, _subnets),
+    Function(
+        "aws:ec2/getSubnets:getSubnets",
+        {**_REGION, "filters": _FILTERS, "tags": map_of()},
+        _subnets,
+    ),
     Function(
         "aws:ec2/getManagedPrefixList:getManagedPrefixList",
         {**_REGION, "filters": _FILTERS, "id": text(), "name": text(), "tags": map_of()},
         _prefix_list,
     ),
-)  # fmt: skip
+)

@@ -23,7 +23,7 @@ class Call:
     resource: Resource
     region: str
     id: str | None = field(default=None, init=False)
-    """Set by `made` while a creation goes on: from then on a failure leaves something behind."""
+    """Set by `made` during a creation; a later failure is a partial one."""
 
     def client(self, service: str) -> Any:
         """Return the boto3 client of a service in the resource's region."""
@@ -60,7 +60,7 @@ class Call:
         seconds: float = 600,
         what: str = "it",
     ) -> str:
-        """Poll the state until it is in `until`; fail for a state in `failed` or after the timeout."""
+        """Poll the state until it is in `until`; fail if it is in `failed` or times out."""
         allowed = self.resource.timeout or seconds
         deadline, pause = time.monotonic() + allowed, 0.02
         while True:
@@ -71,10 +71,8 @@ class Call:
                 raise Failure(f"{what} became {current}; expected {' or '.join(sorted(until))}")
             if time.monotonic() > deadline:
                 raise Failure(
-                    (
-                        f"{what} was still {current} after {allowed:g} s; expected "
-                        f"{' or '.join(sorted(until))}"
-                    )
+                    f"{what} was still {current} after {allowed:g} s; expected "
+                    f"{' or '.join(sorted(until))}"
                 )
             self._pause(pause)
             pause = min(pause * 1.5, 2.0)

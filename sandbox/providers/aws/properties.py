@@ -21,7 +21,7 @@ from sandbox.providers.protocol import Change
 
 Kind = Literal["text", "integer", "number", "boolean", "list", "set", "map", "block", "any"]
 Rule = Callable[[Any], str | None]
-"""Looks at a known value; returns what is wrong with it, in words that follow "must be …", or None."""
+"""Returns the problem of a known value, to follow "must be …", or None."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Property:
     one_of: Sequence[str] = ()
     rule: Rule | None = None
     same: Callable[[Any, Any], bool] | None = None
-    """Equality by meaning, of two known values that are both there."""
+    """Semantic equality of two known values."""
     items: Property | None = None
     fields: Mapping[str, Property] = field(default_factory=dict)
 
@@ -129,7 +129,7 @@ class Checking:
     """
 
     unknown_name: Callable[[str, Sequence[str], Iterable[str]], str]
-    """Says what is wrong with a name (its last argument: the declared ones) that isn't declared at that path."""
+    """Returns the problem of an undeclared name; the last argument is the declared names."""
     failures: list[tuple[str, str]] = field(default_factory=list)
 
     def block(

@@ -13,7 +13,7 @@ A subclass declares its properties and implements four methods; `TYPES` of its m
 
         def create(self, call, inputs): …         # returns the ID; call.made(id) before later steps
         def read(self, call, id, known): …        # returns inputs and outputs, None if missing
-        def update(self, call, id, old, new, changed): …  # names of changed properties, without tags
+        def update(self, call, id, old, new, changed): …  # changed: without tags
         def retag(self, call, id, state, put, drop): …
         def delete(self, call, id, state): …
 
@@ -69,12 +69,14 @@ _AT_REGION = re.compile(r"^(?P<id>.+)@(?P<region>[a-z]{2}(?:-[a-z]+)+-\d)$")
 
 @dataclass(frozen=True)
 class AutoName:
-    """Which property gets a name of the form `<resource's name>-<7 hex digits>` when the program gives none."""
+    """Which property gets a name of the form `<resource's name>-<7 hex digits>` when the program
+    gives none.
+    """
 
     property: str = "name"
     longest: int = 255
     unless: Sequence[str] = ()
-    """Properties that name the resource otherwise (`namePrefix`)."""
+    """Alternative naming properties (`namePrefix`)."""
     suffix: str = ""
     lower: bool = False
 
@@ -88,15 +90,15 @@ class Handler:
     outputs: ClassVar[Sequence[str]] = ()
     secret_outputs: ClassVar[Sequence[str]] = ()
     volatile: ClassVar[Sequence[str]] = ()
-    """Outputs that an update may change, so that a preview of one doesn't know them."""
+    """Outputs that an update may change, unknown in its preview."""
     autoname: ClassVar[AutoName | None] = None
     tagged: ClassVar[bool] = False
     missing: ClassVar[Sequence[str]] = ()
     delete_before_replace: ClassVar[bool] = False
     conflicts: ClassVar[Sequence[Sequence[str]]] = ()
-    """Groups of properties of which at most one may be given."""
+    """Groups of properties of which at most one may be set."""
     one_needed: ClassVar[Sequence[Sequence[str]]] = ()
-    """Groups of properties of which at least one must be given."""
+    """Groups of properties of which at least one must be set."""
 
     def create(self, call: Call, inputs: Properties) -> str:
         """Create it; return its ID."""

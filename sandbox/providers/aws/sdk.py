@@ -1,4 +1,4 @@
-"""Reflection on the installed pulumi_aws SDK: properties of types and functions, and its version."""
+"""Reflection on the installed pulumi_aws SDK: properties and version."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def arguments_class(token: str) -> type | None:
 
 
 def arguments(token: str, path: tuple[str, ...] = ()) -> frozenset[str]:
-    """Return the argument names of a resource type, or of a nested structure (`("ingress", "0")`)."""
+    """Return the arguments of a resource type, or of a nested structure (`("ingress", "0")`)."""
     found = arguments_class(token)
     for key in path:
         if found is not None and not key.isdigit():

@@ -23,11 +23,24 @@ from sandbox.providers.protocol import Failure, Properties
 
 _HONOURED = frozenset(
     {
-        "accessKey", "allowedAccountIds", "assumeRoles", "defaultTags", "endpoints", "forbiddenAccountIds", "ignoreTags",
-        "maxRetries", "profile", "region", "retryMode", "s3UsePathStyle", "secretKey", "skipRequestingAccountId",
-        "stsRegion", "token",
+        "accessKey",
+        "allowedAccountIds",
+        "assumeRoles",
+        "defaultTags",
+        "endpoints",
+        "forbiddenAccountIds",
+        "ignoreTags",
+        "maxRetries",
+        "profile",
+        "region",
+        "retryMode",
+        "s3UsePathStyle",
+        "secretKey",
+        "skipRequestingAccountId",
+        "stsRegion",
+        "token",
     }
-)  # fmt: skip
+)
 # Options that skip checks of things that the sandbox lacks.
 _WITHOUT_EFFECT = frozenset(
     {"skipCredentialsValidation", "skipMetadataApiCheck", "skipRegionValidation", "version"}
@@ -52,7 +65,10 @@ def problems(config: Mapping[str, Any]) -> list[tuple[str, str]]:
             found.append(
                 (
                     name,
-                    f'"{name}" is not a configuration of the AWS provider{nearest(name, valid_names)}',
+                    (
+                        f'"{name}" is not a configuration of the AWS '
+                        f"provider{nearest(name, valid_names)}"
+                    ),
                 )
             )
     region = config.get("region")
@@ -69,7 +85,10 @@ def _elsewhere(region: str) -> str | None:
         if region in session.get_available_regions("ec2", partition):
             if partition == "aws":
                 return None
-            return f"{region} belongs to the partition {partition}; the sandbox emulates an account of the partition aws"
+            return (
+                f"{region} belongs to the partition {partition}; the sandbox emulates an account "
+                "of the partition aws"
+            )
     return f"invalid AWS Region: {region}{nearest(region, session.get_available_regions('ec2'))}"
 
 
@@ -90,8 +109,8 @@ class Session:
         )
         if not region:
             raise Failure(
-                "the AWS provider has no region: set it with `pulumi config set aws:region us-east-1`, in the"
-                " provider's arguments, or in the variable AWS_REGION."
+                "the AWS provider has no region: set it with `pulumi config set aws:region "
+                "us-east-1`, in the provider's arguments, or in the variable AWS_REGION."
             )
         return str(region)
 
@@ -141,8 +160,9 @@ class Session:
             return
         if (allowed and self.account not in allowed) or self.account in forbidden:
             raise Failure(
-                f"AWS account ID not allowed: {self.account} (allowedAccountIds: {', '.join(allowed) or 'any'};"
-                f" forbiddenAccountIds: {', '.join(forbidden) or 'none'})."
+                f"AWS account ID not allowed: {self.account} (allowedAccountIds: "
+                f"{', '.join(allowed) or 'any'}; forbiddenAccountIds: "
+                f"{', '.join(forbidden) or 'none'})."
             )
 
     def client(self, service: str, region: str | None = None) -> Any:
@@ -150,9 +170,15 @@ class Session:
         region = region or self.region
         credentials = self._credentials()
         key = (
-            service, region, os.environ.get("AWS_ENDPOINT_URL"), self._endpoint(service), self.config.get("profile"),
-            tuple(sorted(credentials.items())), self.config.get("maxRetries"), self.config.get("s3UsePathStyle"),
-        )  # fmt: skip
+            service,
+            region,
+            os.environ.get("AWS_ENDPOINT_URL"),
+            self._endpoint(service),
+            self.config.get("profile"),
+            tuple(sorted(credentials.items())),
+            self.config.get("maxRetries"),
+            self.config.get("s3UsePathStyle"),
+        )
         with _making:
             if key not in _clients:
                 session = boto3.Session(profile_name=self.config.get("profile"))
@@ -194,8 +220,10 @@ class Session:
 
     def _static(self) -> dict[str, Any]:
         names = {
-            "accessKey": "aws_access_key_id", "secretKey": "aws_secret_access_key", "token": "aws_session_token"
-        }  # fmt: skip
+            "accessKey": "aws_access_key_id",
+            "secretKey": "aws_secret_access_key",
+            "token": "aws_session_token",
+        }
         return {
             boto: str(self.config[name]) for name, boto in names.items() if self.config.get(name)
         }

@@ -6,7 +6,7 @@ from sandbox.providers.protocol import Connection, Properties, Provider
 
 NAME = "eks"
 VERSION = "4.4.0"
-"""The pulumi-eks that the children are those of."""
+"""The emulated version of pulumi-eks."""
 
 
 class Eks(Provider):

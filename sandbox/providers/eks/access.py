@@ -36,26 +36,38 @@ def authentication_mode(arguments: Arguments) -> str | None:
     if mode not in (None, API, CONFIG_MAP, BOTH):
         raise pulumi.InputPropertyError(
             "authenticationMode",
-            f"Invalid value for authenticationMode: {mode}. Allowed values are: {CONFIG_MAP}, {BOTH}, {API}.",
+            (
+                f"Invalid value for authenticationMode: {mode}. Allowed values are: {CONFIG_MAP}, "
+                f"{BOTH}, {API}."
+            ),
         )
     if not uses_config_map(mode):
         for key in ("roleMappings", "userMappings", "instanceRoles"):
             if arguments.get(key):
                 raise pulumi.InputPropertyError(
                     key,
-                    f"The '{key}' property does not support non-empty values when 'authenticationMode' is set to '{mode}'.",
+                    (
+                        f"The '{key}' property does not support non-empty values when "
+                        f"'authenticationMode' is set to '{mode}'."
+                    ),
                 )
     if not uses_entries(mode):
         setting = f"set to '{mode}'" if mode else "not set"
         if arguments.get("accessEntries"):
             raise pulumi.InputPropertyError(
                 "accessEntries",
-                f"The 'accessEntries' property is not supported when 'authenticationMode' is {setting}.",
+                (
+                    "The 'accessEntries' property is not supported when 'authenticationMode' is "
+                    f"{setting}."
+                ),
             )
         if (plain(arguments, "autoMode") or {}).get("enabled"):
             raise pulumi.InputPropertyError(
                 "autoMode",
-                "Access entries are required when using EKS Auto Mode. Use the authentication mode 'API' or 'API_AND_CONFIG_MAP'.",
+                (
+                    "Access entries are required when using EKS Auto Mode. Use the authentication "
+                    "mode 'API' or 'API_AND_CONFIG_MAP'."
+                ),
             )
     return mode
 
@@ -98,7 +110,7 @@ def access_entries(
 
 
 def aws_auth(instance_role_arns: Any, roles: Any, users: Any) -> dict[str, pulumi.Output[str]]:
-    """Return the data of the aws-auth ConfigMap: node roles, role mappings, user mappings as YAML."""
+    """Return the data of the aws-auth ConfigMap: roles and users as YAML."""
     nodes = output(instance_role_arns).apply(
         lambda arns: [
             {

@@ -69,10 +69,12 @@ def plain_addon(
     tags: Any,
     parent: pulumi.Resource,
 ) -> aws.eks.Addon:
-    """Create the add-on `COMPONENT-ADDON` with pulumi-eks's defaults: newest version, OVERWRITE, preserved.
+    """Create the add-on `COMPONENT-ADDON`: newest version, OVERWRITE, preserved.
 
     `options` holds `version`, `resolveConflictsOnCreate`, `resolveConflictsOnUpdate`,
     `configurationValues`.
+
+
     """
     for key in options.keys() - OPTIONS:
         raise pulumi.InputPropertyError(f"{addon} options", f"no such option: {key}")
@@ -119,7 +121,10 @@ class VpcCniAddon(pulumi.ComponentResource):
             if not arguments.get("clusterVersion"):
                 raise pulumi.InputPropertyError(
                     "addonVersion",
-                    "You need to specify either `addonVersion` or `clusterVersion` to determine the version of the vpc-cni addon to use.",
+                    (
+                        "You need to specify either `addonVersion` or `clusterVersion` to "
+                        "determine the version of the vpc-cni addon to use."
+                    ),
                 )
             version = aws.eks.get_addon_version_output(
                 addon_name="vpc-cni",

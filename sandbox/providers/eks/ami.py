@@ -16,14 +16,15 @@ class Ami(NamedTuple):
     gpu: bool
     architecture: str
     parameter: str
-    """Public SSM parameter that holds the recommended image; `{}` stands for the Kubernetes version."""
+    """Public SSM parameter of the recommended image; `{}` is the Kubernetes version."""
     alias: str | None = None
 
 
 _EKS = "/aws/service/eks/optimized-ami/{}/"
 _ROCKET = "/aws/service/bottlerocket/aws-k8s-{}"
 
-# Source: https://docs.aws.amazon.com/eks/latest/userguide/eks-optimized-amis.html, and pulumi-eks nodes/ami.ts.
+# Source: https://docs.aws.amazon.com/eks/latest/userguide/eks-optimized-amis.html, and pulumi-eks
+# nodes/ami.ts.
 AMIS = {
     "AL2_x86_64": Ami(
         "AL2", False, "x86_64", _EKS + "amazon-linux-2/recommended/image_id", "amazon-linux-2"
@@ -86,7 +87,7 @@ def ami_type(name: str) -> str | None:
 
 
 def operating_system(ami: str | None, system: str | None) -> str:
-    """Return the operating system of both arguments (default AL2023), or raise InputPropertyError."""
+    """Return the operating system (default AL2023), or raise InputPropertyError."""
     if not ami:
         return system or "AL2023"
     known = ami_type(ami)
@@ -125,7 +126,10 @@ def architecture(instance_types: Sequence[str] | None, path: str) -> str:
     if len(detected) > 1:
         raise pulumi.InputPropertyError(
             path,
-            "Cannot determine architecture of instance types. The provided instance types do not share a common architecture",
+            (
+                "Cannot determine architecture of instance types. The provided instance types do "
+                "not share a common architecture"
+            ),
         )
     return detected.pop() if detected else "x86_64"
 

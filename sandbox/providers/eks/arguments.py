@@ -102,7 +102,7 @@ REFUSED = {
         "lacks; use EKS Pod Identity (aws.eks.PodIdentityAssociation) or your own "
         "aws.iam.OpenIdConnectProvider"
     ),
-    "creationRoleProvider": "pulumi-eks itself refuses it outside Node.js; use providerCredentialOpts",
+    "creationRoleProvider": "pulumi-eks supports it in Node.js only; use providerCredentialOpts",
     "fargate": "the sandbox's clusters have node groups and Auto Mode only",
     "storageClasses": "create kubernetes.storage.v1.StorageClass in your program instead",
 }
@@ -113,7 +113,10 @@ def refuse_unknown(component: str, known: Collection[str], given: Arguments) -> 
     errors: list[pulumi.InputPropertyErrorDetails] = [
         {
             "property_path": key,
-            "reason": f"not emulated by the sandbox: {REFUSED.get(key, 'see sandbox/providers/eks/README.md')}",
+            "reason": (
+                "not emulated by the sandbox: "
+                f"{REFUSED.get(key, 'see sandbox/providers/eks/README.md')}"
+            ),
         }
         for key, value in given.items()
         if value is not None and value is not False and (key not in known or key in REFUSED)

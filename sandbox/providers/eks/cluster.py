@@ -27,7 +27,10 @@ from sandbox.providers.eks.kubeconfig import compact, kubeconfig
 from sandbox.providers.eks.nodes import default_node_group
 from sandbox.providers.eks.roles import ServiceRole
 
-_EXCLUSIVE_SUBNETS = "subnetIds, and the use of publicSubnetIds and/or privateSubnetIds are mutually exclusive. Choose a single approach."
+_EXCLUSIVE_SUBNETS = (
+    "subnetIds, and the use of publicSubnetIds and/or privateSubnetIds are mutually exclusive. "
+    "Choose a single approach."
+)
 
 
 class Cluster(pulumi.ComponentResource):

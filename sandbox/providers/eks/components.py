@@ -37,10 +37,8 @@ def construct(
         addon = Addon(name, arguments, opts)
         return addon, {"addon": addon.addon}
     raise Failure(
-        (
-            f"{token} is not emulated by the sandbox. It has Cluster, ManagedNodeGroup, VpcCniAddon and "
-            "Addon."
-        )
+        f"{token} is not emulated by the sandbox. It has Cluster, ManagedNodeGroup, "
+        "VpcCniAddon and Addon."
     )
 
 

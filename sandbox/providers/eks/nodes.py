@@ -38,14 +38,19 @@ _OWN = frozenset(
         "ignoreScalingChanges",
     ]
 )
-_CUSTOM_TEMPLATE = "bootstrapExtraArgs, kubeletExtraArgs, bottlerocketSettings, nodeadmExtraOptions, enableIMDSv2, userData, amiId, enableEfaSupport"
+_CUSTOM_TEMPLATE = (
+    "bootstrapExtraArgs, kubeletExtraArgs, bottlerocketSettings, nodeadmExtraOptions, "
+    "enableIMDSv2, userData, amiId, enableEfaSupport"
+)
 _INVALID = "The input properties for the managed node group are invalid."
 
 
 class ManagedNodeGroup(pulumi.ComponentResource):
-    """An aws.eks.NodeGroup with the component's name, and `NAME-launchTemplate` if enable_imd_sv2 is set.
+    """An aws.eks.NodeGroup, and `NAME-launchTemplate` if enable_imd_sv2 is set.
 
     `core` is the cluster's `core` output, which has cluster, version and subnets.
+
+
     """
 
     group: aws.eks.NodeGroup
@@ -69,8 +74,11 @@ class ManagedNodeGroup(pulumi.ComponentResource):
             if own_template:
                 raise _invalid(
                     "launchTemplate",
-                    f"If you provide a custom launch template, you cannot provide any of {_CUSTOM_TEMPLATE}. "
-                    "Please include these in the launch template that you are providing.",
+                    (
+                        "If you provide a custom launch template, you cannot provide any of "
+                        f"{_CUSTOM_TEMPLATE}. Please include these in the launch template that you "
+                        "are providing."
+                    ),
                 )
             made = _launch_template(name, arguments, child)
             template = {"id": made.id, "version": made.latest_version.apply(lambda v: str(int(v)))}
@@ -145,7 +153,10 @@ def _checked_role(arguments: Arguments, core: pulumi.Output[Mapping[str, Any]]) 
         if not uses_entries(mode) and own not in arns:
             raise pulumi.InputPropertyError(
                 "nodeRole",
-                "A managed node group cannot be created without first setting its role in the cluster's instanceRoles",
+                (
+                    "A managed node group cannot be created without first setting its role in the "
+                    "cluster's instanceRoles"
+                ),
             )
         return own
 

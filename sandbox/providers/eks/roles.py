@@ -32,7 +32,7 @@ class ServiceRole(pulumi.ComponentResource):
     direct: aws.iam.Role
     """The role, before its policies."""
     resolved: pulumi.Output[aws.iam.Role]
-    """The role once every policy is attached."""
+    """The role after every policy is attached."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class ServiceRole(pulumi.ComponentResource):
         attachments = [
             aws.iam.RolePolicyAttachment(
                 # pulumi-eks hashes the ARN of the commercial partition in every partition.
-                f"{name}-{hashlib.sha1(f'arn:aws:iam::aws:policy/{policy}'.encode(), usedforsecurity=False).hexdigest()[:8]}",
+                f"{name}-{_short_hash(f'arn:aws:iam::aws:policy/{policy}')}",
                 policy_arn=pulumi.Output.format("arn:{0}:iam::aws:policy/{1}", partition, policy),
                 role=self.direct.id,
                 opts=child,
@@ -75,3 +75,7 @@ class ServiceRole(pulumi.ComponentResource):
             lambda _: self.direct
         )
         self.register_outputs({"resolvedRole": self.resolved, "directRole": self.direct})
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:8]

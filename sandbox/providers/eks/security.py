@@ -26,7 +26,10 @@ NODE_RULES: tuple[tuple[str, Mapping[str, Any]], ...] = (
     (
         "eksNodeClusterIngressRule",
         {
-            "description": "Allow worker Kubelets and pods to receive communication from the cluster control plane",
+            "description": (
+                "Allow worker Kubelets and pods to receive communication from the cluster control "
+                "plane"
+            ),
             "type": "ingress",
             "from_port": 1025,
             "to_port": 65535,
@@ -37,7 +40,10 @@ NODE_RULES: tuple[tuple[str, Mapping[str, Any]], ...] = (
     (
         "eksExtApiServerClusterIngressRule",
         {
-            "description": "Allow pods running extension API servers on port 443 to receive communication from cluster control plane",
+            "description": (
+                "Allow pods running extension API servers on port 443 to receive communication "
+                "from cluster control plane"
+            ),
             "type": "ingress",
             "from_port": 443,
             "to_port": 443,

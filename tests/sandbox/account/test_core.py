@@ -66,7 +66,10 @@ def test_requests_are_validated_against_the_service_model(world: World) -> None:
 
 def test_unknown_member_of_a_request_is_reported(world: World) -> None:
     body = json.dumps({"logGroupName": "g", "retentoinInDays": 3}).encode()
-    scope = "AWS4-HMAC-SHA256 Credential=t/20260101/us-east-1/logs/aws4_request, SignedHeaders=host, Signature=0"
+    scope = (
+        "AWS4-HMAC-SHA256 Credential=t/20260101/us-east-1/logs/aws4_request, SignedHeaders=host, "
+        "Signature=0"
+    )
     headers = {
         "Authorization": scope,
         "X-Amz-Target": "Logs_20140328.CreateLogGroup",

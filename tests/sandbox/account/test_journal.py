@@ -79,9 +79,14 @@ def test_managed_password_is_the_same_after_a_restart(start: Callable[..., World
         DBSubnetGroupName="g", DBSubnetGroupDescription="g", SubnetIds=subnets
     )
     world.client("rds").create_db_instance(
-        DBInstanceIdentifier="d", Engine="postgres", DBInstanceClass="db.t4g.micro", MasterUsername="owner",
-        ManageMasterUserPassword=True, AllocatedStorage=20, DBSubnetGroupName="g",
-    )  # fmt: skip
+        DBInstanceIdentifier="d",
+        Engine="postgres",
+        DBInstanceClass="db.t4g.micro",
+        MasterUsername="owner",
+        ManageMasterUserPassword=True,
+        AllocatedStorage=20,
+        DBSubnetGroupName="g",
+    )
     (before,) = world.client("secretsmanager").list_secrets()["SecretList"]
     (after,) = start().client("secretsmanager").list_secrets()["SecretList"]
     assert (after["ARN"], after["SecretVersionsToStages"]) == (

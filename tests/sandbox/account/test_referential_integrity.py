@@ -110,7 +110,7 @@ def test_referenced_security_group_cannot_be_deleted(world: World) -> None:
     ec2.delete_security_group(GroupId=two)
 
 
-def test_interface_endpoint_prevents_deletion_of_its_subnet_and_gateway_endpoint_changes_route_tables(
+def test_endpoints_prevent_deletion_of_subnets_and_change_route_tables(
     world: World,
 ) -> None:
     ec2 = world.client("ec2")

@@ -33,8 +33,8 @@ class Pair(pulumi.ComponentResource):
     hidden: pulumi.Output[str]
 
     def __init__(
-        self, name: str, args: PairArgs, opts: Optional[pulumi.ResourceOptions] = None
-    ) -> None:  # noqa: UP045
+        self, name: str, args: PairArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
         super().__init__("box:index:Pair", name, {}, opts)
         if args.get("fail"):
             raise ValueError("a pair can't be made today")

@@ -1,7 +1,8 @@
 """What `app/compose.sh` needs to run for real where no image can be pulled: an engine with a network, and stand-ins for images.
 
-The engine has a network namespace of its own, so neither its bridge, nor its packet filter, nor the ports that it
-publishes are the machine's; slirp4netns (as in rootless Docker) gives it the way out that a build needs.
+The engine has a network namespace of its own, so neither its bridge, nor its packet filter, nor the
+ports that it publishes are the machine's; slirp4netns (as in rootless Docker) gives it the way out
+that a build needs.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ print(json.dumps([answer.status, answer.read().decode()]))
 
 @dataclass(frozen=True)
 class Laptop:
-    """A Docker engine with a network, as on a developer's machine. `namespace` is the process to enter for its ports."""
+    """A Docker engine with a network, as on a developer's machine. `namespace` is the process to
+    enter for its ports.
+    """
 
     host: str
     namespace: int
@@ -79,28 +82,56 @@ class Laptop:
 
 def compose_or_skip(docker: engines.DockerEngine) -> None:
     """Skip where compose.sh finds neither `docker compose` nor docker-compose."""
-    if not _answers([docker.program, "compose", "version"]) and shutil.which("docker-compose") is None:
+    if (
+        not _answers([docker.program, "compose", "version"])
+        and shutil.which("docker-compose") is None
+    ):
         pytest.skip("no compose is installed (make tools)")
 
 
 @contextmanager
 def laptop(folder: Path) -> Iterator[Laptop]:
-    """An engine of our own in a network namespace of its own; skips, with the reason, where that can't be had."""
-    for program, package in (("dockerd", "docker.io"), ("slirp4netns", "slirp4netns"), ("nsenter", "util-linux")):
+    """An engine of our own in a network namespace of its own; skips, with the reason, where that
+    can't be had.
+    """
+    for program, package in (
+        ("dockerd", "docker.io"),
+        ("slirp4netns", "slirp4netns"),
+        ("nsenter", "util-linux"),
+    ):
         if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed (apt-get install --no-install-recommends {package})")
+            pytest.skip(
+                f"{program} is not installed (apt-get install --no-install-recommends {package})"
+            )
     if os.geteuid() != 0:
         pytest.skip("starting a Docker engine needs root")
     socket = f"unix://{folder}/docker.sock"
     options = ["--host", socket, "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"]
     options += ["--pidfile", f"{folder}/pid", "--mtu", "1400"]
     # The engine starts when its way out is there. With us both end, even if we are killed.
-    script = 'ip link set lo up; until ip link show tap0 > /dev/null 2>&1; do sleep 0.1; done; exec "$@"'
-    engine = ["setpriv", "--pdeathsig", "TERM", "unshare", "--net", "--mount", "sh", "-c", script, "sh", "dockerd"]
+    script = (
+        'ip link set lo up; until ip link show tap0 > /dev/null 2>&1; do sleep 0.1; done; exec "$@"'
+    )
+    engine = [
+        "setpriv",
+        "--pdeathsig",
+        "TERM",
+        "unshare",
+        "--net",
+        "--mount",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        "dockerd",
+    ]
     with (folder / "log").open("w") as log, ExitStack() as running:
         daemon = running.enter_context(_process([*engine, *options], log))
         _wait(
-            lambda: Path(f"/proc/{daemon.pid}/ns/net").readlink() != Path("/proc/self/ns/net").readlink(),
+            lambda: (
+                Path(f"/proc/{daemon.pid}/ns/net").readlink()
+                != Path("/proc/self/ns/net").readlink()
+            ),
             folder / "log",
         )
         way_out = [
@@ -118,7 +149,8 @@ def laptop(folder: Path) -> Iterator[Laptop]:
             (
                 found
                 for program in engines.docker_programs()
-                if (found := engines.DockerEngine(program, {"DOCKER_HOST": socket})) and _ready(found, folder / "log")
+                if (found := engines.DockerEngine(program, {"DOCKER_HOST": socket}))
+                and _ready(found, folder / "log")
             ),
             None,
         )
@@ -152,8 +184,10 @@ def _wait(condition: Any, log: Path) -> None:
 
 
 def stand_ins(docker: engines.DockerEngine, bases: Path, folder: Path) -> dict[str, str]:
-    """Load a base and build a PostgreSQL from what this machine has; returns them as compose.yaml's variables."""
-    programs = postgresql.binaries()
+    """Load a base and build a PostgreSQL from what this machine has; returns them as compose.yaml's
+    variables.
+    """
+    programs = postgresql.programs()
     if programs is None:
         pytest.skip("PostgreSQL is not installed (make tools)")
     if (reason := debian_base.problem()) is not None:
@@ -186,7 +220,12 @@ def _pack(programs: Path, tar: Path) -> None:
     wanted = {*binaries, share, Path("/usr/share/zoneinfo")}
     for binary in binaries:
         listed = subprocess.run(["ldd", binary], capture_output=True, text=True, check=True).stdout
-        wanted |= {Path(word) for line in listed.splitlines() for word in line.split() if word.startswith("/")}
+        wanted |= {
+            Path(word)
+            for line in listed.splitlines()
+            for word in line.split()
+            if word.startswith("/")
+        }
     with tarfile.open(tar, "w", dereference=True) as archive:
         for path in sorted(wanted):
             # Under its real folder: in the base, /lib is a link, which must not become a folder.
@@ -194,5 +233,7 @@ def _pack(programs: Path, tar: Path) -> None:
 
 
 def _answers(command: list[str], environment: Mapping[str, str] | None = None) -> bool:
-    done = subprocess.run(command, env={**os.environ, **(environment or {})}, capture_output=True, check=False)
+    done = subprocess.run(
+        command, env={**os.environ, **(environment or {})}, capture_output=True, check=False
+    )
     return done.returncode == 0

@@ -1,4 +1,4 @@
-"""The service's image in a container, as Kubernetes runs it: read-only, without capabilities, a limited number of processes."""
+"""A container of the service's image, run as Kubernetes does: read-only, no capabilities."""
 
 from __future__ import annotations
 
@@ -16,8 +16,16 @@ from sandbox.images import engines
 from tests.ports import free_port
 from tests.sandbox.images.conftest import BuiltApp
 
-# The host's network, since an engine that the tests start has no bridge; loopback only, as everything here.
-_CONFINED = ("--network", "host", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
+# The host's network, because an engine that the tests start has no bridge.
+_CONFINED = (
+    "--network",
+    "host",
+    "--read-only",
+    "--cap-drop",
+    "ALL",
+    "--security-opt",
+    "no-new-privileges",
+)
 
 
 @dataclass(frozen=True)
@@ -35,8 +43,8 @@ class Container:
         return self.run("exec", self.name, *command)
 
     def inspect(self) -> dict[str, Any]:
-        [found] = json.loads(self.run("inspect", self.name).stdout)
-        return dict(found)
+        [details] = json.loads(self.run("inspect", self.name).stdout)
+        return dict(details)
 
     def logs(self) -> str:
         done = self.run("logs", self.name)
@@ -45,30 +53,31 @@ class Container:
 
 @contextmanager
 def serving(app: BuiltApp, docker: engines.DockerEngine, **environment: str) -> Iterator[Container]:
-    """The service, once it is alive."""
+    """Run the service and yield it once it is alive."""
     port = free_port()
-    found = Container(docker, f"app-{port}", f"http://127.0.0.1:{port}")
+    container = Container(docker, f"app-{port}", f"http://127.0.0.1:{port}")
     settings = {
         "APP_PORT": str(port),
         "APP_BIND": "127.0.0.1",
         "APP_IMAGE_DIGEST": app.outcome.digest,
-        "APP_DRAIN_SECONDS": "1",
     }
     options = [*_CONFINED, "--pids-limit", "200", *_variables({**settings, **environment})]
-    started = found.run("run", "--detach", "--name", found.name, *options, app.reference)
+    started = container.run("run", "--detach", "--name", container.name, *options, app.reference)
     assert started.returncode == 0, started.stderr
     try:
         deadline = time.monotonic() + 120
-        while not answers(f"{found.url}/livez"):
-            assert time.monotonic() < deadline, found.logs()
+        while not answers(f"{container.url}/livez"):
+            assert time.monotonic() < deadline, container.logs()
             time.sleep(0.05)
-        yield found
+        yield container
     finally:
-        found.run("rm", "--force", found.name)
+        container.run("rm", "--force", container.name)
 
 
-def once(app: BuiltApp, docker: engines.DockerEngine, *command: str, **environment: str) -> subprocess.Popen[str]:
-    """A container of the image that runs `command` to its end and then goes away."""
+def once(
+    app: BuiltApp, docker: engines.DockerEngine, *command: str, **environment: str
+) -> subprocess.Popen[str]:
+    """Start a container that runs `command` and is then removed."""
     options = ["run", "--rm", *_CONFINED, *_variables(environment)]
     return subprocess.Popen(
         [docker.program, *options, app.reference, *command],
@@ -91,4 +100,6 @@ def _variables(environment: Mapping[str, str]) -> list[str]:
 
 
 def _docker(docker: engines.DockerEngine, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([docker.program, *command], env=docker.env, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [docker.program, *command], env=docker.env, capture_output=True, text=True, check=False
+    )

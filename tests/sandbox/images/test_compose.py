@@ -1,4 +1,6 @@
-"""The service and its database on a laptop, by the one command that app/README.md names, with real containers."""
+"""The service and its database on a laptop, by the one command that app/README.md names, with real
+containers.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ print(psycopg.connect(sys.argv[1]).execute("SELECT count(*) FROM guestbook_entry
 
 @dataclass(frozen=True)
 class Project:
-    """A clone's app/ folder on a laptop, where images that can't be pulled are replaced by `variables`."""
+    """A clone's app/ folder on a laptop, where images that can't be pulled are replaced by
+    `variables`.
+    """
 
     laptop: Laptop
     folder: Path
@@ -38,7 +42,9 @@ class Project:
         # The docker that has BuildKit must be the first on the PATH.
         path = f"{Path(self.laptop.docker.program).parent}:{self.laptop.docker.env['PATH']}"
         return self.laptop.run(
-            self.folder / "compose.sh", *command, environment={**self.variables, "PATH": path, **environment}
+            self.folder / "compose.sh",
+            *command,
+            environment={**self.variables, "PATH": path, **environment},
         )
 
     def messages(self) -> list[str]:
@@ -110,7 +116,9 @@ def test_one_command_brings_it_up_and_entries_outlive_down_and_up(project: Proje
     assert project.messages() == ["kept"]
 
 
-def test_the_password_may_come_from_the_environment_and_another_one_is_refused_in_words(project: Project) -> None:
+def test_the_password_may_come_from_the_environment_and_another_one_is_refused_in_words(
+    project: Project,
+) -> None:
     up = project.compose(POSTGRES_PASSWORD="chosen: by $me")
     assert up.returncode == 0, up.stdout + up.stderr
     assert not (project.folder / ".env").exists()

@@ -37,8 +37,11 @@ def test_identity_region_and_partition(aws: Client) -> None:
         "US East (N. Virginia)",
     )
     assert aws.invoke("aws:index/getPartition:getPartition", {}) == {
-        "id": "aws", "dnsSuffix": "amazonaws.com", "partition": "aws", "reverseDnsPrefix": "com.amazonaws",
-    }  # fmt: skip
+        "id": "aws",
+        "dnsSuffix": "amazonaws.com",
+        "partition": "aws",
+        "reverseDnsPrefix": "com.amazonaws",
+    }
 
 
 def test_role_is_looked_up_by_name(aws: Client, witness: Any) -> None:

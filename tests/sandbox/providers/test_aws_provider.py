@@ -1,4 +1,4 @@
-"""The AWS provider's base class: refusals, names, tags, drift, secrets, errors, several providers."""
+"""The AWS provider's base class: refusals, names, tags, drift, secrets, errors."""
 
 from __future__ import annotations
 
@@ -91,7 +91,11 @@ def test_unemulated_type_is_refused_by_name(aws: Client) -> None:
 @pytest.mark.parametrize(
     ("token", "inputs", "reason"),
     [
-        ("aws:ec2/subnet:Subnet", {"vpcId": "vpc-1", "cidrBlock": "10.0.0.0/29"}, "between /16 and /28, not /29"),
+        (
+            "aws:ec2/subnet:Subnet",
+            {"vpcId": "vpc-1", "cidrBlock": "10.0.0.0/29"},
+            "between /16 and /28, not /29",
+        ),
         (GROUP, {"retentionInDays": 8}, "must be one of 0, 1, 3"),
         ("aws:kms/key:Key", {"deletionWindowInDays": 3}, "from 7 to 30, not 3"),
         ("aws:kms/alias:Alias", {"name": "app", "targetKeyId": "k"}, "of the form alias/name"),
@@ -102,12 +106,17 @@ def test_unemulated_type_is_refused_by_name(aws: Client) -> None:
         ("aws:ec2/natGateway:NatGateway", {"subnetId": "s"}, "requires the allocation ID"),
         (
             "aws:ec2/route:Route",
-            {"routeTableId": "r", "destinationCidrBlock": "0.0.0.0/0", "gatewayId": "g", "natGatewayId": "n"},
+            {
+                "routeTableId": "r",
+                "destinationCidrBlock": "0.0.0.0/0",
+                "gatewayId": "g",
+                "natGatewayId": "n",
+            },
             'conflicts with "gatewayId"',
         ),
         ("aws:ec2/flowLog:FlowLog", {}, "one of vpcId, subnetId, eniId must be set"),
     ],
-)  # fmt: skip
+)
 def test_invalid_inputs_are_refused_as_by_the_aws_provider(
     aws: Client, token: str, inputs: dict[str, Any], reason: str
 ) -> None:
@@ -388,7 +397,10 @@ def test_forbidden_account_is_refused(served_aws: Served) -> None:
         ("eu-central-9", 'invalid AWS Region: eu-central-9; did you mean "eu-central-2"?'),
         (
             "cn-north-1",
-            "cn-north-1 belongs to the partition aws-cn; the sandbox emulates an account of the partition aws",
+            (
+                "cn-north-1 belongs to the partition aws-cn; the sandbox emulates an account of "
+                "the partition aws"
+            ),
         ),
     ],
 )

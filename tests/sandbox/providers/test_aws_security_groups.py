@@ -76,9 +76,14 @@ def test_older_rule_type_with_description_is_deleted(
     owned: Client, boto: Boto, groups: list[str]
 ) -> None:
     inputs = {
-        "type": "ingress", "securityGroupId": groups[0], "sourceSecurityGroupId": groups[1], "protocol": "tcp",
-        "fromPort": 22, "toPort": 22, "description": "with words",
-    }  # fmt: skip
+        "type": "ingress",
+        "securityGroupId": groups[0],
+        "sourceSecurityGroupId": groups[1],
+        "protocol": "tcp",
+        "fromPort": 22,
+        "toPort": 22,
+        "description": "with words",
+    }
     made = owned.create("aws:ec2/securityGroupRule:SecurityGroupRule", "older", inputs)
     settled(owned, made)
     owned.delete(made)

@@ -137,5 +137,8 @@ def test_readme_lists_the_emulated_types() -> None:
 
     readme = Path(support_table.__file__).with_name("README.md").read_text()
     written = readme.partition(support_table.BEGIN)[2].partition(support_table.END)[0]
-    remedy = "put what `python -m sandbox.providers.aws.support_table` prints between the two marks of sandbox/providers/aws/README.md"
+    remedy = (
+        "put what `python -m sandbox.providers.aws.support_table` prints between the two marks of "
+        "sandbox/providers/aws/README.md"
+    )
     assert written.strip() == support_table.tables(), remedy

@@ -106,8 +106,13 @@ def echo(served: Served) -> Client:
 
 def test_values_round_trip_over_the_wire() -> None:
     values: dict[str, Any] = {
-        "text": "x", "whole": 3, "part": 0.5, "yes": True, "list": [1, {"a": UNKNOWN}], "map": {"a": {"b": "c"}},
-    }  # fmt: skip
+        "text": "x",
+        "whole": 3,
+        "part": 0.5,
+        "yes": True,
+        "list": [1, {"a": UNKNOWN}],
+        "map": {"a": {"b": "c"}},
+    }
     assert decode(encode(values)).values == values
 
 

@@ -145,7 +145,8 @@ def test_an_invalid_stack_file_is_refused_with_its_name(
 
 def test_encrypted_value_is_replaced_by_a_stable_stand_in(project: Path) -> None:
     (project / "Pulumi.real.yaml").write_text(
-        "secretsprovider: awskms://alias/x\nencryptedkey: AAAA\nconfig:\n  shop:token:\n    secure: v1:abc\n  shop:list: [{secure: v1:def}]\n"
+        "secretsprovider: awskms://alias/x\nencryptedkey: AAAA\nconfig:\n  shop:token:\n    "
+        "secure: v1:abc\n  shop:list: [{secure: v1:def}]\n"
     )
     first = opened(project, prepared(project, stack="real"))
     assert first == opened(project, prepared(project, stack="real"))

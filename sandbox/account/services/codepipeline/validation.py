@@ -18,7 +18,7 @@ Action = dict[str, Any]
 
 @dataclass(frozen=True)
 class Provider:
-    """Numbers of input and output artifacts, required configuration keys, whether V2 is required."""
+    """Numbers of artifacts, required configuration keys, whether V2 is required."""
 
     inputs: tuple[int, int]
     outputs: tuple[int, int]
@@ -47,8 +47,14 @@ PROVIDERS: dict[tuple[str, str], Provider] = {
     ("Invoke", "CodePipeline"): Provider((0, 0), (0, 0), ("PipelineName",), only_v2=True),
     ("Compute", "Commands"): Provider((1, 10), (0, 1), (), only_v2=True),
 }
-RULES = {"CloudWatchAlarm": ("AlarmName",), "CodeBuild": ("ProjectName",), "Commands": (), "DeploymentWindow": ("Cron",),
-         "LambdaInvoke": ("FunctionName",), "VariableCheck": ("Variable", "Value", "Operator")}  # fmt: skip
+RULES = {
+    "CloudWatchAlarm": ("AlarmName",),
+    "CodeBuild": ("ProjectName",),
+    "Commands": (),
+    "DeploymentWindow": ("Cron",),
+    "LambdaInvoke": ("FunctionName",),
+    "VariableCheck": ("Variable", "Value", "Operator"),
+}
 _NAME = re.compile(r"[A-Za-z0-9.@\-_]{1,100}")
 _REFERENCE = re.compile(r"#\{([A-Za-z0-9@\-_]+)\.([A-Za-z0-9@\-_]+)\}")
 _SYSTEM_NAMESPACES = {"codepipeline", "variables"}
@@ -100,16 +106,15 @@ def _check_v1(pipeline: dict[str, Any]) -> None:
             raise _structure(f"Pipelines of type V1 cannot have {name}; use pipelineType V2")
     if pipeline.get("executionMode", "SUPERSEDED") != "SUPERSEDED":
         raise _structure(
-            (
-                f"Pipelines of type V1 cannot have the execution mode {pipeline['executionMode']}; "
-                "use pipelineType V2"
-            )
+            f"Pipelines of type V1 cannot have the execution mode {pipeline['executionMode']}; "
+            "use pipelineType V2"
         )
     for stage in pipeline["stages"]:
         held = [name for name in _STAGE_CONDITIONS if stage.get(name)]
         if held:
             raise _structure(
-                f"Stage '{stage['name']}' has {held[0]}, which pipelines of type V1 can't have; use V2"
+                f"Stage '{stage['name']}' has {held[0]}, which pipelines of type V1 can't "
+                "have; use V2"
             )
 
 
@@ -122,11 +127,13 @@ def _check_stage(stage: dict[str, Any], *, first: bool, v2: bool) -> None:
         category = action["actionTypeId"]["category"]
         if first and category != "Source":
             raise _structure(
-                f"Pipeline should start with a stage that only contains source actions: '{name}' has '{action['name']}'"
+                "Pipeline should start with a stage that only contains source actions: "
+                f"'{name}' has '{action['name']}'"
             )
         if not first and category == "Source":
             raise _structure(
-                f"Source action '{action['name']}' is in stage '{name}'; source actions can only be in the first stage"
+                f"Source action '{action['name']}' is in stage '{name}'; source actions can "
+                "only be in the first stage"
             )
         _check_action(name, action, v2=v2)
     for condition in _STAGE_CONDITIONS:
@@ -210,7 +217,10 @@ def _check_condition(stage: str, name: str, condition: dict[str, Any], *, first:
             )
         for key in RULES[provider]:
             if not (rule.get("configuration") or {}).get(key):
-                text = f"Stage '{stage}': rule '{rule['name']}' is missing required configuration '{key}'"
+                text = (
+                    f"Stage '{stage}': rule '{rule['name']}' is missing required configuration "
+                    f"'{key}'"
+                )
                 raise AwsError("InvalidStageDeclarationException", text)
 
 
@@ -277,13 +287,12 @@ def _check_triggers(pipeline: dict[str, Any]) -> None:
         source = configuration["sourceActionName"]
         if sources.get(source) != "CodeStarSourceConnection":
             raise _structure(
-                (
-                    f"A trigger names the source action '{source}', which is not a "
-                    "CodeStarSourceConnection of this pipeline"
-                )
+                f"A trigger names the source action '{source}', which is not a "
+                "CodeStarSourceConnection of this pipeline"
             )
         for push in configuration.get("push") or []:
             if push.get("tags") and (push.get("branches") or push.get("filePaths")):
                 raise _structure(
-                    f"The trigger of '{source}' filters a push by tags or by branches and paths, not by both"
+                    f"The trigger of '{source}' filters a push by tags or by branches and "
+                    "paths, not by both"
                 )

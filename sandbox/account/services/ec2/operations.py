@@ -21,17 +21,52 @@ SECONDS["ec2", "tombstone"] = 3600
 _LOOKUPS = {
     "DescribeVpcs": ("VpcIds", "Vpcs", "VpcId", "InvalidVpcID.NotFound"),
     "DescribeSubnets": ("SubnetIds", "Subnets", "SubnetId", "InvalidSubnetID.NotFound"),
-    "DescribeRouteTables": ("RouteTableIds", "RouteTables", "RouteTableId", "InvalidRouteTableID.NotFound"),
-    "DescribeInternetGateways": ("InternetGatewayIds", "InternetGateways", "InternetGatewayId", "InvalidInternetGatewayID.NotFound"),
+    "DescribeRouteTables": (
+        "RouteTableIds",
+        "RouteTables",
+        "RouteTableId",
+        "InvalidRouteTableID.NotFound",
+    ),
+    "DescribeInternetGateways": (
+        "InternetGatewayIds",
+        "InternetGateways",
+        "InternetGatewayId",
+        "InvalidInternetGatewayID.NotFound",
+    ),
     "DescribeNatGateways": ("NatGatewayIds", "NatGateways", "NatGatewayId", "NatGatewayNotFound"),
     "DescribeSecurityGroups": ("GroupIds", "SecurityGroups", "GroupId", "InvalidGroup.NotFound"),
-    "DescribeSecurityGroupRules": ("SecurityGroupRuleIds", "SecurityGroupRules", "SecurityGroupRuleId", "InvalidSecurityGroupRuleId.NotFound"),
-    "DescribeVpcEndpoints": ("VpcEndpointIds", "VpcEndpoints", "VpcEndpointId", "InvalidVpcEndpointId.NotFound"),
+    "DescribeSecurityGroupRules": (
+        "SecurityGroupRuleIds",
+        "SecurityGroupRules",
+        "SecurityGroupRuleId",
+        "InvalidSecurityGroupRuleId.NotFound",
+    ),
+    "DescribeVpcEndpoints": (
+        "VpcEndpointIds",
+        "VpcEndpoints",
+        "VpcEndpointId",
+        "InvalidVpcEndpointId.NotFound",
+    ),
     "DescribeFlowLogs": ("FlowLogIds", "FlowLogs", "FlowLogId", "InvalidFlowLogId.NotFound"),
-    "DescribeAddresses": ("AllocationIds", "Addresses", "AllocationId", "InvalidAllocationID.NotFound"),
-    "DescribeNetworkInterfaces": ("NetworkInterfaceIds", "NetworkInterfaces", "NetworkInterfaceId", "InvalidNetworkInterfaceID.NotFound"),
-    "DescribeLaunchTemplates": ("LaunchTemplateIds", "LaunchTemplates", "LaunchTemplateId", "InvalidLaunchTemplateId.NotFound"),
-}  # fmt: skip
+    "DescribeAddresses": (
+        "AllocationIds",
+        "Addresses",
+        "AllocationId",
+        "InvalidAllocationID.NotFound",
+    ),
+    "DescribeNetworkInterfaces": (
+        "NetworkInterfaceIds",
+        "NetworkInterfaces",
+        "NetworkInterfaceId",
+        "InvalidNetworkInterfaceID.NotFound",
+    ),
+    "DescribeLaunchTemplates": (
+        "LaunchTemplateIds",
+        "LaunchTemplates",
+        "LaunchTemplateId",
+        "InvalidLaunchTemplateId.NotFound",
+    ),
+}
 
 
 def _refuse_missing(context: RequestContext, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
@@ -62,7 +97,10 @@ def check_nat_gateway(context: RequestContext, call: Call) -> None:
     if not allocation:
         raise AwsError(
             "MissingParameter",
-            "The request must include the AllocationId parameter. Add the required parameter and retry the request.",
+            (
+                "The request must include the AllocationId parameter. Add the required parameter "
+                "and retry the request."
+            ),
         )
     address = next((a for a in ec2.addresses if a.allocation_id == allocation), None)
     if address is None:
@@ -276,8 +314,8 @@ def delete_launch_template_versions(context: RequestContext, call: Call) -> dict
         elif version.number in {template.default_version_number, template.versions[-1].number}:
             kind = "default" if version.number == template.default_version_number else "newest"
             text = (
-                f"Version {wanted} is the {kind} version and cannot be deleted (deleting the newest "
-                "version is not emulated by the sandbox)"
+                f"Version {wanted} is the {kind} version and cannot be deleted (deleting the "
+                "newest version is not emulated by the sandbox)"
             )
             failed.append({**shown, "ResponseError": {"Code": "unexpectedError", "Message": text}})
         else:

@@ -81,7 +81,10 @@ def subnet_contents(context: RequestContext, call: Call) -> Iterator[str]:
     "ec2",
     "DetachInternetGateway",
     "DependencyViolation",
-    "Network {VpcId} has some mapped public address(es). Please unmap those public address(es) before detaching the gateway. (Sandbox: {referrers})",
+    (
+        "Network {VpcId} has some mapped public address(es). Please unmap those public address(es) "
+        "before detaching the gateway. (Sandbox: {referrers})"
+    ),
 )
 def mapped_addresses(context: RequestContext, call: Call) -> Iterator[str]:
     """Yield the NAT gateways and addresses that need the internet gateway."""
@@ -161,7 +164,10 @@ def group_users(context: RequestContext, call: Call) -> Iterator[str]:
     "ec2",
     "DeleteRouteTable",
     "DependencyViolation",
-    "The routeTable '{RouteTableId}' has dependencies and cannot be deleted. (Sandbox: {referrers})",
+    (
+        "The routeTable '{RouteTableId}' has dependencies and cannot be deleted. (Sandbox: "
+        "{referrers})"
+    ),
 )
 def route_table_users(context: RequestContext, call: Call) -> Iterator[str]:
     """Yield a route table's associations."""

@@ -1,4 +1,4 @@
-"""EC2 security group rules where moto differs: descriptions of group and prefix list sources, updates.
+"""EC2 security group rules where moto differs: descriptions and updates.
 
 Facts: docs.aws.amazon.com/AWSEC2/latest/APIReference, ModifySecurityGroupRules and
 SecurityGroupRule.
@@ -75,16 +75,22 @@ def _check(rule: Any, id: str, wanted: dict[str, Any]) -> None:
         )
     fields = [name for name in _SOURCES if wanted.get(name)]
     if len(fields) != 1:
-        text = "The request must contain exactly one of: cidrIp, cidrIpv6, prefixListId, or referencedGroupId"
+        text = (
+            "The request must contain exactly one of: cidrIp, cidrIpv6, prefixListId, or "
+            "referencedGroupId"
+        )
         raise AwsError("MissingParameter", text)
     if fields[0] != _source(rule):
         text = (
-            f"Invalid rule type for security group rule '{id}'. You may not specify {fields[0]} for "
-            f"an existing {_source(rule)} rule."
+            f"Invalid rule type for security group rule '{id}'. You may not specify {fields[0]} "
+            f"for an existing {_source(rule)} rule."
         )
         raise AwsError("InvalidParameterValue", text)
     if not wanted.get("IpProtocol"):
-        text = "Invalid value 'null' for protocol. VPC security group rules must specify protocols explicitly."
+        text = (
+            "Invalid value 'null' for protocol. VPC security group rules must specify protocols "
+            "explicitly."
+        )
         raise AwsError("InvalidParameterValue", text)
     if wanted["IpProtocol"] != "-1" and (
         wanted.get("FromPort") is None or wanted.get("ToPort") is None

@@ -9,7 +9,7 @@ from sandbox.account.core.determinism import random_hex, random_uuid
 from sandbox.account.core.errors import AwsError
 from sandbox.account.core.operations import implements
 from sandbox.account.core.wire import ACCOUNT_ID
-from sandbox.account.services.eks import catalog as catalog
+from sandbox.account.services.eks import catalog
 from sandbox.account.services.eks.clusters import find
 
 if TYPE_CHECKING:
@@ -109,7 +109,10 @@ def drop_node_role(context: RequestContext, nodegroup: Record) -> None:
 def _cluster(context: RequestContext, call: Call) -> Record:
     cluster = find(context, call, call["clusterName"])
     if cluster["accessConfig"]["authenticationMode"] == "CONFIG_MAP":
-        text = "The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP] to perform this operation."
+        text = (
+            "The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP] to "
+            "perform this operation."
+        )
         raise AwsError("InvalidRequestException", text)
     if cluster["status"] in {"CREATING", "DELETING"}:
         raise AwsError(
@@ -132,7 +135,10 @@ def _find(context: RequestContext, call: Call) -> Record:
 def _check_groups(groups: list[str]) -> None:
     for group in groups:
         if group.startswith(("system:", "eks:", "aws:", "amazon:", "iam:")):
-            text = f"The kubernetes group name {group} is invalid, it cannot start with system:, eks:, aws:, amazon: or iam:"
+            text = (
+                f"The kubernetes group name {group} is invalid, it cannot start with system:, "
+                "eks:, aws:, amazon: or iam:"
+            )
             raise AwsError("InvalidParameterException", text)
 
 

@@ -9,8 +9,7 @@ from sandbox.account.core.determinism import random_uuid
 from sandbox.account.core.errors import AwsError
 from sandbox.account.core.operations import implements
 from sandbox.account.core.wire import ACCOUNT_ID
-from sandbox.account.services.eks import access
-from sandbox.account.services.eks import catalog as catalog
+from sandbox.account.services.eks import access, catalog
 from sandbox.account.services.eks.clusters import find, find_active, start_update
 
 if TYPE_CHECKING:
@@ -30,7 +29,10 @@ def _find(context: RequestContext, call: Call) -> Record:
 def _version(call: Call, kubernetes: str, default: str | None = None) -> str:
     versions = catalog.addon_versions(call["addonName"], kubernetes)
     if not versions:
-        text = f"Addon {call['addonName']} specified is not supported in {kubernetes} kubernetes version"
+        text = (
+            f"Addon {call['addonName']} specified is not supported in {kubernetes} kubernetes "
+            "version"
+        )
         raise AwsError("InvalidParameterException", text, addonName=call["addonName"])
     wanted = call.get("addonVersion") or default or versions[0]
     if wanted not in versions:

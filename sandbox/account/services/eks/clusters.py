@@ -14,7 +14,7 @@ from sandbox.account.core.determinism import random_hex, random_uuid
 from sandbox.account.core.errors import AwsError
 from sandbox.account.core.operations import OWN_SERVICES, implements
 from sandbox.account.core.wire import ACCOUNT_ID
-from sandbox.account.services.eks import catalog as catalog
+from sandbox.account.services.eks import catalog
 from sandbox.contracts.cluster_host import ClusterFacts
 
 if TYPE_CHECKING:
@@ -122,7 +122,10 @@ def check_role(context: RequestContext, arn: str, trusted: str) -> None:
         reason = "does not exist" if role is None else f"does not trust {trusted}"
         raise AwsError(
             "InvalidParameterException",
-            f"Role with arn: {arn}, could not be assumed because it does not exist or the trusted entity is not correct ({reason})",
+            (
+                f"Role with arn: {arn}, could not be assumed because it does not exist or the "
+                f"trusted entity is not correct ({reason})"
+            ),
         )
 
 
@@ -138,7 +141,10 @@ def _network(context: RequestContext, call: Call, requested: dict[str, Any]) -> 
     for group_id in requested.get("securityGroupIds") or []:
         group = moto_backends.security_group(context, call.region, group_id)
         if group is None or group.vpc_id != vpc_id:
-            text = f"Security group(s) [{group_id}] are not in the same VPC as the subnets. Please specify a security group that is associated with the VPC: {vpc_id}."
+            text = (
+                f"Security group(s) [{group_id}] are not in the same VPC as the subnets. Please "
+                f"specify a security group that is associated with the VPC: {vpc_id}."
+            )
             raise AwsError("InvalidParameterException", text)
     network = {
         "subnetIds": requested["subnetIds"],
@@ -159,7 +165,8 @@ def _public_cidrs(network: dict[str, Any], requested: list[str] | None) -> list[
             raise AwsError(
                 "InvalidParameterException", "Private and public endpoint access cannot be false"
             )
-        return []  # explicit or not: terraform-aws-eks sets them by default beside a private endpoint
+        # explicit or not: terraform-aws-eks sets them by default beside a private endpoint
+        return []
     return requested or ["0.0.0.0/0"]
 
 
@@ -188,7 +195,11 @@ def _auto_mode(requested: dict[str, Any]) -> bool:
         ),
     }
     if len(switches) > 1:
-        text = "For EKS Auto Mode, please ensure that all required configs, including computeConfig, kubernetesNetworkConfig, and blockStorage are all either fully enabled or fully disabled."
+        text = (
+            "For EKS Auto Mode, please ensure that all required configs, including computeConfig, "
+            "kubernetesNetworkConfig, and blockStorage are all either fully enabled or fully "
+            "disabled."
+        )
         raise AwsError("InvalidParameterException", text)
     return switches.pop()
 
@@ -325,7 +336,10 @@ def _make_security_group(context: RequestContext, call: Call, record: Record) ->
     }
     group = ec2.create_security_group(
         name,
-        "EKS created security group applied to ENI that is attached to EKS Control Plane master nodes, as well as any managed workloads.",
+        (
+            "EKS created security group applied to ENI that is attached to EKS Control Plane "
+            "master nodes, as well as any managed workloads."
+        ),
         vpc_id=record["resourcesVpcConfig"]["vpcId"],
         tags=tags,
     )
@@ -355,7 +369,10 @@ def delete_cluster(context: RequestContext, call: Call) -> dict[str, Any]:
     record = find(context, call, call["name"])
     name = record["name"]
     if record["deletionProtection"]:
-        text = f"The cluster {name} has deletion protection enabled. Disable deletion protection before you delete it."
+        text = (
+            f"The cluster {name} has deletion protection enabled. Disable deletion protection "
+            "before you delete it."
+        )
         raise AwsError("InvalidRequestException", text, clusterName=name)
     for table, words in (
         ("eks.nodegroup", "nodegroups attached"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.account.core.errors import AwsError
 from sandbox.account.core.operations import Item, implements, lists
-from sandbox.account.services.eks import catalog as catalog
+from sandbox.account.services.eks import catalog
 
 if TYPE_CHECKING:
     from sandbox.account.core.context import Record, RequestContext

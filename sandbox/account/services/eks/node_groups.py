@@ -1,4 +1,6 @@
-"""EKS managed node groups (and Fargate profiles by refusal): scaling, versions, updates, and the nodes for Kubernetes."""
+"""EKS managed node groups (and Fargate profiles by refusal): scaling, versions, updates, and the
+nodes for Kubernetes.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,7 @@ from sandbox.account.core.determinism import random_hex, random_uuid
 from sandbox.account.core.errors import AwsError
 from sandbox.account.core.operations import implements
 from sandbox.account.core.wire import ACCOUNT_ID
-from sandbox.account.services.eks import access, clusters
-from sandbox.account.services.eks import catalog as catalog
+from sandbox.account.services.eks import access, catalog, clusters
 from sandbox.account.services.eks.clusters import (
     check_role,
     find,
@@ -46,7 +47,10 @@ def _find(context: RequestContext, call: Call) -> Record:
 def _find_active(context: RequestContext, call: Call) -> Record:
     record = _find(context, call)
     if record["status"] != "ACTIVE":
-        text = f"Nodegroup {record['nodegroupName']} can't be changed while its status is {record['status']}"
+        text = (
+            f"Nodegroup {record['nodegroupName']} can't be changed while its status is "
+            f"{record['status']}"
+        )
         raise AwsError("ResourceInUseException", text)
     return record
 
@@ -107,7 +111,10 @@ def _ami_type(call: Call, instance_types: list[str], data: dict[str, Any]) -> st
         if call.get("amiType") not in {None, _CUSTOM}:
             raise AwsError(
                 "InvalidParameterException",
-                "You cannot specify an AMI Type when specifying an image id within the launch template.",
+                (
+                    "You cannot specify an AMI Type when specifying an image id within the launch "
+                    "template."
+                ),
             )
         return _CUSTOM
     arm = [catalog.is_arm(kind) for kind in instance_types]
@@ -119,7 +126,10 @@ def _ami_type(call: Call, instance_types: list[str], data: dict[str, Any]) -> st
         call.get("amiType") or ("AL2023_ARM_64_STANDARD" if all(arm) else "AL2023_x86_64_STANDARD")
     )
     if wanted != _CUSTOM and ("ARM_64" in wanted or "ARM64" in wanted) != all(arm):
-        text = f"[{', '.join(instance_types)}] is not a valid instance type for requested amiType {wanted}"
+        text = (
+            f"[{', '.join(instance_types)}] is not a valid instance type for requested amiType "
+            f"{wanted}"
+        )
         raise AwsError("InvalidParameterException", text)
     return wanted
 
@@ -226,7 +236,10 @@ def _versions(cluster: Record, call: Call, ami_type: str, default: str) -> tuple
     version = call.get("version") or default
     minors = [int(v.split(".")[1]) for v in (version, cluster["version"])]
     if version not in catalog.RELEASES or minors[0] > minors[1]:
-        text = f"Requested nodegroup version {version} is not supported by cluster version {cluster['version']}"
+        text = (
+            f"Requested nodegroup version {version} is not supported by cluster version "
+            f"{cluster['version']}"
+        )
         raise AwsError("InvalidParameterException", text)
     if ami_type == _CUSTOM:
         return version, call.get("releaseVersion") or ""

@@ -59,10 +59,7 @@ class Principals:
             raise UnknownPrincipalError("the token is not a GetCallerIdentity request")
         if _CLUSTER_HEADER not in signed:
             raise UnknownPrincipalError(
-                (
-                    f"the token is not signed for a cluster ({_CLUSTER_HEADER} is not in its "
-                    "signature)"
-                )
+                f"the token is not signed for a cluster ({_CLUSTER_HEADER} is not in its signature)"
             )
         scope = query.get("X-Amz-Credential", "").split("/")
         if len(scope) != 5 or scope[3] != "sts":

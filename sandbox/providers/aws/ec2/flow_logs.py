@@ -1,4 +1,4 @@
-"""EC2: flow logs. Every property but tags replaces (pulumi_aws's documentation of aws.ec2.FlowLog)."""
+"""EC2: flow logs. Every property but tags replaces (documentation of aws.ec2.FlowLog)."""
 
 from __future__ import annotations
 
@@ -41,9 +41,11 @@ class FlowLog(Ec2Handler):
 
     def create(self, call: Call, inputs: Properties) -> str:
         names = {
-            "iamRoleArn": "DeliverLogsPermissionArn", "logDestination": "LogDestination", "logFormat": "LogFormat",
+            "iamRoleArn": "DeliverLogsPermissionArn",
+            "logDestination": "LogDestination",
+            "logFormat": "LogFormat",
             "trafficType": "TrafficType",
-        }  # fmt: skip
+        }
         of = next(name for name in _OF if inputs.get(name))
         answer = call.client("ec2").create_flow_logs(
             ResourceIds=[inputs[of]],

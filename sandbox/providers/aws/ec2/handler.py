@@ -64,7 +64,7 @@ def gone(call: Call, operation: str, codes: Sequence[str], **arguments: Any) -> 
 
 
 def cidr(smallest: int = 32, largest: int = 0) -> Rule:
-    """Return a rule for a canonical IPv4 CIDR block with a prefix of `largest` to `smallest` bits."""
+    """Return a rule for a canonical IPv4 block, prefix `largest` to `smallest` bits."""
 
     def check(value: str) -> str | None:
         try:

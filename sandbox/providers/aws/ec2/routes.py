@@ -1,8 +1,8 @@
 """EC2: route tables, routes, associations and VPC endpoints.
 
-Replacements and defaults: pulumi_aws's documentation of each type and the AWS provider's schema. IDs
-and import forms are the AWS provider's: a route's is `r-<table><crc32 of the destination>`, imported
-as `<table>_<destination>`; an association is imported as `<subnet or gateway>/<table>`.
+Replacements and defaults: pulumi_aws's documentation of each type and the AWS provider's schema.
+IDs and import forms are the AWS provider's: a route's is `r-<table><crc32 of the destination>`,
+imported as `<table>_<destination>`; an association is imported as `<subnet or gateway>/<table>`.
 """
 
 from __future__ import annotations
@@ -172,7 +172,8 @@ class Route(Handler):
         if self._find(call, table, destination):
             where = ", ".join(destination.values())
             raise Failure(
-                f"RouteAlreadyExists: Route in Route Table ({table}) with destination ({where}) already exists"
+                f"RouteAlreadyExists: Route in Route Table ({table}) with destination "
+                f"({where}) already exists"
             )
         call.client("ec2").create_route(
             RouteTableId=table, **destination, **_request(inputs, _TARGETS)
@@ -316,8 +317,15 @@ class VpcEndpoint(Ec2Handler):
         "vpcId": text(required=True, replaces=True),
     }
     outputs = (
-        "arn", "cidrBlocks", "dnsEntries", "networkInterfaceIds", "ownerId", "prefixListId", "requesterManaged", "state",
-    )  # fmt: skip
+        "arn",
+        "cidrBlocks",
+        "dnsEntries",
+        "networkInterfaceIds",
+        "ownerId",
+        "prefixListId",
+        "requesterManaged",
+        "state",
+    )
     missing = ("InvalidVpcEndpointId.NotFound", "InvalidVpcEndpoint.NotFound")
 
     def validate(self, call: Call, inputs: Properties) -> list[tuple[str, str]]:

@@ -75,16 +75,18 @@ class SecurityGroupRule(Handler):
         parts = id.split("_")
         if len(parts) < 6:
             raise Failure(
-                (
-                    "a security group rule is imported as <group>_<type>_<protocol>_<from port>_<to "
-                    f"port>_<source>, for example sg-0123_ingress_tcp_80_80_10.0.0.0/16; {id!r} does "
-                    "not have that format"
-                )
+                "a security group rule is imported as <group>_<type>_<protocol>_<from port>_<to "
+                f"port>_<source>, for example sg-0123_ingress_tcp_80_80_10.0.0.0/16; {id!r} does "
+                "not have that format"
             )
         found: Properties = {
-            "securityGroupId": parts[0], "type": parts[1], "protocol": parts[2],
-            "fromPort": int(parts[3]), "toPort": int(parts[4]), "self": False,
-        }  # fmt: skip
+            "securityGroupId": parts[0],
+            "type": parts[1],
+            "protocol": parts[2],
+            "fromPort": int(parts[3]),
+            "toPort": int(parts[4]),
+            "self": False,
+        }
         for source in parts[5:]:
             if source == "self":
                 found["self"] = True
@@ -286,10 +288,15 @@ class _VpcRule(Ec2Handler):
         self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
     ) -> None:
         names = {
-            "cidrIpv4": "CidrIpv4", "cidrIpv6": "CidrIpv6", "description": "Description", "fromPort": "FromPort",
-            "ipProtocol": "IpProtocol", "prefixListId": "PrefixListId",
-            "referencedSecurityGroupId": "ReferencedGroupId", "toPort": "ToPort",
-        }  # fmt: skip
+            "cidrIpv4": "CidrIpv4",
+            "cidrIpv6": "CidrIpv6",
+            "description": "Description",
+            "fromPort": "FromPort",
+            "ipProtocol": "IpProtocol",
+            "prefixListId": "PrefixListId",
+            "referencedSecurityGroupId": "ReferencedGroupId",
+            "toPort": "ToPort",
+        }
         request = {api: new[name] for name, api in names.items() if new.get(name) is not None}
         if request["IpProtocol"] == ALL:
             request |= {"FromPort": -1, "ToPort": -1}

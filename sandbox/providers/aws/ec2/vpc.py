@@ -29,9 +29,14 @@ class Vpc(Ec2Handler):
         "instanceTenancy": text(default="default", one_of=("default", "dedicated"), replaces=True),
     }
     outputs = (
-        "arn", "defaultNetworkAclId", "defaultRouteTableId", "defaultSecurityGroupId", "dhcpOptionsId",
-        "mainRouteTableId", "ownerId",
-    )  # fmt: skip
+        "arn",
+        "defaultNetworkAclId",
+        "defaultRouteTableId",
+        "defaultSecurityGroupId",
+        "dhcpOptionsId",
+        "mainRouteTableId",
+        "ownerId",
+    )
     missing = ("InvalidVpcID.NotFound",)
 
     def create(self, call: Call, inputs: Properties) -> str:
@@ -251,9 +256,16 @@ class Eip(Ec2Handler):
         "domain": text(computed=True, replaces=True, one_of=("vpc",)),
         "networkBorderGroup": text(computed=True, replaces=True),
     }
-    outputs = ("allocationId", "arn", "associationId", "instance", "networkInterface", "privateIp", "publicDns",
+    outputs = (
+        "allocationId",
+        "arn",
+        "associationId",
+        "instance",
+        "networkInterface",
+        "privateIp",
+        "publicDns",
         "publicIp",
-    )  # fmt: skip
+    )
     missing = ("InvalidAllocationID.NotFound", "InvalidAddressID.NotFound")
 
     def create(self, call: Call, inputs: Properties) -> str:

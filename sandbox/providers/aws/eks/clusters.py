@@ -178,8 +178,11 @@ class Cluster(Handler):
         if all(isinstance(switch, bool) for switch in switches) and len(set(switches)) > 1:
             yield (
                 "computeConfig.enabled",
-                "compute_config.enabled, kubernetes_networking_config.elastic_load_balancing.enabled, and "
-                "storage_config.block_storage.enabled must all be set to either true or false",
+                (
+                    "compute_config.enabled, "
+                    "kubernetes_networking_config.elastic_load_balancing.enabled, and "
+                    "storage_config.block_storage.enabled must all be set to either true or false"
+                ),
             )
 
     def create(self, call: Call, inputs: Properties) -> str:

@@ -1,4 +1,4 @@
-"""S3: settings of a bucket: versioning, encryption, access, policy, lifecycle, ownership, notifications.
+"""S3: settings of a bucket: versioning, encryption, access, policy, lifecycle, notifications.
 
 Replacements and defaults: pulumi_aws's documentation. The ID of each is the bucket's name.
 """

@@ -1,16 +1,15 @@
-"""Without a database the service serves, and says so."""
+"""The application without a database."""
 
 import json
 
 import pytest
 from flask.testing import FlaskClient
 
-from app.config import load
 from app.factory import create_app
-from tests.app.conftest import RELEASE
+from tests.app.conftest import RELEASE, load_config
 
 
-def test_the_page_names_the_release_and_says_that_there_is_no_guestbook(client: FlaskClient) -> None:
+def test_page_shows_the_release_without_guestbook(client: FlaskClient) -> None:
     answer = client.get("/")
     assert answer.status_code == 200
     for fact in RELEASE.values():
@@ -19,7 +18,7 @@ def test_the_page_names_the_release_and_says_that_there_is_no_guestbook(client: 
     assert "<form" not in answer.text
 
 
-def test_the_release_is_there_as_json(client: FlaskClient) -> None:
+def test_release_is_served_as_json(client: FlaskClient) -> None:
     assert client.get("/api/release").json == {
         "environment": "test",
         "version": "1.2.3",
@@ -30,20 +29,23 @@ def test_the_release_is_there_as_json(client: FlaskClient) -> None:
     }
 
 
-def test_it_is_alive_and_ready(client: FlaskClient) -> None:
+def test_service_is_alive_and_ready(client: FlaskClient) -> None:
     assert client.get("/livez").json == {"status": "alive"}
     assert client.get("/readyz").json == {"status": "ready", "database": "not configured"}
 
 
-def test_the_guestbooks_api_says_that_there_is_none(client: FlaskClient) -> None:
+def test_api_without_a_database_is_404(client: FlaskClient) -> None:
     answer = client.get("/api/entries")
     assert answer.status_code == 404
     assert answer.content_type == "application/problem+json"
-    assert answer.get_json(force=True)["detail"] == "This deployment has no database, and so no guestbook."
+    assert (
+        answer.get_json(force=True)["detail"]
+        == "This deployment has no database, and so no guestbook."
+    )
     assert client.post("/", data={"name": "a", "message": "b"}).status_code == 400
 
 
-def test_no_outside_asset_and_no_script_is_in_the_page(client: FlaskClient) -> None:
+def test_page_has_no_external_asset_and_no_script(client: FlaskClient) -> None:
     page = client.get("/").text
     assert "http://" not in page
     assert "https://" not in page
@@ -51,7 +53,7 @@ def test_no_outside_asset_and_no_script_is_in_the_page(client: FlaskClient) -> N
     assert "style=" not in page
 
 
-def test_styles_may_be_kept_for_ever_and_exist(client: FlaskClient) -> None:
+def test_stylesheet_is_cacheable(client: FlaskClient) -> None:
     address = client.get("/").text.split('rel="stylesheet" href="')[1].split('"')[0]
     answer = client.get(address)
     assert answer.status_code == 200
@@ -60,7 +62,7 @@ def test_styles_may_be_kept_for_ever_and_exist(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/livez", "/api/release", "/nowhere", "/metrics"])
-def test_every_answer_has_the_protecting_headers(client: FlaskClient, path: str) -> None:
+def test_every_response_has_security_headers(client: FlaskClient, path: str) -> None:
     headers = client.get(path).headers
     policy = headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'")
@@ -71,31 +73,29 @@ def test_every_answer_has_the_protecting_headers(client: FlaskClient, path: str)
     assert "Strict-Transport-Security" not in headers
 
 
-def test_a_sane_request_id_is_kept_and_another_replaced(client: FlaskClient) -> None:
-    assert client.get("/livez", headers={"X-Request-Id": "abc-123_45.6"}).headers["X-Request-Id"] == "abc-123_45.6"
+def test_valid_request_id_is_kept_and_invalid_replaced(client: FlaskClient) -> None:
+    assert (
+        client.get("/livez", headers={"X-Request-Id": "abc-123_45.6"}).headers["X-Request-Id"]
+        == "abc-123_45.6"
+    )
     for wrong in ("short", "x" * 65, 'a"b{}<script>', "spaces in it"):
         given = client.get("/livez", headers={"X-Request-Id": wrong}).headers["X-Request-Id"]
         assert len(given) == 32
         assert given != wrong
 
 
-def test_forwarding_headers_are_believed_only_when_configured() -> None:
+def test_forwarding_headers_are_trusted_only_when_configured() -> None:
     forwarded = {"X-Forwarded-Proto": "https"}
-    assert "Strict-Transport-Security" not in create_app(load({})).test_client().get("/", headers=forwarded).headers
-    behind = create_app(load({"APP_TRUSTED_PROXIES": "1"})).test_client()
+    assert (
+        "Strict-Transport-Security"
+        not in create_app(load_config()).test_client().get("/", headers=forwarded).headers
+    )
+    behind = create_app(load_config(APP_TRUSTED_PROXIES="1")).test_client()
     assert "max-age=" in behind.get("/", headers=forwarded).headers["Strict-Transport-Security"]
-    # The kept page of one scheme must not be given to the other.
     assert "Strict-Transport-Security" not in behind.get("/").headers
 
 
-def test_the_kept_page_is_the_same_page_under_another_request_id(client: FlaskClient) -> None:
-    first, second = client.get("/"), client.get("/", headers={"X-Request-Id": "second-request"})
-    assert first.data == second.data
-    assert second.headers["X-Request-Id"] == "second-request"
-    assert dict(first.headers) | {"X-Request-Id": ""} == dict(second.headers) | {"X-Request-Id": ""}
-
-
-def test_errors_are_a_page_for_people_and_problem_json_for_programs(client: FlaskClient) -> None:
+def test_errors_are_html_pages_or_problem_json(client: FlaskClient) -> None:
     page = client.get("/nowhere", headers={"Accept": "text/html"})
     assert page.status_code == 404
     assert "Back to the release page" in page.text
@@ -107,8 +107,8 @@ def test_errors_are_a_page_for_people_and_problem_json_for_programs(client: Flas
     assert "GET" in wrong.headers["Allow"]
 
 
-def test_an_unforeseen_failure_tells_the_client_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    app = create_app(load({}))
+def test_unexpected_exception_is_logged_and_not_shown(caplog: pytest.LogCaptureFixture) -> None:
+    app = create_app(load_config())
 
     @app.get("/api/broken")
     def broken() -> str:
@@ -122,8 +122,8 @@ def test_an_unforeseen_failure_tells_the_client_nothing(caplog: pytest.LogCaptur
     assert "secret detail" in caplog.text
 
 
-def test_no_setting_of_the_environment_reaches_debug_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debug_mode_cannot_be_enabled_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLASK_DEBUG", "1")
-    app = create_app(load({}))
+    app = create_app(load_config())
     assert not app.debug
     assert app.test_client().get("/console").status_code == 404

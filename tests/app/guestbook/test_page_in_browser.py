@@ -1,4 +1,4 @@
-"""The page in a real browser: styled under its own policy, signed by a click, readable in light, dark and on a phone."""
+"""The page in a real browser: policy, form, layout in light and dark, on phone and desktop."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from tests.app.browser import Browser, browsing, program
 from tests.app.conftest import RELEASE
-from tests.app.serving import Service, served
+from tests.app.service_process import Service, running
 
 CONTRAST = """(() => {
   const parts = colour => colour.match(/[\\d.]+/g).map(Number);
@@ -25,15 +25,15 @@ CONTRAST = """(() => {
 def browser(tmp_path: Path) -> Iterator[Browser]:
     chromium = program()
     if chromium is None:
-        pytest.skip("Chromium is not installed: apt-get install chromium")
+        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
     with browsing(chromium, tmp_path / "profile") as opened:
         yield opened
 
 
 @pytest.fixture
 def service(tmp_path: Path, database: str) -> Iterator[Service]:
-    with served(tmp_path, DATABASE_URL=database, **RELEASE) as running:
-        yield running
+    with running(tmp_path, DATABASE_URL=database, **RELEASE) as process:
+        yield process
 
 
 def sign(browser: Browser, name: str, message: str) -> None:
@@ -41,38 +41,46 @@ def sign(browser: Browser, name: str, message: str) -> None:
     browser.call("Input.insertText", text=name)
     browser.call("Runtime.evaluate", expression="document.getElementById('message').focus()")
     browser.call("Input.insertText", text=message)
-    browser.call("Runtime.evaluate", expression="setTimeout(() => document.querySelector('form button').click())")
+    browser.call(
+        "Runtime.evaluate",
+        expression="setTimeout(() => document.querySelector('form button').click())",
+    )
 
 
-def test_a_visitor_signs_the_guestbook_and_sees_the_entry(browser: Browser, service: Service, tmp_path: Path) -> None:
+def test_visitor_signs_the_guestbook(browser: Browser, service: Service, tmp_path: Path) -> None:
     browser.open(f"http://127.0.0.1:{service.port}/")
     assert browser.evaluate("document.title") == "1.2.3 in test"
     assert RELEASE["APP_IMAGE_DIGEST"] in browser.evaluate("document.body.innerText")
     sign(browser, "Ada <b>", "A message\nof two lines")
     browser.wait_for("location.hash.startsWith('#entry-')")
     browser.wait_for("document.querySelector('.entries .message') !== null")
-    assert browser.evaluate("document.querySelector('.entries .message').innerText") == "A message\nof two lines"
+    assert (
+        browser.evaluate("document.querySelector('.entries .message').innerText")
+        == "A message\nof two lines"
+    )
     assert browser.evaluate("document.querySelector('.entries strong').innerText") == "Ada <b>"
-    # Nothing was blocked by the page's own policy, nothing failed to load.
+    # Nothing was blocked by the policy or failed to load.
     assert browser.problems == []
     assert browser.picture(tmp_path / "page.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 1200])
-def test_it_is_readable_at_any_width_in_light_and_dark(
+def test_page_is_readable_at_any_width_in_light_and_dark(
     browser: Browser, service: Service, width: int, scheme: str
 ) -> None:
     service.post_json("/api/entries", {"name": "W" * 80, "message": "M" * 1000})
     browser.appear(width, 900, scheme)
     browser.open(f"http://127.0.0.1:{service.port}/?before=1000")
-    assert browser.evaluate("getComputedStyle(document.querySelector('.card')).borderRadius") != "0px"
+    assert (
+        browser.evaluate("getComputedStyle(document.querySelector('.card')).borderRadius") != "0px"
+    )
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
     # WCAG 2.2 AA: 4.5 to 1.
     assert browser.evaluate(CONTRAST) == []
 
 
-def test_every_field_has_a_label_and_every_page_one_heading(browser: Browser, service: Service) -> None:
+def test_fields_have_labels_and_pages_one_heading(browser: Browser, service: Service) -> None:
     browser.open(f"http://127.0.0.1:{service.port}/")
     assert browser.evaluate("document.documentElement.lang") == "en"
     assert browser.evaluate("document.querySelectorAll('h1').length") == 1
@@ -81,13 +89,15 @@ def test_every_field_has_a_label_and_every_page_one_heading(browser: Browser, se
     assert browser.evaluate(f"[...{fields}].every(field => field.labels.length === 1)") is True
 
 
-def test_another_sites_form_can_not_sign(browser: Browser, service: Service, tmp_path: Path) -> None:
+def test_form_of_another_site_is_refused(
+    browser: Browser, service: Service, tmp_path: Path
+) -> None:
     other = tmp_path / "other.html"
     other.write_text(
-        f'<form method="post" action="http://127.0.0.1:{service.port}/"><input name="name" value="x">'
-        '<input name="message" value="forged"></form>'
+        f'<form method="post" action="http://127.0.0.1:{service.port}/"><input name="name" '
+        'value="x"><input name="message" value="forged"></form>'
     )
     browser.open(other.as_uri())
     browser.evaluate("setTimeout(() => document.querySelector('form').submit())")
-    browser.wait_for("document.body.innerText.includes('another site')")
+    browser.wait_for("document.body.innerText.includes('other sites')")
     assert service.get("/api/entries").json()["entries"] == []
