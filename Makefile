@@ -1,60 +1,64 @@
-# Set-up and daily work. `make help` lists the targets; `make up` and `make test` set up what they need.
+# Set-up and daily work. `make help` lists the targets; each installs what it needs.
 
 STACK ?= dev
 PYTHON ?= python3
-# More options for one run, as for `python -m sandbox`: make up ARGS='-c network.zones=3'
+# More options of the command: make up ARGS='-c network.zones=3'
 ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
-SANDBOX := $(BIN)/python -m sandbox
+SANDBOX := $(BIN)/sandbox
 
-# What the user has set for other programs would be taken for packages of ours, pip's and the tests' included.
+# These variables would add the user's packages to pip, the program and the tests.
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview refresh destroy status stop doctor tools test check format bench lock settings clean
+.PHONY: help up preview refresh destroy status stop doctor tools quick test check format bench lock settings clean
 
-help:  ## this list
+help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  STACK=dev|prod chooses the stack (now: $(STACK)); ARGS='…' passes options on"
+	@echo "  STACK=dev|prod selects the stack (now: $(STACK)); ARGS='…' adds options"
 
-up: $(VENV)/sandbox  ## bring STACK up in the sandbox
+up: $(VENV)/sandbox  ## create and update STACK in the sandbox
 	@$(SANDBOX) up $(STACK) --yes $(ARGS)
 
-preview: $(VENV)/sandbox  ## show what `make up` would change
+preview: $(VENV)/sandbox  ## show the changes that `make up` would make
 	@$(SANDBOX) preview $(STACK) $(ARGS)
 
-refresh: $(VENV)/sandbox  ## read the account's truth into STACK's state
+refresh: $(VENV)/sandbox  ## update the state of STACK from the account
 	@$(SANDBOX) refresh $(STACK) --yes $(ARGS)
 
-destroy: $(VENV)/sandbox  ## remove everything that STACK holds
+destroy: $(VENV)/sandbox  ## delete all resources of STACK
 	@$(SANDBOX) destroy $(STACK) --yes $(ARGS)
 
-status: $(VENV)/sandbox  ## what runs, and which stacks are up
+status: $(VENV)/sandbox  ## show the background process and the stacks
 	@$(SANDBOX) status $(ARGS)
 
-stop: $(VENV)/sandbox  ## end the sandbox's background process; its contents stay
+stop: $(VENV)/sandbox  ## stop the sandbox's background process; its contents remain
 	@$(SANDBOX) stop $(ARGS)
 
-doctor: $(VENV)/sandbox  ## what this machine has, lacks, and the commands that mend it
+doctor: $(VENV)/sandbox  ## check the machine, and print commands that install what is missing
 	@$(SANDBOX) doctor $(ARGS)
 
-tools: $(VENV)/sandbox  ## install what `make doctor` names (Debian, as root)
+tools: $(VENV)/sandbox  ## install what `make doctor` reports (Debian, as root)
 	@$(SANDBOX) doctor --fix $(ARGS)
+
+quick: $(VENV)/dev  ## run the tests that need no engine, server, container or database
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not (end_to_end or container or database or engine or server)" $(ARGS)
 
 test: $(VENV)/dev  ## run all tests
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
-check: $(VENV)/dev  ## format, lint, strict types
-	@$(BIN)/ruff format --check --quiet . || { echo "make format mends this"; exit 1; }
+check: $(VENV)/dev  ## check format, lint, types and the layers of imports
+	@$(BIN)/ruff format --check --quiet . || { echo "make format fixes this"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
 
-format: $(VENV)/dev  ## format the code and mend what lint can mend
+format: $(VENV)/dev  ## format the code and apply the fixes of the linter
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
-bench: $(VENV)/dev  ## measure against the bars in docs/benchmarks.md
+bench: $(VENV)/dev  ## measure the service against the bars in docs/benchmarks.md
 	@$(BIN)/python -m bench $(ARGS)
 
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
@@ -63,13 +67,13 @@ lock: $(VENV)/uv  ## update the lock files (UPGRADE=--upgrade for newer versions
 	$(UV_COMPILE) $(UPGRADE) pyproject.toml --group sandbox -c requirements-dev.txt -o requirements.txt
 	$(UV_COMPILE) $(UPGRADE) --no-annotate --group app -c requirements-dev.txt -o app/requirements.txt
 
-settings: $(VENV)/sandbox  ## write docs/settings.md anew
+settings: $(VENV)/sandbox  ## generate docs/settings.md
 	@$(BIN)/python -m settings.docs_table
 
-clean: stop  ## forget the sandbox's contents, the environment and every cache
-	rm -rf .sandbox $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean: stop  ## delete the sandbox's contents, the environment and all caches
+	rm -rf .sandbox $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
-# One virtual environment; the development lock is a superset of the other. Stamps name the installed lock.
+# One virtual environment; requirements-dev.txt contains requirements.txt. Stamps name the installed lock.
 $(VENV)/uv: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is required; $(PYTHON) is $$($(PYTHON) --version). Use another: make PYTHON=python3.12 …"; exit 1; }
 	@echo "Creating $(VENV)" >&2
