@@ -1,11 +1,11 @@
-"""CodeConnections connections, and notification rules of the developer tools. IDs are ARNs."""
+"""CodeConnections connections. IDs are ARNs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from sandbox.providers.aws.marshalling import filled, tag_list, tag_map
-from sandbox.providers.aws.properties import block, length, set_of, text
+from sandbox.providers.aws.properties import length, text
 from sandbox.providers.aws.resource import AutoName, Call, Handler
 from sandbox.providers.protocol import Properties
 
@@ -38,7 +38,7 @@ class Connection(Handler):
 
     def create(self, call: Call, inputs: Properties) -> str:
         """Create the connection."""
-        made = call.client("codeconnections").create_connection(
+        response = call.client("codeconnections").create_connection(
             **filled(
                 ConnectionName=inputs["name"],
                 HostArn=inputs.get("hostArn"),
@@ -46,19 +46,19 @@ class Connection(Handler):
                 Tags=tag_list(inputs["tagsAll"]),
             )
         )
-        return call.made(made["ConnectionArn"])
+        return call.made(response["ConnectionArn"])
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the connection."""
         client = call.client("codeconnections")
-        found = client.get_connection(ConnectionArn=id)["Connection"]
+        connection = client.get_connection(ConnectionArn=id)["Connection"]
         return {
-            "name": found["ConnectionName"],
-            "hostArn": found.get("HostArn"),
-            "providerType": found.get("ProviderType"),
-            "arn": found["ConnectionArn"],
-            "connectionStatus": found["ConnectionStatus"],
-            "ownerAccountId": found.get("OwnerAccountId"),
+            "name": connection["ConnectionName"],
+            "hostArn": connection.get("HostArn"),
+            "providerType": connection.get("ProviderType"),
+            "arn": connection["ConnectionArn"],
+            "connectionStatus": connection["ConnectionStatus"],
+            "ownerAccountId": connection.get("OwnerAccountId"),
             "tagsAll": tag_map(client.list_tags_for_resource(ResourceArn=id).get("Tags")),
         }
 
@@ -76,99 +76,4 @@ class Connection(Handler):
         call.client("codeconnections").delete_connection(ConnectionArn=id)
 
 
-class NotificationRule(Handler):
-    """A rule that notifies of events of a repository, build project, deployment or pipeline."""
-
-    token = "aws:codestarnotifications/notificationRule:NotificationRule"
-    noun = "CodeStar Notification Rule"
-    inputs = {
-        "name": text(rule=length(1, 64)),
-        "resource": text(required=True, replaces=True),
-        "detailType": text(required=True, one_of=("BASIC", "FULL")),
-        "eventTypeIds": set_of(text(), required=True),
-        "status": text(default="ENABLED", one_of=("ENABLED", "DISABLED")),
-        "targets": set_of(
-            block(
-                {
-                    "address": text(required=True),
-                    "type": text(default="SNS"),
-                    "status": text(computed=True),
-                }
-            )
-        ),
-    }
-    outputs = ("arn",)
-    autoname = AutoName("name", 64)
-    tagged = True
-    missing = ("ResourceNotFoundException",)
-
-    def create(self, call: Call, inputs: Properties) -> str:
-        """Create the rule."""
-        made = call.client("codestar-notifications").create_notification_rule(
-            Name=inputs["name"],
-            EventTypeIds=inputs["eventTypeIds"],
-            Resource=inputs["resource"],
-            Targets=_targets(inputs),
-            DetailType=inputs["detailType"],
-            Status=inputs["status"],
-            **filled(Tags=inputs["tagsAll"]),
-        )
-        return call.made(made["Arn"])
-
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        """Describe the rule."""
-        found = call.client("codestar-notifications").describe_notification_rule(Arn=id)
-        return {
-            "name": found["Name"],
-            "resource": found["Resource"],
-            "detailType": found["DetailType"],
-            "eventTypeIds": [kind["EventTypeId"] for kind in found.get("EventTypes") or ()],
-            "status": found["Status"],
-            "targets": [
-                filled(
-                    address=t["TargetAddress"],
-                    type=t.get("TargetType"),
-                    status=t.get("TargetStatus"),
-                )
-                for t in found.get("Targets") or ()
-            ],
-            "arn": found["Arn"],
-            "tagsAll": found.get("Tags") or {},
-        }
-
-    def update(
-        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
-    ) -> None:
-        """Update the rule."""
-        call.client("codestar-notifications").update_notification_rule(
-            Arn=id,
-            Name=new["name"],
-            DetailType=new["detailType"],
-            EventTypeIds=new["eventTypeIds"],
-            Status=new["status"],
-            Targets=_targets(new),
-        )
-
-    def retag(
-        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
-    ) -> None:
-        """Tag the rule."""
-        client = call.client("codestar-notifications")
-        if drop:
-            client.untag_resource(Arn=id, TagKeys=list(drop))
-        if put:
-            client.tag_resource(Arn=id, Tags=dict(put))
-
-    def delete(self, call: Call, id: str, state: Properties) -> None:
-        """Delete the rule."""
-        call.client("codestar-notifications").delete_notification_rule(Arn=id)
-
-
-def _targets(inputs: Properties) -> list[dict[str, str]]:
-    return [
-        {"TargetAddress": target["address"], "TargetType": target.get("type") or "SNS"}
-        for target in inputs.get("targets") or ()
-    ]
-
-
-TYPES = (Connection(), NotificationRule())
+TYPES = (Connection(),)

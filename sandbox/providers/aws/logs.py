@@ -9,39 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sandbox.contracts.log_retention import RETENTION_DAYS
 from sandbox.providers.aws.properties import boolean, integer, length, text
 from sandbox.providers.aws.resource import AutoName, Call, Handler
 from sandbox.providers.protocol import Properties
 
-_RETENTION = (
-    0,
-    1,
-    3,
-    5,
-    7,
-    14,
-    30,
-    60,
-    90,
-    120,
-    150,
-    180,
-    365,
-    400,
-    545,
-    731,
-    1096,
-    1827,
-    2192,
-    2557,
-    2922,
-    3288,
-    3653,
-)
-
 
 def _retention(days: int) -> str | None:
-    return None if days in _RETENTION else f"one of {', '.join(map(str, _RETENTION))}, not {days}"
+    choices = (0, *RETENTION_DAYS)
+    return None if days in choices else f"one of {', '.join(map(str, choices))}, not {days}"
 
 
 class LogGroup(Handler):
@@ -77,7 +53,7 @@ class LogGroup(Handler):
             logs.put_retention_policy(logGroupName=name, retentionInDays=inputs["retentionInDays"])
         return str(name)
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Find the group by its exact name."""
         logs = call.client("logs")
         pages = logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=id)
