@@ -76,7 +76,8 @@ def _read_project(path: Path) -> Project:
         runtime = {"name": runtime}
     if not isinstance(runtime, dict) or runtime.get("name") != "python":
         raise UsageError(
-            f"{path}: runtime is {document.get('runtime')!r}; this engine runs `python` programs only."
+            f"{path}: runtime is {document.get('runtime')!r}; this engine runs `python` programs "
+            "only."
         )
     unknown = sorted(set(document) - _SUPPORTED)
     if unknown:
@@ -86,7 +87,8 @@ def _read_project(path: Path) -> Project:
         )
     if document.get("options") and document["options"].get("refresh"):
         raise UsageError(
-            f"{path}: options.refresh is not supported by the embedded engine; run `refresh` before `up`."
+            f"{path}: options.refresh is not supported by the embedded engine; run `refresh` "
+            "before `up`."
         )
     if not document.get("name"):
         raise UsageError(f"{path}: `name` is missing.")
@@ -110,11 +112,13 @@ def interpreter(project: Project) -> Path:
     virtualenv, toolchain = options.pop("virtualenv", None), options.pop("toolchain", None)
     if toolchain not in (None, "pip", "uv"):
         raise UsageError(
-            f"{project.directory}: runtime option toolchain {toolchain!r} is not supported; use pip or uv."
+            f"{project.directory}: runtime option toolchain {toolchain!r} is not supported; use "
+            "pip or uv."
         )
     if options:
         raise UsageError(
-            f"{project.directory}: runtime option {', '.join(sorted(options))} is not supported by the embedded engine."
+            f"{project.directory}: runtime option {', '.join(sorted(options))} is not supported "
+            "by the embedded engine."
         )
     if virtualenv is None and toolchain == "uv":
         virtualenv = ".venv"
@@ -388,7 +392,8 @@ def _override(values: dict[str, Any], key: str, text: str) -> None:
     for position, part in enumerate(rest):
         if not isinstance(holder, dict):
             raise UsageError(
-                f"-c {key}: {'.'.join([first, *rest[:position]])} is not a structure in this stack's configuration."
+                f"-c {key}: {'.'.join([first, *rest[:position]])} is not a structure in this "
+                "stack's configuration."
             )
         if position == len(rest) - 1:
             holder[part] = parsed

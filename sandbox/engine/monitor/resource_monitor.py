@@ -89,7 +89,8 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
 
     def release(self) -> None:
         """Let the program end after its last hook."""
-        self._deployment.callbacks.close()  # before the server stops: a broken connection prints an error
+        # before the server stops: a broken connection prints an error
+        self._deployment.callbacks.close()
         self._released.set()
 
     def stop(self) -> None:

@@ -66,8 +66,8 @@ class DefaultProviders:
         barred = self._deployment.configuration.values.get("pulumi:disable-default-providers", "")
         if package != builtin_provider.PACKAGE and ('"*"' in barred or f'"{package}"' in barred):
             raise EngineError(
-                f"The default provider of {package!r} is disabled by pulumi:disable-default-providers. "
-                "Pass an explicit provider."
+                f"The default provider of {package!r} is disabled by "
+                "pulumi:disable-default-providers. Pass an explicit provider."
             )
         inputs: dict[str, object] = {
             name: Secret(value) if hidden else value for name, (value, hidden) in settings.items()

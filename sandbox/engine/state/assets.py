@@ -208,7 +208,8 @@ def _members(archive: Mapping[str, Any], folder: Path) -> Iterator[_Member]:
     kind = _format(_place(archive))
     if not kind and "uri" in archive:
         raise EngineError(
-            f"{archive['uri']} is not an archive: its name must end in one of {', '.join(_FORMATS)}."
+            f"{archive['uri']} is not an archive: its name must end in one of "
+            f"{', '.join(_FORMATS)}."
         )
     if not kind:
         yield from _of_folder(folder / str(archive["path"]))

@@ -1,9 +1,9 @@
 """Property values: in memory, on the wire (protobuf) and in a checkpoint (JSON).
 
 A property is None, bool, int, float, str, list, dict, or a wrapper: `UNKNOWN` (not known before the
-operation), `Secret` (never shown, encrypted at rest), `Output` (a value with its dependencies; encoded
-only for remote components and methods). Assets, archives and resource references are dicts with
-Pulumi's signature key. Signatures and sentinels come from the SDK (`pulumi.runtime.rpc`).
+operation), `Secret` (never shown, encrypted at rest), `Output` (a value with its dependencies;
+encoded only for remote components and methods). Assets, archives and resource references are dicts
+with Pulumi's signature key. Signatures and sentinels come from the SDK (`pulumi.runtime.rpc`).
 """
 
 from __future__ import annotations

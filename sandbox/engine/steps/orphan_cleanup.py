@@ -31,8 +31,8 @@ def delete_orphans(deployment: Deployment) -> None:
             cleared.add(urn)
         except EngineError as error:
             text = (
-                f"An earlier run was interrupted while creating it; the new resource ({identifier}) "
-                f"cannot be deleted: {error}"
+                "An earlier run was interrupted while creating it; the new resource "
+                f"({identifier}) cannot be deleted: {error}"
             )
             deployment.recorder.message("warning", urn, text)
             del creating[urn]

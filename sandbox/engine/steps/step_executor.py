@@ -171,8 +171,8 @@ class StepExecutor:
                 raise StepError(
                     because,
                     (
-                        f"Replacing it deletes {old.urn} first, which is protected. Remove `protect` "
-                        "from that resource, run `up`, then make this change."
+                        f"Replacing it deletes {old.urn} first, which is protected. Remove "
+                        "`protect` from that resource, run `up`, then make this change."
                     ),
                 )
             deployment.deleted_already[old.urn] = old

@@ -1,10 +1,11 @@
 """A provider for the engine's tests: package `kit`, whose things live in this process and misbehave on request.
 
-Type `kit:index:Thing`. Inputs: any. Special ones: `size` (a change replaces), `kind` (a change replaces, the old one
-being deleted first), `fail` (create, update, delete, read: that operation fails; partial: it is made, yet fails),
-`pause` (seconds that creating takes), `hold` (creating ends when the test sets `released`). Outputs: the inputs, `arn`, and a secret `token`.
-Function `kit:index:lookup` returns its arguments and `found`. Methods, of things and of the
-provider itself, return what was `said` to whom, as which region's provider.
+Type `kit:index:Thing`. Inputs: any. Special ones: `size` (a change replaces), `kind` (a change
+replaces, the old one being deleted first), `fail` (create, update, delete, read: that operation
+fails; partial: it is made, yet fails), `pause` (seconds that creating takes), `hold` (creating ends
+when the test sets `released`). Outputs: the inputs, `arn`, and a secret `token`. Function
+`kit:index:lookup` returns its arguments and `found`. Methods, of things and of the provider itself,
+return what was `said` to whom, as which region's provider.
 """
 
 # ruff: noqa: N802 - gRPC's method names

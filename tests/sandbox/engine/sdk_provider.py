@@ -1,7 +1,7 @@
 """A stranger's provider, package `plain`: the SDK's experimental one with its own servicer, nothing else.
 
-Run as a process; prints its port. `plain:index:Thing`: `size` replaces; `bad…` inputs are refused; `fail` raises;
-`crash` ends the process while it creates; `pause` (seconds) delays creating.
+Run as a process; prints its port. `plain:index:Thing`: `size` replaces; `bad…` inputs are refused;
+`fail` raises; `crash` ends the process while it creates; `pause` (seconds) delays creating.
 """
 
 import asyncio

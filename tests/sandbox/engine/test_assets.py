@@ -181,7 +181,8 @@ def test_remote_assets_are_fetched_in_every_run(
     (tmp_path / "remote" / "f").write_text("one")
     (tmp_path / "remote" / "z.zip").write_bytes(b"packed")
     workspace.program(
-        f'Thing("a", f=pulumi.RemoteAsset("{server}/f"), z=pulumi.RemoteArchive("{server}/z.zip?x=1"))'
+        f'Thing("a", f=pulumi.RemoteAsset("{server}/f"), '
+        f'z=pulumi.RemoteArchive("{server}/z.zip?x=1"))'
     )
     (tmp_path / "remote" / "z.zip?x=1").write_bytes(b"packed")
     workspace.json("up")

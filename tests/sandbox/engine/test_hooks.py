@@ -178,7 +178,10 @@ def test_destroy_with_hooks_requires_run_program(workspace: Workspace, kit: Kit)
     assert "`destroy --run-program` runs it for them" in messages(refused)
     assert len(kit.things) == 2
     calls(workspace)
-    new = 'Thing("x", Options(provider=KitProvider("new")), of=a.arn)\nGroup("g").register_outputs({"x": 1})'
+    new = (
+        'Thing("x", Options(provider=KitProvider("new")), '
+        'of=a.arn)\nGroup("g").register_outputs({"x": 1})'
+    )
     workspace.program(program + new)
     assert workspace.changes("destroy", "--run-program") == {"delete": 3}
     assert told(workspace) == [("before_delete", "a"), ("after_delete", "a")]

@@ -287,9 +287,10 @@ def test_custom_timeouts_and_parallelism_are_applied(workspace: Workspace, kit: 
     [
         ('Thing("a", Options(state_migrations=[lambda args: None]))', "state migrations"),
         (
-            "import pulumi.runtime.settings as s\n"
-            'async def ask():\n    await s.register_package("kit", "1.0.0", "", "sub", "1.0.0", "e30=")\n'
-            "pulumi.run(ask)",
+            (
+                "import pulumi.runtime.settings as s\nasync def ask():\n    await "
+                's.register_package("kit", "1.0.0", "", "sub", "1.0.0", "e30=")\npulumi.run(ask)'
+            ),
             "Package 'kit' is parameterized",
         ),
         (

@@ -42,9 +42,9 @@ def plain(workspace: Workspace, tmp_path: Path) -> Iterator[Workspace]:
 def test_provider_on_the_sdks_own_servicer_has_a_complete_lifecycle(
     plain: Workspace, tmp_path: Path
 ) -> None:
-    text = (
-        PLAIN
-        + 'a = Plain("a", size=1, word=pulumi.Output.secret("hush"))\nb = Plain("b", of=a.arn, colour="red")\n'
+    text = PLAIN + (
+        'a = Plain("a", size=1, word=pulumi.Output.secret("hush"))\nb = Plain("b", of=a.arn, '
+        'colour="red")\n'
     )
     plain.program(text)
     assert plain.changes("preview") == {"create": 3}

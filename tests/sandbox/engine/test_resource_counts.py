@@ -58,7 +58,10 @@ def _vanish(kit: Kit) -> None:
 
 _IMPORT = 'Thing("a", Options(import_="old-1"), size=SIZE, colour="COLOUR")'
 _TARGETS = 'a = Thing("a", v=N)\nb = Thing("b", of=a.arn, v=N)\nc = Thing("c", v=N)'
-_REFRESH = 'a = Thing("a", v=1)\nb = Thing("b", of=a.arn)\nThing("c", Options(parent=b))\nThing("d", Options(ignore_changes=["v"]), v=1)'
+_REFRESH = (
+    'a = Thing("a", v=1)\nb = Thing("b", of=a.arn)\nThing("c", Options(parent=b))\nThing("d", '
+    'Options(ignore_changes=["v"]), v=1)'
+)
 _REPLACED = """
 a = Thing("a", kind="KIND")
 b = Thing("b", of=a.arn, kind=a.id)
@@ -248,7 +251,8 @@ SCENES = {
         stage("up", _STATE, create=5),
         stage("preview"),
         stage("up"),
-        stage("refresh"),  # this engine's run: the CLI reads secrets within structures in plain text
+        # this engine's run: the CLI reads secrets within structures in plain text
+        stage("refresh"),
         stage("destroy", delete=5),
     ],
     "options, calls and nested outputs": [

@@ -64,9 +64,15 @@ def test_stack_outputs_are_read_by_function(taking: Workspace) -> None:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("organization/demo/prod", "There is no stack 'organization/demo/prod' in this backend (stacks of project 'demo': dev)."),
+        ("organization/demo/prod", (
+            "There is no stack 'organization/demo/prod' in this backend (stacks of project 'demo': "
+            "dev)."
+        )),
         ("prod", "There is no stack 'prod' in this backend (stacks of project 'user': none)."),
-        ("somebody/demo/dev", "'somebody/demo/dev' is not a stack of this backend: the format is STACK or organization/"),
+        ("somebody/demo/dev", (
+            "'somebody/demo/dev' is not a stack of this backend: the format is STACK or "
+            "organization/"
+        )),
         ("organization/a/b/c", "'organization/a/b/c' is not a stack of this backend"),
     ],
 )  # fmt: skip
@@ -89,7 +95,10 @@ def test_referenced_stack_with_another_passphrase_is_reported(
 
 
 def test_stash_output_stays_the_first_input(workspace: Workspace) -> None:
-    program = 'pulumi.export("kept", pulumi.Stash("s", input={"n": NUMBER, "x": pulumi.Output.secret("hush")}).output["n"])'
+    program = (
+        'pulumi.export("kept", pulumi.Stash("s", '
+        'input={"n": NUMBER, "x": pulumi.Output.secret("hush")}).output["n"])'
+    )
     workspace.program(program.replace("NUMBER", "1"))
     assert workspace.changes("preview") == {"create": 2}
     workspace.json("up")

@@ -69,7 +69,10 @@ def test_untargeted_resource_may_depend_on_later_or_missing_resources(both: Work
 
 
 def test_replaced_provider_stays_while_an_untargeted_resource_uses_it(both: Workspace) -> None:
-    text = 'own = KitProvider("own", account="one")\na = Thing("a", Options(provider=own))\nb = Thing("b", v=1)'
+    text = (
+        'own = KitProvider("own", account="one")\na = Thing("a", Options(provider=own))\nb = '
+        'Thing("b", v=1)'
+    )
     both.program(text)
     both.json("up")
     both.program(text.replace("one", "two").replace("v=1", "v=2"))
@@ -87,7 +90,10 @@ def test_replaced_provider_stays_while_an_untargeted_resource_uses_it(both: Work
 def test_target_with_an_untargeted_dependency_is_refused(both: Workspace) -> None:
     both.program(
         OTHER
-        + 'a = Other("a")\nb = Thing("b", Options(depends_on=[a]))\nc = Thing("c", Options(parent=a))'
+        + (
+            'a = Other("a")\nb = Thing("b", Options(depends_on=[a]))\nc = Thing("c", '
+            "Options(parent=a))"
+        )
     )
     for name in ("b", "c"):
         assert "which the targets exclude" in messages(
@@ -128,7 +134,10 @@ def test_renamed_resource_with_a_failed_update_keeps_its_new_name(
 ) -> None:
     both.program('a = Thing("a", v=1)\nb = Thing("b", of=a.arn)')
     both.json("up")
-    text = 'a = Thing("z", Options(aliases=[pulumi.Alias(name="a")]), v=2, fail=WHICH)\nb = Thing("b", of=a.arn)'
+    text = (
+        'a = Thing("z", Options(aliases=[pulumi.Alias(name="a")]), v=2, fail=WHICH)\nb = Thing("b", '
+        "of=a.arn)"
+    )
     both.program(text.replace("WHICH", '"update"'))
     both.json("up", expect=1)
     assert {"z", "b"} <= both.resources().keys()
