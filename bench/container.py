@@ -8,11 +8,12 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from bench.processes import HELLO_WORLD, ROOT, free_port, responds
 from bench.row import Row
-from sandbox.images import debian_base
+from sandbox.images import debian_base, engines
 
 REPEATS = 3
 BASE, BUILDER, SERVICE, STUDY = "bench-base", "bench-builder", "bench-service", "bench-study"
@@ -97,11 +98,24 @@ def _size(host: str, image: str) -> int:
 def _docker(host: str, *arguments: str) -> str:
     environment = {**os.environ, "DOCKER_HOST": host, "DOCKER_BUILDKIT": "1"}
     process = subprocess.run(
-        ["docker", *arguments], env=environment, capture_output=True, text=True, check=False
+        [_docker_program(host), *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if process.returncode:
         raise RuntimeError(f"docker {arguments[0]}: {process.stderr.strip()[-800:]}")
     return process.stdout.strip()
+
+
+@cache
+def _docker_program(host: str) -> str:
+    """Return the first docker on PATH that has BuildKit."""
+    for program in engines.docker_programs():
+        if engines.docker_problem(program, {**os.environ, "DOCKER_HOST": host}) is None:
+            return program
+    raise RuntimeError("no docker command line with BuildKit is installed")
 
 
 @contextmanager
