@@ -83,6 +83,7 @@ observability = Observability(
         settings=settings.observability,
         cluster_name=cluster.cluster_name,
         database_identifier=database.identifier,
+        workload=workload,
         budget_tag=f"user:stack${settings.stack}",
     ),
     on_aws,

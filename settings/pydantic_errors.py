@@ -32,6 +32,8 @@ MESSAGES = (
         "must have at least one entry",
     ),
     ("Input should be", "must be"),
+    ("Dictionary should have at most", "must have at most"),
+    (" items after validation", " entries"),
 )
 CONTAINER_ERRORS = {"model_type", "model_attributes_type", "dict_type", "tuple_type"}
 MIN_SIMILARITY = 0.5

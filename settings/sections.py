@@ -6,6 +6,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from settings import types as t
 
+# moby/buildkit v0.31.2, from a mirror without Docker Hub's limit on anonymous pulls.
+BUILDKIT_IMAGE = (
+    "mirror.gcr.io/moby/buildkit"
+    "@sha256:2f5adac4ecd194d9f8c10b7b5d7bceb5186853db1b26e5abd3a657af0b7e26ec"
+)
+# A resource has at most 50 tags; the program adds up to four.
+MAX_TAGS = 46
 Count = Annotated[int, Field(ge=1, le=100)]
 
 
@@ -39,14 +46,16 @@ class Aws(Section):
         default=None, examples=["arn:aws:iam::123456789012:role/deployer"]
     )
     """Role that the program assumes; none uses the caller's credentials."""
-    tags: dict[t.TagKey, t.TagValue] = Field(default={}, examples=[{"team": "platform"}])
+    tags: dict[t.TagKey, t.TagValue] = Field(
+        default={}, examples=[{"team": "platform"}], max_length=MAX_TAGS
+    )
     """Tags of every resource, in addition to project and stack."""
 
 
 class Network(Section):
     """VPC."""
 
-    cidr: t.Cidr = Field(examples=["10.10.0.0/16"])
+    cidr: t.PrivateCidr = Field(examples=["10.10.0.0/16"])
     """IPv4 network of the VPC, /16 to /20. Fixed for the life of the environment."""
     zones: Literal[2, 3] = Field(examples=[2])
     """Number of availability zones."""
@@ -91,23 +100,23 @@ class NodeGroup(Section):
     """Maximum number of nodes."""
     disk_gib: int = Field(ge=20, le=1000, examples=[40])
     """Encrypted root volume per node in GiB."""
-    release_version: t.ReleaseVersion = Field(examples=["1.35.0-20260901"])
-    """AMI release version of the nodes."""
+    release_version: t.ReleaseVersion | None = None
+    """AMI release version; none looks the recommended one up once and stores it."""
 
 
 class Addons(Section):
-    """EKS add-on versions: `aws eks describe-addon-versions --kubernetes-version 1.35`."""
+    """EKS add-on versions; none looks the default version up once and stores it."""
 
-    vpc_cni: t.AddonVersion = Field(examples=["v1.21.1-eksbuild.1"])
-    """Version of the VPC CNI."""
-    kube_proxy: t.AddonVersion = Field(examples=["v1.35.0-eksbuild.2"])
-    """Version of kube-proxy."""
-    pod_identity_agent: t.AddonVersion = Field(examples=["v1.3.10-eksbuild.2"])
-    """Version of the Pod Identity agent."""
-    coredns: t.AddonVersion = Field(examples=["v1.13.1-eksbuild.1"])
-    """Version of CoreDNS."""
-    metrics_server: t.AddonVersion = Field(examples=["v0.8.0-eksbuild.6"])
-    """Version of metrics-server."""
+    vpc_cni: t.AddonVersion | None = None
+    """Version of the VPC CNI; none looks the default version up once and stores it."""
+    kube_proxy: t.AddonVersion | None = None
+    """Version of kube-proxy; none looks the default version up once and stores it."""
+    pod_identity_agent: t.AddonVersion | None = None
+    """Version of the Pod Identity agent; none looks the default version up once and stores it."""
+    coredns: t.AddonVersion | None = None
+    """Version of CoreDNS; none looks the default version up once and stores it."""
+    metrics_server: t.AddonVersion | None = None
+    """Version of metrics-server; none looks the default version up once and stores it."""
 
 
 class Cluster(Section):
@@ -115,13 +124,13 @@ class Cluster(Section):
 
     version: t.KubernetesVersion = Field(examples=["1.35"])
     """Kubernetes minor version in standard support."""
-    service_cidr: t.Cidr = Field(examples=["172.20.0.0/16"])
+    service_cidr: t.PrivateCidr = Field(examples=["172.20.0.0/16"])
     """IPv4 network of Kubernetes Services, outside the VPC. Fixed for the environment's life."""
     endpoint: ClusterEndpoint
     compute: Literal["managed", "auto"] = Field(examples=["managed"])
     """Managed node groups, or EKS Auto Mode."""
     nodes: NodeGroup
-    addons: Addons
+    addons: Addons = Addons()
     deployers: tuple[t.RoleArn, ...] = Field(
         default=(), examples=[["arn:aws:iam::123456789012:role/deployer"]]
     )
@@ -151,7 +160,7 @@ class Image(Section):
     )
     """Base image by digest; none keeps the Dockerfile's."""
     keep: int = Field(ge=5, le=1000, examples=[30])
-    """Number of proven images, and of other images, that the repository keeps."""
+    """Number of images that the repository keeps, and number of proven images."""
 
     @property
     def build_arguments(self) -> dict[str, str]:
@@ -166,8 +175,8 @@ class Database(Section):
     """Whether a database exists; the service runs without one."""
     name: t.DatabaseName = Field(default="guestbook", examples=["guestbook"])
     """Name of the database within PostgreSQL."""
-    engine_version: t.PostgresVersion = Field(default="17.6", examples=["17.6"])
-    """PostgreSQL version."""
+    engine_version: t.PostgresVersion | None = None
+    """PostgreSQL version; none looks the newest minor version of 17 up once and stores it."""
     instance_class: t.InstanceClass = Field(default="db.t4g.micro", examples=["db.t4g.micro"])
     """RDS instance class."""
     storage_gib: int = Field(default=20, ge=20, le=65536, examples=[20])
@@ -249,8 +258,12 @@ class Pipeline(Section):
     """Pipeline from commit to cluster."""
 
     source: Source
-    promote_from: t.EcrRepository | None = Field(default=None, examples=["platform-dev/image"])
+    promote_from: t.EcrRepository | None = Field(
+        default=None, examples=["platform-dev/image-proven"]
+    )
     """Repository of proven images to promote; none builds the image."""
+    buildkit_image: t.ImageReference = Field(default=BUILDKIT_IMAGE, examples=[BUILDKIT_IMAGE])
+    """BuildKit image of the build, by digest. The default is a mirror of Docker Hub."""
     approval: bool = Field(examples=[True])
     """Whether a person must approve each release."""
     execution_mode: Literal["SUPERSEDED", "QUEUED"] = Field(examples=["QUEUED"])

@@ -17,14 +17,6 @@ KUBERNETES_SUPPORT = {
     "1.35": date(2027, 3, 27),
 }
 
-# The kube-proxy version that was tested with each version, for fixes.
-KUBE_PROXIES = {
-    "1.32": "v1.32.9-eksbuild.2",
-    "1.33": "v1.33.5-eksbuild.2",
-    "1.34": "v1.34.3-eksbuild.2",
-    "1.35": "v1.35.0-eksbuild.2",
-}
-
 # Days that CloudWatch Logs accepts (PutRetentionPolicy in its API reference).
 RETENTION_DAYS = (
     *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
@@ -129,7 +121,47 @@ def _kubernetes(version: str) -> str:
     return version
 
 
-Text = Annotated[str, BeforeValidator(_text)]
+def _printable(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("must not contain NUL, which an environment variable cannot hold")
+    if len(value.encode(errors="replace")) > MAX_TEXT_BYTES:
+        raise ValueError(f"must have at most {MAX_TEXT_BYTES} bytes")
+    return value
+
+
+def _private_cidr(value: str) -> str:
+    network = IPv4Network(value)
+    if not any(network.subnet_of(private) for private in PRIVATE_NETWORKS):
+        networks = ", ".join(map(str, PRIVATE_NETWORKS))
+        raise ValueError(f"must be a private network, within {networks}")
+    return value
+
+
+def _branch(name: str) -> str:
+    """Check the rules of `git check-ref-format` that the pattern does not cover."""
+    parts = name.split("/")
+    if (
+        ".." in name
+        or name.endswith(".")
+        or any(not part or part.startswith(".") or part.endswith(".lock") for part in parts)
+    ):
+        raise ValueError("must be a branch name that Git accepts")
+    return name
+
+
+def _proxy(url: str) -> str:
+    if not 1 <= int(url.rpartition(":")[2]) <= MAX_PORT:
+        raise ValueError(f"must have a port from 1 to {MAX_PORT}")
+    return url
+
+
+MAX_TEXT_BYTES = 32 * 1024
+MAX_PORT = 65535
+# Private addresses (RFC 1918). EKS accepts no others for Services, and a VPC with others hides
+# parts of the internet.
+PRIVATE_NETWORKS = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
+
+Text = Annotated[str, BeforeValidator(_text), AfterValidator(_printable)]
 # Characters that all AWS services accept
 # (https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html).
 TagKey = Annotated[
@@ -154,13 +186,14 @@ Name = Annotated[
 ]
 Namespace = Annotated[Name, AfterValidator(_namespace)]
 Cidr = Annotated[str, BeforeValidator(_text), AfterValidator(_cidr)]
+PrivateCidr = Annotated[Cidr, AfterValidator(_private_cidr)]
 KubernetesVersion = Annotated[str, BeforeValidator(_text), AfterValidator(_kubernetes)]
 AddonVersion = Annotated[
     str,
     *_shape(r"v\d+\.\d+\.\d+-eksbuild\.\d+", "an EKS add-on version, such as v1.21.1-eksbuild.1"),
 ]
 ReleaseVersion = Annotated[
-    str, *_shape(r"\d\.\d+\.\d+-\d{8}", "an AMI release version, such as 1.35.0-20260901")
+    str, *_shape(r"\d\.\d+\.\d+-\d{8}", "an AMI release version, such as 1.35.7-20260903")
 ]
 InstanceType = Annotated[
     str,
@@ -219,17 +252,19 @@ EcrRepository = Annotated[
     str,
     *_shape(
         r"[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*",
-        "an ECR repository name, such as platform-dev/image",
+        "an ECR repository name, such as platform-dev/image-proven",
     ),
 ]
-GitBranch = Annotated[str, *_shape(r"[\w][\w./-]{0,200}", "a branch name")]
+GitBranch = Annotated[str, *_shape(r"[\w][\w./-]{0,200}", "a branch name"), AfterValidator(_branch)]
 TagPattern = Annotated[str, *_shape(r"[\w*?][\w.*?/-]{0,200}", "a tag pattern, such as v*")]
 ImageReference = Annotated[
     str,
     *_shape(r"[a-z0-9][\w.:/-]*@sha256:[0-9a-f]{64}", "an image by digest, registry/name@sha256:…"),
 ]
 ProxyUrl = Annotated[
-    str, *_shape(r"https?://[\w.-]+:\d{1,5}", "a proxy without credentials, http://host:port")
+    str,
+    *_shape(r"https?://[\w.-]+:\d{1,5}", "a proxy without credentials, http://host:port"),
+    AfterValidator(_proxy),
 ]
 HostName = Annotated[
     str, *_shape(r"[a-z0-9-]+(\.[a-z0-9-]+)+", "a DNS name, such as www.example.com")

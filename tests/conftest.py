@@ -1,5 +1,8 @@
 """Configures all tests: compiled code is cached, examples of Hypothesis are reproducible."""
 
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 
@@ -24,3 +27,26 @@ providers._get_local_constants = lambda: (
     if settings.default and settings.default.derandomize
     else _of_loaded_modules()
 )
+
+_TESTS = Path(__file__).parent
+_MARKERS = {
+    "app/test_server.py": "server",
+    "end_to_end": "end_to_end",
+    "sandbox/account": "server",
+    "sandbox/engine": "engine",
+    "sandbox/images": "container",
+    "sandbox/kubernetes": "server",
+    "sandbox/providers": "server",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by path and fixture; pyproject.toml describes the markers."""
+    for item in items:
+        path = item.path.relative_to(_TESTS).as_posix()
+        for prefix, marker in _MARKERS.items():
+            if path == prefix or path.startswith(f"{prefix}/"):
+                item.add_marker(marker)
+        if isinstance(item, pytest.Function):
+            for fixture in {"postgres", "browser"}.intersection(item.fixturenames):
+                item.add_marker("database" if fixture == "postgres" else fixture)

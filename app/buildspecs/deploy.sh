@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Rolls out $REPOSITORY_URL@$IMAGE_DIGEST of $COMMIT to $DEPLOYMENT in $NAMESPACE; needs kubectl, jq and a kubeconfig.
-# Exit codes: 0 rolled out, 1 failed and undone.
+# Exit codes: 0 rolled out, 1 failed and reverted.
 set -euo pipefail
 
 image="$REPOSITORY_URL@$IMAGE_DIGEST"
@@ -9,7 +9,7 @@ deployment="deployment/$DEPLOYMENT"
 case "$IMAGE_DIGEST" in
   sha256:*) ;;
   *)
-    echo "There is no digest to deploy: IMAGE_DIGEST is '$IMAGE_DIGEST'." >&2
+    echo "IMAGE_DIGEST must be a digest, not '$IMAGE_DIGEST'." >&2
     exit 1
     ;;
 esac
@@ -18,7 +18,7 @@ kube() {
   kubectl --namespace "$NAMESPACE" "$@"
 }
 
-# The Deployment as it stands, cut down to what this field manager owns: applying it changes nothing else.
+# The fields of the Deployment that this field manager owns; applying them changes no others.
 before="$(kube get "$deployment" --output json)"
 patch() {
   jq --arg image "$1" --arg digest "$2" --arg commit "$3" '{
@@ -55,15 +55,15 @@ if kube rollout status "$deployment" --timeout=5m; then
   exit 0
 fi
 
-echo "The roll-out of $image failed. What its pods say:" >&2
+echo "The roll-out of $image failed. Pods and events:" >&2
 kube get pods --output wide >&2 || true
 kube get events --sort-by=.lastTimestamp >&2 | tail -n 20 || true
 
 old_image="$(previous '.spec.template.spec.containers[0].image')"
-echo "Going back to $old_image" >&2
-# Not `rollout undo`, which would leave the image to nobody: the pipeline owned it before and owns it after.
+echo "Reverting to $old_image" >&2
+# Not `rollout undo`, after which the pipeline would no longer own the image.
 apply "$old_image" \
   "$(previous '.spec.template.metadata.annotations["release.platform/digest"] // ""')" \
   "$(previous '.spec.template.metadata.annotations["release.platform/commit"] // ""')"
-kube rollout status "$deployment" --timeout=5m || echo "Going back isn't finished either: look at the cluster." >&2
+kube rollout status "$deployment" --timeout=5m || echo "The previous release is not rolled out either; check the cluster." >&2
 exit 1

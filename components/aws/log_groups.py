@@ -1,10 +1,15 @@
 """Encrypted CloudWatch log groups with retention."""
 
+from collections.abc import Callable
+
 import pulumi
 import pulumi_aws as aws
 
 from components.aws.context import AwsContext
 from components.aws.iam import Statement
+
+# An import requires equal properties; those of a service-created group differ.
+IMPORTED_PROPERTIES = ("kmsKeyId", "retentionInDays", "skipDestroy", "tags", "tagsAll")
 
 
 def log_group(
@@ -15,19 +20,42 @@ def log_group(
     key: aws.kms.Key,
     parent: pulumi.Resource,
     protected: bool = False,
+    leftover: bool = False,
 ) -> aws.cloudwatch.LogGroup:
     """Create a log group before the AWS service that writes to it.
 
     The service would create it unencrypted and without retention. A protected group is retained
-    when the stack is destroyed. The policy of `key` needs `encrypt_log_group`.
+    when the stack is destroyed. A `leftover` of a deleted writer is imported with its properties;
+    the next run applies key, retention and tags. The policy of `key` needs `encrypt_log_group`.
     """
     return aws.cloudwatch.LogGroup(
         name,
         name=group_name,
         retention_in_days=days,
         kms_key_id=key.arn,
-        opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=protected),
+        opts=pulumi.ResourceOptions(
+            parent=parent,
+            retain_on_delete=protected,
+            import_=group_name if leftover else None,
+            ignore_changes=list(IMPORTED_PROPERTIES) if leftover else [],
+        ),
     )
+
+
+def is_leftover(
+    group_name: str, writer_exists: Callable[[], bool], parent: pulumi.Resource
+) -> bool:
+    """Whether the log group exists without its writer.
+
+    EKS and RDS write late records after the deletion of a cluster or an instance, and create the
+    log group again after Pulumi has deleted it. An existing writer proves that the group belongs
+    to the stack, because the writer depends on it.
+    See docs/decisions/0014-adopt-leftover-log-groups.md.
+    """
+    groups = aws.cloudwatch.get_log_groups(
+        log_group_name_prefix=group_name, opts=pulumi.InvokeOptions(parent=parent)
+    )
+    return group_name in groups.log_group_names and not writer_exists()
 
 
 def encrypt_log_group(context: AwsContext, group_name: str) -> Statement:

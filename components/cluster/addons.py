@@ -4,20 +4,24 @@ CoreDNS without nodes fails after 20 minutes, and nodes that start before the VP
 wrong network (https://github.com/pulumi/pulumi-eks/issues/1819).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pulumi
 import pulumi_aws as aws
 
 from components.aws.context import AwsContext
 from components.aws.iam import pod_identity_trust
-from components.cluster.args import AddonSettings
+
+ADDONS_BEFORE_NODES = ("vpc-cni", "kube-proxy", "eks-pod-identity-agent")
+ADDONS_AFTER_NODES = ("coredns", "metrics-server")
+AUTO_MODE_ADDONS = ("metrics-server",)
+"""The others are built into Auto Mode."""
 
 
 def addons_before_nodes(
     name: str,
     cluster_name: pulumi.Input[str],
-    versions: AddonSettings,
+    versions: Mapping[str, pulumi.Input[str]],
     context: AwsContext,
     parent: pulumi.Resource,
 ) -> list[pulumi.Resource]:
@@ -45,37 +49,32 @@ def addons_before_nodes(
         role_arn=role.arn,
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[attachment]),
     )
-    agent = _addon(
-        name, "eks-pod-identity-agent", versions.pod_identity_agent, cluster_name, [], parent
-    )
-    return [association, agent]
+    agent = "eks-pod-identity-agent"
+    return [association, _addon(name, agent, versions[agent], cluster_name, [], parent)]
 
 
 def addons_after_nodes(
     name: str,
     cluster_name: pulumi.Input[str],
-    versions: AddonSettings,
+    versions: Mapping[str, pulumi.Input[str]],
     nodes: Sequence[pulumi.Resource],
     parent: pulumi.Resource,
-    *,
-    auto_mode: bool,
 ) -> list[pulumi.Resource]:
-    """Create the add-ons that run as pods: CoreDNS (built into Auto Mode) and metrics-server.
+    """Create those of the add-ons that run as pods: CoreDNS and metrics-server.
 
     No CSI driver: no workload of the platform uses a volume, and its role could attach any disk.
     """
-    addons = {} if auto_mode else {"coredns": versions.coredns}
-    addons["metrics-server"] = versions.metrics_server
     return [
-        _addon(name, addon, version, cluster_name, nodes, parent)
-        for addon, version in addons.items()
+        _addon(name, addon, versions[addon], cluster_name, nodes, parent)
+        for addon in ADDONS_AFTER_NODES
+        if addon in versions
     ]
 
 
 def _addon(
     name: str,
     addon: str,
-    version: str,
+    version: pulumi.Input[str],
     cluster_name: pulumi.Input[str],
     depends_on: Sequence[pulumi.Resource],
     parent: pulumi.Resource,

@@ -49,31 +49,31 @@ class NodeSettings(Protocol):
         """Root volume in GiB."""
 
     @property
-    def release_version(self) -> str:
-        """AMI release version."""
+    def release_version(self) -> str | None:
+        """AMI release version; None looks the recommended one up once."""
 
 
 class AddonSettings(Protocol):
-    """Section `cluster.addons`: versions as `aws eks describe-addon-versions` lists them."""
+    """Section `cluster.addons`; None looks the default version up once."""
 
     @property
-    def vpc_cni(self) -> str:
+    def vpc_cni(self) -> str | None:
         """Version of the VPC CNI."""
 
     @property
-    def kube_proxy(self) -> str:
+    def kube_proxy(self) -> str | None:
         """Version of kube-proxy."""
 
     @property
-    def pod_identity_agent(self) -> str:
+    def pod_identity_agent(self) -> str | None:
         """Version of the Pod Identity agent."""
 
     @property
-    def coredns(self) -> str:
+    def coredns(self) -> str | None:
         """Version of CoreDNS."""
 
     @property
-    def metrics_server(self) -> str:
+    def metrics_server(self) -> str | None:
         """Version of metrics-server."""
 
 

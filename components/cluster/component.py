@@ -1,7 +1,7 @@
 """EKS cluster: control plane, compute, add-ons and access entries."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -11,16 +11,23 @@ import pulumi_kubernetes as k8s
 
 from components.aws.context import aws_context
 from components.aws.kms import encryption_key
-from components.aws.log_groups import encrypt_log_group, log_group
+from components.aws.log_groups import encrypt_log_group, is_leftover, log_group
 from components.cluster.access_entries import (
     break_glass_entries,
     deployer_entries,
     refuse_missing_roles,
 )
-from components.cluster.addons import addons_after_nodes, addons_before_nodes
+from components.cluster.addons import (
+    ADDONS_AFTER_NODES,
+    ADDONS_BEFORE_NODES,
+    AUTO_MODE_ADDONS,
+    addons_after_nodes,
+    addons_before_nodes,
+)
 from components.cluster.args import ClusterArgs
 from components.cluster.auto_mode import auto_mode_objects
 from components.cluster.node_groups import node_groups, node_role
+from components.cluster.versions import ClusterVersions
 
 __all__ = ["Cluster"]
 
@@ -36,7 +43,7 @@ class Cluster(pulumi.ComponentResource):
 
     pulumi-eks grants the creating principal cluster administration and cannot switch it off
     (`bootstrapClusterCreatorAdminPermissions`), so the creator must not be one of the deployers.
-    Raises RunError for a deployer or break-glass role that does not exist in this account.
+    Raises RunError for roles of this account and for versions that do not exist.
     """
 
     cluster_name: pulumi.Output[str]
@@ -72,6 +79,18 @@ class Cluster(pulumi.ComponentResource):
         context = aws_context(self)
         # Before the first resource: EKS would refuse the role after the control plane exists.
         refuse_missing_roles(name, [*settings.deployers, *settings.break_glass], self)
+        versions = ClusterVersions(
+            name=name, prefix=args.prefix, kubernetes_version=settings.version, parent=self
+        )
+        release_version: pulumi.Input[str] = ""
+        if settings.auto_mode:
+            addon_versions = versions.addons(settings.addons, AUTO_MODE_ADDONS)
+        else:
+            names = (*ADDONS_BEFORE_NODES, *ADDONS_AFTER_NODES)
+            addon_versions = versions.addons(settings.addons, names)
+            release_version = versions.node_release(
+                args.architecture, settings.nodes.release_version
+            )
 
         group_name = f"/aws/eks/{cluster_name}/cluster"
         key = encryption_key(
@@ -90,10 +109,11 @@ class Cluster(pulumi.ComponentResource):
             key=key,
             parent=self,
             protected=args.protected,
+            leftover=is_leftover(group_name, lambda: self._exists(cluster_name), self),
         )
         control_plane = eks.Cluster(
             name,
-            **_control_plane_arguments(args, cluster_name, key),
+            **_control_plane_arguments(args, cluster_name, key, addon_versions),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[logs], protect=args.protected),
         )
         self.control_plane = control_plane
@@ -123,9 +143,7 @@ class Cluster(pulumi.ComponentResource):
             nodes: list[pulumi.Resource] = [control_plane, *objects, *network.egress]
         else:
             role, attachments = node_role(name, context, self)
-            networking = addons_before_nodes(
-                name, self.cluster_name, settings.addons, context, self
-            )
+            networking = addons_before_nodes(name, self.cluster_name, addon_versions, context, self)
             nodes = [
                 *node_groups(
                     name,
@@ -133,6 +151,7 @@ class Cluster(pulumi.ComponentResource):
                     prefix=args.prefix,
                     version=settings.version,
                     nodes=settings.nodes,
+                    release_version=release_version,
                     architecture=args.architecture,
                     subnet_ids=network.private_subnet_ids,
                     role=role,
@@ -141,16 +160,13 @@ class Cluster(pulumi.ComponentResource):
                     parent=self,
                 )
             ]
-        addons = addons_after_nodes(
-            name,
-            self.cluster_name,
-            settings.addons,
-            nodes,
-            self,
-            auto_mode=settings.auto_mode,
-        )
+        addons = addons_after_nodes(name, self.cluster_name, addon_versions, nodes, self)
         self.compute = [*nodes, *addons]
         self.register_outputs({"cluster_name": self.cluster_name})
+
+    def _exists(self, cluster_name: str) -> bool:
+        clusters = aws.eks.get_clusters(opts=pulumi.InvokeOptions(parent=self))
+        return cluster_name in clusters.names
 
     def _private_endpoint_rule(self, name: str, vpc_cidr: str) -> pulumi.Resource:
         """Admit the VPC to the private endpoint; EKS itself admits only nodes."""
@@ -167,7 +183,10 @@ class Cluster(pulumi.ComponentResource):
 
 
 def _control_plane_arguments(
-    args: ClusterArgs, cluster_name: str, key: aws.kms.Key
+    args: ClusterArgs,
+    cluster_name: str,
+    key: aws.kms.Key,
+    addon_versions: Mapping[str, pulumi.Input[str]],
 ) -> dict[str, Any]:
     settings, endpoint = args.settings, args.settings.endpoint
     compute: dict[str, Any] = (
@@ -181,10 +200,10 @@ def _control_plane_arguments(
         else {
             "skip_default_security_groups": True,
             "kube_proxy_addon_options": eks.KubeProxyAddonOptionsArgs(
-                version=settings.addons.kube_proxy
+                version=addon_versions["kube-proxy"]
             ),
             "vpc_cni_options": eks.VpcCniOptionsArgs(
-                addon_version=settings.addons.vpc_cni,
+                addon_version=addon_versions["vpc-cni"],
                 enable_network_policy=True,
                 log_level="INFO",
             ),

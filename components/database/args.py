@@ -19,8 +19,8 @@ class DatabaseSettings(Protocol):
         """Name of the database within PostgreSQL."""
 
     @property
-    def engine_version(self) -> str:
-        """PostgreSQL version, such as `17.6`."""
+    def engine_version(self) -> str | None:
+        """PostgreSQL version, such as `17.6`; None looks the newest minor version up once."""
 
     @property
     def instance_class(self) -> str:

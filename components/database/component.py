@@ -7,12 +7,13 @@ import pulumi_aws as aws
 
 from components.aws.context import aws_context
 from components.aws.kms import encryption_key
-from components.aws.log_groups import encrypt_log_group, log_group
+from components.aws.log_groups import encrypt_log_group, is_leftover, log_group
 from components.database.args import DatabaseArgs
 
 __all__ = ["Database"]
 
 PORT = 5432
+ENGINE, MAJOR_VERSION = "postgres", "17"
 USER = "platform"
 
 
@@ -21,6 +22,7 @@ class Database(pulumi.ComponentResource):
 
     RDS generates and rotates the master password in Secrets Manager; Pulumi never reads it.
     Does not own schema and data: migrations belong to the service.
+    Raises RunError for a version that RDS does not offer.
     """
 
     environment: Mapping[str, pulumi.Output[str]]
@@ -47,6 +49,7 @@ class Database(pulumi.ComponentResource):
 
     def _create(self, name: str, args: DatabaseArgs) -> None:
         settings = args.settings
+        engine_version = _engine_version(name, settings.engine_version, self)
         child = pulumi.ResourceOptions(parent=self)
         physical = f"{args.prefix}-{name}"
         context, group_name = aws_context(self), f"/aws/rds/instance/{physical}/postgresql"
@@ -66,6 +69,7 @@ class Database(pulumi.ComponentResource):
             key=key,
             parent=self,
             protected=args.protected,
+            leftover=is_leftover(group_name, lambda: self._exists(physical), self),
         )
         subnets = aws.rds.SubnetGroup(
             name, subnet_ids=list(args.network.private_subnet_ids), opts=child
@@ -73,8 +77,8 @@ class Database(pulumi.ComponentResource):
         instance = aws.rds.Instance(
             name,
             identifier=physical,
-            engine="postgres",
-            engine_version=settings.engine_version,
+            engine=ENGINE,
+            engine_version=engine_version,
             instance_class=settings.instance_class,
             allocated_storage=settings.storage_gib,
             storage_type="gp3",
@@ -86,7 +90,7 @@ class Database(pulumi.ComponentResource):
             master_user_secret_kms_key_id=key.key_id,
             db_subnet_group_name=subnets.name,
             vpc_security_group_ids=[self._security_group(name, physical, args)],
-            parameter_group_name=_parameter_group(name, settings.engine_version, child),
+            parameter_group_name=_parameter_group(name, engine_version, child),
             publicly_accessible=False,
             multi_az=settings.multi_az,
             backup_retention_period=settings.backup_days,
@@ -100,7 +104,13 @@ class Database(pulumi.ComponentResource):
             skip_final_snapshot=not args.protected,
             # Snapshot names are unique; the key is new whenever the database is.
             final_snapshot_identifier=_final_snapshot(physical, key) if args.protected else None,
-            opts=pulumi.ResourceOptions(parent=self, protect=args.protected, depends_on=[logs]),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                protect=args.protected,
+                depends_on=[logs],
+                # The version that was looked up at creation stays; a pinned one is applied.
+                ignore_changes=[] if settings.engine_version else ["engineVersion"],
+            ),
         )
         secret_arn = instance.master_user_secrets.apply(_only_secret_arn)
         self.environment = {
@@ -112,6 +122,13 @@ class Database(pulumi.ComponentResource):
         }
         self.secret_arns, self.key_arns, self.ports = [secret_arn], [key.arn], [PORT]
         self.identifier = instance.identifier
+
+    def _exists(self, identifier: str) -> bool:
+        instances = aws.rds.get_instances(
+            filters=[{"name": "db-instance-id", "values": [identifier]}],
+            opts=pulumi.InvokeOptions(parent=self),
+        )
+        return identifier in instances.instance_identifiers
 
     def _security_group(self, name: str, physical: str, args: DatabaseArgs) -> pulumi.Output[str]:
         child = pulumi.ResourceOptions(parent=self)
@@ -134,6 +151,22 @@ class Database(pulumi.ComponentResource):
             opts=child,
         )
         return group.id
+
+
+def _engine_version(name: str, pinned: str | None, parent: pulumi.Resource) -> str:
+    """Return the PostgreSQL version; raise RunError for a pinned one that RDS does not offer."""
+    try:
+        engine = aws.rds.get_engine_version(
+            engine=ENGINE,
+            version=pinned or MAJOR_VERSION,
+            latest=pinned is None,
+            opts=pulumi.InvokeOptions(parent=parent),
+        )
+    except Exception as error:  # the SDK raises plain Exception, with a traceback of its own
+        raise pulumi.RunError(
+            f"{name}: RDS does not offer PostgreSQL {pinned or MAJOR_VERSION}: {error}"
+        ) from error
+    return engine.version_actual
 
 
 def _parameter_group(

@@ -22,7 +22,7 @@ class ImageSettings(Protocol):
 
     @property
     def keep(self) -> int:
-        """Number of proven images, and of other images, that the lifecycle policy keeps."""
+        """Number of images, and number of proven images, that the lifecycle policies keep."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +30,7 @@ class ImageArgs:
     """Arguments of `Image`."""
 
     prefix: str
-    """Prefix of physical names; the repositories are `<prefix>/<name>` and `<prefix>/<name>-cache`.
-    """
+    """Prefix of physical names; the repositories are `<prefix>/<name>`, `-proven` and `-cache`."""
     protected: bool
     """Refuse to delete repositories that contain images."""
     settings: ImageSettings

@@ -12,13 +12,11 @@ from components.aws.kms import encryption_key
 from components.image.args import ImageArgs
 from components.image.build_context import content_hash
 
-__all__ = ["PROVEN_PREFIX", "Image"]
+__all__ = ["Image"]
 
 # Prefix of the tags that Pulumi pushes: mutable, because a reverted change pushes an existing tag
 # again, which ECR would refuse even for the same image.
 CONTENT_PREFIX = "content-"
-PROVEN_PREFIX = "proven-"
-"""Prefix of the tag that marks a digest as verified (app/buildspecs/verify.yml)."""
 UNTAGGED_DAYS = 7
 CACHE_IMAGES = 5
 
@@ -35,6 +33,10 @@ class Image(pulumi.ComponentResource):
     """Registry and repository, without tag."""
     repository_name: pulumi.Output[str]
     repository_arn: pulumi.Output[str]
+    proven_url: pulumi.Output[str]
+    """Repository of verified images; only the verify role of the pipeline can write to it."""
+    proven_name: pulumi.Output[str]
+    proven_arn: pulumi.Output[str]
     cache_url: pulumi.Output[str]
     """Repository of the build cache."""
     cache_arn: pulumi.Output[str]
@@ -62,9 +64,12 @@ class Image(pulumi.ComponentResource):
             parent=self,
         )
         repository = self._repository(name, "IMMUTABLE_WITH_EXCLUSION", settings.keep, key)
+        proven = self._repository(f"{name}-proven", "IMMUTABLE", settings.keep, key)
         cache = self._repository(f"{name}-cache", "MUTABLE", CACHE_IMAGES, key)
         self.repository_url, self.repository_name = repository.repository_url, repository.name
         self.repository_arn = repository.arn
+        self.proven_url, self.proven_name = proven.repository_url, proven.name
+        self.proven_arn = proven.arn
         self.cache_url, self.cache_arn = cache.repository_url, cache.arn
 
         image = docker.Image(
@@ -132,15 +137,6 @@ def _lifecycle_policy(keep: int) -> pulumi.Output[str]:
                 "countType": "sinceImagePushed",
                 "countUnit": "days",
                 "countNumber": UNTAGGED_DAYS,
-            },
-        ),
-        (
-            f"The last {keep} proven images wait for promotion, whatever else is pushed",
-            {
-                "tagStatus": "tagged",
-                "tagPrefixList": [PROVEN_PREFIX],
-                "countType": "imageCountMoreThan",
-                "countNumber": keep,
             },
         ),
         (

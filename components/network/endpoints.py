@@ -43,7 +43,7 @@ def interface_endpoints(
     child = pulumi.ResourceOptions(parent=parent)
     group = aws.ec2.SecurityGroup(
         f"{name}-endpoints",
-        description="HTTPS from the VPC to AWS's interface endpoints",
+        description="HTTPS from the VPC to interface endpoints of AWS services",
         vpc_id=vpc.id,
         opts=child,
     )

@@ -10,7 +10,11 @@ PENDING_PODS = "scheduler_pending_pods_UNSCHEDULABLE"
 
 
 def kubernetes_alarms(
-    name: str, physical: str, cluster_name: pulumi.Input[str], parent: pulumi.Resource
+    name: str,
+    physical: str,
+    cluster_name: pulumi.Input[str],
+    workload: pulumi.Resource,
+    parent: pulumi.Resource,
 ) -> list[aws.cloudwatch.MetricAlarm]:
     """Create the alarms on the control plane."""
     dimensions = {"ClusterName": cluster_name}
@@ -24,6 +28,7 @@ def kubernetes_alarms(
             dimensions=dimensions,
             threshold=0,
             parent=parent,
+            depends_on=[workload],
         ),
         _alarm(
             name,
@@ -99,6 +104,7 @@ def _alarm(
     threshold: float,
     parent: pulumi.Resource,
     statistic: str = "Maximum",
+    depends_on: Sequence[pulumi.Resource] = (),
 ) -> aws.cloudwatch.MetricAlarm:
     """Alarm after three minutes above `threshold`, or below it for the statistic `Minimum`.
 
@@ -118,7 +124,7 @@ def _alarm(
         threshold=threshold,
         comparison_operator="LessThanThreshold" if below else "GreaterThanThreshold",
         treat_missing_data="notBreaching",
-        opts=pulumi.ResourceOptions(parent=parent),
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=list(depends_on)),
     )
 
 

@@ -31,5 +31,7 @@ class ObservabilityArgs:
     cluster_name: pulumi.Input[str]
     database_identifier: pulumi.Input[str] | None
     """RDS instance; None without a database."""
+    workload: pulumi.Resource
+    """The alarm on unschedulable pods depends on it: before, pods wait for the first nodes."""
     budget_tag: str
     """`Key$Value` of the cost allocation tag that identifies the environment."""

@@ -39,7 +39,7 @@ class Observability(pulumi.ComponentResource):
             protected=args.protected,
             parent=self,
         )
-        alarms = kubernetes_alarms(name, physical, args.cluster_name, self)
+        alarms = kubernetes_alarms(name, physical, args.cluster_name, args.workload, self)
         if args.database_identifier is not None:
             alarms += database_alarms(name, physical, args.database_identifier, self)
         # A pipeline watches each metric alarm: DescribeAlarms by name does not return composite

@@ -10,9 +10,8 @@ from components.aws.iam import Statement, document, source_account, via_service
 from components.aws.kms import encryption_key
 
 NOTIFICATION_RULES = "codestar-notifications.amazonaws.com"
-# Services that publish to the topic under their own name. An approval is published in the
-# pipeline's role.
-PUBLISHERS = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com", NOTIFICATION_RULES]
+# Services that publish on behalf of the account. An approval is published in the pipeline's role.
+PUBLISHERS = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com"]
 
 
 def notification_topic(
@@ -36,24 +35,34 @@ def notification_topic(
         parent=parent,
         statements=[
             _encrypt("EncryptFromPublishers", PUBLISHERS, own_account),
-            # AWS's example for notification rules restricts the path, not the account
-            # (https://docs.aws.amazon.com/dtconsole/latest/userguide/set-up-sns.html); the topic
-            # policy restricts the account.
+            # AWS's example for notification rules restricts the path, not the account.
             _encrypt(
                 "EncryptFromNotificationRules", [NOTIFICATION_RULES], via_service(context, "sns")
             ),
         ],
     )
     topic = aws.sns.Topic(name, name=physical, kms_master_key_id=key.arn, opts=child)
-    publish: Statement = {
-        "Sid": "PublishFromAwsServices",
-        "Effect": "Allow",
-        "Principal": {"Service": PUBLISHERS},
-        "Action": "sns:Publish",
-        "Resource": topic.arn,
-        "Condition": own_account,
-    }
-    policy = aws.sns.TopicPolicy(name, arn=topic.arn, policy=document(publish), opts=child)
+    publish: Statement = {"Effect": "Allow", "Action": "sns:Publish", "Resource": topic.arn}
+    policy = aws.sns.TopicPolicy(
+        name,
+        arn=topic.arn,
+        policy=document(
+            {
+                **publish,
+                "Sid": "PublishFromBudgetsAndAlarms",
+                "Principal": {"Service": PUBLISHERS},
+                "Condition": own_account,
+            },
+            # AWS's statement has no condition: with one, the target becomes unreachable
+            # (https://docs.aws.amazon.com/dtconsole/latest/userguide/set-up-sns.html).
+            {
+                **publish,
+                "Sid": "PublishFromNotificationRules",
+                "Principal": {"Service": [NOTIFICATION_RULES]},
+            },
+        ),
+        opts=child,
+    )
     for contact in contacts:
         aws.sns.TopicSubscription(
             f"{name}-{contact}", topic=topic.arn, protocol="email", endpoint=contact, opts=child

@@ -42,7 +42,11 @@ class PipelineSettings(Protocol):
 
     @property
     def promote_from(self) -> str | None:
-        """ECR repository of proven images to promote; None builds the image."""
+        """ECR repository of proven images of another environment; None builds the image."""
+
+    @property
+    def buildkit_image(self) -> str:
+        """BuildKit image of the build, by digest."""
 
     @property
     def approval(self) -> bool:
@@ -91,6 +95,18 @@ class PipelineImage(Protocol):
     @property
     def repository_arn(self) -> pulumi.Input[str]:
         """ARN of the repository."""
+
+    @property
+    def proven_url(self) -> pulumi.Input[str]:
+        """Registry and repository of proven images."""
+
+    @property
+    def proven_name(self) -> pulumi.Input[str]:
+        """Name of the repository of proven images."""
+
+    @property
+    def proven_arn(self) -> pulumi.Input[str]:
+        """ARN of the repository of proven images."""
 
     @property
     def cache_url(self) -> pulumi.Input[str]:

@@ -11,8 +11,8 @@ from components.aws.iam import Statement, document
 from components.aws.log_groups import log_group
 from components.pipeline import iam
 from components.pipeline.args import Architecture, PipelineArgs
+from components.pipeline.buildspecs import inline_buildspec
 
-BUILDSPECS = "app/buildspecs"  # folder within the source
 BUILD_ENVIRONMENTS = {
     "amd64": ("LINUX_CONTAINER", "aws/codebuild/amazonlinux-x86_64-standard:6.0"),
     "arm64": ("ARM_CONTAINER", "aws/codebuild/amazonlinux-aarch64-standard:4.0"),
@@ -70,7 +70,7 @@ class ProjectFactory:
     name: str
     """Logical names are `<name>-<step>`."""
     prefix: str
-    """Physical names are `<prefix>-<step>`."""
+    """Name of the pipeline; physical names are `<prefix>-<step>`."""
     architecture: Architecture
     bucket: aws.s3.Bucket
     key: aws.kms.Key
@@ -89,7 +89,7 @@ class ProjectFactory:
         privileged: bool = False,
         in_vpc: bool = False,
     ) -> BuildProject:
-        """Create the project that runs `<step>.yml` of the buildspecs for at most `minutes`."""
+        """Create the project that runs the buildspec of the step for at most `minutes`."""
         child = pulumi.ResourceOptions(parent=self.parent)
         name, physical = f"{self.name}-{step}", f"{self.prefix}-{step}"
         logs = log_group(
@@ -119,7 +119,7 @@ class ProjectFactory:
             name=physical,
             service_role=role.arn,
             artifacts={"type": "CODEPIPELINE"},
-            source={"type": "CODEPIPELINE", "buildspec": f"{BUILDSPECS}/{step}.yml"},
+            source={"type": "CODEPIPELINE", "buildspec": inline_buildspec(step)},
             environment={
                 "type": environment_type,
                 "image": image,
@@ -175,11 +175,12 @@ def build_projects(factory: ProjectFactory, args: PipelineArgs) -> BuildProjects
             environment={
                 **target,
                 "URL": url or "",
-                "REPOSITORY_NAME": args.image.repository_name,
+                "PROVEN_URL": args.image.proven_url,
+                "PROVEN_NAME": args.image.proven_name,
                 "BAKE_MINUTES": str(bake_minutes),
             },
             statements=[
-                *iam.tag_proven_image(args.image.repository_arn),
+                *iam.prove_image(args.image.repository_arn, args.image.proven_arn),
                 *(describe_cluster if url is None else []),
             ],
         ),
@@ -198,8 +199,11 @@ def _build_project(factory: ProjectFactory, args: PipelineArgs) -> BuildProject:
         return factory.project(
             "promote",
             minutes=15,
-            environment={**image, "PROVEN_NAME": promote_from},
-            statements=iam.promote_image(args.image.repository_arn, proven_arn),
+            environment={**image, "PROVEN_NAME": promote_from, "PIPELINE_NAME": factory.prefix},
+            statements=[
+                *iam.promote_image(args.image.repository_arn, proven_arn),
+                *iam.stop_execution(factory.context.arn("codepipeline", factory.prefix)),
+            ],
         )
     return factory.project(
         "build",
@@ -210,6 +214,7 @@ def _build_project(factory: ProjectFactory, args: PipelineArgs) -> BuildProject:
             "CACHE_URL": args.image.cache_url,
             "PLATFORM": f"linux/{args.architecture}",
             "BASE_IMAGE": args.build.base_image or "",
+            "BUILDKIT_IMAGE": args.settings.buildkit_image,
         },
         statements=iam.push_image(args.image.repository_arn, args.image.cache_arn),
     )

@@ -111,9 +111,7 @@ class Pipeline(pulumi.ComponentResource):
                 context,
                 self,
             )
-        role = aws.iam.Role(
-            name, assume_role_policy=iam.pipeline_trust(context, physical), opts=child
-        )
+        role = aws.iam.Role(name, assume_role_policy=iam.pipeline_trust(context), opts=child)
         source_role = aws.iam.Role(
             f"{name}-source", assume_role_policy=role_trust(role.arn), opts=child
         )

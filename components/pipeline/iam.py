@@ -22,13 +22,12 @@ LOG_IN_TO_REGISTRY = allow("LogInToRegistry", ["ecr:GetAuthorizationToken"], ["*
 # Trust policies
 
 
-def pipeline_trust(context: AwsContext, pipeline_name: str) -> pulumi.Output[str]:
-    """Let CodePipeline assume the pipeline role on behalf of this pipeline."""
-    return service_trust(
-        "codepipeline.amazonaws.com",
-        account_id=context.account_id,
-        source_arn=context.arn("codepipeline", pipeline_name),
-    )
+def pipeline_trust(context: AwsContext) -> pulumi.Output[str]:
+    """Let CodePipeline assume the pipeline role on behalf of this account.
+
+    No documented CodePipeline role has `aws:SourceArn`; whether the service passes it is unknown.
+    """
+    return service_trust("codepipeline.amazonaws.com", account_id=context.account_id)
 
 
 def project_trust(context: AwsContext, project_name: str) -> pulumi.Output[str]:
@@ -111,12 +110,22 @@ def read_source_object(bucket_arn: pulumi.Input[str], key: str) -> list[Statemen
     return [
         allow(
             "ReadSourceObject",
-            ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging"],
+            [
+                "s3:GetObject",
+                "s3:GetObjectTagging",
+                "s3:GetObjectVersion",
+                "s3:GetObjectVersionTagging",
+            ],
             [pulumi.Output.concat(bucket_arn, "/", key)],
         ),
         allow(
             "ReadSourceBucket",
-            ["s3:GetBucketVersioning", "s3:GetBucketAcl", "s3:GetBucketLocation"],
+            [
+                "s3:GetBucketAcl",
+                "s3:GetBucketLocation",
+                "s3:GetBucketVersioning",
+                "s3:ListBucket",
+            ],
             [bucket_arn],
         ),
     ]
@@ -191,15 +200,26 @@ def promote_image(
     ]
 
 
+def stop_execution(pipeline_arn: pulumi.Input[str]) -> list[Statement]:
+    """Stop the execution that CodePipeline starts when it creates the pipeline."""
+    actions = ["codepipeline:GetPipelineExecution", "codepipeline:StopPipelineExecution"]
+    return [allow("StopExecution", actions, [pipeline_arn])]
+
+
 def describe_cluster(cluster_arn: pulumi.Input[str]) -> list[Statement]:
     """Write a kubeconfig; the access entry decides what is allowed in the cluster."""
     return [allow("DescribeCluster", ["eks:DescribeCluster"], [cluster_arn])]
 
 
-def tag_proven_image(repository_arn: pulumi.Input[str]) -> list[Statement]:
-    """Tag a verified digest `proven-<commit>`."""
-    actions = ["ecr:BatchGetImage", "ecr:DescribeImages", "ecr:PutImage"]
-    return [allow("TagProvenImage", actions, [repository_arn])]
+def prove_image(
+    repository_arn: pulumi.Input[str], proven_arn: pulumi.Input[str]
+) -> list[Statement]:
+    """Copy a verified image to the repository of proven images, which no other role can write."""
+    return [
+        LOG_IN_TO_REGISTRY,
+        allow("ReadImage", [*ECR_PULL, "ecr:DescribeImages"], [repository_arn]),
+        allow("PushProvenImage", [*ECR_PULL, *ECR_PUSH, "ecr:DescribeImages"], [proven_arn]),
+    ]
 
 
 # Artifacts, for several roles
@@ -208,12 +228,15 @@ def tag_proven_image(repository_arn: pulumi.Input[str]) -> list[Statement]:
 def write_artifacts(
     bucket_arn: pulumi.Input[str], key_arn: pulumi.Input[str], context: AwsContext
 ) -> list[Statement]:
-    """Read and write artifacts."""
+    """Read and write artifacts. The source action uploads with an ACL header.
+
+    https://docs.aws.amazon.com/codepipeline/latest/userguide/how-to-custom-role.html
+    """
     return _artifacts(
         bucket_arn,
         key_arn,
         context,
-        object_actions=["s3:PutObject"],
+        object_actions=["s3:PutObject", "s3:PutObjectAcl"],
         key_actions=["kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
     )
 

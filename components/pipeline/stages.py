@@ -30,16 +30,17 @@ def release_stages(
 
     Without `approval_topic_arn` there is no approval stage.
     """
-    image = "Promote" if promotes else "Build"
+    image, environment = "Build", {"COMMIT": commit}
+    if promotes:
+        image = "Promote"
+        environment["EXECUTION_ID"] = "#{codepipeline.PipelineExecutionId}"
     stages = [
         source_stage(source_action, source_role_arn),
         {"name": "Test", "actions": [build_action("Test", projects["test"])]},
         {
             "name": image,
             "actions": [
-                build_action(
-                    image, projects["build"], namespace="image", environment={"COMMIT": commit}
-                )
+                build_action(image, projects["build"], namespace="image", environment=environment)
             ],
         },
     ]

@@ -107,7 +107,9 @@ class Workload(pulumi.ComponentResource):
         )
         if settings.minimum != settings.maximum:
             autoscaler(name, settings, namespace, in_cluster)
-        disruption_budget(name, labels, namespace, in_cluster)
+        before_compute = pulumi.ResourceOptions(parent=self, depends_on=[*cluster.compute])
+        # Not deleted with the cluster: a drain of the last nodes would wait for the budget.
+        disruption_budget(name, labels, namespace, before_compute)
         # Not deleted with the cluster: only Kubernetes can delete its load balancer, and only
         # while the cluster still runs.
         self.url = expose(

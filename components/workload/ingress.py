@@ -8,6 +8,7 @@ import pulumi_kubernetes as k8s
 
 from components.workload.args import ExposureSettings
 
+TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-2021-06"  # TLS 1.2 and 1.3
 ANNOTATION = "alb.ingress.kubernetes.io/"
 
 
@@ -31,6 +32,7 @@ def ingress(
         annotations |= {
             f"{ANNOTATION}certificate-arn": exposure.certificate_arn,
             f"{ANNOTATION}listen-ports": '[{"HTTP":80},{"HTTPS":443}]',
+            f"{ANNOTATION}ssl-policy": TLS_POLICY,
             f"{ANNOTATION}ssl-redirect": "443",
         }
     if controller:

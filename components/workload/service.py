@@ -7,7 +7,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.workload.args import ExposureSettings
-from components.workload.ingress import ingress
+from components.workload.ingress import TLS_POLICY, ingress
 
 ANNOTATION = "service.beta.kubernetes.io/aws-load-balancer-"
 
@@ -72,6 +72,7 @@ def _annotations(certificate_arn: str | None) -> dict[str, str]:
         annotations |= {
             f"{ANNOTATION}ssl-cert": certificate_arn,
             f"{ANNOTATION}ssl-ports": "443",
+            f"{ANNOTATION}ssl-negotiation-policy": TLS_POLICY,
             f"{ANNOTATION}backend-protocol": "tcp",
         }
     return annotations

@@ -164,11 +164,13 @@ class Servicer(ProviderServicer):
         ) in request.variables.items():  # `aws:config:region`; the only form that old engines send
             values.setdefault(key.rsplit(":", 1)[-1], text)
         config = {key: _decoded(value) for key, value in values.items()}
-        known = is_known(config)
+        is_configured = is_known(config)
         connection = await self._run(
             context,
             lambda: (
-                self._of.connect(config) if known or self._of.checks_offline else _NotYetKnown()
+                self._of.connect(config)
+                if is_configured or self._of.checks_offline
+                else _NotYetKnown()
             ),
         )
         peer = self._peer(context)
@@ -230,18 +232,18 @@ class Servicer(ProviderServicer):
         )
         resource = self._resource(request, context)
         secrets = state.secrets | inputs.secrets
-        found = await self._run(
+        live = await self._run(
             context,
             lambda: connection().read(resource, request.id, inputs.values, state.values),
             secrets,
         )
-        if found is None:
+        if live is None:
             return provider_pb2.ReadResponse()
-        secrets |= set(found.secrets)
+        secrets |= set(live.secrets)
         return provider_pb2.ReadResponse(
-            id=found.id,
-            properties=encode(found.state, secrets),
-            inputs=encode(found.inputs, secrets),
+            id=live.id,
+            properties=encode(live.state, secrets),
+            inputs=encode(live.inputs, secrets),
         )
 
     async def Update(self, request: Any, context: Any) -> provider_pb2.UpdateResponse:

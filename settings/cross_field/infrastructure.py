@@ -1,15 +1,15 @@
 """Cross-field rules of account, network and cluster."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, collapse_addresses
 
 from components.network.subnets import MAX_PREFIX, MIN_PREFIX
 from settings.cross_field.conflict import Conflict
 from settings.errors import Path
 from settings.sections import Aws, Cluster, Network
-from settings.types import KUBE_PROXIES, KUBERNETES_SUPPORT
+from settings.types import KUBERNETES_SUPPORT
 
 # Networks of Services that EKS accepts
 # (https://docs.aws.amazon.com/eks/latest/APIReference/API_KubernetesNetworkConfigRequest.html).
@@ -17,6 +17,9 @@ MIN_SERVICE_PREFIX, MAX_SERVICE_PREFIX = 12, 24
 DEFAULT_SERVICE_CIDR, OTHER_SERVICE_CIDR = "172.20.0.0/16", "10.100.0.0/16"
 EXAMPLE_CIDR = "203.0.113.0/24"
 MIN_NAMED_PREFIX = 8  # a wider network counts as the internet
+MAX_NAMED_ADDRESSES = 2 ** (32 - MIN_NAMED_PREFIX)
+# https://docs.aws.amazon.com/eks/latest/userguide/config-cluster-endpoint.html
+MAX_PUBLIC_CIDRS = 40
 # Endpoints through which nodes without NAT join and pull images
 # (https://docs.aws.amazon.com/eks/latest/userguide/private-clusters.html).
 ENDPOINTS_WITHOUT_NAT = (
@@ -29,6 +32,14 @@ ADMIN_LISTS = ("deployers", "break_glass")
 def is_too_open(cidr: str) -> bool:
     """Whether a network is so wide that it does not name a caller."""
     return IPv4Network(cidr).prefixlen < MIN_NAMED_PREFIX
+
+
+def are_too_open(cidrs: Sequence[str]) -> bool:
+    """Whether networks together are as wide as one that does not name a caller."""
+    networks = collapse_addresses(map(IPv4Network, cidrs))
+    addresses = sum(network.num_addresses for network in networks)
+    is_single = any(is_too_open(cidr) for cidr in cidrs)
+    return addresses > MAX_NAMED_ADDRESSES and not is_single
 
 
 def vpc_size(network: Network) -> Iterator[Conflict]:
@@ -73,11 +84,10 @@ def service_network(network: Network, cluster: Cluster) -> Iterator[Conflict]:
             f"{cluster.service_cidr} overlaps network.cidr, {network.cidr}",
             DEFAULT_SERVICE_CIDR if default_is_free else OTHER_SERVICE_CIDR,
         )
-    has_valid_size = MIN_SERVICE_PREFIX <= services.prefixlen <= MAX_SERVICE_PREFIX
-    if not has_valid_size or not services.is_private:
+    if not MIN_SERVICE_PREFIX <= services.prefixlen <= MAX_SERVICE_PREFIX:
         yield Conflict(
             path,
-            f"must be a private network from /{MIN_SERVICE_PREFIX} to /{MAX_SERVICE_PREFIX}",
+            f"must be a network from /{MIN_SERVICE_PREFIX} to /{MAX_SERVICE_PREFIX}",
             DEFAULT_SERVICE_CIDR,
         )
 
@@ -97,7 +107,7 @@ def endpoints_without_nat(network: Network) -> Iterator[Conflict]:
 def kubernetes_support(cluster: Cluster, today: date) -> Iterator[Conflict]:
     """The Kubernetes version must be in standard support."""
     end = KUBERNETES_SUPPORT[cluster.version]
-    if today > end:
+    if _is_unsupported(cluster, today):
         newest = max(KUBERNETES_SUPPORT, key=lambda version: KUBERNETES_SUPPORT[version])
         yield Conflict(
             ("cluster", "version"),
@@ -109,26 +119,30 @@ def kubernetes_support(cluster: Cluster, today: date) -> Iterator[Conflict]:
 def node_release(cluster: Cluster, today: date) -> Iterator[Conflict]:
     """Nodes must run the Kubernetes version of the control plane."""
     release = cluster.nodes.release_version
-    if today > KUBERNETES_SUPPORT[cluster.version]:
-        return  # the version changes first
-    if cluster.compute == "managed" and not release.startswith(f"{cluster.version}."):
+    if release is None or cluster.compute == "auto" or _is_unsupported(cluster, today):
+        return
+    if not release.startswith(f"{cluster.version}."):
         yield Conflict(
             ("cluster", "nodes", "release_version"),
             f"{release} is an AMI release for another Kubernetes version than {cluster.version}",
-            f"{cluster.version}.0-20260901",
         )
 
 
 def kube_proxy_version(cluster: Cluster, today: date) -> Iterator[Conflict]:
     """EKS refuses kube-proxy of another Kubernetes version after the cluster exists."""
-    if cluster.compute == "auto" or today > KUBERNETES_SUPPORT[cluster.version]:
+    version = cluster.addons.kube_proxy
+    if version is None or cluster.compute == "auto" or _is_unsupported(cluster, today):
         return
-    if not cluster.addons.kube_proxy.startswith(f"v{cluster.version}."):
+    if not version.startswith(f"v{cluster.version}."):
         yield Conflict(
             ("cluster", "addons", "kube_proxy"),
-            f"{cluster.addons.kube_proxy} is for another Kubernetes version than {cluster.version}",
-            KUBE_PROXIES[cluster.version],
+            f"{version} is for another Kubernetes version than {cluster.version}",
         )
+
+
+def _is_unsupported(cluster: Cluster, today: date) -> bool:
+    """Whether the Kubernetes version must be changed first."""
+    return today > KUBERNETES_SUPPORT[cluster.version]
 
 
 def role_names(cluster: Cluster) -> Iterator[Conflict]:
@@ -237,6 +251,19 @@ def public_api(cluster: Cluster) -> Iterator[Conflict]:
                 f"{cidr} opens the Kubernetes API to the internet: name the networks that need it",
                 EXAMPLE_CIDR,
             )
+
+
+def public_api_networks(cluster: Cluster) -> Iterator[Conflict]:
+    """The allowed networks must not cover the internet together, nor exceed EKS's limit."""
+    path, cidrs = ("cluster", "endpoint", "allowed_cidrs"), cluster.endpoint.allowed_cidrs
+    if are_too_open(cidrs):
+        yield Conflict(
+            path,
+            "together, these networks open the Kubernetes API to more addresses than a "
+            f"/{MIN_NAMED_PREFIX}: name the networks that need it",
+        )
+    if len(cidrs) > MAX_PUBLIC_CIDRS:
+        yield Conflict(path, f"EKS accepts at most {MAX_PUBLIC_CIDRS} networks, not {len(cidrs)}")
 
 
 def protected_infrastructure(

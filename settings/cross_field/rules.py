@@ -41,6 +41,7 @@ RULES: tuple[Callable[..., Iterator[Conflict]], ...] = (
     infrastructure.cluster_endpoint,
     infrastructure.duplicate_admins,
     infrastructure.public_api,
+    infrastructure.public_api_networks,
     service.plain_http,
     infrastructure.protected_infrastructure,
     service.protected_data,

@@ -3,7 +3,12 @@
 from collections.abc import Iterator
 
 from settings.cross_field.conflict import Conflict
-from settings.cross_field.infrastructure import EXAMPLE_CIDR, is_too_open, ordered_bounds
+from settings.cross_field.infrastructure import (
+    EXAMPLE_CIDR,
+    are_too_open,
+    is_too_open,
+    ordered_bounds,
+)
 from settings.errors import Path
 from settings.sections import Aws, Database, Observability, Pipeline, Workload
 
@@ -13,6 +18,7 @@ RESERVED_VARIABLES = (
     *("AWS_REGION", "POD_NAME"),
 )
 MIN_PROTECTED_BACKUP_DAYS = 7
+PROVEN_SUFFIX = "-proven"
 EXPOSURE: Path = ("workload", "exposure")
 EXAMPLE_HOST = "guestbook.example.com"
 
@@ -26,6 +32,12 @@ def plain_http(workload: Workload, lifecycle: str) -> Iterator[Conflict]:
     """A protected service must not be open to the internet without TLS."""
     if lifecycle != "protected" or workload.exposure.certificate_arn is not None:
         return
+    if are_too_open(workload.exposure.allowed_cidrs):
+        yield Conflict(
+            (*EXPOSURE, "allowed_cidrs"),
+            "together, these networks open the service to the internet over plain HTTP: "
+            "name networks, or set workload.exposure.certificate_arn",
+        )
     for position, cidr in enumerate(workload.exposure.allowed_cidrs):
         if is_too_open(cidr):
             yield Conflict(
@@ -142,10 +154,17 @@ def pipeline_source(pipeline: Pipeline) -> Iterator[Conflict]:
 
 def promotion(pipeline: Pipeline, project: str, stack: str) -> Iterator[Conflict]:
     """An environment cannot promote from itself."""
-    if pipeline.promote_from == f"{project}-{stack}/image":
+    path = ("pipeline", "promote_from")
+    source = pipeline.promote_from
+    if source is None:
+        return
+    if source.startswith(f"{project}-{stack}/"):
+        yield Conflict(path, "is a repository of this environment, which proves no image itself")
+    elif not source.endswith(PROVEN_SUFFIX):
         yield Conflict(
-            ("pipeline", "promote_from"),
-            "is this environment's own repository, to which nothing else pushes images",
+            path,
+            f"is not a repository of proven images, whose name ends with {PROVEN_SUFFIX}",
+            f"{source.removesuffix('-cache')}{PROVEN_SUFFIX}",
         )
 
 

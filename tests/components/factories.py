@@ -114,6 +114,7 @@ def observability(name: str, **changes: Any) -> Observability:
         "protected": False,
         "cluster_name": "test-cluster",
         "database_identifier": None,
+        "workload": k8s.Provider(f"{name}-workload"),
         "budget_tag": "user:stack$test",
     }
     changes = {"contacts": ("team@example.com",), **changes}
@@ -132,6 +133,9 @@ def pipeline(name: str, **changes: Any) -> Pipeline:
             repository_url="registry.test/test/image",
             repository_name="test/image",
             repository_arn=REPOSITORY_ARN,
+            proven_url="registry.test/test/image-proven",
+            proven_name="test/image-proven",
+            proven_arn=f"{REPOSITORY_ARN}-proven",
             cache_url="registry.test/test/image-cache",
             cache_arn=f"{REPOSITORY_ARN}-cache",
         ),

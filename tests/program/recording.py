@@ -40,6 +40,22 @@ INVOKES: dict[str, dict[str, Any]] = {
         "reverseDnsPrefix": "com.amazonaws",
         "id": "aws",
     },
+    "aws:ssm/getParameter:getParameter": {
+        "name": "release_version",
+        "value": "1.35.5-20261105",
+        "insecureValue": "1.35.5-20261105",
+        "type": "String",
+    },
+    "aws:eks/getAddonVersion:getAddonVersion": {},  # by name, from ADDON_VERSIONS
+    "aws:rds/getEngineVersion:getEngineVersion": {},  # by version, from ENGINE_VERSIONS
+    "aws:ec2/getAmiIds:getAmiIds": {"ids": ["ami-1"], "owners": ["amazon"], "id": "1"},
+    "aws:cloudwatch/getLogGroups:getLogGroups": {"logGroupNames": [], "arns": [], "id": REGION},
+    "aws:eks/getClusters:getClusters": {"names": [], "id": REGION},
+    "aws:rds/getInstances:getInstances": {
+        "instanceIdentifiers": [],
+        "instanceArns": [],
+        "id": REGION,
+    },
     "aws:iam/getRole:getRole": {},  # by name, from ROLES
     "aws:ecr/getAuthorizationToken:getAuthorizationToken": {
         # base64 of the user AWS and a password
@@ -52,6 +68,14 @@ INVOKES: dict[str, dict[str, Any]] = {
     },
 }
 
+ADDON_VERSIONS = {
+    "vpc-cni": "v1.21.1-eksbuild.1",
+    "kube-proxy": "v1.35.3-eksbuild.2",
+    "eks-pod-identity-agent": "v1.3.10-eksbuild.2",
+    "coredns": "v1.13.1-eksbuild.1",
+    "metrics-server": "v0.8.0-eksbuild.6",
+}
+ENGINE_VERSIONS = {"17": "17.10", "17.6": "17.6"}
 ROLES = {"ci", "glass"}
 """Existing roles of the account, in addition to those that the program creates."""
 
@@ -75,8 +99,8 @@ s3/bucketOwnershipControls:BucketOwnershipControls s3/bucketNotification:BucketN
 ecr/repository:Repository ecr/lifecyclePolicy:LifecyclePolicy eks/addon:Addon
 eks/accessEntry:AccessEntry eks/accessPolicyAssociation:AccessPolicyAssociation
 eks/podIdentityAssociation:PodIdentityAssociation rds/instance:Instance
-rds/subnetGroup:SubnetGroup rds/parameterGroup:ParameterGroup codebuild/project:Project
-codepipeline/pipeline:Pipeline codeconnections/connection:Connection
+rds/subnetGroup:SubnetGroup rds/parameterGroup:ParameterGroup ssm/parameter:Parameter
+codebuild/project:Project codepipeline/pipeline:Pipeline codeconnections/connection:Connection
 codestarnotifications/notificationRule:NotificationRule budgets/budget:Budget
 """
 
@@ -157,6 +181,10 @@ class Recording(Mocks):
             raise AssertionError(f"unexpected invoke {args.token}")
         if args.token == "aws:iam/getRole:getRole":
             return _role(str(args.args["name"]))
+        if args.token == "aws:eks/getAddonVersion:getAddonVersion":
+            return {"version": ADDON_VERSIONS[args.args["addonName"]]}, []
+        if args.token == "aws:rds/getEngineVersion:getEngineVersion":
+            return _engine_version(str(args.args["version"]))
         return INVOKES[args.token], []
 
     def one(self, kind: str, name: str) -> Recorded:
@@ -214,6 +242,12 @@ def _role(name: str) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
     if name not in ROLES:
         return {}, [("", f"reading IAM Role ({name}): couldn't find resource")]
     return {"arn": f"arn:aws:iam::{ACCOUNT}:role/{name}", "name": name, "id": name}, []
+
+
+def _engine_version(version: str) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
+    if version not in ENGINE_VERSIONS:
+        return {}, [("", "no RDS engine versions match the criteria")]
+    return {"version": version, "versionActual": ENGINE_VERSIONS[version]}, []
 
 
 def _arn(service: str, resource: str) -> str:

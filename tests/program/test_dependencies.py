@@ -10,6 +10,7 @@ NODES = "eks:index:ManagedNodeGroup::cluster-nodes-a"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate::cluster-nodes"
 DEPLOYMENT = "kubernetes:apps/v1:Deployment::guestbook"
 SERVICE = "kubernetes:core/v1:Service::guestbook"
+BUDGET = "kubernetes:policy/v1:PodDisruptionBudget::guestbook"
 ADDON = "aws:eks/addon:Addon::cluster-"
 ADDONS_AFTER_NODES = [f"{ADDON}coredns", f"{ADDON}metrics-server"]
 POD_IDENTITY = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
@@ -44,12 +45,15 @@ def types(keys: set[str]) -> set[str]:
     return {entry.partition("::")[0] for entry in keys}
 
 
-def test_control_plane_depends_on_subnets_key_and_log_group_only(recording: Recording) -> None:
+def test_control_plane_depends_on_subnets_key_log_group_and_versions_only(
+    recording: Recording,
+) -> None:
     assert types(dependencies(recording, CLUSTER)) == {
         "aws:ec2/vpc:Vpc",
         "aws:ec2/subnet:Subnet",
         "aws:kms/key:Key",
         "aws:cloudwatch/logGroup:LogGroup",
+        "aws:ssm/parameter:Parameter",
     }
 
 
@@ -90,9 +94,18 @@ def test_load_balancer_is_deleted_through_kubernetes_before_nodes_and_network(
     assert recording.one("kubernetes:core/v1:Service", "guestbook").request.deletedWith == ""
 
 
+def test_disruption_budget_is_deleted_before_the_nodes_are_drained(recording: Recording) -> None:
+    """The drain of the last nodes would wait for it."""
+    assert NODES in dependencies(recording, BUDGET)
+    budget = recording.one("kubernetes:policy/v1:PodDisruptionBudget", "guestbook")
+    assert budget.request.deletedWith == ""
+
+
 def test_other_kubernetes_objects_are_deleted_with_the_cluster(recording: Recording) -> None:
     objects = [
-        r for r in recording.resources if r.type.startswith("kubernetes:") and key(r) != SERVICE
+        r
+        for r in recording.resources
+        if r.type.startswith("kubernetes:") and key(r) not in {SERVICE, BUDGET}
     ]
     assert objects
     assert {r.request.deletedWith.rpartition("$")[2] for r in objects} == {CLUSTER}

@@ -19,7 +19,7 @@ def changed(stack: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         *parents, last = path.split(".")
         section = raw
         for parent in parents:
-            section = section[parent]
+            section = section.setdefault(parent, {})
         if value is ...:
             del section[last]
         else:

@@ -10,7 +10,7 @@ from tests.settings.stack_files import changed, error_of, parsed
 
 @pytest.mark.parametrize(
     ("path", "value"),
-    [("cluster.addons", 5), ("network", [1]), ("network.interface_endpoints", "sts")],
+    [("cluster.nodes", 5), ("network", [1]), ("network.interface_endpoints", "sts")],
 )
 def test_value_in_place_of_a_section_or_list_is_removed_first(path: str, value: Any) -> None:
     (problem,) = error_of(changed("dev", {path: value})).problems

@@ -31,9 +31,9 @@ def test_dev_and_prod_have_the_same_architecture_because_they_share_digests() ->
     assert stack_file("dev")["architecture"] == stack_file("prod")["architecture"]
 
 
-def test_prod_promotes_from_the_repository_of_dev() -> None:
+def test_prod_promotes_from_the_proven_repository_of_dev() -> None:
     dev, prod = parsed(stack_file("dev"), "dev"), parsed(stack_file("prod"), "prod")
-    assert prod.pipeline.promote_from == f"{dev.prefix}/image"
+    assert prod.pipeline.promote_from == f"{dev.prefix}/image-proven"
     assert dev.pipeline.promote_from is None
 
 

@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
+from settings.sections import BUILDKIT_IMAGE
 from tests.settings.stack_files import assert_refused
+
+PRIVATE = "must be a private network, within 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16"
 
 
 @pytest.mark.parametrize(
@@ -113,6 +116,97 @@ from tests.settings.stack_files import assert_refused
             "workload.namespace",
             "is a namespace of Kubernetes; the service needs its own",
             "set --path 'platform:workload.namespace' guestbook",
+        ),
+        (
+            "dev",
+            {"network.cidr": "127.0.0.0/16"},
+            "network.cidr",
+            PRIVATE,
+            "set --path 'platform:network.cidr' 10.10.0.0/16",
+        ),
+        (
+            "dev",
+            {"network.cidr": "0.0.0.0/16"},
+            "network.cidr",
+            PRIVATE,
+            "set --path 'platform:network.cidr' 10.10.0.0/16",
+        ),
+        (
+            "dev",
+            {"network.cidr": "100.64.0.0/16"},
+            "network.cidr",
+            PRIVATE,
+            "set --path 'platform:network.cidr' 10.10.0.0/16",
+        ),
+        (
+            "dev",
+            {"cluster.service_cidr": "169.254.0.0/16"},
+            "cluster.service_cidr",
+            PRIVATE,
+            "set --path 'platform:cluster.service_cidr' 172.20.0.0/16",
+        ),
+        (
+            "dev",
+            {"workload.environment": {"GREETING": "a\0b"}},
+            "workload.environment.GREETING",
+            "must not contain NUL, which an environment variable cannot hold",
+            "rm --path 'platform:workload.environment.GREETING'",
+        ),
+        (
+            "dev",
+            {"workload.environment": {"GREETING": "a" * 40_000}},
+            "workload.environment.GREETING",
+            "must have at most 32768 bytes",
+            "rm --path 'platform:workload.environment.GREETING'",
+        ),
+        (
+            "prod",
+            {"cluster.endpoint.way_in": "http://proxy.example.com:99999"},
+            "cluster.endpoint.way_in",
+            "must be 'vpc', or must have a port from 1 to 65535",
+            "set --path 'platform:cluster.endpoint.way_in' vpc",
+        ),
+        (
+            "dev",
+            {"pipeline.source.branch": "a..b"},
+            "pipeline.source.branch",
+            "must be a branch name that Git accepts",
+            "set --path 'platform:pipeline.source.branch' main",
+        ),
+        (
+            "dev",
+            {"pipeline.source.branch": "a/.b"},
+            "pipeline.source.branch",
+            "must be a branch name that Git accepts",
+            "set --path 'platform:pipeline.source.branch' main",
+        ),
+        (
+            "dev",
+            {"pipeline.source.branch": "a.lock"},
+            "pipeline.source.branch",
+            "must be a branch name that Git accepts",
+            "set --path 'platform:pipeline.source.branch' main",
+        ),
+        (
+            "dev",
+            {"aws.tags": {f"tag-{number}": "x" for number in range(60)}},
+            "aws.tags",
+            "must have at most 46 entries, not more",
+            "rm --path 'platform:aws.tags'",
+        ),
+        (
+            "dev",
+            {"image.keep": "1:30"},
+            "image.keep",
+            "must be a whole number",
+            "set --path 'platform:image.keep' 30",
+        ),
+        (
+            "dev",
+            {"pipeline.buildkit_image": "moby/buildkit:latest"},
+            "pipeline.buildkit_image",
+            "must be an image by digest, registry/name@sha256:…",
+            f"set --path 'platform:pipeline.buildkit_image' {BUILDKIT_IMAGE}",
         ),
     ],
 )

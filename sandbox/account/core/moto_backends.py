@@ -21,9 +21,9 @@ def role(context: RequestContext, arn: str) -> Any | None:
     return next((r for r in context.backend("iam").roles.values() if r.arn == arn), None)
 
 
-def trusts(found: Any, principal: str) -> bool:
+def trusts(role: Any, principal: str) -> bool:
     """Whether a role's trust policy allows a service, such as "eks.amazonaws.com"."""
-    document = found.assume_role_policy_document
+    document = role.assume_role_policy_document
     statements = json.loads(document).get("Statement", []) if isinstance(document, str) else []
     for statement in [statements] if isinstance(statements, dict) else statements:
         services = (
@@ -44,7 +44,7 @@ def principal_exists(context: RequestContext, arn: str) -> bool:
     if arn in {CALLER_ARN, f"arn:aws:iam::{ACCOUNT_ID}:root"}:
         return True
     iam = context.backend("iam")
-    return any(found.arn == arn for found in (*iam.roles.values(), *iam.users.values()))
+    return any(principals.arn == arn for principals in (*iam.roles.values(), *iam.users.values()))
 
 
 def subnet(context: RequestContext, region: str, subnet_id: str) -> Any | None:
@@ -58,7 +58,7 @@ def subnet(context: RequestContext, region: str, subnet_id: str) -> Any | None:
 def subnets(context: RequestContext, region: str) -> Iterable[Any]:
     """Return all subnets of a region."""
     return [
-        found for zone in context.backend("ec2", region).subnets.values() for found in zone.values()
+        zones for zone in context.backend("ec2", region).subnets.values() for zones in zone.values()
     ]
 
 
@@ -75,5 +75,5 @@ def key(context: RequestContext, region: str, name: str) -> Any | None:
     keys = context.backend("kms", region).keys
     short = name.rpartition(":")[2]
     if short.startswith("alias/"):
-        return next((found for found in keys.values() if short in found.aliases), None)
+        return next((matches for matches in keys.values() if short in matches.aliases), None)
     return keys.get(short.removeprefix("key/"))

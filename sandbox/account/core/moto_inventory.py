@@ -207,17 +207,17 @@ def _members(collection: Any, *, nested: bool) -> Iterable[Any]:
 
 
 def _tags(backend: Any, thing: Any, kind: _Kind) -> dict[str, str]:
-    found = (
+    tags = (
         backend.tags.get(getattr(thing, kind.id), {})
         if kind.service == "ec2"
         else getattr(thing, kind.tags, None)
     )
-    if isinstance(found, Mapping):
+    if isinstance(tags, Mapping):
         return {
             str(key): str(value.get("Value", "") if isinstance(value, Mapping) else value)
-            for key, value in found.items()
+            for key, value in tags.items()
         }
-    pairs = found if isinstance(found, list) else []
+    pairs = tags if isinstance(tags, list) else []
     return {
         str(pair["Key"]): str(pair["Value"])
         for pair in pairs
@@ -229,14 +229,14 @@ def _item(backend: Any, thing: Any, kind: _Kind, region: str) -> Item | None:
     reason = kind.state(backend, thing)
     if reason is None:
         return None
-    found = str(getattr(thing, kind.id))
+    identifier = str(getattr(thing, kind.id))
     name = str(getattr(thing, kind.name, "") or "") if kind.name else ""
     arn = str(getattr(thing, kind.arn, "") or "") if kind.arn else ""
     if kind.service == "ec2":
-        arn = f"arn:aws:ec2:{region}:{ACCOUNT_ID}:{kind.type}/{found}"
+        arn = f"arn:aws:ec2:{region}:{ACCOUNT_ID}:{kind.type}/{identifier}"
     shown = "" if region == "aws" else region
     return Item(
-        kind.service, kind.type, found, arn, name, shown, _tags(backend, thing, kind), reason
+        kind.service, kind.type, identifier, arn, name, shown, _tags(backend, thing, kind), reason
     )
 
 

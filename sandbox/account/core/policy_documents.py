@@ -34,10 +34,12 @@ def statements(document: str, refuse: Refuse, *, principal: bool) -> list[dict[s
     unknown = set(parsed) - {"Version", "Id", "Statement"}
     if unknown:
         raise refuse(f"Syntax errors in policy: unknown element {', '.join(sorted(unknown))}")
-    found = parsed["Statement"] if isinstance(parsed["Statement"], list) else [parsed["Statement"]]
-    for statement in found:
+    statement_list = (
+        parsed["Statement"] if isinstance(parsed["Statement"], list) else [parsed["Statement"]]
+    )
+    for statement in statement_list:
         _check_statement(statement, refuse, principal=principal)
-    return found
+    return statement_list
 
 
 _ELEMENTS = {
@@ -81,9 +83,11 @@ def aws_principals(statement: dict[str, Any]) -> list[str]:
     return [named] if isinstance(named, str) else list(named)
 
 
-def check_principals(context: RequestContext, found: list[dict[str, Any]], refuse: Refuse) -> None:
+def check_principals(
+    context: RequestContext, statement_list: list[dict[str, Any]], refuse: Refuse
+) -> None:
     """Refuse principals of this account that do not exist, as AWS does."""
-    for statement in found:
+    for statement in statement_list:
         for arn in aws_principals(statement):
             ours = (
                 f"::{ACCOUNT_ID}:" in arn

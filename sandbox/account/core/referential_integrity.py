@@ -34,7 +34,7 @@ def refuses(
 def check(context: RequestContext, call: Call) -> None:
     """Raise AwsError if another object refers to the one to delete."""
     for code, message, referrers in _TABLE.get((call.service, call.operation), ()):
-        found = list(referrers(context, call))
-        if found:
-            known = {"referrers": ", ".join(found), **call.params}
-            raise AwsError(code, message.format_map(known))
+        references = list(referrers(context, call))
+        if references:
+            values = {"referrers": ", ".join(references), **call.params}
+            raise AwsError(code, message.format_map(values))

@@ -101,9 +101,11 @@ def _unknown(call: Call, shape: Shape) -> Iterator[str]:
         body_shape = shape.members[payload] if payload else shape
         yield from _unknown_json(body_shape, call.raw_params, "")
     elif call.protocol in {"query", "ec2"}:
-        known = {_query_name(call.protocol, name, member) for name, member in shape.members.items()}
+        members = {
+            _query_name(call.protocol, name, member) for name, member in shape.members.items()
+        }
         sent = {key.split(".")[0] for key in _form_keys(call)}
-        for name in sorted(sent - known - _ENVELOPE):
+        for name in sorted(sent - members - _ENVELOPE):
             if not name.startswith("X-Amz-"):
                 yield f"Unknown parameter '{name}'"
 
@@ -130,14 +132,14 @@ def _unknown_json(shape: Shape, raw: Any, path: str) -> Iterator[str]:
         and isinstance(raw, dict)
         and not getattr(shape, "is_document_type", False)
     ):
-        known = {
+        members = {
             member.serialization.get("name", name): member for name, member in shape.members.items()
         }
         for name, value in raw.items():
-            if name not in known:
+            if name not in members:
                 yield f"Unknown parameter '{_join(path, name)}'"
             else:
-                yield from _unknown_json(known[name], value, _join(path, name))
+                yield from _unknown_json(members[name], value, _join(path, name))
     elif shape.type_name == "list" and isinstance(raw, list):
         for index, item in enumerate(raw, 1):
             yield from _unknown_json(shape.member, item, f"{path}.{index}")
@@ -165,8 +167,8 @@ def _problems(shape: Shape, value: Any, path: str) -> Iterator[str]:
     if value is None or getattr(shape, "is_document_type", False):
         return
     kind = shape.type_name
-    wanted: Any = _TYPES.get(kind, (object,))
-    if not isinstance(value, wanted) or (isinstance(value, bool) and kind in _MANDATORY_RANGES):
+    types: Any = _TYPES.get(kind, (object,))
+    if not isinstance(value, types) or (isinstance(value, bool) and kind in _MANDATORY_RANGES):
         yield f"Value at '{path}' has the wrong type: {type(value).__name__}, expected {kind}"
         return
     if kind == "structure":

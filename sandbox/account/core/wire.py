@@ -120,9 +120,9 @@ def read_body(environ: dict[str, Any]) -> bytes:
 
 def _scope(environ: dict[str, Any]) -> tuple[str, str, str] | None:
     """Return access key, region and signing name of a signed or presigned request."""
-    found = _SIGNED.search(environ.get("HTTP_AUTHORIZATION", ""))
-    if found:
-        key, region, name = found.groups()
+    signature = _SIGNED.search(environ.get("HTTP_AUTHORIZATION", ""))
+    if signature:
+        key, region, name = signature.groups()
         return key, region, name
     query = parse_qs(environ.get("QUERY_STRING", ""))
     parts = query.get("X-Amz-Credential", [""])[0].split("/")

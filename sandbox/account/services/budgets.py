@@ -26,28 +26,28 @@ def _find(context: RequestContext, call: Call) -> Record:
         raise AwsError(
             "AccessDeniedException", f"Account {call['AccountId']} is not this one ({ACCOUNT_ID})"
         )
-    found = context.table("budgets").get((call["BudgetName"],))
-    if found is None:
+    budget = context.table("budgets").get((call["BudgetName"],))
+    if budget is None:
         raise AwsError(
             "NotFoundException",
             f"Unable to get budget: {call['BudgetName']} - the budget doesn't exist.",
         )
-    return found
+    return budget
 
 
-def _budget(context: RequestContext, wanted: dict[str, Any], present: Record | None) -> Record:
+def _budget(context: RequestContext, definition: dict[str, Any], present: Record | None) -> Record:
     if (
-        "BudgetLimit" not in wanted
-        and "PlannedBudgetLimits" not in wanted
-        and "AutoAdjustData" not in wanted
+        "BudgetLimit" not in definition
+        and "PlannedBudgetLimits" not in definition
+        and "AutoAdjustData" not in definition
     ):
         raise AwsError(
             "InvalidParameterException",
             "One of BudgetLimit, PlannedBudgetLimits and AutoAdjustData is required",
         )
-    if "BudgetLimit" in wanted:
+    if "BudgetLimit" in definition:
         try:
-            amount = float(wanted["BudgetLimit"]["Amount"])
+            amount = float(definition["BudgetLimit"]["Amount"])
         except ValueError as error:
             raise AwsError(
                 "InvalidParameterException", "BudgetLimit.Amount is not a number"
@@ -76,34 +76,34 @@ def _budget(context: RequestContext, wanted: dict[str, Any], present: Record | N
         else now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     )
     budget: Record = {
-        "TimePeriod": {"Start": start, "End": _FOREVER, **(wanted.get("TimePeriod") or {})},
+        "TimePeriod": {"Start": start, "End": _FOREVER, **(definition.get("TimePeriod") or {})},
         "CalculatedSpend": {"ActualSpend": {"Amount": "0", "Unit": "USD"}},
         **{
             name: value
-            for name, value in wanted.items()
+            for name, value in definition.items()
             if name not in {"TimePeriod", "CalculatedSpend", "LastUpdatedTime"}
         },
         "LastUpdatedTime": now,
     }
     if (
-        wanted["BudgetType"] == "COST"
-        and "Metrics" not in wanted
-        and "FilterExpression" not in wanted
+        definition["BudgetType"] == "COST"
+        and "Metrics" not in definition
+        and "FilterExpression" not in definition
     ):
-        budget["CostTypes"] = {**costs, **(wanted.get("CostTypes") or {})}
+        budget["CostTypes"] = {**costs, **(definition.get("CostTypes") or {})}
         budget.setdefault("CostFilters", {})
     return budget
 
 
-def _same(left: dict[str, Any], right: dict[str, Any]) -> bool:
+def _same(other: dict[str, Any], right: dict[str, Any]) -> bool:
     def key(n: dict[str, Any]) -> tuple[Any, ...]:
         kind = n.get("ThresholdType") or "PERCENTAGE"
         return n["NotificationType"], n["ComparisonOperator"], float(n["Threshold"]), kind
 
-    return key(left) == key(right)
+    return key(other) == key(right)
 
 
-def _notification(wanted: dict[str, Any], subscribers: list[dict[str, Any]]) -> Record:
+def _notification(definition: dict[str, Any], subscribers: list[dict[str, Any]]) -> Record:
     if not subscribers:
         raise AwsError("InvalidParameterException", "A notification needs at least one subscriber")
     if len(subscribers) > _MOST_SUBSCRIBERS:
@@ -113,7 +113,7 @@ def _notification(wanted: dict[str, Any], subscribers: list[dict[str, Any]]) -> 
     for subscriber in subscribers:
         _check_subscriber(subscriber)
     return {
-        "notification": {"ThresholdType": "PERCENTAGE", "NotificationState": "OK", **wanted},
+        "notification": {"ThresholdType": "PERCENTAGE", "NotificationState": "OK", **definition},
         "subscribers": subscribers,
     }
 
@@ -128,11 +128,11 @@ def _check_subscriber(subscriber: dict[str, Any]) -> None:
         )
 
 
-def _find_notification(budget: Record, wanted: dict[str, Any]) -> Record:
-    for held in budget["_notifications"]:
-        if _same(held["notification"], wanted):
-            found: Record = held
-            return found
+def _find_notification(budget: Record, definition: dict[str, Any]) -> Record:
+    for notifications in budget["_notifications"]:
+        if _same(notifications["notification"], definition):
+            notification: Record = notifications
+            return notification
     raise AwsError(
         "NotFoundException", "Unable to get notification - the notification doesn't exist."
     )
@@ -141,8 +141,8 @@ def _find_notification(budget: Record, wanted: dict[str, Any]) -> Record:
 @implements("budgets", "CreateBudget")
 def create_budget(context: RequestContext, call: Call) -> dict[str, Any]:
     """Create a budget with its notifications."""
-    wanted = call["Budget"]
-    name = wanted["BudgetName"]
+    definition = call["Budget"]
+    name = definition["BudgetName"]
     if call["AccountId"] != ACCOUNT_ID:
         raise AwsError(
             "AccessDeniedException", f"Account {call['AccountId']} is not this one ({ACCOUNT_ID})"
@@ -152,15 +152,17 @@ def create_budget(context: RequestContext, call: Call) -> dict[str, Any]:
             "DuplicateRecordException",
             f"Error creating budget: {name} - the budget already exists.",
         )
-    budget = _budget(context, wanted, None)
-    held = [
+    budget = _budget(context, definition, None)
+    notifications = [
         _notification(n["Notification"], n["Subscribers"])
         for n in call.get("NotificationsWithSubscribers") or []
     ]
-    for index, one in enumerate(held):
-        if any(_same(one["notification"], other["notification"]) for other in held[:index]):
+    for index, one in enumerate(notifications):
+        if any(
+            _same(one["notification"], other["notification"]) for other in notifications[:index]
+        ):
             raise AwsError("DuplicateRecordException", "The same notification occurs twice")
-    budget["_notifications"] = held
+    budget["_notifications"] = notifications
     budget["_tags"] = {tag["Key"]: tag["Value"] for tag in call.get("ResourceTags") or []}
     context.table("budgets")[(name,)] = budget
     return {}
@@ -181,10 +183,10 @@ def describe_budgets(context: RequestContext, call: Call) -> dict[str, Any]:  # 
 @implements("budgets", "UpdateBudget")
 def update_budget(context: RequestContext, call: Call) -> dict[str, Any]:
     """Replace a budget's definition; keep notifications and tags."""
-    wanted = call["NewBudget"]
-    call.params["BudgetName"] = wanted["BudgetName"]
+    definition = call["NewBudget"]
+    call.params["BudgetName"] = definition["BudgetName"]
     present = _find(context, call)
-    changed = _budget(context, wanted, present)
+    changed = _budget(context, definition, present)
     present_extras = {key: present[key] for key in ("_notifications", "_tags")}
     present.clear()
     present.update(changed, **present_extras)
@@ -202,7 +204,10 @@ def delete_budget(context: RequestContext, call: Call) -> dict[str, Any]:
 def create_notification(context: RequestContext, call: Call) -> dict[str, Any]:
     """Add a notification."""
     budget = _find(context, call)
-    if any(_same(held["notification"], call["Notification"]) for held in budget["_notifications"]):
+    if any(
+        _same(notifications["notification"], call["Notification"])
+        for notifications in budget["_notifications"]
+    ):
         raise AwsError(
             "DuplicateRecordException",
             "Error creating notification - the notification already exists.",
@@ -214,8 +219,8 @@ def create_notification(context: RequestContext, call: Call) -> dict[str, Any]:
 @implements("budgets", "UpdateNotification")
 def update_notification(context: RequestContext, call: Call) -> dict[str, Any]:
     """Replace a notification; keep its subscribers."""
-    held = _find_notification(_find(context, call), call["OldNotification"])
-    held["notification"] = {
+    notification = _find_notification(_find(context, call), call["OldNotification"])
+    notification["notification"] = {
         "ThresholdType": "PERCENTAGE",
         "NotificationState": "OK",
         **call["NewNotification"],
@@ -235,7 +240,10 @@ def delete_notification(context: RequestContext, call: Call) -> dict[str, Any]:
 def describe_notifications(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return a budget's notifications."""
     return {
-        "Notifications": [held["notification"] for held in _find(context, call)["_notifications"]]
+        "Notifications": [
+            notifications["notification"]
+            for notifications in _find(context, call)["_notifications"]
+        ]
     }
 
 
@@ -250,26 +258,31 @@ def describe_subscribers(context: RequestContext, call: Call) -> dict[str, Any]:
 @implements("budgets", "CreateSubscriber")
 def create_subscriber(context: RequestContext, call: Call) -> dict[str, Any]:
     """Add a subscriber."""
-    held = _find_notification(_find(context, call), call["Notification"])
-    if call["Subscriber"] in held["subscribers"]:
+    notification = _find_notification(_find(context, call), call["Notification"])
+    if call["Subscriber"] in notification["subscribers"]:
         raise AwsError(
             "DuplicateRecordException", "Error creating subscriber - the subscriber already exists."
         )
-    held.update(_notification(held["notification"], [*held["subscribers"], call["Subscriber"]]))
+    notification.update(
+        _notification(
+            notification["notification"], [*notification["subscribers"], call["Subscriber"]]
+        )
+    )
     return {}
 
 
 @implements("budgets", "UpdateSubscriber")
 def update_subscriber(context: RequestContext, call: Call) -> dict[str, Any]:
     """Replace a subscriber."""
-    held = _find_notification(_find(context, call), call["Notification"])
-    if call["OldSubscriber"] not in held["subscribers"]:
+    notification = _find_notification(_find(context, call), call["Notification"])
+    if call["OldSubscriber"] not in notification["subscribers"]:
         raise AwsError(
             "NotFoundException", "Unable to update subscriber - the subscriber doesn't exist."
         )
     _check_subscriber(call["NewSubscriber"])
-    held["subscribers"] = [
-        call["NewSubscriber"] if s == call["OldSubscriber"] else s for s in held["subscribers"]
+    notification["subscribers"] = [
+        call["NewSubscriber"] if s == call["OldSubscriber"] else s
+        for s in notification["subscribers"]
     ]
     return {}
 
@@ -280,23 +293,23 @@ def delete_subscriber(context: RequestContext, call: Call) -> dict[str, Any]:
     DeleteSubscriber).
     """
     budget = _find(context, call)
-    held = _find_notification(budget, call["Notification"])
-    if call["Subscriber"] not in held["subscribers"]:
+    notification = _find_notification(budget, call["Notification"])
+    if call["Subscriber"] not in notification["subscribers"]:
         raise AwsError(
             "NotFoundException", "Unable to delete subscriber - the subscriber doesn't exist."
         )
-    held["subscribers"].remove(call["Subscriber"])
-    if not held["subscribers"]:
-        budget["_notifications"].remove(held)
+    notification["subscribers"].remove(call["Subscriber"])
+    if not notification["subscribers"]:
+        budget["_notifications"].remove(notification)
     return {}
 
 
 def _tagged(context: RequestContext, call: Call) -> Record:
     name = call["ResourceARN"].rpartition("budget/")[2]
-    found = context.table("budgets").get((name,))
-    if found is None:
+    budget = context.table("budgets").get((name,))
+    if budget is None:
         raise AwsError("NotFoundException", f"The budget {name} doesn't exist")
-    return found
+    return budget
 
 
 @implements("budgets", "TagResource")

@@ -113,11 +113,11 @@ def _check(context: RequestContext, call: Call, project: Record) -> None:  # noq
 
 
 def _find(context: RequestContext, call: Call, name: str) -> Record:
-    found = context.table("codebuild").get((call.region, name))
-    if found is None:
+    project = context.table("codebuild").get((call.region, name))
+    if project is None:
         arn = f"arn:aws:codebuild:{call.region}:{ACCOUNT_ID}:project/{name}"
         raise AwsError("ResourceNotFoundException", f"Project cannot be found: {arn}")
-    return found
+    return project
 
 
 def _fields(call: Call) -> dict[str, Any]:
@@ -195,12 +195,12 @@ def delete_project(context: RequestContext, call: Call) -> dict[str, Any]:
 def batch_get_projects(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return projects by name or ARN."""
     table = context.table("codebuild")
-    found = {
+    projects = {
         name: table.get((call.region, name.rpartition("project/")[2])) for name in call["names"]
     }
     return {
-        "projects": [p for p in found.values() if p],
-        "projectsNotFound": [n for n, p in found.items() if not p],
+        "projects": [p for p in projects.values() if p],
+        "projectsNotFound": [n for n, p in projects.items() if not p],
     }
 
 

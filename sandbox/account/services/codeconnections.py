@@ -30,10 +30,10 @@ def find(context: RequestContext, arn: str) -> Record | None:
 
 
 def _find(context: RequestContext, arn: str) -> Record:
-    found = find(context, arn)
-    if found is None:
+    connection = find(context, arn)
+    if connection is None:
         raise AwsError("ResourceNotFoundException", f"Connection not found: {arn}")
-    return found
+    return connection
 
 
 def _tags(record: Record) -> list[dict[str, str]]:
@@ -68,11 +68,15 @@ def _get_connection(context: RequestContext, call: Call) -> dict[str, Any]:
 
 
 def _list_connections(context: RequestContext, call: Call) -> dict[str, Any]:
-    wanted = call.get("ProviderTypeFilter")
-    found = [
+    provider_type = call.get("ProviderTypeFilter")
+    connections = [
         record for key, record in context.table("codeconnections").items() if key[0] == call.region
     ]
-    return {"Connections": [record for record in found if wanted in {None, record["ProviderType"]}]}
+    return {
+        "Connections": [
+            record for record in connections if provider_type in {None, record["ProviderType"]}
+        ]
+    }
 
 
 def _delete_connection(context: RequestContext, call: Call) -> dict[str, Any]:
@@ -109,9 +113,9 @@ for _service in _SERVICES:
 
 
 @admin("handshake")
-def handshake(context: RequestContext, wanted: dict[str, Any]) -> dict[str, Any]:
+def handshake(context: RequestContext, request: dict[str, Any]) -> dict[str, Any]:
     """Complete the handshake of a PENDING connection."""
-    record = _find(context, str(wanted.get("connection")))
+    record = _find(context, str(request.get("connection")))
     record["ConnectionStatus"] = "AVAILABLE"
     return {"connection": record["ConnectionArn"], "status": "AVAILABLE"}
 

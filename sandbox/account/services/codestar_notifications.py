@@ -54,12 +54,12 @@ def _event_ids() -> dict[str, dict[str, str]]:
 
 
 def _find(context: RequestContext, arn: str) -> Record:
-    found = context.table("notifications").get(
+    rule = context.table("notifications").get(
         (arn.split(":")[3] if arn.count(":") >= 5 else "", arn)
     )
-    if found is None:
+    if rule is None:
         raise AwsError("ResourceNotFoundException", f"Notification rule {arn} does not exist")
-    return found
+    return rule
 
 
 def _check_events(ids: list[str], resource: str) -> None:
@@ -71,9 +71,9 @@ def _check_events(ids: list[str], resource: str) -> None:
             )
 
 
-def _targets(context: RequestContext, wanted: list[dict[str, str]]) -> list[dict[str, str]]:
+def _targets(context: RequestContext, requested: list[dict[str, str]]) -> list[dict[str, str]]:
     targets = []
-    for target in wanted:
+    for target in requested:
         address, kind = target.get("TargetAddress", ""), target.get("TargetType", "SNS")
         if kind == "SNS":
             parts = address.split(":")
@@ -163,10 +163,10 @@ def delete_notification_rule(context: RequestContext, call: Call) -> dict[str, A
 def list_notification_rules(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return the region's rules, optionally of one resource."""
     names = {f["Name"]: f["Value"] for f in call.get("Filters") or []}
-    found = [r for k, r in context.table("notifications").items() if k[0] == call.region]
-    found = [r for r in found if names.get("RESOURCE") in {None, r["Resource"]}]
+    rules = [r for k, r in context.table("notifications").items() if k[0] == call.region]
+    rules = [r for r in rules if names.get("RESOURCE") in {None, r["Resource"]}]
     return {
-        "NotificationRules": [{"Id": r["Arn"].rpartition("/")[2], "Arn": r["Arn"]} for r in found]
+        "NotificationRules": [{"Id": r["Arn"].rpartition("/")[2], "Arn": r["Arn"]} for r in rules]
     }
 
 
@@ -194,13 +194,13 @@ def unsubscribe(context: RequestContext, call: Call) -> dict[str, Any]:
 @implements("codestar-notifications", "ListTargets")
 def list_targets(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return all targets of the region's rules."""
-    found = [
+    targets = [
         t
         for k, r in context.table("notifications").items()
         if k[0] == call.region
         for t in r["Targets"]
     ]
-    return {"Targets": list({target["TargetAddress"]: target for target in found}.values())}
+    return {"Targets": list({target["TargetAddress"]: target for target in targets}.values())}
 
 
 @implements("codestar-notifications", "DeleteTarget")

@@ -49,8 +49,8 @@ def _limit(what: str, highest: int, actual: int) -> None:
 def check_trust(context: RequestContext, call: Call) -> None:
     """Validate a trust policy."""
     document = call.get("AssumeRolePolicyDocument") or call["PolicyDocument"]
-    found = policy_documents.statements(document, _malformed, principal=True)
-    for statement in found:
+    statements = policy_documents.statements(document, _malformed, principal=True)
+    for statement in statements:
         if "Resource" in statement or "NotResource" in statement:
             raise _malformed("Has prohibited field Resource")
         actions = statement.get("Action", [])
@@ -59,7 +59,7 @@ def check_trust(context: RequestContext, call: Call) -> None:
                 raise _malformed(
                     f"AssumeRole policy may only specify STS AssumeRole actions, not {action}."
                 )
-    policy_documents.check_principals(context, found, _malformed)
+    policy_documents.check_principals(context, statements, _malformed)
     _limit("ACLSizePerRole", _TRUST_SIZE, _size(document))
 
 
@@ -89,11 +89,11 @@ def check_permissions(context: RequestContext, call: Call) -> None:
         (r for r in context.backend("iam").roles.values() if r.name == call["RoleName"]), None
     )
     others = role.policies.items() if role is not None else ()
-    held = sum(_size(str(text)) for name, text in others if name != call["PolicyName"])
+    size = sum(_size(str(text)) for name, text in others if name != call["PolicyName"])
     _limit(
         f"maximum policy size for role {call['RoleName']}",
         _ROLE_INLINE_SIZE,
-        held + _size(document),
+        size + _size(document),
     )
 
 

@@ -143,11 +143,11 @@ def keep_period(context: RequestContext, call: Call, result: dict[str, Any]) -> 
 def show_period(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
     """Return the rotation period and the next date."""
     key = _key(context, call, call["KeyId"])
-    held = context.table("kms.rotation").get((call.region, getattr(key, "id", "")))
-    if result.get("KeyRotationEnabled") and held is not None and key is not None:
-        following = held["since"] + datetime.timedelta(days=held["days"])
+    rotation = context.table("kms.rotation").get((call.region, getattr(key, "id", "")))
+    if result.get("KeyRotationEnabled") and rotation is not None and key is not None:
+        following = rotation["since"] + datetime.timedelta(days=rotation["days"])
         result |= {
             "KeyId": key.id,
-            "RotationPeriodInDays": held["days"],
+            "RotationPeriodInDays": rotation["days"],
             "NextRotationDate": following,
         }

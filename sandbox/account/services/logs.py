@@ -33,16 +33,16 @@ def check_log_key(context: RequestContext, call: Call) -> None:
     arn = call.get("kmsKeyId")
     if not arn:
         return
-    found = moto_backends.key(context, call.region, arn)
+    key = moto_backends.key(context, call.region, arn)
     allowed = (
-        found is not None
-        and found.key_state == "Enabled"
-        and f"logs.{call.region}.amazonaws.com" in str(found.policy)
+        key is not None
+        and key.key_state == "Enabled"
+        and f"logs.{call.region}.amazonaws.com" in str(key.policy)
     )
     if not allowed:
         reason = (
             "it does not exist"
-            if found is None
+            if key is None
             else f"it must be enabled and its policy must allow logs.{call.region}.amazonaws.com"
         )
         text = (

@@ -55,25 +55,25 @@ _SMALL_ONLY = {"t3", "t4g"}
 _PASSWORD = re.compile(r"[^/@\" ]{8,128}")
 
 
-def _version(wanted: str | None) -> str:
+def _version(requested: str | None) -> str:
     """Return the full version; a major version means its newest minor. Raises
     InvalidParameterCombination.
     """
-    major = (wanted or "17").partition(".")[0]
-    if major in POSTGRES and (wanted in {None, major} or wanted in POSTGRES[major]):
-        return POSTGRES[major][0] if wanted in {None, major} else str(wanted)
-    raise AwsError("InvalidParameterCombination", f"Cannot find version {wanted} for postgres")
+    major = (requested or "17").partition(".")[0]
+    if major in POSTGRES and (requested in {None, major} or requested in POSTGRES[major]):
+        return POSTGRES[major][0] if requested in {None, major} else str(requested)
+    raise AwsError("InvalidParameterCombination", f"Cannot find version {requested} for postgres")
 
 
 def _check_class(name: str, version: str) -> None:
-    found = _CLASS.fullmatch(name)
+    match = _CLASS.fullmatch(name)
     if (
-        found is None
-        or found["family"] not in _FAMILIES
-        or (found["size"] in {"micro", "small", "medium"} and found["family"] not in _SMALL_ONLY)
+        match is None
+        or match["family"] not in _FAMILIES
+        or (match["size"] in {"micro", "small", "medium"} and match["family"] not in _SMALL_ONLY)
     ):
         raise AwsError("InvalidParameterValue", f"Invalid DB Instance class: {name}")
-    if found["family"] == "m5d" and version.startswith("18"):
+    if match["family"] == "m5d" and version.startswith("18"):
         raise AwsError(
             "InvalidParameterCombination",
             (
@@ -314,23 +314,23 @@ def check_subnet_group(context: RequestContext, call: Call) -> None:
         raise AwsError(
             "DBSubnetGroupAlreadyExists", f"The DB subnet group '{name}' already exists."
         )
-    found = [
+    subnets = [
         moto_backends.subnet(context, call.region, subnet_id) for subnet_id in call["SubnetIds"]
     ]
-    if None in found:
+    if None in subnets:
         missing = [
             subnet_id
-            for subnet_id, subnet in zip(call["SubnetIds"], found, strict=True)
+            for subnet_id, subnet in zip(call["SubnetIds"], subnets, strict=True)
             if subnet is None
         ]
         raise AwsError(
             "InvalidSubnet", f"Some input subnets in :[{', '.join(missing)}] are invalid."
         )
-    if len({subnet.vpc_id for subnet in found}) > 1:  # type: ignore[union-attr]
+    if len({subnet.vpc_id for subnet in subnets}) > 1:  # type: ignore[union-attr]
         raise AwsError(
             "InvalidVPCNetworkStateFault", "The subnets of a DB subnet group must be in one VPC"
         )
-    zones = {subnet.availability_zone for subnet in found}  # type: ignore[union-attr]
+    zones = {subnet.availability_zone for subnet in subnets}  # type: ignore[union-attr]
     if len(zones) < 2:
         text = (
             "The DB subnet group doesn't meet Availability Zone (AZ) coverage requirement. Current "

@@ -57,10 +57,10 @@ def check_policy(context: RequestContext, call: Call) -> None:
     def malformed(text: str) -> AwsError:
         return AwsError("MalformedPolicy", text)
 
-    found = policy_documents.statements(call["Policy"], malformed, principal=True)
-    policy_documents.check_principals(context, found, malformed)
+    statements = policy_documents.statements(call["Policy"], malformed, principal=True)
+    policy_documents.check_principals(context, statements, malformed)
     bucket = context.backend("s3").buckets.get(call["Bucket"])
-    for statement in found:
+    for statement in statements:
         resources = statement.get("Resource", statement.get("NotResource"))
         named = [resources] if isinstance(resources, str) else resources or []
         if not named or any(

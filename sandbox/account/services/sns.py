@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from sandbox.account.core import policy_documents
@@ -25,9 +26,9 @@ def check_topic_policy(context: RequestContext, call: Call) -> None:
     def invalid(text: str) -> AwsError:
         return AwsError("InvalidParameter", f"Invalid parameter: Policy Error: {text}")
 
-    found = policy_documents.statements(document, invalid, principal=True)
-    policy_documents.check_principals(context, found, invalid)
-    for statement in found:
+    statements = policy_documents.statements(document, invalid, principal=True)
+    policy_documents.check_principals(context, statements, invalid)
+    for statement in statements:
         actions = statement.get("Action", [])
         for action in [actions] if isinstance(actions, str) else actions:
             if not re.match(r"(?i)sns:|\*$", action):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -21,17 +20,15 @@ _IMAGE = re.compile(
 
 
 def _image(call: Call, name: str) -> dict[str, Any] | None:
-    found = _IMAGE.fullmatch(name)
-    if found is None or found["version"] not in catalog.RELEASES:
+    match = _IMAGE.fullmatch(name)
+    if match is None or match["version"] not in catalog.RELEASES:
         return None
-    release = catalog.RELEASES[found["version"]].ami_release
-    unique = hashlib.sha256(
-        f"{call.region}/{name.rpartition('/')[0]}/{release}".encode()
-    ).hexdigest()[:17]
+    release = catalog.RELEASES[match["version"]].ami_release
+    ami = catalog.ami_id(call.region, match["version"], match["architecture"], match["variant"])
     return {
         "Name": name,
         "Type": "String",
-        "Value": release if found["what"] == "release_version" else f"ami-{unique}",
+        "Value": release if match["what"] == "release_version" else ami,
         "Version": 1,
         "ARN": f"arn:aws:ssm:{call.region}::parameter{name}",
         "DataType": "text",
@@ -50,6 +47,6 @@ def get_parameters(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return several parameters."""
     result = context.moto.result(call)
     images = [image for name in call["Names"] if (image := _image(call, name))]
-    known = {image["Name"] for image in images}
-    rest = [name for name in result.get("InvalidParameters") or [] if name not in known]
+    names = {image["Name"] for image in images}
+    rest = [name for name in result.get("InvalidParameters") or [] if name not in names]
     return {"Parameters": [*(result.get("Parameters") or []), *images], "InvalidParameters": rest}

@@ -75,7 +75,8 @@ class SnapshotManager:
         self._gone: set[int] = set()
         self._carried: list[tuple[Resource, Resource]] = []
         self._pending: dict[int, tuple[str, Resource]] = {}
-        self._text: dict[int, str] = {}
+        # By identity; the resource is stored too, so that no other one gets its identity.
+        self._text: dict[int, tuple[Resource, str]] = {}
         self._lock = threading.RLock()
         self._writing = threading.Lock()
         self._version = 0
@@ -243,10 +244,10 @@ class SnapshotManager:
         return "{" + ",".join(parts) + "}"
 
     def _render(self, resource: Resource) -> str:
-        text = self._text.get(id(resource))
-        if text is None:
-            text = self._text[id(resource)] = self._fresh(resource)
-        return text
+        cached = self._text.get(id(resource))
+        if cached is None:
+            cached = self._text[id(resource)] = (resource, self._fresh(resource))
+        return cached[1]
 
     def _fresh(self, resource: Resource) -> str:
         return dumps(resource_to_state(resource, self.secrets))

@@ -107,9 +107,9 @@ class Budget(Handler):
         if (inputs.get("limitAmount") is None) != (inputs.get("limitUnit") is None):
             yield "limitUnit", "limitAmount and limitUnit must be set together"
         notifications = inputs.get("notifications") or ()
-        for index, told in enumerate(notifications if isinstance(notifications, list) else ()):
-            if isinstance(told, Mapping) and not (
-                told.get("subscriberEmailAddresses") or told.get("subscriberSnsTopicArns")
+        for index, indexed in enumerate(notifications if isinstance(notifications, list) else ()):
+            if isinstance(indexed, Mapping) and not (
+                indexed.get("subscriberEmailAddresses") or indexed.get("subscriberSnsTopicArns")
             ):
                 yield f"notifications[{index}]", "must have at least one subscriber"
 
@@ -117,25 +117,27 @@ class Budget(Handler):
         """Create the budget with its notifications."""
         account = inputs.get("accountId") or call.account
         name = inputs.get("name") or f"{inputs['namePrefix']}{call.resource.name}"
-        told = [
+        notifications = [
             {"Notification": _notification(entry), "Subscribers": _subscribers(entry)}
             for entry in inputs.get("notifications") or ()
         ]
         call.client("budgets").create_budget(
             AccountId=account,
             Budget=_budget(name, inputs),
-            **filled(NotificationsWithSubscribers=told, ResourceTags=tag_list(inputs["tagsAll"])),
+            **filled(
+                NotificationsWithSubscribers=notifications, ResourceTags=tag_list(inputs["tagsAll"])
+            ),
         )
         return call.made(f"{account}:{name}")
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the budget, its notifications and their subscribers."""
         budgets, (account, name) = call.client("budgets"), id.split(":", 1)
         of = {"AccountId": account, "BudgetName": name}
-        found = budgets.describe_budget(**of)["Budget"]
-        limit, period = found.get("BudgetLimit") or {}, found.get("TimePeriod") or {}
+        budget = budgets.describe_budget(**of)["Budget"]
+        limit, period = budget.get("BudgetLimit") or {}, budget.get("TimePeriod") or {}
         arn = call.arn("budgets", f"budget/{name}", region=False)
-        types = found.get("CostTypes")
+        types = budget.get("CostTypes")
         notifications = []
         for entry in budgets.describe_notifications_for_budget(**of).get("Notifications") or ():
             key = {
@@ -167,14 +169,14 @@ class Budget(Handler):
             "accountId": account,
             "name": name,
             "arn": arn,
-            "budgetType": found["BudgetType"],
+            "budgetType": budget["BudgetType"],
             "limitAmount": limit.get("Amount"),
             "limitUnit": limit.get("Unit"),
-            "timeUnit": found["TimeUnit"],
+            "timeUnit": budget["TimeUnit"],
             "timePeriodStart": _written(period.get("Start")),
             "timePeriodEnd": _written(period.get("End")) or _FOREVER,
             "costFilters": [
-                {"name": k, "values": v} for k, v in (found.get("CostFilters") or {}).items()
+                {"name": k, "values": v} for k, v in (budget.get("CostFilters") or {}).items()
             ],
             "costTypes": {name: types.get(name[0].upper() + name[1:]) for name in _COST_TYPES}
             if types

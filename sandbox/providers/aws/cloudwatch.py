@@ -68,12 +68,12 @@ class _Alarm(Handler):
         call.client("cloudwatch").delete_alarms(AlarmNames=[id])
 
     def _described(self, call: Call, id: str, kind: str) -> dict[str, Any] | None:
-        answer = call.client("cloudwatch").describe_alarms(AlarmNames=[id], AlarmTypes=[kind])
-        found: list[dict[str, Any]] = answer.get(f"{kind}s") or []
-        if not found:
+        response = call.client("cloudwatch").describe_alarms(AlarmNames=[id], AlarmTypes=[kind])
+        alarms: list[dict[str, Any]] = response.get(f"{kind}s") or []
+        if not alarms:
             return None
-        tags = call.client("cloudwatch").list_tags_for_resource(ResourceARN=found[0]["AlarmArn"])
-        return {**found[0], "tagsAll": tag_map(tags["Tags"])}
+        tags = call.client("cloudwatch").list_tags_for_resource(ResourceARN=alarms[0]["AlarmArn"])
+        return {**alarms[0], "tagsAll": tag_map(tags["Tags"])}
 
 
 class MetricAlarm(_Alarm):
@@ -167,17 +167,17 @@ class MetricAlarm(_Alarm):
             **{k: v for k, v in request.items() if v != []}, **filled(**more)
         )
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the alarm."""
-        found = self._described(call, id, "MetricAlarm")
-        if found is None:
+        resource = self._described(call, id, "MetricAlarm")
+        if resource is None:
             return None
         live: Properties = {
-            key: found.get(_SPELLINGS.get(key, key[0].upper() + key[1:])) for key in self.inputs
+            key: resource.get(_SPELLINGS.get(key, key[0].upper() + key[1:])) for key in self.inputs
         }
-        live["dimensions"] = {d["Name"]: d["Value"] for d in found.get("Dimensions") or ()}
-        live["metricQueries"] = [_queried(query) for query in found.get("Metrics") or ()]
-        return {**live, "arn": found["AlarmArn"], "tagsAll": found["tagsAll"]}
+        live["dimensions"] = {d["Name"]: d["Value"] for d in resource.get("Dimensions") or ()}
+        live["metricQueries"] = [_queried(query) for query in resource.get("Metrics") or ()]
+        return {**live, "arn": resource["AlarmArn"], "tagsAll": resource["tagsAll"]}
 
     def update(
         self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
@@ -231,29 +231,29 @@ class CompositeAlarm(_Alarm):
             ),
         )
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the alarm."""
-        found = self._described(call, id, "CompositeAlarm")
-        if found is None:
+        resource = self._described(call, id, "CompositeAlarm")
+        if resource is None:
             return None
-        suppressor = found.get("ActionsSuppressor")
+        suppressor = resource.get("ActionsSuppressor")
         return {
-            "alarmName": found["AlarmName"],
-            "alarmRule": found["AlarmRule"],
-            "alarmDescription": found.get("AlarmDescription"),
-            "actionsEnabled": found.get("ActionsEnabled", True),
-            "alarmActions": found.get("AlarmActions") or [],
-            "insufficientDataActions": found.get("InsufficientDataActions") or [],
-            "okActions": found.get("OKActions") or [],
+            "alarmName": resource["AlarmName"],
+            "alarmRule": resource["AlarmRule"],
+            "alarmDescription": resource.get("AlarmDescription"),
+            "actionsEnabled": resource.get("ActionsEnabled", True),
+            "alarmActions": resource.get("AlarmActions") or [],
+            "insufficientDataActions": resource.get("InsufficientDataActions") or [],
+            "okActions": resource.get("OKActions") or [],
             "actionsSuppressor": {
                 "alarm": suppressor,
-                "extensionPeriod": found.get("ActionsSuppressorExtensionPeriod"),
-                "waitPeriod": found.get("ActionsSuppressorWaitPeriod"),
+                "extensionPeriod": resource.get("ActionsSuppressorExtensionPeriod"),
+                "waitPeriod": resource.get("ActionsSuppressorWaitPeriod"),
             }
             if suppressor
             else None,
-            "arn": found["AlarmArn"],
-            "tagsAll": found["tagsAll"],
+            "arn": resource["AlarmArn"],
+            "tagsAll": resource["tagsAll"],
         }
 
     def update(
@@ -281,21 +281,21 @@ class Dashboard(Handler):
         return call.made(inputs["dashboardName"])
 
     def _put(self, call: Call, inputs: Properties) -> None:
-        answer = call.client("cloudwatch").put_dashboard(
+        response = call.client("cloudwatch").put_dashboard(
             DashboardName=inputs["dashboardName"], DashboardBody=inputs["dashboardBody"]
         )
-        for message in answer.get("DashboardValidationMessages") or ():
+        for message in response.get("DashboardValidationMessages") or ():
             call.resource.log(
                 "warning", f"{message.get('DataPath', 'dashboard')}: {message['Message']}"
             )
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the dashboard."""
-        found = call.client("cloudwatch").get_dashboard(DashboardName=id)
+        resource = call.client("cloudwatch").get_dashboard(DashboardName=id)
         return {
-            "dashboardName": found["DashboardName"],
-            "dashboardBody": found["DashboardBody"],
-            "dashboardArn": found["DashboardArn"],
+            "dashboardName": resource["DashboardName"],
+            "dashboardBody": resource["DashboardBody"],
+            "dashboardArn": resource["DashboardArn"],
         }
 
     def update(

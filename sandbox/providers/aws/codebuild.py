@@ -197,18 +197,18 @@ class Project(Handler):
     def create(self, call: Call, inputs: Properties) -> str:
         """Create the project; retry while IAM propagates a new role."""
         client, request = call.client("codebuild"), _request(inputs)
-        made = call.retrying(
+        project = call.retrying(
             lambda: client.create_project(**request), ("InvalidInputException",), seconds=1
         )
-        return call.made(made["project"]["arn"])
+        return call.made(project["project"]["arn"])
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the project."""
         name = id.rsplit(":project/", 1)[-1]
-        found = call.client("codebuild").batch_get_projects(names=[name])["projects"]
-        if not found:
+        projects = call.client("codebuild").batch_get_projects(names=[name])["projects"]
+        if not projects:
             return None
-        project = found[0]
+        project = projects[0]
         environment = dict(project["environment"])
         logs, cache = project.get("logsConfig") or {}, project.get("cache") or {}
         return {
@@ -223,7 +223,7 @@ class Project(Handler):
             "secondaryArtifacts": project.get("secondaryArtifacts") or [],
             "environment": environment,
             "cache": cache
-            if cache.get("type", "NO_CACHE") != "NO_CACHE" or known.get("cache")
+            if cache.get("type", "NO_CACHE") != "NO_CACHE" or state.get("cache")
             else None,
             "logsConfig": filled(
                 cloudwatchLogs=logs.get("cloudWatchLogs"), s3Logs=logs.get("s3Logs")

@@ -38,7 +38,7 @@ class Connection(Handler):
 
     def create(self, call: Call, inputs: Properties) -> str:
         """Create the connection."""
-        made = call.client("codeconnections").create_connection(
+        response = call.client("codeconnections").create_connection(
             **filled(
                 ConnectionName=inputs["name"],
                 HostArn=inputs.get("hostArn"),
@@ -46,19 +46,19 @@ class Connection(Handler):
                 Tags=tag_list(inputs["tagsAll"]),
             )
         )
-        return call.made(made["ConnectionArn"])
+        return call.made(response["ConnectionArn"])
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the connection."""
         client = call.client("codeconnections")
-        found = client.get_connection(ConnectionArn=id)["Connection"]
+        connection = client.get_connection(ConnectionArn=id)["Connection"]
         return {
-            "name": found["ConnectionName"],
-            "hostArn": found.get("HostArn"),
-            "providerType": found.get("ProviderType"),
-            "arn": found["ConnectionArn"],
-            "connectionStatus": found["ConnectionStatus"],
-            "ownerAccountId": found.get("OwnerAccountId"),
+            "name": connection["ConnectionName"],
+            "hostArn": connection.get("HostArn"),
+            "providerType": connection.get("ProviderType"),
+            "arn": connection["ConnectionArn"],
+            "connectionStatus": connection["ConnectionStatus"],
+            "ownerAccountId": connection.get("OwnerAccountId"),
             "tagsAll": tag_map(client.list_tags_for_resource(ResourceArn=id).get("Tags")),
         }
 

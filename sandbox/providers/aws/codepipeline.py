@@ -166,12 +166,12 @@ class Pipeline(Handler):
                     f"{inputs['executionMode']} can only be used when pipelineType is V2",
                 )
         stores = inputs.get("artifactStores") or ()
-        known = (
+        mappings = (
             [store for store in stores if isinstance(store, Mapping)]
             if isinstance(stores, list)
             else []
         )
-        if len(known) > 1 and any(not store.get("region") for store in known):
+        if len(mappings) > 1 and any(not store.get("region") for store in mappings):
             yield "artifactStores", "each store must have a region when there are several"
 
     def create(self, call: Call, inputs: Properties) -> str:
@@ -185,11 +185,11 @@ class Pipeline(Handler):
         )
         return call.made(inputs["name"])
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the pipeline's current version."""
         client = call.client("codepipeline")
-        answer = client.get_pipeline(name=id)
-        found, arn = answer["pipeline"], answer["metadata"]["pipelineArn"]
+        response = client.get_pipeline(name=id)
+        found, arn = response["pipeline"], response["metadata"]["pipelineArn"]
         stores = found.get("artifactStores") or {}
         triggers = [_triggered(trigger) for trigger in found.get("triggers") or ()]
         return {
@@ -342,13 +342,13 @@ def _acted(action: Mapping[str, Any]) -> Properties:
         for key, value in action.items()
         if key not in ("actionTypeId", "inputArtifacts", "outputArtifacts")
     }
-    made = action.get("outputArtifacts") or ()
-    with_files = [artifact for artifact in made if artifact.get("files")]
+    outputs = action.get("outputArtifacts") or ()
+    with_files = [artifact for artifact in outputs if artifact.get("files")]
     return filled(
         **same,
         **action["actionTypeId"],
         inputArtifacts=[artifact["name"] for artifact in action.get("inputArtifacts") or ()],
-        outputArtifacts=None if with_files else [artifact["name"] for artifact in made],
+        outputArtifacts=None if with_files else [artifact["name"] for artifact in outputs],
         outputArtifactsForComputeActions=with_files,
     )
 

@@ -38,7 +38,7 @@ class NotificationRule(Handler):
 
     def create(self, call: Call, inputs: Properties) -> str:
         """Create the rule."""
-        made = call.client("codestar-notifications").create_notification_rule(
+        response = call.client("codestar-notifications").create_notification_rule(
             Name=inputs["name"],
             EventTypeIds=inputs["eventTypeIds"],
             Resource=inputs["resource"],
@@ -47,27 +47,27 @@ class NotificationRule(Handler):
             Status=inputs["status"],
             **filled(Tags=inputs["tagsAll"]),
         )
-        return call.made(made["Arn"])
+        return call.made(response["Arn"])
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the rule."""
-        found = call.client("codestar-notifications").describe_notification_rule(Arn=id)
+        rule = call.client("codestar-notifications").describe_notification_rule(Arn=id)
         return {
-            "name": found["Name"],
-            "resource": found["Resource"],
-            "detailType": found["DetailType"],
-            "eventTypeIds": [kind["EventTypeId"] for kind in found.get("EventTypes") or ()],
-            "status": found["Status"],
+            "name": rule["Name"],
+            "resource": rule["Resource"],
+            "detailType": rule["DetailType"],
+            "eventTypeIds": [kind["EventTypeId"] for kind in rule.get("EventTypes") or ()],
+            "status": rule["Status"],
             "targets": [
                 filled(
                     address=t["TargetAddress"],
                     type=t.get("TargetType"),
                     status=t.get("TargetStatus"),
                 )
-                for t in found.get("Targets") or ()
+                for t in rule.get("Targets") or ()
             ],
-            "arn": found["Arn"],
-            "tagsAll": found.get("Tags") or {},
+            "arn": rule["Arn"],
+            "tagsAll": rule.get("Tags") or {},
         }
 
     def update(

@@ -81,27 +81,29 @@ class Repository(Handler):
             request["tags"] = [
                 {"Key": key, "Value": value} for key, value in inputs["tagsAll"].items()
             ]
-        made = call.client("ecr").create_repository(repositoryName=inputs["name"], **request)
-        return call.made(made["repository"]["repositoryName"])
+        response = call.client("ecr").create_repository(repositoryName=inputs["name"], **request)
+        return call.made(response["repository"]["repositoryName"])
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         ecr = call.client("ecr")
-        found = only(ecr.describe_repositories(repositoryNames=[id])["repositories"])
-        if found is None:
+        response = only(ecr.describe_repositories(repositoryNames=[id])["repositories"])
+        if response is None:
             return None
-        encryption = found.get("encryptionConfiguration")
+        encryption = response.get("encryptionConfiguration")
         return {
-            "arn": found["repositoryArn"],
+            "arn": response["repositoryArn"],
             "encryptionConfigurations": [encryption] if encryption else [],
-            "imageScanningConfiguration": found.get("imageScanningConfiguration"),
-            "imageTagMutability": found["imageTagMutability"],
-            "imageTagMutabilityExclusionFilters": found.get("imageTagMutabilityExclusionFilters"),
+            "imageScanningConfiguration": response.get("imageScanningConfiguration"),
+            "imageTagMutability": response["imageTagMutability"],
+            "imageTagMutabilityExclusionFilters": response.get(
+                "imageTagMutabilityExclusionFilters"
+            ),
             "name": id,
-            "registryId": found["registryId"],
-            "repositoryUrl": found["repositoryUri"],
+            "registryId": response["registryId"],
+            "repositoryUrl": response["repositoryUri"],
             "tagsAll": {
                 tag["Key"]: tag["Value"]
-                for tag in ecr.list_tags_for_resource(resourceArn=found["repositoryArn"]).get(
+                for tag in ecr.list_tags_for_resource(resourceArn=response["repositoryArn"]).get(
                     "tags", []
                 )
             },
@@ -119,9 +121,9 @@ class Repository(Handler):
                 **({"imageTagMutabilityExclusionFilters": filters} if filters else {}),
             )
         if "imageScanningConfiguration" in changed:
-            wanted = new.get("imageScanningConfiguration") or {"scanOnPush": False}
+            scanning = new.get("imageScanningConfiguration") or {"scanOnPush": False}
             ecr.put_image_scanning_configuration(
-                repositoryName=id, imageScanningConfiguration=wanted
+                repositoryName=id, imageScanningConfiguration=scanning
             )
 
     def retag(
@@ -158,11 +160,11 @@ class LifecyclePolicy(Handler):
             repositoryName=inputs["repository"], lifecyclePolicyText=inputs["policy"]
         )
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        found = call.client("ecr").get_lifecycle_policy(repositoryName=id)
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
+        response = call.client("ecr").get_lifecycle_policy(repositoryName=id)
         return {
-            "policy": found["lifecyclePolicyText"],
-            "registryId": found["registryId"],
+            "policy": response["lifecyclePolicyText"],
+            "registryId": response["registryId"],
             "repository": id,
         }
 
@@ -193,9 +195,13 @@ class RepositoryPolicy(Handler):
             repositoryName=inputs["repository"], policyText=inputs["policy"]
         )
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        found = call.client("ecr").get_repository_policy(repositoryName=id)
-        return {"policy": found["policyText"], "registryId": found["registryId"], "repository": id}
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
+        response = call.client("ecr").get_repository_policy(repositoryName=id)
+        return {
+            "policy": response["policyText"],
+            "registryId": response["registryId"],
+            "repository": id,
+        }
 
     def update(
         self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]

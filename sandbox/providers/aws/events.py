@@ -78,7 +78,7 @@ class EventRule(Handler):
             )
         )
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the rule."""
         events, (bus, name) = call.client("events"), _split(id, "/")
         found = events.describe_rule(Name=name, EventBusName=bus)
@@ -99,10 +99,10 @@ class EventRule(Handler):
     ) -> None:
         """Replace the rule's definition."""
         if changed - {"forceDestroy"}:
-            wanted = {**new, "isEnabled": new.get("isEnabled") if "isEnabled" in changed else None}
+            desired = {**new, "isEnabled": new.get("isEnabled") if "isEnabled" in changed else None}
             if "isEnabled" in changed and new.get("isEnabled") is None:
-                wanted["state"] = "ENABLED"
-            self._put(call, _split(id, "/")[1], wanted)
+                desired["state"] = "ENABLED"
+            self._put(call, _split(id, "/")[1], desired)
 
     def retag(
         self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
@@ -190,24 +190,24 @@ class EventTarget(Handler):
             ),
             RunCommandParameters={"RunCommandTargets": commands} if commands else None,
         )
-        answer = call.client("events").put_targets(
+        response = call.client("events").put_targets(
             Rule=inputs["rule"], EventBusName=inputs["eventBusName"], Targets=[target]
         )
-        if answer.get("FailedEntryCount"):
-            refused = answer["FailedEntries"][0]
+        if response.get("FailedEntryCount"):
+            refused = response["FailedEntries"][0]
             raise Failure(f"{refused.get('ErrorCode')}: {refused.get('ErrorMessage')}")
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Find the target; imported by `RULE/TARGET` or `BUS/RULE/TARGET`."""
-        if known.get("rule"):
-            bus, rule, target = known["eventBusName"], known["rule"], known["targetId"]
+        if state.get("rule"):
+            bus, rule, target = state["eventBusName"], state["rule"], state["targetId"]
         else:
             parts = id.split("/")
             if len(parts) not in (2, 3):
                 raise Failure(f'"{id}" has no target: import it as RULE/TARGET or BUS/RULE/TARGET')
             bus, rule, target = ["default", *parts] if len(parts) == 2 else parts
-        answer = call.client("events").list_targets_by_rule(Rule=rule, EventBusName=bus)
-        found = next((t for t in answer["Targets"] if t["Id"] == target), None)
+        response = call.client("events").list_targets_by_rule(Rule=rule, EventBusName=bus)
+        found = next((t for t in response["Targets"] if t["Id"] == target), None)
         if found is None:
             return None
         transformer, retry = found.get("InputTransformer") or {}, found.get("RetryPolicy") or {}

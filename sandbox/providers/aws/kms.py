@@ -79,10 +79,10 @@ class Key(Handler):
                 {"TagKey": key, "TagValue": value} for key, value in inputs["tagsAll"].items()
             ]
         # Retry while IAM propagates a new role in the policy.
-        made = call.retrying(
+        response = call.retrying(
             lambda: kms.create_key(**request), ("MalformedPolicyDocumentException",), seconds=3
         )
-        id = call.made(made["KeyMetadata"]["KeyId"])
+        id = call.made(response["KeyMetadata"]["KeyId"])
         if inputs["enableKeyRotation"]:
             self._rotate(call, id, inputs)
         if not inputs["isEnabled"]:
@@ -97,7 +97,7 @@ class Key(Handler):
         )
         call.client("kms").enable_key_rotation(KeyId=id, **period)
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         kms = call.client("kms")
         key = kms.describe_key(KeyId=id)["KeyMetadata"]
         if key["KeyState"] in ("PendingDeletion", "PendingReplicaDeletion"):
@@ -195,19 +195,19 @@ class Alias(Handler):
     def _generated(self, call: Call, prefix: str) -> str:
         return f"{prefix}{hashlib.sha256(call.resource.urn.encode()).hexdigest()[:26]}"
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         pages = call.client("kms").get_paginator("list_aliases").paginate()
-        found = next(
+        alias = next(
             (item for page in pages for item in page["Aliases"] if item["AliasName"] == id), None
         )
-        if found is None or not found.get("TargetKeyId"):
+        if alias is None or not alias.get("TargetKeyId"):
             return None
-        arn = call.arn("kms", f"key/{found['TargetKeyId']}")
+        arn = call.arn("kms", f"key/{alias['TargetKeyId']}")
         return {
-            "arn": found["AliasArn"],
+            "arn": alias["AliasArn"],
             "name": id,
             "targetKeyArn": arn,
-            "targetKeyId": found["TargetKeyId"],
+            "targetKeyId": alias["TargetKeyId"],
         }
 
     def update(

@@ -53,7 +53,7 @@ class LogGroup(Handler):
             logs.put_retention_policy(logGroupName=name, retentionInDays=inputs["retentionInDays"])
         return str(name)
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Find the group by its exact name."""
         logs = call.client("logs")
         pages = logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=id)

@@ -30,11 +30,13 @@ _FILTERS = set_of(block({"name": text(required=True), "values": set_of(text(), r
 
 
 def _filters(args: Properties, **extra: Any) -> list[dict[str, Any]]:
-    found = [{"Name": item["name"], "Values": item["values"]} for item in args.get("filters") or []]
-    found += [
+    filters = [
+        {"Name": item["name"], "Values": item["values"]} for item in args.get("filters") or []
+    ]
+    filters += [
         {"Name": f"tag:{key}", "Values": [value]} for key, value in (args.get("tags") or {}).items()
     ]
-    return found + [
+    return filters + [
         {"Name": name.replace("_", "-"), "Values": [value]}
         for name, value in extra.items()
         if value
@@ -66,12 +68,12 @@ def _zones(call: Call, args: Properties) -> Properties:
 
 
 def _identity(call: Call, args: Properties) -> Properties:
-    found = call.session.identity
+    identity = call.session.identity
     return {
-        "id": found["Account"],
-        "accountId": found["Account"],
-        "arn": found["Arn"],
-        "userId": found["UserId"],
+        "id": identity["Account"],
+        "accountId": identity["Account"],
+        "arn": identity["Arn"],
+        "userId": identity["UserId"],
     }
 
 
@@ -146,16 +148,16 @@ def _one_or_many(values: list[str]) -> str | list[str]:
 def _people(entries: list[Mapping[str, Any]]) -> Any:
     if any(entry["type"] == "*" and entry["identifiers"] == ["*"] for entry in entries):
         return "*"
-    found: dict[str, list[str]] = {}
+    principals: dict[str, list[str]] = {}
     for entry in entries:
-        found.setdefault(entry["type"], []).extend(entry["identifiers"])
-    return {kind: _one_or_many(sorted(set(values))) for kind, values in sorted(found.items())}
+        principals.setdefault(entry["type"], []).extend(entry["identifiers"])
+    return {kind: _one_or_many(sorted(set(values))) for kind, values in sorted(principals.items())}
 
 
 def _conditions(entries: list[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, list[str]]] = {}
+    conditions: dict[str, dict[str, list[str]]] = {}
     for entry in entries:
-        found.setdefault(entry["test"], {}).setdefault(entry["variable"], []).extend(
+        conditions.setdefault(entry["test"], {}).setdefault(entry["variable"], []).extend(
             entry["values"]
         )
     return {
@@ -163,13 +165,13 @@ def _conditions(entries: list[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
             name: values[0] if len(values) == 1 else values
             for name, values in sorted(tests.items())
         }
-        for test, tests in sorted(found.items())
+        for test, tests in sorted(conditions.items())
     }
 
 
-def _statement(given: Mapping[str, Any]) -> dict[str, Any]:
-    statement: dict[str, Any] = {"Sid": given["sid"]} if given.get("sid") else {}
-    statement["Effect"] = given["effect"]
+def _statement(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    statement: dict[str, Any] = {"Sid": arguments["sid"]} if arguments.get("sid") else {}
+    statement["Effect"] = arguments["effect"]
     names = {
         "actions": "Action",
         "notActions": "NotAction",
@@ -177,14 +179,14 @@ def _statement(given: Mapping[str, Any]) -> dict[str, Any]:
         "notResources": "NotResource",
     }
     for name, key in names.items():
-        if given.get(name):
-            statement[key] = _one_or_many([value.replace("&{", "${") for value in given[name]])
-    if given.get("principals"):
-        statement["Principal"] = _people(given["principals"])
-    if given.get("notPrincipals"):
-        statement["NotPrincipal"] = _people(given["notPrincipals"])
-    if given.get("conditions"):
-        statement["Condition"] = _conditions(given["conditions"])
+        if arguments.get(name):
+            statement[key] = _one_or_many([value.replace("&{", "${") for value in arguments[name]])
+    if arguments.get("principals"):
+        statement["Principal"] = _people(arguments["principals"])
+    if arguments.get("notPrincipals"):
+        statement["NotPrincipal"] = _people(arguments["notPrincipals"])
+    if arguments.get("conditions"):
+        statement["Condition"] = _conditions(arguments["conditions"])
     return statement
 
 
@@ -209,7 +211,7 @@ def _policy_document(call: Call, args: Properties) -> Properties:
     for source in args.get("sourcePolicyDocuments") or []:
         statements = _merged(statements, _listed(json.loads(source)), override=False)
     statements = _merged(
-        statements, [_statement(given) for given in args.get("statements") or []], override=True
+        statements, [_statement(blocks) for blocks in args.get("statements") or []], override=True
     )
     for source in args.get("overridePolicyDocuments") or []:
         statements = _merged(statements, _listed(json.loads(source)), override=True)
@@ -257,15 +259,17 @@ def _role(call: Call, args: Properties) -> Properties:
 
 
 def _registry_token(call: Call, args: Properties) -> Invoked:
-    found = call.client("ecr").get_authorization_token()["authorizationData"][0]
-    user, _, password = base64.b64decode(found["authorizationToken"]).decode().partition(":")
+    authorization = call.client("ecr").get_authorization_token()["authorizationData"][0]
+    user, _, password = (
+        base64.b64decode(authorization["authorizationToken"]).decode().partition(":")
+    )
     result = {
         **args,
-        "authorizationToken": found["authorizationToken"],
-        "expiresAt": found["expiresAt"].isoformat(),
+        "authorizationToken": authorization["authorizationToken"],
+        "expiresAt": authorization["expiresAt"].isoformat(),
         "id": call.region,
         "password": password,
-        "proxyEndpoint": found["proxyEndpoint"],
+        "proxyEndpoint": authorization["proxyEndpoint"],
         "region": call.region,
         "userName": user,
     }
@@ -273,20 +277,20 @@ def _registry_token(call: Call, args: Properties) -> Invoked:
 
 
 def _parameter(call: Call, args: Properties) -> Invoked:
-    found = call.client("ssm").get_parameter(
+    parameter = call.client("ssm").get_parameter(
         Name=args["name"], WithDecryption=args["withDecryption"]
     )["Parameter"]
-    plain = found["Type"] != "SecureString"
+    plain = parameter["Type"] != "SecureString"
     result = {
         **args,
-        "arn": found.get("ARN") or call.arn("ssm", f"parameter{found['Name']}"),
-        "id": found["Name"],
-        "insecureValue": found["Value"] if plain else None,
-        "name": found["Name"],
+        "arn": parameter.get("ARN") or call.arn("ssm", f"parameter{parameter['Name']}"),
+        "id": parameter["Name"],
+        "insecureValue": parameter["Value"] if plain else None,
+        "name": parameter["Name"],
         "region": call.region,
-        "type": found["Type"],
-        "value": found["Value"],
-        "version": found["Version"],
+        "type": parameter["Type"],
+        "value": parameter["Value"],
+        "version": parameter["Version"],
     }
     return Invoked(result, secrets=(("value",),))
 
@@ -298,14 +302,14 @@ def _vpc(call: Call, args: Properties) -> Properties:
     request: dict[str, Any] = {"Filters": _filters(args, **names)}
     if args.get("id"):
         request["VpcIds"] = [args["id"]]
-    found = ec2.describe_vpcs(**{name: value for name, value in request.items() if value})["Vpcs"]
-    if len(found) != 1:
+    vpcs = ec2.describe_vpcs(**{name: value for name, value in request.items() if value})["Vpcs"]
+    if len(vpcs) != 1:
         raise Failure(
             "no matching EC2 VPC found"
-            if not found
+            if not vpcs
             else "multiple EC2 VPCs matched; use additional constraints"
         )
-    vpc, id = found[0], found[0]["VpcId"]
+    vpc, id = vpcs[0], vpcs[0]["VpcId"]
     main = only(
         ec2.describe_route_tables(
             Filters=[
@@ -350,13 +354,13 @@ def _vpc(call: Call, args: Properties) -> Properties:
 
 def _subnets(call: Call, args: Properties) -> Properties:
     filters = _filters(args)
-    found = call.client("ec2").describe_subnets(**({"Filters": filters} if filters else {}))[
+    subnets = call.client("ec2").describe_subnets(**({"Filters": filters} if filters else {}))[
         "Subnets"
     ]
     return {
         **args,
         "id": call.region,
-        "ids": [item["SubnetId"] for item in found],
+        "ids": [item["SubnetId"] for item in subnets],
         "region": call.region,
     }
 
@@ -364,18 +368,20 @@ def _subnets(call: Call, args: Properties) -> Properties:
 def _prefix_list(call: Call, args: Properties) -> Properties:
     ec2 = call.client("ec2")
     filters = _filters(args, prefix_list_name=args.get("name"), prefix_list_id=args.get("id"))
-    found = ec2.describe_managed_prefix_lists(**({"Filters": filters} if filters else {}))[
+    prefix_lists = ec2.describe_managed_prefix_lists(**({"Filters": filters} if filters else {}))[
         "PrefixLists"
     ]
     # moto 5.2.5 does not filter by every key; compare the names.
-    found = [item for item in found if args.get("name") in (None, item["PrefixListName"])]
-    if len(found) != 1:
+    prefix_lists = [
+        item for item in prefix_lists if args.get("name") in (None, item["PrefixListName"])
+    ]
+    if len(prefix_lists) != 1:
         raise Failure(
             "no matching managed prefix list found"
-            if not found
+            if not prefix_lists
             else "multiple managed prefix lists matched"
         )
-    item = found[0]
+    item = prefix_lists[0]
     entries = (
         ec2.get_managed_prefix_list_entries(PrefixListId=item["PrefixListId"]).get("Entries") or []
     )

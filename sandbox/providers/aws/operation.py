@@ -108,14 +108,14 @@ def in_words(verb: str, noun: str, name: str, error: BaseException) -> str:
     if isinstance(error, ClientError):
         details = error.response.get("Error", {})
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "?")
-        said = (
+        text = (
             f"operation {error.operation_name}, https response error StatusCode: {status},"
             f" api error {details.get('Code', 'Unknown')}: {details.get('Message', '')}"
         )
     elif isinstance(error, EndpointConnectionError):
-        said = f"{error} Is the sandbox running? `python -m sandbox status` shows it."
+        text = f"{error} Is the sandbox running? `python -m sandbox status` shows it."
     elif isinstance(error, BotoCoreError):
-        said = f"the account's response is unusable: {' '.join(str(error).split())[:400]}"
+        text = f"the account's response is unusable: {' '.join(str(error).split())[:400]}"
     else:
-        said = str(error)
-    return f"{verb} {noun} ({name}): {said}"
+        text = str(error)
+    return f"{verb} {noun} ({name}): {text}"

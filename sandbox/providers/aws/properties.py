@@ -211,8 +211,8 @@ class Checking:
             self.failures.append((_join(path), f"must be {problem}"))
         return value
 
-    def _wrong(self, value: Any, path: tuple[str, ...], wanted: str) -> Any:
-        self.failures.append((_join(path), f"must be {wanted}, not {type(value).__name__}"))
+    def _wrong(self, value: Any, path: tuple[str, ...], expected: str) -> Any:
+        self.failures.append((_join(path), f"must be {expected}, not {type(value).__name__}"))
         return value
 
 
@@ -289,14 +289,14 @@ def _same(old: Any, new: Any, spec: Property) -> bool:  # noqa: PLR0911 -- one p
     if spec.kind == "set" and spec.items:
         if len(old) != len(new):
             return False
-        left = list(new)
+        unmatched = list(new)
         for item in old:
             match = next(
-                (i for i, other in enumerate(left) if _same(item, other, spec.items)), None
+                (i for i, other in enumerate(unmatched) if _same(item, other, spec.items)), None
             )
             if match is None:
                 return False
-            del left[match]
+            del unmatched[match]
         return True
     return bool(old == new)
 
@@ -305,10 +305,12 @@ def changes(
     old: Mapping[str, Any], new: Mapping[str, Any], declared: Mapping[str, Property]
 ) -> dict[str, Change]:
     """Return the differences of two sets of inputs, by property path."""
-    found: dict[str, Change] = {}
+    differences: dict[str, Change] = {}
     for name, spec in declared.items():
-        found.update(_changes(old.get(name), new.get(name), spec, name, replaces=spec.replaces))
-    return found
+        differences.update(
+            _changes(old.get(name), new.get(name), spec, name, replaces=spec.replaces)
+        )
+    return differences
 
 
 def _changes(

@@ -104,7 +104,7 @@ class Handler:
         """Create it; return its ID."""
         raise NotImplementedError
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Return its actual properties, or None if it does not exist."""
         raise NotImplementedError
 
@@ -133,33 +133,33 @@ class Handler:
     @cached_property
     def declared(self) -> Mapping[str, Property]:
         """Return the inputs, with those of the base class."""
-        found = dict(self.inputs)
+        properties = dict(self.inputs)
         if self.tagged:
-            found["tags"] = map_of()
-            found["tagsAll"] = map_of()
+            properties["tags"] = map_of()
+            properties["tagsAll"] = map_of()
         if "region" in sdk.arguments(self.token):
-            found.setdefault("region", text(computed=True, replaces=True))
-        return found
+            properties.setdefault("region", text(computed=True, replaces=True))
+        return properties
 
     # Called by the provider
 
     def checked(self, call: Call, old: Properties, new: Properties, seed: bytes) -> Checked:
         """Validate inputs; see `Connection.check`."""
         checking = Checking(self._refusal)
-        given = {name: value for name, value in new.items() if name != "tagsAll"}
+        values = {name: value for name, value in new.items() if name != "tagsAll"}
         settable = {name: spec for name, spec in self.declared.items() if name != "tagsAll"}
-        named = self._named(call, old, given, seed)
+        named = self._named(call, old, values, seed)
         inputs = checking.block(named, settable, ())
-        filled = sorted(name for name in inputs if given.get(name) is None)
+        filled = sorted(name for name in inputs if values.get(name) is None)
         failures = checking.failures
         for group in self.conflicts:
-            both = [name for name in group if given.get(name) is not None]
+            both = [name for name in group if values.get(name) is not None]
             if len(both) > 1:
                 failures.append(
                     (both[1], f'conflicts with "{both[0]}": set only one of {", ".join(group)}')
                 )
         for group in self.one_needed:
-            if all(given.get(name) is None for name in group):
+            if all(values.get(name) is None for name in group):
                 failures.append((group[0], f"one of {', '.join(group)} must be set"))
         if self.tagged:
             tags = inputs.get("tags")
@@ -183,7 +183,7 @@ class Handler:
             else None
             for name, spec in self.declared.items()
         }
-        found = changes(before, new, self.declared)
+        differences = changes(before, new, self.declared)
         name = self.autoname.property if self.autoname else None
         taken = (
             name is not None
@@ -191,9 +191,9 @@ class Handler:
             and new.get(name) == old.get(name)
             and name not in new.get(_DEFAULTS, ())
         )
-        replaces = any(change.replaces for change in found.values())
+        replaces = any(change.replaces for change in differences.values())
         return Difference(
-            found, delete_before_replace=replaces and (self.delete_before_replace or taken)
+            differences, delete_before_replace=replaces and (self.delete_before_replace or taken)
         )
 
     def created(self, call: Call, inputs: Properties, preview: bool) -> Created:
@@ -204,13 +204,13 @@ class Handler:
             id = self.create(call, _plain(inputs))
             return Created(id, self._live(call, id, inputs, {}), self._secrets())
         except (ClientError, BotoCoreError, Failure) as error:
-            said = in_words(
+            message = in_words(
                 "creating", self.noun, str(inputs.get("name") or call.resource.name), error
             )
             if call.id is None:
-                raise Failure(said) from error
+                raise Failure(message) from error
             raise PartialFailure(
-                said, call.id, *self._done_so_far(call, call.id, inputs, {})
+                message, call.id, *self._done_so_far(call, call.id, inputs, {})
             ) from error
 
     def _done_so_far(
@@ -222,10 +222,10 @@ class Handler:
         """
         remembered = self._remembered(inputs, state)
         try:
-            found = self.found(call, id, inputs, remembered)
+            actual = self.found(call, id, inputs, remembered)
         except (ClientError, BotoCoreError, Failure):
-            found = None
-        return (found.state, found.inputs) if found else (remembered, inputs)
+            actual = None
+        return (actual.state, actual.inputs) if actual else (remembered, inputs)
 
     def found(self, call: Call, id: str, inputs: Properties, state: Properties) -> Found | None:
         """Read it; see `Connection.read`."""
@@ -238,7 +238,7 @@ class Handler:
             return None
         canonical = str(live.pop("id", id))
         self._split_tags(call, live, inputs, state)
-        kept = {name: inputs[name] for name in (_DEFAULTS,) if name in inputs}
+        result = {name: inputs[name] for name in (_DEFAULTS,) if name in inputs}
         for name, spec in self.declared.items():
             wanted, value = inputs.get(name), live.get(name)
             if spec.write_only or name not in live:
@@ -252,12 +252,12 @@ class Handler:
             ):
                 value = None
             if value is not None:
-                kept[name] = value
+                result[name] = value
         if importing:
-            kept[_DEFAULTS] = []
+            result[_DEFAULTS] = []
         if self.tagged:
-            kept["tagsAll"] = live.get("tagsAll") or {}
-        return Found(canonical, self._state(live, kept, state), kept, self._secrets())
+            result["tagsAll"] = live.get("tagsAll") or {}
+        return Found(canonical, self._state(live, result, state), result, self._secrets())
 
     def updated(
         self,
@@ -277,14 +277,14 @@ class Handler:
                 else value
                 for name, value in _plain(new).items()
             }
-            known = {**{k: v for k, v in state.items() if k not in self.volatile}, **filled}
+            expected = {**{k: v for k, v in state.items() if k not in self.volatile}, **filled}
             unknown = dict.fromkeys(self.volatile, UNKNOWN)
-            return Updated({**known, **unknown}, self._secrets())
+            return Updated({**expected, **unknown}, self._secrets())
         changed = {name.split(".")[0].split("[")[0] for name in changes(old, new, self.declared)}
-        wanted = _plain({**{k: v for k, v in state.items() if k in self.declared}, **new})
+        desired = _plain({**{k: v for k, v in state.items() if k in self.declared}, **new})
         for name in self.declared:
             if name not in new and name in changed:
-                wanted.pop(name, None)
+                desired.pop(name, None)
         try:
             if "tagsAll" in changed:
                 before, after = old.get("tagsAll") or {}, new.get("tagsAll") or {}
@@ -292,11 +292,11 @@ class Handler:
                 self.retag(call, id, state, put, sorted(k for k in before if k not in after))
             rest = frozenset(changed) - {"tags", "tagsAll"}
             if rest:
-                self.update(call, id, {**state, **_plain(old)}, wanted, rest)
+                self.update(call, id, {**state, **_plain(old)}, desired, rest)
             return Updated(self._live(call, id, new, state), self._secrets())
         except (ClientError, BotoCoreError, Failure) as error:
-            said = in_words("updating", self.noun, id, error)
-            raise PartialFailure(said, id, *self._done_so_far(call, id, old, state)) from error
+            message = in_words("updating", self.noun, id, error)
+            raise PartialFailure(message, id, *self._done_so_far(call, id, old, state)) from error
 
     def deleted(self, call: Call, id: str, state: Properties) -> None:
         """Delete it; see `Connection.delete`."""
@@ -308,31 +308,31 @@ class Handler:
 
     # Implementation
 
-    def _named(self, call: Call, old: Properties, given: Properties, seed: bytes) -> Properties:
+    def _named(self, call: Call, old: Properties, inputs: Properties, seed: bytes) -> Properties:
         auto = self.autoname
         if auto is None or any(
-            given.get(name) is not None for name in (auto.property, *auto.unless)
+            inputs.get(name) is not None for name in (auto.property, *auto.unless)
         ):
-            return given
+            return inputs
         before = old.get(auto.property)
         if before is not None and auto.property in old.get(_DEFAULTS, ()):
-            return {**given, auto.property: before}
+            return {**inputs, auto.property: before}
         digits = hashlib.sha256((seed or os.urandom(32)) + call.resource.urn.encode()).hexdigest()[
             :7
         ]
         base = call.resource.name.lower() if auto.lower else call.resource.name
         stem = base[: auto.longest - len(digits) - 1 - len(auto.suffix)]
-        return {**given, auto.property: f"{stem}-{digits}{auto.suffix}"}
+        return {**inputs, auto.property: f"{stem}-{digits}{auto.suffix}"}
 
     def _refusal(self, name: str, path: Sequence[str], declared: Iterable[str]) -> str:
-        known = sdk.arguments(self.token, tuple(path))
+        arguments = sdk.arguments(self.token, tuple(path))
         emulated = sorted(declared)
-        if name in known:
+        if name in arguments:
             return (
                 f'{self.token} property "{name}" is not emulated by the sandbox (see '
                 f"sandbox/providers/aws/README.md); emulated: {', '.join(emulated) or 'none'}"
             )
-        return f'{self.token} has no property "{name}"{nearest(name, known or emulated)}'
+        return f'{self.token} has no property "{name}"{nearest(name, arguments or emulated)}'
 
     def _preview(self, inputs: Properties) -> Properties:
         state: Properties = dict.fromkeys(self.outputs, UNKNOWN)
@@ -343,9 +343,9 @@ class Handler:
                 state[name] = UNKNOWN
         return state
 
-    def _read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def _read(self, call: Call, id: str, state: Properties) -> Properties | None:
         try:
-            live = self.read(call, id, known)
+            live = self.read(call, id, state)
         except (ClientError, BotoCoreError, Failure) as error:
             if code_of(error) in self.missing:
                 return None
@@ -398,17 +398,17 @@ class Handler:
         return [(name,) for name in (*self.secret_outputs, *marked)]
 
 
-def _completed(wanted: Any, live: Any, spec: Property) -> Any:
+def _completed(desired: Any, live: Any, spec: Property) -> Any:
     """Merge the program's value with what AWS set inside it, such as the VPC of `vpcConfig`."""
-    if spec.kind == "list" and spec.items and isinstance(wanted, list):
-        matches = isinstance(live, list) and len(live) == len(wanted)
-        theirs = live if matches else [live if live is UNKNOWN else None] * len(wanted)
+    if spec.kind == "list" and spec.items and isinstance(desired, list):
+        matches = isinstance(live, list) and len(live) == len(desired)
+        theirs = live if matches else [live if live is UNKNOWN else None] * len(desired)
         return [
-            _completed(mine, there, spec.items) for mine, there in zip(wanted, theirs, strict=True)
+            _completed(mine, there, spec.items) for mine, there in zip(desired, theirs, strict=True)
         ]
-    if spec.kind != "block" or not isinstance(wanted, Mapping):
-        return wanted
-    result = dict(wanted)
+    if spec.kind != "block" or not isinstance(desired, Mapping):
+        return desired
+    result = dict(desired)
     for name, inner in spec.fields.items():
         there = (
             UNKNOWN if live is UNKNOWN else live.get(name) if isinstance(live, Mapping) else None

@@ -33,8 +33,8 @@ def resource_class(token: str) -> type | None:
                 module = importlib.import_module(f"pulumi_aws.{path.split('/')[0]}")
             except ImportError:
                 return None
-        found = getattr(module, name, None)
-    return found if package == "aws" and isinstance(found, type) else None
+        cls = getattr(module, name, None)
+    return cls if package == "aws" and isinstance(cls, type) else None
 
 
 @cache
@@ -45,24 +45,24 @@ def arguments_class(token: str) -> type | None:
         return None
     module = vars(sys.modules[resource.__module__])
     # InitArgs is the name if a structure already has the other.
-    found = module.get(f"{resource.__name__}InitArgs") or module.get(f"{resource.__name__}Args")
-    return found if isinstance(found, type) else None
+    cls = module.get(f"{resource.__name__}InitArgs") or module.get(f"{resource.__name__}Args")
+    return cls if isinstance(cls, type) else None
 
 
 def arguments(token: str, path: tuple[str, ...] = ()) -> frozenset[str]:
     """Return the arguments of a resource type, or of a nested structure (`("ingress", "0")`)."""
-    found = arguments_class(token)
+    cls = arguments_class(token)
     for key in path:
-        if found is not None and not key.isdigit():
-            found = _nested(found, key)
-    return frozenset(_names(found).values()) if found else frozenset()
+        if cls is not None and not key.isdigit():
+            cls = _nested(cls, key)
+    return frozenset(_names(cls).values()) if cls else frozenset()
 
 
 @cache
 def outputs(token: str) -> frozenset[str]:
     """Return the output names of a resource type, with its inputs."""
-    found = resource_class(token)
-    return frozenset(resource_pulumi_to_py_names(found)) if found else frozenset()
+    cls = resource_class(token)
+    return frozenset(resource_pulumi_to_py_names(cls)) if cls else frozenset()
 
 
 def _names(arguments: type) -> dict[str, str]:
@@ -77,5 +77,5 @@ def _nested(arguments: type, key: str) -> type | None:
     # The annotation is text and contains types that cannot be evaluated here.
     annotation = repr(getattr(arguments, python).fget.__annotations__["return"])
     name = re.search(r"'(\w+Args)'", annotation)
-    found = vars(sys.modules[arguments.__module__]).get(name[1]) if name else None
-    return found if isinstance(found, type) else None
+    cls = vars(sys.modules[arguments.__module__]).get(name[1]) if name else None
+    return cls if isinstance(cls, type) else None

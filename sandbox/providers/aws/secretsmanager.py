@@ -55,20 +55,20 @@ class Secret(Handler):
             client.put_resource_policy(SecretId=arn, ResourcePolicy=inputs["policy"])
         return arn
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the secret; one that is scheduled for deletion does not exist."""
         client = call.client("secretsmanager")
-        found = client.describe_secret(SecretId=id)
-        if found.get("DeletedDate"):
+        secret = client.describe_secret(SecretId=id)
+        if secret.get("DeletedDate"):
             return None
         return {
-            "id": found["ARN"],
-            "arn": found["ARN"],
-            "name": found["Name"],
-            "description": found.get("Description"),
-            "kmsKeyId": found.get("KmsKeyId"),
-            "policy": _policy_of(call, found["ARN"]),
-            "tagsAll": tag_map(found.get("Tags")),
+            "id": secret["ARN"],
+            "arn": secret["ARN"],
+            "name": secret["Name"],
+            "description": secret.get("Description"),
+            "kmsKeyId": secret.get("KmsKeyId"),
+            "policy": _policy_of(call, secret["ARN"]),
+            "tagsAll": tag_map(secret.get("Tags")),
         }
 
     def update(
@@ -103,12 +103,12 @@ class Secret(Handler):
 
 def _policy_of(call: Call, arn: str) -> str | None:
     try:
-        found = call.client("secretsmanager").get_resource_policy(SecretId=arn)
+        response = call.client("secretsmanager").get_resource_policy(SecretId=arn)
     except ClientError as error:
         if code_of(error) != "ResourceNotFoundException":  # moto's error without a policy
             raise
         return None
-    document: str | None = found.get("ResourcePolicy")
+    document: str | None = response.get("ResourcePolicy")
     return document
 
 

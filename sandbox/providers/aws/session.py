@@ -52,17 +52,17 @@ _making = threading.Lock()  # creating boto3 clients is not thread-safe
 
 def problems(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return problems of a configuration: pairs of property and reason."""
-    found: list[tuple[str, str]] = []
+    reasons: list[tuple[str, str]] = []
     valid_names = sdk.arguments(sdk.PROVIDER)
     for name in config:
         if name in _HONOURED or name in _WITHOUT_EFFECT or name.startswith("__"):
             continue
         if name in valid_names:
-            found.append(
+            reasons.append(
                 (name, f'the sandbox\'s AWS provider does not emulate the configuration "{name}"')
             )
         else:
-            found.append(
+            reasons.append(
                 (
                     name,
                     (
@@ -73,8 +73,8 @@ def problems(config: Mapping[str, Any]) -> list[tuple[str, str]]:
             )
     region = config.get("region")
     if isinstance(region, str) and (problem := _elsewhere(region)):
-        found.append(("region", problem))
-    return found
+        reasons.append(("region", problem))
+    return reasons
 
 
 @cache
@@ -130,7 +130,7 @@ class Session:
     def identity(self) -> Mapping[str, str]:
         """Account, Arn and UserId of STS GetCallerIdentity."""
         try:
-            answer: Mapping[str, str] = self.client(
+            response: Mapping[str, str] = self.client(
                 "sts", self.config.get("stsRegion") or self.region
             ).get_caller_identity()
         except (ClientError, BotoCoreError) as error:
@@ -138,7 +138,7 @@ class Session:
             raise Failure(
                 f"the AWS provider cannot call GetCallerIdentity at {where}: {error}"
             ) from error
-        return answer
+        return response
 
     @property
     def account(self) -> str:
@@ -241,15 +241,17 @@ class Session:
                 "Policy": role.get("policy"),
             }
             try:
-                given = client.assume_role(**{k: v for k, v in request.items() if v})["Credentials"]
+                response = client.assume_role(**{k: v for k, v in request.items() if v})[
+                    "Credentials"
+                ]
             except (ClientError, BotoCoreError) as error:
                 raise Failure(
                     f"the AWS provider cannot assume the role {role.get('roleArn')}: {error}"
                 ) from error
             credentials = {
-                "aws_access_key_id": given["AccessKeyId"],
-                "aws_secret_access_key": given["SecretAccessKey"],
-                "aws_session_token": given["SessionToken"],
+                "aws_access_key_id": response["AccessKeyId"],
+                "aws_secret_access_key": response["SecretAccessKey"],
+                "aws_session_token": response["SessionToken"],
             }
         return credentials
 

@@ -85,25 +85,25 @@ class Topic(Handler):
         if inputs.get("fifoTopic"):
             attributes["FifoTopic"] = "true"
             name = name if name.endswith(".fifo") else f"{name}.fifo"
-        made = call.client("sns").create_topic(
+        response = call.client("sns").create_topic(
             Name=name, Attributes=attributes, Tags=tag_list(inputs["tagsAll"])
         )
-        return call.made(made["TopicArn"])
+        return call.made(response["TopicArn"])
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the attributes."""
         sns = call.client("sns")
-        found = sns.get_topic_attributes(TopicArn=id)["Attributes"]
-        live = {key: found.get(api) for key, api in _ATTRIBUTES.items()}
-        live["contentBasedDeduplication"] = found.get("ContentBasedDeduplication") == "true"
-        version = found.get("SignatureVersion")
+        attributes = sns.get_topic_attributes(TopicArn=id)["Attributes"]
+        live = {key: attributes.get(api) for key, api in _ATTRIBUTES.items()}
+        live["contentBasedDeduplication"] = attributes.get("ContentBasedDeduplication") == "true"
+        version = attributes.get("SignatureVersion")
         return {
             **live,
             "signatureVersion": int(version) if version else None,
-            "fifoTopic": found.get("FifoTopic") == "true",
+            "fifoTopic": attributes.get("FifoTopic") == "true",
             "name": id.rsplit(":", 1)[-1],
-            "arn": found["TopicArn"],
-            "owner": found.get("Owner"),
+            "arn": attributes["TopicArn"],
+            "owner": attributes.get("Owner"),
             "tagsAll": tag_map(sns.list_tags_for_resource(ResourceArn=id)["Tags"]),
         }
 
@@ -150,10 +150,10 @@ class TopicPolicy(Handler):
         sns = call.client("sns")
         sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=document)
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the topic's policy."""
-        found = call.client("sns").get_topic_attributes(TopicArn=id)["Attributes"]
-        return {"arn": id, "policy": found["Policy"], "owner": found.get("Owner")}
+        attributes = call.client("sns").get_topic_attributes(TopicArn=id)["Attributes"]
+        return {"arn": id, "policy": attributes["Policy"], "owner": attributes.get("Owner")}
 
     def update(
         self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
@@ -227,7 +227,7 @@ class TopicSubscription(Handler):
             for key, api in _SUBSCRIPTION.items()
             if inputs.get(key) is not None
         }
-        made = call.client("sns").subscribe(
+        response = call.client("sns").subscribe(
             **filled(
                 TopicArn=inputs["topic"],
                 Protocol=inputs["protocol"],
@@ -236,22 +236,25 @@ class TopicSubscription(Handler):
             ),
             ReturnSubscriptionArn=True,
         )
-        return call.made(made["SubscriptionArn"])
+        return call.made(response["SubscriptionArn"])
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the subscription's attributes."""
-        found = call.client("sns").get_subscription_attributes(SubscriptionArn=id)["Attributes"]
-        live = {key: found.get(api) for key, api in _SUBSCRIPTION.items()}
+        attributes = call.client("sns").get_subscription_attributes(SubscriptionArn=id)[
+            "Attributes"
+        ]
+        live = {key: attributes.get(api) for key, api in _SUBSCRIPTION.items()}
         return {
             **live,
-            "rawMessageDelivery": found.get("RawMessageDelivery") == "true",
-            "topic": found["TopicArn"],
-            "protocol": found["Protocol"],
-            "endpoint": found["Endpoint"],
-            "arn": found["SubscriptionArn"],
-            "ownerId": found.get("Owner"),
-            "confirmationWasAuthenticated": found.get("ConfirmationWasAuthenticated") == "true",
-            "pendingConfirmation": found.get("PendingConfirmation") == "true",
+            "rawMessageDelivery": attributes.get("RawMessageDelivery") == "true",
+            "topic": attributes["TopicArn"],
+            "protocol": attributes["Protocol"],
+            "endpoint": attributes["Endpoint"],
+            "arn": attributes["SubscriptionArn"],
+            "ownerId": attributes.get("Owner"),
+            "confirmationWasAuthenticated": attributes.get("ConfirmationWasAuthenticated")
+            == "true",
+            "pendingConfirmation": attributes.get("PendingConfirmation") == "true",
         }
 
     def update(

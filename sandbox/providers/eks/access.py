@@ -96,13 +96,13 @@ def access_entries(
             opts=pulumi.ResourceOptions(parent=parent, depends_on=[cluster]),
         )
         for association, policy in (entry.get("accessPolicies") or {}).items():
-            known = output(policy)
+            policy_output = output(policy)
             aws.eks.AccessPolicyAssociation(
                 f"{component}-{key}-{association}",
                 cluster_name=cluster.name,
                 principal_arn=entry["principalArn"],
-                policy_arn=known.apply(lambda p: p["policyArn"]),
-                access_scope=known.apply(lambda p: p["accessScope"]),
+                policy_arn=policy_output.apply(lambda p: p["policyArn"]),
+                access_scope=policy_output.apply(lambda p: p["accessScope"]),
                 opts=pulumi.ResourceOptions(parent=resource, depends_on=[resource]),
             )
         created.append(resource)
@@ -140,9 +140,8 @@ class _Dumper(yaml.SafeDumper):
         super().increase_indent(flow, False)
 
 
-def _mappings(mappings: Sequence[Mapping[str, Any]], given: str, written: str) -> str:
+def _mappings(mappings: Sequence[Mapping[str, Any]], key: str, written: str) -> str:
     rows = [
-        {written: m[given], "username": m["username"], "groups": list(m["groups"])}
-        for m in mappings
+        {written: m[key], "username": m["username"], "groups": list(m["groups"])} for m in mappings
     ]
     return yaml.dump(rows, Dumper=_Dumper, sort_keys=False, width=10**6) if rows else "[]\n"

@@ -167,11 +167,11 @@ def merge_configuration(
     merged["env"] = (
         {**env, **merged["env"]} if isinstance(merged.get("env"), Mapping) else dict(env)
     )
-    given = merged.get("init")
-    if isinstance(given, Mapping):
-        inner = given.get("env")
+    initial = merged.get("init")
+    if isinstance(initial, Mapping):
+        inner = initial.get("env")
         merged["init"] = {
-            **given,
+            **initial,
             "env": {**init, **inner} if isinstance(inner, Mapping) else dict(init),
         }
     else:
@@ -197,14 +197,14 @@ def sorted_json(values: Any) -> pulumi.Output[str] | None:
 def _environment(
     table: tuple[tuple[str, str, str | None], ...], arguments: Arguments
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    variables: dict[str, Any] = {}
     for argument, variable, default in table:
         value = arguments.get(argument)
         if value or (argument == "warmEniTarget" and value is not None):
-            found[variable] = output(value).apply(_text)
+            variables[variable] = output(value).apply(_text)
         elif default is not None:
-            found[variable] = default
-    return found
+            variables[variable] = default
+    return variables
 
 
 def _text(value: Any) -> str:

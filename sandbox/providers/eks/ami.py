@@ -90,12 +90,12 @@ def operating_system(ami: str | None, system: str | None) -> str:
     """Return the operating system (default AL2023), or raise InputPropertyError."""
     if not ami:
         return system or "AL2023"
-    known = ami_type(ami)
-    if known is None:
+    resolved = ami_type(ami)
+    if resolved is None:
         raise pulumi.InputPropertyError(
             "amiType", f"Cannot determine OS of unknown AMI type: {ami}"
         )
-    detected = AMIS[known].system
+    detected = AMIS[resolved].system
     if system and system != detected:
         raise pulumi.InputPropertyError(
             "operatingSystem",

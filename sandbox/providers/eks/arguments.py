@@ -108,7 +108,7 @@ REFUSED = {
 }
 
 
-def refuse_unknown(component: str, known: Collection[str], given: Arguments) -> None:
+def refuse_unknown(component: str, supported: Collection[str], arguments: Arguments) -> None:
     """Raise InputPropertiesError with every argument that is not emulated."""
     errors: list[pulumi.InputPropertyErrorDetails] = [
         {
@@ -118,8 +118,8 @@ def refuse_unknown(component: str, known: Collection[str], given: Arguments) -> 
                 f"{REFUSED.get(key, 'see sandbox/providers/eks/README.md')}"
             ),
         }
-        for key, value in given.items()
-        if value is not None and value is not False and (key not in known or key in REFUSED)
+        for key, value in arguments.items()
+        if value is not None and value is not False and (key not in supported or key in REFUSED)
     ]
     if errors:
         names = ", ".join(e["property_path"] for e in errors)

@@ -106,7 +106,7 @@ class Cluster(pulumi.ComponentResource):
         role = output(args["serviceRole"]) if args.get("serviceRole") else None
         depends: list[Any] = []
         if role is None:
-            made = ServiceRole(
+            service_role = ServiceRole(
                 f"{name}-eksRole",
                 service="eks.amazonaws.com",
                 description="Allows EKS to manage clusters on your behalf.",
@@ -119,8 +119,8 @@ class Cluster(pulumi.ComponentResource):
                 actions=("sts:AssumeRole", "sts:TagSession"),
                 opts=self._child,
             )
-            role = output(made.direct)
-            depends.append(made.resolved)
+            role = output(service_role.direct)
+            depends.append(service_role.resolved)
         self._role = role
         self._group = args.get("clusterSecurityGroup")
         if self._group is None and self._default_groups:
@@ -273,7 +273,7 @@ class Cluster(pulumi.ComponentResource):
             self._own_instance_role = output(args["instanceRole"])
             self._instance_roles = [args["instanceRole"]]
         elif create or (create is None and not plain(args, "skipDefaultNodeGroup")):
-            made = ServiceRole(
+            service_role = ServiceRole(
                 f"{self._name}-instanceRole",
                 service="ec2.amazonaws.com",
                 policies=roles.NODE_POLICIES,
@@ -281,8 +281,8 @@ class Cluster(pulumi.ComponentResource):
                 tags=self._tags,
                 opts=self._child,
             )
-            self._own_instance_role = made.resolved
-            self._instance_roles = [made.resolved]
+            self._own_instance_role = service_role.resolved
+            self._instance_roles = [service_role.resolved]
         else:
             return
         if self._own_instance_role is not None and (
@@ -377,7 +377,9 @@ class Cluster(pulumi.ComponentResource):
                 ),
             )
         waits: list[pulumi.Resource] = [
-            made for made in (self._cni, self._node_access) if made is not None
+            dependencies
+            for dependencies in (self._cni, self._node_access)
+            if dependencies is not None
         ]
         self._scaling_group = default_node_group(
             self._name,

@@ -80,8 +80,11 @@ class ManagedNodeGroup(pulumi.ComponentResource):
                         "are providing."
                     ),
                 )
-            made = _launch_template(name, arguments, child)
-            template = {"id": made.id, "version": made.latest_version.apply(lambda v: str(int(v)))}
+            launch_template = _launch_template(name, arguments, child)
+            template = {
+                "id": launch_template.id,
+                "version": launch_template.latest_version.apply(lambda v: str(int(v))),
+            }
             passed.pop("disk_size", None)
         if not arguments.get("version") and not own_template:
             passed["version"] = cluster.version
@@ -267,7 +270,7 @@ def default_node_group(
             ),
         ).apply(lambda facts: _nodeadm(*facts)),
     }
-    made = aws.ec2.LaunchTemplate(
+    launch_template = aws.ec2.LaunchTemplate(
         f"{name}-launchTemplate", opts=pulumi.ResourceOptions(parent=parent), **template
     )
     scaling: dict[str, Any] = {
@@ -275,16 +278,16 @@ def default_node_group(
         "max_size": arguments.get("maxSize", 2),
         "desired_capacity": arguments.get("desiredCapacity", 2),
         "launch_template": {
-            "name": made.name,
-            "version": made.latest_version.apply(lambda version: str(int(version))),
+            "name": launch_template.name,
+            "version": launch_template.latest_version.apply(lambda version: str(int(version))),
         },
         "vpc_zone_identifiers": subnets,
         "instance_refresh": {"strategy": "Rolling", "preferences": {"minHealthyPercentage": 50}},
         "tags": shaped(cluster.name, _scaling_tags),
     }
     options = pulumi.ResourceOptions(parent=parent, depends_on=depends_on)
-    found: aws.autoscaling.Group = aws.autoscaling.Group(name, opts=options, **scaling)
-    return found
+    autoscaling_group: aws.autoscaling.Group = aws.autoscaling.Group(name, opts=options, **scaling)
+    return autoscaling_group
 
 
 def _image(instance: str, version: str, parent: pulumi.Resource) -> pulumi.Output[str]:

@@ -47,8 +47,8 @@ class ComponentServicer(Servicer):
             await self._enter(request, context)
             # The experimental servicer's implementation cannot read unknown outputs of a preview.
             inputs = await Sdk._construct_inputs(request.inputs, request.inputDependencies)
-            made, state = construct(request.type, request.name, inputs, _options(request))
-            response = await self._answer(made, state)
+            component, state = construct(request.type, request.name, inputs, _options(request))
+            response = await self._answer(component, state)
             await wait_for_rpcs(await_all_outstanding_tasks=False)
         except Exception as problem:  # noqa: BLE001 - whatever a component raises becomes one paragraph for the user
             await self._refuse(context, f"{request.type} {request.name}", problem)
@@ -82,11 +82,13 @@ class ComponentServicer(Servicer):
         config.set_all_config(dict(request.config), list(request.configSecretKeys))
 
     async def _answer(
-        self, made: pulumi.Resource, state: dict[str, Any]
+        self, component: pulumi.Resource, state: dict[str, Any]
     ) -> provider_pb2.ConstructResponse:
         depends: dict[str, list[pulumi.Resource]] = {}
         values = await rpc.serialize_properties(state, depends)
-        response = provider_pb2.ConstructResponse(urn=await made.urn.future() or "", state=values)
+        response = provider_pb2.ConstructResponse(
+            urn=await component.urn.future() or "", state=values
+        )
         for key, resources in depends.items():
             urns = await asyncio.gather(*(resource.urn.future() for resource in resources))
             response.stateDependencies[key].urns.extend(sorted({urn for urn in urns if urn}))

@@ -24,7 +24,7 @@ def test_nodes_have_encrypted_disks_imdsv2_and_a_pinned_release() -> None:
     assert template["blockDeviceMappings"][0]["ebs"]["encrypted"] == "true"
     group = recording.one("eks:index:ManagedNodeGroup", "one-nodes-a").inputs
     assert group["ignoreScalingChanges"] is True
-    assert (group["releaseVersion"], group["version"]) == ("1.35.0-20260901", "1.35")
+    assert (group["releaseVersion"], group["version"]) == ("1.35.5-20261105", "1.35")
 
 
 def test_control_plane_is_restricted_encrypted_and_logged() -> None:

@@ -1,5 +1,8 @@
 """Database component: password, access and deletion."""
 
+import pulumi
+import pytest
+
 from tests.components.factories import database, record
 
 INSTANCE = "aws:rds/instance:Instance"
@@ -31,3 +34,21 @@ def test_protected_database_leaves_a_uniquely_named_snapshot() -> None:
     ephemeral = recording.one(INSTANCE, "two").inputs
     assert "finalSnapshotIdentifier" not in ephemeral
     assert (ephemeral["skipFinalSnapshot"], ephemeral["applyImmediately"]) == (True, True)
+
+
+def test_looked_up_version_is_kept_in_later_runs() -> None:
+    instance = record(lambda: database("one")).one(INSTANCE, "one")
+    assert instance.inputs["engineVersion"] == "17.10"
+    assert list(instance.request.ignoreChanges) == ["engineVersion"]
+
+
+def test_pinned_version_is_applied() -> None:
+    instance = record(lambda: database("one", engine_version="17.6")).one(INSTANCE, "one")
+    assert instance.inputs["engineVersion"] == "17.6"
+    assert list(instance.request.ignoreChanges) == []
+
+
+def test_pinned_version_that_rds_does_not_offer_is_refused() -> None:
+    with pytest.raises(pulumi.RunError) as caught:
+        record(lambda: database("one", engine_version="17.99"))
+    assert str(caught.value).startswith("one: RDS does not offer PostgreSQL 17.99: ")

@@ -2,7 +2,6 @@
 
 import json
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 from tests.components.factories import image, record
 
@@ -27,22 +26,20 @@ def test_only_tags_of_the_cache_and_content_tags_are_mutable() -> None:
     (exclusion,) = repository["imageTagMutabilityExclusionFilters"]
     assert exclusion["filterType"] == "WILDCARD"
     assert fnmatchcase(name.rpartition(":")[2], exclusion["filter"])
-    pipeline_tags = (f"{prefix}{'0a' * 20}" for prefix in ("", "proven-"))
-    assert not any(fnmatchcase(tag, exclusion["filter"]) for tag in pipeline_tags)
+    assert not fnmatchcase("0a" * 20, exclusion["filter"])  # a commit, pushed by the pipeline
     repositories = recording.all(REPOSITORY)
     assert {r.inputs["name"]: r.inputs["imageTagMutability"] for r in repositories} == {
         "test/one": "IMMUTABLE_WITH_EXCLUSION",
+        "test/one-proven": "IMMUTABLE",
         "test/one-cache": "MUTABLE",
     }
     assert all(r.inputs["imageScanningConfiguration"] == {"scanOnPush": True} for r in repositories)
 
 
-def test_lifecycle_policy_keeps_proven_images_apart_from_later_pushes() -> None:
-    """A promotion takes the image days later; ECR applies the first rule that matches."""
+def test_lifecycle_policy_keeps_the_configured_number_of_images() -> None:
     recording = record(lambda: image("one", keep=20))
-    policy = recording.one("aws:ecr/lifecyclePolicy:LifecyclePolicy", "one").inputs["policy"]
-    rules = sorted(json.loads(policy)["rules"], key=lambda rule: int(rule["rulePriority"]))
-    selections = [rule["selection"] for rule in rules]
-    assert [selection["tagStatus"] for selection in selections] == ["untagged", "tagged", "any"]
-    assert (selections[1]["tagPrefixList"], selections[1]["countNumber"]) == (["proven-"], 20)
-    assert "proven-$COMMIT" in Path("app/buildspecs/verify.yml").read_text(encoding="utf-8")
+    for name in ("one", "one-proven"):
+        policy = recording.one("aws:ecr/lifecyclePolicy:LifecyclePolicy", name).inputs["policy"]
+        untagged, others = (rule["selection"] for rule in json.loads(policy)["rules"])
+        assert (untagged["tagStatus"], untagged["countNumber"]) == ("untagged", 7)
+        assert (others["tagStatus"], others["countNumber"]) == ("any", 20)

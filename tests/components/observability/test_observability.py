@@ -3,6 +3,7 @@
 import json
 
 from components.observability import Observability
+from components.observability.topic import NOTIFICATION_RULES, PUBLISHERS
 from components.pipeline.stages import MAX_ALARMS
 from tests.components.factories import observability, record
 
@@ -15,15 +16,35 @@ def test_topic_key_admits_publishers_of_the_account_and_notification_rules_throu
         for statement in policy["Statement"]
         if "Service" in statement["Principal"]
     ]
-    publishers = [
-        "budgets.amazonaws.com",
-        "cloudwatch.amazonaws.com",
-        "codestar-notifications.amazonaws.com",
-    ]
     assert services == [
-        (publishers, {"StringEquals": {"aws:SourceAccount": "123456789012"}}),
-        (publishers[2:], {"StringEquals": {"kms:ViaService": "sns.us-east-1.amazonaws.com"}}),
+        (PUBLISHERS, {"StringEquals": {"aws:SourceAccount": "123456789012"}}),
+        (
+            [NOTIFICATION_RULES],
+            {"StringEquals": {"kms:ViaService": "sns.us-east-1.amazonaws.com"}},
+        ),
     ]
+
+
+def test_topic_policy_has_no_condition_for_notification_rules() -> None:
+    recording = record(lambda: observability("one"))
+    policy = json.loads(recording.one("aws:sns/topicPolicy:TopicPolicy", "one").inputs["policy"])
+    conditions = {
+        tuple(statement["Principal"]["Service"]): statement.get("Condition")
+        for statement in policy["Statement"]
+    }
+    assert conditions == {
+        tuple(PUBLISHERS): {"StringEquals": {"aws:SourceAccount": "123456789012"}},
+        (NOTIFICATION_RULES,): None,
+    }
+
+
+def test_alarm_on_unschedulable_pods_is_created_after_the_workload() -> None:
+    """During the first `up`, pods wait for the first nodes."""
+    recording = record(lambda: observability("one"))
+    alarm = "aws:cloudwatch/metricAlarm:MetricAlarm"
+    workload = "pulumi:providers:kubernetes::one-workload"
+    assert workload in recording.one(alarm, "one-unscheduled").depends_on
+    assert workload not in recording.one(alarm, "one-api-errors").depends_on
 
 
 def test_release_alarms_are_all_metric_alarms_and_fit_one_condition() -> None:

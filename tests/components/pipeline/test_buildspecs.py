@@ -3,19 +3,19 @@
 import os
 import re
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-BUILDSPECS = Path("app/buildspecs")
+from components.pipeline.buildspecs import BUILDSPECS, inline_buildspec
+from tests.components.factories import pipeline, record
 
 
 def buildspec(step: str) -> dict[str, Any]:
-    document: dict[str, Any] = yaml.safe_load(
-        (BUILDSPECS / f"{step}.yml").read_text(encoding="utf-8")
-    )
+    document: dict[str, Any] = yaml.safe_load(inline_buildspec(step))
     return document
 
 
@@ -27,6 +27,58 @@ def test_commands_are_valid_bash(step: str) -> None:
         ["bash", "-n"], input=script, capture_output=True, text=True, check=False
     )
     assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("promote_from", [None, "dev/image-proven"])
+def test_every_project_runs_a_buildspec_of_the_program(promote_from: str | None) -> None:
+    """A release must not be able to change the commands that gate it."""
+    recording = record(partial(pipeline, "one", promote_from=promote_from))
+    for project in recording.all("aws:codebuild/project:Project"):
+        text = project.inputs["source"]["buildspec"]
+        assert text == inline_buildspec(project.name.removeprefix("one-"))
+        commands = [
+            command
+            for phase in yaml.safe_load(text)["phases"].values()
+            for command in phase["commands"]
+        ]
+        assert not [command for command in commands if command.startswith("bash ")]
+
+
+def test_deploy_script_is_part_of_the_buildspec() -> None:
+    (command,) = yaml.safe_load(inline_buildspec("deploy"))["phases"]["build"]["commands"]
+    assert command == (BUILDSPECS / "deploy.sh").read_text(encoding="utf-8")
+
+
+def test_build_uses_the_configured_buildkit_image() -> None:
+    project = record(lambda: pipeline("one")).one("aws:codebuild/project:Project", "one-build")
+    variables = {
+        entry["name"]: entry["value"]
+        for entry in project.inputs["environment"]["environmentVariables"]
+    }
+    registry = variables["BUILDKIT_IMAGE"].partition("/")[0]
+    assert registry not in {"docker.io", "moby", "index.docker.io"}
+    assert "@sha256:" in variables["BUILDKIT_IMAGE"]
+    script = (BUILDSPECS / "build.yml").read_text(encoding="utf-8")
+    assert '--driver-opt "image=$BUILDKIT_IMAGE"' in script
+
+
+@pytest.mark.parametrize(("trigger", "stopped"), [("CreatePipeline", True), ("WebhookV2", False)])
+def test_promotion_stops_the_execution_that_pipeline_creation_starts(
+    tmp_path: Path, trigger: str, stopped: bool
+) -> None:
+    command = buildspec("promote")["phases"]["pre_build"]["commands"][1]
+    aws = f"""echo "$*" >> {tmp_path}/calls
+    case "$*" in *get-pipeline-execution*) echo {trigger};; esac"""
+    (tmp_path / "aws").write_text(f"#!/bin/bash\n{aws}\n", encoding="utf-8")
+    (tmp_path / "aws").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    environment |= {"PIPELINE_NAME": "test-one", "EXECUTION_ID": "1"}
+    result = subprocess.run(
+        ["bash", "-c", f"set -euo pipefail\n{command}"], env=environment, check=False
+    )
+    assert (result.returncode == 1) is stopped
+    calls = (tmp_path / "calls").read_text(encoding="utf-8")
+    assert ("stop-pipeline-execution --pipeline-name test-one" in calls) is stopped
 
 
 def test_promotion_copies_the_manifest_unchanged() -> None:
@@ -42,15 +94,15 @@ def test_promotion_copies_the_manifest_unchanged() -> None:
             "sha256:new",
             0,
             0,
-            "In 1 minutes after that, 0 of 12 questions were not answered in 2 s.",
+            "Bake of 1 minutes: 0 of 12 requests failed or took longer than 2 s.",
         ),
         (
             "sha256:new",
             1,
             1,
-            "http://one.test failed 1 of 1 times, or took longer than 2 s: not a release to keep.",
+            "1 of 1 requests to http://one.test failed or took longer than 2 s.",
         ),
-        ("sha256:old", 0, 1, "http://one.test doesn't answer as sha256:new."),
+        ("sha256:old", 0, 1, "http://one.test does not run sha256:new."),
     ],
     ids=["healthy", "failing during the bake", "another release"],
 )

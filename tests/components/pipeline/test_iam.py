@@ -1,12 +1,18 @@
 """IAM statements of the pipeline's roles."""
 
 import json
+from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
-from tests.components.factories import pipeline, record
+import pytest
+
+from settings.sections import Source
+from tests.components.factories import REPOSITORY_ARN, pipeline, record
 from tests.program.recording import Recording
 
 ACCESS_ENTRY = "aws:eks/accessEntry:AccessEntry"
+DEV_ARN = REPOSITORY_ARN.replace("test/image", "dev/image")
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
 
 
@@ -54,3 +60,46 @@ def test_upload_without_encryption_header_is_not_denied() -> None:
         "Null": {"s3:x-amz-server-side-encryption": "false"},
         "StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"},
     }
+
+
+def test_source_role_may_upload_with_an_acl_header() -> None:
+    """The source action fails with `Access Denied` otherwise (aws/aws-cdk#13557)."""
+    artifacts = statements(record(lambda: pipeline("one")), "one-source")["Artifacts"]
+    assert "s3:PutObjectAcl" in artifacts["Action"]
+
+
+def test_s3_source_role_may_list_the_bucket_and_read_version_tags() -> None:
+    recording = record(lambda: pipeline("one", source=Source(kind="s3")))
+    source = statements(recording, "one-source")
+    assert "s3:ListBucket" in source["ReadSourceBucket"]["Action"]
+    assert "s3:GetObjectVersionTagging" in source["ReadSourceObject"]["Action"]
+
+
+def test_pipeline_role_trusts_the_service_for_the_account_without_source_arn() -> None:
+    role = record(lambda: pipeline("one")).one("aws:iam/role:Role", "one")
+    (trust,) = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
+    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+
+
+@pytest.mark.parametrize("promote_from", [None, "dev/image-proven"])
+def test_only_the_verify_role_may_write_proven_images(promote_from: str | None) -> None:
+    recording = record(partial(pipeline, "one", promote_from=promote_from))
+    proven_arns = [f"{REPOSITORY_ARN}-proven", f"{DEV_ARN}-proven"]
+    writers = {
+        policy.name
+        for policy in recording.all(ROLE_POLICY)
+        for statement in json.loads(policy.inputs["policy"])["Statement"]
+        for action in ("ecr:PutImage", "ecr:BatchDeleteImage", "ecr:InitiateLayerUpload")
+        for arn in proven_arns
+        if allows(statement, action, arn)
+    }
+    assert writers == {"one-verify"}
+
+
+def allows(statement: dict[str, Any], action: str, resource: str) -> bool:
+    """Whether a statement allows an action, whatever its conditions."""
+    return (
+        statement["Effect"] == "Allow"
+        and any(fnmatchcase(action, pattern) for pattern in statement["Action"])
+        and any(fnmatchcase(resource, pattern) for pattern in statement["Resource"])
+    )

@@ -1,20 +1,10 @@
 """Pipeline component: projects and limits."""
 
-from functools import partial
-from pathlib import Path
-
 import pytest
 
 from tests.components.factories import pipeline, record
 
 PROJECT = "aws:codebuild/project:Project"
-
-
-@pytest.mark.parametrize("promote_from", [None, "dev/image"])
-def test_buildspec_of_every_project_exists(promote_from: str | None) -> None:
-    recording = record(partial(pipeline, "one", promote_from=promote_from))
-    for project in recording.all(PROJECT):
-        assert Path(project.inputs["source"]["buildspec"]).is_file()
 
 
 def test_promoting_pipeline_has_a_promote_project_instead_of_a_build_project() -> None:

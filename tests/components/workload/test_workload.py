@@ -1,5 +1,6 @@
 """Workload component: pods, autoscaling, security and exposure."""
 
+from components.workload.ingress import TLS_POLICY
 from settings.sections import Exposure
 from tests.components.factories import record, workload
 
@@ -76,6 +77,15 @@ def test_load_balancer_admits_allowed_networks_and_the_nat_addresses_that_verify
     assert spec["loadBalancerSourceRanges"] == ["203.0.113.0/24", "198.51.100.7/32"]
 
 
+def test_load_balancer_with_certificate_refuses_tls_1_0_and_1_1() -> None:
+    certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/1"
+    settings = exposure("load-balancer", certificate_arn=certificate_arn, host="www.example.com")
+    recording = record(lambda: workload("one", exposure=settings))
+    annotations = recording.one(SERVICE, "one").inputs["metadata"]["annotations"]
+    key = "service.beta.kubernetes.io/aws-load-balancer-ssl-negotiation-policy"
+    assert annotations[key] == TLS_POLICY == "ELBSecurityPolicy-TLS13-1-2-2021-06"
+
+
 def test_ingress_serves_its_host_with_tls() -> None:
     certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/1"
     settings = exposure(
@@ -85,6 +95,7 @@ def test_ingress_serves_its_host_with_tls() -> None:
     ingress = recording.one(INGRESS, "one")
     annotations = ingress.inputs["metadata"]["annotations"]
     assert annotations["alb.ingress.kubernetes.io/certificate-arn"] == certificate_arn
+    assert annotations["alb.ingress.kubernetes.io/ssl-policy"] == TLS_POLICY
     assert ingress.request.deletedWith == ""
     assert recording.one(SERVICE, "one").inputs["spec"]["type"] == "ClusterIP"
 

@@ -65,7 +65,7 @@ ROLE = "arn:aws:iam::123456789012:role/deployer"
             {"cluster.nodes.release_version": "1.34.1-20260101"},
             "cluster.nodes.release_version",
             "1.34.1-20260101 is an AMI release for another Kubernetes version than 1.35",
-            "set --path 'platform:cluster.nodes.release_version' 1.35.0-20260901",
+            "rm --path 'platform:cluster.nodes.release_version'",
         ),
         (
             "prod",
@@ -179,7 +179,7 @@ ROLE = "arn:aws:iam::123456789012:role/deployer"
             {"cluster.addons.kube_proxy": "v1.34.0-eksbuild.2"},
             "cluster.addons.kube_proxy",
             "v1.34.0-eksbuild.2 is for another Kubernetes version than 1.35",
-            "set --path 'platform:cluster.addons.kube_proxy' v1.35.0-eksbuild.2",
+            "rm --path 'platform:cluster.addons.kube_proxy'",
         ),
         (
             "dev",
@@ -195,6 +195,28 @@ ROLE = "arn:aws:iam::123456789012:role/deployer"
                 "are named after it"
             ),
             "rm --path 'platform:cluster.deployers[1]'",
+        ),
+        (
+            "dev",
+            {"cluster.endpoint.allowed_cidrs": [f"{n}.0.0.0/8" for n in range(2, 64, 2)]},
+            "cluster.endpoint.allowed_cidrs",
+            "together, these networks open the Kubernetes API to more addresses than a /8: "
+            "name the networks that need it",
+            "rm --path 'platform:cluster.endpoint.allowed_cidrs'",
+        ),
+        (
+            "dev",
+            {"cluster.endpoint.allowed_cidrs": [f"203.0.113.{n}/32" for n in range(41)]},
+            "cluster.endpoint.allowed_cidrs",
+            "EKS accepts at most 40 networks, not 41",
+            "rm --path 'platform:cluster.endpoint.allowed_cidrs'",
+        ),
+        (
+            "dev",
+            {"cluster.service_cidr": "10.96.0.0/25"},
+            "cluster.service_cidr",
+            "must be a network from /12 to /24",
+            "set --path 'platform:cluster.service_cidr' 172.20.0.0/16",
         ),
     ],
 )

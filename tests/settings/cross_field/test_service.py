@@ -94,10 +94,25 @@ CERTIFICATE_ARN = "arn:aws:acm:us-east-1:123456789012:certificate/x"
         ),
         (
             "prod",
-            {"pipeline.promote_from": "platform-prod/image"},
+            {"pipeline.promote_from": "platform-prod/image-proven"},
             "pipeline.promote_from",
-            "is this environment's own repository, to which nothing else pushes images",
+            "is a repository of this environment, which proves no image itself",
             "rm --path 'platform:pipeline.promote_from'",
+        ),
+        (
+            "prod",
+            {"pipeline.promote_from": "platform-dev/image"},
+            "pipeline.promote_from",
+            "is not a repository of proven images, whose name ends with -proven",
+            "set --path 'platform:pipeline.promote_from' platform-dev/image-proven",
+        ),
+        (
+            "prod",
+            {"workload.exposure.allowed_cidrs": [f"{n}.0.0.0/8" for n in range(2, 64, 2)]},
+            "workload.exposure.allowed_cidrs",
+            "together, these networks open the service to the internet over plain HTTP: "
+            "name networks, or set workload.exposure.certificate_arn",
+            "rm --path 'platform:workload.exposure.allowed_cidrs'",
         ),
     ],
 )

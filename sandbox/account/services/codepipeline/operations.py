@@ -26,15 +26,15 @@ _ENDED = {"Succeeded", "Failed", "Stopped", "Superseded", "Cancelled"}
 
 
 def _find(context: RequestContext, call: Call, name: str) -> Record:
-    found = context.table("codepipeline").get((call.region, name))
-    if found is None:
+    pipeline = context.table("codepipeline").get((call.region, name))
+    if pipeline is None:
         text = f"Account '{ACCOUNT_ID}' does not have a pipeline with name '{name}'"
         raise AwsError("PipelineNotFoundException", text)
-    return found
+    return pipeline
 
 
-def _complete(wanted: dict[str, Any]) -> dict[str, Any]:
-    pipeline = copy.deepcopy(wanted)
+def _complete(definition: dict[str, Any]) -> dict[str, Any]:
+    pipeline = copy.deepcopy(definition)
     pipeline.setdefault("pipelineType", "V1")
     pipeline.setdefault("executionMode", "SUPERSEDED")
     for stage in pipeline["stages"]:
@@ -152,17 +152,17 @@ def start_pipeline_execution(context: RequestContext, call: Call) -> dict[str, A
     """Record an execution."""
     record = _find(context, call, call["name"])
     pipeline = record["versions"][-1]
-    given = {variable["name"]: variable["value"] for variable in call.get("variables") or []}
+    values = {variable["name"]: variable["value"] for variable in call.get("variables") or []}
     declared = {
         variable["name"]: variable.get("defaultValue")
         for variable in pipeline.get("variables") or []
     }
-    unknown = set(given) - set(declared)
+    unknown = set(values) - set(declared)
     if unknown:
         raise AwsError(
             "ValidationException", f"The pipeline has no variables {', '.join(sorted(unknown))}"
         )
-    lacking = [name for name, default in declared.items() if default is None and name not in given]
+    lacking = [name for name, default in declared.items() if default is None and name not in values]
     if lacking:
         raise AwsError(
             "ValidationException",
@@ -178,7 +178,7 @@ def start_pipeline_execution(context: RequestContext, call: Call) -> dict[str, A
         "artifactRevisions": [],
         "sourceRevisions": [],
         "variables": [
-            {"name": n, "resolvedValue": given.get(n, default)} for n, default in declared.items()
+            {"name": n, "resolvedValue": values.get(n, default)} for n, default in declared.items()
         ],
         "trigger": {
             "triggerType": "StartPipelineExecution",
@@ -195,11 +195,11 @@ def start_pipeline_execution(context: RequestContext, call: Call) -> dict[str, A
 def _execution(context: RequestContext, call: Call) -> Record:
     _find(context, call, call["pipelineName"])
     key = (call.region, call["pipelineName"], call["pipelineExecutionId"])
-    found = context.table("codepipeline.execution").get(key)
-    if found is None:
+    execution = context.table("codepipeline.execution").get(key)
+    if execution is None:
         text = f"The pipeline execution ID '{key[2]}' doesn't exist in pipeline '{key[1]}'"
         raise AwsError("PipelineExecutionNotFoundException", text)
-    return found
+    return execution
 
 
 @implements("codepipeline", "GetPipelineExecution")
@@ -212,9 +212,11 @@ def get_pipeline_execution(context: RequestContext, call: Call) -> dict[str, Any
 def list_pipeline_executions(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return a pipeline's executions, newest first."""
     _find(context, call, call["pipelineName"])
-    wanted = (call.region, call["pipelineName"])
-    found = [r for k, r in context.table("codepipeline.execution").items() if k[:2] == wanted]
-    return {"pipelineExecutionSummaries": list(reversed(found))[: call.get("maxResults") or 100]}
+    key = (call.region, call["pipelineName"])
+    executions = [r for k, r in context.table("codepipeline.execution").items() if k[:2] == key]
+    return {
+        "pipelineExecutionSummaries": list(reversed(executions))[: call.get("maxResults") or 100]
+    }
 
 
 @implements("codepipeline", "StopPipelineExecution")
@@ -237,12 +239,12 @@ def stop_pipeline_execution(context: RequestContext, call: Call) -> dict[str, An
 def list_action_executions(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return the recorded action executions."""
     _find(context, call, call["pipelineName"])
-    wanted = (call.region, call["pipelineName"])
+    key = (call.region, call["pipelineName"])
     execution = (call.get("filter") or {}).get("pipelineExecutionId")
-    found = [r for k, r in context.table("codepipeline.action").items() if k[:2] == wanted]
+    executions = [r for k, r in context.table("codepipeline.action").items() if k[:2] == key]
     return {
         "actionExecutionDetails": [
-            r for r in found if execution in {None, r["pipelineExecutionId"]}
+            r for r in executions if execution in {None, r["pipelineExecutionId"]}
         ]
     }
 
@@ -300,12 +302,12 @@ def enable_stage_transition(context: RequestContext, call: Call) -> dict[str, An
 
 
 def _tagged(context: RequestContext, call: Call) -> Record:
-    found = next(
+    pipeline = next(
         (r for r in context.table("codepipeline").values() if r["arn"] == call["resourceArn"]), None
     )
-    if found is None:
+    if pipeline is None:
         raise AwsError("ResourceNotFoundException", f"There is no {call['resourceArn']}")
-    return found
+    return pipeline
 
 
 @implements("codepipeline", "TagResource")

@@ -110,10 +110,10 @@ def _check_v1(pipeline: dict[str, Any]) -> None:
             "use pipelineType V2"
         )
     for stage in pipeline["stages"]:
-        held = [name for name in _STAGE_CONDITIONS if stage.get(name)]
-        if held:
+        conditions = [name for name in _STAGE_CONDITIONS if stage.get(name)]
+        if conditions:
             raise _structure(
-                f"Stage '{stage['name']}' has {held[0]}, which pipelines of type V1 can't "
+                f"Stage '{stage['name']}' has {conditions[0]}, which pipelines of type V1 can't "
                 "have; use V2"
             )
 
@@ -184,20 +184,24 @@ def _check_action(stage: str, action: Action, *, v2: bool) -> None:
 
 
 def _check_condition(stage: str, name: str, condition: dict[str, Any], *, first: bool) -> None:
-    rules = [rule for held in condition.get("conditions") or [] for rule in held.get("rules") or []]
+    rules = [
+        rule
+        for conditions in condition.get("conditions") or []
+        for rule in conditions.get("rules") or []
+    ]
     results = {condition.get("result")} | {
-        held.get("result") for held in condition.get("conditions") or []
+        conditions.get("result") for conditions in condition.get("conditions") or []
     }
     allowed = {
         "beforeEntry": {"FAIL", "SKIP"},
         "onSuccess": {"FAIL", "ROLLBACK"},
         "onFailure": {"FAIL", "ROLLBACK", "RETRY", "SKIP"},
     }
-    wrong = results - {None} - allowed[name]
-    if wrong:
+    forbidden = results - {None} - allowed[name]
+    if forbidden:
         raise AwsError(
             "InvalidStageDeclarationException",
-            f"Stage '{stage}': {name} can't have the result {wrong.pop()}",
+            f"Stage '{stage}': {name} can't have the result {forbidden.pop()}",
         )
     if first and ((name == "beforeEntry" and condition) or "ROLLBACK" in results):
         raise AwsError(
@@ -226,7 +230,7 @@ def _check_condition(stage: str, name: str, condition: dict[str, Any], *, first:
 
 def _check_artifacts(stages: list[dict[str, Any]]) -> None:
     """Check that artifacts are produced once, and before they are used."""
-    made: set[str] = set()
+    produced: set[str] = set()
     for stage in stages:
         for order in sorted({action.get("runOrder") or 1 for action in stage["actions"]}):
             together = [
@@ -234,7 +238,7 @@ def _check_artifacts(stages: list[dict[str, Any]]) -> None:
             ]
             for action in together:
                 for artifact in action.get("inputArtifacts") or []:
-                    if artifact["name"] not in made:
+                    if artifact["name"] not in produced:
                         text = (
                             f"its input artifact '{artifact['name']}' is not the output of an "
                             "earlier action"
@@ -242,13 +246,13 @@ def _check_artifacts(stages: list[dict[str, Any]]) -> None:
                         raise _action_error(stage["name"], action["name"], text)
             for action in together:
                 for artifact in action.get("outputArtifacts") or []:
-                    if artifact["name"] in made:
+                    if artifact["name"] in produced:
                         text = (
                             f"its output artifact '{artifact['name']}' has the name of another "
                             "action's output"
                         )
                         raise _action_error(stage["name"], action["name"], text)
-                    made.add(artifact["name"])
+                    produced.add(artifact["name"])
 
 
 def _check_variables(pipeline: dict[str, Any]) -> None:

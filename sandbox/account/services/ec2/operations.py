@@ -73,8 +73,8 @@ def _refuse_missing(context: RequestContext, call: Call, result: dict[str, Any])
     parameter, listing, name, code = _LOOKUPS[call.operation]
     if call.get("Filters") or call.get("Filter"):
         return
-    found = {item[name] for item in result.get(listing) or []}
-    missing = [wanted for wanted in call.get(parameter) or [] if wanted not in found]
+    existing = {item[name] for item in result.get(listing) or []}
+    missing = [requested for requested in call.get(parameter) or [] if requested not in existing]
     if missing:
         raise AwsError(code, f"The ID '{missing[0]}' does not exist")
 
@@ -344,10 +344,10 @@ def keep_own_tags_out(context: RequestContext, call: Call, result: dict[str, Any
     template = context.backend("ec2", call.region).launch_templates[
         result["LaunchTemplate"]["LaunchTemplateId"]
     ]
-    wanted = (call.get("LaunchTemplateData") or {}).get("TagSpecifications") or []
+    specifications = (call.get("LaunchTemplateData") or {}).get("TagSpecifications") or []
     data = template.versions[0].data
-    data["TagSpecifications"] = data.get("TagSpecifications", [])[: len(wanted)]
-    if not wanted:
+    data["TagSpecifications"] = data.get("TagSpecifications", [])[: len(specifications)]
+    if not specifications:
         del data["TagSpecifications"]
 
 

@@ -108,11 +108,11 @@ def mapped_addresses(context: RequestContext, call: Call) -> Iterator[str]:
 def address_users(context: RequestContext, call: Call) -> Iterator[str]:
     """Yield the association of an Elastic IP."""
     for address in context.backend("ec2", call.region).addresses:
-        wanted = (
+        is_referenced = (
             call.get("AllocationId") in {address.allocation_id}
             or call.get("PublicIp") == address.public_ip
         )
-        if wanted and address.association_id:
+        if is_referenced and address.association_id:
             yield address.eni.id if address.eni is not None else address.association_id
 
 

@@ -24,15 +24,15 @@ _TABLE = "ec2.prefix_list_rule"
 @amends("ec2", "AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress")
 def keep_descriptions(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
     """Record the description of a prefix list rule."""
-    said = {
+    descriptions = {
         entry["PrefixListId"]: entry["Description"]
         for permission in call.get("IpPermissions") or []
         for entry in permission.get("PrefixListIds") or []
         if entry.get("Description")
     }
     for shown in result.get("SecurityGroupRules") or []:
-        if shown.get("PrefixListId") in said:
-            record = {"description": said[shown["PrefixListId"]]}
+        if shown.get("PrefixListId") in descriptions:
+            record = {"description": descriptions[shown["PrefixListId"]]}
             context.table(_TABLE)[call.region, shown["SecurityGroupRuleId"]] = record
     describe(context, call, result)
 
@@ -43,11 +43,13 @@ def describe(context: RequestContext, call: Call, result: dict[str, Any]) -> Non
     rules = _rules(context, call.region)
     for shown in result.get("SecurityGroupRules") or []:
         id = shown["SecurityGroupRuleId"]
-        kept = context.table(_TABLE).get((call.region, id)) or {}
+        stored = context.table(_TABLE).get((call.region, id)) or {}
         rule = rules.get(id)
-        said = kept.get("description") or (rule.source_group.get("Description") if rule else None)
-        if said and not shown.get("Description"):
-            shown["Description"] = said
+        description = stored.get("description") or (
+            rule.source_group.get("Description") if rule else None
+        )
+        if description and not shown.get("Description"):
+            shown["Description"] = description
 
 
 @implements("ec2", "ModifySecurityGroupRules")
@@ -67,13 +69,13 @@ def modify(context: RequestContext, call: Call) -> dict[str, Any]:
     return {"Return": True}
 
 
-def _check(rule: Any, id: str, wanted: dict[str, Any]) -> None:
+def _check(rule: Any, id: str, changes: dict[str, Any]) -> None:
     if rule is None:
         raise AwsError(
             "InvalidSecurityGroupRuleId.NotFound",
             f"The security group rule ID '{id}' does not exist",
         )
-    fields = [name for name in _SOURCES if wanted.get(name)]
+    fields = [name for name in _SOURCES if changes.get(name)]
     if len(fields) != 1:
         text = (
             "The request must contain exactly one of: cidrIp, cidrIpv6, prefixListId, or "
@@ -86,33 +88,35 @@ def _check(rule: Any, id: str, wanted: dict[str, Any]) -> None:
             f"for an existing {_source(rule)} rule."
         )
         raise AwsError("InvalidParameterValue", text)
-    if not wanted.get("IpProtocol"):
+    if not changes.get("IpProtocol"):
         text = (
             "Invalid value 'null' for protocol. VPC security group rules must specify protocols "
             "explicitly."
         )
         raise AwsError("InvalidParameterValue", text)
-    if wanted["IpProtocol"] != "-1" and (
-        wanted.get("FromPort") is None or wanted.get("ToPort") is None
+    if changes["IpProtocol"] != "-1" and (
+        changes.get("FromPort") is None or changes.get("ToPort") is None
     ):
         text = "Invalid value for portRange. Must specify both from and to ports with TCP/UDP."
         raise AwsError("InvalidParameterValue", text)
 
 
-def _change(context: RequestContext, region: str, rule: Any, wanted: dict[str, Any]) -> None:
-    every = wanted["IpProtocol"] == "-1"
-    rule.ip_protocol = wanted["IpProtocol"]
-    rule.from_port, rule.to_port = (None, None) if every else (wanted["FromPort"], wanted["ToPort"])
-    said = {"Description": wanted["Description"]} if wanted.get("Description") else {}
-    if wanted.get("PrefixListId"):
-        rule.prefix_list_id = wanted["PrefixListId"]
-        context.table(_TABLE)[region, rule.id] = {"description": wanted.get("Description")}
-    elif wanted.get("ReferencedGroupId"):
-        kept = {key: value for key, value in rule.source_group.items() if key != "Description"}
-        rule.source_group = {**kept, "GroupId": wanted["ReferencedGroupId"], **said}
+def _change(context: RequestContext, region: str, rule: Any, changes: dict[str, Any]) -> None:
+    every = changes["IpProtocol"] == "-1"
+    rule.ip_protocol = changes["IpProtocol"]
+    rule.from_port, rule.to_port = (
+        (None, None) if every else (changes["FromPort"], changes["ToPort"])
+    )
+    description = {"Description": changes["Description"]} if changes.get("Description") else {}
+    if changes.get("PrefixListId"):
+        rule.prefix_list_id = changes["PrefixListId"]
+        context.table(_TABLE)[region, rule.id] = {"description": changes.get("Description")}
+    elif changes.get("ReferencedGroupId"):
+        remaining = {key: value for key, value in rule.source_group.items() if key != "Description"}
+        rule.source_group = {**remaining, "GroupId": changes["ReferencedGroupId"], **description}
     else:
-        name, api = ("CidrIp", "CidrIpv4") if wanted.get("CidrIpv4") else ("CidrIpv6", "CidrIpv6")
-        rule.ip_range = {name: wanted[api], **said}
+        name, api = ("CidrIp", "CidrIpv4") if changes.get("CidrIpv4") else ("CidrIpv6", "CidrIpv6")
+        rule.ip_range = {name: changes[api], **description}
 
 
 def _source(rule: Any) -> str:
@@ -141,12 +145,12 @@ def revoke(context: RequestContext, call: Call) -> dict[str, Any]:
         return context.moto.result(call)
     kind = "egress_rules" if call.operation == "RevokeSecurityGroupEgress" else "ingress_rules"
     rules = getattr(group, kind)
-    wanted = [key for permission in call["IpPermissions"] for key in _keys(permission)]
+    keys = [key for permission in call["IpPermissions"] for key in _keys(permission)]
     present = {_key(rule) for rule in rules}
-    if missing := [key for key in wanted if key not in present]:
+    if missing := [key for key in keys if key not in present]:
         text = f"The specified rule does not exist in this security group: {missing[0]}"
         raise AwsError("InvalidPermission.NotFound", text)
-    setattr(group, kind, [rule for rule in rules if _key(rule) not in wanted])
+    setattr(group, kind, [rule for rule in rules if _key(rule) not in keys])
     return {"Return": True}
 
 

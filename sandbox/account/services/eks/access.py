@@ -123,13 +123,13 @@ def _cluster(context: RequestContext, call: Call) -> Record:
 
 def _find(context: RequestContext, call: Call) -> Record:
     _cluster(context, call)
-    found = context.table("eks.access").get(
+    entry = context.table("eks.access").get(
         (call.region, call["clusterName"], call["principalArn"])
     )
-    if found is None:
+    if entry is None:
         text = f"The specified principalArn could not be found: {call['principalArn']}."
         raise AwsError("ResourceNotFoundException", text)
-    return found
+    return entry
 
 
 def _check_groups(groups: list[str]) -> None:
@@ -183,10 +183,10 @@ def list_access_entries(context: RequestContext, call: Call) -> dict[str, Any]:
     _cluster(context, call)
     policy = call.get("associatedPolicyArn")
     entries = context.table("eks.access").items()
-    wanted = (call.region, call["clusterName"])
+    key = (call.region, call["clusterName"])
     return {
         "accessEntries": [
-            k[2] for k, r in entries if k[:2] == wanted and (not policy or policy in r["_policies"])
+            k[2] for k, r in entries if k[:2] == key and (not policy or policy in r["_policies"])
         ]
     }
 
@@ -216,11 +216,11 @@ def delete_access_entry(context: RequestContext, call: Call) -> dict[str, Any]:
 
 
 def _grant(context: RequestContext, record: Record, policy: str, scope: dict[str, Any]) -> Record:
-    known = record["_policies"].get(policy)
+    previous = record["_policies"].get(policy)
     association: Record = {
         "policyArn": policy,
         "accessScope": {"type": scope["type"], "namespaces": scope.get("namespaces") or []},
-        "associatedAt": known["associatedAt"] if known else context.clock.now(),
+        "associatedAt": previous["associatedAt"] if previous else context.clock.now(),
         "modifiedAt": context.clock.now(),
     }
     record["_policies"] = {**record["_policies"], policy: association}
@@ -346,13 +346,13 @@ def delete_owned(context: RequestContext, owner: str) -> None:
 
 def _find_pod_identity(context: RequestContext, call: Call) -> Record:
     find(context, call, call["clusterName"])
-    found = context.table("eks.podidentity").get(
+    association = context.table("eks.podidentity").get(
         (call.region, call["clusterName"], call["associationId"])
     )
-    if found is None:
+    if association is None:
         text = f"Association: {call['associationId']} not found in cluster: {call['clusterName']}"
         raise AwsError("ResourceNotFoundException", text)
-    return found
+    return association
 
 
 @implements("eks", "CreatePodIdentityAssociation")
@@ -384,14 +384,14 @@ def describe_pod_identity_association(context: RequestContext, call: Call) -> di
 def list_pod_identity_associations(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return a cluster's associations, optionally of one namespace or service account."""
     find(context, call, call["clusterName"])
-    found = [
+    associations = [
         r
         for k, r in context.table("eks.podidentity").items()
         if k[:2] == (call.region, call["clusterName"])
     ]
     for name in ("namespace", "serviceAccount"):
-        found = [record for record in found if call.get(name) in {None, record[name]}]
-    return {"associations": found}
+        associations = [record for record in associations if call.get(name) in {None, record[name]}]
+    return {"associations": associations}
 
 
 @implements("eks", "UpdatePodIdentityAssociation")

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 def _find(context: RequestContext, call: Call) -> Record:
     find(context, call, call["clusterName"])
-    found = context.table("eks.addon").get((call.region, call["clusterName"], call["addonName"]))
-    if found is None:
+    addon = context.table("eks.addon").get((call.region, call["clusterName"], call["addonName"]))
+    if addon is None:
         text = f"No addon: {call['addonName']} found in cluster: {call['clusterName']}"
         raise AwsError("ResourceNotFoundException", text, addonName=call["addonName"])
-    return found
+    return addon
 
 
 def _version(call: Call, kubernetes: str, default: str | None = None) -> str:
@@ -34,14 +34,14 @@ def _version(call: Call, kubernetes: str, default: str | None = None) -> str:
             "version"
         )
         raise AwsError("InvalidParameterException", text, addonName=call["addonName"])
-    wanted = call.get("addonVersion") or default or versions[0]
-    if wanted not in versions:
+    version = call.get("addonVersion") or default or versions[0]
+    if version not in versions:
         text = (
-            f"Addon version specified is not supported: {wanted}; for {kubernetes} there are "
+            f"Addon version specified is not supported: {version}; for {kubernetes} there are "
             f"{', '.join(versions)}"
         )
         raise AwsError("InvalidParameterException", text, addonName=call["addonName"])
-    return wanted
+    return version
 
 
 def _check_values(values: str | None) -> None:
@@ -96,8 +96,8 @@ def create_addon(context: RequestContext, call: Call) -> dict[str, Any]:
 
 
 def _associate(context: RequestContext, call: Call, cluster: Record, addon: Record) -> list[str]:
-    wanted = call.get("podIdentityAssociations") or []
-    for association in wanted:
+    associations = call.get("podIdentityAssociations") or []
+    for association in associations:
         access.check_pod_role(context, association["roleArn"])
     return [
         access.add_pod_identity(
@@ -108,7 +108,7 @@ def _associate(context: RequestContext, call: Call, cluster: Record, addon: Reco
             association["roleArn"],
             owner=addon["addonArn"],
         )["associationArn"]
-        for association in wanted
+        for association in associations
     ]
 
 
@@ -122,8 +122,8 @@ def describe_addon(context: RequestContext, call: Call) -> dict[str, Any]:
 def list_addons(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return the names of a cluster's add-ons."""
     find(context, call, call["clusterName"])
-    wanted = (call.region, call["clusterName"])
-    return {"addons": [key[2] for key in context.table("eks.addon") if key[:2] == wanted]}
+    prefix = (call.region, call["clusterName"])
+    return {"addons": [key[2] for key in context.table("eks.addon") if key[:2] == prefix]}
 
 
 @implements("eks", "UpdateAddon")

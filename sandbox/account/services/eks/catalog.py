@@ -8,6 +8,7 @@ they are not a copy of AWS's current catalog.
 from __future__ import annotations
 
 import datetime
+import hashlib
 from dataclasses import dataclass
 
 
@@ -105,6 +106,13 @@ ACCESS_POLICIES = (
     "AmazonEKSViewPolicy",
 )
 POLICY_PREFIX = "arn:aws:eks::aws:cluster-access-policy/"
+
+
+def ami_id(region: str, version: str, architecture: str, variant: str) -> str:
+    """Return the node image of a Kubernetes version's current release in a region."""
+    path = f"{version}/amazon-linux-2023/{architecture}/{variant}"
+    text = f"{region}/{path}/{RELEASES[version].ami_release}"
+    return f"ami-{hashlib.sha256(text.encode()).hexdigest()[:17]}"
 
 
 def addon_versions(addon: str, kubernetes: str) -> list[str]:

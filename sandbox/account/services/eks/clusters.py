@@ -237,10 +237,10 @@ def create_cluster(context: RequestContext, call: Call) -> dict[str, Any]:
             )
     version = call.get("version") or catalog.DEFAULT_VERSION
     if catalog.support(version, context.clock.now().date()) == "UNSUPPORTED":
-        known = ", ".join(catalog.RELEASES)
+        releases = ", ".join(catalog.RELEASES)
         raise AwsError(
             "InvalidParameterException",
-            f"unsupported Kubernetes version {version} (the sandbox has {known})",
+            f"unsupported Kubernetes version {version} (the sandbox has {releases})",
         )
     check_role(context, call["roleArn"], "eks.amazonaws.com")
     vpc = _network(context, call, call["resourcesVpcConfig"])
@@ -316,8 +316,8 @@ def create_cluster(context: RequestContext, call: Call) -> dict[str, Any]:
 
 
 def _endpoint(context: RequestContext, record: Record) -> dict[str, str]:
-    made = context.clusters.create(facts(record))
-    return {"url": made.url, "ca_pem": made.ca_pem}
+    endpoint = context.clusters.create(facts(record))
+    return {"url": endpoint.url, "ca_pem": endpoint.ca_pem}
 
 
 def _activate(record: Record) -> None:
@@ -405,22 +405,22 @@ def _remove(context: RequestContext, record: Record) -> None:
 def update_cluster_config(context: RequestContext, call: Call) -> dict[str, Any]:
     """Update one kind of configuration; absent values stay."""
     record = find_active(context, call, call["name"])
-    given = {
+    changes = {
         name: call.params[name]
         for name in call.params
         if name not in {"name", "clientRequestToken"}
     }
-    unknown = set(given) - set(_UPDATE_TYPES)
+    unknown = set(changes) - set(_UPDATE_TYPES)
     if unknown:
         text = (
             f"eks:UpdateClusterConfig {', '.join(sorted(unknown))} is not emulated by the sandbox"
         )
         raise AwsError("InvalidParameterException", text)
-    kinds = {_UPDATE_TYPES[name] for name in given}
+    kinds = {_UPDATE_TYPES[name] for name in changes}
     if len(kinds) != 1:
         raise AwsError("InvalidParameterException", "Only one type of update can be allowed.")
     kind = kinds.pop()
-    changed = {name: _changed(context, call, record, name, given) for name in given}
+    changed = {name: _changed(context, call, record, name, changes) for name in changes}
     if kind in {"VpcConfigUpdate", "LoggingUpdate"} and all(
         record[name] == value for name, value in changed.items()
     ):
@@ -432,7 +432,7 @@ def update_cluster_config(context: RequestContext, call: Call) -> dict[str, Any]
         vpc = changed["resourcesVpcConfig"]
         kind = (
             "VpcConfigUpdate"
-            if given["resourcesVpcConfig"].get("subnetIds")
+            if changes["resourcesVpcConfig"].get("subnetIds")
             else "EndpointAccessUpdate"
         )
         context.external(
@@ -447,9 +447,9 @@ def update_cluster_config(context: RequestContext, call: Call) -> dict[str, Any]
 
 
 def _changed(
-    context: RequestContext, call: Call, record: Record, name: str, given: dict[str, Any]
+    context: RequestContext, call: Call, record: Record, name: str, changes: dict[str, Any]
 ) -> Any:
-    requested: Any = given[name]
+    requested: Any = changes[name]
     present: Any = record.get(name)
     match name:
         case "resourcesVpcConfig":
@@ -481,7 +481,7 @@ def _changed(
                 raise AwsError("InvalidParameterException", text)
             return {**present, **requested}
         case "computeConfig" | "storageConfig" | "kubernetesNetworkConfig":
-            _auto_mode(given)
+            _auto_mode(changes)
             return {**present, **requested}
     return requested
 

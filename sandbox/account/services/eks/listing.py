@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 def describe_cluster_versions(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return the Kubernetes versions on offer."""
     today = context.clock.now().date()
-    wanted = call.get("clusterVersions") or list(catalog.RELEASES)
+    requested = call.get("clusterVersions") or list(catalog.RELEASES)
     versions = []
-    for version in reversed([v for v in catalog.RELEASES if v in wanted]):
+    for version in reversed([v for v in catalog.RELEASES if v in requested]):
         release = catalog.RELEASES[version]
         status = catalog.support(version, today)
         versions.append(

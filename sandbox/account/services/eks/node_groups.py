@@ -37,11 +37,11 @@ _CUSTOM = "CUSTOM"
 def _find(context: RequestContext, call: Call) -> Record:
     find(context, call, call["clusterName"])
     key = (call.region, call["clusterName"], call["nodegroupName"])
-    found = context.table("eks.nodegroup").get(key)
-    if found is None:
+    group = context.table("eks.nodegroup").get(key)
+    if group is None:
         text = f"No node group found for name: {call['nodegroupName']}."
         raise AwsError("ResourceNotFoundException", text, nodegroupName=call["nodegroupName"])
-    return found
+    return group
 
 
 def _find_active(context: RequestContext, call: Call) -> Record:
@@ -55,8 +55,8 @@ def _find_active(context: RequestContext, call: Call) -> Record:
     return record
 
 
-def _scaling(wanted: dict[str, Any], present: dict[str, Any]) -> dict[str, Any]:
-    scaling = {**present, **{key: value for key, value in wanted.items() if value is not None}}
+def _scaling(requested: dict[str, Any], present: dict[str, Any]) -> dict[str, Any]:
+    scaling = {**present, **{key: value for key, value in requested.items() if value is not None}}
     low, high, desired = scaling["minSize"], scaling["maxSize"], scaling["desiredSize"]
     if low > high:
         raise AwsError(
@@ -77,23 +77,25 @@ def _scaling(wanted: dict[str, Any], present: dict[str, Any]) -> dict[str, Any]:
 
 
 def _launch_template(
-    context: RequestContext, call: Call, wanted: dict[str, Any]
+    context: RequestContext, call: Call, requested: dict[str, Any]
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """Return the reference with id, name and version filled in, and the template's data."""
     templates = context.backend("ec2", call.region)
-    named = bool(wanted.get("name"))
-    if named == bool(wanted.get("id")):
+    named = bool(requested.get("name"))
+    if named == bool(requested.get("id")):
         raise AwsError(
             "InvalidParameterException", "Either provide launch template ID or launch template name"
         )
-    launch_id = templates.launch_template_name_to_ids.get(wanted["name"]) if named else wanted["id"]
+    launch_id = (
+        templates.launch_template_name_to_ids.get(requested["name"]) if named else requested["id"]
+    )
     template = templates.launch_templates.get(launch_id)
     if template is None:
         raise AwsError(
             "InvalidParameterException",
-            f"Launch template {wanted.get('id') or wanted['name']} does not exist",
+            f"Launch template {requested.get('id') or requested['name']} does not exist",
         )
-    version = str(wanted.get("version") or template.default_version_number)
+    version = str(requested.get("version") or template.default_version_number)
     number = {
         "$Latest": template.latest_version_number,
         "$Default": template.default_version_number,
@@ -147,8 +149,8 @@ def create_nodegroup(context: RequestContext, call: Call) -> dict[str, Any]:
             "ResourceInUseException", text, nodegroupName=name, clusterName=cluster["name"]
         )
     check_role(context, call["nodeRole"], "ec2.amazonaws.com")
-    found = find_subnets(context, call, call["subnets"])
-    if any(subnet.vpc_id != cluster["resourcesVpcConfig"]["vpcId"] for subnet in found):
+    subnets = find_subnets(context, call, call["subnets"])
+    if any(subnet.vpc_id != cluster["resourcesVpcConfig"]["vpcId"] for subnet in subnets):
         raise AwsError("InvalidParameterException", "Subnets are not in the cluster's VPC")
     data: dict[str, Any] = {}
     template: dict[str, str] | None = None
@@ -267,11 +269,11 @@ def _place(context: RequestContext, record: Record) -> None:
 
 
 def _subnets(context: RequestContext, record: Record) -> list[Any]:
-    found = (
+    subnets = (
         moto_backends.subnet(context, record["_region"], subnet_id)
         for subnet_id in record["subnets"]
     )
-    return [subnet for subnet in found if subnet is not None]
+    return [subnet for subnet in subnets if subnet is not None]
 
 
 def nodes_of(record: Record) -> list[NodeFacts]:
@@ -326,8 +328,8 @@ def describe_nodegroup(context: RequestContext, call: Call) -> dict[str, Any]:
 def list_nodegroups(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return the names of a cluster's node groups."""
     find(context, call, call["clusterName"])
-    wanted = (call.region, call["clusterName"])
-    return {"nodegroups": [key[2] for key in context.table("eks.nodegroup") if key[:2] == wanted]}
+    prefix = (call.region, call["clusterName"])
+    return {"nodegroups": [key[2] for key in context.table("eks.nodegroup") if key[:2] == prefix]}
 
 
 @implements("eks", "DeleteNodegroup")

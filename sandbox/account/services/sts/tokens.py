@@ -38,8 +38,8 @@ def caller(context: RequestContext, access_key: str) -> str:
     session = _session(context, access_key)
     if session is not None:
         return str(session.role_arn)
-    found = _user_of(context, access_key)
-    return str(found[0].arn) if found else moto_backends.CALLER_ARN
+    user = _user_of(context, access_key)
+    return str(user[0].arn) if user else moto_backends.CALLER_ARN
 
 
 class Principals:
@@ -65,12 +65,12 @@ class Principals:
         if len(scope) != 5 or scope[3] != "sts":
             raise UnknownPrincipalError("the token's credential is not for STS")
         try:
-            made = datetime.datetime.strptime(
+            signed_at = datetime.datetime.strptime(
                 query.get("X-Amz-Date", ""), "%Y%m%dT%H%M%SZ"
             ).replace(tzinfo=datetime.UTC)
         except ValueError as error:
             raise UnknownPrincipalError("the token's X-Amz-Date is not a date") from error
-        age = datetime.datetime.now(datetime.UTC) - made
+        age = datetime.datetime.now(datetime.UTC) - signed_at
         if age > _TOKEN_LIFETIME or age < -datetime.timedelta(minutes=5):
             raise UnknownPrincipalError("the token has expired")
         secret = self._secret(scope[0])
@@ -87,8 +87,8 @@ class Principals:
         session = _session(self._context, access_key)
         if session is not None:
             return str(session.secret_access_key)
-        found = _user_of(self._context, access_key)
-        return str(found[1].secret_access_key) if found else None
+        user = _user_of(self._context, access_key)
+        return str(user[1].secret_access_key) if user else None
 
     def grants(self, cluster_arn: str, principal_arn: str) -> list[Grant]:
         """Return what the principal's access entry grants."""
@@ -104,10 +104,10 @@ class Principals:
                 username=user,
                 policy_arn=arn,
                 namespaces=None
-                if held["accessScope"]["type"] == "cluster"
-                else tuple(held["accessScope"]["namespaces"]),
+                if associated["accessScope"]["type"] == "cluster"
+                else tuple(associated["accessScope"]["namespaces"]),
             )
-            for arn, held in entry["_policies"].items()
+            for arn, associated in entry["_policies"].items()
         ]
         groups = tuple(entry["kubernetesGroups"])
         return (

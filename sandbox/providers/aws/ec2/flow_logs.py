@@ -47,7 +47,7 @@ class FlowLog(Ec2Handler):
             "trafficType": "TrafficType",
         }
         of = next(name for name in _OF if inputs.get(name))
-        answer = call.client("ec2").create_flow_logs(
+        response = call.client("ec2").create_flow_logs(
             ResourceIds=[inputs[of]],
             ResourceType=_OF[of],
             LogDestinationType=inputs["logDestinationType"],
@@ -55,14 +55,14 @@ class FlowLog(Ec2Handler):
             **{api: inputs[name] for name, api in names.items() if inputs.get(name)},
             **tagging("vpc-flow-log", inputs),
         )
-        problem = only(answer.get("Unsuccessful") or [])
+        problem = only(response.get("Unsuccessful") or [])
         if problem:
             raise Failure(
                 f"api error {problem['Error'].get('Code')}: {problem['Error'].get('Message')}"
             )
-        return call.made(answer["FlowLogIds"][0])
+        return call.made(response["FlowLogIds"][0])
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         log = only(call.client("ec2").describe_flow_logs(FlowLogIds=[id])["FlowLogs"])
         if log is None:
             return None
@@ -85,8 +85,8 @@ class FlowLog(Ec2Handler):
         }
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
-        answer = call.client("ec2").delete_flow_logs(FlowLogIds=[id])
-        problem = only((answer or {}).get("Unsuccessful") or [])
+        response = call.client("ec2").delete_flow_logs(FlowLogIds=[id])
+        problem = only((response or {}).get("Unsuccessful") or [])
         if problem and problem["Error"].get("Code") not in self.missing:
             raise Failure(
                 f"api error {problem['Error'].get('Code')}: {problem['Error'].get('Message')}"

@@ -55,12 +55,12 @@ def only(items: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 def gone(call: Call, operation: str, codes: Sequence[str], **arguments: Any) -> Mapping[str, Any]:
     """Call an operation; return an empty response if the resource does not exist."""
     try:
-        answer: Mapping[str, Any] = getattr(call.client("ec2"), operation)(**arguments)
+        response: Mapping[str, Any] = getattr(call.client("ec2"), operation)(**arguments)
     except ClientError as error:
         if code_of(error) not in codes:
             raise
         return {}
-    return answer
+    return response
 
 
 def cidr(smallest: int = 32, largest: int = 0) -> Rule:

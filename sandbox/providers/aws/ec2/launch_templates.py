@@ -113,8 +113,10 @@ def _value_to_api(value: Any, spec: Property) -> Any:
 
 
 def _from_api(values: Mapping[str, Any], declared: Mapping[str, Property]) -> dict[str, Any]:
-    found = {name: _value_from_api(values.get(_api(name)), spec) for name, spec in declared.items()}
-    return {name: value for name, value in found.items() if value is not None}
+    properties = {
+        name: _value_from_api(values.get(_api(name)), spec) for name, spec in declared.items()
+    }
+    return {name: value for name, value in properties.items() if value is not None}
 
 
 def _value_from_api(value: Any, spec: Property) -> Any:
@@ -158,22 +160,22 @@ class LaunchTemplate(Ec2Handler):
         return {"VersionDescription": inputs["description"]} if inputs.get("description") else {}
 
     def create(self, call: Call, inputs: Properties) -> str:
-        made = call.client("ec2").create_launch_template(
+        template = call.client("ec2").create_launch_template(
             LaunchTemplateName=inputs["name"],
             LaunchTemplateData=_to_api(inputs, _DATA),
             **self._described(inputs),
             **tagging("launch-template", inputs),
         )
-        return call.made(made["LaunchTemplate"]["LaunchTemplateId"])
+        return call.made(template["LaunchTemplate"]["LaunchTemplateId"])
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         ec2 = call.client("ec2")
         template = only(ec2.describe_launch_templates(LaunchTemplateIds=[id])["LaunchTemplates"])
         if template is None:
             return None
         latest = str(template["LatestVersionNumber"])
-        found = ec2.describe_launch_template_versions(LaunchTemplateId=id, Versions=[latest])
-        version = only(found["LaunchTemplateVersions"]) or {}
+        versions = ec2.describe_launch_template_versions(LaunchTemplateId=id, Versions=[latest])
+        version = only(versions["LaunchTemplateVersions"]) or {}
         data = version.get("LaunchTemplateData", {})
         return {
             **dict.fromkeys(_DATA),
@@ -192,13 +194,13 @@ class LaunchTemplate(Ec2Handler):
         ec2 = call.client("ec2")
         latest = int(old.get("latestVersion") or 1)
         if changed & {*_DATA, "description"}:
-            made = ec2.create_launch_template_version(
+            version = ec2.create_launch_template_version(
                 LaunchTemplateId=id, LaunchTemplateData=_to_api(new, _DATA), **self._described(new)
             )
-            latest = made["LaunchTemplateVersion"]["VersionNumber"]
-        wanted = latest if new.get("updateDefaultVersion") else new.get("defaultVersion")
-        if wanted and wanted != old.get("defaultVersion"):
-            ec2.modify_launch_template(LaunchTemplateId=id, DefaultVersion=str(wanted))
+            latest = version["LaunchTemplateVersion"]["VersionNumber"]
+        default = latest if new.get("updateDefaultVersion") else new.get("defaultVersion")
+        if default and default != old.get("defaultVersion"):
+            ec2.modify_launch_template(LaunchTemplateId=id, DefaultVersion=str(default))
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
         call.client("ec2").delete_launch_template(LaunchTemplateId=id)

@@ -46,10 +46,10 @@ _ROUTE_DESTINATIONS = {
 
 
 def _table(call: Call, id: str) -> Mapping[str, Any] | None:
-    answer = gone(
+    response = gone(
         call, "describe_route_tables", ("InvalidRouteTableID.NotFound",), RouteTableIds=[id]
     )
-    return only(answer.get("RouteTables", []))
+    return only(response.get("RouteTables", []))
 
 
 def _request(route: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
@@ -57,11 +57,11 @@ def _request(route: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
 
 
 def _target(route: Mapping[str, Any]) -> dict[str, Any]:
-    found = {name: route[api] for name, api in _TARGETS.items() if route.get(api)}
+    target = {name: route[api] for name, api in _TARGETS.items() if route.get(api)}
     # EC2 returns a gateway endpoint as a gateway.
-    if str(found.get("gatewayId", "")).startswith("vpce-"):
-        found["vpcEndpointId"] = found.pop("gatewayId")
-    return found
+    if str(target.get("gatewayId", "")).startswith("vpce-"):
+        target["vpcEndpointId"] = target.pop("gatewayId")
+    return target
 
 
 class RouteTable(Ec2Handler):
@@ -80,15 +80,15 @@ class RouteTable(Ec2Handler):
 
     def create(self, call: Call, inputs: Properties) -> str:
         ec2 = call.client("ec2")
-        made = ec2.create_route_table(VpcId=inputs["vpcId"], **tagging("route-table", inputs))
-        id = call.made(made["RouteTable"]["RouteTableId"])
+        response = ec2.create_route_table(VpcId=inputs["vpcId"], **tagging("route-table", inputs))
+        id = call.made(response["RouteTable"]["RouteTableId"])
         for route in inputs.get("routes") or []:
             ec2.create_route(
                 RouteTableId=id, **_request(route, _DESTINATIONS), **_request(route, _TARGETS)
             )
         return id
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         table = _table(call, id)
         if table is None:
             return None
@@ -192,8 +192,8 @@ class Route(Handler):
             ]
         )
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        table, destination = known.get("routeTableId"), _request(known, _ROUTE_DESTINATIONS)
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
+        table, destination = state.get("routeTableId"), _request(state, _ROUTE_DESTINATIONS)
         if not table:
             table, _, place = id.partition("_")
             kind = "DestinationPrefixListId" if place.startswith("pl-") else "DestinationCidrBlock"
@@ -247,20 +247,20 @@ class RouteTableAssociation(Handler):
 
     def create(self, call: Call, inputs: Properties) -> str:
         names = {"subnetId": "SubnetId", "gatewayId": "GatewayId"}
-        made = call.client("ec2").associate_route_table(
+        response = call.client("ec2").associate_route_table(
             RouteTableId=inputs["routeTableId"], **_request(inputs, names)
         )
-        return call.made(made["AssociationId"])
+        return call.made(response["AssociationId"])
 
-    def _find(self, call: Call, id: str, known: Properties) -> Mapping[str, Any] | None:
+    def _find(self, call: Call, id: str, state: Properties) -> Mapping[str, Any] | None:
         member, _, table = id.partition("/")
         filters = [{"Name": "association.route-table-association-id", "Values": [id]}]
         if table:
             filters = [{"Name": "route-table-id", "Values": [table]}]
-        elif known.get("subnetId"):
+        elif state.get("subnetId"):
             # Changing the table creates a new association ID, while Pulumi keeps the first.
-            filters = [{"Name": "association.subnet-id", "Values": [known["subnetId"]]}]
-        wanted = {id, member, known.get("subnetId"), known.get("gatewayId")} - {None}
+            filters = [{"Name": "association.subnet-id", "Values": [state["subnetId"]]}]
+        wanted = {id, member, state.get("subnetId"), state.get("gatewayId")} - {None}
         for found in call.client("ec2").describe_route_tables(Filters=filters)["RouteTables"]:
             for association in found.get("Associations", []):
                 keys = ("RouteTableAssociationId", "SubnetId", "GatewayId")
@@ -268,8 +268,8 @@ class RouteTableAssociation(Handler):
                     return {"RouteTableId": found["RouteTableId"], **association}
         return None
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        association = self._find(call, id, known)
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
+        association = self._find(call, id, state)
         if association is None:
             return None
         return {
@@ -330,14 +330,14 @@ class VpcEndpoint(Ec2Handler):
 
     def validate(self, call: Call, inputs: Properties) -> list[tuple[str, str]]:
         if inputs["vpcEndpointType"] != "Gateway":
-            wrong = [name for name in ("routeTableIds",) if inputs.get(name)]
+            forbidden = [name for name in ("routeTableIds",) if inputs.get(name)]
         else:
-            wrong = [
+            forbidden = [
                 n for n in ("subnetIds", "securityGroupIds", "privateDnsEnabled") if inputs.get(n)
             ]
         return [
             (name, f"is not valid for endpoints of type {inputs['vpcEndpointType']}")
-            for name in wrong
+            for name in forbidden
         ]
 
     def create(self, call: Call, inputs: Properties) -> str:
@@ -349,14 +349,14 @@ class VpcEndpoint(Ec2Handler):
             "securityGroupIds": "SecurityGroupIds",
             "subnetIds": "SubnetIds",
         }
-        made = call.client("ec2").create_vpc_endpoint(
+        response = call.client("ec2").create_vpc_endpoint(
             VpcId=inputs["vpcId"],
             ServiceName=inputs["serviceName"],
             VpcEndpointType=inputs["vpcEndpointType"],
             **_request(inputs, names),
             **tagging("vpc-endpoint", inputs),
         )
-        id = call.made(made["VpcEndpoint"]["VpcEndpointId"])
+        id = call.made(response["VpcEndpoint"]["VpcEndpointId"])
         call.wait(
             lambda: self._state_of(call, id),
             {"available", "pendingacceptance"},
@@ -366,14 +366,14 @@ class VpcEndpoint(Ec2Handler):
         return id
 
     def _find(self, call: Call, id: str) -> Mapping[str, Any] | None:
-        answer = gone(call, "describe_vpc_endpoints", self.missing, VpcEndpointIds=[id])
-        return only(answer.get("VpcEndpoints", []))
+        response = gone(call, "describe_vpc_endpoints", self.missing, VpcEndpointIds=[id])
+        return only(response.get("VpcEndpoints", []))
 
     def _state_of(self, call: Call, id: str) -> str:
-        found = self._find(call, id)
-        return str(found["State"]).lower() if found else "deleted"
+        endpoint = self._find(call, id)
+        return str(endpoint["State"]).lower() if endpoint else "deleted"
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         endpoint = self._find(call, id)
         if endpoint is None or endpoint["State"].lower() in ("deleted", "deleting"):
             return None
@@ -445,8 +445,8 @@ class VpcEndpoint(Ec2Handler):
             )
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
-        answer = call.client("ec2").delete_vpc_endpoints(VpcEndpointIds=[id])
-        problem = only(answer.get("Unsuccessful") or [])
+        response = call.client("ec2").delete_vpc_endpoints(VpcEndpointIds=[id])
+        problem = only(response.get("Unsuccessful") or [])
         if problem and problem["Error"].get("Code") not in self.missing:
             raise Failure(
                 f"api error {problem['Error'].get('Code')}: {problem['Error'].get('Message')}"

@@ -79,7 +79,7 @@ class SecurityGroupRule(Handler):
                 f"port>_<source>, for example sg-0123_ingress_tcp_80_80_10.0.0.0/16; {id!r} does "
                 "not have that format"
             )
-        found: Properties = {
+        parsed: Properties = {
             "securityGroupId": parts[0],
             "type": parts[1],
             "protocol": parts[2],
@@ -89,9 +89,9 @@ class SecurityGroupRule(Handler):
         }
         for source in parts[5:]:
             if source == "self":
-                found["self"] = True
+                parsed["self"] = True
             elif source.startswith("sg-"):
-                found["sourceSecurityGroupId"] = source
+                parsed["sourceSecurityGroupId"] = source
             else:
                 kind = (
                     "prefixListIds"
@@ -100,19 +100,19 @@ class SecurityGroupRule(Handler):
                     if ":" in source
                     else "cidrBlocks"
                 )
-                found.setdefault(kind, []).append(source)
-        return found
+                parsed.setdefault(kind, []).append(source)
+        return parsed
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        rule = known if known.get("securityGroupId") else self._imported(id)
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
+        rule = state if state.get("securityGroupId") else self._imported(id)
         entries = self._entries(call, rule)
-        wanted = permission(rule, rule["securityGroupId"])
+        expected = permission(rule, rule["securityGroupId"])
         sources = {
             "cidrBlocks": [e["CidrIpv4"] for e in entries if e.get("CidrIpv4")],
             "ipv6CidrBlocks": [e["CidrIpv6"] for e in entries if e.get("CidrIpv6")],
             "prefixListIds": [e["PrefixListId"] for e in entries if e.get("PrefixListId")],
         }
-        kept = {
+        present = {
             name: [v for v in rule.get(name) or [] if v in values]
             for name, values in sources.items()
         }
@@ -121,18 +121,18 @@ class SecurityGroupRule(Handler):
         }
         peers = [
             pair["GroupId"]
-            for pair in wanted.get("UserIdGroupPairs", [])
+            for pair in expected.get("UserIdGroupPairs", [])
             if pair["GroupId"] in groups
         ]
-        if not any(kept.values()) and not peers:
+        if not any(present.values()) and not peers:
             return None
         return {
-            "id": self._id({**rule, **kept}),
+            "id": self._id({**rule, **present}),
             **{
                 name: rule[name]
                 for name in ("fromPort", "toPort", "protocol", "securityGroupId", "type")
             },
-            **kept,
+            **present,
             "description": entries[0].get("Description") or "",
             "self": bool(rule.get("self")) and rule["securityGroupId"] in groups,
             "sourceSecurityGroupId": rule.get("sourceSecurityGroupId") if peers else None,
@@ -143,8 +143,8 @@ class SecurityGroupRule(Handler):
 
     def _entries(self, call: Call, rule: Properties) -> list[Mapping[str, Any]]:
         filters = [{"Name": "group-id", "Values": [rule["securityGroupId"]]}]
-        wanted = permission(rule, rule["securityGroupId"])
-        groups = {pair["GroupId"] for pair in wanted.get("UserIdGroupPairs", [])}
+        expected = permission(rule, rule["securityGroupId"])
+        groups = {pair["GroupId"] for pair in expected.get("UserIdGroupPairs", [])}
         values = {
             *(rule.get("cidrBlocks") or []),
             *(rule.get("ipv6CidrBlocks") or []),
@@ -158,7 +158,7 @@ class SecurityGroupRule(Handler):
             if entry.get("IsEgress", False) == (rule["type"] == "egress")
             and same_protocol(str(entry["IpProtocol"]), rule["protocol"])
             and (
-                wanted["IpProtocol"] == ALL
+                expected["IpProtocol"] == ALL
                 or (entry.get("FromPort"), entry.get("ToPort"))
                 == (rule["fromPort"], rule["toPort"])
             )
@@ -213,17 +213,17 @@ class _VpcRule(Ec2Handler):
 
     def difference(self, old: Properties, state: Properties, new: Properties) -> Difference:
         """Compare inputs; another kind of source replaces the rule."""
-        found = super().difference(old, state, new)
+        result = super().difference(old, state, new)
         kinds = {name for name in self.one_needed[0] if old.get(name) is not None}
         if kinds == {name for name in self.one_needed[0] if new.get(name) is not None}:
-            return found
+            return result
         moved = {
             name: Change[f"{kind.name}_REPLACE"]
             if name in self.one_needed[0] and not kind.replaces
             else kind
-            for name, kind in found.changes.items()
+            for name, kind in result.changes.items()
         }
-        return Difference(moved, delete_before_replace=found.delete_before_replace)
+        return Difference(moved, delete_before_replace=result.delete_before_replace)
 
     def _rule(self, inputs: Properties) -> dict[str, Any]:
         lists = {
@@ -244,22 +244,22 @@ class _VpcRule(Ec2Handler):
         group = inputs["securityGroupId"]
         operation = getattr(call.client("ec2"), f"authorize_security_group_{self.kind}")
         rule = permission(self._rule(inputs), group)
-        made = operation(
+        response = operation(
             GroupId=group, IpPermissions=[rule], **tagging("security-group-rule", inputs)
         )
-        return call.made(str(made["SecurityGroupRules"][0]["SecurityGroupRuleId"]))
+        return call.made(str(response["SecurityGroupRules"][0]["SecurityGroupRuleId"]))
 
     def _find(self, call: Call, id: str) -> Mapping[str, Any] | None:
-        answer = gone(call, "describe_security_group_rules", ABSENT, SecurityGroupRuleIds=[id])
+        response = gone(call, "describe_security_group_rules", ABSENT, SecurityGroupRuleIds=[id])
         return only(
             [
                 rule
-                for rule in answer.get("SecurityGroupRules", [])
+                for rule in response.get("SecurityGroupRules", [])
                 if rule["SecurityGroupRuleId"] == id
             ]
         )
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         rule = self._find(call, id)
         if rule is None:
             return None

@@ -82,7 +82,7 @@ def permission(rule: Mapping[str, Any], group: str) -> dict[str, Any]:
 
 def _rules(permissions: Iterable[Mapping[str, Any]], group: str) -> list[dict[str, Any]]:
     """Return EC2's IpPermissions as rules: one per protocol, ports and description."""
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    rules: dict[tuple[Any, ...], dict[str, Any]] = {}
     for entry in permissions:
         sources = [
             *(("cidrBlocks", item["CidrIp"], item) for item in entry.get("IpRanges") or []),
@@ -108,12 +108,12 @@ def _rules(permissions: Iterable[Mapping[str, Any]], group: str) -> list[dict[st
                 "description": description,
                 "self": False,
             }
-            rule = found.setdefault(key, empty)
+            rule = rules.setdefault(key, empty)
             if name == "securityGroups" and value == group:
                 rule["self"] = True
             else:
                 rule.setdefault(name, []).append(value)
-    return list(found.values())
+    return list(rules.values())
 
 
 def _same_rules(one: Iterable[Mapping[str, Any]], other: Iterable[Mapping[str, Any]]) -> bool:
@@ -122,21 +122,21 @@ def _same_rules(one: Iterable[Mapping[str, Any]], other: Iterable[Mapping[str, A
 
 
 def _sources(rules: Iterable[Mapping[str, Any]]) -> set[str]:
-    found = set()
+    sources = set()
     for rule in rules:
         entry = permission(rule, "itself")
         parts = {name: entry.pop(name) for name in [*entry] if isinstance(entry[name], list)}
-        found |= {
+        sources |= {
             json.dumps([entry, name, item], sort_keys=True)
             for name, items in parts.items()
             for item in items
         }
-    return found
+    return sources
 
 
 def _find(call: Call, id: str) -> Mapping[str, Any] | None:
-    answer = gone(call, "describe_security_groups", ("InvalidGroup.NotFound",), GroupIds=[id])
-    return only(answer.get("SecurityGroups", []))
+    response = gone(call, "describe_security_groups", ("InvalidGroup.NotFound",), GroupIds=[id])
+    return only(response.get("SecurityGroups", []))
 
 
 def authorize(call: Call, kind: str, group: str, permissions: list[dict[str, Any]]) -> Any:
@@ -165,7 +165,7 @@ class _Group(Ec2Handler):
 
     missing = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         group = _find(call, id)
         if group is None:
             return None
@@ -217,13 +217,13 @@ class SecurityGroup(_Group):
 
     def create(self, call: Call, inputs: Properties) -> str:
         vpc = {"VpcId": inputs["vpcId"]} if inputs.get("vpcId") else {}
-        made = call.client("ec2").create_security_group(
+        response = call.client("ec2").create_security_group(
             GroupName=inputs["name"],
             Description=inputs["description"],
             **vpc,
             **tagging("security-group", inputs),
         )
-        id = call.made(made["GroupId"])
+        id = call.made(response["GroupId"])
         # Remove the default egress rule, as the AWS provider does.
         revoke(call, "egress", id, list((_find(call, id) or {}).get("IpPermissionsEgress") or []))
         for kind in ("ingress", "egress"):
@@ -235,8 +235,8 @@ class SecurityGroup(_Group):
             group = _find(call, id)
             if group:
                 _revoke_every(call, group)
-        held = ("DependencyViolation", "InvalidGroup.InUse")
-        call.retrying(lambda: call.client("ec2").delete_security_group(GroupId=id), held)
+        retryable = ("DependencyViolation", "InvalidGroup.InUse")
+        call.retrying(lambda: call.client("ec2").delete_security_group(GroupId=id), retryable)
 
 
 class DefaultSecurityGroup(_Group):

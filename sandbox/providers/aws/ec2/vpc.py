@@ -41,12 +41,12 @@ class Vpc(Ec2Handler):
 
     def create(self, call: Call, inputs: Properties) -> str:
         ec2 = call.client("ec2")
-        made = ec2.create_vpc(
+        response = ec2.create_vpc(
             CidrBlock=inputs["cidrBlock"],
             InstanceTenancy=inputs["instanceTenancy"],
             **tagging("vpc", inputs),
         )
-        id = call.made(made["Vpc"]["VpcId"])
+        id = call.made(response["Vpc"]["VpcId"])
         wanted = {name: inputs[name] for name in _VPC_ATTRIBUTES if name in inputs}
         defaults = {
             "enableDnsSupport": True,
@@ -58,7 +58,7 @@ class Vpc(Ec2Handler):
         )
         return id
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         ec2 = call.client("ec2")
         vpc = only(ec2.describe_vpcs(VpcIds=[id])["Vpcs"])
         if vpc is None:
@@ -91,7 +91,7 @@ class Vpc(Ec2Handler):
             "instanceTenancy": vpc["InstanceTenancy"],
             "dhcpOptionsId": vpc.get("DhcpOptionsId"),
             "defaultNetworkAclId": acl["NetworkAclId"] if acl else None,
-            "defaultRouteTableId": known.get("defaultRouteTableId") or main_id,
+            "defaultRouteTableId": state.get("defaultRouteTableId") or main_id,
             "defaultSecurityGroupId": group["GroupId"] if group else None,
             "mainRouteTableId": main_id,
             "ownerId": vpc.get("OwnerId") or call.account,
@@ -105,8 +105,8 @@ class Vpc(Ec2Handler):
             call, id, {name: bool(new.get(name)) for name in changed if name in _VPC_ATTRIBUTES}
         )
 
-    def _set(self, call: Call, id: str, wanted: Properties) -> None:
-        for name, value in wanted.items():  # the API accepts one attribute per request
+    def _set(self, call: Call, id: str, attributes: Properties) -> None:
+        for name, value in attributes.items():  # the API accepts one attribute per request
             call.client("ec2").modify_vpc_attribute(
                 VpcId=id, **{_VPC_ATTRIBUTES[name]: {"Value": value}}
             )
@@ -142,16 +142,16 @@ class Subnet(Ec2Handler):
         ec2 = call.client("ec2")
         names = {"availabilityZone": "AvailabilityZone", "availabilityZoneId": "AvailabilityZoneId"}
         place = {api: inputs[name] for name, api in names.items() if inputs.get(name)}
-        made = ec2.create_subnet(
+        response = ec2.create_subnet(
             VpcId=inputs["vpcId"],
             CidrBlock=inputs["cidrBlock"],
             **place,
             **tagging("subnet", inputs),
         )
-        id = call.made(made["Subnet"]["SubnetId"])
+        id = call.made(response["Subnet"]["SubnetId"])
         call.wait(lambda: self._state_of(call, id), {"available"}, what=id)
         wanted = bool(inputs.get("mapPublicIpOnLaunch"))
-        if made["Subnet"].get("MapPublicIpOnLaunch", False) != wanted:
+        if response["Subnet"].get("MapPublicIpOnLaunch", False) != wanted:
             ec2.modify_subnet_attribute(SubnetId=id, MapPublicIpOnLaunch={"Value": wanted})
         return id
 
@@ -162,7 +162,7 @@ class Subnet(Ec2Handler):
             .get("State", "available")
         )
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         subnet = only(call.client("ec2").describe_subnets(SubnetIds=[id])["Subnets"])
         if subnet is None:
             return None
@@ -200,13 +200,13 @@ class InternetGateway(Ec2Handler):
 
     def create(self, call: Call, inputs: Properties) -> str:
         ec2 = call.client("ec2")
-        made = ec2.create_internet_gateway(**tagging("internet-gateway", inputs))
-        id = call.made(made["InternetGateway"]["InternetGatewayId"])
+        response = ec2.create_internet_gateway(**tagging("internet-gateway", inputs))
+        id = call.made(response["InternetGateway"]["InternetGatewayId"])
         if inputs.get("vpcId"):
             ec2.attach_internet_gateway(InternetGatewayId=id, VpcId=inputs["vpcId"])
         return id
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         gateway = only(
             call.client("ec2").describe_internet_gateways(InternetGatewayIds=[id])[
                 "InternetGateways"
@@ -274,12 +274,12 @@ class Eip(Ec2Handler):
             if inputs.get("networkBorderGroup")
             else {}
         )
-        made = call.client("ec2").allocate_address(
+        response = call.client("ec2").allocate_address(
             Domain="vpc", **border, **tagging("elastic-ip", inputs)
         )
-        return call.made(made["AllocationId"])
+        return call.made(response["AllocationId"])
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         address = only(call.client("ec2").describe_addresses(AllocationIds=[id])["Addresses"])
         if address is None:
             return None
@@ -299,8 +299,8 @@ class Eip(Ec2Handler):
         }
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
-        held = ("InvalidIPAddress.InUse", "AuthFailure", "DependencyViolation")
-        call.retrying(lambda: call.client("ec2").release_address(AllocationId=id), held)
+        retryable = ("InvalidIPAddress.InUse", "AuthFailure", "DependencyViolation")
+        call.retrying(lambda: call.client("ec2").release_address(AllocationId=id), retryable)
 
 
 def _suffix(region: str, kind: str) -> str:
@@ -334,27 +334,27 @@ class NatGateway(Ec2Handler):
     def create(self, call: Call, inputs: Properties) -> str:
         names = {"allocationId": "AllocationId", "privateIp": "PrivateIpAddress"}
         optional = {api: inputs[name] for name, api in names.items() if inputs.get(name)}
-        made = call.client("ec2").create_nat_gateway(
+        response = call.client("ec2").create_nat_gateway(
             SubnetId=inputs["subnetId"],
             ConnectivityType=inputs["connectivityType"],
             **optional,
             **tagging("natgateway", inputs),
         )
-        id = call.made(made["NatGateway"]["NatGatewayId"])
+        id = call.made(response["NatGateway"]["NatGatewayId"])
         call.wait(
             lambda: self._state_of(call, id), {"available"}, failed={"failed", "deleted"}, what=id
         )
         return id
 
     def _find(self, call: Call, id: str) -> Any:
-        answer = gone(call, "describe_nat_gateways", self.missing, NatGatewayIds=[id])
-        return only(answer.get("NatGateways", []))
+        response = gone(call, "describe_nat_gateways", self.missing, NatGatewayIds=[id])
+        return only(response.get("NatGateways", []))
 
     def _state_of(self, call: Call, id: str) -> str:
-        found = self._find(call, id)
-        return str(found["State"]) if found else "deleted"
+        gateway = self._find(call, id)
+        return str(gateway["State"]) if gateway else "deleted"
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         gateway = self._find(call, id)
         if gateway is None or gateway["State"] in ("deleted", "deleting"):
             return None

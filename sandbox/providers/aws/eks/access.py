@@ -68,12 +68,12 @@ class Addon(Handler):
 
     def _describe(self, call: Call, id: str) -> dict[str, Any]:
         cluster, addon = id.split(":", 1)
-        found: dict[str, Any] = call.client("eks").describe_addon(
+        description: dict[str, Any] = call.client("eks").describe_addon(
             clusterName=cluster, addonName=addon
         )["addon"]
-        return found
+        return description
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the add-on and its Pod Identity associations."""
         addon = self._describe(call, id)
         cluster, eks = addon["clusterName"], call.client("eks")
@@ -121,12 +121,12 @@ class Addon(Handler):
             values["serviceAccountRoleArn"] = new.get("serviceAccountRoleArn")
         if "podIdentityAssociations" in changed:
             values["podIdentityAssociations"] = new.get("podIdentityAssociations") or []
-        answer = call.client("eks").update_addon(
+        response = call.client("eks").update_addon(
             clusterName=cluster,
             addonName=addon,
             **given(**values, resolveConflicts=new.get("resolveConflictsOnUpdate")),
         )
-        wait_for_update(call, cluster, answer, _ADDON_SECONDS, addonName=addon)
+        wait_for_update(call, cluster, response, _ADDON_SECONDS, addonName=addon)
 
     def retag(
         self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
@@ -195,7 +195,7 @@ class AccessEntry(Handler):
         )
         return call.made(f"{inputs['clusterName']}:{inputs['principalArn']}")
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the entry."""
         cluster, principal = id.split(":", 1)
         found = call.client("eks").describe_access_entry(
@@ -275,7 +275,7 @@ class AccessPolicyAssociation(Handler):
             "#".join(inputs[key] for key in ("clusterName", "principalArn", "policyArn"))
         )
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Find the policy among the principal's."""
         cluster, principal, policy = id.split("#")
         pages = call.client("eks").get_paginator("list_associated_access_policies")
@@ -325,21 +325,21 @@ class PodIdentityAssociation(Handler):
         """Create the association."""
         keys = ("clusterName", "namespace", "serviceAccount", "roleArn", "targetRoleArn")
         request = filled(**{key: inputs.get(key) for key in keys}, tags=inputs["tagsAll"])
-        made = call.client("eks").create_pod_identity_association(
+        response = call.client("eks").create_pod_identity_association(
             **request, **given(disableSessionTags=inputs.get("disableSessionTags"))
         )
-        return call.made(made["association"]["associationId"])
+        return call.made(response["association"]["associationId"])
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the association."""
         cluster, _, own = id.rpartition(",")
-        cluster = cluster or known.get("clusterName", "")
+        cluster = cluster or state.get("clusterName", "")
         if not cluster:
             raise Failure(f'"{id}" has no cluster: import it as CLUSTER-NAME,ASSOCIATION-ID')
-        answer = call.client("eks").describe_pod_identity_association(
+        response = call.client("eks").describe_pod_identity_association(
             clusterName=cluster, associationId=own
         )
-        found = answer["association"]
+        found = response["association"]
         return {
             "id": own,
             "clusterName": cluster,

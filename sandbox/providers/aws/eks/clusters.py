@@ -21,10 +21,10 @@ MINUTE = 60.0
 
 
 def wait_for_update(
-    call: Call, cluster: str, answer: Mapping[str, Any], seconds: float, **of: str
+    call: Call, cluster: str, response: Mapping[str, Any], seconds: float, **of: str
 ) -> None:
     """Wait for an update of a cluster, node group (`nodegroupName`) or add-on (`addonName`)."""
-    eks, update = call.client("eks"), answer["update"]["id"]
+    eks, update = call.client("eks"), response["update"]["id"]
 
     def state() -> str:
         return str(eks.describe_update(name=cluster, updateId=update, **of)["update"]["status"])
@@ -229,10 +229,10 @@ class Cluster(Handler):
             what=f"cluster {name}",
         )
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the cluster."""
         live = described(call.client("eks").describe_cluster(name=id)["cluster"])
-        access, asked = live["accessConfig"], (known.get("accessConfig") or {})
+        access, asked = live["accessConfig"], (state.get("accessConfig") or {})
         if access and "bootstrapClusterCreatorAdminPermissions" in asked:  # not returned by AWS
             access["bootstrapClusterCreatorAdminPermissions"] = asked[
                 "bootstrapClusterCreatorAdminPermissions"
@@ -279,12 +279,12 @@ class Cluster(Handler):
 
 def _enabled(inputs: Properties, *blocks: str) -> Any:
     """Return a nested block's `enabled`: False without the block, UNKNOWN if not known yet."""
-    found: Any = inputs
+    value: Any = inputs
     for name in (*blocks, "enabled"):
-        if found is UNKNOWN:
+        if value is UNKNOWN:
             return UNKNOWN
-        found = (found or {}).get(name)
-    return False if found is None else found
+        value = (value or {}).get(name)
+    return False if value is None else value
 
 
 def _vpc_request(vpc: Mapping[str, Any]) -> dict[str, Any]:

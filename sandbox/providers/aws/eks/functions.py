@@ -26,13 +26,13 @@ def _addon_version(call: Call, args: Properties) -> Properties:
                 if newest or any(
                     compatible.get("defaultVersion") for compatible in version["compatibilities"]
                 ):
-                    found = {
+                    result = {
                         "addonName": name,
                         "kubernetesVersion": kubernetes,
                         "mostRecent": newest,
                     }
                     return {
-                        **found,
+                        **result,
                         "id": name,
                         "region": call.region,
                         "version": version["addonVersion"],
@@ -41,11 +41,11 @@ def _addon_version(call: Call, args: Properties) -> Properties:
 
 
 def _cluster(call: Call, args: Properties) -> Properties:
-    found = described(call.client("eks").describe_cluster(name=args["name"])["cluster"])
-    tags = found.pop("tagsAll")
+    cluster = described(call.client("eks").describe_cluster(name=args["name"])["cluster"])
+    tags = cluster.pop("tagsAll")
     # Every structure is a list, as in the AWS provider's data source.
     lists = {
-        plural: [found.pop(single)] if found.get(single) else (found.pop(single, None), [])[1]
+        plural: [cluster.pop(single)] if cluster.get(single) else (cluster.pop(single, None), [])[1]
         for single, plural in (
             ("accessConfig", "accessConfigs"),
             ("certificateAuthority", "certificateAuthorities"),
@@ -57,7 +57,7 @@ def _cluster(call: Call, args: Properties) -> Properties:
             ("zonalShiftConfig", "zonalShiftConfigs"),
         )
     }
-    return {**found, **lists, "id": args["name"], "region": call.region, "tags": tags}
+    return {**cluster, **lists, "id": args["name"], "region": call.region, "tags": tags}
 
 
 def _cluster_auth(call: Call, args: Properties) -> Invoked:

@@ -136,7 +136,7 @@ class NodeGroup(Handler):
             what=f"node group {name}",
         )
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the node group."""
         cluster, name = id.split(":", 1)
         group = call.client("eks").describe_nodegroup(clusterName=cluster, nodegroupName=name)[
@@ -231,10 +231,10 @@ class NodeGroup(Handler):
 
         def state_now() -> str:
             try:
-                found = eks.describe_nodegroup(clusterName=cluster, nodegroupName=name)
+                group = eks.describe_nodegroup(clusterName=cluster, nodegroupName=name)
             except eks.exceptions.ResourceNotFoundException:
                 return "gone"
-            return str(found["nodegroup"]["status"])
+            return str(group["nodegroup"]["status"])
 
         call.wait(
             state_now,
@@ -273,11 +273,11 @@ def _config(old: Properties, new: Properties, changed: frozenset[str]) -> dict[s
         )
     if "taints" in changed:
         before_taints, after_taints = old.get("taints") or [], new.get("taints") or []
-        kept = {(taint["key"], taint["effect"]) for taint in after_taints}
+        remaining = {(taint["key"], taint["effect"]) for taint in after_taints}
         request["taints"] = filled(
             addOrUpdateTaints=[taint for taint in after_taints if taint not in before_taints],
             removeTaints=[
-                taint for taint in before_taints if (taint["key"], taint["effect"]) not in kept
+                taint for taint in before_taints if (taint["key"], taint["effect"]) not in remaining
             ],
         )
     return request

@@ -36,17 +36,19 @@ class InstanceProfile(Tagged):
             iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=inputs["role"])
         return str(name)
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        found = call.client("iam").get_instance_profile(InstanceProfileName=id)["InstanceProfile"]
-        roles = found.get("Roles") or []
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
+        response = call.client("iam").get_instance_profile(InstanceProfileName=id)[
+            "InstanceProfile"
+        ]
+        roles = response.get("Roles") or []
         return {
-            "arn": found["Arn"],
-            "createDate": found["CreateDate"].isoformat(),
+            "arn": response["Arn"],
+            "createDate": response["CreateDate"].isoformat(),
             "name": id,
-            "path": found["Path"],
+            "path": response["Path"],
             "role": roles[0]["RoleName"] if roles else None,
-            "tagsAll": tags_of(found),
-            "uniqueId": found["InstanceProfileId"],
+            "tagsAll": tags_of(response),
+            "uniqueId": response["InstanceProfileId"],
         }
 
     def update(
@@ -90,19 +92,19 @@ class OpenIdConnectProvider(Tagged):
         thumbprints = (
             {"ThumbprintList": inputs["thumbprintLists"]} if inputs.get("thumbprintLists") else {}
         )
-        made = call.client("iam").create_open_id_connect_provider(
+        response = call.client("iam").create_open_id_connect_provider(
             Url=url, ClientIDList=inputs["clientIdLists"], **thumbprints, **tag_list(inputs)
         )
-        return call.made(made["OpenIDConnectProviderArn"])
+        return call.made(response["OpenIDConnectProviderArn"])
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        found = call.client("iam").get_open_id_connect_provider(OpenIDConnectProviderArn=id)
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
+        response = call.client("iam").get_open_id_connect_provider(OpenIDConnectProviderArn=id)
         return {
             "arn": id,
-            "clientIdLists": found.get("ClientIDList") or [],
-            "tagsAll": tags_of(found),
-            "thumbprintLists": found.get("ThumbprintList") or [],
-            "url": found["Url"].removeprefix("https://"),
+            "clientIdLists": response.get("ClientIDList") or [],
+            "tagsAll": tags_of(response),
+            "thumbprintLists": response.get("ThumbprintList") or [],
+            "url": response["Url"].removeprefix("https://"),
         }
 
     def update(

@@ -148,7 +148,7 @@ class Role(Tagged):
         for arn in sorted(wanted - attached):
             iam.attach_role_policy(RoleName=name, PolicyArn=arn)
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         iam = call.client("iam")
         role = iam.get_role(RoleName=id)["Role"]
         inline = iam.list_role_policies(RoleName=id)["PolicyNames"]
@@ -239,10 +239,10 @@ class RolePolicy(Handler):
             RoleName=inputs["role"], PolicyName=inputs["name"], PolicyDocument=inputs["policy"]
         )
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         role, _, name = id.partition(":")
-        found = call.client("iam").get_role_policy(RoleName=role, PolicyName=name)
-        return {"name": name, "policy": _document(found["PolicyDocument"]), "role": role}
+        response = call.client("iam").get_role_policy(RoleName=role, PolicyName=name)
+        return {"name": name, "policy": _document(response["PolicyDocument"]), "role": role}
 
     def update(
         self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
@@ -271,8 +271,8 @@ class RolePolicyAttachment(Handler):
         )
         return call.made(f"{inputs['role']}-{inputs['policyArn']}")
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        role, arn = known.get("role"), known.get("policyArn")
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
+        role, arn = state.get("role"), state.get("policyArn")
         if not role or not arn:
             role, _, arn = id.partition("/") if "/arn:" in id else id.partition("-arn:")
             arn = arn if arn.startswith("arn:") else f"arn:{arn}"
@@ -304,30 +304,30 @@ class Policy(Tagged):
 
     def create(self, call: Call, inputs: Properties) -> str:
         described = {"Description": inputs["description"]} if inputs.get("description") else {}
-        made = call.client("iam").create_policy(
+        response = call.client("iam").create_policy(
             PolicyName=inputs["name"],
             Path=inputs["path"],
             PolicyDocument=inputs["policy"],
             **described,
             **tag_list(inputs),
         )
-        return call.made(made["Policy"]["Arn"])
+        return call.made(response["Policy"]["Arn"])
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         iam = call.client("iam")
-        found = iam.get_policy(PolicyArn=id)["Policy"]
-        version = iam.get_policy_version(PolicyArn=id, VersionId=found["DefaultVersionId"])[
+        response = iam.get_policy(PolicyArn=id)["Policy"]
+        version = iam.get_policy_version(PolicyArn=id, VersionId=response["DefaultVersionId"])[
             "PolicyVersion"
         ]
         return {
             "arn": id,
-            "attachmentCount": found.get("AttachmentCount", 0),
-            "description": found.get("Description"),
-            "name": found["PolicyName"],
-            "path": found["Path"],
+            "attachmentCount": response.get("AttachmentCount", 0),
+            "description": response.get("Description"),
+            "name": response["PolicyName"],
+            "path": response["Path"],
             "policy": _document(version["Document"]),
-            "policyId": found["PolicyId"],
-            "tagsAll": tags_of(found) or tags_of(iam.list_policy_tags(PolicyArn=id)),
+            "policyId": response["PolicyId"],
+            "tagsAll": tags_of(response) or tags_of(iam.list_policy_tags(PolicyArn=id)),
         }
 
     def update(

@@ -50,19 +50,19 @@ class SubnetGroup(Handler):
         )
         return call.made(name)
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the group."""
         rds = call.client("rds")
-        found = rds.describe_db_subnet_groups(DBSubnetGroupName=id)["DBSubnetGroups"][0]
+        group = rds.describe_db_subnet_groups(DBSubnetGroupName=id)["DBSubnetGroups"][0]
         return {
-            "name": found["DBSubnetGroupName"],
-            "description": found["DBSubnetGroupDescription"],
-            "subnetIds": [subnet["SubnetIdentifier"] for subnet in found["Subnets"]],
-            "arn": found["DBSubnetGroupArn"],
-            "supportedNetworkTypes": found.get("SupportedNetworkTypes") or [],
-            "vpcId": found.get("VpcId"),
+            "name": group["DBSubnetGroupName"],
+            "description": group["DBSubnetGroupDescription"],
+            "subnetIds": [subnet["SubnetIdentifier"] for subnet in group["Subnets"]],
+            "arn": group["DBSubnetGroupArn"],
+            "supportedNetworkTypes": group.get("SupportedNetworkTypes") or [],
+            "vpcId": group.get("VpcId"),
             "tagsAll": tag_map(
-                rds.list_tags_for_resource(ResourceName=found["DBSubnetGroupArn"])["TagList"]
+                rds.list_tags_for_resource(ResourceName=group["DBSubnetGroupArn"])["TagList"]
             ),
         }
 
@@ -136,20 +136,20 @@ class ParameterGroup(Handler):
                 Parameters=[_parameter(p) for p in parameters[start : start + 20]],
             )
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the group and its user parameters."""
         rds = call.client("rds")
         groups = rds.describe_db_parameter_groups(DBParameterGroupName=id)["DBParameterGroups"]
         if not groups:  # moto's value for none
             return None
-        found = groups[0]
+        group = groups[0]
         pages = rds.get_paginator("describe_db_parameters").paginate(
             DBParameterGroupName=id, Source="user"
         )
         return {
-            "name": found["DBParameterGroupName"],
-            "description": found["Description"],
-            "family": found["DBParameterGroupFamily"],
+            "name": group["DBParameterGroupName"],
+            "description": group["Description"],
+            "family": group["DBParameterGroupFamily"],
             "parameters": [
                 filled(
                     name=p["ParameterName"],
@@ -160,9 +160,9 @@ class ParameterGroup(Handler):
                 for p in page["Parameters"]
                 if p.get("ParameterValue") is not None
             ],
-            "arn": found["DBParameterGroupArn"],
+            "arn": group["DBParameterGroupArn"],
             "tagsAll": tag_map(
-                rds.list_tags_for_resource(ResourceName=found["DBParameterGroupArn"])["TagList"]
+                rds.list_tags_for_resource(ResourceName=group["DBParameterGroupArn"])["TagList"]
             ),
         }
 
@@ -174,13 +174,13 @@ class ParameterGroup(Handler):
             return
         before, after = old.get("parameters") or [], new.get("parameters") or []
         self._set(call, id, [parameter for parameter in after if parameter not in before])
-        kept = {parameter["name"] for parameter in after}
-        gone = [parameter for parameter in before if parameter["name"] not in kept]
-        for start in range(0, len(gone), 20):
+        remaining = {parameter["name"] for parameter in after}
+        removed = [parameter for parameter in before if parameter["name"] not in remaining]
+        for start in range(0, len(removed), 20):
             call.client("rds").reset_db_parameter_group(
                 DBParameterGroupName=id,
                 ResetAllParameters=False,
-                Parameters=[_parameter(p) for p in gone[start : start + 20]],
+                Parameters=[_parameter(p) for p in removed[start : start + 20]],
             )
 
     def retag(

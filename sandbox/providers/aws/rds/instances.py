@@ -171,10 +171,10 @@ class Instance(Handler):
         }
         if not inputs.get("manageMasterUserPassword"):
             request.pop("ManageMasterUserPassword", None)
-        made = rds.create_db_instance(**request)["DBInstance"]
-        call.made(made["DbiResourceId"])
+        instance = rds.create_db_instance(**request)["DBInstance"]
+        call.made(instance["DbiResourceId"])
         self._settle(call, name)
-        return str(made["DbiResourceId"])
+        return str(instance["DbiResourceId"])
 
     def _settle(self, call: Call, name: str) -> None:
         rds = call.client("rds")
@@ -190,44 +190,44 @@ class Instance(Handler):
             what=f"DB instance {name}",
         )
 
-    def _describe(self, call: Call, id: str, known: Properties) -> dict[str, Any] | None:
+    def _describe(self, call: Call, id: str, state: Properties) -> dict[str, Any] | None:
         rds = call.client("rds")
-        name = known.get("identifier") or (
+        name = state.get("identifier") or (
             None if id.startswith("db-") and id[3:].isupper() else id
         )
         if name:
-            found = rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"]
+            instances = rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"]
         else:
-            found = rds.describe_db_instances(
+            instances = rds.describe_db_instances(
                 Filters=[{"Name": "dbi-resource-id", "Values": [id]}]
             )["DBInstances"]
-        return dict(found[0]) if found else None
+        return dict(instances[0]) if instances else None
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the instance."""
-        found = self._describe(call, id, known)
-        if found is None:
+        instance = self._describe(call, id, state)
+        if instance is None:
             return None
-        secret, endpoint = found.get("MasterUserSecret"), found.get("Endpoint") or {}
+        secret, endpoint = instance.get("MasterUserSecret"), instance.get("Endpoint") or {}
         live: Properties = {
-            key: found.get(_DESCRIBED.get(api, api))
+            key: instance.get(_DESCRIBED.get(api, api))
             for key, api, _ in (*_SETTINGS, *_FIXED)
             if key not in (*_NESTED, *_NESTED_SECRET)
         }
-        groups = found.get("DBParameterGroups") or [{}]
-        options = found.get("OptionGroupMemberships") or [{}]
+        groups = instance.get("DBParameterGroups") or [{}]
+        options = instance.get("OptionGroupMemberships") or [{}]
         return {
             **live,
-            "id": found["DbiResourceId"],
-            "identifier": found["DBInstanceIdentifier"],
-            "dbSubnetGroupName": (found.get("DBSubnetGroup") or {}).get("DBSubnetGroupName"),
+            "id": instance["DbiResourceId"],
+            "identifier": instance["DBInstanceIdentifier"],
+            "dbSubnetGroupName": (instance.get("DBSubnetGroup") or {}).get("DBSubnetGroupName"),
             "parameterGroupName": groups[0].get("DBParameterGroupName"),
             "optionGroupName": options[0].get("OptionGroupName"),
             "vpcSecurityGroupIds": [
-                g["VpcSecurityGroupId"] for g in found.get("VpcSecurityGroups") or ()
+                g["VpcSecurityGroupId"] for g in instance.get("VpcSecurityGroups") or ()
             ],
             "port": endpoint.get("Port"),
-            "enabledCloudwatchLogsExports": found.get("EnabledCloudwatchLogsExports") or [],
+            "enabledCloudwatchLogsExports": instance.get("EnabledCloudwatchLogsExports") or [],
             "manageMasterUserPassword": True if secret else None,
             "masterUserSecrets": [
                 filled(
@@ -241,12 +241,12 @@ class Instance(Handler):
             "address": endpoint.get("Address"),
             "endpoint": f"{endpoint['Address']}:{endpoint['Port']}" if endpoint else None,
             "hostedZoneId": endpoint.get("HostedZoneId"),
-            "arn": found["DBInstanceArn"],
-            "engineVersionActual": found.get("EngineVersion"),
-            "latestRestorableTime": moment(found.get("LatestRestorableTime")),
-            "resourceId": found["DbiResourceId"],
-            "status": found["DBInstanceStatus"],
-            "tagsAll": tag_map(found.get("TagList")),
+            "arn": instance["DBInstanceArn"],
+            "engineVersionActual": instance.get("EngineVersion"),
+            "latestRestorableTime": moment(instance.get("LatestRestorableTime")),
+            "resourceId": instance["DbiResourceId"],
+            "status": instance["DBInstanceStatus"],
+            "tagsAll": tag_map(instance.get("TagList")),
         }
 
     def update(

@@ -62,19 +62,19 @@ class BucketVersioning(_Setting):
     missing = MISSING
 
     def put(self, call: Call, bucket: str, inputs: Properties) -> None:
-        wanted = inputs["versioningConfiguration"]
-        if wanted["status"] == "Disabled":
+        versioning = inputs["versioningConfiguration"]
+        if versioning["status"] == "Disabled":
             return  # the state of a new bucket
-        request = {"Status": wanted["status"]}
-        if wanted.get("mfaDelete"):
-            request["MFADelete"] = wanted["mfaDelete"]
+        request = {"Status": versioning["status"]}
+        if versioning.get("mfaDelete"):
+            request["MFADelete"] = versioning["mfaDelete"]
         call.client("s3").put_bucket_versioning(Bucket=bucket, VersioningConfiguration=request)
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        found = call.client("s3").get_bucket_versioning(Bucket=id)
-        configuration = {"status": found.get("Status", "Disabled")}
-        if found.get("MFADelete"):
-            configuration["mfaDelete"] = found["MFADelete"]
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
+        response = call.client("s3").get_bucket_versioning(Bucket=id)
+        configuration = {"status": response.get("Status", "Disabled")}
+        if response.get("MFADelete"):
+            configuration["mfaDelete"] = response["MFADelete"]
         return {"bucket": id, "versioningConfiguration": configuration}
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
@@ -130,12 +130,12 @@ class BucketServerSideEncryptionConfiguration(_Setting):
             Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": rules}
         )
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        found = call.client("s3").get_bucket_encryption(Bucket=id)[
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
+        response = call.client("s3").get_bucket_encryption(Bucket=id)[
             "ServerSideEncryptionConfiguration"
         ]
         rules = []
-        for rule in found["Rules"]:
+        for rule in response["Rules"]:
             default = rule.get("ApplyServerSideEncryptionByDefault") or {}
             applied: dict[str, Any] = {"sseAlgorithm": default.get("SSEAlgorithm")}
             if default.get("KMSMasterKeyID"):
@@ -175,11 +175,14 @@ class BucketPublicAccessBlock(_Setting):
             Bucket=bucket, PublicAccessBlockConfiguration=request
         )
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        found = call.client("s3").get_public_access_block(Bucket=id)[
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
+        response = call.client("s3").get_public_access_block(Bucket=id)[
             "PublicAccessBlockConfiguration"
         ]
-        return {"bucket": id, **{name: bool(found.get(api)) for name, api in self._names.items()}}
+        return {
+            "bucket": id,
+            **{name: bool(response.get(api)) for name, api in self._names.items()},
+        }
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
         if not state.get("skipDestroy"):
@@ -197,7 +200,7 @@ class BucketPolicy(_Setting):
     def put(self, call: Call, bucket: str, inputs: Properties) -> None:
         call.client("s3").put_bucket_policy(Bucket=bucket, Policy=inputs["policy"])
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         return {"bucket": id, "policy": call.client("s3").get_bucket_policy(Bucket=id)["Policy"]}
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
@@ -229,11 +232,11 @@ class BucketOwnershipControls(_Setting):
             Bucket=bucket, OwnershipControls={"Rules": rules}
         )
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        found = call.client("s3").get_bucket_ownership_controls(Bucket=id)["OwnershipControls"][
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
+        response = call.client("s3").get_bucket_ownership_controls(Bucket=id)["OwnershipControls"][
             "Rules"
         ]
-        return {"bucket": id, "rule": {"objectOwnership": found[0]["ObjectOwnership"]}}
+        return {"bucket": id, "rule": {"objectOwnership": response[0]["ObjectOwnership"]}}
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
         call.client("s3").delete_bucket_ownership_controls(Bucket=id)
@@ -290,12 +293,12 @@ def _to_api(value: Any, spec: Property) -> Any:
 
 def _from_api(value: Any, spec: Property) -> Any:
     if spec.kind == "block":
-        found = {
+        properties = {
             name: _from_api(value[_API.get(name, name[0].upper() + name[1:])], inner)
             for name, inner in spec.fields.items()
             if value.get(_API.get(name, name[0].upper() + name[1:])) is not None
         }
-        return {name: item for name, item in found.items() if item not in ({}, [])}
+        return {name: item for name, item in properties.items() if item not in ({}, [])}
     if spec.kind == "set" and spec.items:
         return [_from_api(item, spec.items) for item in value]
     if spec.kind == "map":
@@ -320,9 +323,9 @@ class BucketLifecycleConfiguration(_Setting):
             Bucket=bucket, LifecycleConfiguration={"Rules": rules}
         )
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        found = call.client("s3").get_bucket_lifecycle_configuration(Bucket=id)["Rules"]
-        return {"bucket": id, "rules": [_from_api(rule, block(_RULE)) for rule in found]}
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
+        response = call.client("s3").get_bucket_lifecycle_configuration(Bucket=id)["Rules"]
+        return {"bucket": id, "rules": [_from_api(rule, block(_RULE)) for rule in response]}
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
         call.client("s3").delete_bucket_lifecycle(Bucket=id)
@@ -385,11 +388,11 @@ class BucketNotification(_Setting):
         target |= {"Id": item["id"]} if item.get("id") else {}
         return target | ({"Filter": {"Key": {"FilterRules": rules}}} if rules else {})
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
-        found = call.client("s3").get_bucket_notification_configuration(Bucket=id)
-        live: Properties = {"bucket": id, "eventbridge": "EventBridgeConfiguration" in found}
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
+        response = call.client("s3").get_bucket_notification_configuration(Bucket=id)
+        live: Properties = {"bucket": id, "eventbridge": "EventBridgeConfiguration" in response}
         for name, (api, arn, api_arn) in self._kinds.items():
-            live[name] = [self._told(item, arn, api_arn) for item in found.get(api) or []]
+            live[name] = [self._told(item, arn, api_arn) for item in response.get(api) or []]
         return live
 
     def _told(self, item: Mapping[str, Any], arn: str, api_arn: str) -> dict[str, Any]:

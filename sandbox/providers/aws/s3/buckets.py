@@ -90,14 +90,14 @@ class Bucket(Handler):
 
     def _tags(self, call: Call, name: str) -> dict[str, str]:
         try:
-            found = call.client("s3").get_bucket_tagging(Bucket=name)["TagSet"]
+            tags = call.client("s3").get_bucket_tagging(Bucket=name)["TagSet"]
         except ClientError as error:
             if code_of(error) != "NoSuchTagSet":
                 raise
             return {}
-        return {tag["Key"]: tag["Value"] for tag in found}
+        return {tag["Key"]: tag["Value"] for tag in tags}
 
-    def read(self, call: Call, id: str, known: Properties) -> Properties | None:
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         s3 = call.client("s3")
         s3.head_bucket(Bucket=id)
         region = s3.get_bucket_location(Bucket=id).get("LocationConstraint") or "us-east-1"
@@ -114,7 +114,7 @@ class Bucket(Handler):
 
     def _locked(self, call: Call, name: str) -> bool:
         try:
-            found = call.client("s3").get_object_lock_configuration(Bucket=name)
+            configuration = call.client("s3").get_object_lock_configuration(Bucket=name)
         except ClientError as error:
             if code_of(error) not in (
                 "ObjectLockConfigurationNotFoundError",
@@ -122,7 +122,7 @@ class Bucket(Handler):
             ):
                 raise
             return False
-        return bool(found["ObjectLockConfiguration"].get("ObjectLockEnabled") == "Enabled")
+        return bool(configuration["ObjectLockConfiguration"].get("ObjectLockEnabled") == "Enabled")
 
     def update(
         self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
@@ -153,8 +153,8 @@ class Bucket(Handler):
     def _empty(self, call: Call, name: str) -> None:
         s3 = call.client("s3")
         for page in s3.get_paginator("list_object_versions").paginate(Bucket=name):
-            found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-            objects = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in found]
+            versions = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+            objects = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in versions]
             if objects:
                 s3.delete_objects(Bucket=name, Delete={"Objects": objects, "Quiet": True})
         for upload in s3.list_multipart_uploads(Bucket=name).get("Uploads", []):
