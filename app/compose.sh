@@ -24,7 +24,7 @@ fi
 if ! compose up --build --detach; then
     echo "app/compose.sh: it did not start. The logs of migration and database:" >&2
     compose logs --tail 5 migrate database >&2
-    echo "If the password was refused: the database has the one of its first start. Set POSTGRES_PASSWORD or app/.env to it, or delete the database with \`app/compose.sh down --volumes\`." >&2
+    echo "If the password was refused: the database keeps the one of its first start. Set POSTGRES_PASSWORD or app/.env to it, or delete the database with \`app/compose.sh down --volumes\`." >&2
     exit 1
 fi
 attempt=0

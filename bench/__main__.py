@@ -1,49 +1,68 @@
-"""Every measurement in one command: `python -m bench`, or `make bench`. Prints the rows and writes docs/benchmarks.md."""
+"""Measures the service against its bars: `python -m bench [MEASURE…]` prints a table.
 
-from __future__ import annotations
+Without arguments, every measure runs and docs/benchmarks.md is written.
+"""
 
 import argparse
-import shutil
-import subprocess
+import os
+import platform
+import re
 import sys
+import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from bench import container, restarts, throughput
+from bench.processes import ROOT
+from bench.row import Row
+
+DOCUMENT = ROOT / "docs" / "benchmarks.md"
+MEASURES = {
+    "throughput": throughput.measure,
+    "restarts": restarts.measure,
+    "container": container.measure,
+}
 
 
 def main() -> int:
-    """Run the chosen parts one after the other. Exit code: 0 every bar is met, 1 one is missed or a part could not run."""
+    """Run the measures; the exit code is 1 if a bar is missed or a measure fails."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument(
-        "parts", nargs="*", metavar="PART", help="image, service, or both (the default)"
+    parser.add_argument("measures", nargs="*", metavar="MEASURE", help=", ".join(MEASURES))
+    names = parser.parse_args().measures
+    if unknown := set(names) - set(MEASURES):
+        parser.error(f"unknown measures: {', '.join(sorted(unknown))}")
+    conditions, rows, failures = _conditions(), list[Row](), list[str]()
+    for name in names or MEASURES:
+        with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as directory:
+            try:
+                rows += MEASURES[name](Path(directory))
+            except RuntimeError as error:
+                failures.append(f"Not measured: {name} ({error}).")
+    text = "\n".join([conditions, "", *_table(rows), "", *failures]).rstrip() + "\n"
+    sys.stdout.write(text)
+    if not names:
+        DOCUMENT.write_text(f"# Benchmarks\n\n`make bench` writes this file.\n\n{text}")
+    return int(bool(failures) or not all(row.met for row in rows))
+
+
+def _conditions() -> str:
+    model = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC; {os.cpu_count()} cores "
+        f"({model[1] if model else platform.machine()}), Linux {platform.release()}, "
+        f"Python {platform.python_version()}; load average at the start "
+        f"{os.getloadavg()[0]:.1f}. The load generator shares the cores with the service.\n"
+        "The reference is the Hello World of the study: under `python app.py` for requests, "
+        "in its own Dockerfile for the image."
     )
-    parser.add_argument("--seconds", type=int, default=4, help="of each round of wrk (default: 4)")
-    parser.add_argument(
-        "--load-seconds",
-        type=float,
-        default=20,
-        help="of the load with a restart (default: 20; the bar's is 600)",
-    )
-    arguments = parser.parse_args()
-    if unknown := set(arguments.parts) - {"image", "service"}:
-        parser.error(f"no such part: {', '.join(sorted(unknown))} (there are: image, service)")
-    commands = {
-        "image": ["bench.image"],
-        "service": [
-            "bench.service",
-            f"--seconds={arguments.seconds}",
-            f"--load-seconds={arguments.load_seconds:g}",
-        ],
-    }
-    if shutil.which("wrk") is None and "service" in (arguments.parts or commands):
-        sys.stderr.write("bench: wrk is missing: apt-get install wrk\n")
-        return 1
-    # A process for each: what one imports or leaves in memory is none of the other's business.
-    codes = [
-        subprocess.run([sys.executable, "-m", *commands[part]], cwd=ROOT, check=False).returncode
-        for part in arguments.parts or commands
-    ]
-    return int(any(codes))
+
+
+def _table(rows: list[Row]) -> list[str]:
+    lines = ["| measure | service | reference | ratio | bar | met |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        cells = (row.measure, row.result, row.reference, row.ratio, row.bar)
+        lines.append(f"| {' | '.join(cells)} | {'yes' if row.met else '**no**'} |")
+    return lines
 
 
 if __name__ == "__main__":

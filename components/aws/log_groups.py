@@ -50,7 +50,7 @@ def is_leftover(
     EKS and RDS write late records after the deletion of a cluster or an instance, and create the
     log group again after Pulumi has deleted it. An existing writer proves that the group belongs
     to the stack, because the writer depends on it.
-    See docs/decisions/0014-adopt-leftover-log-groups.md.
+    See docs/decisions/0025-adopt-leftover-log-groups.md.
     """
     groups = aws.cloudwatch.get_log_groups(
         log_group_name_prefix=group_name, opts=pulumi.InvokeOptions(parent=parent)

@@ -11,7 +11,8 @@ from components.workload.args import Architecture, WorkloadSettings
 USER_ID = 10001  # numeric, so that Kubernetes can verify `runAsNonRoot` without the image
 RELEASE_ANNOTATION = "release.platform"
 """Prefix of the pod annotations that the pipeline sets: digest, version, commit."""
-TERMINATION_SECONDS = 45  # load balancers deregister a pod with delay
+PRE_STOP_SECONDS = 5  # the service closes connections at SIGTERM; load balancers lag behind
+TERMINATION_SECONDS = 45  # the preStop hook, then the requests in progress
 
 RESTRICTED: dict[str, Any] = {
     "allow_privilege_escalation": False,
@@ -48,7 +49,12 @@ def deployment(
         "spec.template.spec.containers[0].image",
         *(["spec.template.spec.initContainers[0].image"] if init_containers else []),
     ]
-    ports = [{"name": "http", "container_port": settings.port}]
+    service = {
+        **container,
+        "ports": [{"name": "http", "container_port": settings.port}],
+        "lifecycle": {"pre_stop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
+        **_probes(),
+    }
     annotations = {f"{RELEASE_ANNOTATION}/digest": image}
     spec: Any = {
         "selector": {"match_labels": labels},
@@ -85,7 +91,7 @@ def deployment(
                     for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
                 ],
                 **({"init_containers": init_containers} if init_containers else {}),
-                "containers": [{**container, "ports": ports, **_probes()}],
+                "containers": [service],
                 "volumes": [{"name": "tmp", "empty_dir": {"size_limit": "64Mi"}}],
             },
         },

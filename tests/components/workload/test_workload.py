@@ -55,6 +55,13 @@ def test_pods_meet_the_restricted_pod_security_level() -> None:
         }
 
 
+def test_service_receives_sigterm_after_load_balancers_deregister_it() -> None:
+    recording = record(lambda: workload("one", migration=("migrate",)))
+    pod = recording.one(DEPLOYMENT, "one").inputs["spec"]["template"]["spec"]
+    assert pod["containers"][0]["lifecycle"] == {"preStop": {"sleep": {"seconds": 5}}}
+    assert "lifecycle" not in pod["initContainers"][0]
+
+
 def test_pods_of_each_release_are_spread_over_zones_and_nodes() -> None:
     recording = record(lambda: workload("one"))
     pod = recording.one(DEPLOYMENT, "one").inputs["spec"]["template"]["spec"]
