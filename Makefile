@@ -44,7 +44,7 @@ tools: $(VENV)/sandbox  ## install what `make doctor` reports (Debian, as root)
 	@$(SANDBOX) doctor --fix $(ARGS)
 
 quick: $(VENV)/dev  ## run the tests that need no engine, server, container or database
-	@$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not (end_to_end or container or database or engine or server)" $(ARGS)
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not (end_to_end or container or database or browser or engine or server)" $(ARGS)
 
 test: $(VENV)/dev  ## run all tests
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)

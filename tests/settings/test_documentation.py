@@ -27,7 +27,10 @@ def test_documented_command_sets_an_existing_key(file: str) -> None:
         assert last in section.model_fields, f"{file}: {key} is not a setting"
 
 
-@pytest.mark.parametrize("file", ["README.md", "docs/aws.md"])
+@pytest.mark.parametrize(
+    "file",
+    ["README.md", "CONTRIBUTING.md", "app/README.md", *map(str, sorted(Path("docs").glob("*.md")))],
+)
 def test_linked_file_exists(file: str) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", Path(file).read_text(encoding="utf-8")):
         assert (Path(file).parent / target).exists(), f"{file}: {target}"
