@@ -19,6 +19,7 @@ from sandbox.cli.stacks import relative_time
 from sandbox.engine import list_stacks
 from sandbox.engine.errors import EngineError
 from sandbox.engine.state.backend import Backend
+from sandbox.engine.state.resource import is_default_provider
 from sandbox.runtime import background, pulumi_cli
 from sandbox.runtime.home import Home, find_project
 from sandbox.runtime.stack_files import project_name, stack_names
@@ -127,7 +128,7 @@ def _summary(home: Home, project: str, stack: str) -> dict[str, Any]:
     resources = deployment.get("resources") or []
     pending = deployment.get("pending_operations") or []
     return {
-        "resources": sum("pulumi:providers:" not in item["urn"] for item in resources),
+        "resources": sum(not is_default_provider(item["urn"]) for item in resources),
         "time": (deployment.get("manifest") or {}).get("time", ""),
         "interrupted": [item["resource"]["urn"] for item in pending],
     }

@@ -1,4 +1,7 @@
-"""Retention of log groups in days that CloudWatch Logs accepts (API reference, PutRetentionPolicy)."""
+"""Retention of log groups in days that CloudWatch Logs accepts.
+
+Source: API reference, PutRetentionPolicy.
+"""
 
 RETENTION_DAYS = (
     1,

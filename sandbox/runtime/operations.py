@@ -10,6 +10,7 @@ from typing import Any, Literal
 from sandbox.engine import Diagnostic, Display, Request, Result, run
 from sandbox.engine.request import Kind
 from sandbox.engine.state.backend import Backend
+from sandbox.engine.state.resource import is_default_provider
 from sandbox.runtime import pulumi_cli, stack_files
 from sandbox.runtime.background import DaemonInfo, ensure_running
 from sandbox.runtime.environment import clean_environment
@@ -55,7 +56,7 @@ class Session:
 
     def resource_count(self) -> int:
         """Return the number of resources in the stack's state, without default providers."""
-        return sum("pulumi:providers:" not in item["urn"] for item in self._resources())
+        return sum(not is_default_provider(item["urn"]) for item in self._resources())
 
     def protected_resources(self) -> list[str]:
         """Return the URNs of the stack's protected resources."""

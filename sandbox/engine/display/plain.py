@@ -12,7 +12,7 @@ from rich.text import Text
 
 from sandbox.engine.request import Diagnostic, Op, PropertyChange, Request, Result, Step
 from sandbox.engine.state.property_paths import Label, displayed
-from sandbox.engine.state.resource import is_provider, urn_name, urn_type
+from sandbox.engine.state.resource import is_default_provider, urn_name, urn_type
 
 STYLES: dict[Op, tuple[str, str, str, str, str]] = {
     # symbol, color, planned, in progress, completed
@@ -91,8 +91,7 @@ def _text(value: object) -> str:
 
 def is_hidden(step: Step) -> bool:
     """Whether a step is not shown: a default provider's, unless it failed."""
-    is_default = is_provider(urn_type(step.urn)) and urn_name(step.urn).startswith("default")
-    return is_default and not step.error
+    return is_default_provider(step.urn) and not step.error
 
 
 def resource_label(urn: str, width: int | None = None) -> Text:

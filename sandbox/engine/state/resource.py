@@ -51,6 +51,11 @@ def is_provider(kind: str) -> bool:
     return kind.startswith(PROVIDER_PREFIX)
 
 
+def is_default_provider(urn: str) -> bool:
+    """Whether the URN is a default provider's, which displays and counts leave out."""
+    return is_provider(urn_type(urn)) and urn_name(urn).startswith("default")
+
+
 def split_reference(reference: str) -> tuple[str, str]:
     """Split a provider reference into URN and ID."""
     urn, _, identifier = reference.rpartition("::")

@@ -1,4 +1,4 @@
-"""What `app/compose.sh` needs to run for real where no image can be pulled: an engine with a network, and stand-ins for images.
+"""Prerequisites of `app/compose.sh` without a registry: an engine with a network, and images.
 
 The engine has a network namespace of its own, so neither its bridge, nor its packet filter, nor the
 ports that it publishes are the machine's; slirp4netns (as in rootless Docker) gives it the way out

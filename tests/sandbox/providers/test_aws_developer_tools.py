@@ -131,7 +131,8 @@ def pipeline(pipeline_role: str, bucket: str) -> dict[str, Any]:
                         "namespace": "source",
                         "outputArtifacts": ["source"],
                         "configuration": {
-                            "ConnectionArn": "arn:aws:codeconnections:us-east-1:123456789012:connection/c",
+                            "ConnectionArn": "arn:aws:codeconnections:us-east-1:123456789012"
+                            ":connection/c",
                             "FullRepositoryId": "us/app",
                             "BranchName": "main",
                         },

@@ -70,7 +70,8 @@ OURS = {
             "principalArn": "arn:aws:iam::123456789012:role/deployer",
             "accessPolicies": {
                 "admin": {
-                    "policyArn": "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy",
+                    "policyArn": "arn:aws:eks::aws:cluster-access-policy"
+                    "/AmazonEKSClusterAdminPolicy",
                     "accessScope": {"type": "cluster"},
                 }
             },

@@ -42,7 +42,8 @@ def _username(principal: str, kind: str) -> str:
     if kind in _NODE_TYPES:
         return "system:node:{{SessionName}}"
     if ":role/" in principal:
-        return f"arn:aws:sts::{ACCOUNT_ID}:assumed-role/{principal.rpartition('/')[2]}/{{{{SessionName}}}}"
+        role = principal.rpartition("/")[2]
+        return f"arn:aws:sts::{ACCOUNT_ID}:assumed-role/{role}/{{{{SessionName}}}}"
     return principal
 
 
@@ -321,7 +322,8 @@ def add_pod_identity(
         "namespace": namespace,
         "serviceAccount": account,
         "roleArn": role,
-        "associationArn": f"arn:aws:eks:{region}:{ACCOUNT_ID}:podidentityassociation/{name}/{unique}",
+        "associationArn": f"arn:aws:eks:{region}:{ACCOUNT_ID}:podidentityassociation/"
+        f"{name}/{unique}",
         "associationId": unique,
         "tags": fields.pop("tags", None) or {},
         "createdAt": context.clock.now(),

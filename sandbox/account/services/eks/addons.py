@@ -77,7 +77,8 @@ def create_addon(context: RequestContext, call: Call) -> dict[str, Any]:
         "status": "CREATING",
         "addonVersion": version,
         "health": {"issues": []},
-        "addonArn": f"arn:aws:eks:{call.region}:{ACCOUNT_ID}:addon/{cluster['name']}/{name}/{random_uuid()}",
+        "addonArn": f"arn:aws:eks:{call.region}:{ACCOUNT_ID}:addon/"
+        f"{cluster['name']}/{name}/{random_uuid()}",
         "createdAt": context.clock.now(),
         "modifiedAt": context.clock.now(),
         "tags": call.get("tags") or {},

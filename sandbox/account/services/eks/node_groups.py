@@ -189,7 +189,8 @@ def create_nodegroup(context: RequestContext, call: Call) -> dict[str, Any]:
     unique = random_uuid()
     record: Record = {
         "nodegroupName": name,
-        "nodegroupArn": f"arn:aws:eks:{call.region}:{ACCOUNT_ID}:nodegroup/{cluster['name']}/{name}/{unique}",
+        "nodegroupArn": f"arn:aws:eks:{call.region}:{ACCOUNT_ID}:nodegroup/"
+        f"{cluster['name']}/{name}/{unique}",
         "clusterName": cluster["name"],
         "version": version,
         "releaseVersion": release,

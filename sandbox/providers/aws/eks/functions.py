@@ -69,7 +69,8 @@ def _cluster_auth(call: Call, args: Properties) -> Invoked:
     url = signer.generate_presigned_url(
         {
             "method": "GET",
-            "url": f"{sts.meta.endpoint_url.rstrip('/')}/?Action=GetCallerIdentity&Version=2011-06-15",
+            "url": f"{sts.meta.endpoint_url.rstrip('/')}/"
+            "?Action=GetCallerIdentity&Version=2011-06-15",
             "body": {},
             "headers": {"x-k8s-aws-id": name},
             "context": {},
