@@ -14,17 +14,11 @@ from tests.sandbox.engine.workspace import Workspace, messages
 def test_configuration_has_structures_defaults_and_overrides(workspace: Workspace) -> None:
     workspace.yaml(
         "Pulumi.yaml",
-        (
-            "name: demo\nruntime: {name: python}\nmain: src\nconfig:\n  size: "
-            "{type: integer, default: 3}\n  other:colour: {value: red}\n"
-        ),
+        "name: demo\nruntime: {name: python}\nmain: src\nconfig:\n  size: {type: integer, default: 3}\n  other:colour: {value: red}\n",
     )
     workspace.yaml(
         "Pulumi.dev.yaml",
-        (
-            'config:\n  demo:flag: true\n  demo:version: "1.10"\n  demo:deep: list: [1, {x: "y"}], '
-            "on: false, kept: 1\n"
-        ),
+        'config:\n  demo:flag: true\n  demo:version: "1.10"\n  demo:deep: {list: [1, {x: "y"}], on: false, kept: 1}\n',
     )
     (workspace.folder / "src").mkdir()
     workspace.program("")
@@ -123,10 +117,7 @@ _ENVIRONMENT = Workspace.environment
         ),
         (
             "Pulumi.yaml",
-            (
-                "name: demo\nruntime: python\nconfig:\n  l: type: array, items: {type: integer}, "
-                "default: [1, x]\n"
-            ),
+            "name: demo\nruntime: python\nconfig:\n  l: {type: array, items: {type: integer}, default: [1, x]}\n",
             "demo:l must be of type array of integer",
         ),
         ("Pulumi.dev.yaml", "config: [\n", "is unreadable"),
