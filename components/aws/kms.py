@@ -1,4 +1,4 @@
-"""Customer-managed KMS keys with alias and yearly rotation."""
+"""Customer-managed KMS keys with alias, for encryption with yearly rotation or for signatures."""
 
 from collections.abc import Sequence
 
@@ -23,9 +23,38 @@ def encryption_key(
     parent: pulumi.Resource,
     statements: Sequence[Statement] = (),
 ) -> aws.kms.Key:
-    """Create the key `name` and its alias `alias/<alias>` under `parent`.
+    """Create the key `name` and its alias `alias/<alias>` under `parent`."""
+    return _key(name, context, purpose, alias, protected, parent, statements, rotates=True)
 
-    The root statement delegates to IAM; without it, nobody could change the key policy
+
+def signing_key(
+    name: str,
+    *,
+    context: AwsContext,
+    purpose: str,
+    alias: str,
+    protected: bool,
+    parent: pulumi.Resource,
+) -> aws.kms.Key:
+    """Create an asymmetric key for ECDSA_SHA_256. KMS cannot rotate it.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/rotate-keys.html
+    """
+    return _key(name, context, purpose, alias, protected, parent, (), rotates=False)
+
+
+def _key(
+    name: str,
+    context: AwsContext,
+    purpose: str,
+    alias: str,
+    protected: bool,
+    parent: pulumi.Resource,
+    statements: Sequence[Statement],
+    *,
+    rotates: bool,
+) -> aws.kms.Key:
+    """Create a key whose root statement delegates to IAM, so that its policy can be changed
     (https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html).
     """
     root: Statement = {
@@ -38,7 +67,9 @@ def encryption_key(
     key = aws.kms.Key(
         name,
         description=purpose,
-        enable_key_rotation=True,
+        enable_key_rotation=True if rotates else None,
+        key_usage=None if rotates else "SIGN_VERIFY",
+        customer_master_key_spec=None if rotates else "ECC_NIST_P256",
         deletion_window_in_days=PROTECTED_DELETION_DAYS if protected else EPHEMERAL_DELETION_DAYS,
         policy=document(root, *statements),
         opts=pulumi.ResourceOptions(parent=parent, protect=protected),

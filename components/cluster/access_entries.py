@@ -1,4 +1,4 @@
-"""EKS access entries of deployers and break-glass roles."""
+"""EKS access entries of deployers, viewers and break-glass roles."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,9 @@ import pulumi_eks as eks
 from components.aws.context import AwsContext
 
 ADMIN_POLICY = "AmazonEKSClusterAdminPolicy"
+"""Deployers create namespaces, quotas and roles."""
+VIEW_POLICY = "AmazonEKSViewPolicy"
+"""Reads objects, except Secrets."""
 # Messages of the provider for a missing role. Any other error, such as a missing permission,
 # does not prove that the role is missing.
 NOT_FOUND = ("couldn't find resource", "NoSuchEntity")
@@ -28,7 +31,8 @@ def refuse_missing_roles(name: str, role_arns: Sequence[str], parent: pulumi.Res
     if missing:
         raise pulumi.RunError(
             f"{name}: EKS accepts only existing roles, and IAM has no role {' or '.join(missing)}: "
-            "create the role first, or remove it from the cluster's deployers and break-glass roles"
+            "create the role first, or remove it from deployers, viewers or break_glass of the "
+            "cluster"
         )
 
 
@@ -40,15 +44,17 @@ def _is_missing(role_arn: str, opts: pulumi.InvokeOptions) -> bool:
     return role.arn != role_arn  # a name is unique in the account, whatever the path
 
 
-def deployer_entries(role_arns: Sequence[str]) -> dict[str, eks.AccessEntryArgs]:
-    """Cluster-admin entries: deployers create namespaces, quotas and roles."""
+def access_entries(
+    role_arns: Sequence[str], association: str, policy: str
+) -> dict[str, eks.AccessEntryArgs]:
+    """Return an entry for each role with a policy of the whole cluster."""
     return {
         _entry_name(role_arn): eks.AccessEntryArgs(
             principal_arn=role_arn,
             access_policies={
-                "administrator": eks.AccessPolicyAssociationArgs(
+                association: eks.AccessPolicyAssociationArgs(
                     policy_arn=(
-                        f"arn:{role_arn.split(':')[1]}:eks::aws:cluster-access-policy/{ADMIN_POLICY}"
+                        f"arn:{role_arn.split(':')[1]}:eks::aws:cluster-access-policy/{policy}"
                     ),
                     access_scope=aws.eks.AccessPolicyAssociationAccessScopeArgs(type="cluster"),
                 )

@@ -109,6 +109,10 @@ class ClusterSettings(Protocol):
         """ARNs of existing roles that run this program, in addition to the cluster's creator."""
 
     @property
+    def viewers(self) -> Sequence[str]:
+        """ARNs of existing roles that may read objects, except Secrets."""
+
+    @property
     def break_glass(self) -> Sequence[str]:
         """ARNs of existing emergency admin roles; alarm on their use."""
 

@@ -13,8 +13,10 @@ from components.aws.context import aws_context
 from components.aws.kms import encryption_key
 from components.aws.log_groups import encrypt_log_group, is_leftover, log_group
 from components.cluster.access_entries import (
+    ADMIN_POLICY,
+    VIEW_POLICY,
+    access_entries,
     break_glass_entries,
-    deployer_entries,
     refuse_missing_roles,
 )
 from components.cluster.addons import (
@@ -78,7 +80,9 @@ class Cluster(pulumi.ComponentResource):
         cluster_name = f"{args.prefix}-{name}"
         context = aws_context(self)
         # Before the first resource: EKS would refuse the role after the control plane exists.
-        refuse_missing_roles(name, [*settings.deployers, *settings.break_glass], self)
+        refuse_missing_roles(
+            name, [*settings.deployers, *settings.viewers, *settings.break_glass], self
+        )
         versions = ClusterVersions(
             name=name, prefix=args.prefix, kubernetes_version=settings.version, parent=self
         )
@@ -214,7 +218,10 @@ def _control_plane_arguments(
         "name": cluster_name,
         "version": settings.version,
         "authentication_mode": eks.AuthenticationMode.API,
-        "access_entries": deployer_entries(settings.deployers),
+        "access_entries": {
+            **access_entries(settings.deployers, "administrator", ADMIN_POLICY),
+            **access_entries(settings.viewers, "viewer", VIEW_POLICY),
+        },
         "skip_default_node_group": True,
         # Pods get roles through Pod Identity; the OIDC provider would call AWS in previews.
         "create_oidc_provider": False,

@@ -23,6 +23,10 @@ class DatabaseSettings(Protocol):
         """PostgreSQL version, such as `17.6`; None looks the newest minor version up once."""
 
     @property
+    def snapshot(self) -> str | None:
+        """Snapshot that the instance is created from; None creates an empty database."""
+
+    @property
     def instance_class(self) -> str:
         """Instance class, such as `db.t4g.micro`."""
 

@@ -79,6 +79,7 @@ class Database(pulumi.ComponentResource):
             identifier=physical,
             engine=ENGINE,
             engine_version=engine_version,
+            snapshot_identifier=settings.snapshot,
             instance_class=settings.instance_class,
             allocated_storage=settings.storage_gib,
             storage_type="gp3",

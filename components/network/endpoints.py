@@ -1,11 +1,17 @@
-"""VPC endpoints: private access to AWS services."""
+"""VPC endpoints: private access to AWS services, for principals of this account.
+
+Without a policy of its own, an endpoint also serves the credentials of other accounts. Source:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_data-perimeters.html and
+https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html.
+"""
 
 from collections.abc import Sequence
 
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.context import aws_context
+from components.aws.context import AwsContext, aws_context
+from components.aws.iam import Statement, document
 
 
 def gateway_endpoint(
@@ -16,12 +22,13 @@ def gateway_endpoint(
     parent: pulumi.Resource,
 ) -> aws.ec2.VpcEndpoint:
     """Create a gateway endpoint: free, while NAT is billed per gigabyte (ECR layers are in S3)."""
-    region = aws_context(parent).region
+    context = aws_context(parent)
     return aws.ec2.VpcEndpoint(
         f"{name}-{service}",
         vpc_id=vpc_id,
-        service_name=pulumi.Output.concat("com.amazonaws.", region, f".{service}"),
+        service_name=pulumi.Output.concat("com.amazonaws.", context.region, f".{service}"),
         vpc_endpoint_type="Gateway",
+        policy=document(_own_principals(context), _buckets_of_aws(context)),
         route_table_ids=list(route_table_ids),
         opts=pulumi.ResourceOptions(parent=parent),
     )
@@ -57,13 +64,16 @@ def interface_endpoints(
         to_port=443,
         opts=child,
     )
-    region = aws_context(parent).region
+    context = aws_context(parent)
     return [
         aws.ec2.VpcEndpoint(
             f"{name}-{service}",
             vpc_id=vpc.id,
-            service_name=pulumi.Output.concat("com.amazonaws.", region, f".{service}"),
+            service_name=pulumi.Output.concat("com.amazonaws.", context.region, f".{service}"),
             vpc_endpoint_type="Interface",
+            policy=document(
+                _own_principals(context), *([_federation(context)] if service == "sts" else [])
+            ),
             private_dns_enabled=True,
             subnet_ids=list(subnet_ids),
             security_group_ids=[group.id],
@@ -71,3 +81,41 @@ def interface_endpoints(
         )
         for service in services
     ]
+
+
+def _own_principals(context: AwsContext) -> Statement:
+    return {
+        "Sid": "AllowPrincipalsOfThisAccount",
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "*",
+        "Resource": "*",
+        "Condition": {"StringEquals": {"aws:PrincipalAccount": context.account_id}},
+    }
+
+
+def _buckets_of_aws(context: AwsContext) -> Statement:
+    """Layers of ECR's images and packages of Amazon Linux, which AWS signs or serves to anyone."""
+    bucket = pulumi.Output.concat("arn:", context.partition, ":s3:::")
+    return {
+        "Sid": "ReadImageLayersAndPackages",
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": ["s3:GetObject"],
+        "Resource": [
+            pulumi.Output.concat(bucket, "prod-", context.region, "-starport-layer-bucket/*"),
+            pulumi.Output.concat(bucket, "al2023-repos-", context.region, "-de612dc2/*"),
+        ],
+    }
+
+
+def _federation(context: AwsContext) -> Statement:
+    """Let workloads without AWS credentials assume roles of this account."""
+    roles = pulumi.Output.concat("arn:", context.partition, ":iam::", context.account_id, ":role/*")
+    return {
+        "Sid": "AssumeRolesWithWebIdentity",
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": ["sts:AssumeRoleWithWebIdentity"],
+        "Resource": [roles],
+    }

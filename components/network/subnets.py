@@ -8,12 +8,12 @@ from typing import Literal
 import pulumi
 import pulumi_aws as aws
 
+from components.aws.vpc_limits import MAX_PREFIX, MIN_PREFIX
+
 # EKS cannot place a control plane in these zones, under whatever name an account knows them
 # (https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html).
 ZONE_IDS_WITHOUT_EKS = ["use1-az3", "usw1-az2", "cac1-az3"]
 MAX_ZONES = 3
-MIN_PREFIX = 16  # the largest VPC that AWS allows
-MAX_PREFIX = 20  # leaves a /22 of pods and a /24 of load balancers per zone
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,8 @@ class ObservabilityArgs:
     cluster_name: pulumi.Input[str]
     database_identifier: pulumi.Input[str] | None
     """RDS instance; None without a database."""
+    repository_name: pulumi.Input[str]
+    """ECR repository whose scans are watched."""
     workload: pulumi.Resource
     """The alarm on unschedulable pods depends on it: before, pods wait for the first nodes."""
     budget_tag: str

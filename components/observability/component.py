@@ -7,6 +7,7 @@ from components.aws.context import aws_context
 from components.observability.alarms import database_alarms, kubernetes_alarms, release_alarm
 from components.observability.args import ObservabilityArgs
 from components.observability.dashboard import dashboard
+from components.observability.events import database_events, scan_findings
 from components.observability.topic import notification_topic
 
 __all__ = ["Observability"]
@@ -15,7 +16,8 @@ __all__ = ["Observability"]
 class Observability(pulumi.ComponentResource):
     """Encrypted topic for AWS services of this account, and alarms that gate a pipeline.
 
-    Watches metrics that AWS publishes by itself: control plane (AWS/EKS) and database (AWS/RDS).
+    Watches metrics that AWS publishes by itself: control plane (AWS/EKS) and database (AWS/RDS),
+    events of the database, and findings of image scans.
     Does not own metrics of the service, which serves them at /metrics.
     """
 
@@ -42,6 +44,8 @@ class Observability(pulumi.ComponentResource):
         alarms = kubernetes_alarms(name, physical, args.cluster_name, args.workload, self)
         if args.database_identifier is not None:
             alarms += database_alarms(name, physical, args.database_identifier, self)
+            database_events(name, physical, args.database_identifier, self.topic_arn, self)
+        scan_findings(name, physical, args.repository_name, self.topic_arn, self)
         # A pipeline watches each metric alarm: DescribeAlarms by name does not return composite
         # alarms unless it requests them by type
         # (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html).

@@ -8,10 +8,15 @@ import pulumi_aws as aws
 from components.aws.context import AwsContext
 from components.aws.iam import Statement, document, source_account, via_service
 from components.aws.kms import encryption_key
+from components.observability.events import EVENT_BRIDGE, RDS_EVENTS
 
 NOTIFICATION_RULES = "codestar-notifications.amazonaws.com"
 # Services that publish on behalf of the account. An approval is published in the pipeline's role.
-PUBLISHERS = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com"]
+PUBLISHERS = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com", RDS_EVENTS]
+# Services whose statement has no condition: with one, the topic becomes unreachable
+# (https://docs.aws.amazon.com/dtconsole/latest/userguide/set-up-sns.html,
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html).
+UNCONDITIONAL = [NOTIFICATION_RULES, EVENT_BRIDGE]
 
 
 def notification_topic(
@@ -36,9 +41,7 @@ def notification_topic(
         statements=[
             _encrypt("EncryptFromPublishers", PUBLISHERS, own_account),
             # AWS's example for notification rules restricts the path, not the account.
-            _encrypt(
-                "EncryptFromNotificationRules", [NOTIFICATION_RULES], via_service(context, "sns")
-            ),
+            _encrypt("EncryptFromRules", UNCONDITIONAL, via_service(context, "sns")),
         ],
     )
     topic = aws.sns.Topic(name, name=physical, kms_master_key_id=key.arn, opts=child)
@@ -49,17 +52,11 @@ def notification_topic(
         policy=document(
             {
                 **publish,
-                "Sid": "PublishFromBudgetsAndAlarms",
+                "Sid": "PublishFromBudgetsAlarmsAndDatabases",
                 "Principal": {"Service": PUBLISHERS},
                 "Condition": own_account,
             },
-            # AWS's statement has no condition: with one, the target becomes unreachable
-            # (https://docs.aws.amazon.com/dtconsole/latest/userguide/set-up-sns.html).
-            {
-                **publish,
-                "Sid": "PublishFromNotificationRules",
-                "Principal": {"Service": [NOTIFICATION_RULES]},
-            },
+            {**publish, "Sid": "PublishFromRules", "Principal": {"Service": UNCONDITIONAL}},
         ),
         opts=child,
     )

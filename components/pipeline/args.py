@@ -32,6 +32,50 @@ class SourceSettings(Protocol):
     def connection_arn(self) -> str | None:
         """Existing CodeConnections connection; None creates one."""
 
+    @property
+    def paths(self) -> Sequence[str]:
+        """Patterns of the paths whose changes start a release; empty for all."""
+
+    @property
+    def pull_requests(self) -> bool:
+        """Whether pull requests against the branch are tested and built."""
+
+
+class AcceptedFinding(Protocol):
+    """Finding that does not prevent a release until a day."""
+
+    @property
+    def id(self) -> str:
+        """Name of the finding."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is accepted."""
+
+    @property
+    def until(self) -> str:
+        """Last day of the acceptance, YYYY-MM-DD."""
+
+
+class AdmissionSettings(Protocol):
+    """Section `pipeline.admission`: requirements that a digest must meet to be deployed."""
+
+    @property
+    def signature(self) -> bool:
+        """Whether images are signed, and unsigned ones are refused."""
+
+    @property
+    def signing_key(self) -> str | None:
+        """Alias of the key that signed promoted images; None where images are built."""
+
+    @property
+    def scan(self) -> Literal["none", "low", "medium", "high", "critical"]:
+        """Severity from which findings prevent a release."""
+
+    @property
+    def accepted_findings(self) -> Sequence[AcceptedFinding]:
+        """Findings that do not prevent a release."""
+
 
 class PipelineSettings(Protocol):
     """Section `pipeline` of the stack file."""
@@ -47,6 +91,14 @@ class PipelineSettings(Protocol):
     @property
     def buildkit_image(self) -> str:
         """BuildKit image of the build, by digest."""
+
+    @property
+    def sbom_generator(self) -> str:
+        """BuildKit's generator of SBOMs, by digest."""
+
+    @property
+    def admission(self) -> AdmissionSettings:
+        """Requirements that a digest must meet to be deployed."""
 
     @property
     def approval(self) -> bool:

@@ -10,6 +10,7 @@ from components.aws.context import AwsContext
 from components.aws.iam import Statement, document
 from components.aws.log_groups import log_group
 from components.pipeline import iam
+from components.pipeline.admission import Admission
 from components.pipeline.args import Architecture, PipelineArgs
 from components.pipeline.buildspecs import inline_buildspec
 
@@ -44,6 +45,8 @@ class BuildProjects:
     test: BuildProject
     build: BuildProject
     """Builds the image, or promotes a proven one."""
+    sign: BuildProject | None
+    """None where images are promoted or not signed."""
     deploy: BuildProject
     verify: BuildProject
 
@@ -53,6 +56,7 @@ class BuildProjects:
         return {
             "test": self.test,
             "build": self.build,
+            **({} if self.sign is None else {"sign": self.sign}),
             "deploy": self.deploy,
             "verify": self.verify,
         }
@@ -88,8 +92,12 @@ class ProjectFactory:
         environment: Mapping[str, pulumi.Input[str]],
         privileged: bool = False,
         in_vpc: bool = False,
+        report_group_arn: pulumi.Input[str] | None = None,
     ) -> BuildProject:
-        """Create the project that runs the buildspec of the step for at most `minutes`."""
+        """Create the project that runs the buildspec of the step for at most `minutes`.
+
+        `report_group_arn` replaces REPORT_GROUP_ARN, because a buildspec has no variables there.
+        """
         child = pulumi.ResourceOptions(parent=self.parent)
         name, physical = f"{self.name}-{step}", f"{self.prefix}-{step}"
         logs = log_group(
@@ -113,13 +121,21 @@ class ProjectFactory:
             ),
             opts=child,
         )
+        buildspec = inline_buildspec(step)
         environment_type, image = BUILD_ENVIRONMENTS[self.architecture]
         project = aws.codebuild.Project(
             name,
             name=physical,
             service_role=role.arn,
             artifacts={"type": "CODEPIPELINE"},
-            source={"type": "CODEPIPELINE", "buildspec": inline_buildspec(step)},
+            source={
+                "type": "CODEPIPELINE",
+                "buildspec": buildspec
+                if report_group_arn is None
+                else pulumi.Output.from_input(report_group_arn).apply(
+                    lambda arn: buildspec.replace("REPORT_GROUP_ARN", arn)
+                ),
+            },
             environment={
                 "type": environment_type,
                 "image": image,
@@ -147,25 +163,41 @@ class ProjectFactory:
         )
 
 
-def build_projects(factory: ProjectFactory, args: PipelineArgs) -> BuildProjects:
-    """Create the projects `test`, `build` or `promote`, `deploy` and `verify`."""
+def build_projects(
+    factory: ProjectFactory, args: PipelineArgs, admission: Admission
+) -> BuildProjects:
+    """Create the projects `test`, `build` and `sign` or `promote`, `deploy` and `verify`."""
     target: dict[str, pulumi.Input[str]] = {
         "CLUSTER_NAME": args.cluster.cluster_name,
         "NAMESPACE": args.workload.namespace,
         "DEPLOYMENT": args.workload.deployment_name,
         "REPOSITORY_URL": args.image.repository_url,
+        "REPOSITORY_NAME": args.image.repository_name,
     }
     describe_cluster = iam.describe_cluster(args.cluster.cluster_arn)
+    repository_arn = args.image.repository_arn
+    execution = iam.read_execution(factory.context.arn("codepipeline", factory.prefix))
     url, bake_minutes = args.workload.outside_url, args.settings.bake_minutes
     return BuildProjects(
-        test=factory.project("test", minutes=20, environment={"CONTEXT": args.build.context}),
-        build=_build_project(factory, args),
+        test=_test_project(factory, args),
+        build=_build_project(factory, args, admission),
+        sign=_sign_project(factory, args, admission),
         deploy=factory.project(
             "deploy",
             minutes=20,
             in_vpc=True,
-            environment=target,
-            statements=describe_cluster,
+            environment={
+                **target,
+                **admission.environment,
+                "PIPELINE_NAME": factory.prefix,
+            },
+            statements=[
+                *describe_cluster,
+                *(iam.read_signature(repository_arn) if args.settings.admission.signature else []),
+                *admission.verification(),
+                *admission.scan(repository_arn),
+                *([] if args.settings.admission.scan == "none" else [execution]),
+            ],
         ),
         # In the VPC: the service admits addresses of the VPC, not those of CodeBuild.
         verify=factory.project(
@@ -187,34 +219,99 @@ def build_projects(factory: ProjectFactory, args: PipelineArgs) -> BuildProjects
     )
 
 
-def _build_project(factory: ProjectFactory, args: PipelineArgs) -> BuildProject:
+def _test_project(factory: ProjectFactory, args: PipelineArgs) -> BuildProject:
+    """Test project with its report group."""
+    group = aws.codebuild.ReportGroup(
+        f"{factory.name}-test",
+        name=f"{factory.prefix}-test-results",
+        type="TEST",
+        export_config={"type": "NO_EXPORT"},
+        delete_reports=True,
+        opts=pulumi.ResourceOptions(parent=factory.parent),
+    )
+    return factory.project(
+        "test",
+        minutes=20,
+        environment={"CONTEXT": args.build.context},
+        statements=[iam.report_tests(group.arn)],
+        report_group_arn=group.arn,
+    )
+
+
+def image_environment(args: PipelineArgs) -> dict[str, pulumi.Input[str]]:
+    """Variables of a build of the image, whether it is pushed or not."""
+    return {
+        "CONTEXT": args.build.context,
+        "PLATFORM": f"linux/{args.architecture}",
+        "BASE_IMAGE": args.build.base_image or "",
+        "BUILDKIT_IMAGE": args.settings.buildkit_image,
+    }
+
+
+def _build_project(
+    factory: ProjectFactory, args: PipelineArgs, admission: Admission
+) -> BuildProject:
+    settings, repository_arn = args.settings, args.image.repository_arn
+    pipeline_arn = factory.context.arn("codepipeline", factory.prefix)
     image: dict[str, pulumi.Input[str]] = {
         "REPOSITORY_URL": args.image.repository_url,
         "REPOSITORY_NAME": args.image.repository_name,
-        "CONTEXT": args.build.context,
+        "REPOSITORY": settings.source.repository or "",
     }
-    promote_from = args.settings.promote_from
-    if promote_from is not None:
-        proven_arn = factory.context.arn("ecr", f"repository/{promote_from}")
+    releases = [iam.read_releases(pipeline_arn)] if settings.approval else []
+    if settings.promote_from is not None:
+        proven_arn = factory.context.arn("ecr", f"repository/{settings.promote_from}")
         return factory.project(
             "promote",
             minutes=15,
-            environment={**image, "PROVEN_NAME": promote_from, "PIPELINE_NAME": factory.prefix},
+            environment={
+                **image,
+                **admission.environment,
+                "PROVEN_NAME": settings.promote_from,
+                "PIPELINE_NAME": factory.prefix,
+                "APPROVAL": "1" if settings.approval else "",
+            },
             statements=[
-                *iam.promote_image(args.image.repository_arn, proven_arn),
-                *iam.stop_execution(factory.context.arn("codepipeline", factory.prefix)),
+                *iam.promote_image(repository_arn, proven_arn),
+                *iam.stop_execution(pipeline_arn),
+                *admission.verification(),
+                *admission.scan(repository_arn),
+                *releases,
             ],
         )
     return factory.project(
         "build",
         minutes=30,
-        privileged=True,  # required by BuildKit; no other project is privileged
+        privileged=True,  # required by BuildKit; only pull requests have another privileged project
         environment={
             **image,
+            **image_environment(args),
             "CACHE_URL": args.image.cache_url,
-            "PLATFORM": f"linux/{args.architecture}",
-            "BASE_IMAGE": args.build.base_image or "",
-            "BUILDKIT_IMAGE": args.settings.buildkit_image,
+            "SBOM_GENERATOR": settings.sbom_generator if settings.admission.signature else "",
+            "PIPELINE_NAME": factory.prefix,
+            "APPROVAL": "1" if settings.approval else "",
         },
-        statements=iam.push_image(args.image.repository_arn, args.image.cache_arn),
+        statements=[*iam.push_image(repository_arn, args.image.cache_arn), *releases],
+    )
+
+
+def _sign_project(
+    factory: ProjectFactory, args: PipelineArgs, admission: Admission
+) -> BuildProject | None:
+    """Project whose role alone may sign; it runs no code of the release and is not privileged."""
+    if not args.settings.admission.signature or args.settings.promote_from is not None:
+        return None
+    return factory.project(
+        "sign",
+        minutes=20,
+        environment={
+            "REPOSITORY_URL": args.image.repository_url,
+            "REPOSITORY_NAME": args.image.repository_name,
+            **admission.environment,
+        },
+        statements=[
+            *iam.attach_signature(args.image.repository_arn),
+            *admission.signing(),
+            *admission.scan(args.image.repository_arn),
+        ],
     )

@@ -10,15 +10,18 @@ from components.aws.iam import document, role_trust
 from components.aws.kms import encryption_key
 from components.aws.log_groups import encrypt_log_group
 from components.pipeline import iam
+from components.pipeline.admission import admission
 from components.pipeline.args import PipelineArgs
-from components.pipeline.artifacts import private_bucket
+from components.pipeline.artifacts import access_log_bucket, private_bucket
 from components.pipeline.cluster_access import access_entry, deploy_security_group
 from components.pipeline.codebuild import (
     BuildProjects,
     ProjectFactory,
     VpcConfig,
     build_projects,
+    image_environment,
 )
+from components.pipeline.pull_requests import pull_request_pipeline
 from components.pipeline.source import Source, github_source, s3_source
 from components.pipeline.stages import MAX_ALARMS, release_stages
 
@@ -28,7 +31,7 @@ ARTIFACT_DAYS = 30
 
 
 class Pipeline(pulumi.ComponentResource):
-    """Pipeline that deploys, by digest, the image that was tested and built.
+    """Pipeline that deploys, by digest, the image that was tested, built, scanned and signed.
 
     Each action has a role of its own that only this pipeline can use. Artifacts are encrypted,
     reached over TLS only, and expire. Does not own the Deployment: it sets the image under its own
@@ -66,8 +69,11 @@ class Pipeline(pulumi.ComponentResource):
             parent=self,
             statements=[encrypt_log_group(context, f"/aws/codebuild/{physical}-*")],
         )
+        logs = access_log_bucket(
+            f"{name}-access-logs", context=context, protected=args.protected, parent=self
+        )
         bucket = private_bucket(
-            name, key=key, days=ARTIFACT_DAYS, protected=args.protected, parent=self
+            name, key=key, days=ARTIFACT_DAYS, logs=logs, protected=args.protected, parent=self
         )
         source = (
             github_source(name, settings.source, context, self)
@@ -76,6 +82,7 @@ class Pipeline(pulumi.ComponentResource):
                 name,
                 pipeline_name=physical,
                 key=key,
+                logs=logs,
                 context=context,
                 protected=args.protected,
                 parent=self,
@@ -98,7 +105,15 @@ class Pipeline(pulumi.ComponentResource):
             ),
             parent=self,
         )
-        projects = build_projects(factory, args)
+        rules = admission(
+            name,
+            prefix=physical,
+            settings=settings.admission,
+            protected=args.protected,
+            context=context,
+            parent=self,
+        )
+        projects = build_projects(factory, args, rules)
         cluster_clients = {"deploy": projects.deploy}
         if args.workload.outside_url is None:
             cluster_clients["verify"] = projects.verify
@@ -122,23 +137,30 @@ class Pipeline(pulumi.ComponentResource):
             opts=child,
         )
         policy = self._policy(name, args, role, source_role, bucket, key, projects, context)
+        artifact_store: Any = {
+            "location": bucket.id,
+            "type": "S3",
+            "encryption_key": {"id": key.arn, "type": "KMS"},
+        }
         pipeline = aws.codepipeline.Pipeline(
             name,
             name=physical,
             role_arn=role.arn,
             pipeline_type="V2",
             execution_mode=settings.execution_mode,
-            artifact_stores=[
-                {
-                    "location": bucket.id,
-                    "type": "S3",
-                    "encryption_key": {"id": key.arn, "type": "KMS"},
-                }
-            ],
+            artifact_stores=[artifact_store],
             triggers=source.triggers,
             stages=_stages(args, source, source_role, projects),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[policy, source_policy]),
         )
+        if settings.source.pull_requests:
+            pull_request_pipeline(
+                factory,
+                source=source,
+                test=projects.test,
+                environment=image_environment(args),
+                artifact_store=artifact_store,
+            )
         _notification_rule(name, pipeline, args.observability.topic_arn, self)
         self.pipeline_name = pipeline.name
         self.console_url = pulumi.Output.concat(
@@ -191,6 +213,7 @@ def _stages(
         source_action=source.action,
         source_role_arn=source_role.arn,
         commit=source.commit,
+        has_author=args.settings.source.kind == "github",
         projects={key: build.project.name for key, build in projects.by_step.items()},
         promotes=args.settings.promote_from is not None,
         approval_topic_arn=args.observability.topic_arn if args.settings.approval else None,

@@ -200,6 +200,56 @@ def promote_image(
     ]
 
 
+def attach_signature(repository_arn: pulumi.Input[str]) -> list[Statement]:
+    """Read an image and push its signature."""
+    actions = ["ecr:BatchGetImage", "ecr:DescribeImages", *ECR_PUSH]
+    return [LOG_IN_TO_REGISTRY, allow("PushSignature", actions, [repository_arn])]
+
+
+def read_signature(repository_arn: pulumi.Input[str]) -> list[Statement]:
+    """Read the signature of an image."""
+    actions = ["ecr:BatchGetImage", "ecr:DescribeImages", "ecr:GetDownloadUrlForLayer"]
+    return [LOG_IN_TO_REGISTRY, allow("ReadSignature", actions, [repository_arn])]
+
+
+def use_signing_key(
+    *actions: str,
+    key_arn: pulumi.Input[str],
+    alias: str | None,
+) -> Statement:
+    """Sign or verify; a key of another environment is limited to one alias instead of its ARN.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html
+    """
+    condition = {"StringEquals": {"kms:RequestAlias": alias}} if alias else None
+    return allow("UseSigningKey", actions, [key_arn], condition)
+
+
+def read_scan(repository_arn: pulumi.Input[str]) -> Statement:
+    """Read the findings of an image scan."""
+    return allow("ReadScan", ["ecr:DescribeImageScanFindings"], [repository_arn])
+
+
+def read_execution(pipeline_arn: pulumi.Input[str]) -> Statement:
+    """Read whether an execution is a rollback."""
+    return allow("ReadExecution", ["codepipeline:GetPipelineExecution"], [pipeline_arn])
+
+
+def read_releases(pipeline_arn: pulumi.Input[str]) -> Statement:
+    """Read what the pipeline deployed last, for the text of an approval."""
+    actions = ["codepipeline:ListActionExecutions", "codepipeline:ListPipelineExecutions"]
+    return allow("ReadReleases", actions, [pipeline_arn])
+
+
+def report_tests(report_group_arn: pulumi.Input[str]) -> Statement:
+    """Add reports to a group that exists.
+
+    https://docs.aws.amazon.com/codebuild/latest/userguide/test-permissions.html
+    """
+    actions = ["codebuild:BatchPutTestCases", "codebuild:CreateReport", "codebuild:UpdateReport"]
+    return allow("ReportTests", actions, [report_group_arn])
+
+
 def stop_execution(pipeline_arn: pulumi.Input[str]) -> list[Statement]:
     """Stop the execution that CodePipeline starts when it creates the pipeline."""
     actions = ["codepipeline:GetPipelineExecution", "codepipeline:StopPipelineExecution"]

@@ -32,6 +32,8 @@ class Source:
     """Permissions of the source role."""
     triggers: list[Any]
     """Triggers of the pipeline; empty where EventBridge starts it."""
+    pull_request_triggers: list[Any]
+    """Triggers of the pipeline of pull requests."""
     commit: str
     """Pipeline variable with the commit, or CONTENT."""
     connection: pulumi.Output[str] | None = None
@@ -52,11 +54,10 @@ def github_source(
         status = pulumi.Output.all(
             connection.connection_status, connection.name, context.region
         ).apply(_connection_status)
-    push = (
-        {"tags": {"includes": list(settings.tags)}}
-        if settings.tags
-        else {"branches": {"includes": [settings.branch]}}
-    )
+    branch: dict[str, Any] = {"branches": {"includes": [settings.branch]}}
+    if settings.paths:
+        branch["file_paths"] = {"includes": list(settings.paths)}
+    push = {"tags": {"includes": list(settings.tags)}} if settings.tags else branch
     return Source(
         action={
             "owner": "AWS",
@@ -70,15 +71,18 @@ def github_source(
             },
         },
         statements=iam.use_connection(connection_arn),
-        triggers=[
-            {
-                "provider_type": "CodeStarSourceConnection",
-                "git_configuration": {"source_action_name": "Source", "pushes": [push]},
-            }
-        ],
+        triggers=[_trigger(pushes=[push])],
+        pull_request_triggers=[_trigger(pull_requests=[{"events": ["OPEN", "UPDATED"], **branch}])],
         commit="#{source.CommitId}",
         connection=status,
     )
+
+
+def _trigger(**filters: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "provider_type": "CodeStarSourceConnection",
+        "git_configuration": {"source_action_name": "Source", **filters},
+    }
 
 
 def _connection_status(values: Sequence[str]) -> str:
@@ -96,6 +100,7 @@ def s3_source(
     *,
     pipeline_name: str,
     key: aws.kms.Key,
+    logs: pulumi.Input[str],
     context: AwsContext,
     protected: bool,
     parent: pulumi.Resource,
@@ -103,7 +108,12 @@ def s3_source(
     """Read `source.zip` from a bucket; each new version starts a release through EventBridge."""
     child = pulumi.ResourceOptions(parent=parent)
     bucket = private_bucket(
-        f"{name}-source", key=key, days=SOURCE_DAYS, protected=protected, parent=parent
+        f"{name}-source",
+        key=key,
+        days=SOURCE_DAYS,
+        logs=logs,
+        protected=protected,
+        parent=parent,
     )
     aws.s3.BucketNotification(f"{name}-source", bucket=bucket.id, eventbridge=True, opts=child)
     detail = {"bucket": {"name": [bucket.id]}, "object": {"key": [SOURCE_OBJECT]}}
@@ -140,5 +150,6 @@ def s3_source(
         },
         statements=iam.read_source_object(bucket.arn, SOURCE_OBJECT),
         triggers=[],
+        pull_request_triggers=[],
         commit=CONTENT,
     )

@@ -1,4 +1,4 @@
-"""Stages of a release: source, test, build or promote, approve, deploy."""
+"""Stages of a release: source, test, build and sign or promote, approve, deploy."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,13 @@ import pulumi
 MAX_ALARMS = 5
 APPROVAL_MINUTES = 7 * 24 * 60
 RELEASE = {"COMMIT": "#{image.COMMIT}", "IMAGE_DIGEST": "#{image.IMAGE_DIGEST}"}
-APPROVAL_TEXT = f"Release commit {RELEASE['COMMIT']} as image {RELEASE['IMAGE_DIGEST']}?"
+AUTHOR = "#{source.AuthorDisplayName}"
+RUNNING = "#{image.RUNNING}"
+COMPARE_URL = "#{image.COMPARE_URL}"
+RETRY_ONCE: dict[str, Any] = {
+    "on_failure": {"result": "RETRY", "retry_configuration": {"retry_mode": "FAILED_ACTIONS"}}
+}
+EXECUTION_ID = "#{codepipeline.PipelineExecutionId}"
 
 
 def release_stages(
@@ -18,6 +24,7 @@ def release_stages(
     source_action: Mapping[str, Any],
     source_role_arn: pulumi.Input[str],
     commit: str,
+    has_author: bool,
     projects: Mapping[str, pulumi.Input[str]],
     promotes: bool,
     approval_topic_arn: pulumi.Input[str] | None,
@@ -26,14 +33,15 @@ def release_stages(
     alarm_names: Sequence[pulumi.Input[str]],
     bake_minutes: int,
 ) -> list[dict[str, Any]]:
-    """List the stages; `projects` maps the steps test, build, deploy and verify to project names.
+    """List the stages; `projects` maps test, build, sign, deploy and verify to project names.
 
-    Without `approval_topic_arn` there is no approval stage.
+    Without a project `sign`, images are not signed here. Without `approval_topic_arn` there is no
+    approval stage.
     """
     image, environment = "Build", {"COMMIT": commit}
     if promotes:
         image = "Promote"
-        environment["EXECUTION_ID"] = "#{codepipeline.PipelineExecutionId}"
+        environment["EXECUTION_ID"] = EXECUTION_ID
     stages = [
         source_stage(source_action, source_role_arn),
         {"name": "Test", "actions": [build_action("Test", projects["test"])]},
@@ -42,14 +50,22 @@ def release_stages(
             "actions": [
                 build_action(image, projects["build"], namespace="image", environment=environment)
             ],
+            # A build pulls from registries that may be unreachable for a moment. A promotion that
+            # was refused would be refused again.
+            **({} if promotes else RETRY_ONCE),
         },
     ]
+    if "sign" in projects:
+        sign = build_action("Sign", projects["sign"], environment=RELEASE)
+        stages.append({"name": "Sign", "actions": [sign]})
     if approval_topic_arn is not None:
-        stages.append(approval_stage(approval_topic_arn, url))
+        stages.append(approval_stage(approval_topic_arn, url, has_author=has_author))
     if alarm_names and bake_minutes:
         stages[-1] = gate_on_alarms(stages[-1], alarm_names)
     deploy = [
-        build_action("Deploy", projects["deploy"], environment=RELEASE),
+        build_action(
+            "Deploy", projects["deploy"], environment={**RELEASE, "EXECUTION_ID": EXECUTION_ID}
+        ),
         build_action("Verify", projects["verify"], run_order=2, environment=RELEASE),
     ]
     stages.append(
@@ -109,11 +125,24 @@ def build_action(
     }
 
 
-def approval_stage(topic_arn: pulumi.Input[str], url: pulumi.Input[str] | None) -> dict[str, Any]:
-    """Request approval of commit and digest, with a link to the running service."""
-    configuration: dict[str, Any] = {"NotificationArn": topic_arn, "CustomData": APPROVAL_TEXT}
+def approval_stage(
+    topic_arn: pulumi.Input[str], url: pulumi.Input[str] | None, *, has_author: bool
+) -> dict[str, Any]:
+    """Request approval: commit, author, digest and what runs, with a link to the difference.
+
+    A source in S3 has no author and no difference; the link is the service's.
+    """
+    author = f" by {AUTHOR}" if has_author else ""
+    text: pulumi.Input[str] = (
+        f"Release commit {RELEASE['COMMIT']}{author} as image {RELEASE['IMAGE_DIGEST']}? "
+        f"Running: {RUNNING}"
+    )
     if url is not None:
-        configuration["ExternalEntityLink"] = url
+        text = pulumi.Output.concat(text, ", at ", url)
+    configuration: dict[str, Any] = {"NotificationArn": topic_arn, "CustomData": text}
+    link = COMPARE_URL if has_author else url
+    if link is not None:
+        configuration["ExternalEntityLink"] = link
     return {
         "name": "Approve",
         "actions": [

@@ -14,6 +14,9 @@ RELEASE_ANNOTATION = "release.platform"
 PRE_STOP_SECONDS = 5  # the service closes connections at SIGTERM; load balancers lag behind
 TERMINATION_SECONDS = 45  # the preStop hook, then the requests in progress
 
+# /tmp and the container's logs, which the kubelet rotates at five files of 10 MiB.
+EPHEMERAL_STORAGE = {"request": "64Mi", "limit": "256Mi"}
+
 RESTRICTED: dict[str, Any] = {
     "allow_privilege_escalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -175,10 +178,15 @@ def _container(
         "name": name,
         "image": image,
         "env": variables,
-        "env_from": [{"secret_ref": {"name": secret.metadata.name}}] if secret else [],
+        # The API server drops an empty list, which a refresh would report.
+        **({"env_from": [{"secret_ref": {"name": secret.metadata.name}}]} if secret else {}),
         "resources": {
-            "requests": {"cpu": f"{settings.cpu_millicores}m", "memory": memory},
-            "limits": {"memory": memory},
+            "requests": {
+                "cpu": f"{settings.cpu_millicores}m",
+                "memory": memory,
+                "ephemeral-storage": EPHEMERAL_STORAGE["request"],
+            },
+            "limits": {"memory": memory, "ephemeral-storage": EPHEMERAL_STORAGE["limit"]},
         },
         "security_context": RESTRICTED,
         "volume_mounts": [{"name": "tmp", "mount_path": "/tmp"}],  # noqa: S108 - the pod's volume

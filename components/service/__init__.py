@@ -1,0 +1,6 @@
+"""Further services of an environment."""
+
+from components.service.args import ServiceArgs, SharedArgs
+from components.service.component import FurtherServices, Service, further_services
+
+__all__ = ["FurtherServices", "Service", "ServiceArgs", "SharedArgs", "further_services"]

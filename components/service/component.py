@@ -1,0 +1,118 @@
+"""Image, database, workload and pipeline of a further service on the same cluster and network."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+
+from components.database import Database, DatabaseArgs
+from components.image import Image, ImageArgs
+from components.pipeline import Pipeline, PipelineArgs
+from components.service.args import ServiceArgs, ServiceSettings, SharedArgs
+from components.workload import Workload, WorkloadArgs
+
+__all__ = ["Service", "further_services"]
+
+
+class Service(pulumi.ComponentResource):
+    """A service with an image, workload, pipeline and, if enabled, a database of its own.
+
+    Names begin with the service's: `<name>-image`, `<name>-database`, `<name>-pipeline`; the
+    workload is called `<name>`. Network, cluster, notifications and release alarms are shared.
+    """
+
+    url: pulumi.Output[str]
+    """URL of the service."""
+    image: pulumi.Output[str]
+    """Image of the first roll-out, by digest."""
+    pipeline_name: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("platform:index:Service", name, {}, opts)
+        settings, shared = args.settings, args.shared
+        child = pulumi.ResourceOptions(parent=self)
+        image = Image(
+            f"{name}-image",
+            ImageArgs(
+                prefix=shared.prefix,
+                protected=shared.protected,
+                settings=settings.image,
+                architecture=shared.architecture,
+            ),
+            child,
+        )
+        database = Database(
+            f"{name}-database",
+            DatabaseArgs(
+                prefix=shared.prefix,
+                protected=shared.protected,
+                settings=settings.database,
+                network=shared.network,
+                client_security_group_id=shared.cluster.security_group_id,
+            ),
+            child,
+        )
+        workload = Workload(
+            name,
+            WorkloadArgs(
+                settings=settings.workload,
+                cluster=shared.cluster,
+                network=shared.network,
+                database=database,
+                image=image.reference,
+                architecture=shared.architecture,
+                environment=shared.environment,
+                secrets=args.secrets,
+            ),
+            child,
+        )
+        pipeline = Pipeline(
+            f"{name}-pipeline",
+            PipelineArgs(
+                prefix=shared.prefix,
+                protected=shared.protected,
+                settings=settings.pipeline,
+                build=settings.image,
+                architecture=shared.architecture,
+                image=image,
+                network=shared.network,
+                cluster=shared.cluster,
+                workload=workload,
+                observability=shared.observability,
+            ),
+            child,
+        )
+        self.url, self.image = workload.url, image.reference
+        self.pipeline_name = pipeline.pipeline_name
+        self.register_outputs({"url": self.url})
+
+
+@dataclass(frozen=True, kw_only=True)
+class FurtherServices:
+    """The services by name."""
+
+    by_name: Mapping[str, Service]
+
+    @property
+    def urls(self) -> dict[str, pulumi.Output[str]]:
+        """URL of each service."""
+        return {name: service.url for name, service in self.by_name.items()}
+
+
+def further_services(
+    settings: Mapping[str, ServiceSettings],
+    shared: SharedArgs,
+    secrets: Mapping[str, Mapping[str, pulumi.Input[str]]],
+    opts: pulumi.ResourceOptions,
+) -> FurtherServices:
+    """Create a service for each entry of `settings`, with its entry of `secrets`."""
+    return FurtherServices(
+        by_name={
+            name: Service(
+                name, ServiceArgs(shared=shared, settings=service, secrets=secrets[name]), opts
+            )
+            for name, service in settings.items()
+        }
+    )
