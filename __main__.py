@@ -2,6 +2,7 @@
 
 import pulumi
 
+from components.aws.boundary import set_permissions_boundary
 from components.aws.context import aws_provider
 from components.cluster import Cluster, ClusterArgs
 from components.database import Database, DatabaseArgs
@@ -9,13 +10,15 @@ from components.image import Image, ImageArgs
 from components.network import Network, NetworkArgs
 from components.observability import Observability, ObservabilityArgs
 from components.pipeline import Pipeline, PipelineArgs
+from components.service import SharedArgs, further_services
 from components.workload import Workload, WorkloadArgs
-from settings import load, secrets
+from settings import load, secrets, service_secrets
 
 settings = load()
 prefix, protected = settings.prefix, settings.protected
 architecture = settings.architecture
 
+set_permissions_boundary(settings.aws.permissions_boundary)
 on_aws = pulumi.ResourceOptions(
     providers=[
         aws_provider(
@@ -61,6 +64,10 @@ database = Database(
     ),
     on_aws,
 )
+in_cluster = pulumi.ResourceOptions.merge(
+    on_aws, pulumi.ResourceOptions(providers=[cluster.provider])
+)
+environment = {"APP_ENVIRONMENT": settings.stack, "AWS_REGION": settings.aws.region}
 workload = Workload(
     "guestbook",
     WorkloadArgs(
@@ -70,10 +77,10 @@ workload = Workload(
         database=database,
         image=image.reference,
         architecture=architecture,
-        environment={"APP_ENVIRONMENT": settings.stack, "AWS_REGION": settings.aws.region},
+        environment=environment,
         secrets=secrets(settings),
     ),
-    pulumi.ResourceOptions.merge(on_aws, pulumi.ResourceOptions(providers=[cluster.provider])),
+    in_cluster,
 )
 observability = Observability(
     "observability",
@@ -83,6 +90,7 @@ observability = Observability(
         settings=settings.observability,
         cluster_name=cluster.cluster_name,
         database_identifier=database.identifier,
+        repository_name=image.repository_name,
         workload=workload,
         budget_tag=f"user:stack${settings.stack}",
     ),
@@ -104,8 +112,23 @@ pipeline = Pipeline(
     ),
     on_aws,
 )
+services = further_services(
+    settings.services,
+    SharedArgs(
+        prefix=prefix,
+        protected=protected,
+        architecture=architecture,
+        network=network,
+        cluster=cluster,
+        observability=observability,
+        environment=environment,
+    ),
+    service_secrets(settings),
+    in_cluster,
+)
 
 pulumi.export("url", workload.url)
+pulumi.export("service_urls", services.urls)
 pulumi.export("cluster_name", cluster.cluster_name)
 pulumi.export("kubeconfig", cluster.kubeconfig)
 pulumi.export("image", image.reference)

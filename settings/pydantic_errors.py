@@ -142,7 +142,16 @@ def _resolve(location: Sequence[str | int]) -> tuple[Path, type[Section], FieldI
                 break
         elif part != "[key]" and _is_container(field.annotation):
             path.append(part)
+            if (entry := _section_of_entries(field)) is not None:
+                field = FieldInfo(annotation=entry)
     return tuple(path), section, field
+
+
+def _section_of_entries(field: FieldInfo) -> type[Section] | None:
+    """Return the section type of a mapping's entries; None for other fields."""
+    if typing.get_origin(field.annotation) is not dict:
+        return None
+    return section_of(FieldInfo(annotation=typing.get_args(field.annotation)[1]))
 
 
 def _is_container(annotation: Any) -> bool:

@@ -11,6 +11,11 @@ BUILDKIT_IMAGE = (
     "mirror.gcr.io/moby/buildkit"
     "@sha256:2f5adac4ecd194d9f8c10b7b5d7bceb5186853db1b26e5abd3a657af0b7e26ec"
 )
+# docker/buildkit-syft-scanner 1.12.0, from the same mirror.
+SBOM_GENERATOR = (
+    "mirror.gcr.io/docker/buildkit-syft-scanner"
+    "@sha256:ae4f3b554449e7e25548e7d8ccc029d17357348e30c6e3df01b92bc93654d6a9"
+)
 # A resource has at most 50 tags; the program adds up to four.
 MAX_TAGS = 46
 Count = Annotated[int, Field(ge=1, le=100)]
@@ -46,6 +51,10 @@ class Aws(Section):
         default=None, examples=["arn:aws:iam::123456789012:role/deployer"]
     )
     """Role that the program assumes; none uses the caller's credentials."""
+    permissions_boundary: t.PolicyArn | None = Field(
+        default=None, examples=["arn:aws:iam::123456789012:policy/platform-boundary"]
+    )
+    """Permissions boundary of every role; the deploy roles of `make bootstrap` require theirs."""
     tags: dict[t.TagKey, t.TagValue] = Field(
         default={}, examples=[{"team": "platform"}], max_length=MAX_TAGS
     )
@@ -139,6 +148,10 @@ class Cluster(Section):
         default=(), examples=[["arn:aws:iam::123456789012:role/break-glass"]]
     )
     """Existing emergency roles with cluster admin access."""
+    viewers: tuple[t.RoleArn, ...] = Field(
+        default=(), examples=[["arn:aws:iam::123456789012:role/viewer"]]
+    )
+    """Existing roles that may read the cluster's objects, except Secrets."""
     log_days: t.RetentionDays = Field(examples=[30])
     """Retention of control-plane logs in days."""
 
@@ -177,6 +190,8 @@ class Database(Section):
     """Name of the database within PostgreSQL."""
     engine_version: t.PostgresVersion | None = None
     """PostgreSQL version; none looks the newest minor version of 17 up once and stores it."""
+    snapshot: t.SnapshotIdentifier | None = Field(default=None, examples=["before-migration"])
+    """Snapshot that the database is created from. A change or removal replaces the database."""
     instance_class: t.InstanceClass = Field(default="db.t4g.micro", examples=["db.t4g.micro"])
     """RDS instance class."""
     storage_gib: int = Field(default=20, ge=20, le=65536, examples=[20])
@@ -248,10 +263,45 @@ class Source(Section):
     """Branch whose pushes start a release."""
     tags: tuple[t.TagPattern, ...] = Field(default=(), examples=[["v*"]])
     """Tag patterns whose pushes start a release."""
+    paths: tuple[t.PathPattern, ...] = Field(default=(), examples=[["app/**", "tests/app/**"]])
+    """Patterns of paths; a push to the branch that changes none of them starts no release."""
+    pull_requests: bool = Field(default=False, examples=[True])
+    """Whether pull requests against the branch are tested and built, without deploy rights."""
     connection_arn: t.ConnectionArn | None = Field(
         default=None, examples=["arn:aws:codeconnections:us-east-1:123456789012:connection/ID"]
     )
     """Existing connection; none creates one, which a person must accept once."""
+
+
+class AcceptedFinding(Section):
+    """Finding that does not prevent a release until a day."""
+
+    id: t.FindingId = Field(examples=["CVE-2026-12345"])
+    """Name of the finding."""
+    reason: t.Reason = Field(examples=["the vulnerable function is not used"])
+    """Why it is accepted."""
+    until: t.Day = Field(examples=["2026-12-31"])
+    """Last day of the acceptance, at most a year ahead."""
+
+
+class Admission(Section):
+    """Requirements that a digest must meet to be deployed."""
+
+    signature: bool = Field(default=True, examples=[True])
+    """Whether images are signed with an SBOM, and unsigned ones are refused."""
+    signing_key: t.KeyAlias | None = Field(
+        default=None, examples=["alias/platform-dev-pipeline-signing"]
+    )
+    """Key of the environment that signs promoted images; none creates a key, to sign built ones."""
+    scan: Literal["none", "low", "medium", "high", "critical"] = Field(
+        default="critical", examples=["high"]
+    )
+    """Severity from which findings of the image scan prevent a release; `none` needs no scan."""
+    accepted_findings: tuple[AcceptedFinding, ...] = Field(
+        default=(),
+        examples=[[{"id": "CVE-2026-12345", "reason": "not reachable", "until": "2026-12-31"}]],
+    )
+    """Findings that do not prevent a release, each with reason and last day."""
 
 
 class Pipeline(Section):
@@ -264,6 +314,9 @@ class Pipeline(Section):
     """Repository of proven images to promote; none builds the image."""
     buildkit_image: t.ImageReference = Field(default=BUILDKIT_IMAGE, examples=[BUILDKIT_IMAGE])
     """BuildKit image of the build, by digest. The default is a mirror of Docker Hub."""
+    sbom_generator: t.ImageReference = Field(default=SBOM_GENERATOR, examples=[SBOM_GENERATOR])
+    """BuildKit's generator of SBOMs, by digest. The default is a mirror of Docker Hub."""
+    admission: Admission = Admission()
     approval: bool = Field(examples=[True])
     """Whether a person must approve each release."""
     execution_mode: Literal["SUPERSEDED", "QUEUED"] = Field(examples=["QUEUED"])
@@ -274,6 +327,15 @@ class Pipeline(Section):
     """Minutes of requests to a new release, then the same time under alarms; 0 disables."""
     log_days: t.RetentionDays = Field(examples=[30])
     """Retention of build logs in days."""
+
+
+class Service(Section):
+    """A further service on the same cluster and network."""
+
+    image: Image
+    database: Database = Database(enabled=False)
+    workload: Workload
+    pipeline: Pipeline
 
 
 class Observability(Section):
@@ -303,6 +365,9 @@ class Settings(Section):
     workload: Workload
     pipeline: Pipeline
     observability: Observability
+    services: dict[t.ServiceName, Service] = Field(default={}, examples=[{}], max_length=10)
+    """Further services by name. Each has sections `image`, `workload`, `pipeline` and, for a
+    database of its own, `database`, with the keys above."""
 
     @property
     def prefix(self) -> str:

@@ -6,7 +6,7 @@ from ipaddress import IPv4Network
 from typing import Annotated, Any
 
 from pulumi_aws import Region as AwsRegion
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 # End of standard support (https://endoflife.date/amazon-eks); extended support costs six times as
 # much. The table contains versions that were tested here.
@@ -49,6 +49,8 @@ _RESERVED_BY_SQL = """
     variadic when where window with
 """
 RESERVED_BY_SQL = frozenset(_RESERVED_BY_SQL.split())
+# Databases that PostgreSQL and RDS create themselves.
+RESERVED_DATABASES = frozenset({"rdsadmin", "template0", "template1"})
 
 
 def _text(value: Any) -> Any:
@@ -58,7 +60,12 @@ def _text(value: Any) -> Any:
     return value
 
 
-def _shape(pattern: str, meaning: str) -> tuple[BeforeValidator, AfterValidator]:
+def _schema(**keywords: Any) -> WithJsonSchema:
+    """Describe a type that a function validates, for docs/stack-file.schema.json."""
+    return WithJsonSchema({"type": "string", **keywords})
+
+
+def _shape(pattern: str, meaning: str) -> tuple[BeforeValidator, AfterValidator, WithJsonSchema]:
     expression = re.compile(pattern, re.ASCII)
 
     def check(value: str) -> str:
@@ -66,7 +73,8 @@ def _shape(pattern: str, meaning: str) -> tuple[BeforeValidator, AfterValidator]
             raise ValueError(f"must be {meaning}")
         return value
 
-    return BeforeValidator(_text), AfterValidator(check)
+    schema = _schema(pattern=f"^(?:{pattern})$", description=meaning)
+    return BeforeValidator(_text), AfterValidator(check), schema
 
 
 def _cidr(value: str) -> str:
@@ -106,6 +114,8 @@ def _endpoint(name: str) -> str:
 def _database(name: str) -> str:
     if name in RESERVED_BY_SQL:
         raise ValueError("is a reserved word of SQL")
+    if name in RESERVED_DATABASES or name.startswith("pg_"):
+        raise ValueError("is reserved by PostgreSQL or RDS")
     return name
 
 
@@ -137,6 +147,14 @@ def _private_cidr(value: str) -> str:
     return value
 
 
+def _day(text: str) -> str:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        raise ValueError("must be a day of the calendar") from None
+    return text
+
+
 def _branch(name: str) -> str:
     """Check the rules of `git check-ref-format` that the pattern does not cover."""
     parts = name.split("/")
@@ -161,7 +179,7 @@ MAX_PORT = 65535
 # parts of the internet.
 PRIVATE_NETWORKS = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 
-Text = Annotated[str, BeforeValidator(_text), AfterValidator(_printable)]
+Text = Annotated[str, BeforeValidator(_text), AfterValidator(_printable), _schema()]
 # Characters that all AWS services accept
 # (https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html).
 TagKey = Annotated[
@@ -173,9 +191,7 @@ TagKey = Annotated[
 ]
 TagValue = Annotated[
     str,
-    *_shape(
-        r"[\w +=.:/@-]{0,256}", "a tag's value: at most 256 letters, digits, spaces and +-=._:/@"
-    ),
+    *_shape(r"[\w +=.:/@-]{1,256}", "a tag's value: 1 to 256 letters, digits, spaces and +-=._:/@"),
 ]
 Name = Annotated[
     str,
@@ -184,10 +200,27 @@ Name = Annotated[
         "a name of at most 32 lower-case letters, digits and hyphens",
     ),
 ]
+ServiceName = Annotated[
+    str,
+    *_shape(
+        r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?",
+        "a name of at most 20 lower-case letters, digits and hyphens",
+    ),
+]
 Namespace = Annotated[Name, AfterValidator(_namespace)]
-Cidr = Annotated[str, BeforeValidator(_text), AfterValidator(_cidr)]
+Cidr = Annotated[
+    str,
+    BeforeValidator(_text),
+    AfterValidator(_cidr),
+    _schema(
+        pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$",
+        description="an IPv4 network whose host bits are zero, such as 10.0.0.0/16",
+    ),
+]
 PrivateCidr = Annotated[Cidr, AfterValidator(_private_cidr)]
-KubernetesVersion = Annotated[str, BeforeValidator(_text), AfterValidator(_kubernetes)]
+KubernetesVersion = Annotated[
+    str, BeforeValidator(_text), AfterValidator(_kubernetes), _schema(enum=[*KUBERNETES_SUPPORT])
+]
 AddonVersion = Annotated[
     str,
     *_shape(r"v\d+\.\d+\.\d+-eksbuild\.\d+", "an EKS add-on version, such as v1.21.1-eksbuild.1"),
@@ -219,15 +252,33 @@ DatabaseName = Annotated[
 ]
 PostgresVersion = Annotated[
     str,
-    *_shape(r"1[4-9]\.\d+", "a PostgreSQL version with its minor version, such as 17.6, in quotes"),
+    *_shape(
+        r"1[4-9]\.[1-9]\d?", "a PostgreSQL version with its minor version, such as 17.6, in quotes"
+    ),
 ]
-Region = Annotated[str, BeforeValidator(_text), AfterValidator(_region)]
+SnapshotIdentifier = Annotated[
+    str,
+    *_shape(
+        r"(?:[a-zA-Z](?:-?[a-zA-Z0-9]){0,254}|arn:aws[a-z-]*:rds:[a-z0-9-]+:\d{12}:snapshot:[^\s:]+)",
+        "the identifier of a DB snapshot, or the ARN of a shared one",
+    ),
+]
+Region = Annotated[
+    str, BeforeValidator(_text), AfterValidator(_region), _schema(enum=sorted(REGIONS))
+]
 AccountId = Annotated[str, *_shape(r"\d{12}", "a twelve-digit AWS account id, in quotes")]
 RoleArn = Annotated[
     str,
     *_shape(
         r"arn:aws:iam::\d{12}:role/[\w+=,.@/-]+",
         "the ARN of an IAM role, arn:aws:iam::ACCOUNT:role/NAME",
+    ),
+]
+PolicyArn = Annotated[
+    str,
+    *_shape(
+        r"arn:aws:iam::\d{12}:policy/[\w+=,.@/-]+",
+        "the ARN of an IAM policy, arn:aws:iam::ACCOUNT:policy/NAME",
     ),
 ]
 CertificateArn = Annotated[
@@ -257,6 +308,22 @@ EcrRepository = Annotated[
 ]
 GitBranch = Annotated[str, *_shape(r"[\w][\w./-]{0,200}", "a branch name"), AfterValidator(_branch)]
 TagPattern = Annotated[str, *_shape(r"[\w*?][\w.*?/-]{0,200}", "a tag pattern, such as v*")]
+PathPattern = Annotated[
+    str, *_shape(r"[\w*?.][\w.*?/-]{0,200}", "a pattern of paths in the repository, such as app/**")
+]
+KeyAlias = Annotated[
+    str, *_shape(r"alias/(?!aws/)[\w/-]{1,250}", "the alias of a KMS key, alias/NAME")
+]
+FindingId = Annotated[
+    str, *_shape(r"[A-Z]{2,10}-[\w.:-]{4,60}", "the name of a finding, such as CVE-2026-12345")
+]
+Day = Annotated[
+    str, *_shape(r"\d{4}-\d{2}-\d{2}", "a day in quotes, such as 2026-12-31"), AfterValidator(_day)
+]
+Reason = Annotated[
+    str,
+    *_shape(r"[\w ,.:;/()+#'-]{10,200}", "a reason of 10 to 200 letters, digits and ,.:;/()+#'-"),
+]
 ImageReference = Annotated[
     str,
     *_shape(r"[a-z0-9][\w.:/-]*@sha256:[0-9a-f]{64}", "an image by digest, registry/name@sha256:…"),
@@ -283,7 +350,11 @@ RelativePath = Annotated[
         r"(?!.*\.\.)[\w.-]{1,100}(/[\w.-]{1,100}){0,9}", "a path within the project, without `..`"
     ),
 ]
-Endpoint = Annotated[str, BeforeValidator(_text), AfterValidator(_endpoint)]
+Endpoint = Annotated[
+    str, BeforeValidator(_text), AfterValidator(_endpoint), _schema(enum=[*ENDPOINTS])
+]
 Percent = Annotated[int, Field(ge=1, le=100)]
 Port = Annotated[int, Field(ge=1024, le=65535)]
-RetentionDays = Annotated[int, AfterValidator(_retention)]
+RetentionDays = Annotated[
+    int, AfterValidator(_retention), WithJsonSchema({"enum": [*RETENTION_DAYS]})
+]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from ipaddress import IPv4Network, collapse_addresses
 
-from components.network.subnets import MAX_PREFIX, MIN_PREFIX
+from components.aws.vpc_limits import MAX_PREFIX, MIN_PREFIX
 from settings.cross_field.conflict import Conflict
 from settings.errors import Path
 from settings.sections import Aws, Cluster, Network
@@ -26,7 +26,7 @@ ENDPOINTS_WITHOUT_NAT = (
     *("ec2", "ecr.api", "ecr.dkr", "eks", "eks-auth", "logs", "secretsmanager", "sts"),
 )
 RESERVED_TAGS = ("project", "stack")
-ADMIN_LISTS = ("deployers", "break_glass")
+ROLE_LISTS = ("deployers", "viewers", "break_glass")
 
 
 def is_too_open(cidr: str) -> bool:
@@ -147,30 +147,30 @@ def _is_unsupported(cluster: Cluster, today: date) -> bool:
 
 def role_names(cluster: Cluster) -> Iterator[Conflict]:
     """Access entries are named after their roles, without the account."""
-    for key in ADMIN_LISTS:
-        arns_by_name: dict[str, str] = {}
+    arns_by_name: dict[tuple[bool, str], str] = {}
+    for key in ROLE_LISTS:
         for position, arn in enumerate(getattr(cluster, key)):
             name = arn.partition(":role/")[2].replace("/", "-")
-            if arns_by_name.setdefault(name, arn) != arn:
+            if arns_by_name.setdefault((key == "break_glass", name), arn) != arn:
                 yield Conflict(
                     ("cluster", key, position),
-                    f"another account's role in this list is also called {name}, "
+                    f"another account's role is also called {name}, "
                     "and access entries are named after it",
                 )
 
 
-def duplicate_admins(aws: Aws, cluster: Cluster) -> Iterator[Conflict]:
+def duplicate_roles(aws: Aws, cluster: Cluster) -> Iterator[Conflict]:
     """A role has at most one access entry, and the cluster's creator has one."""
-    admins = {aws.role_arn}
-    for key in ADMIN_LISTS:
+    roles = {aws.role_arn}
+    for key in ROLE_LISTS:
         for position, role in enumerate(getattr(cluster, key)):
-            if role in admins:
+            if role in roles:
                 yield Conflict(
                     ("cluster", key, position),
-                    "is an admin already, as aws.role_arn or by an earlier entry; "
+                    "has an access entry already, as aws.role_arn or by an earlier key; "
                     "EKS refuses a second access entry",
                 )
-            admins.add(role)
+            roles.add(role)
 
 
 def allowed_accounts(aws: Aws) -> Iterator[Conflict]:

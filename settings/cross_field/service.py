@@ -1,6 +1,7 @@
 """Cross-field rules of database, workload, pipeline and observability."""
 
 from collections.abc import Iterator
+from datetime import date, timedelta
 
 from settings.cross_field.conflict import Conflict
 from settings.cross_field.infrastructure import (
@@ -17,8 +18,16 @@ RESERVED_VARIABLES = (
     *("APP_COMMIT", "APP_ENVIRONMENT", "APP_IMAGE_DIGEST", "APP_VERSION"),
     *("AWS_REGION", "POD_NAME"),
 )
+# Variables of the container's runtime: another value breaks the interpreter or the service.
+RUNTIME_VARIABLES = (
+    *("HOME", "HOSTNAME", "PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "TMPDIR"),
+)
+RUNTIME_PREFIXES = ("KUBERNETES_", "LD_")
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.DBInstanceClass.Support.html
+FIRST_MINOR_OF_14 = {"db.m7g": 5, "db.r7g": 5}
 MIN_PROTECTED_BACKUP_DAYS = 7
 PROVEN_SUFFIX = "-proven"
+MAX_ACCEPTED_DAYS = 366
 EXPOSURE: Path = ("workload", "exposure")
 EXAMPLE_HOST = "guestbook.example.com"
 
@@ -82,12 +91,35 @@ def reserved_variables(database: Database, workload: Workload) -> Iterator[Confl
     for key in workload.environment:
         if is_reserved(key):
             yield Conflict(("workload", "environment", key), "is set by the program")
+        elif _is_of_runtime(key):
+            message = "is set by the image or Kubernetes, and the service needs that value"
+            yield Conflict(("workload", "environment", key), message)
     for position, key in enumerate(workload.secrets):
         path = ("workload", "secrets", position)
         if is_reserved(key):
             yield Conflict(path, f"{key} is set by the program")
+        elif _is_of_runtime(key):
+            yield Conflict(path, f"{key} is set by the image or Kubernetes")
         elif key in workload.environment:
             yield Conflict(path, f"{key} is also set in workload.environment")
+
+
+def _is_of_runtime(key: str) -> bool:
+    return key in RUNTIME_VARIABLES or key.startswith(RUNTIME_PREFIXES)
+
+
+def engine_of_instance_class(database: Database) -> Iterator[Conflict]:
+    """The instance class must offer the PostgreSQL version."""
+    version, family = database.engine_version, database.instance_class.rpartition(".")[0]
+    if version is None or not database.enabled or not version.startswith("14."):
+        return
+    first = FIRST_MINOR_OF_14.get(family, 0)
+    if int(version.removeprefix("14.")) < first:
+        yield Conflict(
+            ("database", "engine_version"),
+            f"{family} offers PostgreSQL 14 from 14.{first} on, not {version}",
+            f"14.{first}",
+        )
 
 
 def certificate(aws: Aws, workload: Workload) -> Iterator[Conflict]:
@@ -137,7 +169,7 @@ def pipeline_source(pipeline: Pipeline) -> Iterator[Conflict]:
     """A source has the keys of its kind and no others."""
     source, path = pipeline.source, ("pipeline", "source")
     if source.kind == "s3":
-        for key in ("repository", "branch", "connection_arn", "tags"):
+        for key in ("repository", "branch", "connection_arn", "tags", "paths", "pull_requests"):
             if getattr(source, key):
                 yield Conflict((*path, key), "has no effect on a source of kind s3")
         return
@@ -150,6 +182,14 @@ def pipeline_source(pipeline: Pipeline) -> Iterator[Conflict]:
             "set either a branch or tags to start releases",
             None if source.tags else "main",
         )
+    elif source.tags:
+        reasons = {
+            "paths": "CodePipeline selects paths of pushes to a branch, not of tags",
+            "pull_requests": "a pull request needs the branch that it is opened against",
+        }
+        for key, reason in reasons.items():
+            if getattr(source, key):
+                yield Conflict((*path, key), f"has no effect with tags: {reason}")
 
 
 def promotion(pipeline: Pipeline, project: str, stack: str) -> Iterator[Conflict]:
@@ -166,6 +206,43 @@ def promotion(pipeline: Pipeline, project: str, stack: str) -> Iterator[Conflict
             f"is not a repository of proven images, whose name ends with {PROVEN_SUFFIX}",
             f"{source.removesuffix('-cache')}{PROVEN_SUFFIX}",
         )
+
+
+def admission(pipeline: Pipeline, today: date) -> Iterator[Conflict]:
+    """Promoted images are verified with the key that signed them; acceptances are not over."""
+    rules, path = pipeline.admission, ("pipeline", "admission")
+    key = (*path, "signing_key")
+    if rules.signing_key is not None and not rules.signature:
+        yield Conflict(key, "has no effect without pipeline.admission.signature")
+    elif rules.signing_key is not None and pipeline.promote_from is None:
+        yield Conflict(key, "has no effect: this environment signs its images with its own key")
+    elif rules.signature and rules.signing_key is None and pipeline.promote_from is not None:
+        source = pipeline.promote_from.partition("/")[0]
+        yield Conflict(
+            key,
+            "is missing: promoted images are verified with the key of the environment that "
+            "signed them",
+            f"alias/{source}-pipeline-signing",
+        )
+    findings = (*path, "accepted_findings")
+    if rules.accepted_findings and rules.scan == "none":
+        yield Conflict(findings, "has no effect: pipeline.admission.scan is none")
+    ids = [finding.id for finding in rules.accepted_findings]
+    for position, finding in enumerate(rules.accepted_findings):
+        if finding.id in ids[:position]:
+            yield Conflict((*findings, position, "id"), "is a duplicate of an earlier entry")
+        until = date.fromisoformat(finding.until)
+        if until < today:
+            yield Conflict(
+                (*findings, position),
+                f"accepts {finding.id} until a day that is over: update the package, or extend it",
+            )
+        elif until > today + timedelta(days=MAX_ACCEPTED_DAYS):
+            yield Conflict(
+                (*findings, position, "until"),
+                f"is more than {MAX_ACCEPTED_DAYS} days ahead; accept a finding for a shorter time",
+                (today + timedelta(days=90)).isoformat(),
+            )
 
 
 def approval(pipeline: Pipeline, observability: Observability) -> Iterator[Conflict]:
