@@ -1,0 +1,118 @@
+"""Statements of the preview role and of the permissions boundary."""
+
+from collections.abc import Sequence
+
+import pulumi
+
+from components.aws.iam import Statement, allow
+
+
+def preview(bucket_arn: pulumi.Input[str], key_arn: pulumi.Input[str]) -> list[Statement]:
+    """Read the state; of the data that ReadOnlyAccess opens, read nothing else.
+
+    A pull request's code runs with this role.
+    """
+    objects = pulumi.Output.concat(bucket_arn, "/*")
+    return [
+        allow("ReadState", ["s3:GetObject"], [objects]),
+        allow("DecryptState", ["kms:Decrypt"], [key_arn]),
+        {
+            "Sid": "DenyOtherObjects",
+            "Effect": "Deny",
+            "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+            "NotResource": [objects],
+        },
+        {
+            "Sid": "DenyData",
+            "Effect": "Deny",
+            "Action": [
+                "dynamodb:BatchGetItem",
+                "dynamodb:GetItem",
+                "dynamodb:Query",
+                "dynamodb:Scan",
+                "secretsmanager:GetSecretValue",
+                "sqs:ReceiveMessage",
+            ],
+            "Resource": ["*"],
+        },
+    ]
+
+
+def boundary(
+    *,
+    boundary_arn: pulumi.Input[str],
+    role_arns: Sequence[pulumi.Input[str]],
+    oidc_provider_arn: pulumi.Input[str],
+    bucket_arn: pulumi.Input[str],
+    key_arn: pulumi.Input[str],
+) -> list[Statement]:
+    """Allow everything, except to change the bootstrap stack or to get out of the boundary.
+
+    AWS's pattern: https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
+    """
+
+    def deny(sid: str, actions: Sequence[str], *resources: pulumi.Input[str]) -> Statement:
+        return {
+            "Sid": sid,
+            "Effect": "Deny",
+            "Action": list(actions),
+            "Resource": list(resources) or ["*"],
+        }
+
+    without_boundary = deny(
+        "DenyRolesWithoutBoundary",
+        [
+            "iam:AttachRolePolicy",
+            "iam:CreateRole",
+            "iam:PutRolePermissionsBoundary",
+            "iam:PutRolePolicy",
+        ],
+    )
+    return [
+        allow("AllowWithinBoundary", ["*"], ["*"]),
+        {
+            **without_boundary,
+            "Condition": {"StringNotEquals": {"iam:PermissionsBoundary": boundary_arn}},
+        },
+        deny(
+            "DenyUsersAndAccount",
+            [
+                "account:*",
+                "iam:CreateAccessKey",
+                "iam:CreateLoginProfile",
+                "iam:CreateUser",
+                "iam:DeleteRolePermissionsBoundary",
+                "organizations:*",
+            ],
+        ),
+        deny(
+            "DenyBootstrapIdentities",
+            [
+                "iam:AttachRolePolicy",
+                "iam:CreatePolicyVersion",
+                "iam:Delete*",
+                "iam:DetachRolePolicy",
+                "iam:PutRolePolicy",
+                "iam:SetDefaultPolicyVersion",
+                "iam:UpdateAssumeRolePolicy",
+                "iam:UpdateOpenIDConnectProviderThumbprint",
+                "iam:AddClientIDToOpenIDConnectProvider",
+            ],
+            boundary_arn,
+            oidc_provider_arn,
+            *role_arns,
+        ),
+        deny(
+            "DenyBootstrapBucket",
+            ["s3:DeleteBucket*", "s3:PutBucket*", "s3:PutEncryptionConfiguration"],
+            bucket_arn,
+        ),
+        deny(
+            "DenyStateVersions", ["s3:DeleteObjectVersion"], pulumi.Output.concat(bucket_arn, "/*")
+        ),
+        deny(
+            "DenyBootstrapKey",
+            ["kms:DisableKey*", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion"],
+            key_arn,
+        ),
+    ]

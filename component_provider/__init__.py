@@ -1,0 +1,1 @@
+"""The components that stand alone, for Pulumi programs in any language."""

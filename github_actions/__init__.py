@@ -1,0 +1,1 @@
+"""What the workflows of `.github/workflows` run: `python -m github_actions COMMAND`."""
