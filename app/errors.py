@@ -1,7 +1,6 @@
 """Error responses: problem+json (RFC 9457) for the API, a page otherwise, without internals."""
 
 import logging
-from typing import Any
 
 from flask import Flask, Response, g, json, render_template, request
 from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
@@ -70,6 +69,11 @@ def retry_later(response: Response) -> Response:
 def _response(status: int, title: str, detail: str | None) -> Response:
     if request.path.startswith("/api/") or request.accept_mimetypes.best == "application/json":
         return problem(status, title, detail)
-    values: dict[str, Any] = {"status": status, "title": title, "detail": detail}
-    page = render_template("error.html", request_id=g.get("request_id"), **values)
+    page = render_template(
+        "error.html",
+        status=status,
+        title=title,
+        detail=detail,
+        request_id=g.get("request_id"),
+    )
     return Response(page, status)

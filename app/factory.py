@@ -10,7 +10,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from app import errors, health, security, telemetry
 from app.config import Config, load
 from app.db.engine import Engine
-from app.guestbook import api, page
+from app.guestbook import api, page, parsing
 from app.guestbook.store import Guestbook
 
 MAX_BODY_BYTES = 16 * 1024
@@ -42,6 +42,7 @@ def create_app(config: Config | None = None) -> Flask:
     telemetry.init_app(app, config)
     security.init_app(app)
     errors.init_app(app)
+    parsing.init_app(app, config.threads)
     app.register_blueprint(health.blueprint(engine))
     app.register_blueprint(api.blueprint(config, guestbook))
     app.register_blueprint(page.blueprint(config, guestbook))

@@ -57,7 +57,7 @@ class _Formatter(JsonFormatter):
             log_data["request_id"] = g.request_id
 
 
-def logging_config(level: str) -> dict[str, Any]:
+def logging_config(level: str) -> dict[str, object]:
     """Return a dictConfig that writes all loggers as JSON to stdout, the server's included."""
     formatter = {
         "()": "app.telemetry._Formatter",

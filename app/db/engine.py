@@ -4,9 +4,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import psycopg
+from psycopg.rows import TupleRow
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -64,7 +64,7 @@ class Engine:
             if connection.scalar(text("SELECT to_regclass('guestbook_entry')")) is None:
                 raise DatabaseUnavailableError("no tables: run `python3 -m app.db.migrate`")
 
-    def _connect(self) -> psycopg.Connection[Any]:
+    def _connect(self) -> psycopg.Connection[TupleRow]:
         with self._lock:
             if time.monotonic() < self._retry_at:
                 raise DatabaseUnavailableError("the last connection failed a moment ago")
@@ -75,7 +75,7 @@ class Engine:
                 self._retry_at = time.monotonic() + RETRY_SECONDS
             raise DatabaseUnavailableError(_reason(error)) from error
 
-    def _open_with_current_password(self) -> psycopg.Connection[Any]:
+    def _open_with_current_password(self) -> psycopg.Connection[TupleRow]:
         try:
             return self._open()
         except psycopg.OperationalError:
@@ -83,7 +83,7 @@ class Engine:
                 raise
             return self._open()
 
-    def _open(self) -> psycopg.Connection[Any]:
+    def _open(self) -> psycopg.Connection[TupleRow]:
         user, password = self._credentials.current()
         database = self._database
         return psycopg.connect(
