@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import queue
 import socket
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,29 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from sandbox.account import services
-from sandbox.account.core import moto_setup, operations
+from sandbox.account.core import authorization, moto_setup, operations
 from sandbox.account.core.context import RequestContext
 from sandbox.account.core.dispatch import Dispatcher
+from sandbox.account.core.errors import AwsError
 from sandbox.account.core.journal import Journal
+from sandbox.account.core.message_log import MessageLog
 from sandbox.account.core.wire import Reply, read_body
+from sandbox.account.services import events, logs
+from sandbox.account.services.codebuild import builds as codebuild_builds
+from sandbox.account.services.codepipeline import executions
 from sandbox.account.services.eks import node_groups
+from sandbox.account.services.rds import hosting
 from sandbox.account.services.sts.tokens import Principals
+from sandbox.contracts.build_runner import BuildRunner
 from sandbox.contracts.cluster_host import ClusterHost, Grant
+from sandbox.contracts.database_host import DatabaseHost
+from sandbox.contracts.pipeline_runner import PipelineRunner
+from sandbox.contracts.service_event import ServiceEvent
 
 _StartResponse = Callable[[str, list[tuple[str, str]]], object]
 _running = threading.Lock()
+# An event is a request, so that the journal has it in the order of all requests.
+_EVENT_REQUEST = {"REQUEST_METHOD": "POST", "PATH_INFO": "/_sandbox/event"}
 
 
 class _Handler(MotoRequestHandler):
@@ -36,6 +49,16 @@ class _Handler(MotoRequestHandler):
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: ARG002  # the base class names it so
         logging.getLogger("sandbox.account.http").debug(message, *args)
+
+
+@dataclass(frozen=True)
+class Repair:
+    """Numbers of requests: kept; lost; readable, but dependent on lost ones. `former` is a path."""
+
+    kept: int
+    lost: int
+    dependent: int
+    former: str
 
 
 class Account:
@@ -50,14 +73,23 @@ class Account:
         self,
         directory: Path,
         clusters: ClusterHost | None = None,
+        databases: DatabaseHost | None = None,
+        builds: BuildRunner | None = None,
+        pipelines: PipelineRunner | None = None,
         *,
         registry_host: str | None = None,
         time_scale: float = 1.0,
     ) -> None:
+        from sandbox.account.null_build_runner import NullBuildRunner  # noqa: PLC0415
         from sandbox.account.null_cluster_host import NullClusterHost  # noqa: PLC0415
+        from sandbox.account.null_database_host import NullDatabaseHost  # noqa: PLC0415
+        from sandbox.account.null_pipeline_runner import NullPipelineRunner  # noqa: PLC0415
 
         self._directory = directory
         self.clusters: ClusterHost = clusters if clusters is not None else NullClusterHost()
+        self.databases: DatabaseHost = databases if databases is not None else NullDatabaseHost()
+        self.builds: BuildRunner = builds if builds is not None else NullBuildRunner()
+        self.pipelines: PipelineRunner = pipelines if pipelines else NullPipelineRunner()
         self.registry_host = registry_host
         self.time_scale = time_scale
         self._dispatcher: Dispatcher | None = None
@@ -65,6 +97,7 @@ class Account:
         self._server: BaseWSGIServer | None = None
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._events: queue.Queue[ServiceEvent] = queue.Queue()
         self.url = ""
 
     @property
@@ -94,6 +127,9 @@ class Account:
                 self._dispatcher = self._replay(journal)
             self._principals = Principals(self._dispatcher.context)
             node_groups.reconcile(self._dispatcher.context)
+            hosting.reconcile(self._dispatcher.context)
+            codebuild_builds.delete_unknown(self._dispatcher.context)
+            executions.reconcile(self._dispatcher.context)
             port = int(listener.getsockname()[1])
             self._server = make_server(
                 "127.0.0.1",
@@ -110,22 +146,54 @@ class Account:
         finally:
             if listener is not None:
                 listener.close()  # the server has a duplicate
+        self.dispatcher.context.messages = MessageLog(self._directory / "messages.jsonl")
         self._stopping.clear()
         self._threads = [
             threading.Thread(target=self._server.serve_forever, name="account-http", daemon=True),
             threading.Thread(target=self._tick, name="account-agenda", daemon=True),
+            threading.Thread(target=self._deliver, name="account-events", daemon=True),
         ]
         for thread in self._threads:
             thread.start()
         return self.url
 
-    def _replay(self, journal: Journal) -> Dispatcher:
-        """Return a dispatcher with the journal's contents."""
+    def repair(self) -> Repair:
+        """Replace a damaged journal by one of the requests that can be replayed; keep the old one.
+
+        Call it instead of `start`, without hosts.
+        """
+        moto_setup.install()
+        services.load()
+        journal = Journal(self._directory)
+        contents = journal.read()
+        entries = [contents.entries[number] for number in sorted(contents.entries)]
+        readable = len(entries)
+        while len(kept := self._empty(journal).replayable(entries)) < len(entries):
+            entries = kept  # a request that fails may have prepared a later one
+        former = journal.replace(kept)
+        return Repair(
+            kept=len(kept),
+            lost=len(contents.lost),
+            dependent=readable - len(kept),
+            former=str(former or ""),
+        )
+
+    def _empty(self, journal: Journal) -> Dispatcher:
+        """Return a dispatcher of an empty account."""
         BackendDict.reset()
         context = RequestContext(
-            self.clusters, registry_host=self.registry_host, time_scale=self.time_scale
+            self.clusters,
+            self.databases,
+            self.builds,
+            self.pipelines,
+            registry_host=self.registry_host,
+            time_scale=self.time_scale,
         )
-        dispatcher = Dispatcher(journal, context)
+        return Dispatcher(journal, context)
+
+    def _replay(self, journal: Journal) -> Dispatcher:
+        """Return a dispatcher with the journal's contents."""
+        dispatcher = self._empty(journal)
         if dispatcher.replay():
             dispatcher.run_scheduled()
         return dispatcher
@@ -154,6 +222,40 @@ class Account:
         if self._principals is None:
             raise RuntimeError("the account is not started")
         return self._principals.grants(cluster_arn, principal_arn)
+
+    def authorize(self, access_key: str, region: str, action: str, resource: str) -> None:
+        """Raise PermissionError if a key's policies do not allow an action without an API."""
+        with self.dispatcher.lock:
+            try:
+                authorization.require(self.dispatcher.context, access_key, region, action, resource)
+            except AwsError as error:
+                raise PermissionError(error.message) from None
+
+    def put_log_events(
+        self, region: str, group: str, stream: str, events: Sequence[tuple[int, str]]
+    ) -> bool:
+        """Store events (milliseconds, message) without an entry in the journal.
+
+        Returns False if there is no such log group or stream.
+        """
+        with self.dispatcher.lock:
+            return logs.put_events(self.dispatcher.context, region, group, stream, events)
+
+    def emit(self, event: ServiceEvent) -> None:
+        """Queue an event for EventBridge; the caller may hold locks that requests wait for."""
+        self._events.put(event)
+
+    def _deliver(self) -> None:
+        """Deliver queued events in order."""
+        while not self._stopping.is_set():
+            try:
+                event = self._events.get(timeout=0.25)
+            except queue.Empty:
+                continue
+            with self.dispatcher.lock:
+                if events.is_awaited(self.dispatcher.context, event):
+                    body = json.dumps(asdict(event)).encode()
+                    self.dispatcher.handle(_EVENT_REQUEST, body)
 
     def _tick(self) -> None:
         """Run scheduled actions without requests."""
@@ -200,6 +302,10 @@ class Account:
                     200,
                     {"items": alive, "pending": [asdict(item) for item in items if item.pending]},
                 )
+            case "GET", "permissions":
+                return _json(200, {"calls": _authorizations(self.dispatcher)})
+            case "GET", "messages":
+                return _json(200, {"messages": self.dispatcher.context.messages.messages()})
             case "GET", "faults":
                 return _json(200, {"faults": self.dispatcher.faults.list()})
             case "POST", "faults":
@@ -211,9 +317,24 @@ class Account:
                 self.dispatcher.faults.clear()
                 return _json(200, {"faults": []})
         return _json(
-            404, {"error": f"no {method} /_sandbox/{path}; there are health, inventory, faults"}
+            404,
+            {
+                "error": f"no {method} /_sandbox/{path}; there are health, inventory, messages, "
+                "permissions and faults"
+            },
         )
 
 
 def _json(status: int, content: dict[str, Any]) -> Reply:
     return Reply(status, {"Content-Type": "application/json"}, json.dumps(content).encode())
+
+
+def _authorizations(dispatcher: Dispatcher) -> list[dict[str, Any]]:
+    """Return the permissions that callers used since the start."""
+    with dispatcher.lock:
+        counted = list(dispatcher.context.authorizations.items())
+    names = ("principal", "region", "action", "resource", "conditions", "allowed")
+    return [
+        {**dict(zip(names, key, strict=True)), "conditions": dict(key[4]), "count": count}
+        for key, count in counted
+    ]

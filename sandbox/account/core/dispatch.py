@@ -13,10 +13,12 @@ import re
 import secrets
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sandbox.account.core import (
+    authorization,
     determinism,
     operations,
     referential_integrity,
@@ -65,7 +67,8 @@ _IDENTIFIER = re.compile(r"(^|[a-z])(id|arn|name|url|uri)$|(Id|Arn|ARN|ID|Name|U
 def is_write(call: Call) -> bool:
     """Whether an operation can change the account."""
     is_read = call.operation.startswith(_READ_PREFIXES)
-    return not is_read and (call.service, call.operation) not in _READ_OPERATIONS
+    key = (call.service, call.operation)
+    return not is_read and key not in _READ_OPERATIONS and key not in operations.UNJOURNALED
 
 
 class Dispatcher:
@@ -148,15 +151,31 @@ class Dispatcher:
         Raises JournalError if a request fails or returns other identifiers than originally: users
         hold these identifiers, so a different account must not be served.
         """
-        count, scale = 0, self.context.time_scale
-        self.context.replaying = True
-        try:
+        count = 0
+        with self._replaying():
             for count, entry in enumerate(self._journal, 1):
                 self._replay_entry(count, entry)
+        return count
+
+    def replayable(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Execute these entries; return those that succeed as they did originally."""
+        kept = []
+        with self._replaying():
+            for number, entry in enumerate(entries, 1):
+                with suppress(JournalError):
+                    self._replay_entry(number, entry)
+                    kept.append(entry)
+        return kept
+
+    @contextmanager
+    def _replaying(self) -> Iterator[None]:
+        scale = self.context.time_scale
+        self.context.replaying = True
+        try:
+            yield
         finally:
             self.context.replaying = False
             self.context.time_scale = scale
-        return count
 
     def _replay_entry(self, number: int, entry: Entry) -> None:
         self.context.time_scale = entry.time_scale
@@ -213,6 +232,7 @@ class Dispatcher:
         validation.validate(call)
         if not context.replaying:
             self.faults.raise_for(call)
+            authorization.check(context, call)
         for check in operations.CHECKS.get(key, ()):
             check(context, call)
         referential_integrity.check(context, call)

@@ -45,14 +45,20 @@ LISTERS: list[Lister] = []
 ADMIN: dict[str, Administration] = {}
 # Services without moto: an operation that is not implemented here is not emulated.
 OWN_SERVICES: set[str] = set()
+# Writes that change only what runs behind the account: a replay must not repeat them.
+UNJOURNALED: set[tuple[str, str]] = set()
 
 
-def implements(service: str, *operations: str) -> Callable[[Implementation], Implementation]:
+def implements(
+    service: str, *operations: str, journaled: bool = True
+) -> Callable[[Implementation], Implementation]:
     """Register the implementation of operations, instead of moto's."""
 
     def register(function: Implementation) -> Implementation:
         for operation in operations:
             IMPLEMENTATIONS[service, operation] = function
+            if not journaled:
+                UNJOURNALED.add((service, operation))
         return function
 
     return register

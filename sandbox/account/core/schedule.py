@@ -35,6 +35,8 @@ SECONDS: dict[tuple[str, str], float] = {
         "rds",
         "instance.create",
     ): 420,  # (d) 30 min waiter; small PostgreSQL instances take 5 to 10 minutes
+    # Three health checks at intervals of 10 s (developer guide of Network Load Balancers).
+    ("elbv2", "target.register"): 30,
     ("rds", "instance.modify"): 120,
     ("rds", "instance.delete"): 240,
 }

@@ -1,4 +1,4 @@
-"""KMS where moto differs: key states, rotation periods, key policies.
+"""KMS where moto differs: key states, rotation periods, key policies, signatures.
 
 Source: docs.aws.amazon.com/kms/latest/developerguide/key-state.html.
 """
@@ -6,11 +6,17 @@ Source: docs.aws.amazon.com/kms/latest/developerguide/key-state.html.
 from __future__ import annotations
 
 import datetime
+import math
 from typing import TYPE_CHECKING, Any
 
-from sandbox.account.core import moto_backends, policy_documents
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+
+from sandbox.account.core import determinism, moto_backends, policy_documents
 from sandbox.account.core.errors import AwsError
-from sandbox.account.core.operations import amends, checks
+from sandbox.account.core.operations import amends, checks, implements
 from sandbox.account.core.wire import ACCOUNT_ID
 
 if TYPE_CHECKING:
@@ -23,6 +29,7 @@ _CRYPTO = (
     "GenerateDataKeyWithoutPlaintext",
     "ReEncrypt",
     "Sign",
+    "Verify",
     "CreateGrant",
 )
 _NOT_WHILE_PENDING = (
@@ -151,3 +158,87 @@ def show_period(context: RequestContext, call: Call, result: dict[str, Any]) -> 
             "RotationPeriodInDays": rotation["days"],
             "NextRotationDate": following,
         }
+
+
+_CURVES: dict[str, tuple[ec.EllipticCurve, hashes.HashAlgorithm]] = {
+    "ECC_NIST_P256": (ec.SECP256R1(), hashes.SHA256()),
+    "ECC_NIST_P384": (ec.SECP384R1(), hashes.SHA384()),
+    "ECC_NIST_P521": (ec.SECP521R1(), hashes.SHA512()),
+    "ECC_SECG_P256K1": (ec.SECP256K1(), hashes.SHA256()),
+}
+
+
+@amends("kms", "CreateKey")
+def derive_key_pair(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
+    """Derive the key pair from the request's seed: a replay must create the same one."""
+    key = _key(context, call, result["KeyMetadata"]["KeyId"])
+    if key is not None:  # the response of an amended request has milliseconds
+        key.creation_date = math.floor(key.creation_date * 1000) / 1000
+    curve = _CURVES.get(result["KeyMetadata"]["KeySpec"])
+    if key is not None and curve is not None:
+        # FIPS 186-5, A.2.1: 64 bits more than the order has, reduced, are unbiased.
+        order = int(determinism.random_hex((curve[0].key_size + 64) // 4), 16)
+        secret = order % ((1 << (curve[0].key_size - 1)) - 1) + 1
+        key.private_key.private_key = ec.derive_private_key(secret, curve[0])
+
+
+@implements("kms", "Sign", journaled=False)
+def sign(context: RequestContext, call: Call) -> dict[str, Any]:
+    """Sign a message or digest; moto signs the base64 text of the request."""
+    key, scheme = _signing_key(context, call)
+    signature = key.private_key.private_key.sign(_message(call), scheme)
+    return {
+        "KeyId": key.arn,
+        "Signature": signature,
+        "SigningAlgorithm": call["SigningAlgorithm"],
+    }
+
+
+@implements("kms", "Verify", journaled=False)
+def verify(context: RequestContext, call: Call) -> dict[str, Any]:
+    """Verify a signature; an invalid one is an error without a text, as on AWS."""
+    key, scheme = _signing_key(context, call)
+    try:
+        key.private_key.private_key.public_key().verify(call["Signature"], _message(call), scheme)
+    except InvalidSignature:
+        raise AwsError("KMSInvalidSignatureException", "") from None
+    return {
+        "KeyId": key.arn,
+        "SignatureValid": True,
+        "SigningAlgorithm": call["SigningAlgorithm"],
+    }
+
+
+def _signing_key(context: RequestContext, call: Call) -> tuple[Any, ec.ECDSA]:
+    name, algorithm = call["KeyId"], call["SigningAlgorithm"]
+    key = _key(context, call, name)
+    if key is None:
+        kind = "Alias" if "alias/" in name else "Key"
+        arn = name if name.startswith("arn:") else f"arn:aws:kms:{call.region}:{ACCOUNT_ID}:"
+        shown = (
+            arn if name.startswith("arn:") else f"{arn}{'' if kind == 'Alias' else 'key/'}{name}"
+        )
+        raise AwsError("NotFoundException", f"{kind} {shown} is not found.")
+    usage = key.key_usage or "ENCRYPT_DECRYPT"
+    if usage != "SIGN_VERIFY":
+        text = f"{key.arn} key usage is {usage} which is not valid for {call.operation}."
+        raise AwsError("InvalidKeyUsageException", text)
+    if key.key_spec not in _CURVES:
+        text = f"{call.operation} with keys of the spec {key.key_spec} is not emulated"
+        raise AwsError("NotImplemented", text, status=501)
+    if algorithm not in key.signing_algorithms:
+        text = f"Algorithm {algorithm} is incompatible with key spec {key.key_spec}."
+        raise AwsError("InvalidKeyUsageException", text)
+    function = _CURVES[key.key_spec][1]
+    prehashed = call.get("MessageType") == "DIGEST"
+    return key, ec.ECDSA(Prehashed(function) if prehashed else function)
+
+
+def _message(call: Call) -> bytes:
+    message = call["Message"]
+    if call.get("MessageType") == "DIGEST":
+        size = int(call["SigningAlgorithm"].rpartition("_")[2]) // 8
+        if len(message) != size:
+            text = f"Digest is invalid length for algorithm {call['SigningAlgorithm']}."
+            raise AwsError("ValidationException", text)
+    return bytes(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sandbox.account.core import moto_backends
@@ -75,3 +76,19 @@ def _log_group(context: RequestContext, call: Call) -> Any:
     if name not in groups:
         raise AwsError("ResourceNotFoundException", "The specified log group does not exist.")
     return groups[name]
+
+
+def put_events(
+    context: RequestContext,
+    region: str,
+    group: str,
+    stream: str,
+    events: Sequence[tuple[int, str]],
+) -> bool:
+    """Store events (milliseconds, message); return False without such a log group or stream."""
+    backend = context.backend("logs", region)
+    if group not in backend.groups or stream not in backend.groups[group].streams:
+        return False
+    documents = [{"timestamp": moment, "message": message} for moment, message in events]
+    backend.put_log_events(group, stream, documents)
+    return True

@@ -1,8 +1,4 @@
-"""S3 where moto differs: defaults of new buckets, bucket policies.
-
-Policies are validated but not enforced: moto ignores their conditions, so a TLS-only Deny would
-refuse every request on loopback.
-"""
+"""S3 where moto differs: defaults of new buckets, validation of bucket policies."""
 
 from __future__ import annotations
 
@@ -103,3 +99,14 @@ def check_destinations(context: RequestContext, call: Call) -> None:
                 "InvalidArgument",
                 f"Unable to validate the following destination configurations: {arn}",
             )
+
+
+@amends("s3", "PutObject")
+def entity_tag(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
+    """Return the entity tag, which moto omits for objects that a KMS key encrypts.
+
+    Source: docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html (ETag).
+    """
+    stored = context.backend("s3").get_object(call["Bucket"], call["Key"])
+    if stored is not None:
+        result["ETag"] = stored.etag

@@ -26,19 +26,23 @@ class Tokens:
         self._key_file = directory / "token.key"
         self._account_id = account_id
 
-    def issue(self, now: float | None = None) -> tuple[str, float]:
-        """Return a password for the user AWS and its expiry (seconds since the epoch)."""
+    def issue(self, access_key: str = "", now: float | None = None) -> tuple[str, float]:
+        """Return a password for the user AWS and its expiry (seconds since the epoch).
+
+        The token has the permissions of the caller's key; without one, all permissions.
+        """
         expires = (time.time() if now is None else now) + VALID_SECONDS
         claims = {
             "account": self._account_id,
+            "key": access_key,
             "expiration": int(expires),
             "nonce": secrets.token_hex(8),
         }
         payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode()
         return f"{payload}.{self._sign(payload)}", expires
 
-    def validate(self, username: str, password: str) -> None:
-        """Raise RegistryError unless the pair was issued and has not expired."""
+    def validate(self, username: str, password: str) -> str:
+        """Return the key of the pair; raise RegistryError if it is not issued or has expired."""
         payload, _, signature = password.partition(".")
         if username != USER or not hmac.compare_digest(signature, self._sign(payload)):
             raise RegistryError(
@@ -47,10 +51,12 @@ class Tokens:
                 "Not Authorized",
                 {"WWW-Authenticate": 'Basic realm="ECR", service="ecr.amazonaws.com"'},
             )
-        if json.loads(base64.urlsafe_b64decode(payload))["expiration"] < time.time():
+        claims = json.loads(base64.urlsafe_b64decode(payload))
+        if claims["expiration"] < time.time():
             raise RegistryError(
                 403, "DENIED", "Your authorization token has expired. Reauthenticate and try again."
             )
+        return str(claims.get("key", ""))
 
     def _sign(self, payload: str) -> str:
         return hmac.new(self._key(), payload.encode(), hashlib.sha256).hexdigest()

@@ -3,7 +3,7 @@
 moto stores no image data, so parts of its ECR are replaced while a registry is attached: repository
 URI, image size and digest, PutImage's tag rules, authorization tokens, lifecycle policies (moto
 only stores them) and scan findings (moto invents a CVE). Error messages are ECR's; where moto lacks
-one, its source is named.
+one, its source is named. `scans` has the scanner.
 """
 
 from __future__ import annotations
@@ -26,16 +26,15 @@ from moto.ecr import models, responses
 from moto.ecr.exceptions import (
     InvalidParameterException,
     RepositoryNotFoundException,
-    ScanNotFoundException,
 )
 
 from sandbox.account.services.ecr.authorization_tokens import USER, Tokens
 from sandbox.account.services.ecr.lifecycle_policy import Candidate, expired
+from sandbox.account.services.ecr.scans import Scanner, scan_findings_of
 from sandbox.contracts import image_manifest as manifests
 from sandbox.contracts.image_repositories import PushedImage, RegistryError, StoredImage
 
 UNTAGGED: Any = None  # moto's value for an image without a tag, missing in its annotations.
-NO_SCANNER = "The sandbox has no vulnerability database, so this image was not scanned."
 
 
 class EcrImage(models.Image):
@@ -63,10 +62,12 @@ class EcrImage(models.Image):
         """Return the digest of the image that this one refers to."""
         return self.facts.subject
 
+    scanner: Scanner | None = None
+
     @property
     def image_scan_status(self) -> dict[str, str] | None:
         """Return the status of the last scan, or None without one."""
-        return _scan_status() if self.last_scan else None
+        return self.scanner.status(self.image_digest) if self.scanner and self.last_scan else None
 
 
 def put_image_error(
@@ -104,16 +105,29 @@ class EcrRepositories:
     def __init__(self, account_id: str = "123456789012") -> None:
         self.account_id = account_id
         self._tokens: Tokens | None = None
+        self._scanner: Scanner | None = None
         self._lock = threading.RLock()
         self._changed: Callable[[], None] | None = None
+        self.permission_check: Callable[[str, str, str, str], None] | None = None
+        """Takes access key, region, action and ARN; raises PermissionError with AWS's message."""
         self._host = ""
         self._originals: list[tuple[Any, str, Any]] = []
 
     # RepositoryRules
 
-    def authorize(self, username: str, password: str) -> None:
-        """Accept credentials of GetAuthorizationToken."""
-        self.tokens.validate(username, password)
+    def authorize(self, username: str, password: str) -> str:
+        """Accept credentials of GetAuthorizationToken; return its caller's access key."""
+        return self.tokens.validate(username, password)
+
+    def permit(self, access_key: str, action: str, repository: str) -> None:
+        """Refuse what the policies of the token's caller and the repository do not allow."""
+        if self.permission_check is None or not access_key:
+            return
+        target = self._repository(repository)
+        try:
+            self.permission_check(access_key, target.region_name, action, target.arn)
+        except PermissionError as error:
+            raise RegistryError(403, "DENIED", str(error)) from None
 
     def repositories(self) -> list[str]:
         """Return the names of the repositories of all regions."""
@@ -148,6 +162,7 @@ class EcrRepositories:
                     image.digest,
                 )
                 stored.image_pushed_at = int(image.pushed_at)
+                stored.scanner = self._scanner
                 repository.images.append(stored)
                 if repository.image_scanning_configuration.get("scanOnPush"):
                     stored.last_scan = datetime.fromtimestamp(image.pushed_at, UTC)
@@ -192,6 +207,7 @@ class EcrRepositories:
         """Replace parts of moto's ECR in this process until detach()."""
         self._host = host
         self._tokens = Tokens(directory, self.account_id)
+        self._scanner = scanner = Scanner(directory)
         replaced: list[tuple[Any, str, Any]] = [
             (
                 models.Repository,
@@ -200,7 +216,11 @@ class EcrRepositories:
             ),
             (models, "Image", EcrImage),
             (models.ECRBackend, "put_image", self._with_backend(self._put_image)),
-            (models.ECRBackend, "describe_image_scan_findings", _describe_image_scan_findings),
+            (
+                models.ECRBackend,
+                "describe_image_scan_findings",
+                scan_findings_of(scanner),
+            ),
             (responses.ECRResponse, "get_authorization_token", self._get_authorization_token()),
             (
                 models.ECRBackend,
@@ -270,7 +290,7 @@ class EcrRepositories:
     def _get_authorization_token(self) -> Callable[[Any], ActionResult]:
         def get_authorization_token(response: Any) -> ActionResult:
             accounts = response._get_param("registryIds") or [response.current_account]
-            password, expires = self.tokens.issue()
+            password, expires = self.tokens.issue(response.get_access_key())
             datum = {
                 "authorizationToken": base64.b64encode(f"{USER}:{password}".encode()).decode(),
                 "expiresAt": datetime.fromtimestamp(int(expires), UTC),
@@ -385,29 +405,6 @@ def _taken_message(repository: Any, tag: str) -> str:
         "be overwritten "
         "because the repository is immutable."
     )
-
-
-def _scan_status() -> dict[str, str]:
-    return {"status": "FINDINGS_UNAVAILABLE", "description": NO_SCANNER}
-
-
-def _describe_image_scan_findings(
-    backend: Any, registry_id: str, repository_name: str, image_id: dict[str, Any]
-) -> dict[str, Any]:
-    repository = backend._get_repository(repository_name, registry_id)
-    image = repository._get_image(image_id.get("imageTag"), image_id.get("imageDigest"))
-    if not image.last_scan:
-        tag = image_id.get("imageTag") or "null"
-        reference = f"{{imageDigest:'{image.image_digest}', imageTag:'{tag}'}}"
-        raise ScanNotFoundException(
-            image_id=reference, repository_name=repository_name, registry_id=repository.registry_id
-        )
-    return {
-        "registryId": repository.registry_id,
-        "repositoryName": repository_name,
-        "imageId": {"imageDigest": image.image_digest, "imageTag": image.image_tag},
-        "imageScanStatus": _scan_status(),
-    }
 
 
 @contextmanager

@@ -1,33 +1,25 @@
-"""RDS where moto differs: engines and classes, passwords, groups in use, states, final snapshots.
+"""RDS instances where moto differs: validation, passwords, states, restores, final snapshots.
 
-Versions and classes: docs.aws.amazon.com/AmazonRDS/latest/PostgreSQLReleaseNotes and
-AmazonRDS/latest/UserGuide/Concepts.DBInstanceClass.Support.html, PostgreSQL only.
+Classes: docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.DBInstanceClass.Support.html,
+PostgreSQL only.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from sandbox.account.core import moto_backends
 from sandbox.account.core.determinism import random_hex
 from sandbox.account.core.errors import AwsError
 from sandbox.account.core.operations import amends, checks, implements
-from sandbox.account.core.referential_integrity import refuses
+from sandbox.account.services.rds import hosting, passwords
+from sandbox.account.services.rds.engine_versions import full_version
 
 if TYPE_CHECKING:
     from sandbox.account.core.context import RequestContext
     from sandbox.account.core.wire import Call
 
-# Major version to minor versions, newest first.
-POSTGRES: dict[str, tuple[str, ...]] = {
-    "18": ("18.4", "18.3", "18.1"),
-    "17": ("17.10", "17.9", "17.7", "17.6", "17.5", "17.4", "17.2"),
-    "16": ("16.14", "16.13", "16.11", "16.10", "16.9", "16.8", "16.6"),
-    "15": ("15.18", "15.17", "15.15", "15.14", "15.13", "15.12"),
-    "14": ("14.23", "14.22", "14.20", "14.19", "14.18", "14.17"),
-}
 _FAMILIES = (
     "t3",
     "t4g",
@@ -53,16 +45,6 @@ _FAMILIES = (
 _CLASS = re.compile(r"db\.(?P<family>[a-z0-9]+)\.(?P<size>micro|small|medium|large|(?:\d+)?xlarge)")
 _SMALL_ONLY = {"t3", "t4g"}
 _PASSWORD = re.compile(r"[^/@\" ]{8,128}")
-
-
-def _version(requested: str | None) -> str:
-    """Return the full version; a major version means its newest minor. Raises
-    InvalidParameterCombination.
-    """
-    major = (requested or "17").partition(".")[0]
-    if major in POSTGRES and (requested in {None, major} or requested in POSTGRES[major]):
-        return POSTGRES[major][0] if requested in {None, major} else str(requested)
-    raise AwsError("InvalidParameterCombination", f"Cannot find version {requested} for postgres")
 
 
 def _check_class(name: str, version: str) -> None:
@@ -91,7 +73,7 @@ def check_instance(context: RequestContext, call: Call) -> None:
             "InvalidParameterValue",
             f"Invalid DB engine: {call['Engine']} (the sandbox emulates postgres only)",
         )
-    version = _version(call.get("EngineVersion"))
+    version = full_version(call.get("EngineVersion"))
     _check_class(call["DBInstanceClass"], version)
     if not call.get("MasterUsername"):
         raise AwsError(
@@ -191,16 +173,60 @@ def _check_groups(context: RequestContext, call: Call, version: str) -> None:
 
 @amends("rds", "CreateDBInstance")
 def instance_creating(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
-    """Set resource ID and full version; keep the instance creating while AWS provisions it."""
+    """Set resource ID, full version and password; keep the instance creating meanwhile."""
     database = context.backend("rds", call.region).databases[call["DBInstanceIdentifier"]]
     database.dbi_resource_id = result["DBInstance"]["DbiResourceId"] = (
         f"db-{random_hex(26).upper()}"
     )
-    database.engine_version = result["DBInstance"]["EngineVersion"] = _version(
+    database.engine_version = result["DBInstance"]["EngineVersion"] = full_version(
         call.get("EngineVersion")
     )
+    _start(context, database, result)
+
+
+def _start(context: RequestContext, database: Any, result: dict[str, Any]) -> None:
+    passwords.generate(database)
     database.status = result["DBInstance"]["DBInstanceStatus"] = "creating"
     context.later(("rds", "instance.create"), lambda: _ready(database))
+    hosting.configure(context, database)
+
+
+@checks("rds", "RestoreDBInstanceFromDBSnapshot")
+def check_restore(context: RequestContext, call: Call) -> None:
+    """Refuse a snapshot without data; its instance may be gone."""
+    rds = context.backend("rds", call.region)
+    name = (call.get("DBSnapshotIdentifier") or "").rpartition(":snapshot:")[2]
+    snapshot = rds.database_snapshots.get(name)
+    if snapshot is None:
+        raise AwsError("DBSnapshotNotFound", f"DBSnapshot {name} not found.")
+    if not context.replaying and snapshot.snapshot_type == "manual":
+        status = context.databases.snapshot_status(hosting.snapshot_key(call.region, name))
+        if status != "available":
+            text = f"DB snapshot {name} is not in available state: {status}."
+            raise AwsError("InvalidDBSnapshotState", text)
+    group = getattr(snapshot.database, "db_subnet_group", None)
+    if call.get("DBSubnetGroupName"):
+        group = rds.subnet_groups.get(call["DBSubnetGroupName"])
+    if group is None:
+        name = call.get("DBSubnetGroupName") or "default"
+        raise AwsError("DBSubnetGroupNotFoundFault", f"DBSubnetGroup '{name}' not found.")
+    # moto uses the default VPC's security group, and regions here have no default VPC.
+    ec2 = context.backend("ec2", call.region)
+    ec2.default_vpc = ec2.vpcs[group.vpc_id]
+
+
+@amends("rds", "RestoreDBInstanceFromDBSnapshot")
+def instance_restoring(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
+    """Start a server with the snapshot's data; RDS's own snapshots here are from the creation."""
+    rds, name = context.backend("rds", call.region), call["DBInstanceIdentifier"]
+    database = rds.databases[name]
+    database.dbi_resource_id = result["DBInstance"]["DbiResourceId"] = (
+        f"db-{random_hex(26).upper()}"
+    )
+    snapshot = call["DBSnapshotIdentifier"].rpartition(":snapshot:")[2]
+    if rds.database_snapshots[snapshot].snapshot_type == "manual":
+        database.restored_from = hosting.snapshot_key(call.region, snapshot)
+    _start(context, database, result)
 
 
 def _ready(database: Any) -> None:
@@ -214,10 +240,11 @@ def check_modification(context: RequestContext, call: Call) -> None:
     database = context.backend("rds", call.region).databases.get(call["DBInstanceIdentifier"])
     if database is None:
         return
-    if database.status != "available":
+    status = hosting.status(context, database)
+    if status not in {"available", "incompatible-parameters"}:
         text = (
             f"Database instance is not in available state: {call['DBInstanceIdentifier']} is "
-            f"{database.status}."
+            f"{status}."
         )
         raise AwsError("InvalidDBInstanceState", text)
     if call.get("AllocatedStorage") and call["AllocatedStorage"] < database.allocated_storage:
@@ -228,7 +255,7 @@ def check_modification(context: RequestContext, call: Call) -> None:
     if call.get("EngineVersion"):
         wanted, present = (
             tuple(map(int, v.split(".")))
-            for v in (_version(call["EngineVersion"]), database.engine_version)
+            for v in (full_version(call["EngineVersion"]), database.engine_version)
         )
         if wanted < present:
             text = (
@@ -252,9 +279,16 @@ def instance_modifying(context: RequestContext, call: Call, result: dict[str, An
     name = call.get("NewDBInstanceIdentifier") or call["DBInstanceIdentifier"]
     database = context.backend("rds", call.region).databases[name]
     if call.get("EngineVersion"):
-        database.engine_version = result["DBInstance"]["EngineVersion"] = _version(
+        database.engine_version = result["DBInstance"]["EngineVersion"] = full_version(
             call["EngineVersion"]
         )
+    if call.get("ManageMasterUserPassword"):
+        passwords.generate(database)
+    elif call.get("RotateMasterUserPassword"):
+        passwords.rotate(context, database)
+    if call.get("DBPortNumber"):
+        database.port = call["DBPortNumber"]
+    hosting.configure(context, database)
     if context.time_scale:
         database.status = result["DBInstance"]["DBInstanceStatus"] = "modifying"
         context.later(("rds", "instance.modify"), lambda: _ready(database))
@@ -292,186 +326,15 @@ def delete_instance(context: RequestContext, call: Call) -> dict[str, Any]:
     if database.status == "deleting":
         raise AwsError("InvalidDBInstanceState", f"Instance {name} is already being deleted.")
     if context.time_scale == 0:
-        return context.moto.result(call)
+        result = context.moto.result(call)
+        hosting.remove(context, database, snapshot)
+        return result
     database.status = "deleting"
 
     def gone() -> None:
         database.status = "available"
         rds.delete_db_instance(name, snapshot, skip, call.get("DeleteAutomatedBackups", True))
+        hosting.remove(context, database, snapshot)
 
     context.later(("rds", "instance.delete"), gone)
     return {"DBInstance": database}
-
-
-@checks("rds", "CreateDBSubnetGroup", "ModifyDBSubnetGroup")
-def check_subnet_group(context: RequestContext, call: Call) -> None:
-    """Validate a subnet group: unique name, subnets of one VPC in two zones."""
-    name = call["DBSubnetGroupName"]
-    if (
-        call.operation == "CreateDBSubnetGroup"
-        and name in context.backend("rds", call.region).subnet_groups
-    ):
-        raise AwsError(
-            "DBSubnetGroupAlreadyExists", f"The DB subnet group '{name}' already exists."
-        )
-    subnets = [
-        moto_backends.subnet(context, call.region, subnet_id) for subnet_id in call["SubnetIds"]
-    ]
-    if None in subnets:
-        missing = [
-            subnet_id
-            for subnet_id, subnet in zip(call["SubnetIds"], subnets, strict=True)
-            if subnet is None
-        ]
-        raise AwsError(
-            "InvalidSubnet", f"Some input subnets in :[{', '.join(missing)}] are invalid."
-        )
-    if len({subnet.vpc_id for subnet in subnets}) > 1:  # type: ignore[union-attr]
-        raise AwsError(
-            "InvalidVPCNetworkStateFault", "The subnets of a DB subnet group must be in one VPC"
-        )
-    zones = {subnet.availability_zone for subnet in subnets}  # type: ignore[union-attr]
-    if len(zones) < 2:
-        text = (
-            "The DB subnet group doesn't meet Availability Zone (AZ) coverage requirement. Current "
-            f"AZ coverage: {', '.join(zones)}. Add subnets to cover at least 2 AZs."
-        )
-        raise AwsError("DBSubnetGroupDoesNotCoverEnoughAZs", text)
-
-
-@implements("rds", "ModifyDBSubnetGroup")
-def modify_subnet_group(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Update a subnet group; moto deletes a changed one."""
-    groups, name = context.backend("rds", call.region).subnet_groups, call["DBSubnetGroupName"]
-    group = groups.get(name)
-    if group is None:
-        raise AwsError("DBSubnetGroupNotFoundFault", f"DBSubnetGroup '{name}' not found.")
-    subnet = moto_backends.subnet(context, call.region, call["SubnetIds"][0])
-    if subnet is not None and subnet.vpc_id != group.vpc_id:
-        text = "The new subnets are not in the same VPC as the existing subnet group"
-        raise AwsError("InvalidVPCNetworkStateFault", text)
-    result = context.moto.result(call)
-    groups[name] = group
-    return result
-
-
-@implements("rds", "ResetDBParameterGroup")
-def reset_parameter_group(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Reset parameters to the engine's defaults."""
-    group = context.backend("rds", call.region).db_parameter_groups.get(
-        call["DBParameterGroupName"]
-    )
-    if group is None:
-        raise AwsError(
-            "DBParameterGroupNotFound",
-            f"DBParameterGroup not found: {call['DBParameterGroupName']}",
-        )
-    every, named = (
-        call.get("ResetAllParameters"),
-        [item["ParameterName"] for item in call.get("Parameters") or []],
-    )
-    if bool(every) == bool(named):
-        text = "Either ResetAllParameters or a list of Parameters must be set, and not both."
-        raise AwsError("InvalidParameterCombination", text)
-    for parameter in [*group.parameters] if every else named:
-        group.parameters.pop(parameter, None)
-    return {"DBParameterGroupName": group.name}
-
-
-@refuses(
-    "rds",
-    "DeleteDBSubnetGroup",
-    "InvalidDBSubnetGroupStateFault",
-    (
-        "Cannot delete the subnet group '{DBSubnetGroupName}' because at least one database "
-        "instance: {referrers} is still using it."
-    ),
-)
-def subnet_group_users(context: RequestContext, call: Call) -> Iterator[str]:
-    """Yield the instances in a subnet group."""
-    for database in context.backend("rds", call.region).databases.values():
-        group = getattr(database, "db_subnet_group", None)
-        if group is not None and group.name == call["DBSubnetGroupName"].lower():
-            yield database.db_instance_identifier
-
-
-@refuses(
-    "rds",
-    "DeleteDBParameterGroup",
-    "InvalidDBParameterGroupState",
-    (
-        "One or more database instances are still members of this parameter group "
-        "{DBParameterGroupName}, so the group cannot be deleted ({referrers})"
-    ),
-)
-def parameter_group_users(context: RequestContext, call: Call) -> Iterator[str]:
-    """Yield the instances with a parameter group."""
-    for database in context.backend("rds", call.region).databases.values():
-        if database.db_parameter_group_name == call["DBParameterGroupName"]:
-            yield database.db_instance_identifier
-
-
-@checks("rds", "CreateDBParameterGroup")
-def check_family(context: RequestContext, call: Call) -> None:  # noqa: ARG001
-    """Validate the engine family of a parameter group."""
-    family = call["DBParameterGroupFamily"]
-    if family.removeprefix("postgres") not in POSTGRES:
-        raise AwsError(
-            "InvalidParameterValue",
-            f"ParameterGroupFamily {family} is not a valid parameter group family",
-        )
-
-
-@implements("rds", "DescribeDBEngineVersions")
-def describe_engine_versions(context: RequestContext, call: Call) -> dict[str, Any]:  # noqa: ARG001
-    """Return the available PostgreSQL versions."""
-    if call.get("Engine") not in {None, "postgres"}:
-        return {"DBEngineVersions": []}
-    wanted, family = call.get("EngineVersion"), call.get("DBParameterGroupFamily")
-    versions = []
-    for major, minors in POSTGRES.items():
-        for index, minor in enumerate(minors):
-            if wanted in {None, major, minor} and family in {None, f"postgres{major}"}:
-                newer = minors[:index]
-                upgrades = [
-                    {
-                        "Engine": "postgres",
-                        "EngineVersion": v,
-                        "IsMajorVersionUpgrade": False,
-                        "AutoUpgrade": v == minors[0],
-                    }
-                    for v in newer
-                ]
-                following = POSTGRES.get(str(int(major) + 1), ())
-                upgrades += [
-                    {
-                        "Engine": "postgres",
-                        "EngineVersion": v,
-                        "IsMajorVersionUpgrade": True,
-                        "AutoUpgrade": False,
-                    }
-                    for v in following[:1]
-                ]
-                versions.append(
-                    {
-                        "Engine": "postgres",
-                        "EngineVersion": minor,
-                        "MajorEngineVersion": major,
-                        "DBParameterGroupFamily": f"postgres{major}",
-                        "DBEngineDescription": "PostgreSQL",
-                        "DBEngineVersionDescription": f"PostgreSQL {minor}-R1",
-                        "ValidUpgradeTarget": upgrades,
-                        "ExportableLogTypes": ["postgresql", "upgrade", "iam-db-auth-error"],
-                        "SupportsLogExportsToCloudwatchLogs": True,
-                        "SupportsReadReplica": True,
-                        "Status": "available",
-                    }
-                )
-    if call.get("DefaultOnly"):
-        default = _version(wanted)
-        versions = [version for version in versions if version["EngineVersion"] == default]
-    return {
-        "DBEngineVersions": sorted(
-            versions, key=lambda v: [int(p) for p in str(v["EngineVersion"]).split(".")]
-        )
-    }

@@ -1,7 +1,4 @@
-"""CodePipeline: pipelines with versions, state, transitions and executions.
-
-Nothing runs executions yet: an execution stays InProgress, and its statusSummary says so.
-"""
+"""CodePipeline: pipelines with versions, transitions and tags."""
 
 from __future__ import annotations
 
@@ -15,22 +12,37 @@ from sandbox.account.core.errors import AwsError
 from sandbox.account.core.operations import OWN_SERVICES, Item, implements, lists
 from sandbox.account.core.wire import ACCOUNT_ID
 from sandbox.account.services.codepipeline import validation
+from sandbox.account.services.sts.tokens import caller
+from sandbox.contracts.pipeline_runner import ExecutionOrder, PipelineFacts
 
 if TYPE_CHECKING:
     from sandbox.account.core.context import Record, RequestContext
     from sandbox.account.core.wire import Call
 
 OWN_SERVICES.add("codepipeline")
-WAITING = "Waiting for a pipeline runner; the sandbox has none yet."
-_ENDED = {"Succeeded", "Failed", "Stopped", "Superseded", "Cancelled"}
 
 
-def _find(context: RequestContext, call: Call, name: str) -> Record:
+def find(context: RequestContext, call: Call, name: str) -> Record:
+    """Return a pipeline of the request's region. Raises AwsError if there is none."""
     pipeline = context.table("codepipeline").get((call.region, name))
     if pipeline is None:
         text = f"Account '{ACCOUNT_ID}' does not have a pipeline with name '{name}'"
         raise AwsError("PipelineNotFoundException", text)
     return pipeline
+
+
+def facts(record: Record) -> PipelineFacts:
+    """Return what the runner of executions needs of a pipeline."""
+    return PipelineFacts(
+        arn=record["arn"],
+        definition=copy.deepcopy(record["versions"][-1]),
+        disabled=frozenset(record["disabled"]),
+    )
+
+
+def _configure(context: RequestContext, call: Call, name: str) -> None:
+    if not context.replaying:
+        context.pipelines.configure(facts(context.table("codepipeline")[call.region, name]))
 
 
 def _complete(definition: dict[str, Any]) -> dict[str, Any]:
@@ -75,7 +87,7 @@ def _check(context: RequestContext, pipeline: dict[str, Any]) -> None:
 
 @implements("codepipeline", "CreatePipeline")
 def create_pipeline(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Create a pipeline. On AWS it starts an execution; here executions start on request."""
+    """Create a pipeline, which starts an execution."""
     pipeline = _complete(call["pipeline"])
     name, key = pipeline["name"], (call.region, pipeline["name"])
     if key in context.table("codepipeline"):
@@ -92,25 +104,37 @@ def create_pipeline(context: RequestContext, call: Call) -> dict[str, Any]:
         "tags": {tag["key"]: tag["value"] for tag in call.get("tags") or []},
         "disabled": {},
     }
+    _configure(context, call, name)
+    if not context.replaying:
+        declared = pipeline.get("variables") or []
+        context.pipelines.start(
+            ExecutionOrder(
+                id=random_uuid(),
+                pipeline_arn=context.table("codepipeline")[key]["arn"],
+                trigger=("CreatePipeline", caller(context, call.access_key)),
+                variables={item["name"]: item.get("defaultValue", "") for item in declared},
+            )
+        )
     return {"pipeline": pipeline, "tags": call.get("tags") or []}
 
 
 @implements("codepipeline", "UpdatePipeline")
 def update_pipeline(context: RequestContext, call: Call) -> dict[str, Any]:
     """Create a new version of a pipeline."""
-    record = _find(context, call, call["pipeline"]["name"])
+    record = find(context, call, call["pipeline"]["name"])
     pipeline = _complete(call["pipeline"])
     _check(context, pipeline)
     pipeline["version"] = len(record["versions"]) + 1
     record["versions"].append(pipeline)
     record["updated"] = context.clock.now()
+    _configure(context, call, pipeline["name"])
     return {"pipeline": pipeline}
 
 
 @implements("codepipeline", "GetPipeline")
 def get_pipeline(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return a pipeline or one of its versions."""
-    record = _find(context, call, call["name"])
+    record = find(context, call, call["name"])
     version = call.get("version") or len(record["versions"])
     if version > len(record["versions"]):
         text = f"Pipeline '{call['name']}' has no version {version}"
@@ -140,140 +164,14 @@ def list_pipelines(context: RequestContext, call: Call) -> dict[str, Any]:
 @implements("codepipeline", "DeletePipeline")
 def delete_pipeline(context: RequestContext, call: Call) -> dict[str, Any]:
     """Delete a pipeline with its executions; a missing one is no error."""
-    context.table("codepipeline").pop((call.region, call["name"]), None)
-    executions = context.table("codepipeline.execution")
-    for key in [key for key in executions if key[:2] == (call.region, call["name"])]:
-        del executions[key]
+    record = context.table("codepipeline").pop((call.region, call["name"]), None)
+    if record is not None and not context.replaying:
+        context.pipelines.delete(record["arn"])
     return {}
 
 
-@implements("codepipeline", "StartPipelineExecution")
-def start_pipeline_execution(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Record an execution."""
-    record = _find(context, call, call["name"])
-    pipeline = record["versions"][-1]
-    values = {variable["name"]: variable["value"] for variable in call.get("variables") or []}
-    declared = {
-        variable["name"]: variable.get("defaultValue")
-        for variable in pipeline.get("variables") or []
-    }
-    unknown = set(values) - set(declared)
-    if unknown:
-        raise AwsError(
-            "ValidationException", f"The pipeline has no variables {', '.join(sorted(unknown))}"
-        )
-    lacking = [name for name, default in declared.items() if default is None and name not in values]
-    if lacking:
-        raise AwsError(
-            "ValidationException",
-            f"The pipeline's variables {', '.join(lacking)} have no default and need a value",
-        )
-    execution = random_uuid()
-    context.table("codepipeline.execution")[call.region, call["name"], execution] = {
-        "pipelineName": call["name"],
-        "pipelineVersion": pipeline["version"],
-        "pipelineExecutionId": execution,
-        "status": "InProgress",
-        "statusSummary": WAITING,
-        "artifactRevisions": [],
-        "sourceRevisions": [],
-        "variables": [
-            {"name": n, "resolvedValue": values.get(n, default)} for n, default in declared.items()
-        ],
-        "trigger": {
-            "triggerType": "StartPipelineExecution",
-            "triggerDetail": moto_backends.CALLER_ARN,
-        },
-        "executionMode": pipeline["executionMode"],
-        "executionType": "STANDARD",
-        "startTime": context.clock.now(),
-        "lastUpdateTime": context.clock.now(),
-    }
-    return {"pipelineExecutionId": execution}
-
-
-def _execution(context: RequestContext, call: Call) -> Record:
-    _find(context, call, call["pipelineName"])
-    key = (call.region, call["pipelineName"], call["pipelineExecutionId"])
-    execution = context.table("codepipeline.execution").get(key)
-    if execution is None:
-        text = f"The pipeline execution ID '{key[2]}' doesn't exist in pipeline '{key[1]}'"
-        raise AwsError("PipelineExecutionNotFoundException", text)
-    return execution
-
-
-@implements("codepipeline", "GetPipelineExecution")
-def get_pipeline_execution(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Return an execution."""
-    return {"pipelineExecution": _execution(context, call)}
-
-
-@implements("codepipeline", "ListPipelineExecutions")
-def list_pipeline_executions(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Return a pipeline's executions, newest first."""
-    _find(context, call, call["pipelineName"])
-    key = (call.region, call["pipelineName"])
-    executions = [r for k, r in context.table("codepipeline.execution").items() if k[:2] == key]
-    return {
-        "pipelineExecutionSummaries": list(reversed(executions))[: call.get("maxResults") or 100]
-    }
-
-
-@implements("codepipeline", "StopPipelineExecution")
-def stop_pipeline_execution(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Stop an execution immediately, since none of its actions runs."""
-    record = _execution(context, call)
-    if record["status"] in _ENDED:
-        text = (
-            f"The execution {record['pipelineExecutionId']} cannot be stopped: it is "
-            f"{record['status']}"
-        )
-        raise AwsError("PipelineExecutionNotStoppableException", text)
-    reason = call.get("reason") or ""
-    record.update(status="Stopped", statusSummary=reason, lastUpdateTime=context.clock.now())
-    record["stopTrigger"] = {"reason": reason}
-    return {"pipelineExecutionId": record["pipelineExecutionId"]}
-
-
-@implements("codepipeline", "ListActionExecutions")
-def list_action_executions(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Return the recorded action executions."""
-    _find(context, call, call["pipelineName"])
-    key = (call.region, call["pipelineName"])
-    execution = (call.get("filter") or {}).get("pipelineExecutionId")
-    executions = [r for k, r in context.table("codepipeline.action").items() if k[:2] == key]
-    return {
-        "actionExecutionDetails": [
-            r for r in executions if execution in {None, r["pipelineExecutionId"]}
-        ]
-    }
-
-
-@implements("codepipeline", "GetPipelineState")
-def get_pipeline_state(context: RequestContext, call: Call) -> dict[str, Any]:
-    """Return the stages with their transitions."""
-    record = _find(context, call, call["name"])
-    pipeline = record["versions"][-1]
-    states = []
-    for index, stage in enumerate(pipeline["stages"]):
-        state: dict[str, Any] = {
-            "stageName": stage["name"],
-            "actionStates": [{"actionName": action["name"]} for action in stage["actions"]],
-        }
-        if index:
-            disabled = record["disabled"].get(stage["name"])
-            state["inboundTransitionState"] = {"enabled": disabled is None, **(disabled or {})}
-        states.append(state)
-    return {
-        "pipelineName": pipeline["name"],
-        "pipelineVersion": pipeline["version"],
-        "stageStates": states,
-        "created": record["created"],
-        "updated": record["updated"],
-    }
-
-
-def _stage(record: Record, call: Call) -> str:
+def stage_name(record: Record, call: Call) -> str:
+    """Return the request's stage. Raises AwsError if the pipeline has none of that name."""
     names = [stage["name"] for stage in record["versions"][-1]["stages"]]
     if call["stageName"] not in names:
         text = f"Pipeline '{call['pipelineName']}' has no stage '{call['stageName']}'"
@@ -284,20 +182,22 @@ def _stage(record: Record, call: Call) -> str:
 @implements("codepipeline", "DisableStageTransition")
 def disable_stage_transition(context: RequestContext, call: Call) -> dict[str, Any]:
     """Disable the transition into a stage."""
-    record = _find(context, call, call["pipelineName"])
-    record["disabled"][_stage(record, call)] = {
+    record = find(context, call, call["pipelineName"])
+    record["disabled"][stage_name(record, call)] = {
         "lastChangedBy": moto_backends.CALLER_ARN,
         "lastChangedAt": context.clock.now(),
         "disabledReason": call["reason"],
     }
+    _configure(context, call, call["pipelineName"])
     return {}
 
 
 @implements("codepipeline", "EnableStageTransition")
 def enable_stage_transition(context: RequestContext, call: Call) -> dict[str, Any]:
     """Enable the transition into a stage."""
-    record = _find(context, call, call["pipelineName"])
-    record["disabled"].pop(_stage(record, call), None)
+    record = find(context, call, call["pipelineName"])
+    record["disabled"].pop(stage_name(record, call), None)
+    _configure(context, call, call["pipelineName"])
     return {}
 
 

@@ -1,4 +1,4 @@
-"""CodeBuild projects. Builds are not emulated."""
+"""CodeBuild projects."""
 
 from __future__ import annotations
 
@@ -51,68 +51,75 @@ _PLAIN = (
 )
 
 
-def _invalid(text: str) -> AwsError:
+def invalid(text: str) -> AwsError:
+    """Return the error of an invalid parameter."""
     return AwsError("InvalidInputException", text)
 
 
-def _check(context: RequestContext, call: Call, project: Record) -> None:  # noqa: PLR0912 - one branch per refusal
+def check_role(context: RequestContext, arn: str) -> None:
+    """Refuse a service role that does not exist or does not trust CodeBuild."""
+    role = moto_backends.role(context, arn)
+    if role is None or not moto_backends.trusts(role, "codebuild.amazonaws.com"):
+        raise invalid(
+            "CodeBuild is not authorized to perform: sts:AssumeRole on service role. Please "
+            "verify that: 1) The provided service role exists, 2) The role name is "
+            "case-sensitive and matches exactly, and 3) The role has the necessary trust "
+            f"policy configured: {arn}"
+        )
+
+
+def check_project(context: RequestContext, call: Call, project: Record) -> None:
     """Refuse invalid projects. Source: CodeBuild API reference, CreateProject."""
     source, artifacts = project["source"], project["artifacts"]
     if (source["type"] == "CODEPIPELINE") != (artifacts["type"] == "CODEPIPELINE"):
-        raise _invalid(
+        raise invalid(
             "Invalid artifacts: source and artifacts must both have the type CODEPIPELINE, or "
             "neither"
         )
     if source["type"] in _LOCATED and not source.get("location"):
-        raise _invalid(
+        raise invalid(
             "Invalid project source: location must be set for the source type " + source["type"]
         )
     if source["type"] == "NO_SOURCE" and not source.get("buildspec"):
-        raise _invalid(
+        raise invalid(
             "Invalid project source: buildspec must be set when the source type is NO_SOURCE"
         )
     if artifacts["type"] == "S3" and not artifacts.get("location"):
-        raise _invalid("Invalid artifacts: artifact location must be set for the type S3")
+        raise invalid("Invalid artifacts: artifact location must be set for the type S3")
     environment = project["environment"]
     arm_image = "aarch64" in environment["image"] and environment["image"].startswith(
         "aws/codebuild/"
     )
     if arm_image and not environment["type"].startswith("ARM_"):
-        raise _invalid(
+        raise invalid(
             f"The image {environment['image']} is for ARM_CONTAINER, not {environment['type']}"
         )
     names = [variable["name"] for variable in environment.get("environmentVariables") or []]
     if len(names) != len(set(names)):
-        raise _invalid("Invalid environment variables: duplicate name")
-    role = moto_backends.role(context, project["serviceRole"])
-    if role is None or not moto_backends.trusts(role, "codebuild.amazonaws.com"):
-        raise _invalid(
-            "CodeBuild is not authorized to perform: sts:AssumeRole on service role. Please "
-            "verify that: 1) The provided service role exists, 2) The role name is "
-            "case-sensitive and matches exactly, and 3) The role has the necessary trust "
-            f"policy configured: {project['serviceRole']}"
-        )
+        raise invalid("Invalid environment variables: duplicate name")
+    check_role(context, project["serviceRole"])
     vpc = project.get("vpcConfig") or {}
     if vpc:
         if not (vpc.get("vpcId") and vpc.get("subnets") and vpc.get("securityGroupIds")):
-            raise _invalid(
+            raise invalid(
                 "Invalid vpc config: VPC ID, subnets and security group IDs must be set together"
             )
         for subnet_id in vpc["subnets"]:
             subnet = moto_backends.subnet(context, call.region, subnet_id)
             if subnet is None or subnet.vpc_id != vpc["vpcId"]:
-                raise _invalid(
+                raise invalid(
                     f"Invalid vpc config: the subnet {subnet_id} is not in {vpc['vpcId']}"
                 )
         for group_id in vpc["securityGroupIds"]:
             group = moto_backends.security_group(context, call.region, group_id)
             if group is None or group.vpc_id != vpc["vpcId"]:
-                raise _invalid(
+                raise invalid(
                     f"Invalid vpc config: the security group {group_id} is not in {vpc['vpcId']}"
                 )
 
 
-def _find(context: RequestContext, call: Call, name: str) -> Record:
+def find_project(context: RequestContext, call: Call, name: str) -> Record:
+    """Return a project; raise AwsError if it does not exist."""
     project = context.table("codebuild").get((call.region, name))
     if project is None:
         arn = f"arn:aws:codebuild:{call.region}:{ACCOUNT_ID}:project/{name}"
@@ -133,7 +140,7 @@ def create_project(context: RequestContext, call: Call) -> dict[str, Any]:
     name, key = call["name"], (call.region, call["name"])
     arn = f"arn:aws:codebuild:{call.region}:{ACCOUNT_ID}:project/{name}"
     if not _NAME.fullmatch(name):
-        raise _invalid(
+        raise invalid(
             f"Invalid project name: {name} (2 to 150 letters, digits, hyphens and underscores)"
         )
     if key in context.table("codebuild"):
@@ -159,7 +166,7 @@ def create_project(context: RequestContext, call: Call) -> dict[str, Any]:
     }
     for variable in environment["environmentVariables"]:
         variable.setdefault("type", "PLAINTEXT")
-    _check(context, call, project)
+    check_project(context, call, project)
     context.table("codebuild")[key] = project
     return {"project": project}
 
@@ -167,7 +174,7 @@ def create_project(context: RequestContext, call: Call) -> dict[str, Any]:
 @implements("codebuild", "UpdateProject")
 def update_project(context: RequestContext, call: Call) -> dict[str, Any]:
     """Update a project; an empty vpcConfig removes it from its VPC."""
-    project = _find(context, call, call["name"])
+    project = find_project(context, call, call["name"])
     changed: Record = {**project, **_fields(call), "lastModified": context.clock.now()}
     if call.get("vpcConfig") is not None and not any(call["vpcConfig"].values()):
         del changed["vpcConfig"]
@@ -178,7 +185,7 @@ def update_project(context: RequestContext, call: Call) -> dict[str, Any]:
     }
     for variable in changed["environment"]["environmentVariables"]:
         variable.setdefault("type", "PLAINTEXT")
-    _check(context, call, changed)
+    check_project(context, call, changed)
     project.clear()
     project.update(changed)
     return {"project": project}

@@ -1,0 +1,201 @@
+"""Allows or denies each request of a role session or user.
+
+The account's own key may do everything. Evaluated are identity policies and the policies of KMS
+keys, buckets, topics, repositories and secrets; not evaluated are permission boundaries, session
+policies and organization policies, and the trust policy of a role that another role assumes.
+
+Logic: IAM User Guide, "Policy evaluation logic"; KMS Developer Guide, "Key policies".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sandbox.account.core import (
+    moto_backends,
+    policy_evaluation,
+    required_permissions,
+    resource_policies,
+)
+from sandbox.account.core.errors import AwsError
+from sandbox.account.core.policy_evaluation import Requirement, Statement
+from sandbox.account.core.wire import ACCOUNT_ID
+
+if TYPE_CHECKING:
+    from sandbox.account.core.context import RequestContext
+    from sandbox.account.core.wire import Call
+
+# Needs no permission: STS API reference, GetCallerIdentity.
+_ALWAYS_ALLOWED = {"sts:GetCallerIdentity", "sts:GetSessionToken"}
+_ROOT = (f"arn:aws:iam::{ACCOUNT_ID}:root", ACCOUNT_ID)
+
+
+@dataclass(frozen=True)
+class Principal:
+    """A caller: `arn` as AWS's messages name it, and `owner`, its role or user."""
+
+    arn: str
+    owner: str
+    statements: Sequence[Statement]
+
+
+def check(context: RequestContext, call: Call) -> None:
+    """Raise AwsError if the caller's permissions do not allow the request."""
+    principal = _principal(context, call.access_key)
+    if principal is not None:
+        required = required_permissions.of(context, call)
+        _require(context, principal, call.region, required, call)
+
+
+def require(
+    context: RequestContext,
+    access_key: str,
+    region: str,
+    action: str,
+    resource: str,
+    conditions: Mapping[str, str] | None = None,
+) -> None:
+    """Raise AwsError (AccessDenied) if the key's policies do not allow an action."""
+    principal = _principal(context, access_key)
+    if principal is not None:
+        required = [Requirement(action, resource, conditions or {})]
+        _require(context, principal, region, required, None)
+
+
+def role_allows(
+    context: RequestContext, role_arn: str, region: str, action: str, resource: str
+) -> bool:
+    """Return whether a role's policies allow an action of a service that acts with the role."""
+    role = next((r for r in context.backend("iam").roles.values() if r.arn == role_arn), None)
+    if role is None:
+        return False
+    principal = Principal(role_arn, role_arn, list(_statements([role])))
+    return not _denial(context, principal, region, Requirement(action, resource))
+
+
+def service_allows(
+    context: RequestContext,
+    service: str,
+    region: str,
+    action: str,
+    resource: str,
+    conditions: Mapping[str, str],
+) -> bool:
+    """Return whether a resource's policy allows an action of a service, such as
+    "events.amazonaws.com", on behalf of the account.
+    """
+    item = Requirement(action, _arn_of(context, region, action, resource), conditions)
+    values = {**global_conditions("", region), **conditions}
+    attached = resource_policies.statements(context, region, item) or []
+    named = policy_evaluation.for_principals(attached, (service,), kind="Service")
+    return policy_evaluation.allows(named, action, item.resource, values)
+
+
+def _arn_of(context: RequestContext, region: str, action: str, resource: str) -> str:
+    """Return the ARN of a resource; a key may be named by its ID or an alias."""
+    if not action.startswith("kms:"):
+        return resource
+    key = moto_backends.key(context, region, resource)
+    return str(key.arn) if key is not None else resource
+
+
+def global_conditions(principal_arn: str, region: str) -> dict[str, str]:
+    """Return the global condition keys of a request."""
+    return {
+        "aws:requestedregion": region,
+        "aws:principalarn": principal_arn,
+        "aws:principalaccount": ACCOUNT_ID,
+        "aws:resourceaccount": ACCOUNT_ID,
+        "aws:sourceaccount": ACCOUNT_ID,
+        "aws:securetransport": "true",
+        "kms:calleraccount": ACCOUNT_ID,
+    }
+
+
+def _require(
+    context: RequestContext,
+    principal: Principal,
+    region: str,
+    required: Sequence[Requirement],
+    call: Call | None,
+) -> None:
+    for item in required:
+        if item.action in _ALWAYS_ALLOWED:
+            continue
+        if reason := _denial(context, principal, region, item):
+            resource = item.resource
+            if resource and item.action.startswith("s3:"):
+                resource = f'"{resource}"'
+            on = f" on resource: {resource}" if resource else ""
+            text = f"User: {principal.arn} is not authorized to perform: {item.action}{on} {reason}"
+            raise _denied(call, text)
+
+
+def _denial(context: RequestContext, principal: Principal, region: str, item: Requirement) -> str:
+    """Return the reason of a denial, in AWS's words, or nothing; record the result."""
+    values = {**global_conditions(principal.owner, region), **item.conditions}
+    wanted = (item.action, item.resource, values)
+    own = policy_evaluation.decide(principal.statements, *wanted)
+    attached = resource_policies.statements(context, region, item)
+    names = (principal.owner, principal.arn)
+    direct = policy_evaluation.decide(
+        policy_evaluation.for_principals(attached or (), names), *wanted
+    )
+    root = policy_evaluation.decide(
+        policy_evaluation.for_principals(attached or (), _ROOT), *wanted
+    )
+    # A key's policy must name the caller, or the account, which leaves it to identity policies.
+    delegated = not item.action.startswith("kms:") or attached is None or root == "allow"
+    if own == "deny":
+        reason = "with an explicit deny in an identity-based policy"
+    elif "deny" in (direct, root):
+        reason = "with an explicit deny in a resource-based policy"
+    elif direct == "allow" or (own == "allow" and delegated):
+        reason = ""
+    elif own == "allow":
+        reason = f"because no resource-based policy allows the {item.action} action"
+    else:
+        reason = f"because no identity-based policy allows the {item.action} action"
+    context.record_authorization(principal.owner, region, item, allowed=not reason)
+    return reason
+
+
+def _denied(call: Call | None, text: str) -> AwsError:
+    """Return the error with the code and status of the service's protocol."""
+    if call is None:
+        return AwsError("AccessDeniedException", text, status=400)
+    if call.service == "ec2":
+        text = f"You are not authorized to perform this operation. {text}"
+        return AwsError("UnauthorizedOperation", text, status=403)
+    if call.service == "sns":
+        return AwsError("AuthorizationError", text, status=403)
+    if call.service == "s3" or call.protocol == "query":
+        return AwsError("AccessDenied", text, status=403)
+    status = 403 if call.protocol == "rest-json" else 400
+    return AwsError("AccessDeniedException", text, status=status)
+
+
+def _principal(context: RequestContext, access_key: str) -> Principal | None:
+    """Return the role session or user of a key; None for the account's own key."""
+    iam = context.backend("iam")
+    for session in context.backend("sts").assumed_roles:
+        if session.access_key_id == access_key:
+            role = next((r for r in iam.roles.values() if r.arn == session.role_arn), None)
+            statements = list(_statements([role] if role is not None else []))
+            return Principal(str(session.arn), str(session.role_arn), statements)
+    for user in iam.users.values():
+        if any(key.access_key_id == access_key for key in user.access_keys):
+            groups = [g for g in iam.groups.values() if user in g.users]
+            return Principal(str(user.arn), str(user.arn), list(_statements([user, *groups])))
+    return None
+
+
+def _statements(holders: Sequence[Any]) -> Iterator[Statement]:
+    for holder in holders:
+        inline = holder.policies
+        documents = list(inline.values() if isinstance(inline, dict) else inline)
+        documents += [policy.document for policy in holder.managed_policies.values()]
+        for document in documents:
+            yield from policy_evaluation.parse(document)

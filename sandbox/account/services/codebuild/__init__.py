@@ -1,0 +1,1 @@
+"""CodeBuild projects and builds; a `BuildRunner` runs the builds."""

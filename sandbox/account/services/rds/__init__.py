@@ -1,0 +1,1 @@
+"""RDS: instances, their groups, and the servers behind them."""
