@@ -35,6 +35,7 @@ class Cluster:
         self.store = ObjectStore(directory / "objects.sqlite")
         self.state = ClusterState(self.store, facts.service_cidr)
         self.api = Api(self.schema, self.store, self.state)
+        self.api.graceful_deletion = external.runtime is not None
         self._serve_custom_kinds()
         self.store.listen(self._custom_kind_changed)
         self.access = auth.AccessControl(
@@ -121,7 +122,7 @@ class Cluster:
     def _first_address(self) -> str:
         return str(ipaddress.ip_network(self.facts.service_cidr).network_address + 1)
 
-    def close(self) -> None:
-        """Stop the controllers and close the store."""
-        self.controllers.stop()
+    def close(self, *, keep_pods: bool = False) -> None:
+        """Stop the controllers, and the pods unless `keep_pods`, and close the store."""
+        self.controllers.stop(keep_pods=keep_pods)
         self.store.close()

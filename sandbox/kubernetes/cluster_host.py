@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from hashlib import sha256
@@ -18,7 +20,9 @@ from sandbox.kubernetes.apiserver import certificates
 from sandbox.kubernetes.apiserver.http_server import Server, server_tls
 from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.ports import ExternalServices
+from sandbox.kubernetes.storage.object_store import ObjectStore
 from sandbox.runtime import ports
+from sandbox.runtime.damage import KEEP_READABLE, DamagedFileError
 
 
 class KubernetesClusterHost:
@@ -38,6 +42,8 @@ class KubernetesClusterHost:
         self._clusters: dict[str, Cluster] = {}
         self._servers: dict[str, Server] = {}
         directory.mkdir(parents=True, exist_ok=True)
+        self._created: set[str] = set()
+        self._refuse_missing_files()
         self.ca_pem, certificate, key = certificates.ensure(directory / "tls")
         self._tls = server_tls(str(certificate), str(key))
         try:
@@ -51,6 +57,7 @@ class KubernetesClusterHost:
         """Restore the clusters and serve them; return a description of their endpoints."""
         for path in self._facts_files():
             self._open(_read_facts(path))
+        self._created.clear()
         return "https://127.0.0.1, one port per cluster"
 
     def create(self, cluster: ClusterFacts) -> ClusterEndpoint:
@@ -68,6 +75,8 @@ class KubernetesClusterHost:
                 server.stop()
             if (cluster := self._clusters.pop(key, None)) is not None:
                 cluster.close()
+            if self.external.service_proxy is not None:
+                self.external.service_proxy.set_services(arn, ())
             shutil.rmtree(self._cluster_directory(key), ignore_errors=True)
 
     def set_nodes(self, arn: str, group: str, nodes: Sequence[NodeFacts]) -> None:
@@ -91,15 +100,32 @@ class KubernetesClusterHost:
         """Return a running cluster."""
         return self._clusters.get(_key(arn))
 
-    def stop(self) -> None:
-        """Stop serving; objects are already on disk."""
+    def stop(self, *, keep_pods: bool = False) -> None:
+        """Stop serving, and the pods unless `keep_pods`; objects are already on disk."""
         for server in self._servers.values():
             server.stop()
         self._servers.clear()
         with self._lock:
             for cluster in self._clusters.values():
-                cluster.close()
+                cluster.close(keep_pods=keep_pods)
             self._clusters.clear()
+
+    def recreated(self) -> list[str]:
+        """Return the names of clusters whose files were lost and that `reconcile` started empty."""
+        return [item.facts.name for key, item in self._clusters.items() if key in self._created]
+
+    def _refuse_missing_files(self) -> None:
+        """Raise DamagedFileError if existing clusters lack files that a start would create."""
+        authority = self._directory / "tls"
+        for facts in self._facts_files():
+            for path in (authority / "server.pem", authority / "server.key", authority / "ca.pem"):
+                if not path.is_file():
+                    raise DamagedFileError(path, "it is missing, and clusters use it")
+            database, port = facts.with_name("objects.sqlite"), facts.with_name("port")
+            if not database.is_file() or not database.stat().st_size:
+                raise DamagedFileError(database, "it is missing or empty", KEEP_READABLE)
+            if not port.is_file() or not port.read_text().isdigit():
+                raise DamagedFileError(port, "the port of the cluster's endpoint is expected")
 
     def _facts_files(self) -> list[Path]:
         return sorted(self._directory.glob("clusters/*/facts.json"))
@@ -122,6 +148,7 @@ class KubernetesClusterHost:
             if key not in self._servers:
                 self._bind(key)
             self._clusters[key] = Cluster(facts, directory, self._principals, self.external)
+            self._created.add(key)
             self._servers[key].serve()
         (directory / "facts.json").write_text(json.dumps(asdict(facts)))
 
@@ -146,7 +173,35 @@ def _key(arn: str) -> str:
 
 
 def _read_facts(path: Path) -> ClusterFacts:
-    fields: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(path.read_text()).items()
-    }
-    return ClusterFacts(**fields)
+    try:
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v
+            for k, v in json.loads(path.read_text()).items()
+        }
+        return ClusterFacts(**fields)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise DamagedFileError(path, error, KEEP_READABLE) from error
+
+
+def repair(directory: Path) -> list[Path]:
+    """Replace unreadable databases of clusters by empty ones; return where they were moved.
+
+    Unreadable facts are moved too: the account has their contents.
+    """
+    moved = []
+    for facts in sorted(directory.glob("clusters/*/facts.json")):
+        try:
+            _read_facts(facts)
+        except DamagedFileError:
+            moved.append(facts.with_name(f"facts.damaged-{time.time_ns()}.json"))
+            facts.rename(moved[-1])
+        path = facts.with_name("objects.sqlite")
+        with suppress(DamagedFileError):
+            ObjectStore(path).close()  # creates a missing one
+            continue
+        moved.append(path.with_name(f"objects.damaged-{time.time_ns()}.sqlite"))
+        path.rename(moved[-1])
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        ObjectStore(path).close()
+    return moved

@@ -2,8 +2,8 @@
 
 Each is an ELBv2 with a security group, target groups and listeners in the subnets with the role
 tags, tagged with the cluster. It belongs to the account: deleting the cluster first leaves it
-behind and blocks the deletion of the VPC, as on AWS. No targets are registered, because no pod
-listens.
+behind and blocks the deletion of the VPC, as on AWS. The addresses of ready pods are registered as
+targets, and deregistered when a pod is no longer ready.
 
 Names, tags and messages: https://kubernetes-sigs.github.io/aws-load-balancer-controller/
 (deploy/subnet_discovery, guide/service/annotations, guide/ingress/annotations).
@@ -115,6 +115,7 @@ class ElasticLoadBalancers:
         certificate = spec.annotations.get(_CERTIFICATES[spec.type], "").split(",")[0]
         for port in spec.ports:
             if port in present:
+                _register_targets(elb, groups.get(f"{_name(spec)[:25]}-{port}", ""), spec, port)
                 continue
             protocol = {"application": "HTTP", "network": "TCP"}[spec.type]
             secure = (
@@ -149,6 +150,26 @@ class ElasticLoadBalancers:
                 DefaultActions=[action],
                 **extra,
             )
+            _register_targets(elb, target, spec, port)
+
+
+def _register_targets(elb: Any, group: str, spec: LoadBalancerSpec, port: int) -> None:
+    """Make the ready pods the targets of a listener's group; the others drain."""
+    if not group:
+        return
+    ready = set(spec.targets.get(port, ()))
+    registered = {
+        (item["Target"]["Id"], int(item["Target"]["Port"]))
+        for item in elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+        if item["TargetHealth"]["State"] != "draining"
+    }
+    for operation, targets in (
+        (elb.register_targets, ready - registered),
+        (elb.deregister_targets, registered - ready),
+    ):
+        if targets:
+            documents = [{"Id": address, "Port": number} for address, number in sorted(targets)]
+            operation(TargetGroupArn=group, Targets=documents)
 
 
 @contextmanager

@@ -1,11 +1,16 @@
-"""Protocols for image pulls and load balancers, with in-memory defaults."""
+"""Services outside the cluster, and protocols for image pulls and load balancers."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Protocol
+
+from sandbox.contracts.container_runtime import ContainerRuntime, PodIdentity
+from sandbox.contracts.service_proxy import ServiceProxy
 
 # Takes an image reference and the node's architecture. Returns None if the image can be pulled,
 # else the reason in the kubelet's words.
@@ -22,7 +27,8 @@ class LoadBalancerSpec:
     """The load balancer that a Service or Ingress requires.
 
     `scheme` is internet-facing or internal, `type` network or application, `ports` are listener
-    ports. `source_ranges` are the CIDRs that may connect; empty allows all.
+    ports. `source_ranges` are the CIDRs that may connect; empty allows all. `targets` are address
+    and port of the ready pods behind each listener port.
     """
 
     cluster: str
@@ -35,6 +41,7 @@ class LoadBalancerSpec:
     scheme: str
     ports: tuple[int, ...]
     source_ranges: tuple[str, ...] = ()
+    targets: Mapping[int, tuple[tuple[str, int], ...]] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -70,10 +77,27 @@ class NullLoadBalancers:
         """Do nothing."""
 
 
+def _set_event() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
+
+
 @dataclass(kw_only=True)
 class ExternalServices:
-    """Services outside the cluster."""
+    """Services outside the cluster.
 
+    Without `runtime`, no pod runs. `host_names` returns the names that pods resolve besides those
+    of Services; `pod_directory` holds the pods' volumes. No container starts before `available` is
+    set: pods need the account and the databases.
+    """
+
+    runtime: ContainerRuntime | None = None
+    service_proxy: ServiceProxy | None = None
+    pod_identity: PodIdentity | None = None
+    host_names: Callable[[], Mapping[str, str]] = dict
+    pod_directory: Path = Path(".sandbox/pods/volumes")
+    available: threading.Event = field(default_factory=_set_event)
     image_check: ImageCheck = accept_any_image
     load_balancers: LoadBalancers = field(default_factory=NullLoadBalancers)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,7 +53,10 @@ def mutate(state: ClusterState, kind: Kind, new: Json) -> None:
     spec, namespace = new["spec"], new["metadata"]["namespace"]
     spec.setdefault("serviceAccountName", "default")
     spec["serviceAccount"] = spec["serviceAccountName"]
-    resource_quota.apply_limit_ranges(state.list_objects("limitranges", namespace), spec)
+    changes = resource_quota.apply_limit_ranges(state.list_objects("limitranges", namespace), spec)
+    if changes:
+        annotations = new["metadata"].setdefault("annotations", {})
+        annotations["kubernetes.io/limit-ranger"] = f"LimitRanger plugin set: {'; '.join(changes)}"
     priority_class = spec.get("priorityClassName")
     if priority_class:
         priority = state.get_object("priorityclasses.scheduling.k8s.io", priority_class)
@@ -78,6 +82,12 @@ def validate(
     state: ClusterState, kind: Kind, new: Json, live: Mapping[str, Any] | None, warnings: list[str]
 ) -> None:
     """Refuse what the namespace forbids; warn about templates whose pods would be refused."""
+    if kind.kind == "Namespace":
+        _check_levels(kind, new)
+    elif kind.kind == "Secret" and new.get("type") == "kubernetes.io/tls":
+        certificate = b64decode((new.get("data") or {}).get("tls.crt", ""))
+        if b"-----BEGIN" not in certificate:
+            warnings.append("tls: failed to find any PEM data in certificate input")
     if not kind.namespaced:
         return
     namespace = state.namespace(new["metadata"]["namespace"])
@@ -138,3 +148,15 @@ def _pod(
             )
         if problems:
             warnings.append(f'would violate PodSecurity "{level}:{version}": {", ".join(problems)}')
+
+
+def _check_levels(kind: Kind, namespace: Json) -> None:
+    """Refuse labels with an unknown Pod Security level."""
+    labels, causes = namespace["metadata"].get("labels") or {}, []
+    for mode in ("enforce", "audit", "warn"):
+        key = f"pod-security.kubernetes.io/{mode}"
+        if key in labels and labels[key] not in {"privileged", "baseline", "restricted"}:
+            text = "must be one of privileged, baseline, restricted"
+            causes.append(errors.invalid_value(f"metadata.labels[{key}]", labels[key], text))
+    if causes:
+        raise errors.invalid(kind, namespace["metadata"]["name"], causes)

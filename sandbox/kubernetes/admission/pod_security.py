@@ -37,6 +37,9 @@ def violations(level: str, spec: Mapping[str, Any]) -> list[str]:
     ]
     problems = list(_baseline(spec, containers))
     if level == "restricted":
+        # Stricter controls of this level replace those of baseline.
+        replaced = ("hostPath volumes ", "non-default capabilities ")
+        problems = [text for text in problems if not text.startswith(replaced)]
         problems += _restricted(spec, containers)
     return problems
 
@@ -134,20 +137,25 @@ def _restricted(spec: Mapping[str, Any], containers: list[Mapping[str, Any]]) ->
         if "ALL" not in ((_context(c).get("capabilities") or {}).get("drop") or ())
     ]:
         parts.append(f'{_names(bad)} must set securityContext.capabilities.drop=["ALL"]')
-    if bad := [
-        c
+    added = {
+        name
         for c in containers
-        if set((_context(c).get("capabilities") or {}).get("add") or ()) - {"NET_BIND_SERVICE"}
-    ]:
-        parts.append(
-            f'{_names(bad)} must not include anything but "NET_BIND_SERVICE" in '
-            "securityContext.capabilities.add"
-        )
+        for name in (_context(c).get("capabilities") or {}).get("add") or ()
+        if name != "NET_BIND_SERVICE"
+    }
+    if added:
+        bad = [
+            c
+            for c in containers
+            if added & set((_context(c).get("capabilities") or {}).get("add") or ())
+        ]
+        listed = ", ".join(f'"{name}"' for name in sorted(added))
+        parts.append(f"{_names(bad)} must not include {listed} in securityContext.capabilities.add")
     if parts:
         yield f"unrestricted capabilities ({'; '.join(parts)})"
     for volume in spec.get("volumes") or ():
         kinds = set(volume) - {"name"} - _RESTRICTED_VOLUMES
-        if kinds and "hostPath" not in kinds:
+        if kinds:
             yield (
                 f'restricted volume types (volume "{volume.get("name", "")}" uses restricted '
                 f'volume type "{min(kinds)}")'

@@ -130,19 +130,30 @@ def _must_specify(kind: Kind, new: Json, name: str, hard: Mapping[str, Any]) -> 
         )
 
 
-def apply_limit_ranges(ranges: Sequence[Json], spec: Json) -> None:
-    """Set the namespace's default requests and limits in containers."""
+def apply_limit_ranges(ranges: Sequence[Json], spec: Json) -> list[str]:
+    """Set the namespace's default requests and limits in containers; return what was set."""
+    changes = []
     for item in ranges:
         for limit in item["spec"].get("limits") or ():
             if limit.get("type") != "Container":
                 continue
-            for container in [*(spec.get("initContainers") or ()), *spec["containers"]]:
-                resources = container.setdefault("resources", {})
-                for name, value in (limit.get("default") or {}).items():
-                    resources.setdefault("limits", {}).setdefault(name, value)
-                defaults = {**(limit.get("default") or {}), **(limit.get("defaultRequest") or {})}
-                for name, value in defaults.items():
-                    resources.setdefault("requests", {}).setdefault(name, value)
+            for part, title in (("initContainers", "init container"), ("containers", "container")):
+                for container in spec.get(part) or ():
+                    for kind, source in (("requests", "defaultRequest"), ("limits", "default")):
+                        names = _set_resources(container, kind, limit.get(source) or {})
+                        if names:
+                            changes.append(
+                                f"{', '.join(names)} {kind[:-1]} for {title} {container['name']}"
+                            )
+    return changes
+
+
+def _set_resources(container: Json, part: str, values: Mapping[str, Any]) -> list[str]:
+    resources = container.setdefault("resources", {})
+    missing = [name for name in sorted(values) if name not in (resources.get(part) or {})]
+    for name in missing:
+        resources.setdefault(part, {})[name] = values[name]
+    return missing
 
 
 def check_limit_ranges(ranges: Sequence[Json], kind: Kind, pod: Json) -> None:
@@ -191,5 +202,16 @@ def _outside(limit: Mapping[str, Any], target: Mapping[str, Any], subject: str) 
         elif parse(value) < parse(bound):
             problems.append(
                 f"minimum {name} usage per {subject} is {bound}, but request is {value}"
+            )
+    for name, bound in (limit.get("maxLimitRequestRatio") or {}).items():
+        highest = (resources.get("limits") or {}).get(name)
+        request = (resources.get("requests") or {}).get(name)
+        if highest is None or request is None or parse(request) == 0:
+            continue
+        ratio = parse(highest) / parse(request)
+        if ratio > parse(bound):
+            problems.append(
+                f"{name} max limit to request ratio per {subject} is {bound}, but provided ratio "
+                f"is {ratio:.6f}"
             )
     return problems

@@ -49,12 +49,18 @@ def forbidden_field(field: str, message: str) -> Cause:
 
 def unsupported(field: str, value: object, allowed: Sequence[str]) -> Cause:
     """Report a value that is not one of the allowed ones."""
-    listed = ", ".join(format_value(item) for item in sorted(allowed))
+    listed = ", ".join(format_value(item) for item in allowed)
     return Cause(
         reason="FieldValueNotSupported",
         field=field,
         message=f"Unsupported value: {format_value(value)}: supported values: {listed}",
     )
+
+
+def too_long(field: str, limit: int, unit: str = "bytes") -> Cause:
+    """Report a value that is too long; the message does not repeat it."""
+    message = f"Too long: may not be more than {limit} {unit}"
+    return Cause(reason="FieldValueTooLong", field=field, message=message)
 
 
 def duplicate(field: str, value: object) -> Cause:
@@ -68,6 +74,8 @@ def format_value(value: object) -> str:
     """Format a value as Go's %v and %q do."""
     if isinstance(value, str):
         return f'"{value}"'
+    if value is None:
+        return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict | list):
@@ -92,9 +100,10 @@ class ApiError(Exception):
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
             "code": self.code,
         }
+        if self.reason:
+            status["reason"] = self.reason
         if self.details is not None:
             status["details"] = self.details
         return status
@@ -145,9 +154,10 @@ def conflict(kind: Kind, name: str, why: str = "") -> ApiError:
 
 def invalid(kind: Kind, name: str, causes: Sequence[Cause]) -> ApiError:
     """The object breaks validation rules; all are listed."""
-    problems = ", ".join(str(cause) for cause in causes)
-    text = problems if len(causes) == 1 else f"[{problems}]"
-    details: dict[str, Any] = {"name": name, "kind": kind.kind}
+    messages = dict.fromkeys(str(cause) for cause in causes)
+    text = ", ".join(messages)
+    text = text if len(messages) == 1 else f"[{text}]"
+    details: dict[str, Any] = {**({"name": name} if name else {}), "kind": kind.kind}
     if kind.group:
         details["group"] = kind.group
     details["causes"] = [
@@ -155,6 +165,22 @@ def invalid(kind: Kind, name: str, causes: Sequence[Cause]) -> ApiError:
     ]
     title = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
     return ApiError(422, "Invalid", f'{title} "{name}" is invalid: {text}', details)
+
+
+def invalid_options(kind: str, *causes: Cause) -> ApiError:
+    """The parameters of a request are invalid."""
+    return ApiError(
+        422,
+        "Invalid",
+        f'{kind}.meta.k8s.io "" is invalid: {", ".join(str(cause) for cause in causes)}',
+        {
+            "group": "meta.k8s.io",
+            "kind": kind,
+            "causes": [
+                {"reason": c.reason, "message": c.message, "field": c.field} for c in causes
+            ],
+        },
+    )
 
 
 def forbidden(kind: Kind, name: str, why: str) -> ApiError:
@@ -166,6 +192,14 @@ def forbidden(kind: Kind, name: str, why: str) -> ApiError:
 def bad_request(message: str) -> ApiError:
     """The request is malformed."""
     return ApiError(400, "BadRequest", message)
+
+
+def invalid_resource_version(text: str) -> ApiError:
+    """The resource version is no number."""
+    return bad_request(
+        f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid '
+        "syntax"
+    )
 
 
 def unauthorized() -> ApiError:

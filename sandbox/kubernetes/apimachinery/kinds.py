@@ -27,7 +27,7 @@ _SHORT_NAMES = {
     "Service": "svc", "DaemonSet": "ds", "Deployment": "deploy", "ReplicaSet": "rs",
     "StatefulSet": "sts", "HorizontalPodAutoscaler": "hpa", "CronJob": "cj", "Ingress": "ing",
     "NetworkPolicy": "netpol", "PodDisruptionBudget": "pdb", "PriorityClass": "pc",
-    "StorageClass": "sc", "CustomResourceDefinition": "crd",
+    "StorageClass": "sc", "IPAddress": "ip",
 }  # fmt: skip
 _IN_ALL = frozenset({
     "Pod", "ReplicationController", "Service", "DaemonSet", "Deployment", "ReplicaSet",
@@ -100,6 +100,7 @@ def is_served(group: str, version: str, kind: str) -> bool:
 
 def describe(group: str, version: str, kind: str, definition: str) -> Kind:
     """Return the Kind of an OpenAPI definition, completed from the tables."""
+    crd = kind == "CustomResourceDefinition"
     subresources = [] if kind in _NO_STATUS else ["status"]
     if kind in SCALABLE:
         subresources.append("scale")
@@ -112,10 +113,16 @@ def describe(group: str, version: str, kind: str, definition: str) -> Kind:
         plural=plural_of(kind),
         namespaced=kind not in _CLUSTER_SCOPED,
         definition=definition,
-        short_names=(_SHORT_NAMES[kind],) if kind in _SHORT_NAMES else (),
-        categories=("all",) if kind in _IN_ALL else (),
+        short_names=_short_names(kind),
+        categories=("all",) if kind in _IN_ALL else (("api-extensions",) if crd else ()),
         subresources=tuple(subresources),
     )
+
+
+def _short_names(kind: str) -> tuple[str, ...]:
+    if kind == "CustomResourceDefinition":
+        return ("crd", "crds")
+    return (_SHORT_NAMES[kind],) if kind in _SHORT_NAMES else ()
 
 
 class KindTable:

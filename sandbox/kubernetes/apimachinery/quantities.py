@@ -45,3 +45,27 @@ def render(value: Decimal, like: str = "") -> str:
             if whole % int(_SUFFIXES[suffix]) == 0:
                 return f"{whole // int(_SUFFIXES[suffix])}{suffix}"
     return str(whole)
+
+
+_BINARY = ("Ei", "Pi", "Ti", "Gi", "Mi", "Ki", "")
+_DECIMAL = ("E", "P", "T", "G", "M", "k", "", "m", "u", "n")
+
+
+def canonical(value: object) -> str:
+    """Return a quantity as the API server writes it: the same unit family, the largest unit."""
+    text = str(value)
+    try:
+        number = parse(text)
+    except ValueError:
+        return text
+    if number == 0:
+        return "0"
+    suffix = (_PATTERN.match(text) or _PATTERN.match("0")).group(2) or ""  # type: ignore[union-attr] # parsed above
+    if suffix[:1] in {"e", "E"} and len(suffix) > 1 and suffix != "Ei":
+        return text
+    binary = suffix.endswith("i") and abs(number) >= 1024
+    for unit in _BINARY if binary else _DECIMAL:
+        scaled = number / _SUFFIXES.get(unit, Decimal(1))
+        if scaled == scaled.to_integral_value():
+            return f"{int(scaled)}{unit}"
+    return text

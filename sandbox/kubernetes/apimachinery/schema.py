@@ -20,10 +20,13 @@ from typing import Any, Final
 from sandbox.kubernetes.apimachinery import kinds
 from sandbox.kubernetes.apimachinery.errors import Cause, required
 from sandbox.kubernetes.apimachinery.kinds import Kind, KindTable
+from sandbox.kubernetes.apimachinery.quantities import RULE, canonical, is_quantity
 
 _DATA = "kubernetes-json-schema"
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 _INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
+# Required fields that validation reports with its own message.
+_CHECKED_ELSEWHERE = frozenset({"template", "containers", "topologyKey", "port", "pathType"})
 OPEN: Final[dict[str, Any]] = {"x-kubernetes-preserve-unknown-fields": True}
 _GO_TYPES = {"integer": "int32", "boolean": "bool", "string": "string", "number": "float64"}
 
@@ -126,6 +129,33 @@ class Schema:
             return {k: self._prune(v, node["additionalProperties"]) for k, v in value.items()}
         return value
 
+    def normalize(self, kind: Kind, document: dict[str, Any]) -> None:
+        """Write quantities as the server does, and drop empty lists and maps, in place."""
+        if kind.definition:
+            self._normalize(document, self._definitions[kind.definition])
+
+    def _normalize(self, value: Any, node: Mapping[str, Any]) -> Any:
+        name, node = self.resolve(node)
+        if name == _QUANTITY:
+            return canonical(value)
+        if isinstance(value, list):
+            items = self.items(node)
+            return [self._normalize(item, items) for item in value]
+        if not isinstance(value, dict):
+            return value
+        properties, more = node.get("properties"), node.get("additionalProperties")
+        if properties is None and isinstance(more, Mapping):
+            return {key: self._normalize(item, more) for key, item in value.items()}
+        for key in list(value) if properties is not None else ():
+            field_node = properties.get(key) if properties is not None else None
+            if field_node is None:
+                continue
+            value[key] = self._normalize(value[key], field_node)
+            omitted = "items" in field_node or "additionalProperties" in field_node
+            if value[key] in ([], {}) and omitted and key not in node.get("required", ()):
+                del value[key]
+        return value
+
     def _object(
         self,
         value: Mapping[str, Any],
@@ -153,7 +183,7 @@ class Schema:
                     spec=inside,
                 )
         for key in node.get("required", ()) if spec else ():
-            if value.get(key) in (None, ""):
+            if key not in _CHECKED_ELSEWHERE and value.get(key) in (None, ""):
                 errors.missing.append(required(_join(path, key)))
 
     def _value(  # noqa: PLR0912 - one branch per JSON type
@@ -171,13 +201,15 @@ class Schema:
         if name == _QUANTITY:
             if not isinstance(value, str | int | float) or isinstance(value, bool):
                 errors.types.append(_mismatch(value, field_path, "resource.Quantity"))
+            elif not is_quantity(value):
+                errors.types.append(RULE)
         elif name == _INT_OR_STRING:
             if not isinstance(value, str | int) or isinstance(value, bool):
                 errors.types.append(_mismatch(value, field_path, "intstr.IntOrString"))
         elif "object" in types:
             if not isinstance(value, Mapping):
                 errors.types.append(
-                    _mismatch(value, field_path, _go_name(name) if name else "map[string]string")
+                    _mismatch(value, field_path, _go_type(name) if name else "map[string]string")
                 )
             elif "properties" in node:
                 self._object(value, node, path, _go_name(name) or field_path, errors, spec=spec)
@@ -196,7 +228,7 @@ class Schema:
             if not isinstance(value, list):
                 item_name = self.resolve(self.items(node))[0]
                 errors.types.append(
-                    _mismatch(value, field_path, f"[]{_go_name(item_name) or 'string'}")
+                    _mismatch(value, field_path, f"[]{_go_type(item_name) or 'string'}")
                 )
             else:
                 for index, item in enumerate(value):
@@ -234,7 +266,9 @@ def _scalar(
         try:
             b64decode(value, validate=True)
         except (binascii.Error, ValueError):
-            errors.types.append(f"illegal base64 data in {field_path}")
+            wrong = re.search(r"[^A-Za-z0-9+/=]", value)
+            at = wrong.start() if wrong else len(value) - len(value) % 4
+            errors.types.append(f"illegal base64 data at input byte {at}")
 
 
 def _types(node: Mapping[str, Any]) -> set[str]:
@@ -256,6 +290,11 @@ def _mismatch(value: Any, field_path: str, go_type: str) -> str:
 
 def _go_name(definition: str) -> str:
     return definition.rsplit(".", 1)[-1]
+
+
+def _go_type(definition: str) -> str:
+    """Return the type with its package, such as v1.Container."""
+    return ".".join(definition.rsplit(".", 2)[-2:])
 
 
 def _join(path: str, key: str) -> str:

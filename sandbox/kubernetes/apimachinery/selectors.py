@@ -60,10 +60,20 @@ def parse_labels(text: str) -> list[Requirement]:
                 Requirement(match.group(2), "DoesNotExist" if match.group(1) else "Exists")
             )
         else:
-            raise bad_request(
-                f"unable to parse requirement: found '{part}', expected: a label selector"
-            )
+            raise bad_request(_label_problem(part))
     return requirements
+
+
+def _label_problem(part: str) -> str:
+    """Return the message of Kubernetes's parser."""
+    words = re.findall(r"[\w./-]+|==|=|!=|[()]|\S", part)
+    if not re.match(r"[\w./-]", words[0]):
+        return f"found '{words[0]}', expected: !, identifier, or 'end of string'"
+    if len(words) > 1 and re.match(r"\w", words[1]):
+        operators = "in, notin, =, ==, !=, gt, lt"
+        return f"unable to parse requirement: found '{words[1]}', expected: {operators}"
+    found = words[2] if len(words) > 2 else ""
+    return f"unable to parse requirement: found '{found}', expected: identifier"
 
 
 def from_object(selector: Mapping[str, Any] | None) -> list[Requirement] | None:
@@ -89,13 +99,44 @@ def selects(requirements: Sequence[Requirement] | None, document: Mapping[str, A
     )
 
 
-def parse_fields(text: str) -> list[tuple[str, bool, str]]:
-    """Parse a field selector query into (path, whether equal, value)."""
+# Fields by which lists can be selected, besides metadata.name and metadata.namespace.
+_FIELDS = {
+    "Pod": frozenset({
+        "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
+        "spec.hostNetwork", "status.phase", "status.podIP", "status.podIPs",
+        "status.nominatedNodeName",
+    }),
+    "Event": frozenset({
+        "involvedObject.kind", "involvedObject.namespace", "involvedObject.name",
+        "involvedObject.uid", "involvedObject.apiVersion", "involvedObject.resourceVersion",
+        "involvedObject.fieldPath", "reason", "reportingComponent", "source", "type",
+    }),
+    "Namespace": frozenset({"status.phase"}),
+    "Node": frozenset({"spec.unschedulable"}),
+    "ReplicaSet": frozenset({"status.replicas"}),
+    "ReplicationController": frozenset({"status.replicas"}),
+    "Job": frozenset({"status.successful"}),
+    "Secret": frozenset({"type"}),
+    "Service": frozenset({"spec.clusterIP", "spec.type"}),
+}  # fmt: skip
+
+
+def _unknown_field(path: str, kind: str) -> str:
+    if kind in _FIELDS:
+        return f"field label not supported: {path}"
+    return f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"'
+
+
+def parse_fields(text: str, kind: str) -> list[tuple[str, bool, str]]:
+    """Parse a field selector query for objects of a kind into (path, whether equal, value)."""
     fields = []
     for part in filter(None, text.split(",")):
         match = re.match(r"^([\w.]+)(==|=|!=)(.*)$", part)
         if not match:
             raise bad_request(f'invalid field selector "{part}"; can\'t understand it')
+        known = {"metadata.name", "metadata.namespace"} | _FIELDS.get(kind, frozenset())
+        if match.group(1) not in known:
+            raise bad_request(_unknown_field(match.group(1), kind))
         fields.append((match.group(1), match.group(2) != "!=", match.group(3)))
     return fields
 

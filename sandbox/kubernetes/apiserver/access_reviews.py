@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sandbox.kubernetes.apimachinery import errors
 from sandbox.kubernetes.apiserver.auth import AccessControl, RequestAttributes, User
 from sandbox.kubernetes.storage.object_store import Json
 
@@ -22,6 +23,8 @@ def review(access: AccessControl, user: User, kind: str, body: Mapping[str, Any]
         group, status = "authorization.k8s.io", _rules(access, user, spec.get("namespace", ""))
     else:
         group = "authorization.k8s.io"
+        if ("resourceAttributes" in spec) == ("nonResourceAttributes" in spec):
+            raise _without_attributes()
         if kind == "SubjectAccessReview":
             user = User(name=spec.get("user", ""), groups=tuple(spec.get("groups") or ()))
         allowed = access.allows(user, _request(spec))
@@ -33,9 +36,21 @@ def review(access: AccessControl, user: User, kind: str, body: Mapping[str, Any]
         "kind": kind,
         "apiVersion": f"{group}/v1",
         "metadata": {},
-        "spec": dict(spec),
+        **({"spec": dict(spec)} if spec else {}),
         "status": status,
     }
+
+
+def _without_attributes() -> errors.ApiError:
+    text = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+    cause = errors.invalid_value("spec.resourceAttributes", None, text)
+    detail = {"reason": cause.reason, "message": cause.message, "field": cause.field}
+    return errors.ApiError(
+        422,
+        "Invalid",
+        f'.authorization.k8s.io "" is invalid: {cause}',
+        {"group": "authorization.k8s.io", "causes": [detail]},
+    )
 
 
 def _request(spec: Mapping[str, Any]) -> RequestAttributes:

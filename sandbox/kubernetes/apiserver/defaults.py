@@ -9,12 +9,18 @@ from copy import deepcopy
 from typing import Any
 
 from sandbox.kubernetes.apimachinery.kinds import WITH_POD_TEMPLATE, Kind
+from sandbox.kubernetes.apiserver.pod_defaults import set_missing, set_pod_defaults
 from sandbox.kubernetes.storage.cluster_state import ClusterState
 from sandbox.kubernetes.storage.object_store import Json
 
-# Kinds that have a generation even without a spec.
+# Kinds whose objects have a generation, besides custom resources.
 WITH_GENERATION = frozenset(
     {
+        "CustomResourceDefinition",
+        "IngressClass",
+        "PriorityClass",
+        "Pod",
+        "PodDisruptionBudget",
         "Deployment",
         "DaemonSet",
         "StatefulSet",
@@ -60,20 +66,60 @@ def initial_status(kind: Kind) -> Json | None:
     return None if status is None else deepcopy(status)
 
 
+def complete_status(kind: Kind, document: Json) -> None:
+    """Add what the server derives from a new object's spec."""
+    if kind.kind == "CustomResourceDefinition":
+        versions = document["spec"].get("versions") or []
+        document["status"] = {
+            "conditions": None,
+            "acceptedNames": {"plural": "", "kind": ""},
+            "storedVersions": [item["name"] for item in versions if item.get("storage")],
+        }
+    if kind.kind == "Pod" and "qosClass" not in document.get("status", {}):
+        document.setdefault("status", {})["qosClass"] = _qos_class(document["spec"])
+
+
+def _qos_class(spec: Json) -> str:
+    containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+    resources = [container.get("resources") or {} for container in containers]
+    amounts = [
+        {part: {k: v for k, v in (item.get(part) or {}).items() if k in {"cpu", "memory"}}
+         for part in ("limits", "requests")}
+        for item in resources
+    ]  # fmt: skip
+    if not any(item["limits"] or item["requests"] for item in amounts):
+        return "BestEffort"
+    guaranteed = all(
+        item["limits"].keys() == {"cpu", "memory"} and item["limits"] == item["requests"]
+        for item in amounts
+    )
+    return "Guaranteed" if guaranteed else "Burstable"
+
+
 def set_defaults(  # noqa: PLR0912 - one branch per kind
-    kind: Kind, document: Json, state: ClusterState, live: Mapping[str, Any] | None = None
+    kind: Kind, document: Json
 ) -> None:
-    """Set defaults in place; allocations of the stored state `live` are kept."""
+    """Set defaults in place."""
+    if kind.kind in WITH_POD_TEMPLATE:
+        document.setdefault("spec", {})
     spec = document.get("spec")
     if kind.kind == "Namespace":
-        _namespace(document, live)
+        labels = document["metadata"].setdefault("labels", {})
+        labels["kubernetes.io/metadata.name"] = document["metadata"].get("name", "")
     elif kind.kind == "Secret":
         document.setdefault("type", "Opaque")
         strings = document.pop("stringData", None)
         if strings:
             _string_data(document, strings)
+    elif kind.kind == "DaemonSet":
+        annotations = document["metadata"].setdefault("annotations", {})
+        annotations.setdefault("deprecated.daemonset.template.generation", "1")
+    elif kind.kind == "CustomResourceDefinition":
+        _definition(document)
+    elif kind.kind == "PriorityClass":
+        set_missing(document, preemptionPolicy="PreemptLowerPriority")
     elif kind.kind == "StorageClass":
-        _set_missing(document, reclaimPolicy="Delete", volumeBindingMode="Immediate")
+        set_missing(document, reclaimPolicy="Delete", volumeBindingMode="Immediate")
     elif kind.kind in {"RoleBinding", "ClusterRoleBinding"}:
         document.get("roleRef", {}).setdefault("apiGroup", "rbac.authorization.k8s.io")
         for subject in document.get("subjects") or ():
@@ -82,13 +128,14 @@ def set_defaults(  # noqa: PLR0912 - one branch per kind
     if not isinstance(spec, dict):
         return
     if kind.kind == "Pod":
-        set_pod_defaults(spec)
+        set_pod_defaults(spec, runs=True)
+        set_missing(spec, enableServiceLinks=True)
     elif kind.kind in WITH_POD_TEMPLATE:
         _workload(kind.kind, spec)
     elif kind.kind == "Job":
         _job(document, spec)
     elif kind.kind == "CronJob":
-        _set_missing(
+        set_missing(
             spec,
             concurrencyPolicy="Allow",
             suspend=False,
@@ -99,32 +146,53 @@ def set_defaults(  # noqa: PLR0912 - one branch per kind
             spec.get("jobTemplate", {}).get("spec", {}).get("template", {}).setdefault("spec", {})
         )
     elif kind.kind == "Service":
-        _service(spec, state, live)
+        _service(spec)
     elif kind.kind == "HorizontalPodAutoscaler":
-        _set_missing(spec, minReplicas=1)
+        _autoscaler(spec)
+    elif kind.kind == "LimitRange":
+        for limit in spec.get("limits") or ():
+            _limits(limit)
     elif kind.kind == "NetworkPolicy":
+        for rule in [*(spec.get("ingress") or ()), *(spec.get("egress") or ())]:
+            for port in rule.get("ports") or ():
+                set_missing(port, protocol="TCP")
         spec.setdefault(
             "policyTypes", ["Ingress", "Egress"] if spec.get("egress") is not None else ["Ingress"]
         )
     elif kind.kind == "PersistentVolumeClaim":
-        _set_missing(spec, volumeMode="Filesystem")
-        state.default_storage_class(spec)
+        set_missing(spec, volumeMode="Filesystem")
     elif kind.kind == "PersistentVolume":
-        _set_missing(spec, volumeMode="Filesystem", persistentVolumeReclaimPolicy="Retain")
+        set_missing(spec, volumeMode="Filesystem", persistentVolumeReclaimPolicy="Retain")
 
 
-def _set_missing(target: Json, **values: Any) -> None:
-    for key, value in values.items():
-        target.setdefault(key, value)
+def _definition(document: Json) -> None:
+    spec = document.get("spec", {})
+    set_missing(spec, conversion={"strategy": "None"})
+    names = spec.get("names", {})
+    set_missing(names, listKind=f"{names.get('kind', '')}List")
+    if names.get("kind"):
+        set_missing(names, singular=names["kind"].lower())
 
 
-def _namespace(document: Json, live: Mapping[str, Any] | None) -> None:
-    labels = document["metadata"].setdefault("labels", {})
-    labels["kubernetes.io/metadata.name"] = document["metadata"].get("name", "")
-    if live is None:
-        document["spec"] = {"finalizers": ["kubernetes"]}
-    else:
-        document["spec"] = live.get("spec", {})
+def allocate(
+    kind: Kind, document: Json, state: ClusterState, live: Mapping[str, Any] | None = None
+) -> None:
+    """Set in place what the server chooses; choices of the stored state `live` are kept."""
+    if kind.kind == "Namespace":
+        document["spec"] = {"finalizers": ["kubernetes"]} if live is None else live.get("spec", {})
+    spec = document.get("spec")
+    if not isinstance(spec, dict):
+        return
+    if kind.kind == "Service":
+        _service_addresses(spec, state, live)
+    elif kind.kind == "Job" and live is None:
+        _job_selector(document, spec)
+    elif kind.kind == "PersistentVolumeClaim":
+        if live is None:
+            finalizers = document["metadata"].setdefault("finalizers", [])
+            if "kubernetes.io/pvc-protection" not in finalizers:
+                finalizers.append("kubernetes.io/pvc-protection")
+        state.default_storage_class(spec)
 
 
 def _string_data(document: Json, strings: Mapping[str, str]) -> None:
@@ -133,116 +201,68 @@ def _string_data(document: Json, strings: Mapping[str, str]) -> None:
         data[key] = b64encode(value.encode()).decode()
 
 
-def set_pod_defaults(spec: Json) -> None:
-    """Set defaults of a pod spec."""
-    _set_missing(
-        spec,
-        restartPolicy="Always",
-        terminationGracePeriodSeconds=30,
-        dnsPolicy="ClusterFirst",
-        securityContext={},
-        schedulerName="default-scheduler",
-    )
-    if spec.get("serviceAccountName"):
-        spec["serviceAccount"] = spec["serviceAccountName"]
-    for container in [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]:
-        if isinstance(container, dict):
-            _container(container)
-    for volume in spec.get("volumes") or ():
-        for source in ("secret", "configMap", "projected", "downwardAPI"):
-            if isinstance(volume.get(source), dict):
-                _set_missing(volume[source], defaultMode=420)
-        for entry in (volume.get("projected") or {}).get("sources") or ():
-            if "serviceAccountToken" in entry:
-                _set_missing(entry["serviceAccountToken"], expirationSeconds=3600)
-    for constraint in spec.get("topologySpreadConstraints") or ():
-        _set_missing(constraint, whenUnsatisfiable="DoNotSchedule")
-
-
-def _container(container: Json) -> None:
-    image = str(container.get("image", ""))
-    tag = image.rsplit("/", 1)[-1]
-    latest = "@" not in tag and (":" not in tag or tag.endswith(":latest"))
-    _set_missing(
-        container,
-        imagePullPolicy="Always" if latest else "IfNotPresent",
-        resources={},
-        terminationMessagePath="/dev/termination-log",
-        terminationMessagePolicy="File",
-    )
-    resources = container["resources"]
-    if resources.get("limits"):
-        requests = resources.setdefault("requests", {})
-        for name, value in resources["limits"].items():
-            requests.setdefault(name, value)
-    for port in container.get("ports") or ():
-        _set_missing(port, protocol="TCP")
-    for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
-        if isinstance(container.get(probe), dict):
-            _set_missing(
-                container[probe],
-                timeoutSeconds=1,
-                periodSeconds=10,
-                successThreshold=1,
-                failureThreshold=3,
-            )
-            if "httpGet" in container[probe]:
-                _set_missing(container[probe]["httpGet"], path="/", scheme="HTTP")
-    for entry in container.get("env") or ():
-        reference = (entry.get("valueFrom") or {}).get("fieldRef")
-        if reference is not None:
-            _set_missing(reference, apiVersion="v1")
-
-
 def _workload(kind: str, spec: Json) -> None:
-    template = spec.get("template")
-    if isinstance(template, dict):
-        set_pod_defaults(template.setdefault("spec", {}))
+    set_pod_defaults(spec.setdefault("template", {}).setdefault("spec", {}))
     if kind != "DaemonSet":
-        _set_missing(spec, replicas=1)
+        set_missing(spec, replicas=1)
     if kind in {"Deployment", "StatefulSet", "DaemonSet"}:
-        _set_missing(spec, revisionHistoryLimit=10)
+        set_missing(spec, revisionHistoryLimit=10)
     if kind == "Deployment":
-        _set_missing(spec, progressDeadlineSeconds=600, strategy={})
-        _set_missing(spec["strategy"], type="RollingUpdate")
+        set_missing(spec, progressDeadlineSeconds=600, strategy={})
+        set_missing(spec["strategy"], type="RollingUpdate")
         if spec["strategy"]["type"] == "RollingUpdate":
-            _set_missing(spec["strategy"], rollingUpdate={})
-            _set_missing(spec["strategy"]["rollingUpdate"], maxSurge="25%", maxUnavailable="25%")
+            set_missing(spec["strategy"], rollingUpdate={})
+            set_missing(spec["strategy"]["rollingUpdate"], maxSurge="25%", maxUnavailable="25%")
     elif kind == "StatefulSet":
-        _set_missing(
+        set_missing(
             spec,
             podManagementPolicy="OrderedReady",
             updateStrategy={},
             persistentVolumeClaimRetentionPolicy={},
         )
-        _set_missing(spec["updateStrategy"], type="RollingUpdate")
-        _set_missing(
+        set_missing(spec["updateStrategy"], type="RollingUpdate")
+        if spec["updateStrategy"]["type"] == "RollingUpdate":
+            set_missing(spec["updateStrategy"], rollingUpdate={})
+            set_missing(spec["updateStrategy"]["rollingUpdate"], partition=0)
+        for claim in spec.get("volumeClaimTemplates") or ():
+            claim.update(apiVersion="v1", kind="PersistentVolumeClaim")
+            set_missing(claim.setdefault("spec", {}), volumeMode="Filesystem")
+            claim.setdefault("status", {"phase": "Pending"})
+        set_missing(
             spec["persistentVolumeClaimRetentionPolicy"], whenDeleted="Retain", whenScaled="Retain"
         )
     elif kind == "DaemonSet":
-        _set_missing(spec, updateStrategy={})
-        _set_missing(spec["updateStrategy"], type="RollingUpdate")
+        set_missing(spec, updateStrategy={})
+        set_missing(spec["updateStrategy"], type="RollingUpdate")
         if spec["updateStrategy"]["type"] == "RollingUpdate":
-            _set_missing(spec["updateStrategy"], rollingUpdate={})
-            _set_missing(spec["updateStrategy"]["rollingUpdate"], maxSurge=0, maxUnavailable=1)
+            set_missing(spec["updateStrategy"], rollingUpdate={})
+            set_missing(spec["updateStrategy"]["rollingUpdate"], maxSurge=0, maxUnavailable=1)
 
 
 def _job(document: Json, spec: Json) -> None:
-    _set_missing(
+    set_missing(
         spec,
         backoffLimit=6,
         completionMode="NonIndexed",
         suspend=False,
         parallelism=1,
-        podReplacementPolicy="TerminatingOrFailed",
+        manualSelector=False,
+        podReplacementPolicy="Failed" if "podFailurePolicy" in spec else "TerminatingOrFailed",
     )
     if "completions" not in spec and spec["parallelism"] == 1:
         spec["completions"] = 1
     template = spec.get("template")
-    if not isinstance(template, dict):
-        return
-    set_pod_defaults(template.setdefault("spec", {}))
-    if not spec.get("manualSelector"):
+    if isinstance(template, dict):
+        set_pod_defaults(template.setdefault("spec", {}))
+        labels = (template.get("metadata") or {}).get("labels")
+        if labels and "labels" not in document["metadata"]:
+            document["metadata"]["labels"] = dict(labels)
+
+
+def _job_selector(document: Json, spec: Json) -> None:
+    """Generate the labels of the job's pods, and the selector for them."""
+    template = spec.get("template")
+    if isinstance(template, dict) and not spec.get("manualSelector"):
         uid, name = document["metadata"].get("uid", ""), document["metadata"].get("name", "")
         labels = template.setdefault("metadata", {}).setdefault("labels", {})
         labels.update(
@@ -254,20 +274,58 @@ def _job(document: Json, spec: Json) -> None:
             }
         )
         spec.setdefault("selector", {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}})
+        if "labels" not in document["metadata"]:
+            document["metadata"]["labels"] = dict(labels)
 
 
-def _service(spec: Json, state: ClusterState, live: Mapping[str, Any] | None) -> None:
-    _set_missing(spec, type="ClusterIP", sessionAffinity="None")
+_POLICY = {"type": "Percent", "value": 100, "periodSeconds": 15}
+
+
+def _autoscaler(spec: Json) -> None:
+    cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}
+    set_missing(spec, minReplicas=1, metrics=[{"type": "Resource", "resource": cpu}])
+    if "behavior" in spec:
+        up = spec["behavior"].setdefault("scaleUp", {})
+        pods = {"type": "Pods", "value": 4, "periodSeconds": 15}
+        set_missing(
+            up, stabilizationWindowSeconds=0, selectPolicy="Max", policies=[pods, dict(_POLICY)]
+        )
+        down = spec["behavior"].setdefault("scaleDown", {})
+        set_missing(down, selectPolicy="Max", policies=[dict(_POLICY)])
+
+
+def _limits(limit: Json) -> None:
+    if limit.get("type") != "Container":
+        return
+    default, requests = dict(limit.get("max") or {}), dict(limit.get("min") or {})
+    default |= limit.get("default") or {}
+    requests = {**requests, **default} | (limit.get("defaultRequest") or {})
+    for name, value in (("default", default), ("defaultRequest", requests)):
+        if value:
+            limit[name] = value
+
+
+def _service(spec: Json) -> None:
+    set_missing(spec, type="ClusterIP", sessionAffinity="None")
+    if spec["sessionAffinity"] == "ClientIP":
+        set_missing(spec, sessionAffinityConfig={"clientIP": {"timeoutSeconds": 10800}})
+    if spec["type"] == "ExternalName":
+        return
+    set_missing(spec, internalTrafficPolicy="Cluster")
+    if spec["type"] in {"NodePort", "LoadBalancer"}:
+        set_missing(spec, externalTrafficPolicy="Cluster")
+    if spec["type"] == "LoadBalancer":
+        set_missing(spec, allocateLoadBalancerNodePorts=True)
+    for port in spec.get("ports") or ():
+        set_missing(port, protocol="TCP")
+        set_missing(port, targetPort=port.get("port"))
+
+
+def _service_addresses(spec: Json, state: ClusterState, live: Mapping[str, Any] | None) -> None:
     old = (live or {}).get("spec", {})
     if spec["type"] == "ExternalName":
         return
-    _set_missing(
-        spec, ipFamilies=["IPv4"], ipFamilyPolicy="SingleStack", internalTrafficPolicy="Cluster"
-    )
-    if spec["type"] in {"NodePort", "LoadBalancer"}:
-        _set_missing(spec, externalTrafficPolicy="Cluster")
-    if spec["type"] == "LoadBalancer":
-        _set_missing(spec, allocateLoadBalancerNodePorts=True)
+    set_missing(spec, ipFamilies=["IPv4"], ipFamilyPolicy="SingleStack")
     if not spec.get("clusterIP"):
         spec["clusterIP"] = old.get("clusterIP") or _cluster_ip(state)
     spec["clusterIPs"] = [spec["clusterIP"]]
@@ -277,8 +335,6 @@ def _service(spec: Json, state: ClusterState, live: Mapping[str, Any] | None) ->
         for port in old.get("ports") or ()
     }
     for port in spec.get("ports") or ():
-        _set_missing(port, protocol="TCP")
-        _set_missing(port, targetPort=port.get("port"))
         if spec["type"] in {"NodePort", "LoadBalancer"} and not port.get("nodePort"):
             node_port = node_ports.get((port.get("port"), port["protocol"])) or next(
                 n for n in _NODE_PORTS if n not in allocated

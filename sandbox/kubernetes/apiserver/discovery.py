@@ -20,6 +20,11 @@ REVIEWS = {
     ("authentication.k8s.io", "v1"): {"selfsubjectreviews": "SelfSubjectReview"},
 }
 
+# Computed for each request: plural, kind and scope by group and version.
+METRICS = {
+    ("metrics.k8s.io", "v1beta1"): {"nodes": ("NodeMetrics", False), "pods": ("PodMetrics", True)}
+}
+
 
 def version(minor_version: str) -> dict[str, str]:
     """Return `/version`; the patch level names the sandbox."""
@@ -41,8 +46,8 @@ def _group_versions(kinds: KindTable) -> dict[str, list[str]]:
     versions_by_group: dict[str, set[str]] = {}
     for kind in kinds.all():
         versions_by_group.setdefault(kind.group, set()).add(kind.version)
-    for group, review_version in REVIEWS:
-        versions_by_group.setdefault(group, set()).add(review_version)
+    for group, extra_version in (*REVIEWS, *METRICS):
+        versions_by_group.setdefault(group, set()).add(extra_version)
     return {
         group: sorted(
             versions, key=lambda text: int(text[1:]) if text[1:].isdigit() else 0, reverse=True
@@ -51,9 +56,13 @@ def _group_versions(kinds: KindTable) -> dict[str, list[str]]:
     }
 
 
-def core_versions() -> dict[str, Any]:
+def core_versions(address: str) -> dict[str, Any]:
     """Return `/api`."""
-    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
+    return {
+        "kind": "APIVersions",
+        "versions": ["v1"],
+        "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}],
+    }
 
 
 def groups(kinds: KindTable) -> dict[str, Any]:
@@ -100,6 +109,16 @@ def resources(kinds: KindTable, group_name: str, version_name: str) -> dict[str,
                 "namespaced": False,
                 "kind": name,
                 "verbs": ["create"],
+            }
+        )
+    for plural, (name, namespaced) in METRICS.get((group_name, version_name), {}).items():
+        resources.append(
+            {
+                "name": plural,
+                "singularName": "",
+                "namespaced": namespaced,
+                "kind": name,
+                "verbs": ["get", "list"],
             }
         )
     return {

@@ -6,18 +6,28 @@ import json
 import logging
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
 from sandbox.kubernetes.apimachinery import errors
-from sandbox.kubernetes.apiserver import protobuf
-from sandbox.kubernetes.apiserver.messages import ApiRequest, ApiResponse, WatchStream
+from sandbox.kubernetes.apiserver import exec_stream, port_forward, protobuf
+from sandbox.kubernetes.apiserver.messages import (
+    ApiRequest,
+    ApiResponse,
+    ExecSession,
+    PortForwardSession,
+    TextStream,
+    WatchStream,
+)
 from sandbox.kubernetes.apiserver.routes import handle
+from sandbox.kubernetes.apiserver.transports import SocketTransport, WebSocketTransport
 from sandbox.kubernetes.cluster import Cluster
+from sandbox.runtime.damage import DamagedFileError
 
 LOG = logging.getLogger(__name__)
 _MAX_BODY = 3 * 1024 * 1024  # the API server's own limit
@@ -83,7 +93,11 @@ class _Handler(BaseHTTPRequestHandler):
             result = ApiResponse(problem.status(), 500)
         try:
             if isinstance(result, WatchStream):
-                self._stream(result)
+                self._stream(json.dumps(item).encode() + b"\n" for item in result.events)
+            elif isinstance(result, TextStream):
+                self._stream(result.parts, "text/plain")
+            elif isinstance(result, ExecSession | PortForwardSession):
+                self._upgrade(result)
             else:
                 self._send(result, warnings)
         except (BrokenPipeError, ConnectionError, ssl.SSLError, TimeoutError):
@@ -98,18 +112,18 @@ class _Handler(BaseHTTPRequestHandler):
         if cluster is None:
             raise errors.ApiError(404, "NotFound", "the cluster was deleted")
         content_type = self.headers.get("Content-Type", "").split(";")[0].strip()
-        query = {
-            name: values[-1]
-            for name, values in parse_qs(split.query, keep_blank_values=True).items()
-        }
+        query_values = parse_qs(split.query, keep_blank_values=True)
+        query = {name: values[-1] for name, values in query_values.items()}
         return cluster, ApiRequest(
             method=self.command,
             path=unquote(split.path) or "/",
             query=query,
+            query_values=query_values,
             content_type=content_type,
             accept=self.headers.get("Accept", ""),
             authorization=self.headers.get("Authorization", ""),
             user_agent=self.headers.get("User-Agent", ""),
+            host=self.headers.get("Host", ""),
             body=_parse(body, content_type),
             warnings=warnings,
         )
@@ -128,8 +142,15 @@ class _Handler(BaseHTTPRequestHandler):
     def _read(self, size: int, total: int) -> bytes:
         if total + size > _MAX_BODY:
             self.close_connection = True
-            raise errors.ApiError(413, "RequestEntityTooLarge", f"limit is {_MAX_BODY}")
+            self._discard(min(size, 4 * _MAX_BODY))  # a client reads the answer after its request
+            raise errors.ApiError(
+                413, "RequestEntityTooLarge", f"Request entity too large: limit is {_MAX_BODY}"
+            )
         return self.rfile.read(size)
+
+    def _discard(self, size: int) -> None:
+        while size > 0 and (part := self.rfile.read(min(size, 64 * 1024))):
+            size -= len(part)
 
     def _send(self, result: ApiResponse, warnings: list[str]) -> None:
         media, body = _encode(result.content)
@@ -142,15 +163,49 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _stream(self, result: WatchStream) -> None:
+    def _upgrade(self, session: ExecSession | PortForwardSession) -> None:
+        """Switch to WebSockets or SPDY, as the client requires, and serve the session."""
+        self.close_connection = True
+        upgrade = self.headers.get("Upgrade", "").lower()
+        if upgrade == "websocket":
+            head = f"{self.requestline}\r\n{self.headers}".replace("\n", "\r\n")
+            request = head.replace("\r\r", "\r").encode()
+            if isinstance(session, ExecSession):
+                exec_stream.serve(self.connection, request, session)
+                return
+            tunnel = WebSocketTransport(self.connection)
+            if tunnel.accept(request, [port_forward.TUNNEL]) is not None:
+                port_forward.serve(tunnel, session.connect)
+                tunnel.close()
+        elif upgrade == "spdy/3.1":
+            executes = isinstance(session, ExecSession)
+            self.send_response(101)
+            self.send_header("Connection", "Upgrade")
+            self.send_header("Upgrade", "SPDY/3.1")
+            protocol = exec_stream.SPDY_PROTOCOL if executes else port_forward.PROTOCOL
+            self.send_header("X-Stream-Protocol-Version", protocol)
+            self.end_headers()
+            transport = SocketTransport(self.connection)
+            if isinstance(session, ExecSession):
+                exec_stream.serve_spdy(transport, session)
+            else:
+                port_forward.serve(transport, session.connect)
+        else:
+            if isinstance(session, ExecSession):
+                session.process.kill()
+            problem = errors.bad_request("Upgrade request required")
+            self._send(ApiResponse(problem.status(), problem.code), [])
+
+    def _stream(self, parts: Iterable[bytes], media_type: str = "application/json") -> None:
         self.send_response(200)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", media_type)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         self.wfile.flush()
-        for item in result.events:
-            line = json.dumps(item).encode() + b"\n"
-            self.wfile.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
+        for part in parts:
+            if part:
+                self.wfile.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+                self.wfile.flush()
         self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, format: str, *arguments: Any) -> None:
@@ -182,8 +237,11 @@ def _parse(body: bytes, content_type: str) -> Any:
 
 
 def server_tls(certificate: str, key: str) -> ssl.SSLContext:
-    """Return the server's TLS settings."""
+    """Return the server's TLS settings. Raises DamagedFileError for unusable files."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(certificate, key)
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:
+        raise DamagedFileError(Path(certificate), f"it and {key} are no pair ({error})") from error
     return context

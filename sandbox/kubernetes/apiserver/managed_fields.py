@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,11 +33,27 @@ _SERVER_OWNED: frozenset[Path] = frozenset(
             "clusterName",
             "deletionTimestamp",
             "deletionGracePeriodSeconds",
-            "generateName",
         )
     ]
 )
 _MISSING = object()
+# Structures and lists that Kubernetes writes even when they are empty, so that a new object has
+# them before its first manager: those without "omitempty" and those that are no pointers.
+_TEMPLATE = ("f:metadata", "f:spec", "f:spec/f:containers")
+_INITIAL_NAMES = (
+    "f:metadata f:spec f:status f:roleRef f:spec/f:strategy f:spec/f:updateStrategy "
+    "f:spec/f:template f:spec/f:containers f:spec/f:jobTemplate f:spec/f:jobTemplate/f:metadata "
+    "f:spec/f:jobTemplate/f:spec f:spec/f:jobTemplate/f:spec/f:template f:spec/f:scaleTargetRef "
+    "f:spec/f:podSelector f:spec/f:resources f:spec/f:limits f:spec/f:names f:spec/f:versions"
+)
+_INITIAL: frozenset[Path] = frozenset(
+    tuple(text.split("/"))
+    for text in (
+        *_INITIAL_NAMES.split(),
+        *(f"f:spec/f:template/{part}" for part in _TEMPLATE),
+        *(f"f:spec/f:jobTemplate/f:spec/f:template/{part}" for part in _TEMPLATE),
+    )
+)
 _DEFAULT_KEYS = {"protocol": "TCP"}
 
 
@@ -111,6 +127,38 @@ def manageable_fields(
     }
 
 
+def structures(
+    schema: Schema, node: Mapping[str, Any], value: Any, path: Path = ()
+) -> Iterator[Path]:
+    """Yield the paths of all maps and keyed lists that are no single field."""
+    _, content = schema.resolve(node)
+    atomic = "atomic" in (node.get("x-kubernetes-map-type"), content.get("x-kubernetes-map-type"))
+    if isinstance(value, Mapping) and value and not atomic:
+        if path != ("f:status",):
+            yield path
+        for key, item in value.items():
+            yield from structures(schema, schema.child(content, key), item, (*path, f"f:{key}"))
+    elif isinstance(value, list) and value:
+        keys = list_keys(node)
+        if keys and all(isinstance(item, Mapping) for item in value):
+            yield path
+            for item in value:
+                entry_path = (*path, list_element(item, keys))
+                yield from structures(schema, schema.items(node), item, entry_path)
+        elif node.get("x-kubernetes-list-type") == "set":
+            yield path
+
+
+def _owned_by_update(
+    schema: Schema, node: Mapping[str, Any], document: Mapping[str, Any]
+) -> dict[Path, Any]:
+    """Return the fields and structures that an update can own."""
+    paths: dict[Path, Any] = dict.fromkeys(
+        path for path in structures(schema, node, document) if path and path not in _SERVER_OWNED
+    )
+    return {**paths, **manageable_fields(schema, node, document)}
+
+
 def encode(paths: Iterable[Path]) -> dict[str, Any]:
     """Encode paths as `fieldsV1`."""
     tree: dict[str, Any] = {}
@@ -171,7 +219,10 @@ def write(document: dict[str, Any], entries: Iterable[FieldManager]) -> None:
         for entry in entries
         if entry.paths
     ]
-    document["metadata"]["managedFields"] = written
+    if written:
+        document["metadata"]["managedFields"] = written
+    else:
+        document["metadata"].pop("managedFields", None)
 
 
 def record_update(
@@ -182,8 +233,13 @@ def record_update(
     manager: FieldManager,
 ) -> None:
     """Transfer the fields that an update changed to `manager`."""
-    old = manageable_fields(schema, node, before) if before is not None else {}
-    new = manageable_fields(schema, node, after)
+    new = _owned_by_update(schema, node, after)
+    if before is None:
+        old: dict[Path, Any] = {
+            path: new[path] for path in _INITIAL if new.get(path, _MISSING) in (None, {})
+        }
+    else:
+        old = _owned_by_update(schema, node, before)
     changed = {path for path, value in new.items() if old.get(path, _MISSING) != value}
     removed = set(old) - set(new)
     entries = managers(before) if before is not None else []
@@ -217,6 +273,14 @@ def apply(
     """
     fields = manageable_fields(schema, node, applied)
     entries = managers(live) if live is not None else []
+    if live is not None and not entries:
+        # Nobody owns an object whose managedFields were removed.
+        entries = [
+            FieldManager(
+                "before-first-apply", "Update", manager.api_version, "", manager.time,
+                set(_owned_by_update(schema, node, live)),
+            )
+        ]  # fmt: skip
     current = flatten(schema, node, live) if live is not None else {}
     own = next((entry for entry in entries if entry.same_as(manager)), None)
     others = [entry for entry in entries if entry is not own]
@@ -254,6 +318,30 @@ def apply(
     return merged
 
 
+def duplicate_entry(schema: Schema, node: Mapping[str, Any], value: Any, path: Path = ()) -> str:
+    """Return path and key of an entry that a keyed list has twice, or ""."""
+    _, content = schema.resolve(node)
+    if isinstance(value, Mapping):
+        parts = [
+            duplicate_entry(schema, schema.child(content, key), item, (*path, f"f:{key}"))
+            for key, item in value.items()
+        ]
+        return next(filter(None, parts), "")
+    keys = list_keys(node) if isinstance(value, list) else []
+    elements: set[str] = set()
+    for item in value if keys else ():
+        if not isinstance(item, Mapping):
+            return ""
+        element = list_element(item, keys)
+        if element in elements:
+            return f"{format_path(path)}: duplicate entries for key {format_path((element,))}"
+        elements.add(element)
+        inside = duplicate_entry(schema, schema.items(node), item, (*path, element))
+        if inside:
+            return inside
+    return ""
+
+
 def _conflict(clashes: Sequence[tuple[FieldManager, set[Path]]]) -> ApiError:
     causes: list[dict[str, Any]] = []
     groups: list[tuple[str, list[str]]] = []
@@ -262,7 +350,7 @@ def _conflict(clashes: Sequence[tuple[FieldManager, set[Path]]]) -> ApiError:
             f' with subresource "{entry.subresource}"' if entry.subresource else ""
         )
         if entry.operation == "Update":
-            using += f" using {entry.api_version}" + (f" at {entry.time}" if entry.time else "")
+            using += f" using {entry.api_version}"
         texts = [format_path(path) for path in sorted(paths)]
         causes += [
             {"reason": "FieldManagerConflict", "message": using, "field": message_text}

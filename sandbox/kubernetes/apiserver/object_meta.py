@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sandbox.kubernetes.apimachinery import errors
@@ -14,9 +14,9 @@ from sandbox.kubernetes.storage.object_store import Json
 _CONSONANTS = "bcdfghjklmnpqrstvwxz2456789"
 
 
-def now() -> str:
-    """Return the current UTC time as Kubernetes formats it, in seconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def now(later_seconds: int = 0) -> str:
+    """Return the current UTC time, or a later one, as Kubernetes formats it, in seconds."""
+    return (datetime.now(UTC) + timedelta(seconds=later_seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def random_suffix(length: int = 5) -> str:
@@ -30,22 +30,27 @@ def set_namespace(kind: Kind, metadata: Json, namespace: str) -> None:
         metadata.pop("namespace", None)
     elif metadata.setdefault("namespace", namespace) != namespace:
         raise errors.bad_request(
-            "the namespace of the provided object does not match the namespace sent on the "
-            "request "
-            f"({metadata['namespace']} != {namespace})"
+            "the namespace of the provided object does not match the namespace sent on the request"
         )
 
 
 def check_preconditions(kind: Kind, live: Json, preconditions: Mapping[str, Any]) -> None:
     """Refuse a delete whose preconditions do not hold."""
-    for name, key in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
-        if preconditions.get(name) and preconditions[name] != live["metadata"][name]:
-            raise errors.conflict(
+    for name, key, reason in (
+        ("uid", "UID", "deleted and then recreated"),
+        ("resourceVersion", "ResourceVersion", "modified"),
+    ):
+        stated, actual = preconditions.get(name), live["metadata"][name]
+        if stated and stated != actual:
+            error = errors.conflict(
                 kind,
                 live["metadata"]["name"],
-                f"Precondition failed: {key} in precondition: {preconditions[name]}, {key} in "
-                f"object meta: {live['metadata'][name]}",
+                f"the {key} in the precondition ({stated}) does not match the {key} in record "
+                f"({actual}). The object might have been {reason}",
             )
+            error.message = error.message.replace(kind.group_resource, kind.kind, 1)
+            error.details = {"name": live["metadata"]["name"], "kind": kind.kind}
+            raise error
 
 
 def finalizers_of(kind: Kind, document: Json) -> list[str]:

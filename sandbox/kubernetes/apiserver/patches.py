@@ -14,11 +14,16 @@ from sandbox.kubernetes.apimachinery.schema import Schema
 
 def json_patch(document: Any, operations: Any) -> Any:
     """Apply a JSON patch; a failed `test` or a missing path is refused as by the API server."""
+    if not isinstance(operations, list):
+        raise bad_request(
+            "error decoding patch: json: cannot unmarshal object into Go value of type "
+            "[]handlers.jsonPatchOp"
+        )
     try:
         return jsonpatch.apply_patch(document, operations)
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError) as error:
-        message = f"the server rejected our request due to an error in our request: {error}"
-        raise ApiError(422, "Invalid", message) from None
+    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError):
+        message = "the server rejected our request due to an error in our request"
+        raise ApiError(422, "Invalid", message, {}) from None
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
@@ -85,7 +90,9 @@ def _merge_list(
     result = list(target)
     for item in patch:
         if merge_key not in item:
-            raise bad_request(f"map: {item} does not contain declared merge key: {merge_key}")
+            content = " ".join(f"{key}:{value}" for key, value in sorted(item.items()))
+            text = f"map: map[{content}] does not contain declared merge key: {merge_key}"
+            raise ApiError(500, "", text)
         index = next(
             (i for i, old in enumerate(result) if old.get(merge_key) == item[merge_key]), None
         )
@@ -95,7 +102,22 @@ def _merge_list(
             result.append(strategic_merge(schema, schema.items(field), {}, item))
         else:
             result[index] = strategic_merge(schema, schema.items(field), result[index], item)
-    return result
+    return _in_patch_order(result, target, patch, merge_key)
+
+
+def _in_patch_order(
+    result: list[Any], target: list[Any], patch: list[Any], merge_key: str
+) -> list[Any]:
+    """Order entries as the patch does; others keep their place relative to those before."""
+    positions = {item.get(merge_key): index for index, item in enumerate(target)}
+    entries = {item.get(merge_key): item for item in result}
+    first = [item[merge_key] for item in patch if item[merge_key] in entries]
+    others = [key for key in entries if key not in first]
+    ordered = []
+    while first or others:
+        after = first and others and positions.get(first[0], -1) > positions[others[0]]
+        ordered.append(others.pop(0) if not first or after else first.pop(0))
+    return [entries[key] for key in ordered]
 
 
 def _order(result: dict[str, Any], name: str, order: list[Any], field: Mapping[str, Any]) -> None:

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sandbox.kubernetes.apimachinery import errors, selectors
 from sandbox.kubernetes.apimachinery.kinds import Kind
-from sandbox.kubernetes.apiserver import access_reviews, discovery, subresources, tables
+from sandbox.kubernetes.apiserver import (
+    access_reviews,
+    discovery,
+    metrics_api,
+    pod_connections,
+    subresources,
+    tables,
+)
 from sandbox.kubernetes.apiserver.auth import RequestAttributes, User
-from sandbox.kubernetes.apiserver.messages import ApiRequest, ApiResponse, Target, WatchStream
+from sandbox.kubernetes.apiserver.messages import (
+    ApiRequest,
+    ApiResponse,
+    ExecSession,
+    PortForwardSession,
+    Target,
+    TextStream,
+    WatchStream,
+)
 from sandbox.kubernetes.apiserver.verbs import WriteOptions
 from sandbox.kubernetes.apiserver.watch import watch_events
 from sandbox.kubernetes.cluster import Cluster
@@ -24,7 +41,15 @@ _PATCHES = {
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
-def handle(cluster: Cluster, request: ApiRequest) -> ApiResponse | WatchStream:
+_ACCEPTED = ("json", "*/*", "application/*", "yaml", "protobuf")
+_BODIES = ("", "application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
+_VALIDATION = ["", "Ignore", "Strict", "Warn"]
+_MAX_MANAGER = 128
+
+Response = ApiResponse | WatchStream | TextStream | ExecSession | PortForwardSession
+
+
+def handle(cluster: Cluster, request: ApiRequest) -> Response:
     """Handle one request."""
     user = cluster.access.user(request.authorization)
     parts = [part for part in request.path.split("/") if part]
@@ -45,7 +70,7 @@ def _discovery_document(cluster: Cluster, request: ApiRequest, parts: Sequence[s
         case ["healthz" | "livez" | "readyz"]:
             return ApiResponse("ok")
         case ["api"]:
-            document = discovery.core_versions()
+            document = discovery.core_versions(request.host)
         case ["apis"]:
             document = discovery.groups(kinds)
         case ["api", version]:
@@ -80,17 +105,27 @@ def _discovery_document(cluster: Cluster, request: ApiRequest, parts: Sequence[s
                 ]
             }
     if document is None:
-        raise errors.no_such_path()
+        if parts[:1] == ["apis"] and discovery.has_group(kinds, "".join(parts[1:2])):
+            raise errors.no_such_path()
+        return ApiResponse("404 page not found\n", 404)
     return ApiResponse(document)
 
 
 def _resource(
     cluster: Cluster, request: ApiRequest, user: User, group: str, version: str, rest: Sequence[str]
-) -> ApiResponse | WatchStream:
-    namespace = ""
+) -> Response:
+    namespace, original = "", rest
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in {"status", "finalize"}:
         namespace, rest = rest[1], rest[2:]
     plural, name, subresource = (*rest, "", "")[:3]
+    if (group, version) in discovery.METRICS:
+        cluster.access.check(
+            user,
+            RequestAttributes(
+                verb="get" if name else "list", group=group, resource=plural, namespace=namespace
+            ),
+        )
+        return ApiResponse(metrics_api.handle(cluster, request, original))
     review = discovery.REVIEWS.get((group, version), {}).get(plural)
     if review and request.method == "POST":
         cluster.access.check(user, RequestAttributes(verb="create", group=group, resource=plural))
@@ -98,8 +133,18 @@ def _resource(
             access_reviews.review(cluster.access, user, review, request.body or {}), 201
         )
     kind = cluster.api.kinds.by_path(group, version, plural)
+    if kind is None and group and not discovery.has_group(cluster.api.kinds, group):
+        return ApiResponse("404 page not found\n", 404)
     if kind is None or len(rest) > 3:
         raise errors.no_such_path()
+    if request.accept and not any(part in request.accept for part in _ACCEPTED):
+        raise errors.ApiError(
+            406,
+            "NotAcceptable",
+            "406: Not Acceptable\n\nAvailable representations: application/json, "
+            "application/yaml, application/vnd.kubernetes.protobuf",
+            {},
+        )
     target = Target(kind=kind, namespace=namespace, name=name, subresource=subresource)
     watching = request.flag("watch")
     reading = "watch" if watching else "get" if name else "list"
@@ -125,12 +170,19 @@ def _resource(
 
 
 def _options(request: ApiRequest) -> WriteOptions:
+    kind = {"POST": "CreateOptions", "PUT": "UpdateOptions"}.get(request.method, "PatchOptions")
     dry_run = request.query.get("dryRun", "")
     if dry_run not in {"", "All"}:
-        raise errors.bad_request(f'Invalid value: "{dry_run}": dryRun: supported values: "All"')
+        raise errors.invalid_options(kind, errors.unsupported("dryRun", [dry_run], ["All"]))
+    validation = request.query.get("fieldValidation", "")
+    if validation not in _VALIDATION:
+        cause = errors.unsupported("fieldValidation", validation, _VALIDATION)
+        raise errors.invalid_options(kind, cause)
+    if len(request.query.get("fieldManager", "")) > _MAX_MANAGER:
+        raise errors.invalid_options(kind, errors.too_long("fieldManager", _MAX_MANAGER))
     manager = request.query.get("fieldManager") or request.user_agent.split("/")[0] or "unknown"
     return WriteOptions(
-        manager=manager[:128],
+        manager=manager[:_MAX_MANAGER],
         dry_run=bool(dry_run),
         force=request.flag("force"),
         validation=request.query.get("fieldValidation") or "Warn",
@@ -147,6 +199,17 @@ def _write(cluster: Cluster, request: ApiRequest, target: Target) -> ApiResponse
             "the server does not allow this method on the requested resource"
         )
     options = _options(request)
+    if request.method in {"PUT", "PATCH"} and not name:
+        raise errors.method_not_allowed(
+            "the server does not allow this method on the requested resource"
+        )
+    if request.method in {"POST", "PUT"} and request.content_type not in _BODIES:
+        raise errors.ApiError(
+            415,
+            "UnsupportedMediaType",
+            "the body of the request was in an unknown format - accepted media types include: "
+            f"{', '.join(_BODIES[1:])}",
+        )
     if request.method == "POST":
         if name:
             raise errors.method_not_allowed(
@@ -164,18 +227,11 @@ def _patch(
 ) -> tuple[Json, bool]:
     api, kind, namespace, name = cluster.api, target.kind, target.namespace, target.name
     if request.content_type not in _PATCHES:
-        raise errors.ApiError(
-            415,
-            "UnsupportedMediaType",
-            "the body of the request was in an unknown format - accepted media types include: "
-            f"{', '.join(sorted(_PATCHES))}",
-        )
+        raise errors.ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
     if request.content_type == "application/apply-patch+yaml":
         if not request.query.get("fieldManager"):
-            raise errors.bad_request(
-                'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is '
-                "required for apply patch"
-            )
+            cause = errors.required("fieldManager", "is required for apply patch")
+            raise errors.invalid_options("PatchOptions", cause)
         return api.apply(kind, namespace, name, request.body, options, target.subresource)
     return api.patch(
         kind, namespace, name, request.content_type, request.body, options, target.subresource
@@ -192,7 +248,7 @@ def _delete(cluster: Cluster, request: ApiRequest, target: Target) -> ApiRespons
         document, removed = cluster.api.delete(
             kind, target.namespace, target.name, options, dry_run=dry_run
         )
-        if not removed:
+        if not removed or kind.kind == "Pod":
             return ApiResponse(document)
         details = {"name": target.name, "kind": kind.plural, "uid": document["metadata"]["uid"]}
         if kind.group:
@@ -213,7 +269,7 @@ def _delete(cluster: Cluster, request: ApiRequest, target: Target) -> ApiRespons
     return ApiResponse(_list(cluster, kind, objects))
 
 
-def _subresource(cluster: Cluster, request: ApiRequest, target: Target) -> ApiResponse:
+def _subresource(cluster: Cluster, request: ApiRequest, target: Target) -> Response:
     kind, namespace, name, subresource = (
         target.kind,
         target.namespace,
@@ -235,6 +291,8 @@ def _subresource(cluster: Cluster, request: ApiRequest, target: Target) -> ApiRe
         raise errors.method_not_allowed(
             "the server does not allow this method on the requested resource"
         )
+    if kind.kind == "Pod" and subresource in pod_connections.SUBRESOURCES:
+        return pod_connections.connect(cluster, request, target)
     options = _options(request)
     return ApiResponse(
         *subresources.handle(
@@ -256,20 +314,69 @@ def _read(cluster: Cluster, request: ApiRequest, target: Target) -> ApiResponse 
     if target.name:
         return _render(request, kind, cluster.api.get(kind, target.namespace, target.name))
     with cluster.store.lock:
+        revision = _check_revision(cluster, request)
         objects = _select(cluster, request, target)
-        revision = str(cluster.store.revision)
     if request.as_table:
         return ApiResponse(
             tables.table(
                 kind.kind, objects, revision, full=request.query.get("includeObject") == "Object"
             )
         )
-    return ApiResponse(_list(cluster, kind, objects))
+    if "as=PartialObjectMetadata;" in request.accept:
+        raise errors.ApiError(
+            406,
+            "NotAcceptable",
+            "you requested PartialObjectMetadata, but the requested object is a list "
+            f"(*core.{kind.kind}List)",
+        )
+    limit = int(request.query.get("limit") or 0)
+    return ApiResponse(_page(request, _list(cluster, kind, objects), limit))
+
+
+def _page(request: ApiRequest, document: Json, limit: int) -> Json:
+    """Cut a list to `limit` objects after those of the `continue` token."""
+    start = _decode_token(request.query.get("continue", ""))
+    items, metadata = document["items"][start:], document["metadata"]
+    if 0 < limit < len(items):
+        token = json.dumps({"v": "sandbox", "start": start + limit}).encode()
+        metadata["continue"] = urlsafe_b64encode(token).decode().rstrip("=")
+        metadata["remainingItemCount"] = len(items) - limit
+        items = items[:limit]
+    return {**document, "items": items}
+
+
+def _decode_token(text: str) -> int:
+    if not text:
+        return 0
+    try:
+        return int(json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))["start"])
+    except (ValueError, KeyError, TypeError):
+        raise errors.bad_request(
+            "continue key is not valid: the token is not of this server"
+        ) from None
+
+
+def _check_revision(cluster: Cluster, request: ApiRequest) -> str:
+    """Return the current resource version; refuse an invalid or future one in the request."""
+    current, stated = cluster.store.revision, request.query.get("resourceVersion", "")
+    if stated and not stated.isdigit():
+        error = errors.invalid_resource_version(stated)
+        error.message = f"invalid resource version: {error.message}"
+        raise error
+    if stated and int(stated) > current:
+        cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+        raise errors.ApiError(
+            504,
+            "Timeout",
+            f"Timeout: Too large resource version: {stated}, current: {current}",
+            {"causes": [cause], "retryAfterSeconds": 1},
+        )
+    return str(current)
 
 
 def _select(cluster: Cluster, request: ApiRequest, target: Target) -> list[Json]:
     labels = selectors.parse_labels(request.query.get("labelSelector", ""))
-    fields = selectors.parse_fields(request.query.get("fieldSelector", ""))
+    fields = selectors.parse_fields(request.query.get("fieldSelector", ""), target.kind.kind)
     objects = cluster.store.list_objects(target.kind.group_resource, target.namespace)
     return [
         item
@@ -292,10 +399,20 @@ def _list(cluster: Cluster, kind: Kind, objects: Sequence[Json]) -> Json:
     }
 
 
+def _partial(document: Json) -> Json:
+    return {
+        "kind": "PartialObjectMetadata",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": document["metadata"],
+    }
+
+
 def _render(request: ApiRequest, kind: Kind, document: Json, code: int = 200) -> ApiResponse:
     if request.as_table:
         return ApiResponse(
             tables.table(kind.kind, [document], document["metadata"].get("resourceVersion", "")),
             code,
         )
+    if "as=PartialObjectMetadata;" in request.accept:
+        return ApiResponse(_partial(document), code)
     return ApiResponse(document, code)

@@ -1,4 +1,4 @@
-"""Subresources other than status: scale, eviction and finalize; logs and exec are refused."""
+"""Subresources other than status: scale, eviction and finalize."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from sandbox.kubernetes.apimachinery import errors
 from sandbox.kubernetes.apimachinery.kinds import Kind
 from sandbox.kubernetes.apimachinery.selectors import from_object, selects
 from sandbox.kubernetes.apiserver import patches
+from sandbox.kubernetes.apiserver.object_meta import now
 from sandbox.kubernetes.apiserver.verbs import WriteOptions
 from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.storage.object_store import Json, Key
+
+_SCALE = Kind(group="autoscaling", version="v1", kind="Scale", plural="scales", namespaced=True)
 
 
 def handle(
@@ -29,27 +32,21 @@ def handle(
         return _scale(cluster, kind, namespace, name, method, content_type, body, options), 200
     if kind.kind == "Pod" and subresource == "eviction" and method == "POST":
         return _evict(cluster, kind, namespace, name, body or {}, dry_run=options.dry_run), 201
-    if kind.kind == "Pod" and subresource in {"log", "exec", "attach", "portforward", "proxy"}:
-        cluster.api.get(kind, namespace, name)
-        raise errors.ApiError(
-            404,
-            "NotFound",
-            f'pod "{name}" has no {subresource}: pods are objects only, no container runs in '
-            "the sandbox",
-            {"name": name, "kind": "pods"},
-        )
+    if kind.kind == "Pod" and subresource == "binding" and method == "POST":
+        return _bind(cluster, kind, namespace, name, body or {}), 201
     if kind.kind == "Namespace" and subresource == "finalize" and method == "PUT":
         live = cluster.api.get(kind, "", name)
-        live["spec"]["finalizers"] = (body.get("spec") or {}).get("finalizers") or []
+        finalizers = (body.get("spec") or {}).get("finalizers") or []
+        live["spec"] = {"finalizers": finalizers} if finalizers else {}
         with cluster.store.lock:
             stored = cluster.store.put(cluster.api.key(kind, "", name), live)
-            if stored["metadata"].get("deletionTimestamp") and not live["spec"]["finalizers"]:
+            if stored["metadata"].get("deletionTimestamp") and not finalizers:
                 cluster.store.remove(cluster.api.key(kind, "", name))
         return stored, 200
     raise errors.ApiError(
         404,
         "NotFound",
-        f"{kind.group_resource}/{subresource} is not emulated by the sandbox's API server",
+        "the server could not find the requested resource",
         {},
     )
 
@@ -77,8 +74,13 @@ def _scale(
             scale = patches.merge_patch(current, body)
         if not isinstance((scale.get("spec") or {}).get("replicas", 0), int):
             raise errors.bad_request(
-                "json: cannot unmarshal into Go struct field ScaleSpec.spec.replicas of type int32"
+                'Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal string '
+                "into Go struct field ScaleSpec.spec.replicas of type int32"
             )
+        if (scale.get("spec") or {}).get("replicas", 0) < 0:
+            text = "must be greater than or equal to 0"
+            cause = errors.invalid_value("spec.replicas", scale["spec"]["replicas"], text)
+            raise errors.invalid(_SCALE, name, [cause])
         live["spec"]["replicas"] = (scale.get("spec") or {}).get("replicas", 0)
         resource_version = (scale.get("metadata") or {}).get("resourceVersion")
         if method == "PUT" and resource_version:
@@ -108,6 +110,26 @@ def _as_scale(document: Json) -> Json:
     }
 
 
+def _bind(
+    cluster: Cluster, kind: Kind, namespace: str, name: str, binding: Mapping[str, Any]
+) -> Json:
+    node = (binding.get("target") or {}).get("name", "")
+    if not node:
+        raise errors.invalid(kind, name, [errors.required("target.name")])
+    with cluster.store.lock:
+        pod = cluster.api.get(kind, namespace, name)
+        if pod["spec"].get("nodeName"):
+            raise errors.conflict(
+                kind, name, f'pod {name} is already assigned to node "{pod["spec"]["nodeName"]}"'
+            )
+        pod["spec"]["nodeName"] = node
+        scheduled = {"type": "PodScheduled", "status": "True", "lastProbeTime": None}
+        conditions = pod.setdefault("status", {}).setdefault("conditions", [])
+        conditions.append({**scheduled, "lastTransitionTime": now()})
+        cluster.store.put(cluster.api.key(kind, namespace, name), pod)
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+
 def _evict(
     cluster: Cluster,
     kind: Kind,
@@ -117,6 +139,8 @@ def _evict(
     *,
     dry_run: bool,
 ) -> Json:
+    if (eviction.get("metadata") or {}).get("name", name) != name:
+        raise errors.bad_request("name in URL does not match name in Eviction object")
     delete_options = eviction.get("deleteOptions") or {}
     dry_run = dry_run or bool(delete_options.get("dryRun"))
     with cluster.store.lock:
@@ -126,6 +150,15 @@ def _evict(
             for budget in cluster.store.list_objects("poddisruptionbudgets.policy", namespace)
             if selects(from_object(budget["spec"].get("selector")), pod)
         ]
+        if (pod.get("status") or {}).get("phase") in {"Pending", "Succeeded", "Failed"}:
+            budgets = []  # nobody relies on the pod
+        if len(budgets) > 1:
+            raise errors.ApiError(
+                500,
+                "",
+                "This pod has more than one PodDisruptionBudget, which the eviction subresource "
+                "does not support.",
+            )
         for budget in budgets:
             status = budget.get("status") or {}
             if status.get("disruptionsAllowed", 0) < 1:

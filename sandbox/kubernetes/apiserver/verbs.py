@@ -16,7 +16,7 @@ from sandbox.kubernetes.admission import chain
 from sandbox.kubernetes.apimachinery import errors
 from sandbox.kubernetes.apimachinery.kinds import Kind, KindTable
 from sandbox.kubernetes.apimachinery.schema import Schema
-from sandbox.kubernetes.apiserver import defaults, managed_fields, patches
+from sandbox.kubernetes.apiserver import defaults, managed_fields, patches, write_checks
 from sandbox.kubernetes.apiserver.object_meta import (
     check_preconditions,
     finalizers_of,
@@ -58,6 +58,8 @@ class Api:
     def __init__(self, schema: Schema, store: ObjectStore, state: ClusterState) -> None:
         self.schema, self.store, self.state = schema, store, state
         self.kinds: KindTable = schema.kinds()
+        # Whether a kubelet ends pods within their grace period; otherwise they are deleted at once.
+        self.graceful_deletion = False
 
     def kind(self, api_version: str, kind: str) -> Kind:
         """Return a served kind. Raises NotFound."""
@@ -87,7 +89,9 @@ class Api:
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = metadata["generateName"][:58] + random_suffix()
         if metadata.get("resourceVersion"):
-            raise errors.bad_request("resourceVersion should not be set on objects to be created")
+            raise errors.ApiError(
+                500, "", "resourceVersion should not be set on objects to be created"
+            )
         with self.store.lock:
             return self._create(kind, new, options)
 
@@ -107,7 +111,7 @@ class Api:
         for part in ("uid", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
             metadata.pop(part, None)
         metadata.update(uid=str(uuid.uuid4()), creationTimestamp=now())
-        if "spec" in new or kind.kind in defaults.WITH_GENERATION:
+        if kind.kind in defaults.WITH_GENERATION or not kind.definition:
             metadata["generation"] = 1
         if owner is None:
             metadata.pop("managedFields", None)
@@ -115,17 +119,22 @@ class Api:
             new.pop("status", None)
         if "status" not in new and (status := defaults.initial_status(kind)) is not None:
             new["status"] = status
-        defaults.set_defaults(kind, new, self.state)
-        chain.mutate(self.state, kind, new)
-        self._validate(kind, new, None)
-        chain.validate(self.state, kind, new, None, options.warnings)
+        self.schema.normalize(kind, new)
+        defaults.set_defaults(kind, new)
         if owner is None and options.manager != SYSTEM:
             manager = managed_fields.FieldManager(
                 options.manager, "Update", kind.api_version, "", now()
             )
+            # Nobody owns the status of a new object, nor what admission adds.
+            owned = {part: value for part, value in new.items() if part != "status"}
             managed_fields.record_update(
-                self.schema, self.schema.definition(kind.definition), None, new, manager
+                self.schema, self.schema.definition(kind.definition), None, owned, manager
             )
+        defaults.allocate(kind, new, self.state)
+        chain.mutate(self.state, kind, new)
+        defaults.complete_status(kind, new)
+        self._validate(kind, new, None)
+        chain.validate(self.state, kind, new, None, options.warnings)
         if options.dry_run:
             return new
         return self.store.put(key, new)
@@ -150,9 +159,11 @@ class Api:
             )
         with self.store.lock:
             live = self.get(kind, namespace, name)
+            if kind.kind == "CustomResourceDefinition" and "resourceVersion" not in metadata:
+                raise write_checks.without_resource_version(kind, name)
             return self._replace(kind, live, new, options, subresource)
 
-    def _replace(
+    def _replace(  # noqa: PLR0912 - one branch per rule
         self,
         kind: Kind,
         live: Json,
@@ -167,11 +178,16 @@ class Api:
         if resource_version and resource_version != old["resourceVersion"]:
             raise errors.conflict(kind, name)
         if metadata.get("uid") and metadata["uid"] != old["uid"]:
+            # The API server reads the precondition in its storage.
+            storage_key = "/".join(
+                part for part in ("/registry", kind.plural, old.get("namespace"), name) if part
+            )
             raise errors.conflict(
                 kind,
                 name,
-                f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object "
-                f"meta: {old['uid']}",
+                f"StorageError: invalid object, Code: 4, Key: {storage_key}, ResourceVersion: 0, "
+                f"AdditionalErrorMsg: Precondition failed: UID in precondition: {metadata['uid']}, "
+                f"UID in object meta: {old['uid']}",
             )
         # Clients that send managedFields replace them, as kubectl does to move ownership.
         managed = (
@@ -194,7 +210,11 @@ class Api:
         if managed:
             metadata["managedFields"] = managed
         metadata["name"], metadata["resourceVersion"] = name, old["resourceVersion"]
-        defaults.set_defaults(kind, new, self.state, live)
+        self.schema.normalize(kind, new)
+        defaults.set_defaults(kind, new)
+        defaults.allocate(kind, new, self.state, live)
+        if old.get("deletionTimestamp"):
+            write_checks.check_finalizers(kind, name, old, metadata)
         self._validate(kind, new, live)
         chain.validate(self.state, kind, new, live, options.warnings)
         if "generation" in old and any(
@@ -236,6 +256,11 @@ class Api:
             if content_type == "application/json-patch+json":
                 new = patches.json_patch(base, patch)
             elif content_type == "application/merge-patch+json":
+                if not isinstance(patch, Mapping):
+                    raise errors.bad_request(
+                        "error decoding patch: json: cannot unmarshal array into Go value of type "
+                        "map[string]interface {}"
+                    )
                 new = patches.merge_patch(base, patch)
             elif content_type == "application/strategic-merge-patch+json":
                 if not kind.definition:
@@ -254,6 +279,14 @@ class Api:
                 raise errors.ApiError(
                     415, "UnsupportedMediaType", f"unknown patch type {content_type}"
                 )
+            write_checks.check_patched(
+                self.schema,
+                kind,
+                new,
+                patch,
+                strict=options.validation == "Strict",
+                strategic="strategic" in content_type,
+            )
             return self.update(kind, namespace, name, new, options, subresource)
 
     def apply(
@@ -267,21 +300,28 @@ class Api:
     ) -> tuple[Json, bool]:
         """Apply server-side; return the object and whether it was created."""
         problems = self.schema.check(kind, document)
-        if problems.unknown or problems.types:
-            unknown = [
-                f".{path}: field not declared in schema" for path in problems.unknown
-            ] + problems.types
-            object_path = f"{namespace}/{name}" if kind.namespaced else f"/{name}"
-            raise errors.bad_request(
+        reasons = [f".{path}: field not declared in schema" for path in problems.unknown]
+        reasons += [write_checks.typed_problem(text) for text in problems.types]
+        definition = self.schema.definition(kind.definition)
+        if not reasons and (
+            duplicate := managed_fields.duplicate_entry(self.schema, definition, document)
+        ):
+            reasons.append(duplicate)
+        if reasons:
+            stated = (document.get("metadata") or {}).get("namespace", "")
+            object_path = f"{stated}/{name}"
+            raise errors.ApiError(
+                500,
+                "",
                 f"failed to create typed patch object ({object_path}; {kind.api_version}, "
-                f"Kind={kind.kind}): {'; '.join(unknown)}"
+                f"Kind={kind.kind}): {'; '.join(reasons)}",
             )
         document = without_nulls(document)
         assert isinstance(document, dict)  # noqa: S101 - a copy of a mapping
-        if document.get("apiVersion") != kind.api_version or document.get("kind") != kind.kind:
-            raise errors.bad_request(
-                f"the object must be of apiVersion {kind.api_version}, kind {kind.kind}"
-            )
+        stated_type = (document.get("apiVersion", ""), document.get("kind", ""))
+        if stated_type != (kind.api_version, kind.kind):
+            group_version = stated_type[0] if "/" in stated_type[0] else f"/{stated_type[0]}"
+            raise errors.bad_request(f"invalid object type: {group_version}, Kind={stated_type[1]}")
         metadata = document.setdefault("metadata", {})
         if metadata.get("managedFields"):
             raise errors.bad_request("metadata.managedFields must be nil")
@@ -321,9 +361,11 @@ class Api:
         options = options or {}
         with self.store.lock:
             live = self.get(kind, namespace, name)
+            write_checks.check_deletion(kind, name, options)
             check_preconditions(kind, live, options.get("preconditions") or {})
             if dry_run:
                 return live, True
+            grace = self._grace_seconds(kind, live, options)
             finalizers = list(live["metadata"].get("finalizers") or ())
             policy = options.get("propagationPolicy")
             if policy == "Foreground" and "foregroundDeletion" not in finalizers:
@@ -338,20 +380,50 @@ class Api:
                     **({"finalizers": finalizers} if finalizers else {}),
                 },
             }
-            if not finalizers_of(kind, changed):
-                return self.store.remove(key), True
+            if not finalizers_of(kind, changed) and not grace:
+                removed = self.store.remove(key)
+                if kind.kind == "Pod":
+                    removed["metadata"].setdefault("deletionTimestamp", now())
+                    removed["metadata"]["deletionGracePeriodSeconds"] = 0
+                    if not live["metadata"].get("deletionTimestamp"):
+                        removed["metadata"]["generation"] = live["metadata"]["generation"] + 1
+                return removed, True
             if not live["metadata"].get("deletionTimestamp"):
-                changed["metadata"].update(deletionTimestamp=now(), deletionGracePeriodSeconds=0)
+                changed["metadata"]["deletionTimestamp"] = now(grace)
+                if kind.kind != "Namespace":
+                    changed["metadata"]["deletionGracePeriodSeconds"] = grace
                 if "generation" in changed["metadata"]:
                     changed["metadata"]["generation"] += 1
                 if kind.kind == "Namespace":
                     changed["status"] = {**(live.get("status") or {}), "phase": "Terminating"}
             return (self.store.put(key, changed) if changed != live else live), False
 
+    def _grace_seconds(self, kind: Kind, live: Json, options: Mapping[str, Any]) -> int:
+        """Return the seconds that a pod's containers get to end; 0 for every other object."""
+        ended = (live.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
+        runs = kind.kind == "Pod" and live["spec"].get("nodeName") and not ended
+        if not (self.graceful_deletion and runs):
+            return 0
+        requested = options.get("gracePeriodSeconds")
+        default = live["spec"].get("terminationGracePeriodSeconds", 30)
+        return int(default if requested is None else requested)
+
     def _decode(self, kind: Kind, document: Mapping[str, Any], options: WriteOptions) -> Json:
         if not isinstance(document, Mapping):
+            reason = (
+                "unexpected end of JSON input (<empty>)"
+                if document is None
+                else f"it is no object but a {type(document).__name__}"
+            )
             raise errors.bad_request(
-                f"the body of the request is not an object of kind {kind.kind}"
+                f"the object provided is unrecognized (must be of type {kind.kind}): couldn't get "
+                f"version/kind; json parse error: {reason}"
+            )
+        stated_version = document.get("apiVersion", kind.api_version)
+        if stated_version != kind.api_version:
+            raise errors.bad_request(
+                f"the API version in the data ({stated_version}) does not match the expected API "
+                f"version ({kind.api_version})"
             )
         data_type = (document.get("apiVersion", kind.api_version), document.get("kind", kind.kind))
         if data_type != (kind.api_version, kind.kind):

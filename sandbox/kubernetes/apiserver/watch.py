@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sandbox.kubernetes.apimachinery import errors, selectors
 from sandbox.kubernetes.apiserver import tables
@@ -13,11 +13,28 @@ from sandbox.kubernetes.storage.object_store import Event, ExpiredRevisionError,
 
 
 def watch_events(cluster: Cluster, request: ApiRequest, target: Target) -> Iterator[Json]:
-    """Yield watch events until the client's timeout, at most for an hour."""
+    """Return watch events until the client's timeout, at most for an hour.
+
+    Raises ApiError for an invalid request.
+    """
     labels = selectors.parse_labels(request.query.get("labelSelector", ""))
-    fields = selectors.parse_fields(request.query.get("fieldSelector", ""))
+    fields = selectors.parse_fields(request.query.get("fieldSelector", ""), target.kind.kind)
     if target.name:
         fields.append(("metadata.name", True, target.name))
+    start = request.query.get("resourceVersion", "")
+    if start and not start.isdigit():
+        error = errors.invalid_resource_version(start)
+        raise errors.ApiError(500, "", error.message)  # as Kubernetes answers a watch
+    return _events(cluster, request, target, labels, fields)
+
+
+def _events(
+    cluster: Cluster,
+    request: ApiRequest,
+    target: Target,
+    labels: Sequence[selectors.Requirement],
+    fields: Sequence[tuple[str, bool, str]],
+) -> Iterator[Json]:
     deadline = time.monotonic() + float(request.query.get("timeoutSeconds") or 3600)
     store, kind = cluster.store, target.kind
 
@@ -41,7 +58,7 @@ def watch_events(cluster: Cluster, request: ApiRequest, target: Target) -> Itera
             )
         yield from (watch_event("ADDED", item) for item in objects if selected(item))
     else:
-        revision = int(start) if start.isdigit() else 0
+        revision = int(start)
     while time.monotonic() < deadline and not store.closed:
         try:
             events = store.events_since(revision, min(30.0, deadline - time.monotonic()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -35,6 +35,10 @@ class ControllerContext:
         # The last applied spec of each load balancer by its object's uid; a restart applies all
         # again.
         self.load_balancers: dict[str, LoadBalancerSpec] = {}
+        # The use of CPU (cores) and memory (bytes) of a running pod by its uid; empty if unknown.
+        self.pod_usage: Callable[[str], Mapping[str, float]] = lambda _uid: {}
+        # The autoscalers' recommendations by uid.
+        self.recommendations: dict[str, Any] = {}
 
     def requeue_after(self, seconds: float) -> None:
         """Run the controllers again after this many seconds, even without a change."""
@@ -54,8 +58,8 @@ class ControllerContext:
             self.api.kind(api_version, kind), namespace, document, WriteOptions()
         )
 
-    def delete(self, document: Mapping[str, Any]) -> None:
-        """Delete an object; a deleted one is skipped."""
+    def delete(self, document: Mapping[str, Any], *, grace_seconds: int | None = None) -> None:
+        """Delete an object, by default a pod with its own grace period; skip a deleted one."""
         kind = self.api.kind(document["apiVersion"], document["kind"])
         meta = document["metadata"]
         try:
@@ -63,7 +67,10 @@ class ControllerContext:
                 kind,
                 meta.get("namespace", ""),
                 meta["name"],
-                {"preconditions": {"uid": meta["uid"]}},
+                {
+                    "preconditions": {"uid": meta["uid"]},
+                    **({} if grace_seconds is None else {"gracePeriodSeconds": grace_seconds}),
+                },
             )
         except ApiError as error:
             if error.code not in {404, 409}:

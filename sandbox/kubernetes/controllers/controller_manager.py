@@ -11,23 +11,25 @@ from sandbox.contracts.cluster_host import ClusterFacts, NodeFacts
 from sandbox.kubernetes.apimachinery.errors import ApiError
 from sandbox.kubernetes.apiserver.verbs import Api
 from sandbox.kubernetes.controllers import (
+    autoscaler,
     deployments,
     garbage_collector,
-    kubelet,
     nodes,
     policies,
     scheduler,
+    service_proxy,
     services,
     workloads,
 )
 from sandbox.kubernetes.controllers.context import ControllerContext
+from sandbox.kubernetes.kubelet import Kubelet
 from sandbox.kubernetes.ports import ExternalServices
 from sandbox.kubernetes.storage.object_store import Event
 
 LOG = logging.getLogger(__name__)
 _BEFORE_KUBELET: Sequence[Callable[[ControllerContext], None]] = (
     policies.service_accounts,
-    policies.autoscalers,
+    autoscaler.autoscalers,
     deployments.deployments,
     deployments.replica_sets,
     workloads.stateful_sets,
@@ -56,6 +58,8 @@ class ControllerManager:
     def __init__(self, api: Api, facts: ClusterFacts, external: ExternalServices) -> None:
         self._context = ControllerContext(api, facts, external)
         self._wake = threading.Event()
+        self.kubelet = Kubelet(self._context)
+        self._context.pod_usage = self.kubelet.pod_usage
         self._stop = False
         self._thread = threading.Thread(
             target=self._run, name=f"controllers-{facts.name}", daemon=True
@@ -67,11 +71,12 @@ class ControllerManager:
         self._wake.set()
         self._thread.start()
 
-    def stop(self) -> None:
-        """Finish the current round and stop."""
+    def stop(self, *, keep_pods: bool) -> None:
+        """Finish the current round and stop; `keep_pods` leaves the pods' processes running."""
         self._stop = True
         self._wake.set()
         self._thread.join(timeout=10)
+        self.kubelet.stop(keep_pods=keep_pods)
 
     @property
     def facts(self) -> ClusterFacts:
@@ -121,15 +126,12 @@ class ControllerManager:
         context = self._context
         for step in _BEFORE_KUBELET:
             self._locked(step)
-        # Runs without the lock: registries and load balancers may be slow or call the cluster.
-        image_check = context.external.image_check
-        pull_errors = {item: image_check(*item) for item in set(kubelet.images(context))}
-        with context.store.lock:
-            if not context.store.closed:
-                kubelet.run_pods(context, pull_errors)
+        self.kubelet.sync()
+        # Without the store's lock: the account, which it calls, may call the cluster.
         services.load_balancers(context)
         for step in _AFTER_KUBELET:
             self._locked(step)
+        service_proxy.services(context)
 
     def _locked(self, step: Callable[[ControllerContext], None]) -> None:
         with self._context.store.lock:

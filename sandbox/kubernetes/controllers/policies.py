@@ -1,4 +1,4 @@
-"""Controllers of autoscalers, disruption budgets, quotas and service accounts."""
+"""Controllers of disruption budgets, quotas and service accounts."""
 
 from __future__ import annotations
 
@@ -8,92 +8,12 @@ from sandbox.kubernetes.admission import resource_quota
 from sandbox.kubernetes.apimachinery.errors import ApiError
 from sandbox.kubernetes.apimachinery.quantities import render
 from sandbox.kubernetes.apimachinery.selectors import from_object, selects
-from sandbox.kubernetes.apiserver.verbs import WriteOptions
 from sandbox.kubernetes.controllers.context import (
     ControllerContext,
-    now,
     set_condition,
     terminating,
 )
 from sandbox.kubernetes.controllers.deployments import is_ready, resolve_count
-from sandbox.kubernetes.storage.object_store import Json
-
-_NO_METRICS = "the sandbox has no metrics; replicas are kept between minReplicas and maxReplicas"
-
-
-def autoscalers(context: ControllerContext) -> None:
-    """Keep the replicas of each target within its autoscaler's bounds."""
-    for item in context.list_objects("horizontalpodautoscalers.autoscaling"):
-        if terminating(item):
-            continue
-        reference = item["spec"]["scaleTargetRef"]
-        kind = context.api.kinds.by_name(reference.get("apiVersion", ""), reference["kind"])
-        target = None
-        if kind is not None and "scale" in kind.subresources:
-            target = context.get_object(
-                kind.group_resource, item["metadata"]["namespace"], reference["name"]
-            )
-        old = (item.get("status") or {}).get("conditions") or []
-        if kind is None or target is None:
-            message = (
-                "the HPA controller was unable to get the target's current scale: "
-                f'{reference["kind"]} "{reference["name"]}" not found'
-            )
-            context.update_status(
-                item,
-                {
-                    **(item.get("status") or {}),
-                    "conditions": set_condition(
-                        old, "AbleToScale", "False", "FailedGetScale", message
-                    ),
-                },
-            )
-            continue
-        current = target["spec"].get("replicas", 1)
-        low, high = item["spec"]["minReplicas"], item["spec"]["maxReplicas"]
-        replicas = current if current == 0 else min(max(current, low), high)
-        if replicas != current:
-            target["spec"]["replicas"] = replicas
-            options = WriteOptions(manager="kube-controller-manager")
-            context.api.update(
-                kind,
-                target["metadata"]["namespace"],
-                target["metadata"]["name"],
-                target,
-                options,
-                "scale",
-            )
-            reason = (
-                "Current number of replicas below Spec.MinReplicas"
-                if current < low
-                else "Current number of replicas above Spec.MaxReplicas"
-            )
-            context.record_event(
-                item,
-                "SuccessfulRescale",
-                f"New size: {replicas}; reason: {reason}",
-                "horizontal-pod-autoscaler",
-            )
-        conditions = set_condition(
-            old,
-            "AbleToScale",
-            "True",
-            "SucceededGetScale",
-            "the HPA controller was able to get the target's current scale",
-        )
-        conditions = set_condition(
-            conditions, "ScalingActive", "False", "FailedGetResourceMetric", _NO_METRICS
-        )
-        status: Json = {
-            "currentReplicas": current,
-            "desiredReplicas": replicas,
-            "conditions": conditions,
-        }
-        if replicas != current:
-            status["lastScaleTime"] = now()
-        elif "lastScaleTime" in (item.get("status") or {}):
-            status["lastScaleTime"] = item["status"]["lastScaleTime"]
-        context.update_status(item, status)
 
 
 def disruption_budgets(context: ControllerContext) -> None:

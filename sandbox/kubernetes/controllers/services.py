@@ -10,6 +10,7 @@ from sandbox.kubernetes.apimachinery.errors import ApiError
 from sandbox.kubernetes.apimachinery.selectors import Requirement, selects
 from sandbox.kubernetes.controllers.context import ControllerContext, condition, terminating
 from sandbox.kubernetes.controllers.deployments import is_ready
+from sandbox.kubernetes.controllers.service_proxy import backend_ports
 from sandbox.kubernetes.ports import LoadBalancerError, LoadBalancerSpec, annotations_of
 from sandbox.kubernetes.storage.object_store import Json
 
@@ -194,8 +195,21 @@ def _service_spec(context: ControllerContext, service: Json) -> LoadBalancerSpec
             notes.get("service.beta.kubernetes.io/aws-load-balancer-internal", "false") == "true"
         )
         scheme = "internal" if internal or context.facts.auto_mode else "internet-facing"
-    ports = tuple(port["port"] for port in service["spec"].get("ports") or ())
-    return _load_balancer_spec(context, service, "network", scheme, ports)
+    targets = _targets(context, service)
+    return _load_balancer_spec(context, service, "network", scheme, tuple(targets), targets)
+
+
+def _targets(context: ControllerContext, service: Json) -> dict[int, tuple[tuple[str, int], ...]]:
+    """Return address and port of the ready pods behind each port of a Service."""
+    meta, ports = service["metadata"], service["spec"].get("ports") or ()
+    endpoints = context.get_object("endpoints", meta["namespace"], meta["name"]) or {}
+    targets: dict[int, tuple[tuple[str, int], ...]] = {port["port"]: () for port in ports}
+    for subset in endpoints.get("subsets") or ():
+        for port, target in zip(ports, subset["ports"], strict=False):
+            targets[port["port"]] = tuple(
+                sorted((item["ip"], target["port"]) for item in subset.get("addresses") or ())
+            )
+    return targets
 
 
 def _ingress_spec(context: ControllerContext, ingress: Json) -> LoadBalancerSpec:
@@ -209,13 +223,28 @@ def _ingress_spec(context: ControllerContext, ingress: Json) -> LoadBalancerSpec
         ports = tuple(int(port) for entry in listed for port in entry.values())
     except (ValueError, AttributeError, TypeError):
         ports = ()
+    ports = ports or ((443,) if secure else (80,))
+    targets = _ingress_targets(context, ingress)
     return _load_balancer_spec(
-        context, ingress, "application", scheme, ports or ((443,) if secure else (80,))
+        context, ingress, "application", scheme, ports, dict.fromkeys(ports, targets)
     )
 
 
+def _ingress_targets(context: ControllerContext, ingress: Json) -> tuple[tuple[str, int], ...]:
+    """Return the ready pods behind the first backend of an Ingress."""
+    for service in context.list_objects("services", ingress["metadata"]["namespace"]):
+        for port in backend_ports(ingress, service):
+            return _targets(context, service).get(port, ())
+    return ()
+
+
 def _load_balancer_spec(
-    context: ControllerContext, item: Json, kind: str, scheme: str, ports: tuple[int, ...]
+    context: ControllerContext,
+    item: Json,
+    kind: str,
+    scheme: str,
+    ports: tuple[int, ...],
+    targets: Mapping[int, tuple[tuple[str, int], ...]],
 ) -> LoadBalancerSpec:
     meta = item["metadata"]
     return LoadBalancerSpec(
@@ -229,6 +258,7 @@ def _load_balancer_spec(
         scheme=scheme,
         ports=ports,
         source_ranges=tuple(item["spec"].get("loadBalancerSourceRanges") or ()),
+        targets=dict(targets),
         annotations=dict(annotations_of(item)),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -212,7 +212,30 @@ def jobs(context: ControllerContext) -> None:
             _job(context, item)
 
 
-def _job(context: ControllerContext, item: Json) -> None:
+# The job controller waits 10 s after the first failed pod, and twice as long after each other.
+_BACKOFF_SECONDS, _MAX_BACKOFF_SECONDS = 10.0, 600.0
+
+
+def _restarts(pod: Json) -> int:
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    return sum(item.get("restartCount", 0) for item in statuses)
+
+
+def _backoff(failed: Sequence[Json]) -> float:
+    """Return the seconds until a Job may start another pod."""
+    ended = [
+        item["state"]["terminated"]["finishedAt"]
+        for pod in failed
+        for item in (pod.get("status") or {}).get("containerStatuses") or ()
+        if "finishedAt" in (item.get("state", {}).get("terminated") or {})
+    ]
+    if not ended:
+        return 0.0
+    wait: float = min(_BACKOFF_SECONDS * 2.0 ** (len(failed) - 1), _MAX_BACKOFF_SECONDS)
+    return wait - seconds_since(max(ended))
+
+
+def _job(context: ControllerContext, item: Json) -> None:  # noqa: PLR0912 - one branch per state
     spec, status = item["spec"], item.get("status") or {}
     conditions = status.get("conditions") or []
     finished = any(
@@ -247,7 +270,14 @@ def _job(context: ControllerContext, item: Json) -> None:
         and not terminating(p)
     ]
     completions = spec.get("completions") or 1
-    for _ in range(min(spec["parallelism"], completions - succeeded) - len(active)):
+    failed = [p for p in pods if (p.get("status") or {}).get("phase") == "Failed"]
+    failures = len(failed) + sum(_restarts(p) for p in active)
+    exceeded = failures > spec.get("backoffLimit", 6)
+    delay = _backoff(failed) if failed else 0.0
+    if delay > 0 and not exceeded:
+        context.requeue_after(delay)
+    missing = min(spec["parallelism"], completions - succeeded) - len(active)
+    for _ in range(0 if exceeded or delay > 0 else missing):
         try:
             active.append(
                 create_pod(context, item, f"{item['metadata']['name'][:240]}-{random_suffix()}")
@@ -267,7 +297,11 @@ def _job(context: ControllerContext, item: Json) -> None:
         "ready": 0,
         "uncountedTerminatedPods": {},
     }
-    counts = {"active": len(active), "succeeded": succeeded}
+    if exceeded:
+        for pod in active:
+            context.delete(pod)
+        active = []
+    counts = {"active": len(active), "succeeded": succeeded, "failed": len(failed)}
     new = {k: v for k, v in new.items() if k not in counts} | {k: v for k, v in counts.items() if v}
     deadline = spec.get("activeDeadlineSeconds")
     if succeeded >= completions:
@@ -278,6 +312,11 @@ def _job(context: ControllerContext, item: Json) -> None:
             "Complete",
             "True",
             *reason,
+        )
+    elif exceeded:
+        reason = "BackoffLimitExceeded", "Job has reached the specified backoff limit"
+        new["conditions"] = set_condition(
+            set_condition(conditions, "FailureTarget", "True", *reason), "Failed", "True", *reason
         )
     elif deadline is not None and seconds_since(new["startTime"]) >= deadline:
         for pod in active:

@@ -10,12 +10,15 @@ import copy
 import json
 import sqlite3
 import threading
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from sandbox.runtime.damage import KEEP_READABLE, DamagedFileError
 
 Json = dict[str, Any]
 _HISTORY = 4000
@@ -51,28 +54,24 @@ class ObjectStore:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Open or create the database. Raises DamagedFileError for an unreadable one."""
         self.lock = threading.RLock()
         self._changed = threading.Condition(self.lock)
-        self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=NORMAL")
-        self._database.execute(
-            "CREATE TABLE IF NOT EXISTS objects (resource TEXT, namespace TEXT, name TEXT, "
-            "document TEXT,"
-            " PRIMARY KEY (resource, namespace, name))"
-        )
-        self._database.execute(
-            "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT)"
-        )
-        self._objects: dict[Key, Json] = {
-            Key(resource, namespace, name): json.loads(document)
-            for resource, namespace, name, document in self._database.execute(
-                "SELECT * FROM objects"
-            )
-        }
-        row = self._database.execute("SELECT value FROM meta WHERE name = 'revision'").fetchone()
-        self.revision = int(row[0]) if row else 0
+        try:
+            self._database = _open(path)
+            rows = self._database.execute(
+                "SELECT resource, namespace, name, document, checksum FROM objects"
+            ).fetchall()
+            self._objects = {
+                Key(resource, namespace, name): _document(name, text, checksum)
+                for resource, namespace, name, text, checksum in rows
+            }
+            row = self._database.execute(
+                "SELECT value FROM meta WHERE name = 'revision'"
+            ).fetchone()
+            self.revision = int(row[0]) if row else 0
+        except (sqlite3.Error, OSError, ValueError) as error:
+            raise DamagedFileError(path, error, KEEP_READABLE) from error
         self._oldest = self.revision
         self._history: deque[Event] = deque()
         self._listeners: list[Callable[[Event], None]] = []
@@ -116,10 +115,11 @@ class ObjectStore:
             before = self._objects.get(key)
             document = copy.deepcopy(document)
             document["metadata"]["resourceVersion"] = str(self.revision + 1)
+            text = json.dumps(document)
             with self._transaction():
                 self._database.execute(
-                    "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?)",
-                    (key.resource, key.namespace, key.name, json.dumps(document)),
+                    "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?)",
+                    (key.resource, key.namespace, key.name, text, zlib.crc32(text.encode())),
                 )
             self._objects[key] = document
             self._publish("MODIFIED" if before is not None else "ADDED", key, document, before)
@@ -189,3 +189,30 @@ class ObjectStore:
             self.closed = True
             self._changed.notify_all()
             self._database.close()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("PRAGMA synchronous=NORMAL")
+    database.execute(
+        "CREATE TABLE IF NOT EXISTS objects (resource TEXT, namespace TEXT, name TEXT, "
+        "document TEXT, checksum INTEGER,"
+        " PRIMARY KEY (resource, namespace, name))"
+    )
+    database.execute("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT)")
+    columns = [row[1] for row in database.execute("PRAGMA table_info(objects)")]
+    if "checksum" not in columns:  # of an older version
+        database.execute("ALTER TABLE objects ADD COLUMN checksum INTEGER")
+    problem = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if problem != "ok":
+        raise ValueError(" ".join(problem.split()))
+    return database
+
+
+def _document(name: str, text: str, checksum: int | None) -> Json:
+    if checksum is not None and zlib.crc32(text.encode()) != checksum:
+        raise ValueError(f"the checksum of object {name} is wrong")
+    document: Json = json.loads(text)
+    return document

@@ -18,6 +18,13 @@ from sandbox.kubernetes.apimachinery.kinds import Kind
 from sandbox.kubernetes.apimachinery.quantities import RULE, is_quantity, parse
 from sandbox.kubernetes.storage.cluster_state import ClusterState
 from sandbox.kubernetes.validation import pod as pods
+from sandbox.kubernetes.validation.configuration import (
+    validate_binding,
+    validate_config,
+    validate_limit_range,
+    validate_quota,
+    validate_role,
+)
 from sandbox.kubernetes.validation.metadata import validate_metadata
 from sandbox.kubernetes.validation.networking import (
     validate_ingress,
@@ -26,11 +33,13 @@ from sandbox.kubernetes.validation.networking import (
 )
 from sandbox.kubernetes.validation.workloads import (
     IMMUTABLE,
+    validate_cron_job,
     validate_job,
     validate_percent,
     validate_workload,
 )
 
+_MAX_PRIORITY = 1_000_000_000
 _WORKLOADS = frozenset({"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"})
 
 
@@ -50,16 +59,7 @@ def validate_object(
     elif kind.kind == "Job":
         causes += validate_job(spec, old)
     elif kind.kind == "CronJob":
-        causes += pods.validate_pod_spec(
-            spec["jobTemplate"]["spec"]["template"].get("spec") or {},
-            "spec.jobTemplate.spec.template.spec",
-        )
-        if len(str(spec.get("schedule", "")).split()) != 5 and not str(
-            spec.get("schedule", "")
-        ).startswith("@"):
-            causes.append(
-                invalid_value("spec.schedule", spec.get("schedule"), "expected exactly 5 fields")
-            )
+        causes += validate_cron_job(spec)
     elif kind.kind in _CHECKS:
         causes += _CHECKS[kind.kind](new, live, state)
     return causes
@@ -72,21 +72,35 @@ def _autoscaler(
     low, high = spec.get("minReplicas", 1), spec.get("maxReplicas", 0)
     if low < 1:
         yield invalid_value("spec.minReplicas", low, "must be greater than or equal to 1")
+        text = (
+            "must specify at least one Object or External metric to support scaling to zero "
+            "replicas"
+        )
+        yield forbidden_field("spec.metrics", text)
     if high < 1:
         yield invalid_value("spec.maxReplicas", high, "must be greater than 0")
-    elif high < low:
+    if high < low:
         yield invalid_value(
             "spec.maxReplicas", high, "must be greater than or equal to `minReplicas`"
         )
     for index, metric in enumerate(spec.get("metrics") or ()):
         kinds = ["ContainerResource", "External", "Object", "Pods", "Resource"]
         if metric.get("type") not in kinds:
+            # Kubernetes reports it twice.
+            yield unsupported(f"spec.metrics[{index}].type", metric.get("type"), kinds)
             yield unsupported(f"spec.metrics[{index}].type", metric.get("type"), kinds)
         elif not metric.get(metric["type"][0].lower() + metric["type"][1:]):
             yield required(
                 f"spec.metrics[{index}].{metric['type'][0].lower() + metric['type'][1:]}",
                 "must populate information for the given metric source",
             )
+        elif metric["type"] == "Resource":
+            target = metric["resource"].get("target") or {}
+            if not {"averageUtilization", "averageValue"} & target.keys():
+                yield required(
+                    f"spec.metrics[{index}].resource.target.averageUtilization",
+                    "must set either a target raw value or a target utilization",
+                )
 
 
 def _disruption_budget(
@@ -103,51 +117,6 @@ def _disruption_budget(
         yield from validate_percent(spec.get(name), f"spec.{name}")
 
 
-def _quota(
-    new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState
-) -> Iterator[Cause]:
-    for name, value in ((new.get("spec") or {}).get("hard") or {}).items():
-        if not is_quantity(value):
-            yield invalid_value(f"spec.hard[{name}]", value, RULE)
-        elif parse(value) < 0:
-            yield invalid_value(f"spec.hard[{name}]", value, "must be greater than or equal to 0")
-
-
-def _config(
-    new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState
-) -> Iterator[Cause]:
-    """Validate key names of ConfigMap and Secret, `immutable`, and the Secret's type."""
-    for name in {**(new.get("data") or {}), **(new.get("binaryData") or {})}:
-        if not re.fullmatch(r"[-._a-zA-Z0-9]+", name) or len(name) > 253:
-            yield invalid_value(
-                f"data[{name}]",
-                name,
-                "a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
-            )
-    if live is None:
-        return
-    if live.get("type") != new.get("type"):
-        yield invalid_value("type", new.get("type"), IMMUTABLE)
-    if live.get("immutable"):
-        for part in ("data", "binaryData", "immutable"):
-            if live.get(part) != new.get(part):
-                yield forbidden_field(part, "field is immutable when `immutable` is set")
-
-
-def _binding(
-    new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState
-) -> Iterator[Cause]:
-    if live is not None and live.get("roleRef") != new.get("roleRef"):
-        yield invalid_value("roleRef", new.get("roleRef"), "cannot change roleRef")
-    for index, subject in enumerate(new.get("subjects") or ()):
-        if subject.get("kind") not in {"User", "Group", "ServiceAccount"}:
-            yield unsupported(
-                f"subjects[{index}].kind", subject.get("kind"), ["Group", "ServiceAccount", "User"]
-            )
-        elif subject["kind"] == "ServiceAccount" and not subject.get("namespace"):
-            yield required(f"subjects[{index}].namespace")
-
-
 def _claim(
     new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState
 ) -> Iterator[Cause]:
@@ -159,8 +128,16 @@ def _claim(
         yield required("spec.resources[storage]")
     elif not is_quantity(size):
         yield invalid_value("spec.resources.requests.storage", size, RULE)
+    elif parse(size) <= 0:
+        yield invalid_value("spec.resources[storage]", size, "must be greater than zero")
+    modes = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"]
+    for mode in spec.get("accessModes") or ():
+        if mode not in modes:
+            yield unsupported("spec.accessModes", mode, modes)
     if live is not None:
-        for name in ("accessModes", "storageClassName", "volumeMode", "selector"):
+        bound = (live.get("status") or {}).get("phase") == "Bound"
+        grown = ("resources",) if not bound else ()
+        for name in ("accessModes", "storageClassName", "volumeMode", "selector", *grown):
             if live["spec"].get(name) != spec.get(name):
                 yield forbidden_field(
                     "spec",
@@ -180,6 +157,61 @@ def _storage_class(
     ):
         if live is not None and live.get(name) != new.get(name):
             yield forbidden_field(name, f"updates to {name} are forbidden.")
+    if new.get("volumeBindingMode") not in {"Immediate", "WaitForFirstConsumer"}:
+        allowed = ["Immediate", "WaitForFirstConsumer"]
+        yield unsupported("volumeBindingMode", new.get("volumeBindingMode"), allowed)
+    if new.get("reclaimPolicy") not in {"Delete", "Retain"}:
+        yield unsupported("reclaimPolicy", new.get("reclaimPolicy"), ["Delete", "Retain"])
+
+
+def _priority_class(
+    new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState
+) -> Iterator[Cause]:
+    name, value = new["metadata"].get("name", ""), new.get("value", 0)
+    system = name in {"system-cluster-critical", "system-node-critical"}
+    if name.startswith("system-") and not system:
+        yield forbidden_field(
+            "metadata.name",
+            "priority class names with 'system-' prefix are reserved for system use only. error: "
+            f"{name} is not a known system priority class",
+        )
+    elif value > _MAX_PRIORITY and not system:
+        text = f"maximum allowed value of a user defined priority is {_MAX_PRIORITY}"
+        yield forbidden_field("value", text)
+    policy = new.get("preemptionPolicy")
+    if policy not in {"PreemptLowerPriority", "Never"}:
+        yield unsupported("preemptionPolicy", policy, ["PreemptLowerPriority", "Never"])
+    if live is not None and live.get("value") != value:
+        yield forbidden_field("value", "may not be changed in an update.")
+
+
+def _ingress_class(
+    new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState
+) -> Iterator[Cause]:
+    controller = (new.get("spec") or {}).get("controller", "")
+    if not re.fullmatch(r"[^/]+\.[^/]+/.+", controller):
+        text = 'must be a domain-prefixed path (such as "acme.io/foo")'
+        yield invalid_value("spec.controller", controller, text)
+    elif live is not None and (live.get("spec") or {}).get("controller") != controller:
+        yield invalid_value("spec.controller", controller, IMMUTABLE)
+
+
+def _definition(
+    new: Mapping[str, Any], live: Mapping[str, Any] | None, state: ClusterState
+) -> Iterator[Cause]:
+    spec = new["spec"]
+    name, plural = new["metadata"].get("name", ""), (spec.get("names") or {}).get("plural", "")
+    if name != f"{plural}.{spec.get('group', '')}":
+        yield invalid_value("metadata.name", name, 'must be spec.names.plural+"."+spec.group')
+    versions = spec.get("versions") or []
+    for index, version in enumerate(versions):
+        if not (version.get("schema") or {}).get("openAPIV3Schema"):
+            yield required(f"spec.versions[{index}].schema.openAPIV3Schema")
+    if sum(bool(version.get("storage")) for version in versions) != 1:
+        text = "must have exactly one version marked as storage version"
+        yield invalid_value("spec.versions", versions, text)
+        text = "must have at least one stored version"
+        yield invalid_value("status.storedVersions", None, text)
 
 
 _CHECKS = {
@@ -188,11 +220,17 @@ _CHECKS = {
     "PodDisruptionBudget": _disruption_budget,
     "Ingress": validate_ingress,
     "NetworkPolicy": validate_network_policy,
-    "ResourceQuota": _quota,
-    "ConfigMap": _config,
-    "Secret": _config,
-    "RoleBinding": _binding,
-    "ClusterRoleBinding": _binding,
+    "ResourceQuota": validate_quota,
+    "ConfigMap": validate_config,
+    "Secret": validate_config,
+    "RoleBinding": validate_binding,
+    "ClusterRoleBinding": validate_binding,
     "PersistentVolumeClaim": _claim,
     "StorageClass": _storage_class,
+    "PriorityClass": _priority_class,
+    "IngressClass": _ingress_class,
+    "CustomResourceDefinition": _definition,
+    "LimitRange": validate_limit_range,
+    "Role": validate_role,
+    "ClusterRole": validate_role,
 }

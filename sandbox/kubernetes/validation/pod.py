@@ -16,9 +16,16 @@ from sandbox.kubernetes.apimachinery.errors import (
 )
 from sandbox.kubernetes.apimachinery.quantities import RULE, is_quantity, parse
 from sandbox.kubernetes.validation.metadata import DNS_LABEL, LABEL_RULE
+from sandbox.kubernetes.validation.scheduling import validate_scheduling
+from sandbox.kubernetes.validation.volumes import validate_volumes
 
 _PORT_NAME = re.compile(r"^(?=.*[a-z])[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-_ENV_NAME = re.compile(r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")
+_ENV_NAME = re.compile(r"^[ -<>-~]+$")
+# Fields of a pod that an environment variable can contain.
+_ENV_FIELDS = re.compile(
+    r"metadata\.(name|namespace|uid)|metadata\.(labels|annotations)\['.+'\]|spec\.(nodeName|"
+    r"serviceAccountName)|status\.(hostIP|hostIPs|podIP|podIPs)"
+)
 
 
 def validate_port(value: Any, path: str) -> Iterator[Cause]:
@@ -39,8 +46,7 @@ def validate_port_reference(value: Any, path: str) -> Iterator[Cause]:
             value,
             "must be no more than 15 characters"
             if len(value) > 15
-            else "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-), and "
-            "at least one letter",
+            else "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)",
         )
 
 
@@ -50,38 +56,19 @@ def validate_protocol(value: Any, path: str) -> Iterator[Cause]:
         yield unsupported(path, value, ["SCTP", "TCP", "UDP"])
 
 
-def validate_pod_spec(spec: Mapping[str, Any], path: str) -> Iterator[Cause]:  # noqa: PLR0912 - one per rule
+def validate_pod_spec(spec: Mapping[str, Any], path: str) -> Iterator[Cause]:
     """Validate the pod spec at `path`."""
     if spec.get("restartPolicy") not in {"Always", "OnFailure", "Never"}:
         yield unsupported(
-            f"{path}.restartPolicy", spec.get("restartPolicy"), ["Always", "Never", "OnFailure"]
+            f"{path}.restartPolicy", spec.get("restartPolicy"), ["Always", "OnFailure", "Never"]
         )
     if spec.get("dnsPolicy") not in {"ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"}:
         yield unsupported(
             f"{path}.dnsPolicy",
             spec.get("dnsPolicy"),
-            ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"],
+            ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"],
         )
-    seconds = spec.get("terminationGracePeriodSeconds", 30)
-    if seconds < 0:
-        yield invalid_value(
-            f"{path}.terminationGracePeriodSeconds", seconds, "must be greater than or equal to 0"
-        )
-    volumes: set[str] = set()
-    for index, volume in enumerate(spec.get("volumes") or ()):
-        name, field = volume.get("name", ""), f"{path}.volumes[{index}]"
-        if not DNS_LABEL.match(name):
-            yield invalid_value(f"{field}.name", name, LABEL_RULE)
-        if name in volumes:
-            yield duplicate(f"{field}.name", name)
-        volumes.add(name)
-        sources = set(volume) - {"name"}
-        if not sources:
-            yield required(field, "must specify a volume type")
-        elif len(sources) > 1:
-            yield forbidden_field(
-                f"{field}.{max(sources)}", "may not specify more than 1 volume type"
-            )
+    volumes = yield from validate_volumes(spec.get("volumes") or (), f"{path}.volumes")
     names: set[str] = set()
     if not spec.get("containers"):
         yield required(f"{path}.containers")
@@ -92,6 +79,9 @@ def validate_pod_spec(spec: Mapping[str, Any], path: str) -> Iterator[Cause]:  #
                 yield duplicate(f"{field}.name", container["name"])
             names.add(container.get("name", ""))
             yield from _container(container, field, volumes)
+    yield from validate_scheduling(spec, path)
+    user = (spec.get("securityContext") or {}).get("runAsUser")
+    yield from _validate_user(user, f"{path}.securityContext.runAsUser")
     for index, constraint in enumerate(spec.get("topologySpreadConstraints") or ()):
         field = f"{path}.topologySpreadConstraints[{index}]"
         if constraint.get("maxSkew", 0) < 1:
@@ -115,6 +105,11 @@ def validate_pod_spec(spec: Mapping[str, Any], path: str) -> Iterator[Cause]:  #
             )
 
 
+def _validate_user(user: Any, path: str) -> Iterator[Cause]:
+    if user is not None and not 0 <= user < 2**31:
+        yield invalid_value(path, user, "must be between 0 and 2147483647, inclusive")
+
+
 def _container(container: Mapping[str, Any], path: str, volumes: set[str]) -> Iterator[Cause]:  # noqa: PLR0912 - one per rule
     name = container.get("name", "")
     if name and (not DNS_LABEL.match(name) or len(name) > 63):
@@ -122,8 +117,6 @@ def _container(container: Mapping[str, Any], path: str, volumes: set[str]) -> It
     image = container.get("image", "")
     if not image:
         yield required(f"{path}.image")
-    elif image != image.strip():
-        yield invalid_value(f"{path}.image", image, "must not have leading or trailing whitespace")
     if container.get("imagePullPolicy") not in {"Always", "IfNotPresent", "Never"}:
         yield unsupported(
             f"{path}.imagePullPolicy",
@@ -136,8 +129,8 @@ def _container(container: Mapping[str, Any], path: str, volumes: set[str]) -> It
             yield invalid_value(
                 f"{path}.env[{index}].name",
                 entry["name"],
-                "a valid environment variable name must consist of alphabetic characters, "
-                "digits, '_', '-', or '.', and must not start with a digit",
+                "a valid environment variable name must consist only of printable ASCII "
+                "characters other than '='",
             )
         source = entry.get("valueFrom")
         if source is not None and entry.get("value"):
@@ -150,9 +143,17 @@ def _container(container: Mapping[str, Any], path: str, volumes: set[str]) -> It
             yield invalid_value(
                 f"{path}.env[{index}].valueFrom",
                 "",
-                "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or "
-                "`secretKeyRef`",
+                "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, "
+                "`secretKeyRef` or `fileKeyRef`",
             )
+        elif source is not None and "fieldRef" in source:
+            field_path = str(source["fieldRef"].get("fieldPath", ""))
+            if not _ENV_FIELDS.fullmatch(field_path):
+                yield invalid_value(
+                    f"{path}.env[{index}].valueFrom.fieldRef.fieldPath",
+                    field_path,
+                    f"error converting fieldPath: field label not supported: {field_path}",
+                )
     mounts: set[str] = set()
     for index, mount in enumerate(container.get("volumeMounts") or ()):
         if mount.get("name") not in volumes:
@@ -170,7 +171,11 @@ def _container(container: Mapping[str, Any], path: str, volumes: set[str]) -> It
     for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
         if container.get(probe):
             yield from _probe(container[probe], f"{path}.{probe}", probe)
+    for name, handler in (container.get("lifecycle") or {}).items():
+        if isinstance(handler, Mapping) and not handler:
+            yield required(f"{path}.lifecycle.{name}", "must specify a handler type")
     context = container.get("securityContext") or {}
+    yield from _validate_user(context.get("runAsUser"), f"{path}.securityContext.runAsUser")
     if context.get("privileged") and context.get("allowPrivilegeEscalation") is False:
         yield invalid_value(
             f"{path}.securityContext",
@@ -183,7 +188,10 @@ def _ports(container: Mapping[str, Any], path: str) -> Iterator[Cause]:
     names: set[str] = set()
     for index, port in enumerate(container.get("ports") or ()):
         field = f"{path}.ports[{index}]"
-        yield from validate_port(port.get("containerPort"), f"{field}.containerPort")
+        if port.get("containerPort") == 0:
+            yield required(f"{field}.containerPort")
+        else:
+            yield from validate_port(port.get("containerPort"), f"{field}.containerPort")
         yield from validate_protocol(port.get("protocol"), f"{field}.protocol")
         if port.get("name"):
             yield from validate_port_reference(port["name"], f"{field}.name")
@@ -198,15 +206,21 @@ def validate_resources(value: Mapping[str, Any], path: str) -> Iterator[Cause]:
         for name, amount in (value.get(part) or {}).items():
             if not is_quantity(amount):
                 yield invalid_value(f"{path}.{part}[{name}]", amount, RULE)
-            elif parse(amount) < 0:
+                continue
+            if parse(amount) < 0:
                 yield invalid_value(
                     f"{path}.{part}[{name}]", amount, "must be greater than or equal to 0"
                 )
-            elif (
+            if (
                 name not in {"cpu", "memory", "ephemeral-storage"}
                 and "/" not in name
                 and not name.startswith("hugepages-")
             ):
+                yield invalid_value(
+                    f"{path}.{part}[{name}]",
+                    name,
+                    "must be a standard resource type or fully qualified",
+                )
                 yield invalid_value(
                     f"{path}.{part}[{name}]", name, "must be a standard resource for containers"
                 )
@@ -242,7 +256,7 @@ def _probe(probe: Mapping[str, Any], path: str, kind: str) -> Iterator[Cause]:
         yield invalid_value(f"{path}.successThreshold", probe["successThreshold"], "must be 1")
     for name in ("httpGet", "tcpSocket"):
         if name in probe:
-            yield from validate_port_reference(probe[name].get("port"), f"{path}.{name}.port")
+            yield from validate_port_reference(probe[name].get("port", 0), f"{path}.{name}.port")
     if "httpGet" in probe and probe["httpGet"].get("scheme") not in {"HTTP", "HTTPS"}:
         yield unsupported(
             f"{path}.httpGet.scheme", probe["httpGet"].get("scheme"), ["HTTP", "HTTPS"]

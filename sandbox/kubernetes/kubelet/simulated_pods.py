@@ -1,4 +1,4 @@
-"""The kubelet: pods become ready at once, unless their image or configuration is missing."""
+"""Pods that no runtime runs: ready at once, unless their image or configuration is missing."""
 
 from __future__ import annotations
 
@@ -6,29 +6,11 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
-from sandbox.kubernetes.controllers.context import ControllerContext, now, terminating
+from sandbox.kubernetes.controllers.context import ControllerContext, now
+from sandbox.kubernetes.kubelet.pod_status import pod_address, qos_class
 from sandbox.kubernetes.storage.object_store import Json
 
 _RETRY = 2.0  # Seconds until a missing image is checked again.
-_TERMINAL = {"Succeeded", "Failed"}
-
-
-def run_pods(context: ControllerContext, pull_errors: Mapping[tuple[str, str], str | None]) -> None:
-    """Update the status of each scheduled pod; `pull_errors` has the reason per image and
-    architecture.
-    """
-    nodes = {item["metadata"]["name"]: item for item in context.list_objects("nodes")}
-    for pod in context.list_objects("pods"):
-        status = pod.get("status") or {}
-        name = pod["spec"].get("nodeName")
-        if not name or terminating(pod) or status.get("phase") in _TERMINAL:
-            continue
-        node = nodes.get(name)
-        if node is None:
-            # The pod's node was removed.
-            context.delete(pod)
-            continue
-        _update_pod(context, pod, node, pull_errors)
 
 
 def images(context: ControllerContext) -> Iterator[tuple[str, str]]:
@@ -49,12 +31,13 @@ def images(context: ControllerContext) -> Iterator[tuple[str, str]]:
                 yield container["image"], architectures[pod["spec"]["nodeName"]]
 
 
-def _update_pod(
+def update_pod(
     context: ControllerContext,
     pod: Json,
     node: Json,
     pull_errors: Mapping[tuple[str, str], str | None],
 ) -> None:
+    """Update the status; `pull_errors` has the reason per image and architecture."""
     old = pod.get("status") or {}
     if old.get("phase") == "Running" and len(old.get("containerStatuses") or ()) == len(
         pod["spec"]["containers"]
@@ -251,28 +234,5 @@ def _status(pod: Json, node: Json, statuses: list[Json], *, waiting_for_start: b
         "podIPs": [{"ip": address}],
         "startTime": old.get("startTime", moment),
         "containerStatuses": statuses,
-        "qosClass": _qos_class(pod),
+        "qosClass": qos_class(pod),
     }
-
-
-def pod_address(pod: Mapping[str, Any]) -> str:
-    """Return a pod's address, derived from its uid without allocation (rarely not unique)."""
-    number = int(str(pod["metadata"]["uid"]).replace("-", "")[:8], 16)
-    return f"10.0.{64 + number % 128}.{1 + number // 128 % 254}"
-
-
-def _qos_class(pod: Mapping[str, Any]) -> str:
-    containers = pod["spec"]["containers"]
-    resources = [c.get("resources") or {} for c in containers]
-    if all(
-        r.get("limits")
-        and r.get("requests") == r["limits"]
-        and {"cpu", "memory"} <= set(r["limits"])
-        for r in resources
-    ):
-        return "Guaranteed"
-    return (
-        "Burstable"
-        if any(r.get("requests") or r.get("limits") for r in resources)
-        else "BestEffort"
-    )
