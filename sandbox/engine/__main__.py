@@ -6,14 +6,26 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn, cast, get_args
+from typing import IO, NoReturn, cast, get_args
 from urllib.parse import urlparse
 
 import click
 
-from sandbox.engine import Diagnostic, EngineError, Request, Result, UsageError, display_for, run
+from sandbox.engine import (
+    Diagnostic,
+    EngineError,
+    Request,
+    Result,
+    UsageError,
+    display_for,
+    export_stack,
+    import_stack,
+    run,
+)
+from sandbox.engine.errors import ConfigurationError
+from sandbox.engine.language_host.project import load_project
 from sandbox.engine.request import Kind
 
 
@@ -29,18 +41,20 @@ def _providers() -> dict[str, int]:
     return found
 
 
-def _backend() -> Path:
+def _backend() -> Path | str:
     url = os.environ.get("PULUMI_BACKEND_URL", "")
     parsed = urlparse(url)
+    if parsed.scheme == "s3":
+        return url
     if parsed.scheme != "file":
         raise UsageError(
-            "Set PULUMI_BACKEND_URL to the directory of the state: file:///path. No other "
-            "backend is supported."
+            "Set PULUMI_BACKEND_URL to where the state is: file:///path or "
+            "s3://BUCKET?region=REGION. No other backend is supported."
         )
     return Path(parsed.netloc + parsed.path).expanduser()
 
 
-def _passphrase() -> str:
+def _passphrase() -> str | None:
     if "PULUMI_CONFIG_PASSPHRASE" in os.environ:
         return os.environ["PULUMI_CONFIG_PASSPHRASE"]
     if os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
@@ -48,10 +62,7 @@ def _passphrase() -> str:
             return Path(os.environ["PULUMI_CONFIG_PASSPHRASE_FILE"]).read_text().strip()
         except OSError as error:
             raise UsageError(f"PULUMI_CONFIG_PASSPHRASE_FILE is unreadable: {error}.") from error
-    raise UsageError(
-        "Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE: it encrypts the stack's "
-        "secrets."
-    )
+    return None
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -113,8 +124,9 @@ def main(
 ) -> None:
     """Run OPERATION on a stack of the Pulumi program in --cwd.
 
-    PULUMI_DEBUG_PROVIDERS=name:port,… lists the providers; PULUMI_BACKEND_URL=file://… locates the
-    state. Exit codes: 0 success, 1 failure, 2 wrong usage, 7 unexpected changes.
+    PULUMI_DEBUG_PROVIDERS=name:port,… lists the providers; PULUMI_BACKEND_URL=file://… or s3://…
+    locates the state. `export` and `import` are further operations (`export --help`).
+    Exit codes: 0 success, 1 failure, 2 wrong usage, 7 unexpected changes.
     """
     overrides = {}
     for item in config:
@@ -145,17 +157,56 @@ def main(
     sys.exit(result.exit_code)
 
 
+_STATE_OPTIONS = (
+    click.option("--cwd", type=click.Path(file_okay=False, path_type=Path), default=Path()),
+    click.option("--stack", "-s", required=True, help="The stack's name."),
+)
+
+
+def _of_state(function: Callable[..., None]) -> click.Command:
+    for option in _STATE_OPTIONS:
+        function = option(function)
+    name = function.__name__.removesuffix("_")
+    return click.command(name, context_settings={"help_option_names": ["-h", "--help"]})(function)
+
+
+@_of_state
+def export(cwd: Path, stack: str) -> None:
+    """Print the stack's state, as `pulumi stack export` does."""
+    document = export_stack(_backend(), load_project(cwd).name, stack, _passphrase())
+    click.echo(json.dumps(document, indent=4))
+
+
+@click.option("--secrets-provider", help="Encrypt the secrets with this: awskms://….")
+@click.option("--file", type=click.File(), default="-", help="The exported state.")
+@_of_state
+def import_(cwd: Path, stack: str, file: IO[str], secrets_provider: str | None) -> None:
+    """Replace the stack's state by an exported one."""
+    try:
+        document = json.load(file)
+    except ValueError as error:
+        raise UsageError(f"{file.name} is not an exported stack: {error}.") from error
+    import_stack(
+        _backend(), load_project(cwd).name, stack, _passphrase(), document, secrets_provider
+    )
+
+
+STATE_COMMANDS = {"export": export, "import": import_}
+
+
 def engine(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; with `--json`, every error is one document."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        main(words, standalone_mode=False)
+        command = STATE_COMMANDS.get(words[0], main) if words else main
+        command(words[1:] if command is not main else words, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         _fail(words, 2, error.format_message())
     except EngineError as error:
         click.echo(f"error: {error}", err=True)
-        _fail(words, 2 if isinstance(error, UsageError) else 1, str(error))
+        wrong_usage = isinstance(error, UsageError) and not isinstance(error, ConfigurationError)
+        _fail(words, 2 if wrong_usage else 1, str(error))
     except (KeyboardInterrupt, click.Abort):
         click.echo("error: Interrupted.", err=True)
         _fail(words, 1, "Interrupted; the state lists what was in progress.")

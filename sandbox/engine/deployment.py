@@ -35,6 +35,7 @@ class Recorder:
 
     def started(self, step: Step) -> None:
         """Report that a step started."""
+        step.started = time.time()
         with self._lock:
             self.display.step_started(step)
 
@@ -45,7 +46,7 @@ class Recorder:
             self._finished(step)
 
     def hold(self, step: Step) -> None:
-        """Delay the root's step: a program that fails before its first request has no steps."""
+        """Delay the root's step: a program that fails before its first request shows no steps."""
         with self._lock:
             self._held = step
 
@@ -53,6 +54,12 @@ class Recorder:
         """Record the delayed root step."""
         with self._lock:
             self._release()
+
+    @property
+    def counted(self) -> list[Step]:
+        """The steps that count, with the delayed one, as in the CLI."""
+        held = [self._held] if self._held is not None else []
+        return [step for step in (*self.steps, *held) if not step.error or step.deleted_first]
 
     def _release(self) -> None:
         if self._held is not None:
@@ -84,7 +91,7 @@ class Recorder:
 
 
 class Deployment:
-    """State shared by the parts of an operation; `lock` guards it against concurrent registrations."""
+    """State shared by the parts of an operation; `lock` guards it."""
 
     def __init__(
         self,
@@ -123,6 +130,7 @@ class Deployment:
         self.registered: dict[str, Resource] = {}
         self.claimed: set[str] = set()  # URNs whose registration has started
         self.aliases: dict[str, str] = {}  # new URN to the old one, by alias
+        self.former_urns: dict[int, str] = {}  # of replaced resources that an alias renamed
         self.failed: set[str] = set()  # failed, or skipped because a dependency failed
         self.incomplete: set[str] = set()  # components with a failed descendant
         self.elided: set[str] = set()  # not created because of the targets
@@ -185,7 +193,7 @@ class Deployment:
         *,
         slot: bool = True,
     ) -> Iterator[Step]:
-        """Run one step under the parallelism limit and report it; an exception marks it as failed."""
+        """Run one step under the parallelism limit and report it; an exception fails it."""
         step = Step(op, resource.urn, resource.id, resource.parent, resource.custom, list(changes))
         if not slot:
             yield step
@@ -226,12 +234,16 @@ class Deployment:
         if not resource.provider:
             raise StepError(resource.urn, "The state has no provider for it.")
         plugin = self.providers.load(resource.provider, self.journal.resources())
+        urn = self.former_urns.get(id(resource), resource.urn)
 
         def call() -> None:
             plugin.delete(
-                resource.urn, resource.id, resource.inputs, resource.outputs,
+                urn,
+                resource.id,
+                resource.inputs,
+                resource.outputs,
                 timeout=resource.custom_timeouts.get("delete", 0),
-            )  # fmt: skip
+            )
 
         with self.journal.during("deleting", resource):
             self.hooks.retrying("Delete", None, resource, call)

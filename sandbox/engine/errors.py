@@ -11,6 +11,10 @@ class UsageError(EngineError):
     """An invalid request, such as an unknown stack or an unreadable project; exit code 2."""
 
 
+class ConfigurationError(UsageError):
+    """Configuration that does not match Pulumi.yaml; exit code 1, as the Pulumi CLI's."""
+
+
 class WrongPassphraseError(EngineError):
     """The stack's secrets are encrypted with another passphrase."""
 
@@ -44,7 +48,7 @@ class ProviderError(EngineError):
 
 
 class PartialState:
-    """A resource that exists although its operation failed: ID, outputs, inputs (or None), reasons."""
+    """A resource that exists although its operation failed: ID, outputs, inputs, reasons."""
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,10 +24,10 @@ from sandbox.engine.language_host.project import (
 )
 from sandbox.engine.monitor.resource_monitor import Monitor
 from sandbox.engine.request import CHANGES, Display, Request, Result
-from sandbox.engine.state.backend import Backend
-from sandbox.engine.state.passphrase import PassphraseSecrets
+from sandbox.engine.state.backend import Backend, open_backend
 from sandbox.engine.state.property_values import masked
 from sandbox.engine.state.resource import STACK_TYPE, Resource
+from sandbox.engine.state.secrets_providers import Secrets, secrets_of_file, secrets_of_state
 from sandbox.engine.state.snapshot_manager import SnapshotManager
 from sandbox.engine.steps.delete import (
     delete_resources,
@@ -36,6 +36,7 @@ from sandbox.engine.steps.delete import (
     refuse_protected,
     within_targets,
 )
+from sandbox.engine.steps.interrupted import report_interrupted, resolve_interrupted
 from sandbox.engine.steps.orphan_cleanup import delete_orphans
 from sandbox.engine.steps.refresh import refresh
 
@@ -52,7 +53,7 @@ def run(request: Request, display: Display) -> Result:
     started, began = time.monotonic(), int(time.time())
     project = load_project(request.directory)
     file = load_stack_file(request.config_file or project.stack_file(request.stack), project.name)
-    backend = Backend(request.backend)
+    backend = open_backend(request.backend)
     _require_stack(request, project, backend, file)
     if request.needs_program:
         interpreter(project)  # refuses a missing interpreter before any change
@@ -88,17 +89,21 @@ def _run(
     started: float,
     began: int,
 ) -> Result:
-    def open_secrets(salt: str | None) -> PassphraseSecrets:
-        return PassphraseSecrets(
-            request.passphrase, salt or file.salt
-        )  # a state is decrypted with its own salt
+    def of_file() -> Secrets:
+        return secrets_of_file(
+            file.secrets_provider, file.salt, file.encrypted_key, request.passphrase
+        )
+
+    def open_secrets(state: Mapping[str, Any]) -> Secrets:
+        # A state is decrypted with its own salt or data key.
+        return secrets_of_state(state, request.passphrase) or of_file()
 
     journal = SnapshotManager(
         backend, project.name, request.stack, open_secrets, read_only=request.kind == "preview"
     )
     if request.needs_program:
-        same_salt = file.salt in (None, journal.secrets.state)
-        secrets = journal.secrets if same_salt else PassphraseSecrets(request.passphrase, file.salt)
+        same_key = (file.encrypted_key or file.salt) in (None, journal.secrets.state)
+        secrets = journal.secrets if same_key else of_file()
         configuration = resolve_configuration(
             project, file, secrets, request.configuration, request.stack
         )
@@ -113,12 +118,13 @@ def _run(
         )
     if request.kind != "preview":
         backend.backup(project.name, request.stack)
-        journal.write(keep_backup=True)
+        journal.write()
     try:
         _operate(deployment)
     finally:
         deployment.providers.close()
         journal.write()
+        journal.write()  # so that `.bak` has the last step too
     result = _result(deployment, time.monotonic() - started)
     if request.kind != "preview":
         backend.record(project.name, request.stack, _history(deployment, result, began))
@@ -132,7 +138,10 @@ def _operate(deployment: Deployment) -> None:
     monitor = Monitor(deployment)
     try:
         delete_orphans(deployment)
-        _report_interrupted(deployment)
+        if deployment.request.only_interrupted:
+            resolve_interrupted(deployment)
+            return
+        report_interrupted(deployment)
         if kind == "destroy":
             deployment.check_targets()
             _destroy(deployment, monitor)
@@ -159,31 +168,6 @@ def _operate(deployment: Deployment) -> None:
         monitor.stop()
 
 
-def _report_interrupted(deployment: Deployment) -> None:
-    for operation, resource in deployment.journal.interrupted:
-        if operation == "creating":
-            text = (
-                "An earlier run was interrupted while creating it, so it may exist without "
-                "being in the state. If its creation now fails because it exists, import it or "
-                "delete it."
-            )
-        else:
-            text = (
-                f"An earlier run was interrupted while {operation} it; `refresh` reads its actual "
-                "state."
-            )
-        deployment.recorder.message("warning", resource.urn, text)
-    if deployment.request.kind in ("refresh", "destroy"):
-        deployment.journal.clear_interrupted()
-    else:
-        creations = [
-            (operation, item)
-            for operation, item in deployment.journal.interrupted
-            if operation == "creating"
-        ]
-        deployment.journal.interrupted = creations
-
-
 def _update(deployment: Deployment, monitor: Monitor) -> None:
     with _running(deployment, monitor):
         if deployment.recorder.failed:
@@ -192,7 +176,8 @@ def _update(deployment: Deployment, monitor: Monitor) -> None:
             return
         deployment.recorder.release()
         deployment.check_targets()
-        _delete(deployment, pending_deletions(deployment))
+        resources = pending_deletions(deployment)
+        _delete(deployment, resources, within_targets(deployment, resources))
 
 
 @contextmanager
@@ -229,17 +214,19 @@ def _explain_end(deployment: Deployment, program: Program) -> None:
 def _destroy(deployment: Deployment, monitor: Monitor) -> None:
     if not deployment.request.run_program:
         resources = deployment.journal.resources()
-        refuse_hooks_without_program(deployment, within_targets(deployment, resources))
-        _delete(deployment, resources)
+        deletions = within_targets(deployment, resources)
+        refuse_hooks_without_program(deployment, deletions)
+        _delete(deployment, resources, deletions)
         return
     with _running(deployment, monitor):
         if not deployment.recorder.failed:
-            _delete(deployment, deployment.journal.resources())
+            resources = deployment.journal.resources()
+            _delete(deployment, resources, within_targets(deployment, resources))
 
 
-def _delete(deployment: Deployment, resources: list[Resource]) -> None:
-    deletions = within_targets(deployment, resources)
-    refuse_protected(deployment, deletions)
+def _delete(deployment: Deployment, resources: list[Resource], deletions: list[Resource]) -> None:
+    if deployment.request.refuse_protected:
+        refuse_protected(deployment, deletions)
     chosen = set(map(id, deletions))
     for resource in resources:
         if id(resource) not in chosen and not resource.delete:
@@ -248,7 +235,7 @@ def _delete(deployment: Deployment, resources: list[Resource]) -> None:
 
 
 def _preserve_outputs(deployment: Deployment) -> None:
-    """Preserve stack outputs that a failed program did not export; the SDK sets outputs even then."""
+    """Preserve outputs that a failed program did not export; the SDK sets outputs even then."""
     old, new = (
         deployment.olds.get(deployment.stack_urn),
         deployment.registered.get(deployment.stack_urn),
@@ -279,7 +266,7 @@ def _report_pending_deletions(deployment: Deployment) -> None:
 
 def _result(deployment: Deployment, seconds: float) -> Result:
     recorder, request = deployment.recorder, deployment.request
-    counted = [step for step in recorder.steps if not step.error and not is_hidden(step)]
+    counted = [step for step in recorder.counted if not is_hidden(step)]
     counts = Counter(step.op for step in counted)
     counts["create"] += counts.pop("import", 0)
     changes: dict[str, int] = {op: counts.get(op, 0) for op in (*CHANGES, "same")}
@@ -294,7 +281,7 @@ def _result(deployment: Deployment, seconds: float) -> Result:
         kind=request.kind,
         changes=changes,
         seconds=seconds,
-        steps=recorder.steps,
+        steps=[step for step in recorder.steps if not is_hidden(step)],
         diagnostics=recorder.diagnostics,
         outputs=masked(stack.outputs)
         if stack and request.kind != "destroy" and (recorder.steps or not recorder.failed)
@@ -327,8 +314,12 @@ def _git(project: Project) -> dict[str, str]:
     try:
         commit = subprocess.run(
             ["git", "rev-parse", "HEAD"],
-            cwd=project.directory, capture_output=True, text=True, timeout=5, check=False,
-        )  # fmt: skip
+            cwd=project.directory,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired):  # the history works without it
         return {}
     return {"git.head": commit.stdout.strip()} if commit.returncode == 0 else {}

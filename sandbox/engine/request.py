@@ -22,7 +22,8 @@ class Request:
     """One operation on one stack.
 
     directory: the directory of Pulumi.yaml, or one below it.
-    backend: the directory that holds `.pulumi`.
+    backend: the directory that holds `.pulumi`, or the URL `s3://BUCKET?region=REGION`.
+    passphrase: of the secrets; not needed with `secretsprovider: awskms://…`.
     providers: package name to port on 127.0.0.1.
     targets: URNs; `*` and `**` match as in the CLI.
     parallel: maximum number of concurrent provider operations.
@@ -31,13 +32,17 @@ class Request:
     created: URN and ID, oldest first, of resources that providers report as created; those that an
         interrupted run left out of the state are deleted.
     run_program: run the program in a destroy, for its resource hooks.
+    refuse_protected: delete nothing if one of the resources to delete is protected, instead of what
+        does not depend on it.
+    only_interrupted: a refresh reads only the resources of operations that a killed run left
+        unfinished, and keeps the records of those that it cannot read.
     """
 
     kind: Kind
     directory: Path
     stack: str
-    backend: Path
-    passphrase: str
+    backend: Path | str
+    passphrase: str | None
     config_file: Path | None = None
     providers: Mapping[str, int] = field(default_factory=dict)
     targets: Sequence[str] = ()
@@ -48,6 +53,8 @@ class Request:
     configuration: Mapping[str, str] = field(default_factory=dict)
     created: Sequence[tuple[str, str]] = ()
     run_program: bool = False
+    refuse_protected: bool = False
+    only_interrupted: bool = False
 
     @property
     def needs_program(self) -> bool:
@@ -74,7 +81,11 @@ class PropertyChange:
 
 @dataclass(slots=True)
 class Step:
-    """One operation on one resource, or its plan in a preview; `seconds` is its duration."""
+    """One operation on one resource, or its plan in a preview; `seconds` is its duration.
+
+    deleted_first: a replacement whose deletion succeeded; it counts even if its creation failed.
+    started: the Unix time of its start; 0 if it was not reported.
+    """
 
     op: Op
     urn: str
@@ -84,6 +95,8 @@ class Step:
     changes: list[PropertyChange] = field(default_factory=list)
     seconds: float = 0.0
     error: str = ""
+    deleted_first: bool = False
+    started: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Return the step as JSON; secrets are masked."""

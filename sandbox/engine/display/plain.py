@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from itertools import takewhile
+from itertools import chain
 from typing import TextIO
 
 from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from sandbox.engine.request import Diagnostic, Op, PropertyChange, Request, Result, Step
-from sandbox.engine.state.property_paths import Label, displayed
+from sandbox.engine.display.property_diff import describe_change, formatted
+from sandbox.engine.request import Diagnostic, Op, Request, Result, Step
+from sandbox.engine.state.property_paths import displayed
 from sandbox.engine.state.resource import is_default_provider, urn_name, urn_type
 
 STYLES: dict[Op, tuple[str, str, str, str, str]] = {
@@ -32,11 +32,7 @@ TITLES = {
     "refresh": "Refreshing",
     "destroy": "Destroying",
 }
-_UNQUOTED = ("[secret]", "output<computed>")  # stand for values
-_CHANGE = {"add": ("+", "green"), "delete": ("-", "red"), "update": ("~", "yellow")}
 _REPEATED = ("error", "warning")  # severities that the summary repeats
-_CONTEXT = 16  # characters kept on both sides of a difference in a long value
-_LONG = 100  # a longer value is reduced to where it differs
 _SLOW = 5.0  # seconds after which the summary lists the slowest steps
 
 
@@ -46,47 +42,6 @@ class LastingConsole(Console):
     def on_broken_pipe(self) -> None:
         """Stop printing; rich would raise SystemExit in the thread that prints."""
         self.quiet = True
-
-
-def describe_change(change: PropertyChange) -> Text:
-    """Format a property change as `~ path: old => new`; the differing part is never cut."""
-    symbol, color = _CHANGE.get(change.kind, _CHANGE["update"])
-    line = Text(f"{symbol} {change.path}: ", style=color)
-    if change.kind == "update":
-        old, new = _reduce(_text(change.old), _text(change.new))
-        line.append(old, style="red").append(" => ", style="dim").append(new, style="green")
-    else:
-        line.append(_text(change.old if change.kind == "delete" else change.new), style=color)
-    if change.replaces:
-        line.append("  (replaces)", style="magenta")
-    return line
-
-
-def _reduce(old: str, new: str) -> tuple[str, str]:
-    """Replace what two long texts share at their start and end by an ellipsis."""
-    if max(len(old), len(new)) <= _LONG:
-        return old, new
-    start = max(0, _shared_length(old, new) - _CONTEXT)
-    shared = _shared_length(old[start:][::-1], new[start:][::-1])
-    end = max(0, min(shared, len(old) - start, len(new) - start) - _CONTEXT)
-
-    def reduced(text: str) -> str:
-        middle = text[start : len(text) - end]
-        return f"{'…' if start else ''}{middle}{'…' if end else ''}"
-
-    return reduced(old), reduced(new)
-
-
-def _shared_length(old: str, new: str) -> int:
-    """Return the length of the common prefix."""
-    pairs = zip(old, new, strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-
-
-def _text(value: object) -> str:
-    if value in _UNQUOTED or isinstance(value, Label):
-        return str(value)
-    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def is_hidden(step: Step) -> bool:
@@ -116,10 +71,12 @@ def _short_type(token: str) -> str:
 class PlainDisplay:
     """Prints one line per event, for logs and pipes; `diff` adds the changed properties."""
 
-    def __init__(self, stream: TextIO, *, diff: bool = True, total: int = 0) -> None:
+    def __init__(
+        self, stream: TextIO, *, diff: bool = True, total: int = 0, preview: bool = False
+    ) -> None:
         self.console = LastingConsole(file=stream, soft_wrap=True, highlight=False)
         self._diff, self._total, self._completed = diff, total, 0
-        self._preview = self._after_title = False
+        self._preview, self._after_title = preview, False
         self._scrolled = False  # whether lines follow the first diagnostic
         self._has_diagnostics = False
 
@@ -128,6 +85,8 @@ class PlainDisplay:
         self._preview = request.kind == "preview"
         self.console.print(f"[bold]{TITLES[request.kind]}[/] ([bold]{escape(request.stack)}[/])")
         self._after_title = True
+        if request.needs_program:
+            self.console.print("    Starting the program.")
 
     def _print(self, line: Text) -> None:
         if self._after_title:
@@ -156,8 +115,8 @@ class PlainDisplay:
         count = f", {self._completed} of {self._total}" if self._completed <= self._total else ""
         self._line(step, planned if self._preview else f"{completed} ({step.seconds:.1f}s{count})")
         if self._diff:
-            for change in step.changes:
-                self._print(Text("       ") + describe_change(change))
+            for line in chain.from_iterable(map(describe_change, step.changes)):
+                self._print(Text("       ") + line)
 
     def _line(self, step: Step, status: str, color: str = "") -> None:
         symbol, own, *_ = STYLES[step.op]
@@ -208,10 +167,10 @@ def summarize(console: Console, result: Result, *, with_diagnostics: bool = True
             if with_diagnostics and item.severity in _REPEATED
         ],
         "Outputs:": [
-            Text(f"    {key:<{width}} : {_text(displayed(value))}")
+            Text(f"    {key:<{width}} : {formatted(displayed(value))}")
             for key, value in sorted(result.outputs.items())
         ],
-        "Resources:": counts,
+        "Resources:": counts if result.steps or result.result == "succeeded" else [],
     }
     if not preview and result.seconds >= _SLOW:
         sections["Slowest steps:"] = [

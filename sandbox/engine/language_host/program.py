@@ -14,7 +14,9 @@ from typing import IO
 from sandbox.engine.deployment import Deployment
 from sandbox.engine.language_host.project import interpreter
 
-_HOST = Path(__file__).with_name("run_program.py")
+HOST = Path(__file__).with_name("run_program.py")
+# The file backend's only organization.
+ORGANIZATION = "organization"
 
 
 class Program:
@@ -25,10 +27,26 @@ class Program:
         project, request = deployment.project, deployment.request
         self._recorder = deployment.recorder
         command = [
-            str(interpreter(project)), "-u", str(_HOST), "--engine", engine_address, "--project", project.name,
-            "--stack", request.stack, "--root", str(project.directory), "--parallel", str(request.parallel),
-            *(["--preview"] if deployment.preview else []), str(project.program),
-        ]  # fmt: skip
+            str(interpreter(project)),
+            "-u",
+            str(HOST),
+            "--engine",
+            engine_address,
+            "--monitor",
+            engine_address,
+            "--organization",
+            ORGANIZATION,
+            "--project",
+            project.name,
+            "--stack",
+            request.stack,
+            "--root",
+            str(project.directory),
+            "--parallel",
+            str(request.parallel),
+            *(["--preview"] if deployment.preview else []),
+            str(project.program),
+        ]
         environment = {
             **request.variables,
             "PULUMI_CONFIG": json.dumps(dict(deployment.configuration.values)),
@@ -40,9 +58,16 @@ class Program:
         command.insert(3, f"--lifeline={lifeline}")
         # In its own session it does not receive Ctrl-C; the engine decides what to stop.
         self._process = subprocess.Popen(
-            command, cwd=project.folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, start_new_session=True, pass_fds=[lifeline],
-        )  # fmt: skip
+            command,
+            cwd=project.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            pass_fds=[lifeline],
+        )
         os.close(lifeline)
         self.stderr_lines: list[str] = []
         self._pumps = [

@@ -14,14 +14,24 @@ from typing import Any
 
 import yaml
 
-from sandbox.engine.errors import UsageError
+from sandbox.engine.errors import ConfigurationError, UsageError
 from sandbox.engine.plugins import dynamic_provider
-from sandbox.engine.state.passphrase import PassphraseSecrets
+from sandbox.engine.state.secrets_providers import Secrets, refuse_unsupported
 
 _SUPPORTED = {
-    "name", "runtime", "description", "main", "config", "author", "website", "license", "template", "stackConfigDir",
-    "backend", "options",
-}  # fmt: skip
+    "name",
+    "runtime",
+    "description",
+    "main",
+    "config",
+    "author",
+    "website",
+    "license",
+    "template",
+    "stackConfigDir",
+    "backend",
+    "options",
+}
 _STACK_KEYS = {"config", "encryptionsalt", "secretsprovider", "encryptedkey", "environment"}
 
 
@@ -58,7 +68,7 @@ class Project:
 
 
 def load_project(directory: Path) -> Project:
-    """Load the project of `directory` or the nearest one above; UsageError if it is not supported."""
+    """Load the project of `directory` or the nearest one above; UsageError if unsupported."""
     directory = directory.resolve()
     for folder in (directory, *directory.parents):
         for name in ("Pulumi.yaml", "Pulumi.yml"):
@@ -108,23 +118,27 @@ def _read_project(path: Path) -> Project:
 
 def interpreter(project: Project) -> Path:
     """Return the project's Python interpreter; UsageError if it does not exist."""
-    options = dict(project.runtime)
+    return find_interpreter(project.directory, project.runtime)
+
+
+def find_interpreter(directory: Path, runtime: Mapping[str, Any]) -> Path:
+    """Return the interpreter that the runtime's options select; UsageError if it does not exist."""
+    options = dict(runtime)
     virtualenv, toolchain = options.pop("virtualenv", None), options.pop("toolchain", None)
     if toolchain not in (None, "pip", "uv"):
         raise UsageError(
-            f"{project.directory}: runtime option toolchain {toolchain!r} is not supported; use "
-            "pip or uv."
+            f"{directory}: runtime option toolchain {toolchain!r} is not supported; use pip or uv."
         )
     if options:
         raise UsageError(
-            f"{project.directory}: runtime option {', '.join(sorted(options))} is not supported "
-            "by the embedded engine."
+            f"{directory}: runtime option {', '.join(sorted(options))} is not supported by the "
+            "sandbox's Python language host."
         )
     if virtualenv is None and toolchain == "uv":
         virtualenv = ".venv"
     if virtualenv is None:
         return Path(sys.executable)
-    python = project.directory / str(virtualenv) / "bin" / "python"
+    python = directory / str(virtualenv) / "bin" / "python"
     if not python.exists():
         raise UsageError(
             f"Pulumi.yaml names the virtual environment {virtualenv!r}, but {python} does not "
@@ -171,12 +185,14 @@ for _tag, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     (
         "int",
-        r"[-+]?(?:0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?)",
+        r"[-+]?(?:0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|"
+        r"(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?)",
         "-+0123456789.",
     ),
     (
         "timestamp",
-        r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]+)?(?:Z|[-+][0-9:]+)?)?",
+        r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
+        r"(?:[Tt ][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]+)?(?:Z|[-+][0-9:]+)?)?",
         "0123456789",
     ),
     ("merge", r"<<", "<"),
@@ -204,6 +220,8 @@ class StackFile:
 
     path: Path
     salt: str | None = None
+    secrets_provider: str | None = None
+    encrypted_key: str | None = None
     unknown: tuple[str, ...] = ()
     values: Mapping[str, Any] = field(default_factory=dict)
 
@@ -213,18 +231,18 @@ def load_stack_file(path: Path, project: str) -> StackFile:
     if not path.exists():
         return StackFile(path)
     document = _read_yaml(path)
-    for key in ("secretsprovider", "encryptedkey", "environment"):
-        if document.get(key) not in (None, "", "passphrase"):
-            raise UsageError(
-                f"{path}: `{key}` is not supported by the embedded engine, only the passphrase "
-                "provider."
-            )
+    if document.get("environment"):
+        raise UsageError(f"{path}: `environment` is not supported by the embedded engine.")
+    if problem := refuse_unsupported(document.get("secretsprovider")):
+        raise UsageError(f"{path}: {problem}")
     values = document.get("config") or {}
     if not isinstance(values, dict):
         raise UsageError(f"{path}: `config` must be a mapping of keys to values.")
     return StackFile(
         path,
         document.get("encryptionsalt"),
+        document.get("secretsprovider"),
+        document.get("encryptedkey"),
         tuple(sorted(map(str, document.keys() - _STACK_KEYS))),
         {_full_key(str(key), project): item for key, item in values.items()},
     )
@@ -259,7 +277,7 @@ class Configuration:
 def resolve_configuration(
     project: Project,
     file: StackFile,
-    secrets: PassphraseSecrets,
+    secrets: Secrets,
     overrides: Mapping[str, str],
     stack: str,
 ) -> Configuration:
@@ -288,7 +306,7 @@ class _Encrypted:
     value: Any
 
 
-def _decrypted(item: Any, secrets: PassphraseSecrets) -> Any:
+def _decrypted(item: Any, secrets: Secrets) -> Any:
     """Return a value with decrypted contents; `_Encrypted` if any was encrypted."""
     found = False
 
@@ -328,7 +346,7 @@ def _check_declarations(
         wrong.append(f"missing: {', '.join(missing)} (there is no default)")
     if wrong:
         problems = "; ".join(wrong)
-        raise UsageError(
+        raise ConfigurationError(
             f"Stack {stack!r} ({path}) does not match Pulumi.yaml: {problems}. Set with `pulumi "
             "config set KEY VALUE`."
         )
@@ -402,7 +420,7 @@ def _override(values: dict[str, Any], key: str, text: str) -> None:
 
 
 def _scalar(text: str) -> Any:
-    """Parse a value inside a structure: booleans, integers, JSON lists and objects; otherwise text."""
+    """Parse a value inside a structure: boolean, integer, JSON list or object; otherwise text."""
     if text in ("true", "false"):
         return text == "true"
     if text.removeprefix("-").isdigit() and (

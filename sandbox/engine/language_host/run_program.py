@@ -1,7 +1,8 @@
 """Runs in the program's interpreter: connects the SDK to the engine and runs the program.
 
 Uses only the standard library and the Pulumi SDK, because the program may have another virtual
-environment. Exit codes: 0 success, 1 RunError, 32 any other exception; the engine gets the reason.
+environment. The engine is the embedded one or the Pulumi CLI (`server.py`). Exit codes: 0 success,
+1 RunError, 32 any other exception; the engine gets the reason.
 """
 
 # ruff: noqa: PTH100, PTH110, PTH112, PTH116, PTH118, PTH120, PLC0415, BLE001 - must start and
@@ -27,7 +28,7 @@ FAILED, CRASHED = 1, 32
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    for name in ("engine", "project", "stack", "root"):
+    for name in ("monitor", "engine", "organization", "project", "stack", "root"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--parallel", type=int, required=True)
     parser.add_argument("--lifeline", type=int, required=True)
@@ -88,13 +89,13 @@ def _main() -> int:
     runtime.set_all_config(runtime.get_config_env(), runtime.get_config_secret_keys_env())
     runtime.configure(
         runtime.Settings(
-            monitor=arguments.engine,
+            monitor=arguments.monitor,
             engine=arguments.engine,
             project=arguments.project,
             stack=arguments.stack,
             parallel=arguments.parallel,
             dry_run=arguments.preview,
-            organization="organization",
+            organization=arguments.organization,
             root_directory=arguments.root,
         )
     )

@@ -19,7 +19,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 
 @dataclass(slots=True, kw_only=True)
 class RegisterRequest:
-    """A resource as the program registers it. None means unset: the parent's or provider's applies."""
+    """A resource as the program registers it. None is unset: the parent's or provider's applies."""
 
     type: str
     name: str

@@ -17,9 +17,14 @@ Action = Literal["Create", "Update", "Delete"]
 Done = TypeVar("Done")
 # Name on the wire to name in the state.
 _KINDS = {
-    "before_create": "BeforeCreate", "after_create": "AfterCreate", "before_update": "BeforeUpdate",
-    "after_update": "AfterUpdate", "before_delete": "BeforeDelete", "after_delete": "AfterDelete", "on_error": "OnError",
-}  # fmt: skip
+    "before_create": "BeforeCreate",
+    "after_create": "AfterCreate",
+    "before_update": "BeforeUpdate",
+    "after_update": "AfterUpdate",
+    "before_delete": "BeforeDelete",
+    "after_delete": "AfterDelete",
+    "on_error": "OnError",
+}
 _MAX_ATTEMPTS = 100  # as in the Pulumi engine: bounds an error hook that always retries
 
 
@@ -159,9 +164,13 @@ class Hooks:
             if hook is None:
                 raise EngineError(f"{failures[0]}\n{_unregistered('OnError', name)}")
             request = resource_pb2.ErrorHookRequest(
-                urn=subject.urn, id=subject.id, name=urn_name(subject.urn), type=urn_type(subject.urn),
-                failed_operation=action.lower(), errors=failures,
-            )  # fmt: skip
+                urn=subject.urn,
+                id=subject.id,
+                name=urn_name(subject.urn),
+                type=urn_type(subject.urn),
+                failed_operation=action.lower(),
+                errors=failures,
+            )
             _describe(request, new, old)
             answer = self._callbacks.invoke(
                 hook.callback,

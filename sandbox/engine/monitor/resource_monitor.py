@@ -48,9 +48,19 @@ _FEATURES = (
     "INVOKE_PARENT",
 )
 _FEATURE_IDS = {
-    "secrets", "resourceReferences", "outputValues", "aliasSpecs", "replacementTrigger", "deletedWith", "replaceWith",
-    "parameterization", "transforms", "invokeTransforms", "resourceHooks", "errorHooks",
-}  # fmt: skip
+    "secrets",
+    "resourceReferences",
+    "outputValues",
+    "aliasSpecs",
+    "replacementTrigger",
+    "deletedWith",
+    "replaceWith",
+    "parameterization",
+    "transforms",
+    "invokeTransforms",
+    "resourceHooks",
+    "errorHooks",
+}
 _SEVERITIES = {engine_pb2.INFO: "info", engine_pb2.WARNING: "warning", engine_pb2.ERROR: "error"}
 
 

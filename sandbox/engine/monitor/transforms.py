@@ -31,13 +31,25 @@ from sandbox.engine.state.resource import make_urn, provider_package
 Resolve = Callable[[str, Mapping[str, str], str, str], str]
 # Options of both a registration and a transform, by the registration's name.
 _SHARED = {
-    "dependencies": "depends_on", "protect": "protect", "ignoreChanges": "ignore_changes",
-    "replaceOnChanges": "replace_on_changes", "replacement_trigger": "replacement_trigger", "version": "version",
-    "provider": "provider", "providers": "providers", "hideDiffs": "hide_diff", "customTimeouts": "custom_timeouts",
-    "pluginDownloadURL": "plugin_download_url", "retainOnDelete": "retain_on_delete", "deletedWith": "deleted_with",
-    "replace_with": "replace_with", "additionalSecretOutputs": "additional_secret_outputs",
-    "pluginChecksums": "plugin_checksums", "hooks": "hooks", "importId": "import",
-}  # fmt: skip
+    "dependencies": "depends_on",
+    "protect": "protect",
+    "ignoreChanges": "ignore_changes",
+    "replaceOnChanges": "replace_on_changes",
+    "replacement_trigger": "replacement_trigger",
+    "version": "version",
+    "provider": "provider",
+    "providers": "providers",
+    "hideDiffs": "hide_diff",
+    "customTimeouts": "custom_timeouts",
+    "pluginDownloadURL": "plugin_download_url",
+    "retainOnDelete": "retain_on_delete",
+    "deletedWith": "deleted_with",
+    "replace_with": "replace_with",
+    "additionalSecretOutputs": "additional_secret_outputs",
+    "pluginChecksums": "plugin_checksums",
+    "hooks": "hooks",
+    "importId": "import",
+}
 
 
 class Transforms:
@@ -78,9 +90,13 @@ class Transforms:
         options = self._options(request)
         for callback in chain:
             question = resource_pb2.TransformRequest(
-                type=request.type, name=request.name, custom=request.custom, parent=request.parent, options=options,
+                type=request.type,
+                name=request.name,
+                custom=request.custom,
+                parent=request.parent,
+                options=options,
                 properties=to_struct(properties, secrets=True, outputs=True),
-            )  # fmt: skip
+            )
             try:
                 answer = self._callbacks.invoke(
                     callback, question, resource_pb2.TransformResponse, "Its transform"
@@ -89,7 +105,10 @@ class Transforms:
                 raise StepError(self._urn(request), str(error)) from error
             options = answer.options if answer.HasField("options") else options
             if answer.HasField("properties"):
-                properties = from_struct(answer.properties, outputs=True)
+                properties = {
+                    key: _as_outputs(value)
+                    for key, value in from_struct(answer.properties, outputs=True).items()
+                }
         return _rewritten(request, properties, options, own=own)
 
     def _chain(self, request: resource_pb2.RegisterResourceRequest) -> list[callback_pb2.Callback]:
@@ -153,8 +172,9 @@ class Transforms:
         package = provider_package(request.tok)
         options = resource_pb2.TransformInvokeOptions(
             provider=self._resolve(request.provider, {}, request.parent, package),
-            version=request.version, plugin_download_url=request.pluginDownloadURL,
-        )  # fmt: skip
+            version=request.version,
+            plugin_download_url=request.pluginDownloadURL,
+        )
         arguments = request.args
         for callback in chain:
             answer = self._callbacks.invoke(
@@ -176,7 +196,7 @@ class Transforms:
 
 
 def _upgraded(value: Any, dependencies: set[str]) -> Any:
-    """Return a property for transforms: a value that is not plain is an output with dependencies."""
+    """Return a property for transforms; one that is not plain is an output with dependencies."""
     value = _as_outputs(value)
     known = {urn for output in outputs_within(value) for urn in output.dependencies}
     if dependencies <= known:

@@ -44,9 +44,16 @@ class Builtins(ProviderClient):
     def configure(self, urn: str, identifier: str, inputs: Properties) -> None:
         """Do nothing; there is no configuration."""
 
-    def check(self, urn: str, old: Properties, new: Properties, seed: bytes) -> Properties:
+    def check(
+        self,
+        urn: str,
+        old_inputs: Properties,
+        old_outputs: Properties,
+        new: Properties,
+        seed: bytes,
+    ) -> Properties:
         """Validate a stash's inputs; a stack reference is read, never created."""
-        _ = (old, seed)
+        _ = (old_inputs, old_outputs, seed)
         if urn_type(urn) != _STASH:
             raise ProviderError(f"The package `pulumi` has no resource {urn_type(urn)} to create.")
         wrong = [f"{key}: a stash has no such property" for key in new if key != "input"]
@@ -55,9 +62,14 @@ class Builtins(ProviderClient):
         return dict(new)
 
     def diff(
-        self, urn: str, identifier: str, old_inputs: Properties, old_outputs: Properties, new: Properties,
+        self,
+        urn: str,
+        identifier: str,
+        old_inputs: Properties,
+        old_outputs: Properties,
+        new: Properties,
         ignored: list[str],
-    ) -> Difference:  # fmt: skip
+    ) -> Difference:
         """Compare a stash's inputs; its output stays the first input."""
         _ = (urn, identifier, old_outputs, ignored)
         changed = not equal(old_inputs.get("input"), new.get("input"))
@@ -74,9 +86,17 @@ class Builtins(ProviderClient):
         }
 
     def update(
-        self, urn: str, identifier: str, old_inputs: Properties, old_outputs: Properties, new: Properties,
-        ignored: list[str], *, timeout: float, preview: bool,
-    ) -> Properties:  # fmt: skip
+        self,
+        urn: str,
+        identifier: str,
+        old_inputs: Properties,
+        old_outputs: Properties,
+        new: Properties,
+        ignored: list[str],
+        *,
+        timeout: float,
+        preview: bool,
+    ) -> Properties:
         """Update a stash's input."""
         _ = (urn, identifier, old_inputs, ignored, timeout, preview)
         return {"input": new["input"], "output": old_outputs.get("output")}
@@ -85,13 +105,14 @@ class Builtins(ProviderClient):
         self,
         urn: str,
         identifier: str,
-        inputs: Properties,
+        inputs: Properties | None,
         outputs: Properties,
         *,
         timeout: float = 0,
     ) -> tuple[str, Properties, Properties] | None:
         """Read another stack's outputs; a stash is read from the state."""
         _ = timeout
+        inputs = outputs if inputs is None else inputs
         if urn_type(urn) == _REFERENCE:
             if "name" not in inputs:
                 raise ProviderError(

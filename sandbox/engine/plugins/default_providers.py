@@ -1,4 +1,4 @@
-"""Provider references: the explicit one, the nearest ancestor's, or the package's default provider."""
+"""Provider references: the explicit one, the nearest ancestor's, or the package's default."""
 
 from __future__ import annotations
 

@@ -27,10 +27,15 @@ class DynamicServer:
         """Start it and wait for its port."""
         path = os.pathsep.join(filter(None, (str(folder), environment.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
-            [str(python), "-u", "-c", _SERVE], cwd=folder, stdin=subprocess.PIPE, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+            [str(python), "-u", "-c", _SERVE],
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
             env={**environment, "PULUMI_PROJECT": project, "PYTHONPATH": path},
-        )  # fmt: skip
+        )
         line = self._process.stdout.readline() if self._process.stdout else ""
         if not line.strip().isdigit():
             lines = self._process.communicate()[1].strip().splitlines()

@@ -88,10 +88,14 @@ class ProviderClient:
         shaken = self._optional(
             "Handshake",
             provider_pb2.ProviderHandshakeRequest(
-                engine_address=address, root_directory=root, program_directory=program, configure_with_urn=True,
+                engine_address=address,
+                root_directory=root,
+                program_directory=program,
+                configure_with_urn=True,
                 invoke_with_preview=True,
+                sends_old_outputs_to_check=True,
             ),
-        )  # fmt: skip
+        )
         if shaken is not None:
             self._handshaken = True
             self._accepts_secrets, self._accepts_resources = (
@@ -175,9 +179,13 @@ class ProviderClient:
     ) -> Difference:
         """Compare configurations; without an answer, update in place."""
         request = provider_pb2.DiffRequest(
-            urn=urn, name=urn_name(urn), type=urn_type(urn), old_inputs=_bare(old_inputs), olds=_bare(old_outputs),
+            urn=urn,
+            name=urn_name(urn),
+            type=urn_type(urn),
+            old_inputs=_bare(old_inputs),
+            olds=_bare(old_outputs),
             news=_bare(new),
-        )  # fmt: skip
+        )
         response = self._optional("DiffConfig", request)
         return Difference(None) if response is None else _difference(response)
 
@@ -197,11 +205,18 @@ class ProviderClient:
         response = self._call(
             "Configure",
             provider_pb2.ConfigureRequest(
-                urn=urn, name=urn_name(urn), type=kind, id=identifier, variables=variables, acceptSecrets=True,
-                acceptResources=True, sends_old_inputs=True, sends_old_inputs_to_delete=True,
+                urn=urn,
+                name=urn_name(urn),
+                type=kind,
+                id=identifier,
+                variables=variables,
+                acceptSecrets=True,
+                acceptResources=True,
+                sends_old_inputs=True,
+                sends_old_inputs_to_delete=True,
                 args=property_values.to_struct(settings, secrets=True, resources=True),
             ),
-        )  # fmt: skip
+        )
         self.known = True
         if not self._handshaken:
             self._accepts_secrets, self._accepts_resources = (
@@ -212,41 +227,68 @@ class ProviderClient:
 
     # Resources
 
-    def check(self, urn: str, old: Properties, new: Properties, seed: bytes) -> Properties:
+    def check(
+        self,
+        urn: str,
+        old_inputs: Properties,
+        old_outputs: Properties,
+        new: Properties,
+        seed: bytes,
+    ) -> Properties:
         """Check and complete inputs; ProviderError with every failure."""
         if not self.known:
             return dict(new)
         request = provider_pb2.CheckRequest(
-            urn=urn, name=urn_name(urn), type=urn_type(urn), olds=self._struct(old), news=self._struct(new),
+            urn=urn,
+            name=urn_name(urn),
+            type=urn_type(urn),
+            olds=self._struct(old_inputs),
+            old_outputs=self._struct(old_outputs),
+            news=self._struct(new),
             randomSeed=seed,
-        )  # fmt: skip
+        )
         response = self._call("Check", request)
         _refuse_failures(response.failures)
         return self._results(response.inputs, new)
 
     def diff(
-        self, urn: str, identifier: str, old_inputs: Properties, old_outputs: Properties, new: Properties,
+        self,
+        urn: str,
+        identifier: str,
+        old_inputs: Properties,
+        old_outputs: Properties,
+        new: Properties,
         ignored: list[str],
-    ) -> Difference:  # fmt: skip
+    ) -> Difference:
         """Compare inputs; without a known configuration there is no answer."""
         if not self.known:
             return Difference(None)
         request = provider_pb2.DiffRequest(
-            id=identifier, urn=urn, name=urn_name(urn), type=urn_type(urn), olds=self._bare_struct(old_outputs),
-            news=self._bare_struct(new), old_inputs=self._bare_struct(old_inputs), ignoreChanges=ignored,
-        )  # fmt: skip
+            id=identifier,
+            urn=urn,
+            name=urn_name(urn),
+            type=urn_type(urn),
+            olds=self._bare_struct(old_outputs),
+            news=self._bare_struct(new),
+            old_inputs=self._bare_struct(old_inputs),
+            ignoreChanges=ignored,
+        )
         return _difference(self._call("Diff", request))
 
     def create(
         self, urn: str, inputs: Properties, *, timeout: float, preview: bool
     ) -> tuple[str, Properties]:
-        """Create the resource, or return its known properties in a preview. Returns ID and outputs."""
+        """Create the resource; a preview returns its known properties. Returns ID and outputs."""
         if preview and not (self.known and self._previews):
             return "", dict(inputs)
         request = provider_pb2.CreateRequest(
-            urn=urn, name=urn_name(urn), type=urn_type(urn), properties=self._struct(inputs), timeout=timeout,
+            urn=urn,
+            name=urn_name(urn),
+            type=urn_type(urn),
+            properties=self._struct(inputs),
+            timeout=timeout,
             preview=preview,
-        )  # fmt: skip
+        )
         response = self._call("Create", request)
         if not response.id and not preview:
             raise ProviderError(
@@ -255,33 +297,57 @@ class ProviderClient:
         return response.id, self._results(response.properties, inputs)
 
     def update(
-        self, urn: str, identifier: str, old_inputs: Properties, old_outputs: Properties, new: Properties,
-        ignored: list[str], *, timeout: float, preview: bool,
-    ) -> Properties:  # fmt: skip
+        self,
+        urn: str,
+        identifier: str,
+        old_inputs: Properties,
+        old_outputs: Properties,
+        new: Properties,
+        ignored: list[str],
+        *,
+        timeout: float,
+        preview: bool,
+    ) -> Properties:
         """Update the resource in place; returns outputs."""
         if preview and not (self.known and self._previews):
             return dict(new)
         request = provider_pb2.UpdateRequest(
-            id=identifier, urn=urn, name=urn_name(urn), type=urn_type(urn), olds=self._bare_struct(old_outputs),
-            news=self._struct(new), old_inputs=self._bare_struct(old_inputs), ignoreChanges=ignored, timeout=timeout,
+            id=identifier,
+            urn=urn,
+            name=urn_name(urn),
+            type=urn_type(urn),
+            olds=self._bare_struct(old_outputs),
+            news=self._struct(new),
+            old_inputs=self._bare_struct(old_inputs),
+            ignoreChanges=ignored,
+            timeout=timeout,
             preview=preview,
-        )  # fmt: skip
+        )
         return self._results(self._call("Update", request).properties, new)
 
     def read(
         self,
         urn: str,
         identifier: str,
-        inputs: Properties,
+        inputs: Properties | None,
         outputs: Properties,
         *,
         timeout: float = 0,
     ) -> tuple[str, Properties, Properties] | None:
-        """Read the resource: ID, inputs, outputs; None if it does not exist."""
+        """Read the resource: ID, inputs, outputs; None if it does not exist.
+
+        `inputs` is None for a resource that is not in the state.
+        """
         request = provider_pb2.ReadRequest(
-            id=identifier, urn=urn, name=urn_name(urn), type=urn_type(urn), properties=self._bare_struct(outputs),
-            inputs=self._bare_struct(inputs), timeout=timeout,
-        )  # fmt: skip
+            id=identifier,
+            urn=urn,
+            name=urn_name(urn),
+            type=urn_type(urn),
+            properties=self._bare_struct(outputs),
+            inputs=None if inputs is None else self._bare_struct(inputs),
+            timeout=timeout,
+        )
+        inputs = inputs or {}
         response = self._call("Read", request)
         if not response.id:
             return None
@@ -289,9 +355,6 @@ class ProviderClient:
         live_outputs = assets.restore_contents(
             property_values.from_struct(response.properties), inputs
         )
-        # A provider does not know the program's secrets, which a read must not reveal.
-        property_values.annotate_secrets(live_inputs, inputs)
-        property_values.annotate_secrets(live_outputs, outputs)
         return response.id, live_inputs, live_outputs
 
     def delete(
@@ -301,10 +364,15 @@ class ProviderClient:
         self._call(
             "Delete",
             provider_pb2.DeleteRequest(
-                id=identifier, urn=urn, name=urn_name(urn), type=urn_type(urn), properties=self._bare_struct(outputs),
-                old_inputs=self._bare_struct(inputs), timeout=timeout,
+                id=identifier,
+                urn=urn,
+                name=urn_name(urn),
+                type=urn_type(urn),
+                properties=self._bare_struct(outputs),
+                old_inputs=self._bare_struct(inputs),
+                timeout=timeout,
             ),
-        )  # fmt: skip
+        )
 
     # Functions and components
 

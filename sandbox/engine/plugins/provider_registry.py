@@ -84,11 +84,18 @@ class Providers:
 
     # Lifecycle of provider resources, with the interface of ProviderClient.
 
-    def check(self, urn: str, old: Properties, new: Properties, seed: bytes) -> Properties:
+    def check(
+        self,
+        urn: str,
+        old_inputs: Properties,
+        old_outputs: Properties,
+        new: Properties,
+        seed: bytes,
+    ) -> Properties:
         """Check the configuration with a new client, which the next step uses."""
-        _ = seed  # providers have no auto-names
+        _ = (old_outputs, seed)  # providers have no auto-names
         plugin = self._open(provider_package(urn_type(urn)))
-        checked = plugin.check_config(urn, configuration_of(old), configuration_of(new))
+        checked = plugin.check_config(urn, configuration_of(old_inputs), configuration_of(new))
         for key in ("version", "__internal"):
             if key in new:
                 checked[key] = new[key]
@@ -97,9 +104,14 @@ class Providers:
         return checked
 
     def diff(
-        self, urn: str, identifier: str, old_inputs: Properties, old_outputs: Properties, new: Properties,
+        self,
+        urn: str,
+        identifier: str,
+        old_inputs: Properties,
+        old_outputs: Properties,
+        new: Properties,
         ignored: list[str],
-    ) -> Difference:  # fmt: skip
+    ) -> Difference:
         """Compare configurations; without an answer, a changed configuration is an update."""
         _ = ignored
         with self._lock:
@@ -120,9 +132,17 @@ class Providers:
         return identifier, self._configure(urn, identifier, inputs)
 
     def update(
-        self, urn: str, identifier: str, old_inputs: Properties, old_outputs: Properties, new: Properties,
-        ignored: list[str], *, timeout: float, preview: bool,
-    ) -> Properties:  # fmt: skip
+        self,
+        urn: str,
+        identifier: str,
+        old_inputs: Properties,
+        old_outputs: Properties,
+        new: Properties,
+        ignored: list[str],
+        *,
+        timeout: float,
+        preview: bool,
+    ) -> Properties:
         """Configure the provider again under its ID."""
         _ = (old_inputs, old_outputs, ignored, timeout, preview)
         return self._configure(urn, identifier, new)

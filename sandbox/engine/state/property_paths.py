@@ -1,9 +1,9 @@
-"""Property paths (`a.b[0]["c.d"]`, `*`): parsing, matching, lookup, ignored changes, differences."""
+"""Property paths (`a.b[0]["c.d"]`, `*`): parsing, matching, lookup, changes."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,9 +14,11 @@ from sandbox.engine.state.property_values import (
     SIGNATURE,
     Output,
     Secret,
+    copied,
     equal,
     is_asset,
     masked,
+    secret,
 )
 
 Path = tuple[str | int, ...]
@@ -91,38 +93,97 @@ def lookup(value: Any, path: Path) -> Any:
 
 def ignore_changes(
     new: Mapping[str, Any], old: Mapping[str, Any], ignored: Sequence[str]
-) -> dict[str, Any]:
-    """Return the new inputs with the old values at the ignored paths."""
-    result: Any = dict(new)
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the new inputs with the old values at the ignored paths, and the paths that fail.
+
+    As in Pulumi's engine, a text that is no path is ignored.
+    """
+    result = dict(copied(new))
+    failed = []
     for text in ignored:
-        result = _reset(result, old, parse_path(text))
-    return dict(result)
+        try:
+            path = parse_path(text)
+        except EngineError:
+            continue
+        if not path or not _reset(old, result, path, False, False):
+            failed.append(text)
+    return result, failed
 
 
-def _reset(new: Any, old: Any, path: Path) -> Any:
-    if not path:
-        return old
-    if isinstance(new, Secret):
-        inner = _reset(new.value, _open(old), path)
-        return Secret(inner)
-    old, part, rest = _open(old), path[0], path[1:]
-    if isinstance(new, dict) and isinstance(old, dict):
-        keys = {*new, *old} if part == "*" else {str(part)}
-        changed = dict(new)
-        for key in keys:
-            if key in old and (key in new or not rest):
-                changed[key] = _reset(new.get(key), old[key], rest)
-            elif key in new and key not in old and not rest:
-                del changed[key]
-        return changed
-    if isinstance(new, list) and isinstance(old, list):
-        indexes = range(len(new)) if part == "*" else [part] if isinstance(part, int) else []
-        changed_list = list(new)
-        for index in indexes:
-            if index < len(new) and index < len(old):
-                changed_list[index] = _reset(new[index], old[index], rest)
-        return changed_list
-    return new
+def _reset(old: Any, new: Any, path: Path, old_secret: bool, new_secret: bool) -> bool:
+    """Set `new` to the old value at a path, as the SDK's PropertyPath.reset does.
+
+    Return False if that would add or remove an element of a list, or a part of the path. What the
+    old inputs lack is removed; an old value from a secret stays secret.
+    """
+    old_secret, new_secret = (
+        old_secret or isinstance(old, Secret),
+        new_secret or isinstance(new, Secret),
+    )
+    old, new = _open(old), _open(new)
+    part, rest = path[0], path[1:]
+    flags = (old_secret, new_secret)
+    wrap = secret if old_secret and not new_secret else _unchanged
+    if isinstance(part, int):
+        return _reset_element(old, new, part, rest, flags)
+    if part == "*":
+        return _reset_all(old, new, rest, flags)
+    if not rest:
+        return _reset_member(old, new, part, wrap)
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return not isinstance(old, dict) and not isinstance(new, dict)
+    if part not in new:
+        return part not in old
+    return _reset(old.get(part), new[part], rest, *flags)
+
+
+def _reset_member(old: Any, new: Any, key: str, wrap: Callable[[Any], Any]) -> bool:
+    if isinstance(old, dict) and key in old:
+        if not isinstance(new, dict):
+            return False
+        new[key] = wrap(old[key])
+    elif isinstance(new, dict):
+        new.pop(key, None)
+    return True
+
+
+def _reset_element(old: Any, new: Any, index: int, rest: Path, flags: tuple[bool, bool]) -> bool:
+    lists = isinstance(old, list), isinstance(new, list)
+    if not all(lists):
+        return not any(lists)
+    if not rest and index >= len(old) and index >= len(new):
+        return True
+    if index >= min(len(old), len(new)):
+        return False
+    if rest:
+        return _reset(old[index], new[index], rest, *flags)
+    new[index] = secret(old[index]) if flags[0] and not flags[1] else old[index]
+    return True
+
+
+def _reset_all(old: Any, new: Any, rest: Path, flags: tuple[bool, bool]) -> bool:
+    wrap = secret if flags[0] and not flags[1] else _unchanged
+    if not rest and isinstance(new, dict):
+        if isinstance(old, dict):
+            new.clear()
+            new.update({key: wrap(item) for key, item in old.items()})
+        return True
+    if isinstance(old, dict) and isinstance(new, dict):
+        return all(key in new and _reset(old[key], new[key], rest, *flags) for key in old)
+    if not isinstance(new, list):
+        return False
+    if not isinstance(old, list):
+        return not rest
+    for index in range(min(len(old), len(new))):
+        if not rest:
+            new[index] = wrap(old[index])
+        elif not _reset(old[index], new[index], rest, *flags):
+            return False
+    return len(old) == len(new)
+
+
+def _unchanged(value: Any) -> Any:
+    return value
 
 
 class Label(str):

@@ -124,7 +124,7 @@ def _from_wire_struct(struct: struct_pb2.Struct, outputs: bool) -> Any:
 
 
 def _complete(properties: Properties) -> Properties:
-    """Return a resource reference as the CLI stores it: with its version, without redundant fields."""
+    """Return a resource reference as the CLI stores it: with its version."""
     if properties.get(SIGNATURE) == RESOURCE:
         encoded = {key: properties[key] for key in (SIGNATURE, "urn", "id") if key in properties}
         return {**encoded, "packageVersion": properties.get("packageVersion", "")}
@@ -138,6 +138,17 @@ def _number(number: float) -> int | float:
 def secret(value: Any) -> Secret:
     """Wrap a value once."""
     return value if isinstance(value, Secret) else Secret(value)
+
+
+def copied(value: Any) -> Any:
+    """Copy the lists and maps of a value."""
+    if isinstance(value, Secret):
+        return Secret(copied(value.value))
+    if isinstance(value, list):
+        return [copied(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: copied(item) for key, item in value.items()}
+    return value
 
 
 def to_struct(
@@ -182,8 +193,20 @@ def _to_wire(  # noqa: PLR0912 - one branch per kind of value
         _to_wire(value["id"] if "id" in value else value["urn"], wire, secrets, resources, outputs)
     else:
         wire.struct_value.SetInParent()
+        if value.get(SIGNATURE) == RESOURCE:
+            value = _wire_reference(value)
         for key, item in value.items():
             _to_wire(item, wire.struct_value.fields[key], secrets, resources, outputs)
+
+
+def _wire_reference(reference: Mapping[str, Any]) -> Properties:
+    """Return a resource reference as the CLI sends it: with name and type, an unknown ID empty."""
+    urn = str(reference["urn"])
+    *_, kind, name = urn.split("::", 3)
+    fields = {**reference, "name": name, "type": kind.rpartition("$")[2]}
+    if fields.get("id") in (UNKNOWN, UNKNOWN_ID):
+        fields["id"] = ""
+    return {key: item for key, item in fields.items() if item or key != "packageVersion"}
 
 
 def _output_to_wire(value: Output, wire: struct_pb2.Value, secrets: bool, resources: bool) -> None:

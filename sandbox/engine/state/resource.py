@@ -11,7 +11,9 @@ from sandbox.engine.state.property_values import (
     Decrypter,
     Encrypter,
     Properties,
+    Secret,
     from_state,
+    secret,
     to_state,
 )
 
@@ -103,13 +105,17 @@ class Resource:
         """The logical name."""
         return urn_name(self.urn)
 
-    def needs(self) -> set[str]:
-        """Return the URNs that must exist before this resource and be deleted after it."""
+    def depends_on(self) -> set[str]:
+        """Return the URNs that this resource names as dependencies or is deleted with."""
         dependencies = {
             *self.dependencies,
             *(urn for urns in self.property_dependencies.values() for urn in urns),
         }
-        dependencies |= {self.parent, self.deleted_with}
+        return (dependencies | {self.deleted_with}) - {"", self.urn}
+
+    def needs(self) -> set[str]:
+        """Return the URNs that must exist before this resource and be deleted after it."""
+        dependencies = self.depends_on() | {self.parent}
         if self.provider:
             dependencies.add(split_reference(self.provider)[0])
         return dependencies - {"", self.urn}
@@ -118,14 +124,22 @@ class Resource:
         """Return the URNs that must precede this resource in the state."""
         return {*self.needs(), *self.replace_with} - {self.urn}
 
+    def mark_secret_outputs(self) -> None:
+        """Make outputs secret that the program declares so or whose input is secret."""
+        hidden = {key for key, value in self.inputs.items() if isinstance(value, Secret)}
+        hidden |= set(self.additional_secret_outputs)
+        self.outputs = {
+            key: secret(value) if key in hidden else value for key, value in self.outputs.items()
+        }
+
     def copy(self, **changes: Any) -> Resource:
         """Return a copy with changed fields."""
         return replace(self, **changes)
 
-    def forget_missing(self, present: Set[str], parents: Mapping[str, str]) -> None:
-        """Remove references to missing resources; the nearest existing ancestor becomes the parent."""
-        while self.parent and self.parent not in present:
-            self.parent = parents.get(self.parent, "")
+    def forget_missing(self, present: Set[str]) -> None:
+        """Remove references to missing resources."""
+        if self.parent not in present:
+            self.parent = ""
         self.dependencies = [urn for urn in self.dependencies if urn in present]
         self.property_dependencies = {
             key: left
@@ -224,9 +238,12 @@ _FIELDS = {
 }
 # Fields that require checkpoint version 4, and the feature that a reader must support.
 _FEATURES = {
-    "refreshBeforeUpdate": "refreshBeforeUpdate", "replaceWith": "replaceWith", "resourceHooks": "hooks",
-    "taint": "taint", "viewOf": "views",
-}  # fmt: skip
+    "refreshBeforeUpdate": "refreshBeforeUpdate",
+    "replaceWith": "replaceWith",
+    "resourceHooks": "hooks",
+    "taint": "taint",
+    "viewOf": "views",
+}
 _MAY_HOLD_SECRETS = frozenset(
     {"inputs", "outputs", "replacement_trigger"}
 )  # fields that may contain secrets

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from sandbox.engine.errors import EngineError, ProviderError
 from sandbox.engine.state.backend import Backend, now
-from sandbox.engine.state.passphrase import PassphraseSecrets
 from sandbox.engine.state.property_values import dumps
 from sandbox.engine.state.resource import (
     Resource,
@@ -25,6 +24,7 @@ from sandbox.engine.state.resource import (
     resource_from_state,
     resource_to_state,
 )
+from sandbox.engine.state.secrets_providers import Secrets
 
 _VERSION = "v3.272.0"  # the engine version whose checkpoint format is written
 
@@ -37,13 +37,11 @@ class SnapshotManager:
         backend: Backend,
         project: str,
         stack: str,
-        secrets: Callable[[str | None], PassphraseSecrets],
+        secrets: Callable[[Mapping[str, Any]], Secrets],
         *,
         read_only: bool,
     ) -> None:
-        """Load the stack's state. `secrets` opens the secrets for the state's salt (None for a new
-        stack).
-        """
+        """Load the stack's state. `secrets` opens the secrets of a state, empty for a new stack."""
         self._backend, self._project, self._stack, self._read_only = (
             backend,
             project,
@@ -51,13 +49,7 @@ class SnapshotManager:
             read_only,
         )
         deployment = backend.read(project, stack) if backend.exists(project, stack) else {}
-        provider = deployment.get("secrets_providers") or {}
-        if provider and provider.get("type") != "passphrase":
-            raise EngineError(
-                f"Stack {stack!r} uses the secrets provider {provider.get('type')!r}; this "
-                "engine supports `passphrase` only."
-            )
-        self.secrets = secrets((provider.get("state") or {}).get("salt"))
+        self.secrets = secrets(deployment)
         if deployment.get("snippets"):
             raise EngineError(
                 f"Stack {stack!r} has snippets, which this engine does not support. Use the Pulumi "
@@ -112,7 +104,7 @@ class SnapshotManager:
                         kept.append(other)
         for item in kept:
             if item.refers_to() - present:
-                item.forget_missing(present, {})
+                item.forget_missing(present)
                 self._text.pop(id(item), None)
         return set(map(id, kept))
 
@@ -191,8 +183,13 @@ class SnapshotManager:
                 ):
                     renamed = item.renamed(names)
                     for attribute in (
-                        "parent", "dependencies", "property_dependencies", "deleted_with", "replace_with", "provider",
-                    ):  # fmt: skip
+                        "parent",
+                        "dependencies",
+                        "property_dependencies",
+                        "deleted_with",
+                        "replace_with",
+                        "provider",
+                    ):
                         setattr(item, attribute, getattr(renamed, attribute))
                     self._text.pop(id(item), None)
 
@@ -202,7 +199,7 @@ class SnapshotManager:
             self.interrupted = []
         self.write()
 
-    def write(self, *, keep_backup: bool = False) -> None:
+    def write(self) -> None:
         """Write the checkpoint; concurrent steps share one write, and each returns after it."""
         if self._read_only:
             return
@@ -223,7 +220,7 @@ class SnapshotManager:
                     }
                     for item in self.resources()
                 )
-            self._backend.write(self._project, self._stack, text, features, keep_backup=keep_backup)
+            self._backend.write(self._project, self._stack, text, features)
             self._written = version
 
     def deployment(self) -> str:
@@ -231,7 +228,7 @@ class SnapshotManager:
         with self._lock:
             head = {
                 "manifest": manifest(),
-                "secrets_providers": {"type": "passphrase", "state": {"salt": self.secrets.state}},
+                "secrets_providers": self.secrets.provider,
             }
             resources = ",".join(self._render(item) for item in self.resources())
             pending = [*self.interrupted, *self._pending.values()]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from sandbox.engine.errors import EngineError, UsageError, WrongPassphraseError
-from sandbox.engine.state.backend import Backend, validate_deployment
+from sandbox.engine.state.backend import Location, open_backend, validate_deployment
 from sandbox.engine.state.passphrase import PassphraseSecrets
 from sandbox.engine.state.property_values import (
     SECRET,
@@ -27,18 +26,24 @@ from sandbox.engine.state.resource import (
     resource_from_state,
     unknown_features,
 )
+from sandbox.engine.state.secrets_providers import Secrets, secrets_of_file, secrets_of_state
 
 
-def list_stacks(backend: Path, project: str) -> list[str]:
+def list_stacks(backend: Location, project: str) -> list[str]:
     """Return the names of the project's stacks, sorted."""
-    return Backend(backend).stacks(project)
+    return open_backend(backend).stacks(project)
 
 
 def stack_outputs(
-    backend: Path, project: str, stack: str, passphrase: str, *, show_secrets: bool = False
+    backend: Location,
+    project: str,
+    stack: str,
+    passphrase: str | None,
+    *,
+    show_secrets: bool = False,
 ) -> dict[str, Any]:
     """Return the stack's outputs; secrets are masked unless `show_secrets`."""
-    deployment = Backend(backend).read(project, stack)
+    deployment = open_backend(backend).read(project, stack)
     for item in deployment.get("resources") or []:
         if item["type"] == STACK_TYPE:
             resource: Resource = resource_from_state(
@@ -48,7 +53,9 @@ def stack_outputs(
     return {}
 
 
-def referenced_outputs(backend: Path, project: str, name: str, passphrase: str) -> Properties:
+def referenced_outputs(
+    backend: Location, project: str, name: str, passphrase: str | None
+) -> Properties:
     """Return the outputs of a referenced stack, with secrets; EngineError if it does not exist."""
     for resource in _referenced(backend, project, name, passphrase):
         if resource.type == STACK_TYPE:
@@ -56,7 +63,9 @@ def referenced_outputs(backend: Path, project: str, name: str, passphrase: str) 
     return {}
 
 
-def referenced_resources(backend: Path, project: str, name: str, passphrase: str) -> Properties:
+def referenced_resources(
+    backend: Location, project: str, name: str, passphrase: str | None
+) -> Properties:
     """Return type and outputs of each resource of a referenced stack, by URN."""
     resources = _referenced(backend, project, name, passphrase)
     return {
@@ -66,7 +75,9 @@ def referenced_resources(backend: Path, project: str, name: str, passphrase: str
     }
 
 
-def _referenced(backend: Path, project: str, name: str, passphrase: str) -> Iterator[Resource]:
+def _referenced(
+    backend: Location, project: str, name: str, passphrase: str | None
+) -> Iterator[Resource]:
     parts = name.split("/")
     if not all(parts) or len(parts) > 3 or (len(parts) > 1 and parts[0] != "organization"):
         raise EngineError(
@@ -74,7 +85,7 @@ def _referenced(backend: Path, project: str, name: str, passphrase: str) -> Iter
             "organization/PROJECT/STACK, with the literal `organization`."
         )
     project, stack = parts[1] if len(parts) == 3 else project, parts[-1]
-    store = Backend(backend)
+    store = open_backend(backend)
     if not store.exists(project, stack):
         stacks = ", ".join(store.stacks(project)) or "none"
         raise EngineError(
@@ -93,10 +104,15 @@ def _referenced(backend: Path, project: str, name: str, passphrase: str) -> Iter
 
 
 def export_stack(
-    backend: Path, project: str, stack: str, passphrase: str, *, show_secrets: bool = False
+    backend: Location,
+    project: str,
+    stack: str,
+    passphrase: str | None,
+    *,
+    show_secrets: bool = False,
 ) -> dict[str, Any]:
-    """Return the document of `pulumi stack export`; secrets stay encrypted unless `show_secrets`."""
-    deployment = Backend(backend).read(project, stack)
+    """Return the document of `pulumi stack export`; `show_secrets` decrypts secrets."""
+    deployment = open_backend(backend).read(project, stack)
     if show_secrets and deployment:
         secrets = _secrets(deployment, passphrase)
         deployment = to_state(from_state(deployment, secrets), None)
@@ -109,10 +125,21 @@ def export_stack(
 
 
 def import_stack(
-    backend: Path, project: str, stack: str, passphrase: str, document: Mapping[str, Any]
+    backend: Location,
+    project: str,
+    stack: str,
+    passphrase: str | None,
+    document: Mapping[str, Any],
+    secrets_provider: str | None = None,
 ) -> None:
-    """Replace the stack's state by an exported document; UsageError if it is not one of this stack."""
+    """Replace the stack's state by an exported document, or by a copy of a checkpoint.
+
+    Its secrets keep their provider, or get a new data key of `secrets_provider`.
+    UsageError if it is not one of this stack.
+    """
     deployment = document.get("deployment")
+    if isinstance(checkpoint := document.get("checkpoint"), dict):
+        deployment = checkpoint.get("latest")
     if document.get("version") not in (3, 4) or not isinstance(deployment, dict):
         raise UsageError(
             "This is not an exported stack: a JSON object with `version` 3 or 4 and a "
@@ -135,10 +162,11 @@ def import_stack(
             f"The exported state is of another stack: {foreign[0]} does not belong to "
             f"{project}/{stack}."
         )
-    store = Backend(backend)
-    secrets = _secrets(deployment, passphrase)
-    encrypted = _encrypt(deployment, secrets)
-    encrypted["secrets_providers"] = {"type": "passphrase", "state": {"salt": secrets.state}}
+    store = open_backend(backend)
+    old = _secrets(deployment, passphrase)
+    new = secrets_of_file(secrets_provider, None, None, passphrase) if secrets_provider else old
+    encrypted = _encrypt(deployment, old, new)
+    encrypted["secrets_providers"] = new.provider
     with store.lock(project, stack):
         store.backup(project, stack)
         store.write(
@@ -146,29 +174,20 @@ def import_stack(
             stack,
             dumps(encrypted),
             features_used(encrypted.get("resources") or []),
-            keep_backup=True,
         )
 
 
-def _secrets(deployment: Mapping[str, Any], passphrase: str) -> PassphraseSecrets:
-    provider = deployment.get("secrets_providers") or {}
-    if provider and provider.get("type") != "passphrase":
-        raise EngineError(
-            f"The state uses the secrets provider {provider.get('type')!r}; only `passphrase` is "
-            "supported."
-        )
-    return PassphraseSecrets(passphrase, (provider.get("state") or {}).get("salt"))
+def _secrets(deployment: Mapping[str, Any], passphrase: str | None) -> Secrets:
+    return secrets_of_state(deployment, passphrase) or PassphraseSecrets(passphrase)
 
 
-def _encrypt(value: Any, secrets: PassphraseSecrets) -> Any:
+def _encrypt(value: Any, old: Secrets, new: Secrets) -> Any:
     if isinstance(value, dict):
         if value.get(SIGNATURE) == SECRET:
-            text = (
-                value["plaintext"] if "plaintext" in value else secrets.decrypt(value["ciphertext"])
-            )
+            text = value["plaintext"] if "plaintext" in value else old.decrypt(value["ciphertext"])
             return {
                 SIGNATURE: SECRET,
-                "ciphertext": secrets.encrypt(dumps(_encrypt(loads(text), secrets))),
+                "ciphertext": new.encrypt(dumps(_encrypt(loads(text), old, new))),
             }
-        return {key: _encrypt(item, secrets) for key, item in value.items()}
-    return [_encrypt(item, secrets) for item in value] if isinstance(value, list) else value
+        return {key: _encrypt(item, old, new) for key, item in value.items()}
+    return [_encrypt(item, old, new) for item in value] if isinstance(value, list) else value

@@ -82,11 +82,25 @@ def _header(
         return f"{number:0{width - 1}o}".encode() + b"\0"
 
     device = octal(0, 8) if owner else bytes(8)
-    block = b"".join([
-        name.encode().ljust(_NAME, b"\0"), octal(mode, 8), octal(0, 8), octal(0, 8), octal(size, 12), octal(0, 12),
-        b" " * 8, kind, bytes(100), b"ustar\x0000", bytes(64), device, device,
-        prefix.encode().ljust(_PREFIX, b"\0"), bytes(12),
-    ])  # fmt: skip
+    block = b"".join(
+        [
+            name.encode().ljust(_NAME, b"\0"),
+            octal(mode, 8),
+            octal(0, 8),
+            octal(0, 8),
+            octal(size, 12),
+            octal(0, 12),
+            b" " * 8,
+            kind,
+            bytes(100),
+            b"ustar\x0000",
+            bytes(64),
+            device,
+            device,
+            prefix.encode().ljust(_PREFIX, b"\0"),
+            bytes(12),
+        ]
+    )
     checksum = f"{sum(block):06o}".encode() + b"\0 "
     return block[:148] + checksum + block[156:]
 
@@ -105,7 +119,7 @@ def _ascii(name: str) -> str:
 
 
 def _shortened(name: str) -> str:
-    """Return the part of a name that fits the header; one cut behind a slash would be a directory."""
+    """Return the part of a name that fits the header; behind a slash it would be a directory."""
     if len(name) <= _NAME:
         return name
     cut = name[:_NAME]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sandbox.engine.deployment import Deployment
@@ -21,17 +22,27 @@ def aliased_urns(request: RegisterRequest, deployment: Deployment) -> list[str]:
         *request.alias_urns,
         *(_from_spec(alias, request, deployment) for alias in request.aliases),
     ]
-    found = list(dict.fromkeys(own))
-    former_parent = deployment.aliases.get(request.parent) if request.parent else None
-    if former_parent is not None:
-        for kind, name in [
-            (request.type, request.name),
-            *((urn_type(urn), urn_name(urn)) for urn in own),
-        ]:
-            inherited = _inherited(kind, name, urn_name(request.parent), former_parent, deployment)
-            if inherited not in found:
-                found.append(inherited)
-    return found
+    others = [(urn_type(urn), urn_name(urn)) for urn in own]
+    inherited = inherited_urns(request.type, request.name, request.parent, others, deployment)
+    return list(dict.fromkeys([*own, *inherited]))
+
+
+def inherited_urns(
+    kind: str,
+    name: str,
+    parent: str,
+    others: Sequence[tuple[str, str]],
+    deployment: Deployment,
+) -> list[str]:
+    """Return the URNs of a resource, and of its other types and names, below its former parent."""
+    former_parent = deployment.aliases.get(parent) if parent else None
+    if former_parent is None:
+        return []
+    parent_name = urn_name(parent)
+    return [
+        _inherited(other_kind, other_name, parent_name, former_parent, deployment)
+        for other_kind, other_name in [(kind, name), *others]
+    ]
 
 
 def _from_spec(alias: Any, request: RegisterRequest, deployment: Deployment) -> str:

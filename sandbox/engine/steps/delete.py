@@ -6,9 +6,15 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from sandbox.engine.deployment import Deployment
-from sandbox.engine.errors import EngineError
+from sandbox.engine.errors import EngineError, StepError
 from sandbox.engine.request import Op
 from sandbox.engine.state.resource import Resource, is_provider
+from sandbox.engine.steps.replace_dependents import dependents_to_replace
+
+_PROTECTED = (
+    "It is protected and cannot be deleted. Remove `protect` in the program and run `up`, then "
+    "delete it."
+)
 
 
 def pending_deletions(deployment: Deployment) -> list[Resource]:
@@ -44,6 +50,9 @@ def within_targets(deployment: Deployment, resources: Sequence[Resource]) -> lis
         for item in selected
         if not item.delete or f"{item.urn}::{item.id}" not in used_providers
     ]
+    if deployment.request.kind == "destroy":
+        for item in selected:  # Pulumi's engine asks the providers too, and ignores the answers
+            dependents_to_replace(deployment, item)
     urns = {item.urn for item in selected}
     removed = {item.urn for item in selected if item.urn not in deployment.registered}
     blocked = []
@@ -64,25 +73,19 @@ def within_targets(deployment: Deployment, resources: Sequence[Resource]) -> lis
             f"Deleting the targets would break {', '.join(blocked)}, which depend on them. "
             "Target them too, or add --target-dependents."
         )
-    return selected
+    position = {id(item): index for index, item in enumerate(deployment.journal.base)}
+    return sorted(selected, key=lambda item: position.get(id(item), len(position)))
 
 
 def refuse_protected(deployment: Deployment, resources: Sequence[Resource]) -> None:
-    """Refuse all deletions if one is of a protected resource."""
+    """Refuse all deletions if one is of a protected resource: the request's `refuse_protected`."""
     protected = [
         item.urn
         for item in resources
         if item.protect and not (item.delete and item.urn in deployment.replaced)
     ]
     for urn in protected:
-        deployment.recorder.message(
-            "error",
-            urn,
-            (
-                "It is protected and cannot be deleted. Remove `protect` in the program and run "
-                "`up`, then delete it."
-            ),
-        )
+        deployment.recorder.message("error", urn, _PROTECTED)
     if protected:
         raise EngineError(f"Nothing was deleted: {len(protected)} of the resources are protected.")
 
@@ -148,45 +151,54 @@ def delete_resources(deployment: Deployment, resources: Sequence[Resource]) -> N
 
 
 def _holders(resources: Sequence[Resource]) -> dict[int, set[int]]:
-    """Return, for each resource, those that must be deleted before it."""
+    """Return, for each resource, those that must be deleted before it.
+
+    A dependency on a component includes its descendants that precede the dependent in the state;
+    later ones may depend on the dependent.
+    """
+    position = {id(resource): index for index, resource in enumerate(resources)}
     by_urn: dict[str, list[Resource]] = {}
     for resource in resources:
         by_urn.setdefault(resource.urn, []).append(resource)
     parents = {resource.urn: resource.parent for resource in resources}
-    inside: dict[str, set[str]] = {}
-    for urn in parents:
-        for ancestor in _ancestors(urn, parents):
-            inside.setdefault(ancestor, set()).add(urn)
+    components = {resource.urn for resource in resources if not resource.custom}
+    inside: dict[str, list[Resource]] = {}
+    for resource in resources:
+        for ancestor in _ancestors(resource.urn, parents) & components:
+            inside.setdefault(ancestor, []).append(resource)
     holders: dict[int, set[int]] = {id(resource): set() for resource in resources}
     for resource in resources:
-        around = _ancestors(resource.urn, parents)
-        needed = set(resource.needs())
-        for urn in list(needed):
-            if urn not in around:
-                needed |= inside.get(urn, set())
-        for urn in needed:
+        for urn in resource.needs():
             for other in by_urn.get(urn, ()):
                 if other is not resource:
+                    holders[id(other)].add(id(resource))
+        for component in resource.depends_on() & inside.keys():
+            for other in inside[component]:
+                if position[id(other)] < position[id(resource)]:
                     holders[id(other)].add(id(resource))
     return holders
 
 
 def _ancestors(urn: str, parents: Mapping[str, str]) -> set[str]:
-    deletions: set[str] = set()
-    while (urn := parents.get(urn, "")) and urn not in deletions:
-        deletions.add(urn)
-    return deletions
+    ancestors: set[str] = set()
+    while (urn := parents.get(urn, "")) and urn not in ancestors:
+        ancestors.add(urn)
+    return ancestors
 
 
 def _delete(
     deployment: Deployment, resource: Resource, selected_ids: Mapping[str, Resource]
 ) -> None:
+    if resource.provider:
+        deployment.providers.load(resource.provider, deployment.journal.resources())
     if resource.pending_replacement:
         deployment.journal.drop(resource)
         return
     op: Op = "discard" if resource.external or resource.delete else "delete"
     with deployment.step(op, resource):
         deployment.hooks.before("Delete", None, resource)
+        if resource.protect and not resource.delete:
+            raise StepError(resource.urn, _PROTECTED)
         if not deployment.preview:
             carrier = selected_ids.get(resource.deleted_with)
             managed = resource.custom and not resource.external and not is_provider(resource.type)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sandbox.engine.deployment import Deployment
 from sandbox.engine.monitor.register_request import RegisterRequest
 from sandbox.engine.plugins.provider_client import Difference, ProviderClient
-from sandbox.engine.plugins.provider_registry import Providers
+from sandbox.engine.plugins.provider_registry import Providers, configuration_of
 from sandbox.engine.request import PropertyChange
 from sandbox.engine.state import property_paths
 from sandbox.engine.state.property_values import equal
@@ -16,13 +16,14 @@ from sandbox.engine.state.resource import Resource, split_reference, urn_type
 
 @dataclass(slots=True)
 class Registration:
-    """A registration in progress: request, old and new state, and its provider (None: a component)."""
+    """A registration in progress: request, old and new state, provider (None: a component)."""
 
     request: RegisterRequest
     old: Resource | None
     new: Resource
     handler: ProviderClient | Providers | None
     changes: list[PropertyChange] = field(default_factory=list)
+    keeps_old: bool = False  # `old` is replaced, and deleted at the end of the operation
     imported: bool = False  # `old` was imported by this step and counts as that, not as unchanged
 
 
@@ -84,7 +85,9 @@ def _provider_replaces(deployment: Deployment, old: Resource, new: Resource) -> 
     after, plugin = deployment.registered.get(new_urn), deployment.providers.get(new.provider)
     if before is None or after is None or plugin is None:
         return False
-    return plugin.diff_config(new_urn, before.inputs, before.outputs, after.inputs).replace
+    return plugin.diff_config(
+        new_urn, configuration_of(before.inputs), before.outputs, configuration_of(after.inputs)
+    ).replace
 
 
 def _force_by_option(request: RegisterRequest, old: Resource, difference: Difference) -> None:

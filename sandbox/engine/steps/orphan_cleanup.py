@@ -8,7 +8,7 @@ from sandbox.engine.state.resource import Resource
 
 
 def delete_orphans(deployment: Deployment) -> None:
-    """Delete the resources that `created` of the request names and the state lacks, newest first."""
+    """Delete the resources of the request's `created` that the state lacks, newest first."""
     journal = deployment.journal
     creating = {
         item.urn: item for operation, item in journal.interrupted if operation == "creating"

@@ -11,6 +11,7 @@ from sandbox.engine.errors import StepError
 from sandbox.engine.plugins.default_providers import DefaultProviders
 from sandbox.engine.state import property_values
 from sandbox.engine.state.resource import Resource, make_urn, provider_package
+from sandbox.engine.steps.aliases import inherited_urns
 
 
 class Reads:
@@ -41,17 +42,25 @@ class Reads:
         )
         inputs = property_values.from_struct(request.properties)
         state = Resource(
-            urn=urn, type=request.type, custom=True, inputs=inputs, id=request.id, parent=request.parent,
-            external=True, dependencies=sorted(set(request.dependencies)), provider=reference,
+            urn=urn,
+            type=request.type,
+            custom=True,
+            inputs=inputs,
+            id=request.id,
+            parent=request.parent,
+            external=True,
+            dependencies=sorted(set(request.dependencies)),
+            provider=reference,
             additional_secret_outputs=list(request.additionalSecretOutputs),
-        )  # fmt: skip
-        old = deployment.olds.get(urn)
+        )
+        old = self._old_state(request, urn)
         passing = deployment.preview or deployment.destroying  # no result is stored
         if deployment.destroying and old is not None:
             with deployment.lock:
                 deployment.registered[urn] = old
             return _answer(old)
-        owned = old is not None and not old.external
+        # A resource of the stack with the same ID is released: it leaves the stack and stays.
+        replaces = old is not None and not old.external and old.id != request.id
         if (
             request.id == property_values.UNKNOWN_ID
             or not plugin.known
@@ -61,24 +70,37 @@ class Reads:
                 raise StepError(urn, "Its ID comes from a resource that failed.")
             state.outputs = inputs
         else:
-            with deployment.step("replace" if owned else "read", state):
-                found = plugin.read(urn, request.id, inputs, inputs)
+            with deployment.step("replace" if replaces else "read", state):
+                found = plugin.read(urn, request.id, None, inputs)
                 if found is None:
                     raise StepError(urn, f"There is no resource with the ID {request.id!r}.")
                 state.id, state.outputs = found[0], found[2]
-                for key in state.additional_secret_outputs:
-                    if key in state.outputs:
-                        state.outputs[key] = property_values.secret(state.outputs[key])
-        if old is not None and owned:
-            deployment.journal.condemn(
-                old
-            )  # the stack's own resource is deleted at the end of the operation
+                property_values.annotate_secrets(state.outputs, inputs)
+                state.mark_secret_outputs()
+        if old is not None and replaces:
+            deployment.journal.condemn(old)  # deleted at the end of the operation
             old = None
         with deployment.lock:
             deployment.registered[urn] = state
         if not passing:
             deployment.journal.put(state, replacing=old)
         return _answer(state)
+
+    def _old_state(self, request: Any, urn: str) -> Resource | None:
+        """Return the state under this URN, or under the one before its parent was renamed."""
+        deployment = self._deployment
+        with deployment.lock:
+            former = inherited_urns(request.type, request.name, request.parent, (), deployment)
+            for candidate in (urn, *former):
+                old = deployment.olds.get(candidate)
+                if old is None or (candidate != urn and candidate in deployment.claimed):
+                    continue
+                if candidate != urn:
+                    deployment.aliases[urn] = candidate
+                    deployment.claimed.add(candidate)
+                    deployment.journal.rename(old, {candidate: urn})
+                return old
+        return None
 
 
 def _answer(state: Resource) -> Any:

@@ -9,7 +9,7 @@ from sandbox.engine.errors import EngineError
 from sandbox.engine.request import Step
 from sandbox.engine.state import property_paths
 from sandbox.engine.state.backend import now
-from sandbox.engine.state.property_values import equal, secret
+from sandbox.engine.state.property_values import annotate_secrets, copied, equal, same_secrecy
 from sandbox.engine.state.resource import Resource, is_provider
 
 
@@ -20,44 +20,62 @@ def refresh(deployment: Deployment) -> None:
         found = list(pool.map(lambda item: _refresh(deployment, item), resources))
     kept = [item for item in found if item is not None]
     present = {item.urn for item in kept}
-    parents = {item.urn: item.parent for item in resources}
     for resource in kept:
-        resource.forget_missing(present, parents)
+        resource.forget_missing(present)
     deployment.journal.replace_all(kept)
 
 
 def _refresh(deployment: Deployment, resource: Resource) -> Resource | None:
-    if resource.pending_replacement or resource.delete or not deployment.targeted(resource.urn):
+    if resource.delete or not deployment.targeted(resource.urn):
         return resource
-    if not resource.custom or is_provider(
-        resource.type
-    ):  # nothing to read, but counted as the CLI does
+    if resource.pending_replacement and resource.provider:
+        deployment.providers.load(resource.provider, deployment.journal.resources())
+    nothing_to_read = (
+        resource.pending_replacement or not resource.custom or is_provider(resource.type)
+    )
+    if nothing_to_read:  # but counted as the CLI does
         deployment.same(resource)
         return resource
+    return read_live(deployment, resource)
+
+
+def read_live(deployment: Deployment, resource: Resource) -> Resource | None:
+    """Return the resource as its provider reads it, None if it does not exist.
+
+    One that cannot be read is returned unchanged and recorded as failed.
+    """
     step = Step("refresh", resource.urn, resource.id, resource.parent)
     try:
         with deployment.quietly(step):
             plugin = deployment.providers.load(resource.provider, deployment.journal.resources())
             live = plugin.read(
-                resource.urn, resource.id, resource.inputs, resource.outputs,
+                resource.urn,
+                resource.id,
+                resource.inputs or None,
+                resource.outputs,
                 timeout=resource.custom_timeouts.get("read", 0),
-            )  # fmt: skip
+            )
             if live is None:
                 step.op = "delete"
                 return None
             identifier, inputs, outputs = live
             inputs = inputs or resource.inputs
-            for key in resource.additional_secret_outputs:
-                if key in outputs:
-                    outputs[key] = secret(outputs[key])
+            live_inputs, live_outputs = inputs, outputs
+            # A provider does not know all secrets of the program; a refresh must not reveal them.
+            inputs, outputs = copied(inputs), copied(outputs)
+            annotate_secrets(inputs, resource.inputs)
+            annotate_secrets(outputs, resource.outputs)
+            live_state = resource.copy(id=identifier, inputs=inputs, outputs=outputs)
+            live_state.mark_secret_outputs()
+            outputs = live_state.outputs
             if resource.external:
                 drifted = not equal(outputs, resource.outputs)
             else:  # as the CLI does: count what `up` would revert, not every output
                 difference = plugin.diff(
                     resource.urn,
                     identifier,
-                    inputs,
-                    outputs,
+                    live_inputs,
+                    live_outputs,
                     resource.inputs,
                     resource.ignore_changes,
                 )
@@ -68,12 +86,14 @@ def _refresh(deployment: Deployment, resource: Resource) -> Resource | None:
                 )
             step.op = "update" if drifted else "same"
             step.changes = property_paths.compare(resource.inputs, inputs) if drifted else []
-            unchanged = equal(outputs, resource.outputs) and equal(inputs, resource.inputs)
+            unchanged = (
+                equal(outputs, resource.outputs)
+                and equal(inputs, resource.inputs)
+                and same_secrecy(outputs, resource.outputs)
+            )
             if unchanged and identifier == resource.id and not resource.init_errors:
                 return resource
-            return resource.copy(
-                id=identifier, inputs=inputs, outputs=outputs, init_errors=[], modified=now()
-            )
+            return live_state.copy(init_errors=[], modified=now())
     except EngineError as error:
         deployment.failed.add(resource.urn)
         deployment.recorder.message("error", resource.urn, f"It could not be read: {error}")

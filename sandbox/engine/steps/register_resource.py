@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sandbox.engine.deployment import Deployment
 from sandbox.engine.errors import StepError
@@ -11,9 +11,8 @@ from sandbox.engine.monitor.register_request import RegisterRequest
 from sandbox.engine.plugins.default_providers import DefaultProviders
 from sandbox.engine.plugins.provider_client import ProviderClient
 from sandbox.engine.plugins.provider_registry import Providers
-from sandbox.engine.state import property_paths
+from sandbox.engine.state import property_paths, property_values
 from sandbox.engine.state.assets import with_hashes
-from sandbox.engine.state.property_values import contains_unknown
 from sandbox.engine.state.resource import Resource, is_provider, make_urn, provider_package
 from sandbox.engine.steps.aliases import aliased_urns
 from sandbox.engine.steps.diff_resource import Registration, diff_resource
@@ -84,7 +83,9 @@ class Registrations:
         deployment = self._deployment
         old = self._find_old(request, urn)
         if deployment.destroying:
-            return self._recalled(self._new_state(request, urn, old), old)
+            new = self._new_state(request, urn, old)
+            self._handler(request, new)  # registers default providers, as the CLI does
+            return self._recalled(new, old)
         untargeted = request.needs() & deployment.elided
         # A component is registered without being targeted, because its children may be; not if a
         # dependency is missing.
@@ -93,16 +94,11 @@ class Registrations:
             old is None or request.parent not in untargeted
         ):
             return self._untouched(request, self._new_state(request, urn, old), old)
-        if untargeted:
-            raise StepError(
-                urn,
-                (
-                    f"It depends on {', '.join(sorted(untargeted))}, which the targets exclude. "
-                    "Target it too."
-                ),
-            )
-        if not deployment.preview and contains_unknown(request.inputs):
-            raise Skipped  # outside previews, only a failed resource has unknown outputs
+        if not deployment.preview and property_values.contains_unknown(request.inputs):
+            # Outside previews, only failed and excluded resources have unknown outputs.
+            if not untargeted:
+                raise Skipped
+            request = replace(request, inputs=property_values.without_unknowns(request.inputs))
         new = self._new_state(request, urn, old)
         registration = Registration(request, old, new, self._handler(request, new))
         if request.import_id and self._wants_import(registration):
@@ -115,7 +111,7 @@ class Registrations:
                 imported=True,
             )
             registration.new.provider = live.provider
-        return Registered(self._settle(registration))
+        return Registered(self._settle(registration, untargeted))
 
     def _recalled(self, new: Resource, old: Resource | None) -> Registered:
         """Return the state: a destroy runs the program for its hooks only."""
@@ -123,15 +119,23 @@ class Registrations:
         if old is not None:
             old.resource_hooks = new.resource_hooks
             if is_provider(old.type):
+                self._compare_provider(new, old)
                 deployment.providers.same(old)
+            deployment.same(old)  # counted as the CLI does
         elif is_provider(new.type):
-            new.inputs = deployment.providers.check(new.urn, {}, new.inputs, b"")
+            new.inputs = deployment.providers.check(new.urn, {}, {}, new.inputs, b"")
             new.id, new.outputs = deployment.providers.create(
                 new.urn, new.inputs, timeout=0, preview=True
             )
         with deployment.lock:
             deployment.registered[new.urn] = old or new
         return Registered(old or new, elided=old is None)
+
+    def _compare_provider(self, new: Resource, old: Resource) -> None:
+        """Ask the provider about its configuration as the CLI does; a destroy uses the state's."""
+        providers = self._deployment.providers
+        checked = providers.check(new.urn, old.inputs, old.outputs, new.inputs, b"")
+        providers.diff(new.urn, old.id, old.inputs, old.outputs, checked, [])
 
     def _is_targeted(self, request: RegisterRequest, urn: str) -> bool:
         deployment = self._deployment
@@ -170,9 +174,15 @@ class Registrations:
                 return deleted_already
             for candidate in (urn, *aliased_urns(request, deployment)):
                 old = deployment.olds.get(candidate)
-                if old is None or (candidate != urn and candidate in deployment.claimed):
+                if old is None:
                     continue
                 if candidate != urn:
+                    if candidate in deployment.claimed:
+                        raise StepError(
+                            urn,
+                            f"Its alias {candidate} is the URN or the alias of another resource. "
+                            "Remove one of the two.",
+                        )
                     deployment.aliases[urn] = candidate
                     deployment.claimed.add(candidate)
                     if candidate in deployment.deleted_already:
@@ -235,23 +245,34 @@ class Registrations:
         new.provider = reference
         return plugin
 
-    def _settle(self, registration: Registration) -> Resource:
+    def _settle(self, registration: Registration, untargeted: set[str]) -> Resource:
         request, old, new, handler = (
             registration.request,
             registration.old,
             registration.new,
             registration.handler,
         )
-        deleted_already = old is not None and self._deployment.deleted_already.get(old.urn) is old
-        recreate = old is not None and (deleted_already or old.pending_replacement or old.external)
-        base = old.inputs if old is not None and not recreate else {}
+        # As in Pulumi's engine, a resource that an alias renamed is compared, although deleted.
+        deleted_already = (
+            old is not None
+            and new.urn not in self._deployment.aliases
+            and self._deployment.deleted_already.get(old.urn) is old
+        )
+        recreate = old is not None and (deleted_already or old.external)
+        declared, base, base_outputs = new.inputs, {}, {}
         if old is not None and not recreate:
-            new.inputs = property_paths.ignore_changes(
-                new.inputs, old.inputs, request.ignore_changes
-            )
-        desired = new.inputs
+            base, base_outputs = old.inputs, old.outputs
+            new.inputs = self._with_ignored_changes(request, new, old)
         if handler is not None:
-            new.inputs = handler.check(new.urn, base, desired, os.urandom(32))
+            new.inputs = handler.check(new.urn, base, base_outputs, new.inputs, os.urandom(32))
+        if untargeted:
+            raise StepError(
+                new.urn,
+                (
+                    f"It depends on {', '.join(sorted(untargeted))}, which the targets exclude. "
+                    "Target it too."
+                ),
+            )
         if old is None:
             return self._execution.create(registration, "create")
         if recreate:
@@ -265,13 +286,26 @@ class Registrations:
                 ),
             )
         difference = diff_resource(self._deployment, registration, old)
-        if difference.changes and difference.replace:
+        if old.pending_replacement or (difference.changes and difference.replace):
+            self._execution.refuse_protected(old, new)
             if handler is not None:
-                new.inputs = handler.check(new.urn, {}, desired, os.urandom(32))
+                # As in Pulumi's engine, a replacement gets the ignored changes.
+                new.inputs = handler.check(new.urn, {}, {}, declared, os.urandom(32))
             return self._execution.replace(registration, old, difference)
         if difference.changes or old.init_errors:
             return self._execution.update(registration, old)
         return self._execution.same(registration, old)
+
+    def _with_ignored_changes(
+        self, request: RegisterRequest, new: Resource, old: Resource
+    ) -> property_values.Properties:
+        inputs, failed = property_paths.ignore_changes(
+            new.inputs, old.inputs, request.ignore_changes
+        )
+        if failed:
+            text = "Changes that add or remove an element of a path cannot be ignored: "
+            self._deployment.recorder.message("info", new.urn, text + ", ".join(failed) + ".")
+        return inputs
 
     @staticmethod
     def _wants_import(registration: Registration) -> bool:

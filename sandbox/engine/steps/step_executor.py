@@ -10,7 +10,7 @@ from sandbox.engine.monitor.resource_hooks import Action
 from sandbox.engine.plugins.provider_client import Difference, ProviderClient
 from sandbox.engine.request import Op
 from sandbox.engine.state.backend import now
-from sandbox.engine.state.property_values import equal, same_secrecy, secret
+from sandbox.engine.state.property_values import equal, same_secrecy
 from sandbox.engine.state.resource import Resource, is_provider
 from sandbox.engine.steps.diff_resource import Registration
 from sandbox.engine.steps.replace_dependents import dependents_to_replace
@@ -26,8 +26,7 @@ class StepExecutor:
         """Keep an unchanged resource; record its changed options."""
         new = registration.new
         new.id, new.outputs, new.init_errors = old.id, old.outputs, old.init_errors
-        new.import_id = new.import_id or old.import_id
-        _mark_secrets(new)
+        new.mark_secret_outputs()
         if is_provider(new.type):
             self._deployment.providers.same(new)
         if equal(old.inputs, new.inputs) and same_secrecy(old.inputs, new.inputs):
@@ -63,9 +62,15 @@ class StepExecutor:
 
         def call() -> None:
             new.outputs = handler.update(
-                new.urn, old.id, old.inputs, old.outputs, new.inputs, registration.request.ignore_changes,
-                timeout=new.custom_timeouts.get("update", 0), preview=deployment.preview,
-            )  # fmt: skip
+                new.urn,
+                old.id,
+                old.inputs,
+                old.outputs,
+                new.inputs,
+                registration.request.ignore_changes,
+                timeout=new.custom_timeouts.get("update", 0),
+                preview=deployment.preview,
+            )
 
         return self._change(registration, "update", "Update", call)
 
@@ -75,6 +80,7 @@ class StepExecutor:
         old = registration.old if action == "Update" else None
         deployment.hooks.before(action, new, old)
         with deployment.step(op, new, registration.changes, slot=False):
+            self._condemn_replaced(registration)
             self.record(new, registration.old, op)
             deployment.hooks.await_outputs(action, new, old)
         return new
@@ -85,7 +91,11 @@ class StepExecutor:
         """Call the provider as a pending operation and record the result."""
         deployment, new = self._deployment, registration.new
         old = registration.old if action == "Update" else None
+        replaced = registration.old
         with deployment.step(op, new, registration.changes) as step:
+            step.deleted_first = bool(
+                replaced and deployment.deleted_already.get(replaced.urn) is replaced
+            )
             deployment.hooks.before(action, new, old)
             try:
                 with deployment.journal.during("updating" if old else "creating", new):
@@ -111,24 +121,34 @@ class StepExecutor:
 
     def _record_change(self, registration: Registration, op: Op) -> None:
         new = registration.new
-        _mark_secrets(new)
+        new.mark_secret_outputs()
         new.modified = now()
         new.created = new.created or new.modified
+        self._condemn_replaced(registration)
         self.record(new, registration.old, op)
+
+    def _condemn_replaced(self, registration: Registration) -> None:
+        """Mark the replaced resource, which exists until the end of the operation."""
+        if registration.keeps_old and registration.old is not None:
+            self._deployment.journal.condemn(registration.old)
+
+    def refuse_protected(self, old: Resource, new: Resource) -> None:
+        """Refuse the replacement of a protected resource; a preview reports it and continues."""
+        if not (old.protect and new.protect):
+            return
+        text = (
+            "It is protected and would have to be replaced. Remove `protect` in the program, run "
+            "`up`, then make this change."
+        )
+        if not self._deployment.preview:
+            raise StepError(new.urn, text)
+        self._deployment.recorder.message("error", new.urn, text)
 
     def replace(
         self, registration: Registration, old: Resource, difference: Difference
     ) -> Resource:
         """Replace the old resource: create first, unless provider or program delete first."""
         deployment, new = self._deployment, registration.new
-        if old.protect and new.protect:
-            raise StepError(
-                new.urn,
-                (
-                    "It is protected and would have to be replaced. Remove `protect` in the "
-                    "program, run `up`, then make this change."
-                ),
-            )
         if registration.request.import_id:
             differences = "; ".join(
                 f"{item.path}: {item.old!r} is live, {item.new!r} in the program"
@@ -141,6 +161,9 @@ class StepExecutor:
             if not deployment.preview:
                 raise StepError(new.urn, problem)
             deployment.recorder.message("warning", new.urn, problem)
+        former_urn = deployment.aliases.get(new.urn)
+        if former_urn:
+            deployment.former_urns[id(old)] = former_urn
         delete_first = registration.request.delete_before_replace
         if delete_first is None:
             delete_first = difference.delete_before_replace
@@ -151,21 +174,14 @@ class StepExecutor:
                 self._delete_before_replace(dependent, because=new.urn)
             self._delete_before_replace(old, because=new.urn)
             return self.create(registration, "replace")
-        deployment.journal.condemn(old)
-        try:
-            return self.create(registration, "replace")
-        except Exception:  # any error: the old resource was not replaced and stays
-            if new.urn not in deployment.registered:
-                old.delete = False
-                if not deployment.preview:
-                    deployment.journal.changed(old)
-            raise
+        registration.keeps_old = not old.pending_replacement
+        return self.create(registration, "replace")
 
     def _delete_before_replace(self, old: Resource, because: str) -> None:
         """Delete a resource now; it stays in the state, marked, until its replacement."""
         deployment = self._deployment
         with deployment.lock:
-            if deployment.deleted_already.get(old.urn) is old:
+            if old.pending_replacement or deployment.deleted_already.get(old.urn) is old:
                 return
             if old.protect and old.urn != because:
                 raise StepError(
@@ -207,7 +223,7 @@ class StepExecutor:
         with deployment.step("replace" if replaced else "import", new) as step:
             step.id = identifier
             live_resource = handler.read(
-                new.urn, identifier, {}, {}, timeout=new.custom_timeouts.get("read", 0)
+                new.urn, identifier, None, {}, timeout=new.custom_timeouts.get("read", 0)
             )
             if live_resource is None:
                 raise StepError(
@@ -219,7 +235,7 @@ class StepExecutor:
             )
             if registration.old is not None:
                 deployment.journal.condemn(registration.old)
-            _mark_secrets(live)
+            live.mark_secret_outputs()
             self.record(live, registration.old, "import")
         return live
 
@@ -233,9 +249,3 @@ class StepExecutor:
         if not deployment.preview:
             kept_beside = old is None or old.delete
             deployment.journal.put(new, replacing=None if kept_beside else old)
-
-
-def _mark_secrets(new: Resource) -> None:
-    for key in new.additional_secret_outputs:
-        if key in new.outputs:
-            new.outputs[key] = secret(new.outputs[key])
