@@ -17,15 +17,28 @@ from typing import Any, NoReturn
 import click
 from click.shell_completion import get_completion_class
 
-from sandbox.cli.machine import doctor, inventory, reset, status, stop
+from sandbox.cli.codebuild import codebuild
+from sandbox.cli.comparison import diff
+from sandbox.cli.config import config
+from sandbox.cli.connection import connection
+from sandbox.cli.console import console
+from sandbox.cli.machine import doctor, inventory, repair, reset, status, stop
+from sandbox.cli.new import new
+from sandbox.cli.notifications import notifications
 from sandbox.cli.operations import destroy, preview, refresh, up
 from sandbox.cli.output import DONE, FAILED, WRONG_USE
+from sandbox.cli.pipeline import pipeline
+from sandbox.cli.psql import psql
+from sandbox.cli.release import release
+from sandbox.cli.service import logs, open_, url
 from sandbox.cli.stacks import env, export, history, import_, output
 from sandbox.engine import EngineError, UsageError, WrongPassphraseError
 from sandbox.runtime.background import DaemonError
+from sandbox.runtime.damage import DamagedFileError
 from sandbox.runtime.home import Home
 from sandbox.runtime.operations import NoEngineError
 from sandbox.runtime.stack_files import OverrideError, StackFileError, UnknownStackError
+from sandbox.runtime.stack_records import LostContentsError
 
 _VARIABLE = "_SANDBOX_COMPLETE"
 
@@ -77,6 +90,7 @@ def commands(directory: Path | None) -> None:
       sandbox up dev         create and update dev
       sandbox preview dev    show what would change
       sandbox output dev     show its outputs
+      sandbox release dev    test, build and deploy HEAD
       eval "$(sandbox env dev)"; kubectl get pods -A
       sandbox destroy dev    delete dev
 
@@ -88,8 +102,19 @@ def commands(directory: Path | None) -> None:
 
 commands.groups = {
     "Operations": (up, preview, refresh, destroy),
-    "Stacks": (output, env, history, export, import_),
-    "Account and machine": (status, inventory, doctor, stop, reset, completion),
+    "Releases": (release, pipeline, connection, codebuild, notifications),
+    "Service": (url, open_, logs, psql),
+    "Stacks": (new, config, diff, output, env, history, export, import_),
+    "Account and machine": (
+        console,
+        status,
+        inventory,
+        doctor,
+        stop,
+        repair,
+        reset,
+        completion,
+    ),
 }
 for _group in commands.groups.values():
     for _command in _group:
@@ -149,6 +174,8 @@ def _explain(error: BaseException) -> tuple[int, str]:  # noqa: PLR0911 - one re
             )
         case StackFileError() | DaemonError() | NoEngineError() | EngineError():
             return FAILED, str(error)
+        case LostContentsError() | DamagedFileError():
+            return FAILED, str(error)
         case KeyboardInterrupt():
             return FAILED, "interrupted; the state holds what was done, and the next run continues"
         case OSError():
@@ -172,6 +199,7 @@ def _explain_os_error(error: OSError) -> str:
         errno.EROFS: "Set SANDBOX_HOME to a writable directory.",
         errno.ENOTDIR: file,
         errno.EEXIST: file,
+        errno.EISDIR: "Remove that directory: a file is expected.",
     }
     remedy = remedies.get(error.errno or 0, "")
     return f"{error.strerror or error}{path}. {remedy}".strip()
@@ -182,4 +210,7 @@ def _report(message: str, document: dict[str, Any]) -> None:
         sys.stderr.write(f"error: {message}\n")
         if "--json" in sys.argv[1:]:
             failure = {**document, "result": "failed", "error": message}
+            if "diagnostics" in document:
+                diagnostic = {"severity": "error", "urn": "", "message": message}
+                failure["diagnostics"] = [*document["diagnostics"], diagnostic]
             sys.stdout.write(json.dumps(failure, indent=2) + "\n")

@@ -23,6 +23,7 @@ from sandbox.engine.state.resource import is_default_provider
 from sandbox.runtime import background, pulumi_cli
 from sandbox.runtime.home import Home, find_project
 from sandbox.runtime.stack_files import project_name, stack_names
+from sandbox.runtime.waiting import announced
 
 
 @click.command()
@@ -143,31 +144,47 @@ def _when(time: str) -> str:
 
 def _engine(cli: pulumi_cli.PulumiCli | None) -> str:
     if cli is None:
-        return "embedded (no Pulumi CLI on PATH)"
+        return "embedded (no Pulumi CLI; `make pulumi` builds one)"
     if cli.covered:
         return f"pulumi {cli.version}"
     return f"embedded (pulumi {cli.version} is not a covered version; --engine pulumi uses it)"
 
 
 @click.command()
+@click.argument("tools", nargs=-1)
 @options.as_json
 @click.option("--fix", is_flag=True, help="Run the commands that install what is missing.")
-def doctor(as_json: bool, fix: bool) -> None:
-    """Check this machine's tools and print the commands that install missing ones."""
+@click.option("--offer", is_flag=True, help="Ask whether to install what is missing, if anything.")
+def doctor(tools: tuple[str, ...], as_json: bool, fix: bool, offer: bool) -> None:
+    """Check this machine's tools, or TOOLS only, and print commands that install missing ones."""
     from sandbox.cli.prerequisites import checks  # noqa: PLC0415 - slow; only for this command
 
     output = Output(as_json=as_json)
-    results = checks()
+    try:
+        with announced("Checking the tools."):
+            results = checks(tools)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    if offer:
+        missing = [item for item in results if item.state != "ok"]
+        if not missing or not _accepts(output, missing):
+            return
+        fix = True
     failed: list[str] = []
-    if fix:
+    done: set[str] = set()
+    # A tool that has been installed may have to be started: two rounds.
+    for _ in range(2 if fix else 0):
         for command in dict.fromkeys(
             item.fix for item in results if item.state != "ok" and item.fix
         ):
+            if command in done:
+                continue
+            done.add(command)
             output.say(f"$ {command}", style="bold")
             shell = ["bash", "-c", command]
             if subprocess.run(shell, stdout=2 if as_json else None, check=False).returncode != 0:
                 failed.append(command)
-        results = checks()
+        results = checks(tools)
     colors = {"ok": "green", "degraded": "yellow", "missing": "red"}
     columns = ("", "check", "result", "purpose")
     table = Table(*columns, box=None, header_style="bold", pad_edge=False)
@@ -191,6 +208,18 @@ def doctor(as_json: bool, fix: bool) -> None:
         raise SystemExit(FAILED)
 
 
+def _accepts(output: Output, missing: list[Any]) -> bool:
+    """Say what is missing and why it matters; ask on a terminal whether to install it."""
+    for item in missing:
+        output.note(f"{item.name}: {item.result} ({item.purpose}).")
+    if not any(item.fix for item in missing):
+        return False
+    if not sys.stdin.isatty():
+        output.note("`make tools` installs what is missing; this run continues without it.")
+        return False
+    return click.confirm("Install it now? Otherwise this run continues without it.", err=True)
+
+
 @click.command()
 @options.as_json
 @click.option("--force", is_flag=True, help="Also while an operation is running; it fails.")
@@ -200,6 +229,22 @@ def stop(as_json: bool, force: bool) -> None:
     was_running = background.stop(Home.of_project(), force=force)
     output.say("Stopped." if was_running else "Nothing was running.")
     output.document({"result": "succeeded", "stopped": was_running})
+
+
+@click.command()
+@options.as_json
+def repair(as_json: bool) -> None:
+    """Keep what is readable of a damaged account and of damaged clusters; say what is lost."""
+    output = Output(as_json=as_json)
+    result = background.repair(Home.of_project())
+    output.say(
+        f"{result['kept']} requests of the account are kept, {result['lost']} are lost, and "
+        f"{result['dependent']} that depend on lost ones are removed."
+    )
+    for file in filter(None, [result["former"], *result["clusters"]]):
+        output.say(f"The damaged file is kept: {file}")
+    output.say("The next operation on a stack reads its resources first.")
+    output.document({"result": "succeeded", **result})
 
 
 @click.command()

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import IO, Any
 
 import click
 
 from sandbox.cli import options
+from sandbox.cli.endpoints import endpoints
 from sandbox.cli.output import DONE, FAILED, Output
-from sandbox.engine import Diagnostic, Result, display_for
-from sandbox.engine.display.plain import PlainDisplay
+from sandbox.cli.releases import unreleased
+from sandbox.engine import Diagnostic, Display, PlainDisplay, Result, display_for
 from sandbox.engine.request import Kind
+from sandbox.providers.kubernetes.client import Client
+from sandbox.runtime import kubeconfig
 from sandbox.runtime.home import Home
-from sandbox.runtime.operations import EngineChoice, Session, choose_engine, engine_name, operate
+from sandbox.runtime.operations import (
+    EngineChoice,
+    Options,
+    Session,
+    choose_engine,
+    engine_name,
+    operate,
+)
+from sandbox.runtime.waiting import announced
 
 
 def _operation(
@@ -23,14 +36,13 @@ def _operation(
     overrides: tuple[str, ...],
     config_from: IO[str] | None,
     engine: EngineChoice,
-    targets: tuple[str, ...],
     time_scale: float,
     *,
     as_json: bool,
     diff: bool,
-    expect_no_changes: bool,
     yes: bool,
     skip_preview: bool = False,
+    **chosen: Any,
 ) -> None:
     output = Output(as_json=as_json)
     interactive = sys.stdin.isatty() and not as_json
@@ -45,24 +57,28 @@ def _operation(
     failure["engine"] = engine_name(cli)
     home = Home.of_project()
     overrides += tuple(_lines(config_from))
+    chosen_options = Options(**chosen)
     with home.active(f"{kind} {stack}"):
-        session = Session.open(home, stack, overrides, time_scale)
+        runs_program = kind in ("up", "preview")
+        session = Session.open(home, stack, overrides, time_scale, check=runs_program)
         for note in session.file.notes:
             output.note(note)
         stream = sys.stderr if as_json else sys.stdout
 
-        def run(operation: Kind, total: int = 0) -> Result:
-            display = display_for(stream, diff=diff, total=total)
-            return operate(
-                session,
-                operation,
-                cli,
-                display,
-                targets=targets,
-                expect_no_changes=expect_no_changes and operation == kind,
-            )
+        def run(operation: Kind, total: int = 0, *, quiet: bool = False) -> Result:
+            options = chosen_options
+            if operation != kind:  # a preview before the operation
+                options = replace(options, expect_no_changes=False, message="")
+            parents = session.parents()
 
-        total = session.resource_count() if kind == "destroy" else 0
+            def display() -> Display:
+                if quiet:
+                    return PlainDisplay(io.StringIO())
+                return display_for(stream, diff=diff, total=total, parents=parents)
+
+            return operate(session, operation, cli, display, options)
+
+        total = session.resource_count()
         if kind == "destroy" and not yes and not session.protected_resources():
             click.confirm(
                 f"Delete all {total} resources of stack {stack} in the sandbox?",
@@ -71,6 +87,9 @@ def _operation(
             )
         if kind == "up" and interactive and not yes and not skip_preview:
             total = _confirm_preview(run("preview"), stack)
+        elif kind == "up" and not (as_json or skip_preview or total or chosen_options.targets):
+            with announced("Counting the resources of the first update."):
+                total = sum(run("preview", quiet=True).changes.values())
         result = run(kind, total)
         if result.exit_code == FAILED and not session.running.is_alive:
             message = (
@@ -80,9 +99,33 @@ def _operation(
             )
             output.note(message)
             result.diagnostics.append(Diagnostic("error", "", message))
+    if kind == "up" and result.exit_code == DONE:
+        _report_service(session, output)
     output.document(result.to_json())
     if result.exit_code != DONE:
         raise SystemExit(result.exit_code)
+
+
+def _report_service(session: Session, output: Output) -> None:
+    """Print where the service answers, and what it runs if that is not what was built."""
+    served = endpoints(session.home, session.outputs())
+    if not served:
+        return
+    outputs = session.outputs(show_secrets=True)
+    if "kubeconfig" in outputs:
+        variables = session.running.environment(session.home, session.file.region)
+        path = kubeconfig.write(
+            session.home, session.stack, outputs["kubeconfig"], variables, session.namespace()
+        )
+        for line in unreleased(Client(path.read_text()), session.image_digests()):
+            output.note(line)
+    if session.running.without_containers:
+        output.note(
+            "the pods run as processes from the sources, not in containers: "
+            f"{session.running.without_containers}. sandbox/containers/README.md says what differs."
+        )
+    for endpoint in served:
+        output.say(f"{endpoint.service}: {endpoint.local_url}")
 
 
 def _confirm_preview(preview: Result, stack: str) -> int:
@@ -96,7 +139,7 @@ def _confirm_preview(preview: Result, stack: str) -> int:
             break
         if answer == "no":
             raise click.Abort
-        details = PlainDisplay(sys.stdout)
+        details = PlainDisplay(sys.stdout, preview=True)
         for step in preview.steps:
             details.step_finished(step)
     return sum(preview.changes.values())
@@ -110,7 +153,9 @@ def _lines(file: IO[str] | None) -> Iterator[str]:
 
 @click.command()
 @options.operation
-@click.option("--skip-preview", is_flag=True, help="Ask for no confirmation after a preview.")
+@options.refresh
+@options.message
+@click.option("--skip-preview", is_flag=True, help="Neither preview nor ask.")
 def up(stack: str, **arguments: Any) -> None:
     """Create and update the resources of STACK."""
     _operation("up", stack, **arguments)
@@ -118,6 +163,7 @@ def up(stack: str, **arguments: Any) -> None:
 
 @click.command()
 @options.operation
+@options.refresh
 def preview(stack: str, **arguments: Any) -> None:
     """Show the changes that `up` would make."""
     _operation("preview", stack, **arguments)
@@ -125,6 +171,7 @@ def preview(stack: str, **arguments: Any) -> None:
 
 @click.command()
 @options.operation
+@options.message
 def refresh(stack: str, **arguments: Any) -> None:
     """Update STACK's state from the account."""
     _operation("refresh", stack, **arguments)
@@ -132,6 +179,7 @@ def refresh(stack: str, **arguments: Any) -> None:
 
 @click.command()
 @options.operation
+@options.message
 def destroy(stack: str, **arguments: Any) -> None:
     """Delete all resources of STACK."""
     _operation("destroy", stack, **arguments)

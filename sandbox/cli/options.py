@@ -7,13 +7,24 @@ from typing import Any
 
 import click
 
+from sandbox.runtime.home import find_project
+from sandbox.runtime.stack_files import stack_names
+
 Decorated = Callable[..., Any]
 
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document on stdout, messages on stderr."
 )
 yes = click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
-stack = click.argument("stack")
+
+
+def complete_stack(context: click.Context, parameter: click.Parameter, text: str) -> list[str]:
+    """Return the project's stacks that begin with the text."""
+    del context, parameter
+    return [name for name in stack_names(find_project()) if name.startswith(text)]
+
+
+stack = click.argument("stack", shell_complete=complete_stack)
 _overrides = click.option(
     "-c",
     "--config",
@@ -32,15 +43,16 @@ _time_scale = click.option(
     "--time-scale",
     type=click.FloatRange(0, 1),
     default=0.0,
-    show_default=True,
-    help="Fraction of AWS's provisioning times to wait, from 0 to 1.",
+    metavar="FRACTION",
+    help="Fraction of AWS's provisioning times to wait, from 0 (default) to 1.",
 )
 _engine = click.option(
     "--engine",
     type=click.Choice(["auto", "embedded", "pulumi"]),
     default="auto",
-    show_default=True,
-    help="auto uses the Pulumi CLI on PATH if its version is covered.",
+    envvar="SANDBOX_ENGINE",
+    metavar="ENGINE",
+    help="auto (default): a Pulumi CLI in a covered version; or embedded, pulumi.",
 )
 _expect_no_changes = click.option(
     "--expect-no-changes", is_flag=True, help="Exit with 7 if anything changes."
@@ -52,9 +64,31 @@ _targets = click.option(
     metavar="URN",
     help="Limit the operation to this resource; * and ** match (repeatable).",
 )
-_diff = click.option(
-    "--diff/--no-diff", default=True, show_default=True, help="Show changed properties."
+_target_dependents = click.option(
+    "--target-dependents", is_flag=True, help="Also operate on what depends on the targets."
 )
+_excluded = click.option(
+    "--exclude",
+    "excluded",
+    multiple=True,
+    metavar="URN",
+    help="Leave this resource alone; * and ** match (repeatable).",
+)
+_parallel = click.option(
+    "--parallel",
+    "-p",
+    type=click.IntRange(min=1),
+    default=32,
+    metavar="N",
+    help="Maximum number of concurrent operations (default 32).",
+)
+refresh = click.option(
+    "--refresh", is_flag=True, help="Read the actual resources first; preview leaves the state."
+)
+message = click.option(
+    "--message", "-m", default="", metavar="TEXT", help="Store TEXT in the stack's history."
+)
+_diff = click.option("--diff/--no-diff", default=True, help="Show changed properties (default).")
 
 
 def operation(function: Decorated) -> Decorated:
@@ -68,6 +102,9 @@ def operation(function: Decorated) -> Decorated:
         as_json,
         _expect_no_changes,
         _targets,
+        _target_dependents,
+        _excluded,
+        _parallel,
         yes,
         _time_scale,
     )

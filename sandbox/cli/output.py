@@ -30,7 +30,7 @@ class Output:
             markup=False,
             soft_wrap=not self.text.is_terminal,
             no_wrap=True,
-            overflow="ellipsis",
+            overflow="ellipsis" if self.text.is_terminal else "ignore",
             crop=self.text.is_terminal,
         )
 

@@ -14,11 +14,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from sandbox.images import engines
-from sandbox.runtime import pulumi_cli
+from sandbox.images import engines, image_cache
+from sandbox.runtime import kubernetes_build, pulumi_cli
 
 State = Literal["ok", "missing", "degraded"]
 PYTHON = (3, 11)
@@ -87,11 +88,30 @@ _TOOLS = (
 )
 
 
-def checks() -> list[Check]:
-    """Return the result of every check, the most important first; changes nothing."""
-    results = [_python(), _memory(), _disk(), _loopback(), _pulumi(), _builder()]
-    results += [_docker(), _compose(), *(_tool(tool) for tool in _TOOLS), _postgresql()]
-    return _with_one_install(results)
+def checks(only: Sequence[str] = ()) -> list[Check]:
+    """Return the result of every check, or of those for the tools `only`; changes nothing.
+
+    Raises ValueError for a tool that has no check.
+    """
+    selectable = _selectable()
+    if unknown := [name for name in only if name not in selectable]:
+        tools = ", ".join(selectable)
+        raise ValueError(f"there is no tool {unknown[0]!r}; the tools are {tools}.")
+    if only:
+        return _with_one_install([selectable[name]() for name in dict.fromkeys(only)])
+    results = [_python(), _memory(), _disk(), _loopback(), _pulumi(), _control_plane()]
+    return _with_one_install([*results, *(check() for check in selectable.values())])
+
+
+def _selectable() -> dict[str, Callable[[], Check]]:
+    """Return the checks of tools by the word that selects them: `make tools TOOLS=builder`."""
+    return {
+        "builder": _builder,
+        "docker": _docker,
+        "compose": _compose,
+        **{tool.name.lower(): partial(_tool, tool) for tool in _TOOLS},
+        "postgresql": _postgresql,
+    }
 
 
 def _python() -> Check:
@@ -124,7 +144,7 @@ def _disk() -> Check:
     free = shutil.disk_usage(Path.cwd()).free
     state: State = "ok" if free >= DISK_BYTES else "degraded"
     return Check(
-        "disk", state, f"{free / 2**30:.1f} GiB free", "stores images, layers and state in .sandbox"
+        "disk", state, f"{free / 2**30:.1f} GiB free", "stores images and state in .sandbox"
     )
 
 
@@ -148,7 +168,8 @@ def _pulumi() -> Check:
     purpose = "runs the program; otherwise the embedded engine does, with the same state"
     cli = pulumi_cli.find()
     if cli is None:
-        return Check("Pulumi CLI", "degraded", "not on PATH; the embedded engine is used", purpose)
+        result = "neither on PATH nor built; the embedded engine is used; `make pulumi` builds one"
+        return Check("Pulumi CLI", "degraded", result, purpose)
     if not cli.covered:
         low, high = (".".join(map(str, version)) for version in pulumi_cli.COVERED)
         result = f"{cli.version} is not in {low} to {high}; used with --engine pulumi only"
@@ -156,9 +177,22 @@ def _pulumi() -> Check:
     return Check("Pulumi CLI", "ok", f"{cli.version} at {cli.path}", purpose)
 
 
+def _control_plane() -> Check:
+    purpose = (
+        "judges the emulated clusters in the tests; their record of its answers does otherwise"
+    )
+    path = kubernetes_build.built()
+    if path is None:
+        result = (
+            f"{kubernetes_build.version()} is not built; `make kubernetes` builds it (needs Go)"
+        )
+        return Check("Kubernetes", "degraded", result, purpose)
+    return Check("Kubernetes", "ok", f"{kubernetes_build.version()} at {path}", purpose)
+
+
 def _builder() -> Check:
     purpose = "builds and pushes images; without one, images are placeholders"
-    builder = engines.detect(Path(".sandbox/images/store"))
+    builder = engines.detect(image_cache() / "store")
     if isinstance(builder, engines.NoEngine):
         return Check("image builder", "missing", f"none: {builder.reason}", purpose, "buildah")
     return Check("image builder", "ok", builder.name, purpose)
@@ -247,7 +281,7 @@ def _with_one_install(results: Sequence[Check]) -> list[Check]:
         quiet = "DEBIAN_FRONTEND=noninteractive"
         install = (
             f"{_sudo()}apt-get update -qq && {_sudo()}env {quiet} apt-get install -y -qq "
-            "--no-install-recommends "
+            "--no-install-recommends --no-upgrade "
         )
         install += " ".join(packages)
     return [replace(check, fix=install) if _packages(check.fix) else check for check in results]

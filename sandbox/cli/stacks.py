@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from sandbox.cli import options
@@ -19,15 +20,17 @@ from sandbox.runtime import kubeconfig, pulumi_cli, stack_files
 from sandbox.runtime.environment import foreign_variables
 from sandbox.runtime.home import Home, find_project
 from sandbox.runtime.operations import Session
+from sandbox.runtime.stack_records import StackRecords
 
 _secrets = click.option("--show-secrets", is_flag=True, help="Show secret values.")
 
 
-def _require_state(stack: str) -> tuple[Home, str, str]:
+def require_state(stack: str) -> tuple[Home, str, str]:
     """Return home, project name and passphrase of a stack that has a state."""
     home, project = Home.of_project(), stack_files.project_name(find_project())
     existing, configured = list_stacks(home.state, project), stack_files.stack_names(find_project())
     if stack not in existing:
+        StackRecords(home, project, stack).check_exists()
         if stack in configured:
             raise stack_files.UnknownStackError(
                 f"stack {stack} has never been up in this sandbox; "
@@ -48,7 +51,7 @@ def _require_state(stack: str) -> tuple[Home, str, str]:
 def output(stack: str, name: str | None, *, show_secrets: bool, as_json: bool) -> None:
     """Print STACK's outputs, or the plain value of NAME."""
     printed = Output(as_json=as_json)
-    home, project, passphrase = _require_state(stack)
+    home, project, passphrase = require_state(stack)
     outputs = stack_outputs(home.state, project, stack, passphrase, show_secrets=show_secrets)
     if name is not None and name not in outputs:
         names = ", ".join(sorted(outputs)) or "none"
@@ -76,16 +79,29 @@ def _text(value: object) -> str:
 def history(stack: str, *, as_json: bool) -> None:
     """List STACK's operations, the newest first."""
     printed = Output(as_json=as_json)
-    home, project, _ = _require_state(stack)
+    home, project, _ = require_state(stack)
     updates = Backend(home.state).history(project, stack)
     table = Table(
-        "when", "operation", "result", "changes", box=None, header_style="bold", pad_edge=False
+        "when",
+        "operation",
+        "result",
+        "changes",
+        "message",
+        box=None,
+        header_style="bold",
+        pad_edge=False,
     )
     for update in updates:
         changes = update.get("resourceChanges") or {}
         counts = ", ".join(f"{count} {op}" for op, count in changes.items() if op != "same")
         when = relative_time(datetime.fromtimestamp(update["endTime"], UTC))
-        table.add_row(when, update["kind"], update["result"], counts or "none")
+        table.add_row(
+            when,
+            update["kind"],
+            update["result"],
+            counts or "none",
+            escape(update.get("message") or ""),
+        )
     printed.text.print(table)
     printed.document({"result": "succeeded", "stack": stack, "updates": updates})
 
@@ -110,7 +126,7 @@ def relative_time(moment: datetime) -> str:
 def export(stack: str, file: Path | None, *, show_secrets: bool, as_json: bool) -> None:
     """Print STACK's state in the format of `pulumi stack export`."""
     printed = Output(as_json=as_json)
-    home, project, passphrase = _require_state(stack)
+    home, project, passphrase = require_state(stack)
     document = export_stack(home.state, project, stack, passphrase, show_secrets=show_secrets)
     if file is None:
         click.echo(json.dumps(document, indent=4))
@@ -127,12 +143,15 @@ def export(stack: str, file: Path | None, *, show_secrets: bool, as_json: bool) 
 @click.option("--file", type=click.File(), default="-", help="Read from a file, not stdin.")
 @options.as_json
 def import_(stack: str, file: IO[str], *, as_json: bool) -> None:
-    """Replace STACK's state by an exported one; the old state is backed up."""
+    """Replace STACK's state by an exported one or by a copy of its file; back up the old one.
+
+    The next operation reads the actual resources first.
+    """
     printed = Output(as_json=as_json)
     home, project = Home.of_project(), stack_files.project_name(find_project())
     known = {*list_stacks(home.state, project), *stack_files.stack_names(find_project())}
     if stack not in known:
-        _require_state(stack)
+        require_state(stack)
     try:
         document = json.loads(file.read())
     except ValueError as error:
@@ -142,7 +161,8 @@ def import_(stack: str, file: IO[str], *, as_json: bool) -> None:
             f"the import into {stack} is no exported stack: a JSON object is expected", WRONG_USE
         )
     import_stack(home.state, project, stack, home.passphrase(), document)
-    count = len(document["deployment"].get("resources") or [])
+    StackRecords(home, project, stack).restored()
+    count = len(Backend(home.state).read(project, stack).get("resources") or [])
     printed.say(f"{count} resources imported into {stack}.")
     printed.document({"result": "succeeded", "stack": stack, "resources": count})
 
@@ -167,7 +187,9 @@ def env(stack: str, *, as_json: bool) -> None:
             show_secrets=True,
         )
         if "kubeconfig" in outputs:
-            kubeconfig.write(session.home, stack, outputs["kubeconfig"], variables)
+            kubeconfig.write(
+                session.home, stack, outputs["kubeconfig"], variables, session.namespace()
+            )
     # It would direct the commands of another clone in the same shell to this one.
     del variables["SANDBOX_HOME"]
     unset = [name for name in foreign_variables() if name not in variables]

@@ -53,6 +53,12 @@ class StoredImage:
     tags: tuple[str, ...]
 
 
+def blob_path(directory: Path, digest: str) -> Path:
+    """Return the file of a layer, config or manifest in the registry's directory."""
+    value = digest.removeprefix("sha256:")
+    return directory / "blobs" / "sha256" / value[:2] / value
+
+
 class ImageRepositories(Protocol):
     """Owns the repositories and decides which images exist; the registry's files follow.
     Thread-safe.
@@ -66,8 +72,12 @@ class ImageRepositories(Protocol):
         """Disconnect the registry."""
         ...
 
-    def authorize(self, username: str, password: str) -> None:
-        """Validate credentials. Raises RegistryError."""
+    def authorize(self, username: str, password: str) -> str:
+        """Validate credentials; return the caller's access key. Raises RegistryError."""
+        ...
+
+    def permit(self, access_key: str, action: str, repository: str) -> None:
+        """Raise RegistryError (DENIED) unless the key's permissions allow an action of ECR."""
         ...
 
     def repositories(self) -> list[str]:

@@ -10,24 +10,48 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict
 from fcntl import LOCK_EX, flock
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sandbox.account import Account, JournalError
+from sandbox.account.services.ecr.authorization_tokens import USER
 from sandbox.account.services.ecr.images import EcrRepositories
+from sandbox.builds import LocalBuildRunner
+from sandbox.containers import LocalServiceProxy, PodIdentityAgent, ProcessRuntime, RegistryAccess
+from sandbox.daemon.build_surroundings import build_surroundings
+from sandbox.daemon.database_logs import DatabaseLogs
 from sandbox.daemon.image_pulls import PullCheck
-from sandbox.kubernetes import ExternalServices, KubernetesClusterHost
+from sandbox.daemon.pod_runtime import RuntimeChoiceError, choose_runtime
+from sandbox.databases import PostgresHost
+from sandbox.engine.loopback import loopback_exemptions
+from sandbox.kubernetes import ExternalServices, KubernetesClusterHost, cluster_host
 from sandbox.kubernetes.load_balancers import ElasticLoadBalancers
+from sandbox.pipelines import (
+    AccountClients,
+    CodePipelineRunner,
+    PushWatcher,
+    Repositories,
+    Services,
+    SourcePoller,
+)
 from sandbox.registry import Registry
-from sandbox.runtime import ports
-from sandbox.runtime.background import DaemonInfo, code_fingerprint, read_info
-from sandbox.runtime.environment import clean_environment
-from sandbox.runtime.home import Home
+from sandbox.runtime import ports, stack_records
+from sandbox.runtime.background import RESTART, DaemonInfo, code_fingerprint, read_info
+from sandbox.runtime.certificate_authority import CertificateAuthority
+from sandbox.runtime.damage import DamagedFileError
+from sandbox.runtime.environment import NO_REAL_ACCOUNT, clean_environment
+from sandbox.runtime.home import Home, user_cache
 
 # Constructing pulumi-eks's components sets process-wide state, so they get their own process.
 PROVIDER_PROCESSES = (("aws", "kubernetes", "docker"), ("eks",))
 
-_DAMAGED = "Nothing was changed. Restore the file from a copy if you have one."
+_DAMAGED = (
+    "Nothing was changed. Restore the file from a copy, or keep what is readable: "
+    "`python -m sandbox repair`."
+)
 _OTHER_CODE = (
     "The account cannot be restored, most likely because the sandbox's code has changed. "
     "Use that version of the code if you can."
@@ -42,28 +66,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m sandbox.daemon", description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--time-scale", type=float, default=0.0)
+    parser.add_argument("--repair", action="store_true", help="repair the journal, then exit")
     arguments = parser.parse_args()
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     home = Home(arguments.home)
-    ended = threading.Event()
+    ended, restart = threading.Event(), threading.Event()
+    signal.signal(RESTART, lambda *_: _end_for_restart(restart, ended))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
 
     # One process at a time uses the account. One whose published file is gone exits within 1 s.
     alive = (home.path / "alive.lock").open("w")
     flock(alive, LOCK_EX)
-    try:
-        registry, account, fleet = _parts(home, arguments.time_scale)
-    except ports.PortTakenError as error:
-        sys.exit(str(error))
-    kubernetes_url = fleet.start()
-    try:
-        account_url = _start_account(account, home.account / "port")
-    except JournalError as error:
-        sys.exit(f"{error}. {_DAMAGED if error.damaged else _OTHER_CODE} {_ERASE}")
-    registry.start()
+    if arguments.repair:
+        _repair(home)
+        return
+    parts, kubernetes_url, account_url = _start_parts(home, arguments.time_scale)
 
     running = DaemonInfo(
         pid=os.getpid(),
@@ -71,8 +91,9 @@ def main() -> None:
         time_scale=arguments.time_scale,
         account=account_url,
         kubernetes=kubernetes_url,
-        registry=registry.host,
+        registry=parts.registry.host,
         providers={},
+        without_containers=parts.without_containers,
     )
     environment = clean_environment() | running.environment(home, "us-east-1")
     children = [_provider_process(names, environment) for names in PROVIDER_PROCESSES]
@@ -95,9 +116,7 @@ def main() -> None:
     finally:
         for child in children:
             child.terminate()
-        registry.stop()
-        account.stop()
-        fleet.stop()
+        parts.stop(restart=restart.is_set())
         for child in children:
             try:
                 child.wait(timeout=10)
@@ -105,17 +124,150 @@ def main() -> None:
                 child.kill()
 
 
-def _parts(home: Home, time_scale: float) -> tuple[Registry, Account, KubernetesClusterHost]:
-    """Connect registry, account and clusters. Raises PortTakenError."""
+def _start_parts(home: Home, time_scale: float) -> tuple[_Parts, str, str]:
+    """Start all parts; return them and the addresses of clusters and account.
+
+    Exits with a message for files that are damaged and for ports that are taken.
+    """
+    try:
+        parts = _Parts(home, time_scale)
+        kubernetes_url = parts.clusters.start()
+        account_url = _start_account(parts.account, home.account / "port")
+    except JournalError as error:
+        sys.exit(f"{error}. {_DAMAGED if error.damaged else _OTHER_CODE} {_ERASE}")
+    except (ports.PortTakenError, RuntimeChoiceError, DamagedFileError) as error:
+        sys.exit(str(error))
+    if lost := parts.clusters.recreated():
+        _log.error("the files of cluster %s were lost; it has no objects", ", ".join(lost))
+        stack_records.restored(home)
+    parts.start_dependents()
+    return parts, kubernetes_url, account_url
+
+
+def _repair(home: Home) -> None:
+    """Repair the account's journal and print the result as JSON."""
     registry = Registry(home.registry, EcrRepositories())
-    account = Account(home.account, registry_host=registry.host, time_scale=time_scale)
-    external = ExternalServices(
-        image_check=PullCheck(registry, home.path),
-        load_balancers=ElasticLoadBalancers(lambda: account.url),
-    )
-    fleet = KubernetesClusterHost(home.kubernetes, account, external)
-    account.clusters = fleet
-    return registry, account, fleet
+    try:
+        repair = Account(home.account, registry_host=registry.host, time_scale=0.0).repair()
+    except JournalError as error:
+        sys.exit(f"{error}. Restore its permissions or a copy. {_ERASE}")
+    moved = [str(path) for path in cluster_host.repair(home.kubernetes)]
+    stack_records.restored(home)
+    sys.stdout.write(json.dumps({**asdict(repair), "clusters": moved}) + "\n")
+
+
+def _end_for_restart(restart: threading.Event, ended: threading.Event) -> None:
+    restart.set()
+    ended.set()
+
+
+class _Parts:
+    """Account, registry, clusters and what their pods need.
+
+    Raises PortTakenError and RuntimeChoiceError.
+    """
+
+    def __init__(self, home: Home, time_scale: float) -> None:
+        repositories = EcrRepositories()
+        self.registry = Registry(home.registry, repositories)
+        self.account = Account(
+            home.account, registry_host=self.registry.host, time_scale=time_scale
+        )
+        repositories.permission_check = self.account.authorize
+        authority = CertificateAuthority(home.certificate_authority)
+        self.databases = PostgresHost(home.databases, authority, DatabaseLogs(self.account))
+        self.account.databases = self.databases
+        surroundings = build_surroundings(home, self.account, self.registry.host)
+        self.builds = LocalBuildRunner(home.builds, surroundings)
+        self.account.builds = self.builds
+        clients = AccountClients(lambda: self.account.url)
+        source_repositories = Repositories(home.repositories)
+        self.pipelines = CodePipelineRunner(
+            home.pipelines,
+            Services(
+                clients=clients,
+                repositories=source_repositories,
+                builds=self.builds,
+                permits=self.account.authorize,
+                time_scale=time_scale,
+                emit=self.account.emit,
+            ),
+        )
+        self.account.pipelines = self.pipelines
+        self.pushes = PushWatcher(source_repositories, self.pipelines, clients)
+        self.polls = SourcePoller(self.pipelines, clients)
+        client = os.environ.get("SANDBOX_CLIENT_ADDRESS", "")
+        self.proxy = LocalServiceProxy(home.service_proxy, client_address=client)
+        self.pod_identity = PodIdentityAgent(home.pods, lambda: self.account.url)
+        processes = ProcessRuntime(
+            home.pods,
+            home.path,
+            user_cache() / "environments",
+            lambda: _pod_environment(self.account.url),
+        )
+        runtime, self.without_containers = choose_runtime(
+            home,
+            processes,
+            registry=RegistryAccess(
+                host=self.registry.host, credentials=_credentials(repositories)
+            ),
+            environment=lambda: _pod_environment(self.account.url),
+            endpoints=self._endpoints,
+        )
+        external = ExternalServices(
+            runtime=runtime,
+            service_proxy=self.proxy,
+            host_names=self.databases.addresses,
+            pod_identity=self.pod_identity,
+            pod_directory=home.pods / "volumes",
+            available=threading.Event(),
+            image_check=PullCheck(self.registry, home.path),
+            load_balancers=ElasticLoadBalancers(lambda: self.account.url),
+        )
+        self.clusters = KubernetesClusterHost(home.kubernetes, self.account, external)
+        self.account.clusters = self.clusters
+
+    def _endpoints(self) -> Mapping[str, Collection[int]]:
+        """Return the ports on loopback that containers of an engine reach."""
+        account = urlsplit(self.account.url).port
+        own = {"127.0.0.1": [account]} if account else {}
+        return {**own, **self.proxy.endpoints(), **self.databases.endpoints()}
+
+    def start_dependents(self) -> None:
+        """Start what needs the account."""
+        self.registry.start()
+        self.pod_identity.start()
+        self.clusters.external.available.set()
+        self.pipelines.resume()
+        self.pushes.start()
+        self.polls.start()
+
+    def stop(self, *, restart: bool) -> None:
+        """Stop all parts; a restart leaves pods, connections and databases running."""
+        self.pushes.stop()
+        self.polls.stop()
+        self.pipelines.close()  # before the builds, whose end it must not record
+        self.builds.close()
+        self.proxy.stop(keep_process=restart)  # connections end before the pods
+        self.pod_identity.stop()
+        self.registry.stop()
+        self.account.stop()
+        self.clusters.stop(keep_pods=restart)
+        if not restart:
+            self.databases.stop()
+
+
+def _credentials(repositories: EcrRepositories) -> Callable[[], tuple[str, str]]:
+    return lambda: (USER, repositories.tokens.issue()[0])
+
+
+def _pod_environment(account_url: str) -> dict[str, str]:
+    """Return the variables that direct AWS clients in pods to the account."""
+    return {
+        "AWS_ENDPOINT_URL": account_url,
+        **NO_REAL_ACCOUNT,
+        **loopback_exemptions({}),
+    }
 
 
 def _start_account(account: Account, port_file: Path) -> str:

@@ -8,7 +8,9 @@ import platform
 import re
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,9 +19,10 @@ import requests
 from sandbox.images import debian_base, engines
 from sandbox.images.archive import OciImage, oci_image
 from sandbox.images.build_context import context_digest
-from sandbox.images.build_request import BuildRequest, BuildResult, BuildSecret
+from sandbox.images.build_request import BuildError, BuildRequest, BuildResult, BuildSecret
 from sandbox.images.push import Destination
 from sandbox.images.sbom import SPDX, sbom
+from sandbox.runtime.home import user_cache
 
 # Docker's name of this machine's architecture.
 MACHINE_ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(
@@ -30,20 +33,26 @@ _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 _REGISTRY_SECONDS = 10.0
 
 
-class Builder:
-    """Builds for one sandbox; the engine's store and compressed layers are under `home`.
+def image_cache() -> Path:
+    """Return the user's directory of builds, which all sandboxes of this machine share."""
+    return user_cache() / "images"
 
-    Local base images are under `bases`, by default also in `home`.
+
+class Builder:
+    """Builds with a cache of the engine's store, base images and compressed layers.
+
+    Processes may share the cache; one of them builds at a time. `bases` is another directory for
+    the base images.
     """
 
-    def __init__(self, home: Path, bases: Path | None = None) -> None:
-        self._home = home
-        self._bases = bases or home / "bases"
+    def __init__(self, cache: Path, bases: Path | None = None) -> None:
+        self._cache = cache
+        self._bases = bases or cache / "bases"
         self._lock = threading.Lock()
 
     def engine(self) -> engines.Engine | engines.NoEngine:
         """Detect the engine again: a Docker engine may have started or stopped."""
-        return engines.detect(self._home / "store")
+        return engines.detect(self._cache / "store")
 
     def problem(self, request: BuildRequest) -> str | None:
         """Return why this request cannot be built here, or None."""
@@ -58,15 +67,35 @@ class Builder:
     ) -> BuildResult:
         """Build the image and push it under `tag` with its SBOM; without a destination, only build.
 
+        An engine that stops during the build is replaced by another one, if there is one.
         Raises BuildError when the engine fails or the registry refuses.
         """
-        engine = self.engine()
-        problem = _problem(engine, request)
-        if isinstance(engine, engines.NoEngine) or problem is not None:
-            digest = f"sha256:{context_digest(request.context, request.dockerfile)}"
-            return BuildResult(digest=digest, builder="none", not_built=problem)
-        notes: list[str] = []
-        with self._lock:  # concurrent builds would compete for one store
+        engine, notes = self.engine(), list[str]()
+        while True:
+            problem = _problem(engine, request)
+            if isinstance(engine, engines.NoEngine) or problem is not None:
+                digest = f"sha256:{context_digest(request.context, request.dockerfile)}"
+                problem = "; ".join([*notes, problem or ""])
+                return BuildResult(digest=digest, builder="none", not_built=problem)
+            try:
+                return self._build(engine, request, destination, tag, log, notes)
+            except (BuildError, OSError):
+                following = self.engine()
+                if following == engine:  # it works: the build itself is at fault
+                    raise
+                notes = [f"{engine.name} stopped during the build"]
+                engine = following
+
+    def _build(
+        self,
+        engine: engines.Engine,
+        request: BuildRequest,
+        destination: Destination | None,
+        tag: str | None,
+        log: engines.Log,
+        notes: list[str],
+    ) -> BuildResult:
+        with self._lock, _exclusive(self._cache / "lock", log):
             args = self._arguments(request, engine, notes)
             record = self._layers / f"order-{_key(request, args, engine)}.json"
             image = OciImage.load(record, self._layers)
@@ -88,7 +117,7 @@ class Builder:
 
     @property
     def _layers(self) -> Path:
-        directory = self._home / "layers"
+        directory = self._cache / "layers"
         directory.mkdir(parents=True, exist_ok=True)
         return directory
 
@@ -97,7 +126,7 @@ class Builder:
     ) -> OciImage:
         images = _base_images(request.dockerfile, args)
         base_layers = {layer for image in images for layer in engine.layers(image)}
-        with tempfile.TemporaryDirectory(dir=self._home) as directory:
+        with tempfile.TemporaryDirectory(dir=self._cache) as directory:
             archive = Path(directory) / "image.tar"
             engine.save(image_id, archive)
             return oci_image(archive, self._layers, base_layers=base_layers, epoch=request.epoch)
@@ -124,6 +153,19 @@ class Builder:
             f"the base image {args['BASE_IMAGE']} of this machine's Debian packages is used instead"
         )
         return args
+
+
+@contextmanager
+def _exclusive(path: Path, log: engines.Log) -> Iterator[None]:
+    """Wait for the builds of other processes, which would compete for one store."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            flock(lock, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            log("waiting for another image build on this machine")
+            flock(lock, LOCK_EX)
+        yield
 
 
 def _key(request: BuildRequest, args: Mapping[str, str], engine: engines.Engine) -> str:

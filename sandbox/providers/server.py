@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import grpc
 import grpc.aio
@@ -95,6 +96,25 @@ class _Peer:
     cancelled: threading.Event = field(default_factory=threading.Event)
 
 
+class _InProgress:
+    """One lock per resource: a call waits for one that a killed engine left running."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._locks: WeakValueDictionary[str, Any] = WeakValueDictionary()
+
+    def after_others(self, urn: str, action: Callable[[], T]) -> Callable[[], T]:
+        """Return the action, to run when no other one of the resource runs."""
+
+        def run() -> T:
+            with self._lock:
+                lock = self._locks.setdefault(urn, threading.RLock())
+            with lock:
+                return action()
+
+        return run
+
+
 class Servicer(ProviderServicer):
     """The ResourceProvider service of one provider, for any number of connections."""
 
@@ -104,6 +124,7 @@ class Servicer(ProviderServicer):
         self._threads = threads
         self._peers: OrderedDict[str, _Peer] = OrderedDict()
         self._engines: dict[str, engine_pb2_grpc.EngineStub] = {}
+        self._in_progress = _InProgress()
 
     # Connection lifecycle
 
@@ -212,12 +233,16 @@ class Servicer(ProviderServicer):
             lambda: connection().create(resource, inputs.values, request.preview),
         )
         try:
-            created = await self._run(context, making, inputs.secrets)
+            created = await self._run(
+                context, self._in_progress.after_others(request.urn, making), inputs.secrets
+            )
         except asyncio.CancelledError:
             # A killed engine never learns of the new resource and would not delete it.
             making.when_made(
                 self._threads,
-                lambda id, state: undo(connection(), resource, id, inputs.values, state),
+                lambda id, state: self._in_progress.after_others(
+                    request.urn, lambda: undo(connection(), resource, id, inputs.values, state)
+                )(),
             )
             raise
         secrets = inputs.secrets | set(created.secrets)
@@ -234,7 +259,10 @@ class Servicer(ProviderServicer):
         secrets = state.secrets | inputs.secrets
         live = await self._run(
             context,
-            lambda: connection().read(resource, request.id, inputs.values, state.values),
+            self._in_progress.after_others(
+                request.urn,
+                lambda: connection().read(resource, request.id, inputs.values, state.values),
+            ),
             secrets,
         )
         if live is None:
@@ -253,8 +281,11 @@ class Servicer(ProviderServicer):
         resource, connection = self._resource(request, context), self._connection(context)
         updated = await self._run(
             context,
-            lambda: connection().update(
-                resource, request.id, old_inputs, state.values, new.values, request.preview
+            self._in_progress.after_others(
+                request.urn,
+                lambda: connection().update(
+                    resource, request.id, old_inputs, state.values, new.values, request.preview
+                ),
             ),
             new.secrets,
         )
@@ -267,7 +298,11 @@ class Servicer(ProviderServicer):
         state, old = decode(request.properties), decode(request.old_inputs)
         resource, connection = self._resource(request, context), self._connection(context)
         await self._run(
-            context, lambda: connection().delete(resource, request.id, old.values, state.values)
+            context,
+            self._in_progress.after_others(
+                request.urn,
+                lambda: connection().delete(resource, request.id, old.values, state.values),
+            ),
         )
         return empty_pb2.Empty()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from flask import Flask, Response, jsonify, make_response, request, send_file
+from flask import Flask, Response, g, jsonify, make_response, request, send_file
 from werkzeug.exceptions import HTTPException
 
 from sandbox.contracts.image_manifest import validate_digest
@@ -19,6 +19,21 @@ from sandbox.registry.store import RegistryStore
 
 # The specification requires at least 4 MiB, which is ECR's quota.
 MANIFEST_LIMIT = 4 << 20
+
+# The permissions of each request. Sources: ECR User Guide, "Required IAM permissions for pushing
+# an image" and "… for pulling an image"; API reference, ListImageReferrers.
+_ACTIONS = {
+    ("tags", "GET"): ("ecr:ListImages",),
+    ("referrers", "GET"): ("ecr:BatchGetImage",),
+    ("manifest", "GET"): ("ecr:BatchGetImage",),
+    ("manifest", "HEAD"): ("ecr:BatchGetImage",),
+    ("push", "PUT"): ("ecr:PutImage",),
+    ("blob", "HEAD"): ("ecr:BatchCheckLayerAvailability",),
+    ("blob", "GET"): ("ecr:GetDownloadUrlForLayer",),
+    ("begin", "POST"): ("ecr:InitiateLayerUpload",),
+    ("append", "PATCH"): ("ecr:UploadLayerPart",),
+    ("complete", "PUT"): ("ecr:UploadLayerPart", "ecr:CompleteLayerUpload"),
+}
 
 
 def create_app(store: RegistryStore, owner: ImageRepositories) -> Flask:
@@ -37,9 +52,13 @@ def _authorization(app: Flask, owner: ImageRepositories) -> None:
     @app.before_request
     def authorize() -> None:
         if (credentials := request.authorization) is None or credentials.type != "basic":
-            owner.authorize("", "")
+            g.access_key = owner.authorize("", "")
         else:
-            owner.authorize(credentials.username or "", credentials.password or "")
+            g.access_key = owner.authorize(credentials.username or "", credentials.password or "")
+        repository = (request.view_args or {}).get("name")
+        if repository is not None:
+            for action in _ACTIONS.get((str(request.endpoint), request.method), ()):
+                owner.permit(g.access_key, action, repository)
 
     @app.after_request
     def add_version_header(response: Response) -> Response:
@@ -165,6 +184,15 @@ def _blobs(app: Flask, store: RegistryStore, owner: ImageRepositories) -> None:
         )
 
 
+def _readable(owner: ImageRepositories, source: str) -> bool:
+    """Whether the caller may copy layers of a repository; if not, clients upload them."""
+    try:
+        owner.permit(g.access_key, "ecr:GetDownloadUrlForLayer", source)
+    except RegistryError:
+        return False
+    return True
+
+
 def _uploads(app: Flask, store: RegistryStore, owner: ImageRepositories) -> None:
     def _finish(name: str, upload: str, digest: str) -> Response:
         validate_digest(digest)
@@ -176,7 +204,11 @@ def _uploads(app: Flask, store: RegistryStore, owner: ImageRepositories) -> None
     def begin(name: str) -> Response:
         owner.require(name)
         mounted, source = request.args.get("mount"), request.args.get("from")
-        if mounted and source and store.blob(source, validate_digest(mounted)):
+        if mounted and source and _readable(owner, source):
+            blob = store.blob(source, validate_digest(mounted))
+        else:
+            blob = None
+        if mounted and blob:
             store.link(name, mounted)
             return _accepted(201, f"/v2/{name}/blobs/{mounted}", mounted)
         upload = store.begin(name)

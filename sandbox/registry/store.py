@@ -21,7 +21,8 @@ from typing import IO
 from urllib.parse import quote, unquote
 
 from sandbox.contracts.image_manifest import validate_digest
-from sandbox.contracts.image_repositories import RegistryError
+from sandbox.contracts.image_repositories import RegistryError, blob_path
+from sandbox.runtime.damage import DamagedFileError
 
 CHUNK = 1 << 20
 # Seconds after which an unreferenced blob no longer belongs to an active push.
@@ -82,6 +83,7 @@ class RegistryStore:
     """The registry's data in one directory; thread-safe within one process."""
 
     def __init__(self, directory: Path) -> None:
+        self._directory = directory
         self._blobs = directory / "blobs" / "sha256"
         self._indexes = directory / "repositories"
         self._uploading = directory / "uploads"
@@ -223,8 +225,7 @@ class RegistryStore:
         return self._path(digest).read_bytes()
 
     def _path(self, digest: str) -> Path:
-        value = digest.removeprefix("sha256:")
-        return self._blobs / value[:2] / value
+        return blob_path(self._directory, digest)
 
     def _files(self) -> Iterator[Path]:
         for folder in self._blobs.iterdir():
@@ -232,11 +233,15 @@ class RegistryStore:
 
 
 def _read_index(path: Path) -> Index:
-    raw = json.loads(path.read_text())
-    return Index(
-        blobs=raw["blobs"],
-        images={digest: Image(**image) for digest, image in raw["images"].items()},
-    )
+    try:
+        raw = json.loads(path.read_text())
+        return Index(
+            blobs=raw["blobs"],
+            images={digest: Image(**image) for digest, image in raw["images"].items()},
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        remedy = "Otherwise delete it and run `up`, which builds the image again."
+        raise DamagedFileError(path, error, remedy) from error
 
 
 def _write_whole(path: Path, data: bytes) -> None:

@@ -11,24 +11,29 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from sandbox.engine.loopback import loopback_exemptions
+from sandbox.runtime import build_processes, pod_containers, pod_processes, postmaster
 from sandbox.runtime.environment import NO_REAL_ACCOUNT, clean_environment
 from sandbox.runtime.home import SOURCE_DIRECTORY, Home
+from sandbox.runtime.waiting import announced
 
 # A start replays the account's journal: about 4 ms per request on 2 cores.
 START_SECONDS = 600.0
 STOP_SECONDS = 20.0
-SILENT_SECONDS = 1.0  # longest wait without a message
+# Ends the background process for a restart: pods and their connections keep running.
+RESTART = signal.SIGUSR1
 RESPONSE_SECONDS = 60.0  # a process that is silent for longer hangs and is replaced
 
 # The emulated account accepts any key; these are recognizably not real.
@@ -46,7 +51,10 @@ class DaemonError(Exception):
 
 
 class DaemonInfo(BaseModel):
-    """The background process: process ID, version of its code, addresses of its parts."""
+    """The background process: process ID, version of its code, addresses of its parts.
+
+    `without_containers` is the reason why pods run as processes, "" if they run in containers.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -57,6 +65,7 @@ class DaemonInfo(BaseModel):
     kubernetes: str
     registry: str
     providers: dict[str, int]
+    without_containers: str = ""
 
     def environment(self, home: Home, region: str) -> dict[str, str]:
         """Return the variables that direct AWS clients, Pulumi and providers to the sandbox."""
@@ -110,8 +119,9 @@ def ensure_running(home: Home, *, time_scale: float = 0.0) -> DaemonInfo:
     Raises DaemonError when it fails to start, or when another command uses a process that has to
     be replaced.
     """
-    with home.locked("daemon"):
+    with announced("Waiting for the background process.") as announcement, home.locked("daemon"):
         running = find(home)
+        announcement.cancel()
         if running and running.code == code_fingerprint() and running.time_scale == time_scale:
             return running
         if running:
@@ -121,8 +131,15 @@ def ensure_running(home: Home, *, time_scale: float = 0.0) -> DaemonInfo:
                 else f"it runs with --time-scale {running.time_scale:g}"
             )
             _refuse_while_active(home, f"the background process cannot be restarted ({reason})")
-        _end(home)
-        return _start(home, time_scale)
+        if running and (interrupted := build_processes.running(home.builds)):
+            sys.stderr.write(
+                f"warning: these builds fail: {', '.join(interrupted)}, because the background "
+                "process is replaced; `sandbox pipeline retry STACK` runs a pipeline's failed "
+                "stage again.\n"
+            )
+        _end(home, RESTART)
+        with announced("Starting the sandbox's background process; it restores the account."):
+            return _start(home, time_scale)
 
 
 def stop(home: Home, *, force: bool = False) -> bool:
@@ -130,10 +147,29 @@ def stop(home: Home, *, force: bool = False) -> bool:
 
     Raises DaemonError while another command uses it, unless `force` is set.
     """
-    with home.locked("daemon"):
+    with announced("Stopping the background process."), home.locked("daemon"):
         if not force:
             _refuse_while_active(home, "the background process was not stopped")
         return _end(home)
+
+
+def repair(home: Home) -> dict[str, Any]:
+    """Keep what is readable of a damaged account; return the numbers of kept and lost requests."""
+    stop(home)
+    with announced("Repairing the account's journal."), home.locked("daemon"):
+        command = [sys.executable, "-m", "sandbox.daemon", "--home", str(home.path), "--repair"]
+        ran = subprocess.run(
+            command,
+            cwd=SOURCE_DIRECTORY,
+            env=clean_environment() | {"PYTHONPATH": str(SOURCE_DIRECTORY)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if ran.returncode != 0:
+        raise DaemonError(f"the account was not repaired: {ran.stderr.strip().splitlines()[-1]}")
+    numbers: dict[str, Any] = json.loads(ran.stdout)
+    return numbers
 
 
 def _refuse_while_active(home: Home, consequence: str) -> None:
@@ -157,6 +193,11 @@ def _start(home: Home, time_scale: float) -> DaemonInfo:
     home.prepare()
     home.passphrase()
     home.daemon_info.unlink(missing_ok=True)
+    if _is_taken(port := _account_port(home)):
+        sys.stderr.write(
+            f"warning: port {port} is taken by another process, so the account moves to another "
+            "one. Shells that ran `sandbox env` use the old address: run it again in each.\n"
+        )
     log = home.daemon_log
     command = [sys.executable, "-m", "sandbox.daemon"]
     command += ["--home", str(home.path), "--time-scale", str(time_scale)]
@@ -170,12 +211,8 @@ def _start(home: Home, time_scale: float) -> DaemonInfo:
             stderr=output,
             start_new_session=True,
         )
-    started = time.monotonic()
-    announced = False
-    while time.monotonic() < started + START_SECONDS:
-        if not announced and time.monotonic() > started + SILENT_SECONDS:
-            sys.stderr.write("Starting the sandbox's background process.\n")
-            announced = True
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
         running = find(home)
         if running:
             return running
@@ -192,21 +229,63 @@ def _start(home: Home, time_scale: float) -> DaemonInfo:
     )
 
 
-def _end(home: Home) -> bool:
+def _account_port(home: Home) -> str:
+    with contextlib.suppress(OSError):
+        return (home.account / "port").read_text()
+    return ""
+
+
+def _is_taken(port: str) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", int(port)))
+        except (OSError, ValueError):
+            return port != ""
+    return False
+
+
+def _end(home: Home, number: signal.Signals = signal.SIGTERM) -> bool:
+    was_alive = _end_process(home, number)
+    if number == RESTART:
+        return was_alive
+    # Pods and servers survive a killed background process.
+    had_pods = pod_processes.end_all(home.pods, home.service_proxy)
+    had_containers = pod_containers.end_all(home.path, home.pods)
+    had_servers = postmaster.end_all(home.databases)
+    had_builds = build_processes.end_all(home.builds)
+    return was_alive or had_builds or had_pods or had_containers or had_servers
+
+
+def _end_process(home: Home, number: signal.Signals) -> bool:
     info = read_info(home)
     if info is None:
         return False
     was_alive = info.is_alive
     if was_alive:
-        os.kill(info.pid, signal.SIGTERM)
+        os.kill(info.pid, number)
         deadline = time.monotonic() + STOP_SECONDS
         while info.is_alive:
             if time.monotonic() > deadline:
                 os.killpg(info.pid, signal.SIGKILL)
                 deadline = float("inf")
             time.sleep(0.02)
+    _wait_for_lock(home)  # one that was killed may not have freed its port yet
     home.daemon_info.unlink(missing_ok=True)
     return was_alive
+
+
+def _wait_for_lock(home: Home) -> None:
+    """Wait until no background process of this home holds the lock of its whole life."""
+    deadline = time.monotonic() + STOP_SECONDS
+    with (home.path / "alive.lock").open("a") as lock:
+        while time.monotonic() < deadline:
+            try:
+                flock(lock, LOCK_EX | LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.02)
+            else:
+                return
 
 
 def _is_daemon(pid: int) -> bool:
@@ -216,7 +295,8 @@ def _is_daemon(pid: int) -> bool:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return not Path("/proc").is_dir() and _exists(pid)
-    return b"sandbox.daemon" in command and state != "Z"
+    # A process that is exiting has no command line any more.
+    return (not command or b"sandbox.daemon" in command) and state != "Z"
 
 
 def _exists(pid: int) -> bool:

@@ -15,6 +15,16 @@ from datetime import datetime
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 from pathlib import Path
 
+from sandbox.runtime import postgres_user
+from sandbox.runtime.damage import DamagedFileError
+
+
+def user_cache() -> Path:
+    """Return the user's cache directory of this project, shared by its clones."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "platform-sandbox"
+
+
 # The clone that this code is part of: the import path of every process of the sandbox.
 SOURCE_DIRECTORY = Path(__file__).resolve().parents[2]
 
@@ -73,6 +83,46 @@ class Home:
         return self.path / "registry"
 
     @property
+    def pods(self) -> Path:
+        """The pods' containers, logs and volumes."""
+        return self.path / "pods"
+
+    @property
+    def service_proxy(self) -> Path:
+        """The addresses and ports of Services and load balancers."""
+        return self.path / "service-proxy"
+
+    @property
+    def pipelines(self) -> Path:
+        """The records of pipeline executions."""
+        return self.path / "pipelines"
+
+    @property
+    def repositories(self) -> Path:
+        """The git repositories that stand in for those of source connections."""
+        return self.path / "repositories"
+
+    @property
+    def timelines(self) -> Path:
+        """The timeline of each stack's last operation."""
+        return self.path / "timelines"
+
+    @property
+    def databases(self) -> Path:
+        """The data of the PostgreSQL servers."""
+        return postgres_user.data_directory(self.path / "databases")
+
+    @property
+    def builds(self) -> Path:
+        """The records, caches and tools of CodeBuild's builds."""
+        return self.path / "builds"
+
+    @property
+    def certificate_authority(self) -> Path:
+        """The certificate authority of clusters and databases."""
+        return self.kubernetes / "tls"
+
+    @property
     def logs(self) -> Path:
         """The output of the background processes."""
         return self.path / "logs"
@@ -100,8 +150,16 @@ class Home:
         """Everything that `erase` removes."""
         return (
             self.account,
+            self.databases,
             self.kubernetes,
+            self.pipelines,
             self.registry,
+            self.repositories,
+            self.pods,
+            self.builds,
+            self.service_proxy,
+            self.timelines,
+            self.path / "sources",
             self.state,
             self.path / "config",
             self.path / "kube",
@@ -127,7 +185,8 @@ class Home:
         self.path.mkdir(parents=True, exist_ok=True)
         self.path.chmod(0o700)  # another program may have created it first
         for directory in (*self._contents, self.logs, self._active):
-            directory.mkdir(mode=0o700, exist_ok=True)
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        postgres_user.admit(self.databases)
 
     def record_created(self, stack: str, urn: str, id: str) -> None:
         """Record a created resource before the engine, which may be killed, does."""
@@ -141,8 +200,13 @@ class Home:
             lines = (self._created / f"{stack}.jsonl").read_text().splitlines()
         except FileNotFoundError:
             return []
-        complete = (json.loads(line) for line in lines if line.endswith("]"))  # a crash cuts a line
-        return [(urn, id) for urn, id in complete]
+        complete = (line for line in lines if line.endswith("]"))  # a crash cuts a line
+        try:
+            return [(urn, id) for urn, id in map(json.loads, complete)]
+        except (ValueError, TypeError) as error:
+            path = self._created / f"{stack}.jsonl"
+            remedy = "Otherwise delete it: an interrupted operation's resources may then remain."
+            raise DamagedFileError(path, error, remedy) from error
 
     def clear_created(self, stack: str) -> None:
         """Remove these records once the stack's state holds every resource."""

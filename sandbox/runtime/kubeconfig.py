@@ -14,9 +14,13 @@ from sandbox.runtime.home import SOURCE_DIRECTORY, Home
 
 
 def write(
-    home: Home, stack: str, kubeconfig: str | Mapping[str, Any], environment: Mapping[str, str]
+    home: Home,
+    stack: str,
+    kubeconfig: str | Mapping[str, Any],
+    environment: Mapping[str, str],
+    namespace: str | None = None,
 ) -> Path:
-    """Write the stack's kubeconfig and return its path.
+    """Write the stack's kubeconfig, with a default namespace, and return its path.
 
     The program's kubeconfig runs `aws eks get-token`; this one gets the same token from
     `python -m sandbox.kubernetes.token` with the sandbox's endpoint and credentials.
@@ -41,6 +45,8 @@ def write(
             # ARN.
             if len(content.get("contexts", [])) == 1:
                 content["contexts"][0]["name"] = content["current-context"] = cluster
+    for context in content.get("contexts", []) if namespace else ():
+        context["context"]["namespace"] = namespace
     home.prepare()
     target = home.kubeconfig(stack)
     target.write_text(yaml.safe_dump(content, sort_keys=False))

@@ -2,25 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import io
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from sandbox.engine import Diagnostic, Display, Request, Result, run
+from sandbox.engine import (
+    Diagnostic,
+    Display,
+    EngineError,
+    PlainDisplay,
+    Request,
+    Result,
+    run,
+    stack_outputs,
+)
 from sandbox.engine.request import Kind
 from sandbox.engine.state.backend import Backend
 from sandbox.engine.state.resource import is_default_provider
 from sandbox.runtime import pulumi_cli, stack_files
-from sandbox.runtime.background import DaemonInfo, ensure_running
+from sandbox.runtime.background import DaemonInfo, ensure_running, inventory
 from sandbox.runtime.environment import clean_environment
 from sandbox.runtime.home import Home, find_project
+from sandbox.runtime.selection import remaining_targets, with_their_needs
+from sandbox.runtime.settings_check import Check
+from sandbox.runtime.stack_records import LostContentsError, StackRecords
+from sandbox.runtime.timeline import RecordingDisplay, TimelineRecorder
+from sandbox.runtime.waiting import announced
 
 EngineChoice = Literal["auto", "embedded", "pulumi"]
 
 
 class NoEngineError(Exception):
     """The requested engine is not installed; the message names the remedy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of an operation.
+
+    targets, excluded: URNs; `*` and `**` match. parallel: maximum of concurrent operations.
+    message: stored in the history. refresh: read the actual resources first; a preview does it in
+    a copy of the state.
+    """
+
+    targets: Sequence[str] = ()
+    target_dependents: bool = False
+    excluded: Sequence[str] = ()
+    expect_no_changes: bool = False
+    parallel: int = 32
+    message: str = ""
+    refresh: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,22 +69,39 @@ class Session:
     file: stack_files.StackFile
     running: DaemonInfo
     project: Path
+    state: Path
 
     @classmethod
     def open(
-        cls, home: Home, stack: str, overrides: Sequence[str] = (), time_scale: float = 0.0
+        cls,
+        home: Home,
+        stack: str,
+        overrides: Sequence[str] = (),
+        time_scale: float = 0.0,
+        *,
+        check: bool = False,
     ) -> Session:
-        """Prepare the stack file first, so that an invalid one is refused before a start."""
+        """Prepare the stack file first, so that an invalid one is refused before a start.
+
+        `check` validates the configuration by the program's rules as well.
+        """
         project = find_project()
         salt = _salt(home, project, stack)
         file = stack_files.prepare(home, project, stack, overrides, salt=salt)
+        if check:
+            rules = Check.of_project(home, project, stack_files.project_name(project))
+            with announced("Validating the settings."):
+                rules.run(stack, file.config, overrides, file.original)
         running = ensure_running(home, time_scale=time_scale)
-        return cls(home=home, stack=stack, file=file, running=running, project=project)
+        return cls(
+            home=home, stack=stack, file=file, running=running, project=project, state=home.state
+        )
 
     @property
     def environment(self) -> dict[str, str]:
         """The environment of the program and its providers."""
-        return clean_environment() | self.running.environment(self.home, self.file.region)
+        variables = clean_environment() | self.running.environment(self.home, self.file.region)
+        return variables | {"PULUMI_BACKEND_URL": self.state.as_uri()}
 
     @property
     def project_name(self) -> str:
@@ -56,21 +110,54 @@ class Session:
 
     def resource_count(self) -> int:
         """Return the number of resources in the stack's state, without default providers."""
-        return sum(not is_default_provider(item["urn"]) for item in self._resources())
+        return sum(not is_default_provider(item["urn"]) for item in self.resources())
 
     def protected_resources(self) -> list[str]:
         """Return the URNs of the stack's protected resources."""
-        return [item["urn"] for item in self._resources() if item.get("protect")]
+        return [item["urn"] for item in self.resources() if item.get("protect")]
 
-    def has_pending_operations(self) -> bool:
-        """Whether an interrupted operation left resources in an unknown state."""
-        return bool(self._deployment().get("pending_operations"))
+    def outputs(self, *, show_secrets: bool = False) -> dict[str, Any]:
+        """Return the stack's outputs, by default with secrets masked."""
+        return stack_outputs(
+            self.home.state,
+            self.project_name,
+            self.stack,
+            self.home.passphrase(),
+            show_secrets=show_secrets,
+        )
 
-    def _resources(self) -> list[dict[str, Any]]:
+    def namespace(self) -> str | None:
+        """Return the Kubernetes namespace that the stack created, if it created exactly one."""
+        names = [
+            item["outputs"]["metadata"]["name"]
+            for item in self.resources()
+            if item["type"] == "kubernetes:core/v1:Namespace" and item.get("outputs")
+        ]
+        return names[0] if len(names) == 1 else None
+
+    def image_digests(self) -> list[str]:
+        """Return the references, with digests, of the images that the stack built."""
+        return [
+            str(item["outputs"]["repoDigest"])
+            for item in self.resources()
+            if item["type"] == "docker:index/image:Image"
+            and "@" in str(item["outputs"].get("repoDigest"))
+        ]
+
+    def interrupted(self) -> list[str]:
+        """Return the types of the operations that a killed run left unfinished."""
+        return [item["type"] for item in self._deployment().get("pending_operations") or []]
+
+    def parents(self) -> dict[str, str]:
+        """Return the parent's URN of each resource in the stack's state."""
+        return {item["urn"]: item.get("parent", "") for item in self.resources()}
+
+    def resources(self) -> list[dict[str, Any]]:
+        """Return the resources in the stack's state."""
         return list(self._deployment().get("resources") or [])
 
     def _deployment(self) -> dict[str, Any]:
-        backend = Backend(self.home.state)
+        backend = Backend(self.state)
         exists = backend.exists(self.project_name, self.stack)
         return backend.read(self.project_name, self.stack) if exists else {}
 
@@ -93,8 +180,8 @@ def choose_engine(choice: EngineChoice) -> pulumi_cli.PulumiCli | None:
     cli = pulumi_cli.find()
     if choice == "pulumi" and cli is None:
         raise NoEngineError(
-            "--engine pulumi needs `pulumi` and `pulumi-language-python` on PATH. "
-            "Install the Pulumi CLI, or use --engine embedded."
+            "--engine pulumi needs `pulumi` and `pulumi-language-python` on PATH, or the CLI that "
+            "`make pulumi` builds. Run `make pulumi`, or use --engine embedded."
         )
     return cli if cli and (choice == "pulumi" or cli.covered) else None
 
@@ -108,42 +195,230 @@ def operate(
     session: Session,
     kind: Kind,
     cli: pulumi_cli.PulumiCli | None,
-    display: Display,
-    *,
-    targets: Sequence[str] = (),
-    expect_no_changes: bool = False,
+    display: Callable[[], Display],
+    options: Options | None = None,
 ) -> Result:
     """Run one operation with the CLI, or with the embedded engine when `cli` is None.
 
     A destroy of a whole stack is refused while it holds protected resources: either engine would
-    delete others before it reaches them.
+    delete others before it reaches them. `display` makes a display for each part of the operation.
+    Raises LostContentsError if the stack's state or the account is lost.
     """
-    if kind == "destroy" and not targets and (protected := session.protected_resources()):
+    options = options or Options()
+    whole = not options.targets and not options.excluded
+    records = StackRecords(session.home, session.project_name, session.stack)
+    if kind == "refresh":
+        records.check_exists()
+    else:
+        records.check()
+    if kind in ("up", "preview"):
+        if records.read().unread:
+            options = replace(options, refresh=True)
+        else:
+            _refuse_empty_account(session)
+    if kind == "preview":
+        return _perform(session, kind, cli, display, options)
+    records.begin()
+    result = _perform(session, kind, cli, display, options)
+    read = kind == "refresh" and whole and result.result == "succeeded"
+    if Backend(session.state).exists(session.project_name, session.stack):
+        records.end(read=read)
+    return result
+
+
+def _refuse_empty_account(session: Session) -> None:
+    """Raise LostContentsError if the state has resources of an account that is empty."""
+    count = sum(item["type"].startswith("aws:") and item["custom"] for item in session.resources())
+    if not count:
+        return
+    contents = inventory(session.running)
+    if contents["items"] or contents["pending"]:
+        return
+    raise LostContentsError(
+        f"the account is empty, but the state of stack {session.stack} has {count} resources in "
+        f"it. Restore {session.home.account} from a copy, or let "
+        f"`python -m sandbox refresh {session.stack}` remove them from the state."
+    )
+
+
+def _perform(
+    session: Session,
+    kind: Kind,
+    cli: pulumi_cli.PulumiCli | None,
+    display: Callable[[], Display],
+    options: Options,
+) -> Result:
+    whole = not options.targets and not options.excluded
+    if kind == "destroy" and whole and (protected := session.protected_resources()):
         result = Result("failed", session.stack, kind, {}, 0, engine=engine_name(cli))
         result.diagnostics.append(Diagnostic("error", "", _protected(session, protected)))
-        display.message(result.diagnostics[0])
+        display().message(result.diagnostics[0])
         return result
+    if options.refresh and kind in ("up", "preview"):
+        return _refreshed(session, kind, cli, display, options)
+    # The CLI does not delete the recorded resources of interrupted creations; the engine does.
+    unresolved = any(cli or operation != "creating" for operation in session.interrupted())
+    if unresolved and (cli or kind != "destroy" or not whole):
+        if kind == "preview":
+            if _is_locked(session):  # another command performs these operations now
+                return _operate(session, kind, cli, display, options)
+            with _copied(session) as copied:
+                return _resolved(copied, kind, cli, display, options)
+        return _resolved(session, kind, cli, display, options)
+    return _operate(session, kind, cli, display, options)
+
+
+def _is_locked(session: Session) -> bool:
+    try:
+        Backend(session.state).refuse_if_locked(session.project_name, session.stack)
+    except EngineError:
+        return True
+    return False
+
+
+def _resolved(
+    session: Session,
+    kind: Kind,
+    cli: pulumi_cli.PulumiCli | None,
+    display: Callable[[], Display],
+    options: Options,
+) -> Result:
+    """Read the resources that a killed run left in an unknown state, then run the operation."""
+    nowhere = PlainDisplay(io.StringIO())
+    resolved = _run(session, "refresh", None, nowhere, Options(), only_interrupted=True)
+    shown = display()
+    failed = resolved.result == "failed"
+    if failed:
+        text = (
+            f"nothing was changed: stack {session.stack} has operations of a killed run whose "
+            "resources cannot be read. Remove the cause of the errors above, then run this again."
+        )
+        resolved.diagnostics.append(Diagnostic("error", "", text))
+    for diagnostic in resolved.diagnostics:
+        shown.message(diagnostic)
+    if failed:
+        result = Result("failed", session.stack, kind, {}, resolved.seconds)
+        result.engine = engine_name(cli)
+    else:
+        result = _operate(session, kind, cli, display, options)
+    result.diagnostics[:0] = resolved.diagnostics
+    return result
+
+
+def _operate(
+    session: Session,
+    kind: Kind,
+    cli: pulumi_cli.PulumiCli | None,
+    display: Callable[[], Display],
+    options: Options,
+) -> Result:
+    if options.excluded:
+        options = replace(options, targets=_targets(session, kind, cli, options), excluded=())
+    result = _run(session, kind, cli, display(), options)
+    if kind != "preview" and not session.interrupted():
+        session.home.clear_created(session.stack)
+    if options.message and kind != "preview":
+        _record_message(session, options.message)
+    return result
+
+
+def _refreshed(
+    session: Session,
+    kind: Kind,
+    cli: pulumi_cli.PulumiCli | None,
+    display: Callable[[], Display],
+    options: Options,
+) -> Result:
+    """Refresh, then run the operation; a preview does both in a copy of the state."""
+    following = replace(options, refresh=False)
+    reading = replace(following, expect_no_changes=False, message="")
+    backend = Backend(session.state)
+    if not backend.exists(session.project_name, session.stack):
+        return _perform(session, kind, cli, display, following)
+    if kind == "up":
+        refreshed = operate(session, "refresh", cli, display, reading)
+        if refreshed.exit_code != 0:
+            return refreshed
+        return _perform(session, kind, cli, display, following)
+    with _copied(session) as copied:
+        refreshed = _run(copied, "refresh", cli, display(), reading)
+        if refreshed.exit_code != 0:
+            return refreshed
+        return _perform(copied, kind, cli, display, following)
+
+
+@contextmanager
+def _copied(session: Session) -> Iterator[Session]:
+    """Yield the session with a temporary copy of the state."""
+    with tempfile.TemporaryDirectory(prefix="state-", dir=session.home.path) as folder:
+        copy = Path(folder) / "state"
+        shutil.copytree(session.state, copy)
+        yield replace(session, state=copy)
+
+
+def _targets(
+    session: Session, kind: Kind, cli: pulumi_cli.PulumiCli | None, options: Options
+) -> Sequence[str]:
+    """Return the targets that remain without the excluded resources."""
+    resources = session.resources()
+    urns = list(options.targets) or [item["urn"] for item in resources]
+    excluded = list(options.excluded)
+    if kind == "destroy":
+        excluded += with_their_needs(resources, excluded)
+    elif kind in ("up", "preview") and not options.targets:
+        # The program has resources that the state lacks.
+        planned = _run(session, "preview", cli, PlainDisplay(io.StringIO()), Options())
+        urns += [step.urn for step in planned.steps]
+    return remaining_targets(urns, excluded)
+
+
+def _record_message(session: Session, message: str) -> None:
+    """Add the message to the newest entry of the stack's history."""
+    folder = Backend(session.state).directory / "history" / session.project_name / session.stack
+    newest = max(folder.glob("*.history.json"), default=None)
+    if newest is not None:
+        entry = json.loads(newest.read_text()) | {"message": message}
+        newest.write_text(json.dumps(entry, separators=(",", ":")))
+
+
+def _run(
+    session: Session,
+    kind: Kind,
+    cli: pulumi_cli.PulumiCli | None,
+    display: Display,
+    options: Options,
+    *,
+    only_interrupted: bool = False,
+) -> Result:
+    recorder = None
+    if kind != "preview" and session.state == session.home.state:  # not a preview's refresh
+        recorder = TimelineRecorder(
+            session.home, session.stack, kind, engine_name(cli), session.resources
+        )
     if cli is not None:
-        return _run_cli(session, kind, cli, targets, expect_no_changes)
-    result = run(
+        return _run_cli(session, kind, cli, options, recorder)
+    return run(
         Request(
             kind=kind,
             directory=session.project,
             stack=session.stack,
-            backend=session.home.state,
+            backend=session.state,
             passphrase=session.home.passphrase(),
             config_file=session.file.path,
             providers=session.running.providers,
-            targets=targets,
-            expect_no_changes=expect_no_changes,
+            targets=options.targets,
+            target_dependents=options.target_dependents,
+            expect_no_changes=options.expect_no_changes,
+            parallel=options.parallel,
             environment=session.environment,
-            created=session.home.created_resources(session.stack),
+            created=session.home.created_resources(session.stack)
+            if session.state == session.home.state
+            else (),  # a preview deletes nothing
+            refuse_protected=True,
+            only_interrupted=only_interrupted,
         ),
-        display,
+        RecordingDisplay(display, recorder) if recorder else display,
     )
-    if kind != "preview" and not session.has_pending_operations():
-        session.home.clear_created(session.stack)
-    return result
 
 
 def _protected(session: Session, protected: Sequence[str]) -> str:
@@ -160,12 +435,16 @@ def _run_cli(
     session: Session,
     kind: Kind,
     cli: pulumi_cli.PulumiCli,
-    targets: Sequence[str],
-    expect_no_changes: bool,
+    options: Options,
+    recorder: TimelineRecorder | None,
 ) -> Result:
-    backend = Backend(session.home.state)
+    backend = Backend(session.state)
+    if kind != "preview":
+        backend.refuse_if_locked(session.project_name, session.stack)
     if kind in ("preview", "up") and not backend.exists(session.project_name, session.stack):
         backend.write(session.project_name, session.stack, "", [])
+    if recorder:
+        recorder.begin()
     ran = pulumi_cli.run(
         cli,
         kind,
@@ -174,8 +453,10 @@ def _run_cli(
         stack=session.stack,
         stack_file=session.file.path,
         environment=session.environment,
-        targets=targets,
-        expect_no_changes=expect_no_changes,
+        targets=options.targets,
+        target_dependents=options.target_dependents,
+        expect_no_changes=options.expect_no_changes,
+        parallel=options.parallel,
     )
     result = Result(
         "failed" if ran.exit_code not in (0, pulumi_cli.UNEXPECTED_CHANGES) else "succeeded",
@@ -183,8 +464,13 @@ def _run_cli(
         kind,
         ran.changes,
         ran.seconds,
+        ran.steps,
+        ran.diagnostics,
         unexpected_changes=ran.exit_code == pulumi_cli.UNEXPECTED_CHANGES,
         engine=engine_name(cli),
     )
-    result.diagnostics += [Diagnostic("error", "", message) for message in ran.diagnostics]
+    if recorder:
+        for step in ran.steps:
+            recorder.step_finished(step)
+        recorder.end(result.result)
     return result

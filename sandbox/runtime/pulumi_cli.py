@@ -1,8 +1,7 @@
-"""Runs the Pulumi CLI, if it is on PATH, against the sandbox's providers and state."""
+"""Finds the Pulumi CLI and runs it against the sandbox's providers and state."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -11,32 +10,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from sandbox.engine import Diagnostic, Step
+from sandbox.runtime import cli_events, pulumi_build
 from sandbox.runtime.home import Home
 
 # Versions that the conformance tests cover; others need `--engine pulumi`.
-COVERED = ((3, 259), (3, 272))
+COVERED = ((3, 259), (3, 274))
 
 # The exit code of `--expect-no-changes`.
 UNEXPECTED_CHANGES = 7
 
-CHANGES = ("create", "update", "replace", "delete", "same")
-
-# The CLI's operations in the sandbox's summary; reads and refreshes change nothing.
-_COUNTED = {
-    "create": "create",
-    "import": "create",
-    "update": "update",
-    "replace": "replace",
-    "delete": "delete",
-    "same": "same",
+# Neither an update check nor a download of plugins: both would leave this machine.
+_QUIET = {
+    "PULUMI_SKIP_UPDATE_CHECK": "true",
+    "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
 }
-# No update check: it would leave this machine.
-_QUIET = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
 
 
 @dataclass(frozen=True)
@@ -53,21 +45,41 @@ class PulumiCli:
         return match is not None and COVERED[0] <= (int(match[1]), int(match[2])) <= COVERED[1]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CliResult:
-    """Result of one operation: the CLI's exit code, resources by operation, error messages."""
+    """Result of one operation: exit code, resources by operation, steps, errors and warnings."""
 
     exit_code: int
     changes: dict[str, int]
     seconds: float
-    diagnostics: list[str]
+    steps: list[Step]
+    diagnostics: list[Diagnostic]
 
 
 def find() -> PulumiCli | None:
-    """Return the CLI on PATH, or None if it or its Python language host is missing."""
+    """Return the CLI on PATH, else the one that `make pulumi` built, or None.
+
+    One without a Python language host, on PATH or beside it, cannot run the program.
+    """
+    return _on_path() or _built()
+
+
+def _on_path() -> PulumiCli | None:
     path = shutil.which("pulumi")
-    if path is None or shutil.which("pulumi-language-python") is None:
+    if path is None:
         return None
+    beside = Path(path).resolve().with_name(pulumi_build.LANGUAGE_HOST)
+    if shutil.which(pulumi_build.LANGUAGE_HOST) is None and not os.access(beside, os.X_OK):
+        return None
+    return _with_version(path)
+
+
+def _built() -> PulumiCli | None:
+    path = pulumi_build.built()
+    return _with_version(str(path)) if path else None
+
+
+def _with_version(path: str) -> PulumiCli | None:
     version = subprocess.run(
         [path, "version"],
         capture_output=True,
@@ -89,6 +101,7 @@ def shell(home: Home, stack: str, stack_file: Path) -> dict[str, str]:
         "PULUMI_HOME": str(home.path / "pulumi-home"),
         "PULUMI_OPTION_CONFIG_FILE": str(stack_file),
         "PULUMI_STACK": stack,
+        pulumi_build.PYTHON_VARIABLE: sys.executable,
         **_QUIET,
     }
 
@@ -103,9 +116,11 @@ def run(
     stack_file: Path,
     environment: Mapping[str, str],
     targets: Sequence[str] = (),
+    target_dependents: bool = False,
     expect_no_changes: bool = False,
+    parallel: int = 32,
 ) -> CliResult:
-    """Run `pulumi preview|up|refresh|destroy`; output goes to stderr, events are counted."""
+    """Run `pulumi preview|up|refresh|destroy`; output goes to stderr."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="events-", dir=home.path) as folder:
         log = Path(folder) / "events.json"
@@ -117,6 +132,8 @@ def run(
             "--config-file",
             str(stack_file),
             "--non-interactive",
+            "--parallel",
+            str(parallel),
             "--event-log",
             str(log),
         ]
@@ -124,6 +141,7 @@ def run(
         command += ["--expect-no-changes"] if expect_no_changes else []
         for target in targets:
             command += ["--target", target]
+        command += ["--target-dependents"] if target_dependents else []
         variables = (
             dict(environment) | shell(home, stack, stack_file) | {"PULUMI_DEBUG_COMMANDS": "true"}
         )
@@ -136,25 +154,11 @@ def run(
                 process.wait()
             except KeyboardInterrupt:
                 process.send_signal(signal.SIGINT)
-        events = list(_events(log))
-    changes = dict.fromkeys(CHANGES, 0)
-    diagnostics: list[str] = []
-    for event in events:
-        for operation, count in (
-            (event.get("summaryEvent") or {}).get("resourceChanges") or {}
-        ).items():
-            if operation in _COUNTED:
-                changes[_COUNTED[operation]] += count
-        diagnostic = event.get("diagnosticEvent") or {}
-        if diagnostic.get("severity") == "error":
-            diagnostics.append(
-                re.sub(r"<\{%[^%]*%\}>", "", str(diagnostic.get("message", ""))).strip()
-            )
-    return CliResult(process.returncode, changes, time.monotonic() - started, diagnostics)
-
-
-def _events(log: Path) -> Iterator[dict[str, Any]]:
-    if log.is_file():
-        for line in log.read_text().splitlines():
-            if line.strip():
-                yield json.loads(line)
+        events = list(cli_events.read(log))
+    return CliResult(
+        exit_code=process.returncode,
+        changes=cli_events.changes(events),
+        seconds=time.monotonic() - started,
+        steps=cli_events.steps(events, preview=kind == "preview"),
+        diagnostics=cli_events.diagnostics(events),
+    )

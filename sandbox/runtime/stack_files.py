@@ -6,15 +6,19 @@ The project's `Pulumi.<stack>.yaml` is never written. A value encrypted for a re
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from sandbox.engine.errors import EngineError
 from sandbox.engine.state.passphrase import PassphraseSecrets
 from sandbox.runtime.home import Home
 
@@ -24,6 +28,16 @@ SECRETS_KEYS = ("secretsprovider", "encryptedkey", "encryptionsalt")
 # Far above any real file; below what exhausts memory or the interpreter's stack.
 MAX_NESTING = 60
 MAX_NODES = 50_000
+# The program gets its configuration in one environment variable, which Linux limits to 128 KiB.
+MAX_BYTES = 120 * 1024
+
+# Plain values that YAML 1.1 and YAML 1.2 read alike; PyYAML reads 1:30 as 90, and `on` as true.
+_UNAMBIGUOUS = {
+    "tag:yaml.org,2002:int": re.compile(r"[-+]?(0|[1-9][0-9]{0,17})"),
+    "tag:yaml.org,2002:float": re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"),
+    "tag:yaml.org,2002:bool": re.compile(r"true|false|True|False"),
+    "tag:yaml.org,2002:timestamp": re.compile(r"(?!)"),
+}
 
 
 class StackFileError(Exception):
@@ -40,11 +54,16 @@ class UnknownStackError(StackFileError):
 
 @dataclass(frozen=True)
 class StackFile:
-    """The stack file of a run, its AWS region, and notes for the user."""
+    """The stack file of a run, its AWS region, and notes for the user.
+
+    `config` is the run's configuration before encryption, `original` the one without overrides.
+    """
 
     path: Path
     region: str
     notes: tuple[str, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    original: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 def stack_names(project: Path) -> list[str]:
@@ -55,7 +74,7 @@ def stack_names(project: Path) -> list[str]:
 
 def project_name(project: Path) -> str:
     """Return `name` of `Pulumi.yaml`."""
-    return str(_load_mapping(project / "Pulumi.yaml").get("name", ""))
+    return str(load_mapping(project / "Pulumi.yaml").get("name", ""))
 
 
 def prepare(
@@ -75,29 +94,32 @@ def prepare(
             f"there is no stack {stack!r}: Pulumi.{stack}.yaml does not exist. "
             f"Stacks of this project: {', '.join(stacks) or 'none'}."
         )
-    content = _load_mapping(source)
+    content = load_mapping(source)
     config = content.get("config") or {}
     if not isinstance(config, dict):
         raise StackFileError(
             f"{source.name}: `config` must be a mapping of keys to values, not "
-            f"{type(config).__name__}."
+            f"{type(config).__name__}. Indent the settings below it."
         )
     namespace = project_name(project)
     notes: list[str] = []
+    config = _decrypted(config, content, home)
     for key in SECRETS_KEYS:
         content.pop(key, None)
     config = _replace_secure_values(config, home.passphrase(), source.name, notes)
-    original = dict(config)
+    original = copy.deepcopy(config)
     for override in overrides:
         _override(config, override, namespace)
-    changed = {key for key, value in config.items() if original.get(key) is not value}
+    changed = {key for key, value in config.items() if original.get(key) != value}
     for key in changed & _secret_keys(config, namespace):
         if isinstance(config[key], str | int | float):
             config[key] = {"secure": str(config[key])}
+    _refuse_oversize(config, source.name)
     previous, target = home.stack_file(stack), home.stack_file(stack, overrides)
     # The salt belongs to the sandbox's passphrase and stays from run to run.
     if salt is None and previous.is_file():
-        salt = _load_mapping(previous).get("encryptionsalt")
+        salt = load_mapping(previous).get("encryptionsalt")
+    plain = config
     if _has_secure(config):
         secrets = PassphraseSecrets(home.passphrase(), salt)
         config, salt = _encrypt(config, secrets), secrets.state
@@ -110,7 +132,21 @@ def prepare(
     temporary.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     temporary.chmod(0o600)
     temporary.replace(target)
-    return StackFile(path=target, region=_region(config, namespace), notes=tuple(notes))
+    region = _region(config, namespace)
+    return StackFile(target, region, tuple(notes), config=plain, original=original)
+
+
+def _refuse_oversize(config: Mapping[str, Any], file: str) -> None:
+    sizes = {
+        key: len(json.dumps(value, default=str, ensure_ascii=False).encode(errors="replace"))
+        for key, value in config.items()
+    }
+    if sum(sizes.values()) > MAX_BYTES:
+        largest = max(sizes, key=lambda key: sizes[key])
+        raise StackFileError(
+            f"{file}: {largest} has {sizes[largest]} bytes; all settings together may have "
+            f"{MAX_BYTES}. Shorten it."
+        )
 
 
 def _region(config: dict[str, Any], namespace: str) -> str:
@@ -150,6 +186,10 @@ class _Loader(yaml.SafeLoader):
             raise _not_loadable("an anchor contains itself", node)
         if self._nodes > MAX_NODES or len(ancestors) > MAX_NESTING:
             raise _not_loadable(f"more than {MAX_NODES} values after aliases are expanded", node)
+        if is_ambiguous(node):
+            value = f"{node.value[:40]}…" if len(node.value) > 40 else node.value
+            problem = f"{value!r} is ambiguous; quote it, or write true, false or a number"
+            raise _not_loadable(problem, node)
         if isinstance(node, yaml.SequenceNode):
             for item in node.value:
                 self._check(item, (*ancestors, node))
@@ -167,11 +207,19 @@ class _Loader(yaml.SafeLoader):
                 self._check(value, (*ancestors, node))
 
 
+def is_ambiguous(node: yaml.Node) -> bool:
+    """Whether readers of YAML disagree on the value of a plain scalar."""
+    rule = _UNAMBIGUOUS.get(node.tag)
+    is_plain = isinstance(node, yaml.ScalarNode) and node.style is None
+    return is_plain and rule is not None and not rule.fullmatch(node.value)
+
+
 def _not_loadable(problem: str, place: yaml.Node | yaml.Event) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=place.start_mark)  # type: ignore[arg-type]
 
 
-def _load_mapping(file: Path) -> dict[str, Any]:
+def load_mapping(file: Path) -> dict[str, Any]:
+    """Return the file's mapping; StackFileError with file, line and reason if it has none."""
     try:
         text = file.read_text(encoding="utf-8")
         content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
@@ -181,12 +229,15 @@ def _load_mapping(file: Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or error
-        raise StackFileError(f"{file.name}{line}: not valid YAML: {problem}.") from None
+        raise StackFileError(
+            f"{file.name}{line}: not valid YAML: {problem}. Correct it there."
+        ) from None
     if content is None:
         return {}
     if not isinstance(content, dict):
         raise StackFileError(
-            f"{file.name}: the top level must be a mapping, not {type(content).__name__}."
+            f"{file.name}: the top level must be a mapping, not {type(content).__name__}. "
+            "Put the settings under `config:`."
         )
     return content
 
@@ -197,6 +248,44 @@ def _has_secure(value: Any) -> bool:
     return isinstance(value, list) and any(_has_secure(item) for item in value)
 
 
+class _Plain(str):
+    """A decrypted secret."""
+
+    __slots__ = ()
+
+
+def config_passphrase(home: Home) -> str:
+    """Return the passphrase of secrets in the project's stack files: Pulumi's, or the sandbox's."""
+    if (text := os.environ.get("PULUMI_CONFIG_PASSPHRASE")) is not None:
+        return text
+    if file := os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
+        return Path(file).read_text(encoding="utf-8").strip()
+    return home.passphrase()
+
+
+def _decrypted(config: dict[str, Any], content: dict[str, Any], home: Home) -> dict[str, Any]:
+    """Decrypt `secure` values if they belong to a passphrase that is known here."""
+    salt, provider = content.get("encryptionsalt"), content.get("secretsprovider", "passphrase")
+    if not isinstance(salt, str) or provider != "passphrase" or not _has_secure(config):
+        return config
+    try:
+        secrets = PassphraseSecrets(config_passphrase(home), salt)
+    except (EngineError, ValueError):
+        return config
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, dict):
+            if set(value) == {"secure"}:
+                return {"secure": _Plain(secrets.decrypt(str(value["secure"])))}
+            return {key: walk(item) for key, item in value.items()}
+        return [walk(item) for item in value] if isinstance(value, list) else value
+
+    try:
+        return {key: walk(value) for key, value in config.items()}
+    except EngineError:  # a value of another passphrase
+        return config
+
+
 def _replace_secure_values(
     config: dict[str, Any], passphrase: str, source: str, notes: list[str]
 ) -> dict[str, Any]:
@@ -205,6 +294,8 @@ def _replace_secure_values(
     def replace(value: Any, path: str) -> Any:
         if isinstance(value, dict):
             if set(value) == {"secure"}:
+                if isinstance(value["secure"], _Plain):
+                    return value
                 notes.append(
                     f"{path} is encrypted for a real environment in {source}; "
                     "the sandbox uses a stand-in."
@@ -273,9 +364,18 @@ def _override(config: dict[str, Any], override: str, namespace: str) -> None:
         raise OverrideError(f"-c {override}: {step!r} is no element of {type(parent).__name__}.")
 
 
+def override_key(override: str, namespace: str) -> str:
+    """Return the full key of a `KEY=VALUE`, without its value."""
+    key = override.partition("=")[0].strip()
+    return key if ":" in key.split(".")[0] else f"{namespace}:{key}"
+
+
 def _parse_value(text: str, override: str) -> Any:
     """Parse integers, booleans, lists and mappings as YAML; 1.35 and others are text."""
     try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if node is not None and is_ambiguous(node):
+            return text
         value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem = getattr(error, "problem", None) or error

@@ -1,5 +1,5 @@
-"""CodeBuild projects. Only a new name replaces; the ID is the project's ARN (imported by ARN or
-name).
+"""CodeBuild projects and report groups. Only a new name replaces; the ID is the ARN (projects are
+also imported by name).
 """
 
 from __future__ import annotations
@@ -286,4 +286,60 @@ def _request(inputs: Properties) -> dict[str, Any]:
     }
 
 
-TYPES = (Project(),)
+class ReportGroup(Handler):
+    """A group of test reports."""
+
+    token = "aws:codebuild/reportGroup:ReportGroup"
+    noun = "CodeBuild Report Group"
+    inputs = {
+        "name": text(replaces=True, rule=length(2, 128)),
+        "type": text(required=True, replaces=True, one_of=("TEST",)),
+        "exportConfig": block({"type": text(required=True, one_of=("NO_EXPORT",))}, required=True),
+        "deleteReports": boolean(default=False, write_only=True),
+    }
+    outputs = ("arn", "created")
+    autoname = AutoName("name", 128)
+    tagged = True
+    missing = ("ResourceNotFoundException",)
+
+    def create(self, call: Call, inputs: Properties) -> str:
+        """Create the group."""
+        group = call.client("codebuild").create_report_group(
+            name=inputs["name"],
+            type=inputs["type"],
+            exportConfig={"exportConfigType": inputs["exportConfig"]["type"]},
+            **filled(tags=tag_list(inputs["tagsAll"], "key", "value")),
+        )["reportGroup"]
+        return call.made(group["arn"])
+
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
+        """Describe the group."""
+        groups = call.client("codebuild").batch_get_report_groups(reportGroupArns=[id])
+        if not groups["reportGroups"]:
+            return None
+        group = groups["reportGroups"][0]
+        return {
+            "id": group["arn"],
+            "arn": group["arn"],
+            "name": group["name"],
+            "type": group["type"],
+            "exportConfig": {"type": group["exportConfig"]["exportConfigType"]},
+            "created": group["created"].strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "tagsAll": tag_map(group.get("tags"), "key", "value"),
+        }
+
+    def retag(
+        self, call: Call, id: str, state: Properties, put: Mapping[str, str], drop: Sequence[str]
+    ) -> None:
+        """Replace all tags: CodeBuild has no call for single tags."""
+        tags = {k: v for k, v in {**(state.get("tagsAll") or {}), **put}.items() if k not in drop}
+        call.client("codebuild").update_report_group(arn=id, tags=tag_list(tags, "key", "value"))
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        """Delete the group, with its reports if `deleteReports` is set."""
+        call.client("codebuild").delete_report_group(
+            arn=id, deleteReports=bool(state.get("deleteReports"))
+        )
+
+
+TYPES = (Project(), ReportGroup())

@@ -102,7 +102,11 @@ class Key(Handler):
         key = kms.describe_key(KeyId=id)["KeyMetadata"]
         if key["KeyState"] in ("PendingDeletion", "PendingReplicaDeletion"):
             return None
-        rotation = kms.get_key_rotation_status(KeyId=id)
+        # KMS cannot rotate asymmetric keys.
+        rotates = key.get("KeySpec", "SYMMETRIC_DEFAULT") == "SYMMETRIC_DEFAULT"
+        rotation = (
+            kms.get_key_rotation_status(KeyId=id) if rotates else {"KeyRotationEnabled": False}
+        )
         period = rotation.get("RotationPeriodInDays")
         return {
             "id": key["KeyId"],

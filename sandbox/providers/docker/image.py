@@ -12,7 +12,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sandbox.images import Builder, BuildError, BuildRequest, Destination, placeholder
+from sandbox.images import (
+    Builder,
+    BuildError,
+    BuildRequest,
+    Destination,
+    image_cache,
+    image_sources,
+    placeholder,
+)
 from sandbox.images.build_context import context_digest
 from sandbox.images.builder import MACHINE_ARCHITECTURE
 from sandbox.providers.property_values import is_known
@@ -56,8 +64,9 @@ _PROPERTIES = {
 
 
 def provider() -> DockerProvider:
-    """Return the provider that builds under the sandbox's home (SANDBOX_HOME)."""
-    return DockerProvider(Path(os.environ.get("SANDBOX_HOME", ".sandbox")).absolute())
+    """Return the provider of the sandbox's home (SANDBOX_HOME), with the user's image cache."""
+    home = Path(os.environ.get("SANDBOX_HOME", ".sandbox")).absolute()
+    return DockerProvider(home, image_cache())
 
 
 class DockerProvider(Provider):
@@ -66,9 +75,9 @@ class DockerProvider(Provider):
     name = "docker"
     version = VERSION
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, cache: Path) -> None:
         self._home = home
-        self._builder = Builder(home / "images")
+        self._builder = Builder(cache)
 
     def connect(self, config: Properties) -> Connection:
         """Accept an empty configuration; the sandbox detects the builder of this machine itself."""
@@ -192,13 +201,15 @@ class ImageConnection(Connection):
                 username, password = registry.get("username", ""), registry.get("password", "")
                 destination = Destination(repository, str(username), str(password))
             result = self._builder.build(
-                request, destination, tag, lambda line: resource.log("debug", line)
+                request, destination, tag, lambda line: resource.log("info", line)
             )
         except BuildError as error:
             raise Failure(f"The image {name} was not built: {error}.") from None
         for note in result.notes:
             resource.log("info", note)
         state["repoDigest"] = f"{repository}@{result.digest}" if destination else result.digest
+        if not preview:
+            image_sources.record(self._home, result.digest, request)
         if result.not_built is not None:
             state["notBuilt"] = result.not_built
             placeholder.record(self._home, result.digest, result.not_built)

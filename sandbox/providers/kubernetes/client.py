@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -109,6 +109,26 @@ class Client:
             raise ApiStatusError(content)
         warnings = [_warning(text) for text in response.headers.getlist("Warning")]
         return content, warnings
+
+    def stream(self, path: str) -> Iterator[str]:
+        """Yield the lines of a text response. Raises ApiStatusError or UnreachableError."""
+        headers = {"Authorization": f"Bearer {token}"} if (token := self._bearer()) else {}
+        try:
+            response = self._pool.request(
+                "GET",
+                self.server + path,
+                headers=headers,
+                preload_content=False,
+                timeout=urllib3.Timeout(connect=10, read=None),
+            )
+            if response.status >= 400:
+                raise ApiStatusError(json.loads(response.data))
+            rest = b""
+            for chunk in response.stream(amt=None):
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from (line.decode(errors="replace") for line in lines)
+        except urllib3.exceptions.HTTPError as error:
+            raise UnreachableError(f"{self.server}: {_plain(error)}") from None
 
     def _bearer(self) -> str:
         if self._user.get("token"):

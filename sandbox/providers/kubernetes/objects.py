@@ -196,8 +196,9 @@ def api_errors(schema: Schema, kind: Kind, document: Mapping[str, Any]) -> list[
     if not failures and not unknown:
         copy: Json = without_nulls(known_document)
         if kind.kind == "Pod":
-            defaults.set_pod_defaults(copy.setdefault("spec", {}))
-        defaults.set_defaults(kind, copy, _EmptyCluster())
+            copy.setdefault("spec", {})
+        defaults.set_defaults(kind, copy)
+        defaults.allocate(kind, copy, _EmptyCluster())
         if not (kind.kind == "Job" and not (known_document.get("spec") or {}).get("template")):
             failures = [
                 (c.field, str(c))

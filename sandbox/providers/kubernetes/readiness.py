@@ -1,8 +1,8 @@
 """Readiness conditions of each kind, and messages for objects that do not become ready.
 
-The conditions are pulumi-kubernetes'. The default timeout is 1 instead of 10 minutes, because
-objects start faster in the sandbox; customTimeouts and `pulumi.com/timeoutSeconds` apply as they
-are.
+The conditions are pulumi-kubernetes'. The default timeout is 1 minute since the last progress,
+instead of 10 minutes, because objects start faster in the sandbox; customTimeouts and
+`pulumi.com/timeoutSeconds` apply as they are.
 """
 
 from __future__ import annotations
@@ -68,6 +68,8 @@ class Watcher:
             if missing != last:
                 log(missing)
                 last = missing
+                if seconds == DEFAULT_TIMEOUT:  # progress extends the default only
+                    deadline = time.monotonic() + seconds
             if final or time.monotonic() > deadline or self._pause(tries):
                 raise NotReadyError(
                     self._explain(missing, document, seconds, failed=final), document
@@ -158,12 +160,16 @@ def pod_problem(pod: Document) -> str:
         *(status.get("initContainerStatuses") or ()),
         *(status.get("containerStatuses") or ()),
     ):
-        waiting = (item.get("state") or {}).get("waiting")
+        state = item.get("state") or {}
+        waiting, last = state.get("waiting"), (item.get("lastState") or {}).get("terminated")
+        attempts = f"; its last of {item['restartCount']} attempts" if last else ""
+        ending = f"{attempts} ended with exit code {last['exitCode']}" if last else ""
         if waiting:
             detail = f" ({waiting['message']})" if waiting.get("message") else ""
-            return (
-                f"container {item['name']} is waiting: {waiting.get('reason', 'unknown')}{detail}"
-            )
+            reason = waiting.get("reason", "unknown")
+            return f"container {item['name']} is waiting: {reason}{detail}{ending}"
+        if state.get("running") and not item.get("ready"):
+            return f"container {item['name']} runs and is not ready{ending}"
     for item in status.get("conditions") or ():
         if item["type"] == "PodScheduled" and item["status"] == "False":
             return f"{item.get('reason', 'Unschedulable')}: {item.get('message', '')}"

@@ -114,7 +114,7 @@ _NESTED_SECRET = ("manageMasterUserPassword", "masterUserSecretKmsKeyId")
 
 
 class Instance(Handler):
-    """A DB instance. Replicas and restores are not emulated."""
+    """A DB instance, new or restored from a snapshot. Replicas are not emulated."""
 
     token = "aws:rds/instance:Instance"
     noun = "RDS DB Instance"
@@ -128,6 +128,7 @@ class Instance(Handler):
         "deleteAutomatedBackups": boolean(default=True, write_only=True),
         "finalSnapshotIdentifier": text(write_only=True),
         "skipFinalSnapshot": boolean(default=False, write_only=True),
+        "snapshotIdentifier": text(replaces=True, write_only=True),
     }
     outputs = (
         "address",
@@ -148,12 +149,11 @@ class Instance(Handler):
 
     def validate(self, call: Call, inputs: Properties) -> Iterable[tuple[str, str]]:
         """Validate a new instance."""
+        if inputs.get("snapshotIdentifier") is not None:  # the snapshot has them
+            return
         for key in ("allocatedStorage", "engine", "username"):
             if inputs.get(key) is None:
-                yield (
-                    key,
-                    f'"{key}" is required: the sandbox does not emulate replicas and restores',
-                )
+                yield key, f'"{key}" is required: the sandbox does not emulate replicas'
 
     def create(self, call: Call, inputs: Properties) -> str:
         """Create the instance and wait until it is available."""
@@ -171,12 +171,47 @@ class Instance(Handler):
         }
         if not inputs.get("manageMasterUserPassword"):
             request.pop("ManageMasterUserPassword", None)
+        if snapshot := inputs.get("snapshotIdentifier"):
+            return self._restore(call, snapshot, request)
         instance = rds.create_db_instance(**request)["DBInstance"]
         call.made(instance["DbiResourceId"])
         self._settle(call, name)
         return str(instance["DbiResourceId"])
 
+    def _restore(self, call: Call, snapshot: str, request: dict[str, Any]) -> str:
+        """Restore the snapshot, then modify the rest, as the provider does."""
+        rds, name = call.client("rds"), request["DBInstanceIdentifier"]
+        model = rds.meta.service_model
+        # PostgreSQL's database name and user come from the snapshot.
+        accepted = set(model.operation_model("RestoreDBInstanceFromDBSnapshot").input_shape.members)
+        restored = {key: request[key] for key in request.keys() & accepted - {"DBName"}}
+        instance = rds.restore_db_instance_from_db_snapshot(
+            DBSnapshotIdentifier=snapshot, **restored
+        )["DBInstance"]
+        call.made(instance["DbiResourceId"])
+        self._settle(call, name)
+        modifiable = set(model.operation_model("ModifyDBInstance").input_shape.members)
+        later = {key: request[key] for key in request.keys() & modifiable - accepted}
+        if later:
+            rds.modify_db_instance(DBInstanceIdentifier=name, ApplyImmediately=True, **later)
+            self._settle(call, name)
+        return str(instance["DbiResourceId"])
+
     def _settle(self, call: Call, name: str) -> None:
+        rds = call.client("rds")
+        try:
+            self._wait(call, name)
+        except Failure as failure:
+            reasons = self._events(rds, name, "failure")
+            raise Failure(": ".join([str(failure), *reasons[-1:]])) from None
+        for notice in self._events(rds, name, "notification"):
+            call.resource.log("info", notice)
+
+    def _events(self, rds: Any, name: str, category: str) -> list[str]:
+        events = rds.describe_events(SourceIdentifier=name, SourceType="db-instance")["Events"]
+        return [event["Message"] for event in events if category in event["EventCategories"]]
+
+    def _wait(self, call: Call, name: str) -> None:
         rds = call.client("rds")
         call.wait(
             lambda: str(
@@ -185,7 +220,13 @@ class Instance(Handler):
                 ]
             ),
             ("available", "storage-optimization"),
-            failed=("failed", "incompatible-parameters", "incompatible-network", "deleting"),
+            failed=(
+                "failed",
+                "incompatible-parameters",
+                "incompatible-network",
+                "storage-full",
+                "deleting",
+            ),
             seconds=40 * 60,
             what=f"DB instance {name}",
         )

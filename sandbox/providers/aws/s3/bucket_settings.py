@@ -406,6 +406,38 @@ class BucketNotification(_Setting):
         )
 
 
+class BucketLogging(_Setting):
+    """The access log, in a bucket whose policy admits logging.s3.amazonaws.com."""
+
+    token = "aws:s3/bucketLogging:BucketLogging"
+    noun = "S3 Bucket Logging"
+    inputs = {
+        "bucket": _BUCKET,
+        "targetBucket": text(required=True),
+        "targetPrefix": text(required=True),
+    }
+    missing = MISSING
+
+    def put(self, call: Call, bucket: str, inputs: Properties) -> None:
+        target = {"TargetBucket": inputs["targetBucket"], "TargetPrefix": inputs["targetPrefix"]}
+        call.client("s3").put_bucket_logging(
+            Bucket=bucket, BucketLoggingStatus={"LoggingEnabled": target}
+        )
+
+    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
+        enabled = call.client("s3").get_bucket_logging(Bucket=id).get("LoggingEnabled")
+        if not enabled:
+            return None
+        return {
+            "bucket": id,
+            "targetBucket": enabled["TargetBucket"],
+            "targetPrefix": enabled["TargetPrefix"],
+        }
+
+    def delete(self, call: Call, id: str, state: Properties) -> None:
+        call.client("s3").put_bucket_logging(Bucket=id, BucketLoggingStatus={})
+
+
 TYPES = (
     BucketVersioning(),
     BucketServerSideEncryptionConfiguration(),
@@ -414,4 +446,5 @@ TYPES = (
     BucketOwnershipControls(),
     BucketLifecycleConfiguration(),
     BucketNotification(),
+    BucketLogging(),
 )

@@ -1,0 +1,73 @@
+"""AWS clients of a build: the emulated account only, under the project's service role."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from botocore.session import Session
+
+from sandbox.builds.errors import PhaseError
+
+# The account's own key: it may assume every role, as the service CodeBuild.
+OWN_KEY = {"AWS_ACCESS_KEY_ID": "AKIASANDBOXSANDBOX00", "AWS_SECRET_ACCESS_KEY": "sandbox"}
+_CONFIG = Config(
+    retries={"max_attempts": 0}, proxies={}, s3={"addressing_style": "path"}, read_timeout=120
+)
+# Neither profiles nor files of a real account: configuration key, variable, default, conversion.
+_NO_FILES = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
+_lock = threading.Lock()
+_session: list[Any] = []
+
+
+class AwsSession:
+    """Clients with one set of credentials."""
+
+    def __init__(self, url: str, region: str, credentials: Mapping[str, str]) -> None:
+        self.url, self.region, self.credentials = url, region, credentials
+        self._clients: dict[str, Any] = {}
+
+    def client(self, service: str) -> Any:
+        """Return the client of a service."""
+        with _lock:  # boto3's sessions are not thread-safe
+            if service not in self._clients:
+                if not _session:
+                    _session.append(boto3.Session(botocore_session=Session(_NO_FILES)))
+                self._clients[service] = _session[0].client(
+                    service,
+                    region_name=self.region,
+                    endpoint_url=self.url,
+                    aws_access_key_id=self.credentials["AWS_ACCESS_KEY_ID"],
+                    aws_secret_access_key=self.credentials["AWS_SECRET_ACCESS_KEY"],
+                    aws_session_token=self.credentials.get("AWS_SESSION_TOKEN"),
+                    config=_CONFIG,
+                )
+            return self._clients[service]
+
+    def assume(self, role_arn: str, name: str) -> AwsSession:
+        """Return a session of a role. Raises PhaseError."""
+        try:
+            credentials = self.client("sts").assume_role(
+                RoleArn=role_arn, RoleSessionName=name, DurationSeconds=3600
+            )["Credentials"]
+        except ClientError as error:
+            raise PhaseError(
+                "ACCESS_DENIED",
+                "CodeBuild is not authorized to perform: sts:AssumeRole on service role "
+                f"{role_arn}: {error.response['Error']['Message']}",
+            ) from None
+        keys = {
+            "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": credentials["SessionToken"],
+        }
+        return AwsSession(self.url, self.region, keys)

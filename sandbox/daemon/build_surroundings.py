@@ -1,0 +1,86 @@
+"""What CodeBuild's builds get of the other parts: account, registry and PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sandbox.builds import Surroundings, Toolbox
+from sandbox.builds.aws_session import OWN_KEY, AwsSession
+from sandbox.containers import LocalServiceProxy, load_balancer_ports
+from sandbox.databases import ServerError, programs
+from sandbox.images import image_cache
+from sandbox.runtime.home import SOURCE_DIRECTORY, Home, user_cache
+
+if TYPE_CHECKING:
+    from sandbox.account import Account
+
+_POSTGRES_MAJOR = "17"
+_LOG = logging.getLogger(__name__)
+
+
+def build_surroundings(home: Home, account: Account, registry_host: str) -> Surroundings:
+    """Return them; the account's URL is read when a build starts."""
+    surroundings = surroundings_of(home, lambda: account.url, registry_host)
+    return replace(surroundings, emit=account.emit)
+
+
+def surroundings_of(home: Home, url: Callable[[], str], registry_host: str) -> Surroundings:
+    """Return what builds get of an account by its URL."""
+    return Surroundings(
+        session=lambda region: AwsSession(url(), region, OWN_KEY),
+        tools=_toolbox(home, registry_host),
+        cache=home.builds / "cache",
+        package_cache=user_cache() / "packages",
+        host_names=lambda: {**_database_addresses(home), **_load_balancer_addresses(home)},
+        load_balancers=lambda: _load_balancer_ports(home),
+        # A clone may be below /tmp, with its virtual environment.
+        visible=(home.path, user_cache(), SOURCE_DIRECTORY, Path(sys.prefix)),
+    )
+
+
+def _database_addresses(home: Home) -> dict[str, str]:
+    try:
+        addresses: dict[str, str] = json.loads((home.databases / "addresses.json").read_text())
+    except FileNotFoundError:
+        return {}
+    return addresses
+
+
+def _load_balancer_ports(home: Home) -> dict[str, int]:
+    ports = load_balancer_ports(home.service_proxy, ready=False)
+    return {listener: port for listener, (_, port) in ports.items()}
+
+
+def _load_balancer_addresses(home: Home) -> dict[str, str]:
+    """Return the addresses of the Services behind load balancers, as pods have them."""
+    hosts = {listener.rpartition(":")[0] for listener in _load_balancer_ports(home)}
+    names = LocalServiceProxy(home.service_proxy).host_names()
+    return {name: address for name, address in names.items() if name in hosts}
+
+
+def _toolbox(home: Home, registry_host: str) -> Toolbox:
+    return Toolbox(
+        directory=home.builds / "tools",
+        cache=user_cache() / "environments",
+        postgres=_postgres,
+        docker=lambda: {
+            "SANDBOX_HOME": str(home.path),
+            "SANDBOX_IMAGE_CACHE": str(image_cache()),
+            "SANDBOX_REGISTRY": registry_host,
+        },
+    )
+
+
+def _postgres() -> Path | None:
+    """Return the directory of PostgreSQL's programs, or None if they cannot be downloaded."""
+    try:
+        return programs.select(_POSTGRES_MAJOR).directory
+    except ServerError as error:
+        _LOG.warning("builds have no PostgreSQL: %s", error.reason)
+        return None
