@@ -1,4 +1,4 @@
-"""Measures the service against its bars: `python -m bench [MEASURE…]` prints a table.
+"""Measures service and sandbox against their bars: `python -m bench [MEASURE…]` prints a table.
 
 Without arguments, every measure runs and docs/benchmarks.md is written.
 """
@@ -12,7 +12,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import container, restarts, throughput
+from bench import container, damage, kills, pipelines, restarts, settings_fuzz, throughput
 from bench.processes import ROOT
 from bench.row import Row
 
@@ -21,6 +21,10 @@ MEASURES = {
     "throughput": throughput.measure,
     "restarts": restarts.measure,
     "container": container.measure,
+    "settings": settings_fuzz.measure,
+    "kills": kills.measure,
+    "damage": damage.measure,
+    "pipelines": pipelines.measure,
 }
 
 

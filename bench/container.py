@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.processes import HELLO_WORLD, ROOT, free_port, responds
 from bench.row import Row
-from sandbox.images import debian_base, engines
+from sandbox.images import debian_base, engines, image_cache
 
 REPEATS = 3
 BASE, BUILDER, SERVICE, STUDY = "bench-base", "bench-builder", "bench-service", "bench-study"
@@ -39,7 +39,7 @@ def measure(directory: Path) -> list[Row]:
     edited = {SERVICE: contexts[SERVICE] / "health.py", STUDY: contexts[STUDY] / "app.py"}
     with _engine(directory) as host:
         architecture = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
-        base = debian_base.local_base(ROOT / ".sandbox" / "images" / "bases", architecture)
+        base = debian_base.local_base(image_cache() / "bases", architecture)
         for tar, tag in ((base.base, BASE), (base.builder, BUILDER)):
             path = "ENV PATH=/usr/local/bin:/usr/bin:/bin"
             _docker(host, "import", "--change", path, str(tar), tag)
