@@ -1,5 +1,7 @@
 """Configures all tests: compiled code is cached, examples of Hypothesis are reproducible."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,10 @@ settings.register_profile("repeatable", _PATIENT, derandomize=True, database=Non
 settings.register_profile("search", _PATIENT, print_blob=True, max_examples=3000)
 settings.load_profile("repeatable")
 
+# The Pulumi CLI in the user's cache, which another clone may have built, starts its language host
+# with this Python.
+os.environ["SANDBOX_PYTHON"] = sys.executable
+
 # Hypothesis mixes constants of loaded modules into its examples, which differ between workers of
 # xdist; it has no setting for that.
 _of_loaded_modules = providers._get_local_constants
@@ -31,11 +37,21 @@ providers._get_local_constants = lambda: (
 _TESTS = Path(__file__).parent
 _MARKERS = {
     "app/test_server.py": "server",
+    "bootstrap": "engine",
+    "conformance": "engine",
+    "documentation/test_how_to_guides.py": "end_to_end",
+    "documentation/test_tutorial.py": "end_to_end",
     "end_to_end": "end_to_end",
+    "examples": "engine",
     "sandbox/account": "server",
+    "sandbox/builds": "server",
+    "sandbox/console/test_command.py": "server",
+    "sandbox/console/test_pipelines.py": "server",
+    "sandbox/databases": "database",
     "sandbox/engine": "engine",
     "sandbox/images": "container",
     "sandbox/kubernetes": "server",
+    "sandbox/pipelines": "server",
     "sandbox/providers": "server",
 }
 

@@ -82,7 +82,7 @@ def exchange(service: Service, request: bytes, *, half_close: bool = False) -> b
 def test_too_large_and_chunked_bodies_are_refused(tmp_path: Path, database: str) -> None:
     with running(tmp_path, DATABASE_URL=database) as service:
         headers = {"Content-Type": "application/json"}
-        response = service.request("POST", "/api/entries", b"x" * 100_000, headers)
+        response = service.request("POST", "/api/entries", b"x" * 20_000, headers)
         assert response.status == 413
         connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
         connection.request("POST", "/api/entries", iter([ENTRY]), headers, encode_chunked=True)
@@ -122,13 +122,47 @@ def test_truncated_request_is_not_stored(
     with running(tmp_path, DATABASE_URL=database) as service:
         if half_close:
             response = exchange(service, request_bytes, half_close=True)
-            assert not response or response.startswith(b"HTTP/1.1 4"), response
+            status = b"411" if b"chunked" in request_bytes else b"400"
+            assert response.startswith(b"HTTP/1.1 " + status), response
+            assert b"\r\nx-request-id: " in response
+            assert b"\r\nx-content-type-options: nosniff" in response
         else:  # the client disconnects
             with socket.create_connection(("127.0.0.1", service.port), timeout=60) as raw:
                 raw.sendall(request_bytes)
             time.sleep(0.3)
         assert service.get("/api/entries").json()["entries"] == []
         assert "Traceback" not in service.log_file.read_text()
+
+
+@pytest.mark.parametrize("head", [b"", b"POST /api/entries HTTP/1.1\r\nHost"])
+def test_request_without_complete_headers_is_closed(tmp_path: Path, head: bytes) -> None:
+    with running(tmp_path) as service:
+        assert exchange(service, head, half_close=True) == b""
+        assert service.get("/livez").status == 200
+
+
+def test_clients_with_stalled_bodies_block_no_probe_and_no_page(
+    tmp_path: Path, database: str
+) -> None:
+    with running(tmp_path, DATABASE_URL=database) as service, ExitStack() as stack:
+        head = POST + f"Content-Length: {len(ENTRY)}\r\n\r\n".encode()
+        stalled = []
+        for _ in range(20):
+            address = ("127.0.0.1", service.port)
+            client = stack.enter_context(socket.create_connection(address, timeout=60))
+            client.sendall(head + ENTRY[:10])
+            stalled.append(client)
+            time.sleep(0.01)  # requests get their threads in this order
+        for path in ("/livez", "/readyz", "/", "/api/entries") * 2:
+            connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=5)
+            assert send(connection, "GET", path).status == 200
+        response = service.post_json("/api/entries", {"name": "Bob", "message": "hello"})
+        assert (response.status, response.headers["retry-after"]) == (503, "5")
+        stalled[0].sendall(ENTRY[10:])
+        assert stalled[0].recv(65536).startswith(b"HTTP/1.1 201 ")
+        time.sleep(0.1)
+        response = service.post_json("/api/entries", {"name": "Bob", "message": "hello"})
+        assert response.status == 201
 
 
 def test_request_in_progress_at_sigterm_is_answered(tmp_path: Path, database: str) -> None:

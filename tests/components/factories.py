@@ -114,6 +114,7 @@ def observability(name: str, **changes: Any) -> Observability:
         "protected": False,
         "cluster_name": "test-cluster",
         "database_identifier": None,
+        "repository_name": "test/image",
         "workload": k8s.Provider(f"{name}-workload"),
         "budget_tag": "user:stack$test",
     }

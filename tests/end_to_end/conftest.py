@@ -21,9 +21,10 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Sandbox:
-    """The command line with its own home."""
+    """The command line with its own home, in a project."""
 
     home: Path
+    project: Path = PROJECT
 
     @property
     def environment(self) -> dict[str, str]:
@@ -33,6 +34,8 @@ class Sandbox:
             for key, value in os.environ.items()
             if not key.startswith(("AWS_", "PULUMI_"))
         }
+        # On every machine; test_pulumi_cli.py has the tests of the CLI.
+        variables["SANDBOX_ENGINE"] = "embedded"
         return variables | {"SANDBOX_HOME": str(self.home), "COLUMNS": "200"}
 
     def run(
@@ -40,7 +43,7 @@ class Sandbox:
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "sandbox", *arguments],
-            cwd=PROJECT,
+            cwd=self.project,
             env=self.environment | (environment or {}),
             input=stdin,
             capture_output=True,

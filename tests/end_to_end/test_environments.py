@@ -14,12 +14,19 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.conftest import Sandbox
+from sandbox.console.stacks import Stacks
+from sandbox.runtime.home import Home
+from tests.end_to_end.conftest import PROJECT, Sandbox
 
 STACKS = ("dev", "prod")
 ZONES = {"dev": 2, "prod": 3}
 NAT_GATEWAYS = {"dev": 1, "prod": 3}
 REPLICAS = {"dev": 1, "prod": 3}
+# EKS and RDS create them again when they write a late record.
+LATE_LOG_GROUPS = (
+    "/aws/eks/platform-dev-cluster/cluster",
+    "/aws/rds/instance/platform-dev-database/postgresql",
+)
 NOTHING = {"create": 0, "update": 0, "replace": 0, "delete": 0}
 
 each_stack = pytest.mark.parametrize("stack", STACKS)
@@ -49,12 +56,34 @@ def of_stack(items: list[dict[str, Any]], stack: str) -> list[dict[str, Any]]:
     ]
 
 
+def test_preview_refuses_versions_that_do_not_exist(sandbox: Sandbox) -> None:
+    for pin, message in (
+        ("cluster.nodes.release_version=1.35.0-20260901", "AMI release 1.35.0-20260901"),
+        ("cluster.addons.coredns=v1.99.0-eksbuild.1", "coredns v1.99.0-eksbuild.1"),
+        ("database.engine_version=17.99", "does not offer PostgreSQL 17.99"),
+    ):
+        document = sandbox.json("preview", "dev", "-c", pin, code=1)
+        assert any(message in entry["message"] for entry in document["diagnostics"]), document
+
+
 @each_stack
 def test_up_creates_everything_at_once(sandbox: Sandbox, stack: str) -> None:
     up = sandbox.json("up", stack)
     assert (up["result"], up["stack"]) == ("succeeded", stack)
     assert up["changes"]["create"] > 100
     assert changed(up) == NOTHING | {"create": up["changes"]["create"]}
+
+
+@each_stack
+def test_console_has_the_timeline_of_up(sandbox: Sandbox, stack: str) -> None:
+    timeline = Stacks(Home(sandbox.home), PROJECT).timeline(stack)
+    assert timeline is not None
+    assert (timeline.kind, timeline.result) == ("up", "succeeded")
+    assert len(timeline.bars) > 100
+    critical = [bar for bar in timeline.bars if bar.critical]
+    assert critical[0].type == "pulumi:providers:aws"
+    assert len(critical) > 5
+    assert critical[-1].start + critical[-1].seconds <= timeline.seconds
 
 
 @each_stack
@@ -222,12 +251,12 @@ def test_next_run_continues_after_a_crash(sandbox: Sandbox) -> None:
 def test_invalid_setting_is_refused_before_any_change(sandbox: Sandbox) -> None:
     before = sandbox.json("export", "dev")["deployment"]["resources"]
     refused = sandbox.json(
-        "up", "dev", "-c", "network.zones=9", "-c", "network.cidr=10.0.0.0/28", code=1
+        "up", "dev", "-c", "network.zones=9", "-c", "network.cidr=10.0.0.0/28", code=2
     )
     (diagnostic,) = (item for item in refused["diagnostics"] if item["severity"] == "error")
     assert "2 problems; nothing was changed" in diagnostic["message"]
     assert {"network.zones", "network.cidr"} <= set(
-        re.findall(r"platform:([a-z.]+):", diagnostic["message"])
+        re.findall(r"-c ([a-z.]+):", diagnostic["message"])
     )
     assert sandbox.json("export", "dev")["deployment"]["resources"] == before
 
@@ -236,8 +265,10 @@ def test_protected_environment_is_not_destroyed(sandbox: Sandbox) -> None:
     before = sandbox.resources()
     refused = sandbox.run("destroy", "prod", "--yes")
     assert refused.returncode == 1
-    assert "protected" in refused.stderr + refused.stdout
-    assert "lifecycle" in refused.stderr + refused.stdout
+    messages = [line for line in (refused.stderr + refused.stdout).splitlines() if line.strip()]
+    [message] = [line for line in messages if "protected" in line]
+    assert "sandbox up prod -c lifecycle=ephemeral" in message
+    assert len(messages) == 1, messages
     assert sandbox.resources() == before
 
 
@@ -247,6 +278,20 @@ def test_destroyed_dev_leaves_nothing_and_prod_unchanged(sandbox: Sandbox) -> No
     left = [item for item in sandbox.resources() if "dev" in json.dumps(item)]
     assert left == []
     assert changed(sandbox.json("preview", "prod", "--expect-no-changes")) == NOTHING
+
+
+def test_up_adopts_log_groups_that_outlive_their_writers(sandbox: Sandbox) -> None:
+    logs = sandbox.client("logs")
+    for group in LATE_LOG_GROUPS:  # late records, unencrypted and without retention
+        logs.create_log_group(logGroupName=group)
+    sandbox.json("up", "dev")
+    sandbox.json("up", "dev")
+    for group in LATE_LOG_GROUPS:
+        (found,) = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+        assert found["retentionInDays"] == 7
+        assert found["kmsKeyId"]
+    sandbox.json("preview", "dev", "--expect-no-changes")
+    sandbox.json("destroy", "dev", "--yes")
 
 
 def test_account_is_empty_after_both_destroys(sandbox: Sandbox) -> None:

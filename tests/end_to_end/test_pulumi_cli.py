@@ -1,4 +1,4 @@
-"""The whole program with the Pulumi CLI on PATH, and changes of engine; skipped without a CLI.
+"""The whole program with the Pulumi CLI, and changes of engine; skipped without a CLI.
 
 The tests run in order, on one sandbox.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,15 +14,14 @@ from typing import Any
 
 import pytest
 
-from sandbox.runtime import pulumi_cli
 from tests.end_to_end.conftest import PROJECT, Sandbox
+from tests.pulumi import cli_path, needs_cli
 
-CLI = pulumi_cli.find()
 NOTHING = {"create": 0, "update": 0, "replace": 0, "delete": 0}
 ENGINES = ("embedded", "pulumi")
 
 pytestmark = [
-    pytest.mark.skipif(CLI is None, reason="no `pulumi` with `pulumi-language-python` is on PATH"),
+    needs_cli,
     pytest.mark.xdist_group("pulumi-cli"),
 ]
 each_engine = pytest.mark.parametrize("engine", ENGINES)
@@ -43,6 +41,8 @@ def nothing_else_is_written(tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """Check that a home directory and the project's stack files stay unchanged."""
     home, before = tmp_path_factory.mktemp("home"), project_files()
     with pytest.MonkeyPatch.context() as patch:
+        cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+        patch.setenv("XDG_CACHE_HOME", cache)  # it has the CLI
         patch.setenv("HOME", str(home))
         yield home
     assert project_files() == before
@@ -60,6 +60,12 @@ def act(
 
 def changed(document: dict[str, Any]) -> dict[str, int]:
     return {kind: count for kind, count in document["changes"].items() if kind != "same"}
+
+
+def plan(document: dict[str, Any]) -> list[tuple[str, str, list[dict[str, Any]]]]:
+    """Return operation, URN and property changes of each resource."""
+    steps = [(step["op"], step["urn"], step["changes"]) for step in document["steps"]]
+    return sorted(steps, key=lambda step: step[:2])
 
 
 def a_log_group(sandbox: Sandbox) -> str:
@@ -88,10 +94,16 @@ def test_stack_of_one_engine_has_no_changes_in_either(sandbox: Sandbox, engine: 
 
 @each_engine
 def test_both_engines_detect_an_unexpected_change(sandbox: Sandbox, engine: str) -> None:
-    options = ("-c", "observability.contacts[0]=someone-else@example.com")
+    options = (
+        *("-c", "observability.contacts[0]=someone-else@example.com"),
+        *("-c", "network.nat=per-zone"),
+        *("-c", "workload.maximum=5"),
+    )
     found = act(sandbox, "preview", "dev", engine, *options)
     assert changed(found) != NOTHING
-    assert changed(act(sandbox, "preview", "dev", other(engine), *options)) == changed(found)
+    compared = act(sandbox, "preview", "dev", other(engine), *options)
+    assert changed(compared) == changed(found)
+    assert plan(compared) == plan(found)
     act(sandbox, "preview", "dev", engine, *options, "--expect-no-changes", code=7)
 
 
@@ -116,13 +128,11 @@ def test_drift_detected_by_one_engine_is_fixed_by_the_other(sandbox: Sandbox, en
 def test_pulumi_preview_works_with_sandbox_env(
     sandbox: Sandbox, nothing_else_is_written: Path
 ) -> None:
-    pulumi = shutil.which("pulumi")
-    assert pulumi is not None
     kept = {
         key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PULUMI_"))
     }
     variables = kept | sandbox.variables("dev") | {"HOME": str(nothing_else_is_written)}
-    command = [pulumi, "preview", "--stack", "dev", "--expect-no-changes", "--non-interactive"]
+    command = [cli_path(), "preview", "--stack", "dev", "--expect-no-changes", "--non-interactive"]
     ran = subprocess.run(
         command,
         cwd=PROJECT,
@@ -148,7 +158,7 @@ def test_cli_destroys_a_stack_of_the_embedded_engine(sandbox: Sandbox) -> None:
 
 
 def test_invalid_settings_fail_with_the_cli(sandbox: Sandbox) -> None:
-    refused = act(sandbox, "preview", "dev", "pulumi", "-c", "network.zones=9", code=1)
+    refused = act(sandbox, "preview", "dev", "pulumi", "-c", "network.zones=9", code=2)
     assert refused["result"] == "failed"
     assert any("network.zones" in item["message"] for item in refused["diagnostics"])
 
@@ -157,7 +167,7 @@ def test_protected_prod_is_not_destroyed_by_the_cli(sandbox: Sandbox) -> None:
     act(sandbox, "up", "prod", "pulumi")
     assert changed(act(sandbox, "preview", "prod", "embedded", "--expect-no-changes")) == NOTHING
     refused = act(sandbox, "destroy", "prod", "pulumi", code=1)
-    assert "lifecycle" in refused["hint"]
+    assert "lifecycle" in refused["diagnostics"][0]["message"]
     act(sandbox, "up", "prod", "pulumi", "-c", "lifecycle=ephemeral")
     act(sandbox, "destroy", "prod", "pulumi")
     assert sandbox.resources() == []

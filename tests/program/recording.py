@@ -99,9 +99,11 @@ s3/bucketOwnershipControls:BucketOwnershipControls s3/bucketNotification:BucketN
 ecr/repository:Repository ecr/lifecyclePolicy:LifecyclePolicy eks/addon:Addon
 eks/accessEntry:AccessEntry eks/accessPolicyAssociation:AccessPolicyAssociation
 eks/podIdentityAssociation:PodIdentityAssociation rds/instance:Instance
-rds/subnetGroup:SubnetGroup rds/parameterGroup:ParameterGroup ssm/parameter:Parameter
-codebuild/project:Project codepipeline/pipeline:Pipeline codeconnections/connection:Connection
-codestarnotifications/notificationRule:NotificationRule budgets/budget:Budget
+rds/subnetGroup:SubnetGroup rds/parameterGroup:ParameterGroup
+rds/eventSubscription:EventSubscription s3/bucketLogging:BucketLogging ssm/parameter:Parameter
+codebuild/project:Project codebuild/reportGroup:ReportGroup codepipeline/pipeline:Pipeline
+codeconnections/connection:Connection codestarnotifications/notificationRule:NotificationRule
+budgets/budget:Budget
 """
 
 OTHER_TYPES = """
@@ -283,6 +285,9 @@ def _computed(args: MockResourceArgs) -> dict[str, Any]:
             ],
         },
         "aws:codebuild/project:Project": {"arn": _arn("codebuild", f"project/{physical}")},
+        "aws:codebuild/reportGroup:ReportGroup": {
+            "arn": _arn("codebuild", f"report-group/{physical}")
+        },
         "aws:codepipeline/pipeline:Pipeline": {"arn": _arn("codepipeline", physical)},
         "aws:sns/topic:Topic": {"arn": _arn("sns", physical)},
         "aws:ec2/natGateway:NatGateway": {"publicIp": "198.51.100.7"},

@@ -57,14 +57,17 @@ def test_trust_policies_of_services_name_account_and_source(recording: Recording
     for role in recording.all("aws:iam/role:Role"):
         (trust,) = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
         if "AWS" in trust["Principal"]:
-            pipeline_role = f"arn:aws:iam::{ACCOUNT}:role/pipeline-physical"
-            assert trust["Principal"] == {"AWS": pipeline_role}
+            pipeline = role.name.removesuffix("-source")
+            pipeline_role = pipeline if pipeline == "pipeline" else f"{pipeline}-pipeline"
+            arn = f"arn:aws:iam::{ACCOUNT}:role/{pipeline_role}-physical"
+            assert trust["Principal"] == {"AWS": arn}
         elif trust["Principal"]["Service"] == "ec2.amazonaws.com":
             assert role.name == "cluster-node"
         else:
             conditions = trust["Condition"]
             assert conditions["StringEquals"] == {"aws:SourceAccount": ACCOUNT}, role.name
-            if role.name == "pipeline":  # CodePipeline may pass no source
+            # CodePipeline may pass no source.
+            if role.name in {"pipeline", "pipeline-pull-request-pipeline"}:
                 continue
             source_arn = conditions["ArnLike"]["aws:SourceArn"]
             assert source_arn.split(":")[4] == ACCOUNT, role.name
@@ -73,14 +76,14 @@ def test_trust_policies_of_services_name_account_and_source(recording: Recording
 
 def test_every_project_has_its_own_role(recording: Recording) -> None:
     roles = [project.inputs["serviceRole"] for project in recording.all(PROJECT)]
-    assert len(roles) == len(set(roles)) == 4
+    assert len(roles) == len(set(roles)) >= 4
 
 
-def test_only_the_build_project_is_privileged(recording: Recording) -> None:
+def test_only_projects_that_build_the_image_are_privileged(recording: Recording) -> None:
     privileged = {
         r.name for r in recording.all(PROJECT) if r.inputs["environment"]["privilegedMode"]
     }
-    assert privileged <= {"pipeline-build"}
+    assert privileged <= {"pipeline-build", "pipeline-pull-request"}
 
 
 def test_node_role_may_only_join_the_cluster_and_pull_images(recording: Recording) -> None:
@@ -114,9 +117,54 @@ def test_pods_may_read_the_database_secret_only(recording: Recording) -> None:
     assert decrypt["Condition"] == {"StringEquals": via_service}
 
 
+def test_pull_requests_have_no_rights_in_registry_and_cluster() -> None:
+    recording = run_program("dev")
+    policies = {policy.name: policy for policy in recording.all(ROLE_POLICY)}
+    actions = {
+        action
+        for name in ("pipeline-pull-request", "pipeline-test")
+        for statement in json.loads(policies[name].inputs["policy"])["Statement"]
+        for action in statement["Action"]
+    }
+    assert {action.partition(":")[0] for action in actions} == {"codebuild", "kms", "logs", "s3"}
+    starts = [
+        statement["Resource"]
+        for statement in json.loads(policies["pipeline-pull-request-pipeline"].inputs["policy"])[
+            "Statement"
+        ]
+        if "codebuild:StartBuild" in statement["Action"]
+    ]
+    names = [arn.rpartition("/")[2] for arn in starts[0]]
+    assert names == ["platform-dev-pipeline-test", "platform-dev-pipeline-pull-request"]
+
+
+def test_only_the_sign_role_signs_and_prod_verifies_with_the_key_of_dev() -> None:
+    use = {
+        (stack, name, action): statement
+        for stack in ("dev", "prod")
+        for name, statement in statements(run_program(stack))
+        for action in statement["Action"]
+        if action in {"kms:Sign", "kms:Verify"}
+    }
+    assert set(use) == {
+        ("dev", "pipeline-sign", "kms:Sign"),
+        ("dev", "pipeline-deploy", "kms:Verify"),
+        ("prod", "pipeline-promote", "kms:Verify"),
+        ("prod", "pipeline-deploy", "kms:Verify"),
+    }
+    created = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/pipeline-signing"
+    assert use["dev", "pipeline-sign", "kms:Sign"]["Resource"] == [created]
+    alias = {"StringEquals": {"kms:RequestAlias": "alias/platform-dev-pipeline-signing"}}
+    assert use["prod", "pipeline-deploy", "kms:Verify"]["Condition"] == alias
+    aliases = {alias.inputs["name"] for alias in run_program("dev").all("aws:kms/alias:Alias")}
+    assert "alias/platform-dev-pipeline-signing" in aliases
+
+
 def test_keys_rotate_and_admit_account_and_conditioned_services_only(recording: Recording) -> None:
     for key in recording.all("aws:kms/key:Key"):
-        assert key.inputs["enableKeyRotation"] is True
+        # KMS cannot rotate asymmetric keys.
+        signs = key.inputs.get("keyUsage") == "SIGN_VERIFY"
+        assert signs or key.inputs["enableKeyRotation"] is True
         for statement in json.loads(key.inputs["policy"])["Statement"]:
             if "AWS" in statement["Principal"]:
                 assert statement["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}

@@ -89,7 +89,7 @@ def test_only_prod_requires_approval_and_bakes(dev: Recording, prod: Recording) 
         pipeline = recording.one(PIPELINE, "pipeline").inputs
         return {stage["name"]: stage for stage in pipeline["stages"]}
 
-    assert list(stages(dev)) == ["Source", "Test", "Build", "Deploy"]
+    assert list(stages(dev)) == ["Source", "Test", "Build", "Sign", "Deploy"]
     assert list(stages(prod)) == ["Source", "Test", "Promote", "Approve", "Deploy"]
     assert "onFailure" not in stages(dev)["Deploy"]
     assert stages(prod)["Deploy"]["onFailure"] == {"result": "ROLLBACK"}

@@ -27,21 +27,67 @@ PINNED_VERSIONS = {
     },
     "database.engine_version": "17.6",
 }
+_OBSERVABILITY = "platform:index:Observability$aws:"
+_PIPELINE = "platform:index:Pipeline$aws:"
 ADDED = {
     "platform:index:Image$aws:ecr/repository:Repository::image-proven": "only verify can write",
     "platform:index:Image$aws:ecr/lifecyclePolicy:LifecyclePolicy::image-proven": "as above",
+    f"{_OBSERVABILITY}cloudwatch/eventRule:EventRule::observability-scan-findings": "findings",
+    f"{_OBSERVABILITY}cloudwatch/eventTarget:EventTarget::observability-scan-findings": "findings",
+    f"{_OBSERVABILITY}rds/eventSubscription:EventSubscription::observability-database": "events",
+    f"{_PIPELINE}codebuild/reportGroup:ReportGroup::pipeline-test": "reports of the tests",
+    f"{_PIPELINE}s3/bucketLogging:BucketLogging::pipeline": "access log",
+    **{
+        f"{_PIPELINE}s3/{kind[0].lower()}{kind[1:]}:{kind}::pipeline-access-logs": "access log"
+        for kind in (
+            "Bucket",
+            "BucketOwnershipControls",
+            "BucketPublicAccessBlock",
+            "BucketLifecycleConfiguration",
+            "BucketPolicy",
+        )
+    },
+}
+ADDED_TO_DEV = {
+    f"{_PIPELINE}kms/key:Key::pipeline-signing": "signatures; prod verifies with the same key",
+    f"{_PIPELINE}kms/alias:Alias::pipeline-signing": "as above",
+    **{
+        f"{_PIPELINE}{kind}::pipeline-{step}": "signatures; pull requests"
+        for step in ("sign", "pull-request")
+        for kind in (
+            "cloudwatch/logGroup:LogGroup",
+            "codebuild/project:Project",
+            "iam/role:Role",
+            "iam/rolePolicy:RolePolicy",
+        )
+    },
+    **{
+        f"{_PIPELINE}iam/{kind}::pipeline-pull-request-{role}": "roles of the second pipeline"
+        for role in ("pipeline", "source")
+        for kind in ("role:Role", "rolePolicy:RolePolicy")
+    },
+    f"{_PIPELINE}codepipeline/pipeline:Pipeline::pipeline-pull-request": "pull requests",
 }
 # Inputs and options that differ, by type and name.
 INLINE_BUILDSPEC = "source"
 CHANGED = {
     "aws:codebuild/project:Project::pipeline-test": {INLINE_BUILDSPEC},
-    "aws:codebuild/project:Project::pipeline-deploy": {INLINE_BUILDSPEC},
+    # signature and scan
+    "aws:codebuild/project:Project::pipeline-deploy": {INLINE_BUILDSPEC, "environment"},
+    "aws:iam/rolePolicy:RolePolicy::pipeline-deploy": {"policy"},
+    # reports
+    "aws:iam/rolePolicy:RolePolicy::pipeline-test": {"policy"},
     # BuildKit image
     "aws:codebuild/project:Project::pipeline-build": {INLINE_BUILDSPEC, "environment"},
     # repository of proven images
     "aws:codebuild/project:Project::pipeline-promote": {INLINE_BUILDSPEC, "environment"},
     "aws:codebuild/project:Project::pipeline-verify": {INLINE_BUILDSPEC, "environment"},
     "aws:ecr/lifecyclePolicy:LifecyclePolicy::image": {"policy"},
+    # principals of this account
+    **{
+        f"aws:ec2/vpcEndpoint:VpcEndpoint::network-{service}": {"policy"}
+        for service in ("s3", "ecr.api", "ecr.dkr", "sts", "logs")
+    },
     "aws:ecr/lifecyclePolicy:LifecyclePolicy::image-cache": {"policy"},
     "aws:iam/rolePolicy:RolePolicy::pipeline-verify": {"policy"},
     # repository of proven images; the execution at the pipeline's creation is stopped
@@ -52,7 +98,7 @@ CHANGED = {
     "aws:iam/rolePolicy:RolePolicy::pipeline-source": {"policy"},
     # no aws:SourceArn
     "aws:iam/role:Role::pipeline": {"assumeRolePolicy"},
-    # no condition for notification rules
+    # no condition for notification rules; events of RDS and EventBridge
     "aws:sns/topicPolicy:TopicPolicy::observability": {"policy"},
     "aws:kms/key:Key::observability": {"policy"},
     # character set of EC2; replaces the group, which could not be created on AWS
@@ -69,9 +115,10 @@ def snapshots(request: pytest.FixtureRequest) -> Snapshots:
     return load_snapshot(request.param), snapshot(run_program(request.param, PINNED_VERSIONS))
 
 
-def test_program_registers_the_same_urns(snapshots: Snapshots) -> None:
-    before, after = snapshots
-    assert sorted(after) == sorted({*before, *ADDED})
+@pytest.mark.parametrize(("stack", "added"), [("dev", ADDED | ADDED_TO_DEV), ("prod", ADDED)])
+def test_program_registers_the_same_urns(stack: str, added: dict[str, str]) -> None:
+    before, after = load_snapshot(stack), snapshot(run_program(stack, PINNED_VERSIONS))
+    assert sorted(after) == sorted({*before, *added})
 
 
 def test_program_registers_the_same_inputs_and_options(snapshots: Snapshots) -> None:

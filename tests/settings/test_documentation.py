@@ -8,7 +8,7 @@ import pytest
 from settings.pydantic_errors import section_of
 from settings.sections import Section, Settings
 
-COMMAND = re.compile(r"pulumi config (?:set|rm) (?:--path )?'?platform:([\w.…-]+)")
+COMMAND = re.compile(r"(?:pulumi|sandbox) config (?:set|rm) (?:--path )?'?platform:([\w.…-]+)")
 # A misspelled key in the README's example of an error, and a placeholder for a secret's name.
 NOT_SETTINGS = {"network.zone", "NAME"}
 

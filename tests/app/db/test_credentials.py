@@ -1,6 +1,7 @@
 """Credentials from Secrets Manager: sources, rotation, errors without secrets."""
 
 import json
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +19,7 @@ from tests.app.conftest import load_database
 from tests.app.postgresql import Postgres
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "not-a-secret"}
+_CREDENTIALS = ("AWS_ACCESS", "AWS_CONTAINER", "AWS_PROFILE", "AWS_ROLE", "AWS_SE", "AWS_WEB")
 MISSING = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:nothing-abcdef"
 
 
@@ -111,6 +113,8 @@ def test_missing_aws_credentials_are_reported(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    for name in [name for name in os.environ if name.startswith(_CREDENTIALS)]:
+        monkeypatch.delenv(name)  # CodeBuild has credentials, and runs these tests
     with pytest.raises(CredentialsError, match="NoCredentialsError"):
         credentials(MISSING).current()
 

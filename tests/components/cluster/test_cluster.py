@@ -10,6 +10,7 @@ from tests.components.factories import cluster, record
 
 INGRESS_RULE = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 ROLE = "arn:aws:iam::123456789012:role"
+OTHER_ACCOUNT = "arn:aws:iam::210987654321:role"
 PRIVATE = ClusterEndpoint(public=False, way_in="vpc")
 
 
@@ -100,18 +101,25 @@ def test_missing_admin_roles_are_refused_before_the_first_resource() -> None:
         record(lambda: cluster("one", deployers=deployers, break_glass=break_glass))
     assert str(caught.value) == (
         f"one: EKS accepts only existing roles, and IAM has no role {ROLE}/deplyer or "
-        f"{ROLE}/team/glass or {ROLE}/gone: create the role first, or remove it from the "
-        "cluster's deployers and break-glass roles"
+        f"{ROLE}/team/glass or {ROLE}/gone: create the role first, or remove it from "
+        "deployers, viewers or break_glass of the cluster"
     )
-    other_account = ["arn:aws:iam::210987654321:role/glass"]
+    other_account = [f"{OTHER_ACCOUNT}/glass"]
     assert record(lambda: cluster("one", break_glass=other_account)).resources
 
 
-def test_deployers_and_break_glass_roles_have_entries_named_after_them() -> None:
+def test_deployers_viewers_and_break_glass_roles_have_entries_named_after_them() -> None:
     recording = record(
-        lambda: cluster("one", deployers=[f"{ROLE}/ci"], break_glass=[f"{ROLE}/glass"])
+        lambda: cluster(
+            "one",
+            deployers=[f"{ROLE}/ci"],
+            viewers=[f"{OTHER_ACCOUNT}/ann"],
+            break_glass=[f"{ROLE}/glass"],
+        )
     )
     entries = recording.one("eks:index:Cluster", "one").inputs["accessEntries"]
     assert entries["ci"]["principalArn"] == f"{ROLE}/ci"
+    (policy,) = entries["ann"]["accessPolicies"].values()
+    assert policy["policyArn"].endswith("/AmazonEKSViewPolicy")
     entry = recording.one("aws:eks/accessEntry:AccessEntry", "one-break-glass-glass")
     assert entry.inputs["principalArn"] == f"{ROLE}/glass"

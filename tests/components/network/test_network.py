@@ -56,6 +56,28 @@ def test_s3_always_has_a_gateway_endpoint_and_configured_services_an_interface_e
     assert len(record(lambda: network("one")).all("aws:ec2/vpcEndpoint:VpcEndpoint")) == 1
 
 
+def test_endpoints_serve_principals_of_the_account_and_what_aws_serves_to_anyone() -> None:
+    recording = record(lambda: network("one", interface_endpoints=["sts", "logs"]))
+    policies = {
+        endpoint.name: json.loads(endpoint.inputs["policy"])["Statement"]
+        for endpoint in recording.all("aws:ec2/vpcEndpoint:VpcEndpoint")
+    }
+    own = {"StringEquals": {"aws:PrincipalAccount": "123456789012"}}
+    assert [statements[0]["Condition"] for statements in policies.values()] == [own] * 3
+    others = {
+        name: [(statement["Action"], statement["Resource"]) for statement in statements[1:]]
+        for name, statements in policies.items()
+    }
+    buckets = ("prod-us-east-1-starport-layer-bucket", "al2023-repos-us-east-1-de612dc2")
+    assert others == {
+        "one-s3": [(["s3:GetObject"], [f"arn:aws:s3:::{bucket}/*" for bucket in buckets])],
+        "one-sts": [
+            (["sts:AssumeRoleWithWebIdentity"], ["arn:aws:iam::123456789012:role/*"]),
+        ],
+        "one-logs": [],
+    }
+
+
 def test_flow_log_role_writes_to_its_log_group_only() -> None:
     recording = record(lambda: network("one"))
     policy = recording.one("aws:iam/rolePolicy:RolePolicy", "one-flow").inputs["policy"]

@@ -3,7 +3,7 @@
 import json
 
 from components.observability import Observability
-from components.observability.topic import NOTIFICATION_RULES, PUBLISHERS
+from components.observability.topic import PUBLISHERS, UNCONDITIONAL
 from components.pipeline.stages import MAX_ALARMS
 from tests.components.factories import observability, record
 
@@ -19,7 +19,7 @@ def test_topic_key_admits_publishers_of_the_account_and_notification_rules_throu
     assert services == [
         (PUBLISHERS, {"StringEquals": {"aws:SourceAccount": "123456789012"}}),
         (
-            [NOTIFICATION_RULES],
+            UNCONDITIONAL,
             {"StringEquals": {"kms:ViaService": "sns.us-east-1.amazonaws.com"}},
         ),
     ]
@@ -34,7 +34,7 @@ def test_topic_policy_has_no_condition_for_notification_rules() -> None:
     }
     assert conditions == {
         tuple(PUBLISHERS): {"StringEquals": {"aws:SourceAccount": "123456789012"}},
-        (NOTIFICATION_RULES,): None,
+        tuple(UNCONDITIONAL): None,
     }
 
 
@@ -54,3 +54,19 @@ def test_release_alarms_are_all_metric_alarms_and_fit_one_condition() -> None:
     )
     alarms = recording.all("aws:cloudwatch/metricAlarm:MetricAlarm")
     assert len(components[0].release_alarm_names) == len(alarms) <= MAX_ALARMS
+
+
+def test_scan_findings_and_database_events_reach_the_topic() -> None:
+    recording = record(lambda: observability("one", database_identifier="db"))
+    topic = recording.one("aws:cloudwatch/eventTarget:EventTarget", "one-scan-findings").inputs
+    subscription = recording.one("aws:rds/eventSubscription:EventSubscription", "one-database")
+    assert topic["arn"] == subscription.inputs["snsTopic"]
+    assert subscription.inputs["sourceIds"] == ["db"]
+    rule = recording.one("aws:cloudwatch/eventRule:EventRule", "one-scan-findings").inputs
+    assert json.loads(rule["eventPattern"])["detail"] == {
+        "scan-status": ["COMPLETE"],
+        "repository-name": ["test/image"],
+        "finding-severity-counts": {
+            "$or": [{"CRITICAL": [{"numeric": [">", 0]}]}, {"HIGH": [{"numeric": [">", 0]}]}]
+        },
+    }

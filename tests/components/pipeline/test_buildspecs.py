@@ -35,18 +35,23 @@ def test_every_project_runs_a_buildspec_of_the_program(promote_from: str | None)
     recording = record(partial(pipeline, "one", promote_from=promote_from))
     for project in recording.all("aws:codebuild/project:Project"):
         text = project.inputs["source"]["buildspec"]
-        assert text == inline_buildspec(project.name.removeprefix("one-"))
+        arn = "arn:aws:codebuild:us-east-1:123456789012:report-group/test-one-test-results"
+        program = inline_buildspec(project.name.removeprefix("one-"))
+        assert text == program.replace("REPORT_GROUP_ARN", arn)
+        assert set(yaml.safe_load(text).get("reports", {})) <= {arn}
         commands = [
             command
             for phase in yaml.safe_load(text)["phases"].values()
             for command in phase["commands"]
         ]
-        assert not [command for command in commands if command.startswith("bash ")]
+        assert not [command for command in commands if re.search(r"^ *(bash|source) ", command)]
 
 
 def test_deploy_script_is_part_of_the_buildspec() -> None:
     (command,) = yaml.safe_load(inline_buildspec("deploy"))["phases"]["build"]["commands"]
-    assert command == (BUILDSPECS / "deploy.sh").read_text(encoding="utf-8")
+    script = (BUILDSPECS / "deploy.sh").read_text(encoding="utf-8")
+    # A subshell: `exit` would end the shell that runs all commands of the buildspec.
+    assert command == f"(\n{script})\n"
 
 
 def test_build_uses_the_configured_buildkit_image() -> None:

@@ -49,7 +49,8 @@ def test_only_pipeline_and_source_role_write_artifacts() -> None:
         for policy in recording.all(ROLE_POLICY)
         if "s3:PutObject" in policy.inputs["policy"]
     }
-    assert writers == {"one", "one-source"}
+    pull_requests = {"one-pull-request-pipeline", "one-pull-request-source"}
+    assert writers == {"one", "one-source", *pull_requests}
 
 
 def test_upload_without_encryption_header_is_not_denied() -> None:

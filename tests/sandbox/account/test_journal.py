@@ -13,15 +13,21 @@ from typing import Any
 
 import pytest
 
-from sandbox.account import JournalError
+from sandbox.account import Account, JournalError
+from sandbox.account.core.journal import Journal
 from tests.sandbox.account.conftest import World, refused
 
 
+def entries(journal: Path) -> list[dict[str, Any]]:
+    """Return the entries of a journal, without number, length and checksum."""
+    return [json.loads("{" + line.partition("{")[2]) for line in journal.read_text().splitlines()]
+
+
 def rewrite(journal: Path, number: int, **changes: Any) -> None:
-    """Change an entry of the journal."""
-    lines = journal.read_text().splitlines()
-    lines[number] = json.dumps(json.loads(lines[number]) | changes)
-    journal.write_text("\n".join(lines) + "\n")
+    """Change an entry; write the journal without checksums, as older versions did."""
+    lines = entries(journal)
+    lines[number] |= changes
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 @pytest.fixture
@@ -50,18 +56,101 @@ def test_replay_with_other_identifiers_is_refused(
 def test_replay_with_a_failing_request_is_refused(
     start: Callable[..., World], journal: Path
 ) -> None:
-    entries = [json.loads(line) for line in journal.read_text().splitlines()]
-    rewrite(journal, 1, body=entries[0]["body"])
+    rewrite(journal, 1, body=entries(journal)[0]["body"])
     with pytest.raises(JournalError, match=r"request 2 .* succeeded originally and fails now"):
         start()
 
 
-def test_damaged_line_is_reported_with_its_number(
-    start: Callable[..., World], journal: Path
+def written(directory: Path) -> Path:
+    """Write a journal of ten requests, one a second from 2026-01-01 00:00:01 on."""
+    journal = Journal(directory)
+    for second in range(1, 11):
+        environ = {"REQUEST_METHOD": "POST", "PATH_INFO": "/"}
+        journal.append(journal.entry(1767225600 + second, "seed", 0.0, environ, bytes(100)))
+    journal.close()
+    return directory / "journal.jsonl"
+
+
+def halve(journal: Path) -> None:
+    journal.write_bytes(journal.read_bytes()[: journal.stat().st_size // 2])
+
+
+def drop_last_line(journal: Path) -> None:
+    journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:-1]))
+
+
+def flip(journal: Path) -> None:
+    content = bytearray(journal.read_bytes())
+    content[len(content) // 4] ^= 1
+    journal.write_bytes(content)
+
+
+def replace_by_directory(journal: Path) -> None:
+    journal.unlink()
+    journal.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (
+            halve,
+            "5 of its 10 requests are lost, the first is number 6, "
+            "after 2026-01-01 00:00:05 UTC, until 2026-01-01 00:00:10 UTC",
+        ),
+        (drop_last_line, "1 of its 10 requests are lost, the first is number 10, after"),
+        (
+            flip,
+            "1 of its 10 requests are lost, the first is number 3, "
+            "after 2026-01-01 00:00:02 UTC, until 2026-01-01 00:00:04 UTC",
+        ),
+        (lambda path: path.write_bytes(b""), "10 of its 10 requests are lost"),
+        (lambda path: path.unlink(), "10 of its 10 requests are lost"),
+        (replace_by_directory, "cannot be read: Is a directory"),
+    ],
+    ids=["halved", "last line", "flipped bit", "empty", "deleted", "directory"],
+)
+def test_damaged_journal_is_refused_with_the_number_of_lost_requests(
+    tmp_path: Path, damage: Callable[[Path], None], message: str
 ) -> None:
-    journal.write_text("half a line\n" + journal.read_text())
-    with pytest.raises(JournalError, match="line 1, is damaged"):
-        start()
+    damage(written(tmp_path))
+    with pytest.raises(JournalError, match=message) as refusal:
+        list(Journal(tmp_path))
+    assert refusal.value.damaged
+
+
+@pytest.mark.parametrize("content", ["", "nonsense", "000000000099 1790000000.000000 0123"])
+def test_damaged_count_of_requests_loses_nothing(tmp_path: Path, content: str) -> None:
+    written(tmp_path).with_name("journal.end").write_text(content)
+    assert len(list(Journal(tmp_path))) == 10
+
+
+def test_changed_body_of_a_large_request_is_refused(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    entry = journal.entry(0.0, "seed", 0.0, {}, bytes(40_000))
+    assert journal.body(entry) == bytes(40_000)
+    (blob,) = (tmp_path / "blobs").iterdir()
+    blob.write_bytes(bytes(39_999))
+    with pytest.raises(JournalError, match=r"is damaged: its SHA-256 is another"):
+        journal.body(entry)
+
+
+def test_repair_keeps_requests_that_do_not_depend_on_lost_ones(
+    start: Callable[..., World], tmp_path: Path
+) -> None:
+    world = start()
+    vpc = world.client("ec2").create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    world.client("sns").create_topic(Name="kept")
+    world.client("ec2").create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24")
+    world.account.stop()
+    journal = tmp_path / "account" / "journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text(lines[0].replace("CreateVpc", "CreateVpx") + "".join(lines[1:]))
+    repair = Account(tmp_path / "account").repair()
+    assert (repair.kept, repair.lost, repair.dependent) == (1, 1, 1)
+    assert Path(repair.former).read_text().count("\n") == 3
+    topics = start().client("sns").list_topics()["Topics"]
+    assert [item["TopicArn"].rpartition(":")[2] for item in topics] == ["kept"]
 
 
 def test_incomplete_last_line_is_truncated(start: Callable[..., World], journal: Path) -> None:

@@ -109,7 +109,7 @@ def test_project_keeps_its_fields_and_updates_some(ready: World) -> None:
     assert codebuild.list_projects()["projects"] == []
 
 
-def test_pipeline_has_versions_state_and_pending_executions(ready: World) -> None:
+def test_pipeline_has_versions_state_and_executions_in_progress(ready: World) -> None:
     pipelines = ready.client("codepipeline")
     assert (
         pipelines.create_pipeline(pipeline=PIPELINE, tags=[{"key": "a", "value": "b"}])["pipeline"][
@@ -131,7 +131,7 @@ def test_pipeline_has_versions_state_and_pending_executions(ready: World) -> Non
     one = {"pipelineName": "release", "pipelineExecutionId": execution}
     shown = pipelines.get_pipeline_execution(**one)["pipelineExecution"]
     assert shown["status"] == "InProgress"
-    assert "Waiting for a pipeline runner" in shown["statusSummary"]
+    assert "Nothing runs executions" in shown["statusSummary"]
     pipelines.stop_pipeline_execution(**one, abandon=True, reason="enough")
     assert pipelines.get_pipeline_execution(**one)["pipelineExecution"]["status"] == "Stopped"
     with refused("PipelineExecutionNotStoppableException"):

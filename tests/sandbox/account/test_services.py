@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 
 import pytest
 from botocore.exceptions import ClientError
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from .conftest import World, refused
 
@@ -109,6 +112,33 @@ def test_disabled_or_pending_key_cannot_be_used(world: World) -> None:
     listing = world.admin("GET", "inventory")
     assert listing["items"] == []
     assert [item["id"] for item in listing["pending"]] == [key]
+
+
+def test_signature_verifies_with_the_public_key_and_after_a_restart(
+    start: Callable[..., World],
+) -> None:
+    kms = start().client("kms")
+    key = kms.create_key(KeyUsage="SIGN_VERIFY", KeySpec="ECC_NIST_P256")["KeyMetadata"]["KeyId"]
+    kms.create_alias(AliasName="alias/signing", TargetKeyId=key)
+    scheme = {"SigningAlgorithm": "ECDSA_SHA_256"}
+    signature = kms.sign(KeyId=key, Message=b"message", **scheme)["Signature"]
+    public_key = kms.get_public_key(KeyId=key)["PublicKey"]
+    loaded = serialization.load_der_public_key(public_key)
+    assert isinstance(loaded, ec.EllipticCurvePublicKey)
+    loaded.verify(signature, b"message", ec.ECDSA(hashes.SHA256()))
+    kms = start().client("kms")
+    assert kms.get_public_key(KeyId=key)["PublicKey"] == public_key
+    signed = {"KeyId": "alias/signing", "Signature": signature, **scheme}
+    assert kms.verify(Message=b"message", **signed)["SignatureValid"] is True
+    digest = hashlib.sha256(b"message").digest()
+    assert kms.verify(Message=digest, MessageType="DIGEST", **signed)["SignatureValid"] is True
+    with refused("KMSInvalidSignatureException"):
+        kms.verify(Message=b"other", **signed)
+    with refused("NotFoundException", "alias/missing"):
+        kms.sign(KeyId="alias/missing", Message=b"message", **scheme)
+    symmetric = kms.create_key()["KeyMetadata"]["KeyId"]
+    with refused("InvalidKeyUsageException", "ENCRYPT_DECRYPT"):
+        kms.sign(KeyId=symmetric, Message=b"message", **scheme)
 
 
 def test_key_policy_that_locks_out_its_owner_is_refused(world: World) -> None:
@@ -408,7 +438,7 @@ def test_unemulated_operation_is_refused_by_name(world: World) -> None:
         ("ec2", "describe_capacity_block_offerings", {"CapacityDurationHours": 24}),
         ("eks", "list_insights", {"clusterName": "c"}),
         ("dynamodb", "list_tables", {}),
-        ("codebuild", "start_build", {"projectName": "p"}),
+        ("codebuild", "create_webhook", {"projectName": "project"}),
     ):
         with pytest.raises(ClientError) as caught:
             getattr(world.client(service), call)(**kwargs)

@@ -45,7 +45,7 @@ def test_missing_packages_are_installed_by_one_command(bare: Path) -> None:
         it.name for it in missing
     }
     [command] = {check.fix for check in missing}
-    assert "apt-get install -y -qq --no-install-recommends" in command
+    assert "apt-get install -y -qq --no-install-recommends --no-upgrade" in command
     for package in ("buildah", "docker.io", "iptables", "skopeo", "mmdebstrap"):
         assert f" {package}" in command
 
@@ -88,3 +88,14 @@ def test_uncovered_pulumi_cli_is_used_on_request_only(
     check = by_name()["Pulumi CLI"]
     assert check.state == "degraded"
     assert "--engine pulumi" in check.result or "none on PATH" in check.result
+
+
+def test_one_tool_is_checked_and_installed_alone(bare: Path) -> None:
+    [check] = prerequisites.checks(["builder"])
+    assert (check.name, check.state) == ("image builder", "missing")
+    assert check.fix.endswith("--no-install-recommends --no-upgrade buildah")
+
+
+def test_unknown_tool_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"no tool 'bulder'; the tools are builder, docker, "):
+        prerequisites.checks(["bulder"])

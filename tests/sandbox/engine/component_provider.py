@@ -64,9 +64,10 @@ class _Servicer(ProviderServicer):
         return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, accept_resources=True)
 
 
-async def _serve() -> None:
+async def serve(provider: ComponentProvider) -> None:
+    """Serve a component provider until standard input ends; print its port."""
     server = grpc.aio.server()
-    servicer = _Servicer(ComponentProvider([Pair], "box"), [], engine_address="")
+    servicer = _Servicer(provider, [], engine_address="")
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     sys.stdout.write(f"{server.add_insecure_port('127.0.0.1:0')}\n")
     sys.stdout.flush()
@@ -76,4 +77,4 @@ async def _serve() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    asyncio.run(serve(ComponentProvider([Pair], "box")))

@@ -57,6 +57,11 @@ class Kit(provider_pb2_grpc.ResourceProviderServicer):
         """Return the live resources with a logical name."""
         return [thing for thing in self.things.values() if thing["__name"] == name]
 
+    def new_id(self, name: str) -> str:
+        """Return the ID of a new thing."""
+        self._count += 1
+        return f"thing-{self._count}"
+
     def wait_for(self, method: str, name: str) -> None:
         """Wait until the engine has made this call."""
         deadline = time.monotonic() + 120
@@ -164,8 +169,7 @@ class Kit(provider_pb2_grpc.ResourceProviderServicer):
             self.concurrent -= 1
         self._fail_if_asked(inputs, "create", context, request.name)
         with self._lock:
-            self._count += 1
-            identifier = f"thing-{self._count}"
+            identifier = self.new_id(request.name)
             self.things[identifier] = {**plain(inputs), "__name": request.name}
             self.secretive[identifier] = inputs
         state = self._state(identifier, inputs)

@@ -20,9 +20,19 @@ from tests.sandbox.engine.workspace import Workspace, messages
 # Hashes of the Pulumi CLI: of nothing, and of a directory whose names need every kind of header.
 EMPTY = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
 NAMES = (
-    "a.txt", "B.txt", "sub/c", "sub.txt", "empty", "ü name", "sub/deeper/" + "n" * 90, "w" * 99, "é" * 60,
-    "z" * 98 + "/" + "é" * 20, "p" * 80 + "/" + "q" * 60 + "/" + "r" * 50, "p" * 80 + "/" + "s" * 120,
-)  # fmt: skip
+    "a.txt",
+    "B.txt",
+    "sub/c",
+    "sub.txt",
+    "empty",
+    "ü name",
+    "sub/deeper/" + "n" * 90,
+    "w" * 99,
+    "é" * 60,
+    "z" * 98 + "/" + "é" * 20,
+    "p" * 80 + "/" + "q" * 60 + "/" + "r" * 50,
+    "p" * 80 + "/" + "s" * 120,
+)
 HASH_OF_NAMES = "3e86ecb2e348da998f7af7e81398a961a1fbc4a53b9ce82675434e995a48f4e7"
 
 

@@ -32,15 +32,52 @@ def test_orphans_of_a_killed_run_are_deleted(
         result = run(
             Request(
                 kind=kind,  # type: ignore[arg-type]  # one of its values
-                directory=workspace.folder, stack="dev", backend=workspace.backend, passphrase="correct horse",
-                providers={"kit": workspace.port}, environment=workspace.environment,
+                directory=workspace.folder,
+                stack="dev",
+                backend=workspace.backend,
+                passphrase="correct horse",
+                providers={"kit": workspace.port},
+                environment=workspace.environment,
                 created=[(workspace.urn("a"), kept), (lost["urn"], identifier)],
             ),
             PlainDisplay(nowhere),
-        )  # fmt: skip
+        )
     assert result.result == "succeeded"
     assert "foreign" in kit.things
     assert (identifier in kit.things) is (kind == "preview")
     assert (kept in kit.things) is (kind != "destroy")
     assert len(kit.things) == left + (kind != "preview")
     assert bool(workspace.state().get("pending_operations")) is (kind == "preview")
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["deleted", "not deleted"])
+def test_interrupted_deletion_is_resolved_by_reading_the_resource(
+    workspace: Workspace, kit: Kit, gone: bool
+) -> None:
+    workspace.program('a = Thing("a")\nb = Thing("b", of=a.arn)')
+    workspace.json("up")
+    document = json.loads(workspace.state_file.read_text())
+    latest = document["checkpoint"]["latest"]
+    deleted = latest["resources"][-1]
+    latest["pending_operations"] = [{"resource": deleted, "type": "deleting"}]
+    workspace.state_file.write_text(json.dumps(document))
+    if gone:  # the provider finished after the engine was killed
+        del kit.things[deleted["id"]]
+    with Path("/dev/null").open("w") as nowhere:
+        result = run(
+            Request(
+                kind="refresh",
+                directory=workspace.folder,
+                stack="dev",
+                backend=workspace.backend,
+                passphrase="correct horse",
+                providers={"kit": workspace.port},
+                environment=workspace.environment,
+                only_interrupted=True,
+            ),
+            PlainDisplay(nowhere),
+        )
+    assert [step.urn for step in result.steps] == [deleted["urn"]]
+    assert ("no longer exists" in result.diagnostics[0].message) is gone
+    assert ("b" in workspace.resources()) is not gone
+    assert workspace.state().get("pending_operations", []) == []

@@ -1,15 +1,15 @@
-"""The Pulumi CLI and this engine continue each other's stacks; skipped without `pulumi` on PATH."""
+"""The Pulumi CLI and this engine continue each other's stacks; skipped without a CLI."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.pulumi import cli_path, needs_cli
 from tests.sandbox.engine.recording_provider import Kit, serving
 from tests.sandbox.engine.workspace import (
     GIVING,
@@ -22,9 +22,7 @@ from tests.sandbox.engine.workspace import (
     counted,
 )
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("pulumi") is None, reason="no `pulumi` on PATH to compare with"
-)
+pytestmark = needs_cli
 
 Engine = Callable[[Workspace, str], dict[str, int]]
 
@@ -34,9 +32,9 @@ def cli(workspace: Workspace, operation: str) -> dict[str, int]:
     folder = str(workspace.folder)
     environment = {**workspace.environment, "PULUMI_HOME": str(workspace.backend / "home")}
     if not workspace.state_file.exists():
-        _run(["pulumi", "stack", "init", "dev", "--cwd", folder], environment)
+        _run([cli_path(), "stack", "init", "dev", "--cwd", folder], environment)
     command = [
-        "pulumi",
+        cli_path(),
         operation,
         "--stack",
         "dev",
@@ -81,10 +79,10 @@ def _prepare(workspace: Workspace) -> None:
     workspace.program(PROGRAM)
     environment = {**workspace.environment, "PULUMI_HOME": str(workspace.backend / "home")}
     folder = str(workspace.folder)
-    _run(["pulumi", "stack", "init", "dev", "--cwd", folder], environment)
+    _run([cli_path(), "stack", "init", "dev", "--cwd", folder], environment)
     _run(
         [
-            "pulumi",
+            cli_path(),
             "config",
             "set",
             "--secret",
@@ -98,7 +96,7 @@ def _prepare(workspace: Workspace) -> None:
         environment,
     )
     _run(
-        ["pulumi", "config", "set", "kit:colour", "teal", "--stack", "dev", "--cwd", folder],
+        [cli_path(), "config", "set", "kit:colour", "teal", "--stack", "dev", "--cwd", folder],
         environment,
     )
 
@@ -158,10 +156,10 @@ def test_cli_reads_outputs_and_history_of_this_engine(workspace: Workspace) -> N
     environment = {**workspace.environment, "PULUMI_HOME": str(workspace.backend / "home")}
     where = ["--stack", "dev", "--cwd", str(workspace.folder)]
     shown = json.loads(
-        _run(["pulumi", "stack", "output", "--json", "--show-secrets", *where], environment)
+        _run([cli_path(), "stack", "output", "--json", "--show-secrets", *where], environment)
     )
     assert shown["structure"]["a"][:2] == [1, "two"]
-    history = json.loads(_run(["pulumi", "stack", "history", "--json", *where], environment))
+    history = json.loads(_run([cli_path(), "stack", "history", "--json", *where], environment))
     assert history[0]["kind"] == "update"
     assert history[0]["resourceChanges"]["create"] >= 5
 
@@ -243,3 +241,20 @@ def test_stack_reference_reads_the_other_engines_stack(
     assert one(user, "refresh") == {}
     assert "hush" not in user.state_file.read_text()
     assert one(user, "destroy") == {"delete": 2}
+
+
+def test_programs_error_is_shown_without_frames_of_the_language_host(workspace: Workspace) -> None:
+    workspace.program("def broken():\n    raise ValueError('nonsense')\nbroken()")
+    environment = {**workspace.environment, "PULUMI_HOME": str(workspace.backend / "home")}
+    where = ["--stack", "dev", "--cwd", str(workspace.folder), "--non-interactive"]
+    _run([cli_path(), "stack", "init", *where], environment)
+    command = [cli_path(), "preview", *where]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "ValueError: nonsense" in output
+    assert "in broken" in output
+    assert "language_host" not in output
+    assert "exit code" not in output

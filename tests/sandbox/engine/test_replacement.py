@@ -120,8 +120,9 @@ def test_protected_resource_is_neither_replaced_nor_deleted(workspace: Workspace
     assert "It is protected" in messages(workspace.json("up", expect=1))
     workspace.program("")
     assert "It is protected" in messages(workspace.json("up", expect=1))
-    assert "Nothing was deleted" in messages(workspace.json("destroy", expect=1))
-    assert len(kit.things) == 2
+    assert [thing["__name"] for thing in kit.things.values()] == ["a"]
+    assert "It is protected" in messages(workspace.json("destroy", expect=1))
+    assert len(kit.things) == 1
     workspace.program(text.replace("True", "False"))
     workspace.json("up")
     assert workspace.json("destroy")["result"] == "succeeded"

@@ -1,14 +1,13 @@
 """Varied programs in stages: resource counts and state match the Pulumi CLI's.
 
-The expected counts were recorded from the CLI. With a `pulumi` on PATH it also alternates with this
-engine on one stack.
+The expected counts were recorded from the CLI. With a CLI, it also alternates with this engine on
+one stack.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 
 from sandbox.engine import export_stack
+from tests.pulumi import cli_path, needs_cli
 from tests.sandbox.engine.recording_provider import Kit, serving
 from tests.sandbox.engine.workspace import Workspace, counted
 
@@ -204,17 +204,37 @@ pulumi.export("from_input", pulumi.Output.from_input({"x": [a.arn, pulumi.Output
 
 SCENES = {
     "what is imported is changed to what the program says": [
-        stage("preview", _IMPORT.replace("SIZE", "1").replace("COLOUR", "blue"), create=2, update=1,
-              before=_there("old-1", size=1, colour="red")),
+        stage(
+            "preview",
+            _IMPORT.replace("SIZE", "1").replace("COLOUR", "blue"),
+            create=2,
+            update=1,
+            before=_there("old-1", size=1, colour="red"),
+        ),
         stage("up", create=2, update=1),
         stage("up", _IMPORT.replace("SIZE", "1").replace("COLOUR", "green"), update=1),
         stage("up", 'Thing("a", size=1, colour="green")'),
-        stage("up", 'Thing("a", Options(import_="old-2"), size=3)', replace=1, before=_there("old-2", size=3)),
+        stage(
+            "up",
+            'Thing("a", Options(import_="old-2"), size=3)',
+            replace=1,
+            before=_there("old-2", size=3),
+        ),
     ],
     "what is looked up becomes the stack's own, and the reverse": [
-        stage("up", 'found = Thing("found", Options(id="old-1"))\nThing("a", of=found.arn)', create=2, before=_there("old-1", v=1)),
+        stage(
+            "up",
+            'found = Thing("found", Options(id="old-1"))\nThing("a", of=found.arn)',
+            create=2,
+            before=_there("old-1", v=1),
+        ),
         stage("refresh"),
-        stage("up", 'found = Thing("found", Options(id="old-2"))\nThing("a", of=found.arn)', update=1, before=_there("old-2", v=1)),
+        stage(
+            "up",
+            'found = Thing("found", Options(id="old-2"))\nThing("a", of=found.arn)',
+            update=1,
+            before=_there("old-2", v=1),
+        ),
         stage("up", 'Thing("found", Options(id="old-9"))', fails=True),
         stage("up", 'Thing("found")', replace=1, delete=1),
         stage("up", 'Thing("found", Options(id="old-1"))', replace=1),
@@ -244,7 +264,12 @@ SCENES = {
     "providers": [
         stage("preview", _PROVIDERS.replace("SIZE", "1").replace("ACCOUNT", "one"), create=9),
         stage("up", create=9),
-        stage("preview", _PROVIDERS.replace("SIZE", "2").replace("ACCOUNT", "two"), replace=3, update=2),
+        stage(
+            "preview",
+            _PROVIDERS.replace("SIZE", "2").replace("ACCOUNT", "two"),
+            replace=3,
+            update=2,
+        ),
         stage("up", replace=3, update=1),
     ],
     "all kinds of values": [
@@ -259,7 +284,9 @@ SCENES = {
         stage("preview", _OPTIONS.replace("VALUE", "1").replace("TRIGGER", "1"), create=9),
         stage("up", create=9),
         stage("preview"),
-        stage("preview", _OPTIONS.replace("VALUE", "2").replace("TRIGGER", "1"), update=1, replace=1),
+        stage(
+            "preview", _OPTIONS.replace("VALUE", "2").replace("TRIGGER", "1"), update=1, replace=1
+        ),
         stage("up", update=1, replace=1),
         stage("up", _OPTIONS.replace("VALUE", "2").replace("TRIGGER", "2"), replace=2),
         stage("refresh"),
@@ -270,7 +297,11 @@ SCENES = {
         stage("up", create=8),
         stage("preview"),
         stage("up", _TRANSFORMS.replace("SIZE", "2"), update=1),
-        stage("up", _TRANSFORMS.replace("SIZE", "2").replace('marked("own")', 'marked("OWN")'), update=1),
+        stage(
+            "up",
+            _TRANSFORMS.replace("SIZE", "2").replace('marked("own")', 'marked("OWN")'),
+            update=1,
+        ),
         stage("destroy", delete=8),
     ],
     "hooks": [
@@ -297,7 +328,7 @@ SCENES = {
         stage("up", update=4),
         stage("up", _ARCHIVES.replace("WORD", "two").replace("PLACE", "elsewhere"), fails=True),
     ],
-}  # fmt: skip
+}
 
 Engine = Callable[[Workspace, Stage], dict[str, int]]
 
@@ -313,9 +344,9 @@ def cli(workspace: Workspace, step: Stage) -> dict[str, int]:
     where = ["--cwd", str(workspace.folder), "--stack", "dev", "--non-interactive"]
     if not workspace.state_file.exists():
         subprocess.run(
-            ["pulumi", "stack", "init", *where], env=environment, capture_output=True, check=True
+            [cli_path(), "stack", "init", *where], env=environment, capture_output=True, check=True
         )
-    command = ["pulumi", step.operation, *where, "--json", *step.arguments]
+    command = [cli_path(), step.operation, *where, "--json", *step.arguments]
     if step.operation != "preview":
         command += ["--yes", "--skip-preview"]
     done = subprocess.run(
@@ -370,7 +401,7 @@ def test_resource_counts_match_the_cli(workspace: Workspace, kit: Kit, scene: st
     _play(workspace, kit, scene, embedded)
 
 
-@pytest.mark.skipif(shutil.which("pulumi") is None, reason="no `pulumi` on PATH to compare with")
+@needs_cli
 @pytest.mark.parametrize("scene", SCENES)
 def test_alternating_engines_produce_the_same_state(
     workspace: Workspace, kit: Kit, scene: str, tmp_path: Path

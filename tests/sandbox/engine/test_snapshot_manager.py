@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 from sandbox.engine.state.backend import Backend
-from sandbox.engine.state.passphrase import PassphraseSecrets
 from sandbox.engine.state.resource import Resource
+from sandbox.engine.state.secrets_providers import Secrets
 from sandbox.engine.state.snapshot_manager import SnapshotManager
 
 
@@ -31,6 +31,7 @@ class PlainSecrets:
     """Encrypts nothing."""
 
     state = "v1"
+    provider: Mapping[str, Any] = {"type": "passphrase", "state": {"salt": "v1"}}
 
 
 def thing(name: str) -> Resource:
@@ -42,7 +43,7 @@ def thing(name: str) -> Resource:
 def test_replaced_resource_does_not_overwrite_a_later_one() -> None:
     """After an import, Python may give the identity of the replaced object to the next one."""
     backend = MemoryBackend()
-    secrets = cast("Callable[[str | None], PassphraseSecrets]", lambda salt: PlainSecrets())
+    secrets = cast("Callable[[Mapping[str, Any]], Secrets]", lambda state: PlainSecrets())
     snapshot = SnapshotManager(cast("Backend", backend), "demo", "dev", secrets, read_only=False)
     for number in range(50):
         snapshot.put(thing(f"imported-{number}"))

@@ -64,18 +64,24 @@ def test_stack_outputs_are_read_by_function(taking: Workspace) -> None:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("organization/demo/prod", (
-            "There is no stack 'organization/demo/prod' in this backend (stacks of project 'demo': "
-            "dev)."
-        )),
+        (
+            "organization/demo/prod",
+            (
+                "There is no stack 'organization/demo/prod' in this backend (stacks of project 'demo': "
+                "dev)."
+            ),
+        ),
         ("prod", "There is no stack 'prod' in this backend (stacks of project 'user': none)."),
-        ("somebody/demo/dev", (
-            "'somebody/demo/dev' is not a stack of this backend: the format is STACK or "
-            "organization/"
-        )),
+        (
+            "somebody/demo/dev",
+            (
+                "'somebody/demo/dev' is not a stack of this backend: the format is STACK or "
+                "organization/"
+            ),
+        ),
         ("organization/a/b/c", "'organization/a/b/c' is not a stack of this backend"),
     ],
-)  # fmt: skip
+)
 def test_missing_referenced_stack_is_reported(taking: Workspace, name: str, told: str) -> None:
     taking.program(f'pulumi.StackReference("{name}")')
     assert told in messages(taking.json("preview", expect=1))

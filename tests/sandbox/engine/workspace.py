@@ -123,6 +123,7 @@ class Workspace:
             "PULUMI_CONFIG_PASSPHRASE": "correct horse",
             "PULUMI_DEBUG_PROVIDERS": f"kit:{self.port}{self.others}",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "PYTHONPATH": str(ROOT),
             "NO_COLOR": "1",
         }
@@ -130,8 +131,16 @@ class Workspace:
     def command(self, operation: str, *arguments: str) -> list[str]:
         """Return the engine's command line."""
         return [
-            sys.executable, "-m", "sandbox.engine", operation, "--cwd", str(self.folder), "--stack", "dev", *arguments,
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "sandbox.engine",
+            operation,
+            "--cwd",
+            str(self.folder),
+            "--stack",
+            "dev",
+            *arguments,
+        ]
 
     def run(
         self, operation: str, *arguments: str, expect: int = 0

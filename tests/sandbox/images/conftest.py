@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
-from sandbox.images import Builder, BuildRequest, BuildResult, Destination, engines
+from sandbox.images import (
+    Builder,
+    BuildRequest,
+    BuildResult,
+    Destination,
+    engines,
+    image_cache,
+)
 from tests.sandbox.images import machine
 from tests.sandbox.registry.client import Running, credentials, emptied_ecr, emulated_ecr
 
@@ -69,9 +76,9 @@ class BuiltApp:
 class FixedBuilder(Builder):
     """A Builder with a given engine."""
 
-    def __init__(self, home: Path, engine: engines.Engine) -> None:
-        # Shared with this clone's sandbox, because creating a base image is slow.
-        super().__init__(home, APP.parent / ".sandbox" / "images" / "bases")
+    def __init__(self, cache: Path, engine: engines.Engine) -> None:
+        # Shared with all sandboxes, because creating a base image is slow.
+        super().__init__(cache, image_cache() / "bases")
         self._engine = engine
 
     def engine(self) -> engines.Engine:

@@ -5,6 +5,7 @@ containers.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import stat
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.images import image_cache
 from tests.sandbox.images import compose
 from tests.sandbox.images.compose import Laptop
 from tests.sandbox.images.conftest import APP
@@ -69,7 +71,7 @@ def laptop_and_images() -> Iterator[tuple[Laptop, dict[str, str]]]:
         compose.laptop(Path(folder)) as laptop,
     ):
         compose.compose_or_skip(laptop.docker)
-        bases = APP.parent / ".sandbox" / "images" / "bases"
+        bases = image_cache() / "bases"
         yield laptop, compose.stand_ins(laptop.docker, bases, Path(folder) / "postgres")
 
 
@@ -137,3 +139,20 @@ def test_without_a_password_compose_says_how_to_get_one(project: Project) -> Non
     assert refused.returncode != 0
     assert "POSTGRES_PASSWORD" in refused.stderr
     assert "Run app/compose.sh" in refused.stderr
+
+
+@pytest.mark.skipif(shutil.which("psql") is None, reason="psql is not on PATH")
+def test_commands_of_the_readme_replace_those_of_docker_and_psql(project: Project) -> None:
+    readme = (APP.parent / "README.md").read_text()
+    commands = re.findall(r"`app/compose\.sh ?([^`]*)`", readme)
+    assert set(commands) == {"", "ps", "stop"}
+    up = project.compose()
+    assert up.returncode == 0, up.stdout + up.stderr
+    listed = project.compose("ps").stdout
+    assert {"app", "database"} <= set(re.findall(r"app|database", listed))
+    [psql] = re.findall(r"`(\. app/\.env; [^`]* psql [^`]*)`", readme)
+    line = f"cd {project.folder.parent}; {psql} -c 'SELECT 40 + 2 AS answer'"
+    answer = project.laptop.run("sh", "-euc", line)
+    assert "42" in answer.stdout, answer.stderr
+    assert project.compose("stop").returncode == 0
+    assert "Up" not in project.compose("ps").stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import ssl
 import subprocess
@@ -24,7 +25,7 @@ from sandbox.contracts.cluster_host import (
     NodeFacts,
     UnknownPrincipalError,
 )
-from sandbox.kubernetes import KubernetesClusterHost
+from sandbox.kubernetes import ExternalServices, KubernetesClusterHost
 
 ARN = "arn:aws:eks:us-east-1:123456789012:cluster/demo"
 ADMIN = "arn:aws:iam::123456789012:role/deployer"
@@ -123,11 +124,17 @@ class Demo:
 
 
 @pytest.fixture
-def demo(tmp_path: Path) -> Iterator[Demo]:
+def external() -> ExternalServices:
+    """Return the services outside the cluster; modules override it to run pods."""
+    return ExternalServices()
+
+
+@pytest.fixture
+def demo(tmp_path: Path, external: ExternalServices) -> Iterator[Demo]:
     principals = Principals(
         {ADMIN: [Grant(username=ADMIN, policy_arn=POLICY + "AmazonEKSClusterAdminPolicy")]}
     )
-    clusters = KubernetesClusterHost(tmp_path / "kubernetes", principals)
+    clusters = KubernetesClusterHost(tmp_path / "kubernetes", principals, external)
     clusters.start()
     endpoint = clusters.create(
         ClusterFacts(arn=ARN, name="demo", region="us-east-1", version="1.33")
@@ -148,7 +155,7 @@ def kubectl(demo: Demo) -> Kubectl:
     config = demo.kubeconfig()
 
     def run(
-        *arguments: str, stdin: Any = None, check: bool = True
+        *arguments: str, stdin: Any = None, check: bool = True, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         text = stdin if isinstance(stdin, str) or stdin is None else json.dumps(stdin)
         process = subprocess.run(
@@ -165,6 +172,7 @@ def kubectl(demo: Demo) -> Kubectl:
             text=True,
             check=False,
             timeout=300,
+            env={**os.environ, **environment},
         )
         if check and process.returncode:
             raise AssertionError(f"kubectl {' '.join(arguments)}: {process.stderr}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
-from tests.sandbox.kubernetes.conftest import Kubectl
+from sandbox.contracts.cluster_host import Grant
+from tests.sandbox.kubernetes.conftest import POLICY, Demo, Kubectl, token
 from tests.sandbox.kubernetes.test_objects import deployment, eventually
 
 
@@ -63,12 +65,12 @@ def test_imperative_create_commands_create_objects(kubectl: Kubectl) -> None:
     assert result["data"] == {"a": "1"}
 
 
-def test_logs_are_refused_without_containers(kubectl: Kubectl) -> None:
+def test_logs_of_a_simulated_pod_are_refused(kubectl: Kubectl) -> None:
     kubectl("apply", "-f", "-", stdin=deployment(replicas=1))
     kubectl("rollout", "status", "deployment/web", "--timeout=120s")
     process = kubectl("logs", "deployment/web", check=False)
     assert process.returncode == 1
-    assert "pods are objects only, no container runs" in process.stderr
+    assert "does not run: the sandbox runs images that it built" in process.stderr
 
 
 def test_removed_api_version_is_unknown(kubectl: Kubectl) -> None:
@@ -98,3 +100,74 @@ def test_raw_requests_reach_the_cluster(kubectl: Kubectl) -> None:
     path = "/api/v1/namespaces/default/configmaps"
     kubectl("create", "--raw", path, "-f", "-", stdin=body)
     assert json.loads(kubectl("get", "--raw", f"{path}/raw").stdout)["metadata"]["name"] == "raw"
+
+
+def test_verbs_that_read_and_change_objects(kubectl: Kubectl, tmp_path: Path) -> None:
+    kubectl("apply", "-f", "-", stdin=deployment())
+    kubectl("wait", "deployment/web", "--for=condition=Available", "--timeout=120s")
+    fields = kubectl("explain", "deployment.spec.template.spec.containers.readinessProbe").stdout
+    assert "initialDelaySeconds" in fields
+    assert "KIND:       Pod" in kubectl("explain", "pods", "--recursive").stdout
+    differing = kubectl("diff", "-f", "-", stdin=deployment(replicas=1), check=False)
+    assert differing.returncode == 1
+    assert "-  replicas: 2" in differing.stdout
+    assert "+  replicas: 1" in differing.stdout
+    assert kubectl("diff", "-f", "-", stdin=deployment()).stdout == ""
+    served = kubectl(
+        "diff",
+        "--server-side",
+        "--force-conflicts",
+        "-f",
+        "-",
+        stdin=deployment(replicas=1),
+        check=False,
+    )
+    assert served.returncode == 1
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nsed -i "s/replicas: 2/replicas: 3/" "$1"\n')
+    editor.chmod(0o755)
+    assert "edited" in kubectl("edit", "deployment", "web", KUBE_EDITOR=str(editor)).stdout
+    jsonpath = "--for=jsonpath={.status.availableReplicas}=3"
+    kubectl("wait", "deployment/web", jsonpath, "--timeout=120s")
+    editor.write_text('#!/bin/sh\nsed -i "s/replicas: 3/replicas: -3/" "$1"\n')
+    refused = kubectl("edit", "deployment", "web", check=False, KUBE_EDITOR=str(editor))
+    assert 'deployments.apps "web" is invalid' in refused.stderr
+    late = kubectl("wait", "deployment/web", "--for=delete", "--timeout=1s", check=False)
+    assert "timed out waiting" in late.stderr
+
+
+def test_can_i_follows_the_grants_of_the_caller(demo: Demo, kubectl: Kubectl) -> None:
+    viewer = "arn:aws:iam::123456789012:role/viewer"
+    policy = POLICY + "AmazonEKSViewPolicy"
+    grants = demo.principals.grants_by_principal
+    grants[viewer] = [Grant(username=viewer, policy_arn=policy, namespaces=("default",))]
+    as_viewer = f"--token={token(viewer)}"
+    assert kubectl("auth", "can-i", "list", "pods", as_viewer).stdout.strip() == "yes"
+    for arguments in (["delete", "pods"], ["list", "pods", "-n", "kube-system"], ["*", "*"]):
+        refused = kubectl("auth", "can-i", *arguments, as_viewer, check=False)
+        assert refused.returncode == 1
+        assert refused.stdout.startswith("no")
+    listed = kubectl("auth", "can-i", "--list", as_viewer).stdout
+    assert any(line.startswith("pods ") and "watch" in line for line in listed.splitlines())
+
+
+def test_drain_waits_for_the_budget_and_cordon_keeps_pods_away(kubectl: Kubectl) -> None:
+    kubectl("apply", "-f", "-", stdin=deployment())
+    kubectl("rollout", "status", "deployment/web", "--timeout=120s")
+    budget = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "web"},
+        "spec": {"minAvailable": 2, "selector": {"matchLabels": {"app": "web"}}},
+    }
+    kubectl("apply", "-f", "-", stdin=budget)
+    kubectl("wait", "pdb/web", "--for=jsonpath={.status.expectedPods}=2", "--timeout=120s")
+    blocked = kubectl("drain", "node-a", "--timeout=2s", "--ignore-daemonsets", check=False)
+    assert "would violate the pod's disruption budget" in blocked.stderr
+    assert "SchedulingDisabled" in kubectl("get", "node", "node-a").stdout
+    kubectl("delete", "pdb", "web")
+    kubectl("drain", "node-a", "--timeout=120s", "--ignore-daemonsets")
+    kubectl("rollout", "status", "deployment/web", "--timeout=120s")
+    assert "node-a" not in kubectl("get", "pods", "-o", "wide").stdout
+    kubectl("uncordon", "node-a")
+    assert "SchedulingDisabled" not in kubectl("get", "node", "node-a").stdout

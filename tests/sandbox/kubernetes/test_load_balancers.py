@@ -15,7 +15,7 @@ from sandbox.account import Account
 from sandbox.contracts.cluster_host import ClusterFacts, Grant
 from sandbox.kubernetes import ExternalServices, KubernetesClusterHost
 from sandbox.kubernetes.load_balancers import ElasticLoadBalancers
-from tests.sandbox.kubernetes.conftest import ADMIN, POLICY, Demo, Principals
+from tests.sandbox.kubernetes.conftest import ADMIN, POLICY, Demo, Principals, node
 from tests.sandbox.kubernetes.test_objects import eventually
 
 typed: Any = official
@@ -127,6 +127,7 @@ def _serve_and_withdraw(
     assert len(elb.describe_load_balancers()["LoadBalancers"]) == 1
     with pytest.raises(ec2.exceptions.ClientError, match="DependencyViolation"):
         ec2.delete_subnet(SubnetId=subnets[0])
+    _follow_endpoints(clusters, created["cluster"]["arn"], core, elb)
     core.delete_namespaced_service("web", "default")
     eventually(
         lambda: (
@@ -138,3 +139,32 @@ def _serve_and_withdraw(
     assert elb.describe_target_groups()["TargetGroups"] == []
     names = {group["GroupName"] for group in ec2.describe_security_groups()["SecurityGroups"]}
     assert not any(name.startswith("k8s-") for name in names)
+
+
+def _follow_endpoints(
+    clusters: KubernetesClusterHost, cluster_arn: str, core: Any, elb: Any
+) -> None:
+    """Targets are registered while their pod is ready, then drain for the delay of the group."""
+    [group] = elb.describe_target_groups()["TargetGroups"]
+    arn = group["TargetGroupArn"]
+    elb.modify_target_group_attributes(
+        TargetGroupArn=arn,
+        Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "2"}],
+    )
+
+    def health() -> dict[str, str]:
+        descriptions = elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+        return {item["Target"]["Id"]: item["TargetHealth"]["State"] for item in descriptions}
+
+    assert health() == {}
+    clusters.set_nodes(cluster_arn, "workers", [node("node-a")])
+    container = {"name": "app", "image": "registry/app:1"}
+    metadata = {"name": "web", "labels": {"app": "web"}}
+    core.create_namespaced_pod(
+        "default", {"metadata": metadata, "spec": {"containers": [container]}}
+    )
+    eventually(lambda: list(health().values()) == ["healthy"])
+    [address] = health()
+    assert core.read_namespaced_pod("web", "default").status.pod_ip == address
+    core.delete_namespaced_pod("web", "default")
+    eventually(lambda: health() == {})

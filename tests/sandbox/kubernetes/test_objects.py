@@ -500,7 +500,7 @@ def test_autoscaler_without_metrics_keeps_replicas_within_bounds(demo: Demo, app
     eventually(lambda: available(apps) == 3)
     eventually(
         lambda: (
-            "the sandbox has no metrics"
+            "did not receive metrics"
             in str(scaling.read_namespaced_horizontal_pod_autoscaler("web", "default").status)
         )
     )
@@ -572,3 +572,29 @@ def test_objects_and_endpoint_survive_a_restart(demo: Demo, core: Any, apps: Any
     assert again.read_namespaced_deployment("web", "default").metadata.uid == before
     demo.clusters.reconcile([])
     assert refusal(lambda: again.list_namespaced_deployment("default")).status == 404
+
+
+def test_job_fails_when_its_pods_exceed_the_backoff_limit(demo: Demo, core: Any) -> None:
+    demo.clusters.set_nodes(ARN, "workers", [])  # pods stay pending
+    batch = client.BatchV1Api(demo.api())
+    pod = {"containers": [{"name": "work", "image": "registry/app:1"}], "restartPolicy": "Never"}
+    spec = {"backoffLimit": 1, "template": {"spec": pod}}
+    batch.create_namespaced_job("default", {"metadata": {"name": "work"}, "spec": spec})
+
+    def pending() -> list[str]:
+        pods = core.list_namespaced_pod("default", field_selector="status.phase=Pending").items
+        return [item.metadata.name for item in pods]
+
+    for _ in range(2):
+        [name] = eventually(pending)
+        path = f"/api/v1/namespaces/default/pods/{name}/status"
+        failed = {"status": {"phase": "Failed"}}
+        assert demo.request("PATCH", path, failed, "application/merge-patch+json")[0] == 200
+
+    def reasons() -> list[str]:
+        status = batch.read_namespaced_job("work", "default").status
+        return [item.reason for item in status.conditions or () if item.type == "Failed"]
+
+    assert eventually(reasons) == ["BackoffLimitExceeded"]
+    assert pending() == []
+    assert batch.read_namespaced_job("work", "default").status.failed == 2

@@ -57,6 +57,19 @@ class Needs:
     def policy(self) -> Made:
         return self.make("aws:iam/policy:Policy", {"policy": allow("s3:GetObject")})
 
+    def log_bucket(self) -> str:
+        """Return a bucket that admits access logs."""
+        bucket = self.make("aws:s3/bucket:Bucket", {"forceDestroy": True})
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"Service": "logging.s3.amazonaws.com"},
+            "Action": "s3:PutObject",
+            "Resource": f"arn:aws:s3:::{bucket.id}/*",
+        }
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        self.make("aws:s3/bucketPolicy:BucketPolicy", {"bucket": bucket.id, "policy": document})
+        return bucket.id
+
     def key(self, policy: str | None = None) -> Made:
         return self.make(
             "aws:kms/key:Key", {"deletionWindowInDays": 7, **({"policy": policy} if policy else {})}
@@ -441,6 +454,22 @@ SAMPLES = [
         {"eventbridge": True},
         {"bucket": "another-one"},
         lives_on=True,
+    ),
+    Sample(
+        "aws:s3/bucketLogging:BucketLogging",
+        lambda n: {
+            "bucket": n.bucket().id,
+            "targetBucket": n.log_bucket(),
+            "targetPrefix": "one/",
+        },
+        {"targetPrefix": "other/"},
+        {"bucket": "another-one"},
+    ),
+    Sample(
+        "aws:rds/eventSubscription:EventSubscription",
+        lambda n: {"snsTopic": n.topic(), "sourceType": "db-instance"},
+        {"eventCategories": ["failure"], "enabled": False},
+        {"name": "another-one"},
     ),
     Sample(
         "aws:ecr/repository:Repository",

@@ -84,6 +84,18 @@ def test_build_project_is_replaced_by_a_new_name_only(
     owned.delete(made)
 
 
+def test_report_group_is_deleted_with_its_reports(owned: Client, boto: Boto) -> None:
+    given = {"type": "TEST", "exportConfig": {"type": "NO_EXPORT"}, "deleteReports": True}
+    made = owned.create("aws:codebuild/reportGroup:ReportGroup", "results", given)
+    live = boto("codebuild").batch_get_report_groups(reportGroupArns=[made.id])["reportGroups"][0]
+    assert live["exportConfig"] == {"exportConfigType": "NO_EXPORT"}
+    assert {tag["key"]: tag["value"] for tag in live["tags"]} == {"Owner": "us"}
+    settled(owned, made)
+    assert replaces(owned, made, {**given, "name": "other"}) == ["name"]
+    owned.delete(made)
+    assert made.id not in boto("codebuild").list_report_groups()["reportGroups"]
+
+
 def test_project_with_codepipeline_on_one_side_is_refused(owned: Client, build_role: str) -> None:
     with pytest.raises(
         CheckFailed, match=r"artifacts\.type: source and artifacts must both be CODEPIPELINE"

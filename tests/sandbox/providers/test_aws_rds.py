@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from sandbox.account.null_database_host import NullDatabaseHost
+from sandbox.contracts.database_host import DatabaseState
 from tests.sandbox.providers.engine_client import CheckFailed, Client, Failed
 from tests.sandbox.providers.lifecycle import Boto, changes, imports, network, replaces, settled
 
@@ -129,7 +131,7 @@ def test_deletion_requires_a_final_snapshot_or_skip_final_snapshot(
 
 
 def test_database_name_with_special_characters_is_refused(owned: Client, group: str) -> None:
-    with pytest.raises(Failed, match="DBName must begin with a letter"):
+    with pytest.raises(Failed, match=r"DBName must begin with a letter"):
         owned.create(
             "aws:rds/instance:Instance", "named", {**instance(group), "dbName": "guest-book"}
         )
@@ -201,3 +203,17 @@ def test_removed_parameter_is_reset(owned: Client, boto: Boto) -> None:
         ]
         == []
     )
+
+
+def test_failed_instance_is_reported_with_the_reason(
+    owned: Client, group: str, boto: Boto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = DatabaseState(status="failed", reason="port 5432 is in use; set another port")
+    monkeypatch.setattr(NullDatabaseHost, "state", lambda *_: failed)
+    given = {**instance(group), "identifier": "broken"}
+    with pytest.raises(
+        Failed, match=r"DB instance broken became failed; .*: port 5432 is in use; set another port"
+    ):
+        owned.create("aws:rds/instance:Instance", "broken", given)
+    monkeypatch.undo()
+    boto("rds").delete_db_instance(DBInstanceIdentifier="broken", SkipFinalSnapshot=True)

@@ -43,7 +43,7 @@ def registry(tmp_path: Path, ecr: Any) -> Iterator[Running]:
 def docker(tmp_path: Path) -> Iterator[Client]:
     home = tmp_path / ".sandbox"
     home.mkdir()
-    with Served({"docker": DockerProvider(home)}) as served:
+    with Served({"docker": DockerProvider(home, home / "images")}) as served:
         yield served.attach("docker", {})
 
 
@@ -295,7 +295,7 @@ def test_relative_paths_are_resolved_in_the_program_directory(
     (context / "Dockerfile").rename(context / "Dockerfile.release")
     news = inputs(registry, ecr, context, "v1")
     news["build"] |= {"context": "context", "dockerfile": "context/Dockerfile.release"}
-    with Served({"docker": DockerProvider(tmp_path / ".sandbox")}) as served:
+    with Served({"docker": DockerProvider(tmp_path / ".sandbox", tmp_path / "images")}) as served:
         client = served.attach("docker", {}, directory=str(tmp_path))
         digest = client.check(IMAGE, "app", news)["build"]["contextDigest"]
         assert digest == context_digest(context, context / "Dockerfile.release")

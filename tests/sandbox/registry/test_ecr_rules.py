@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import secrets
+import tarfile
+import time
 from typing import Any
 
 import pytest
@@ -204,14 +208,57 @@ def test_put_image_adds_a_second_tag(client: Client, ecr: Any) -> None:
         )
 
 
-def test_scan_reports_findings_unavailable(client: Client, ecr: Any) -> None:
+def layer(files: dict[str, bytes]) -> bytes:
+    """A compressed layer."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return gzip.compress(buffer.getvalue())
+
+
+def scan(ecr: Any, tag: str) -> dict[str, Any]:
+    """The result of a scan, which takes a moment."""
+    for _ in range(100):
+        result: dict[str, Any] = ecr.describe_image_scan_findings(
+            repositoryName="app", imageId={"imageTag": tag}
+        )
+        if result["imageScanStatus"]["status"] != "IN_PROGRESS":
+            return result
+        time.sleep(0.05)
+    raise AssertionError(result)
+
+
+def test_scan_compares_the_packages_of_the_layers_with_the_advisories(
+    client: Client, ecr: Any, running: Running
+) -> None:
+    ecr.create_repository(repositoryName="app", imageScanningConfiguration={"scanOnPush": True})
+    metadata = "opt/lib/flask-3.1.dist-info/METADATA"
+    client.push("app", "v1", layer({metadata: b"Name: Flask\nVersion: 3.1\n"}))
+    result = scan(ecr, "v1")
+    assert result["imageScanStatus"]["status"] == "COMPLETE"
+    assert result["imageScanFindings"]["findings"] == []
+    advisory = {"id": "CVE-2026-1", "package": "pkg:pypi/flask", "severity": "HIGH"}
+    other_version = {**advisory, "id": "CVE-2026-2", "versions": ["3.0"]}
+    advisories = running.directory / "advisories.json"
+    advisories.write_text(json.dumps([advisory, other_version]))
+    result = scan(ecr, "v1")
+    assert result["imageScanFindings"]["findingSeverityCounts"] == {"HIGH": 1}
+    [finding] = result["imageScanFindings"]["findings"]
+    assert finding["name"] == "CVE-2026-1"
+    assert {"key": "package_version", "value": "3.1"} in finding["attributes"]
+    assert _images(ecr, "app")[0]["imageScanStatus"]["status"] == "COMPLETE"
+    advisories.write_text('[{"id": "CVE-2026-1"}]')
+    with pytest.raises(ClientError, match="must be a list of objects with id, package"):
+        scan(ecr, "v1")
+
+
+def test_image_without_packages_is_not_scanned(client: Client, ecr: Any) -> None:
     ecr.create_repository(repositoryName="app", imageScanningConfiguration={"scanOnPush": True})
     client.push("app", "v1")
-    [image] = _images(ecr, "app")
-    assert image["imageScanStatus"]["status"] == "FINDINGS_UNAVAILABLE"
-    findings = ecr.describe_image_scan_findings(repositoryName="app", imageId={"imageTag": "v1"})
-    assert "no vulnerability database" in findings["imageScanStatus"]["description"]
-    assert "imageScanFindings" not in findings
+    assert scan(ecr, "v1")["imageScanStatus"]["status"] == "UNSUPPORTED_IMAGE"
 
 
 def test_pull_is_recorded(client: Client, ecr: Any) -> None:

@@ -58,6 +58,10 @@ def test_project_stack_file_is_never_written(project: Path) -> None:
             "version=1.35",
             {"shop:network": {"zones": 2, "cidrs": ["a", "b"]}, "shop:version": "1.35"},
         ),
+        (
+            "window=1:30",
+            {"shop:network": {"zones": 2, "cidrs": ["a", "b"]}, "shop:window": "1:30"},
+        ),
         ("on=true", {"shop:network": {"zones": 2, "cidrs": ["a", "b"]}, "shop:on": True}),
         ("note=", {"shop:network": {"zones": 2, "cidrs": ["a", "b"]}, "shop:note": ""}),
     ],
@@ -123,7 +127,15 @@ def test_unknown_stack_is_refused_with_the_existing_names(project: Path) -> None
         ("config: {true: 1}\n", "'true' is not text; quote it"),
         ("config: &a {p:a: *a}\n", "line 1: not valid YAML: an anchor contains itself"),
         ("config: {p:a: " + "[" * 2000 + "]" * 2000 + "}\n", "nested more than 60 levels deep"),
-        ("config: {p:a: " + "1" * 5000 + "}\n", "not valid YAML: Exceeds the limit"),
+        (
+            "config: {p:a: " + "1" * 5000 + "}\n",
+            r"line 1: not valid YAML: '1{40}…' is ambiguous; quote it",
+        ),
+        ("config: {p:keep: 1:30}\n", "'1:30' is ambiguous; quote it, or write true, false"),
+        ("config:\n  p:on: yes\n", "line 2: not valid YAML: 'yes' is ambiguous"),
+        ("config:\n  p:day: 2020-01-01\n", "'2020-01-01' is ambiguous"),
+        ("config:\n  p:mode: 010\n", "'010' is ambiguous"),
+        ("config: {p:a: " + "x" * 130_000 + "}\n", "p:a has 130002 bytes; all settings together"),
         (
             "config:\n  a: &a [x,x,x,x,x,x,x,x,x,x]\n"
             + "".join(

@@ -100,7 +100,7 @@ ROLE = "arn:aws:iam::123456789012:role/deployer"
             {"aws.role_arn": ROLE, "cluster.deployers": [ROLE]},
             "cluster.deployers.0",
             (
-                "is an admin already, as aws.role_arn or by an earlier entry; EKS refuses a "
+                "has an access entry already, as aws.role_arn or by an earlier key; EKS refuses a "
                 "second access entry"
             ),
             "rm --path 'platform:cluster.deployers[0]'",
@@ -110,7 +110,7 @@ ROLE = "arn:aws:iam::123456789012:role/deployer"
             {"cluster.deployers": [ROLE], "cluster.break_glass": [ROLE]},
             "cluster.break_glass.0",
             (
-                "is an admin already, as aws.role_arn or by an earlier entry; EKS refuses a "
+                "has an access entry already, as aws.role_arn or by an earlier key; EKS refuses a "
                 "second access entry"
             ),
             "rm --path 'platform:cluster.break_glass[0]'",
@@ -190,10 +190,7 @@ ROLE = "arn:aws:iam::123456789012:role/deployer"
                 ]
             },
             "cluster.deployers.1",
-            (
-                "another account's role in this list is also called a-ci, and access entries "
-                "are named after it"
-            ),
+            ("another account's role is also called a-ci, and access entries are named after it"),
             "rm --path 'platform:cluster.deployers[1]'",
         ),
         (

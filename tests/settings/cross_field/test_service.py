@@ -6,6 +6,7 @@ import pytest
 
 from tests.settings.stack_files import assert_refused
 
+ACCEPTED = {"id": "CVE-2026-12345", "reason": "not reachable", "until": "2026-12-31"}
 CERTIFICATE_ARN = "arn:aws:acm:us-east-1:123456789012:certificate/x"
 
 
@@ -91,6 +92,71 @@ CERTIFICATE_ARN = "arn:aws:acm:us-east-1:123456789012:certificate/x"
                 " set workload.exposure.certificate_arn"
             ),
             "set --path 'platform:workload.exposure.allowed_cidrs[0]' 203.0.113.0/24",
+        ),
+        (
+            "prod",
+            {"pipeline.admission": {}},
+            "pipeline.admission.signing_key",
+            (
+                "is missing: promoted images are verified with the key of the environment that "
+                "signed them"
+            ),
+            (
+                "set --path 'platform:pipeline.admission.signing_key' "
+                "alias/platform-dev-pipeline-signing"
+            ),
+        ),
+        (
+            "dev",
+            {"pipeline.admission": {"signing_key": "alias/other"}},
+            "pipeline.admission.signing_key",
+            "has no effect: this environment signs its images with its own key",
+            "rm --path 'platform:pipeline.admission.signing_key'",
+        ),
+        (
+            "prod",
+            {"pipeline.admission": {"signing_key": "alias/other", "signature": False}},
+            "pipeline.admission.signing_key",
+            "has no effect without pipeline.admission.signature",
+            "rm --path 'platform:pipeline.admission.signing_key'",
+        ),
+        (
+            "dev",
+            {"pipeline.admission": {"scan": "none", "accepted_findings": [ACCEPTED]}},
+            "pipeline.admission.accepted_findings",
+            "has no effect: pipeline.admission.scan is none",
+            "rm --path 'platform:pipeline.admission.accepted_findings'",
+        ),
+        (
+            "dev",
+            {"pipeline.admission": {"accepted_findings": [{**ACCEPTED, "until": "2026-01-01"}]}},
+            "pipeline.admission.accepted_findings.0",
+            ("accepts CVE-2026-12345 until a day that is over: update the package, or extend it"),
+            "rm --path 'platform:pipeline.admission.accepted_findings[0]'",
+        ),
+        (
+            "dev",
+            {"pipeline.admission": {"accepted_findings": [ACCEPTED, ACCEPTED]}},
+            "pipeline.admission.accepted_findings.1.id",
+            "is a duplicate of an earlier entry",
+            "rm --path 'platform:pipeline.admission.accepted_findings[1].id'",
+        ),
+        (
+            "prod",
+            {"pipeline.source.pull_requests": True},
+            "pipeline.source.pull_requests",
+            ("has no effect with tags: a pull request needs the branch that it is opened against"),
+            "rm --path 'platform:pipeline.source.pull_requests'",
+        ),
+        (
+            "prod",
+            {"pipeline.source.paths": ["app/**"]},
+            "pipeline.source.paths",
+            (
+                "has no effect with tags: CodePipeline selects paths of pushes to a branch, not of "
+                "tags"
+            ),
+            "rm --path 'platform:pipeline.source.paths'",
         ),
         (
             "prod",

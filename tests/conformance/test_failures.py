@@ -1,0 +1,16 @@
+"""Both engines agree on failures, protection, drift, imports, reads, targets, providers."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conformance.differences import check
+from tests.conformance.engines import Laboratory
+from tests.conformance.programs.failures import SCENARIOS
+from tests.pulumi import needs_cli
+
+
+@needs_cli
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_engines_agree(shared: Laboratory, name: str) -> None:
+    check(shared, name)

@@ -1,0 +1,1 @@
+"""Conformance of the emulated API server with a real one."""

@@ -1,0 +1,56 @@
+"""SANDBOX_RUNTIME chooses how pods run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sandbox.containers import ProcessRuntime, RegistryAccess
+from sandbox.contracts.container_runtime import ContainerRuntime
+from sandbox.daemon.pod_runtime import RuntimeChoiceError, choose_runtime
+from sandbox.runtime.home import Home
+
+ACCESS = RegistryAccess(host="localhost:1", credentials=lambda: ("AWS", ""))
+
+
+@pytest.fixture(autouse=True)
+def _no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+
+
+def choose(home: Path, processes: ProcessRuntime) -> tuple[ContainerRuntime, str]:
+    return choose_runtime(Home(home), processes, registry=ACCESS, environment=dict, endpoints=dict)
+
+
+@pytest.mark.parametrize("choice", ["", "auto", "process"])
+def test_pods_are_processes_without_an_engine(
+    choice: str, monkeypatch: pytest.MonkeyPatch, home: Path, process_runtime: ProcessRuntime
+) -> None:
+    monkeypatch.setenv("SANDBOX_RUNTIME", choice)
+    runtime, reason = choose(home, process_runtime)
+    assert runtime is process_runtime
+    assert ("SANDBOX_RUNTIME is process" if choice == "process" else "no engine answers") in reason
+
+
+def test_required_engine_that_does_not_answer_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, home: Path, process_runtime: ProcessRuntime
+) -> None:
+    monkeypatch.setenv("SANDBOX_RUNTIME", "engine")
+    with pytest.raises(RuntimeChoiceError, match=r"no engine answers at unix://.*/none\.sock"):
+        choose(home, process_runtime)
+
+
+def test_unknown_choice_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, home: Path, process_runtime: ProcessRuntime
+) -> None:
+    monkeypatch.setenv("SANDBOX_RUNTIME", "docker")
+    with pytest.raises(RuntimeChoiceError, match="set it to auto, process or engine"):
+        choose(home, process_runtime)
+
+
+def test_engine_of_another_machine_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, home: Path, process_runtime: ProcessRuntime
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2375")
+    assert choose(home, process_runtime)[0] is process_runtime

@@ -1,0 +1,85 @@
+"""The Python language host for the Pulumi CLI, over gRPC."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import empty_pb2, struct_pb2
+from pulumi.runtime.proto import language_pb2, language_pb2_grpc
+
+from sandbox.engine.language_host.server import LanguageHost, serve
+
+
+@pytest.fixture
+def client() -> Iterator[Any]:
+    port, stop = serve(LanguageHost(""))
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield language_pb2_grpc.LanguageRuntimeStub(channel)
+    stop()
+
+
+def info(folder: Path, **options: str) -> Any:
+    struct = struct_pb2.Struct()
+    struct.update(options)
+    return language_pb2.ProgramInfo(
+        root_directory=str(folder),
+        program_directory=str(folder),
+        entry_point=".",
+        options=struct,
+    )
+
+
+def test_required_packages_are_those_that_installed_packages_declare(
+    client: Any, tmp_path: Path
+) -> None:
+    request = language_pb2.GetRequiredPackagesRequest(info=info(tmp_path))
+    packages = {item.name: item for item in client.GetRequiredPackages(request).packages}
+    assert packages["aws"].kind == "resource"
+    assert packages["aws"].version
+
+
+def test_about_names_the_interpreter(client: Any, tmp_path: Path) -> None:
+    answer = client.About(language_pb2.AboutRequest(info=info(tmp_path)))
+    assert answer.executable == sys.executable
+    assert answer.version == ".".join(map(str, sys.version_info[:3]))
+    assert client.GetPluginInfo(empty_pb2.Empty()).version.startswith("3.")
+
+
+def test_program_dependencies_list_the_sdk(client: Any, tmp_path: Path) -> None:
+    request = language_pb2.GetProgramDependenciesRequest(info=info(tmp_path))
+    assert "pulumi" in [item.name for item in client.GetProgramDependencies(request).dependencies]
+
+
+def test_virtual_environment_of_the_options_is_used(client: Any, tmp_path: Path) -> None:
+    python = tmp_path / "own" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    answer = client.About(language_pb2.AboutRequest(info=info(tmp_path, virtualenv="own")))
+    assert answer.executable == str(python)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"virtualenv": "none"}, "does not exist. Create it: python3 -m venv none"),
+        ({"toolchain": "poetry"}, "'poetry' is not supported; use pip or uv"),
+        ({"typechecker": "mypy"}, "runtime option typechecker is not supported"),
+    ],
+)
+def test_unusable_options_are_refused_with_a_remedy(
+    client: Any, tmp_path: Path, options: dict[str, str], message: str
+) -> None:
+    with pytest.raises(grpc.RpcError) as error:
+        client.Run(language_pb2.RunRequest(info=info(tmp_path, **options)))
+    assert message in str(error.value)
+
+
+def test_installation_of_packages_is_refused_with_a_remedy(client: Any, tmp_path: Path) -> None:
+    request = language_pb2.InstallDependenciesRequest(info=info(tmp_path))
+    with pytest.raises(grpc.RpcError, match="pip install -r requirements"):
+        list(client.InstallDependencies(request))
