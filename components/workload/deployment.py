@@ -6,6 +6,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.workload import quantities
 from components.workload.args import Architecture, WorkloadSettings
 
 USER_ID = 10001  # numeric, so that Kubernetes can verify `runAsNonRoot` without the image
@@ -173,7 +174,7 @@ def _container(
             for key, field_path in field_paths.items()
         ),
     ]
-    memory = f"{settings.memory_mib}Mi"
+    memory = quantities.memory(settings.memory_mib)
     return {
         "name": name,
         "image": image,
@@ -182,7 +183,7 @@ def _container(
         **({"env_from": [{"secret_ref": {"name": secret.metadata.name}}]} if secret else {}),
         "resources": {
             "requests": {
-                "cpu": f"{settings.cpu_millicores}m",
+                "cpu": quantities.cpu(settings.cpu_millicores),
                 "memory": memory,
                 "ephemeral-storage": EPHEMERAL_STORAGE["request"],
             },

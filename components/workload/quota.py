@@ -3,6 +3,8 @@
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.workload import quantities
+
 
 def quota(
     name: str,
@@ -15,14 +17,14 @@ def quota(
 ) -> k8s.core.v1.ResourceQuota:
     """Limit the namespace to twice the replicas, for a roll-out, and one load balancer."""
     pods = 2 * maximum_replicas
-    memory = f"{pods * memory_mib}Mi"
+    memory = quantities.memory(pods * memory_mib)
     return k8s.core.v1.ResourceQuota(
         name,
         metadata={"name": name, "namespace": namespace},
         spec={
             "hard": {
                 "pods": str(pods),
-                "requests.cpu": f"{pods * cpu_millicores}m",
+                "requests.cpu": quantities.cpu(pods * cpu_millicores),
                 "requests.memory": memory,
                 "limits.memory": memory,
                 "services.loadbalancers": "1",
