@@ -1,6 +1,6 @@
-"""Measures service and sandbox against their bars: `python -m bench [MEASURE…]` prints a table.
+"""Measures service and sandbox against their bars: `python -m bench [MEASURE…]`.
 
-Without arguments, every measure runs and docs/benchmarks.md is written.
+Prints a table for each measure, and replaces the measure's section of docs/benchmarks.md.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench import container, damage, kills, pipelines, restarts, settings_fuzz, throughput
 from bench.processes import ROOT
+from bench.progress import report
 from bench.row import Row
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
@@ -35,18 +36,29 @@ def main() -> int:
     names = parser.parse_args().measures
     if unknown := set(names) - set(MEASURES):
         parser.error(f"unknown measures: {', '.join(sorted(unknown))}")
-    conditions, rows, failures = _conditions(), list[Row](), list[str]()
+    complete = True
     for name in names or MEASURES:
+        report(f"measuring {name}")
+        conditions, rows, failure = _conditions(), list[Row](), ""
         with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as directory:
             try:
-                rows += MEASURES[name](Path(directory))
+                rows = MEASURES[name](Path(directory))
             except RuntimeError as error:
-                failures.append(f"Not measured: {name} ({error}).")
-    text = "\n".join([conditions, "", *_table(rows), "", *failures]).rstrip() + "\n"
-    sys.stdout.write(text)
-    if not names:
-        DOCUMENT.write_text(f"# Benchmarks\n\n`make bench` writes this file.\n\n{text}")
-    return int(bool(failures) or not all(row.met for row in rows))
+                failure = f"Not measured: {error}."
+        section = "\n".join([conditions, "", *(_table(rows) if rows else []), failure]).rstrip()
+        sys.stdout.write(f"{section}\n\n")
+        DOCUMENT.write_text(_with_section(DOCUMENT.read_text(), name, section))
+        complete = complete and not failure and all(row.met for row in rows)
+    return int(not complete)
+
+
+def _with_section(document: str, name: str, section: str) -> str:
+    """Return the document with the section of a measure, in the order of the measures."""
+    title, *parts = document.split("\n## ")
+    sections = dict(part.split("\n", 1) for part in parts)
+    sections[name] = f"\n{section}\n"
+    ordered = [f"\n## {key}\n{sections[key].rstrip()}\n" for key in MEASURES if key in sections]
+    return "\n".join([title.rstrip(), *(part.strip("\n") + "\n" for part in ordered)])
 
 
 def _conditions() -> str:
@@ -55,9 +67,7 @@ def _conditions() -> str:
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC; {os.cpu_count()} cores "
         f"({model[1] if model else platform.machine()}), Linux {platform.release()}, "
         f"Python {platform.python_version()}; load average at the start "
-        f"{os.getloadavg()[0]:.1f}. The load generator shares the cores with the service.\n"
-        "The reference is the Hello World of the study: under `python app.py` for requests, "
-        "in its own Dockerfile for the image."
+        f"{os.getloadavg()[0]:.1f}."
     )
 
 

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.progress import report
 from bench.row import Row
 from bench.small_stack import SmallStack
 
@@ -150,15 +151,14 @@ def measure(directory: Path) -> list[Row]:
     damages = Damages(directory)
     kinds, failures, refused = damages.kinds(), list[str](), 0
     try:
-        for name, damage in kinds:
+        for number, (name, damage) in enumerate(kinds, 1):
             result, failure = damages.try_damage(name, damage)
             refused += result.startswith("refused")
             if failure:
                 failures.append(failure)
+            report(f"{number} of {len(kinds)}: {name} {damage}: {failure or result}")
     finally:
         damages.stop()
-    for failure in failures:
-        print(failure)  # noqa: T201 - the reason of a missed bar
     complete = len(kinds) - refused - len(failures)
     return [
         Row(

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from bench.progress import report
 from bench.row import Row
 from bench.small_stack import SmallStack
 
@@ -103,10 +104,10 @@ def measure(directory: Path) -> list[Row]:
         while kills.killed < KILLS:
             if failure := kills.round():
                 failures.append(failure)
+                report(failure)
+            report(f"{kills.killed} of {KILLS} kills, {len(failures)} failures")
     finally:
         kills.stop()
-    for failure in failures:
-        print(failure)  # noqa: T201 - the reason of a missed bar
     complete = KILLS - len(failures)
     return [
         Row(
