@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import threading
 from collections.abc import Iterable, Mapping
 from typing import IO, Any
@@ -25,7 +24,7 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from sandbox.kubernetes.apiserver.messages import ExecSession, RemoteProcess
 from sandbox.kubernetes.apiserver.spdy import SpdyConnection, Stream, Transport
-from sandbox.kubernetes.apiserver.transports import handshake
+from sandbox.kubernetes.apiserver.transports import SharedConnection, handshake
 
 _PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 SPDY_PROTOCOL = "v4.channel.k8s.io"
@@ -33,7 +32,7 @@ _STDIN, _STDOUT, _STDERR, _STATUS, _CLOSE = 0, 1, 2, 3, 255
 _CHUNK = 32 * 1024
 
 
-def serve(connection: socket.socket, request: bytes, session: ExecSession) -> None:
+def serve(connection: SharedConnection, request: bytes, session: ExecSession) -> None:
     """Run the session over a WebSocket on a connection whose request head has been read."""
     _ExecStream(connection, session).run(request)
 
@@ -90,7 +89,7 @@ def _copy_output(source: IO[bytes] | None, stream: Stream | None) -> None:
 
 
 class _ExecStream:
-    def __init__(self, connection: socket.socket, session: ExecSession) -> None:
+    def __init__(self, connection: SharedConnection, session: ExecSession) -> None:
         self._connection, self._process = connection, session.process
         self._stdin = session.process.stdin if session.stdin else None
         self._websocket = WSConnection(ConnectionType.SERVER)

@@ -25,7 +25,11 @@ from sandbox.kubernetes.apiserver.messages import (
     WatchStream,
 )
 from sandbox.kubernetes.apiserver.routes import handle
-from sandbox.kubernetes.apiserver.transports import SocketTransport, WebSocketTransport
+from sandbox.kubernetes.apiserver.transports import (
+    SharedConnection,
+    SocketTransport,
+    WebSocketTransport,
+)
 from sandbox.kubernetes.cluster import Cluster
 from sandbox.runtime.damage import DamagedFileError
 
@@ -170,10 +174,11 @@ class _Handler(BaseHTTPRequestHandler):
         if upgrade == "websocket":
             head = f"{self.requestline}\r\n{self.headers}".replace("\n", "\r\n")
             request = head.replace("\r\r", "\r").encode()
+            connection = SharedConnection(self.connection)
             if isinstance(session, ExecSession):
-                exec_stream.serve(self.connection, request, session)
+                exec_stream.serve(connection, request, session)
                 return
-            tunnel = WebSocketTransport(self.connection)
+            tunnel = WebSocketTransport(connection)
             if tunnel.accept(request, [port_forward.TUNNEL]) is not None:
                 port_forward.serve(tunnel, session.connect)
                 tunnel.close()
@@ -185,7 +190,7 @@ class _Handler(BaseHTTPRequestHandler):
             protocol = exec_stream.SPDY_PROTOCOL if executes else port_forward.PROTOCOL
             self.send_header("X-Stream-Protocol-Version", protocol)
             self.end_headers()
-            transport = SocketTransport(self.connection)
+            transport = SocketTransport(SharedConnection(self.connection))
             if isinstance(session, ExecSession):
                 exec_stream.serve_spdy(transport, session)
             else:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
+import ssl
+import threading
 from collections.abc import Sequence
 
 from wsproto import ConnectionType, WSConnection
@@ -13,10 +16,50 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 _CHUNK = 64 * 1024
 
 
+class SharedConnection:
+    """A TLS connection that one thread reads while others write.
+
+    OpenSSL permits one call at a time for a connection, and Python before 3.13 leaves that to its
+    callers; so a thread waits outside the lock until the connection has or takes data.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        self._connection = connection
+        self._calls, self._sending = threading.Lock(), threading.Lock()
+
+    def recv(self, size: int) -> bytes:
+        """Return the next bytes; none at the end. Raises OSError."""
+        while True:
+            with self._calls:
+                try:
+                    return self._connection.recv(size)
+                except (ssl.SSLWantReadError, BlockingIOError):
+                    pass
+                except ssl.SSLEOFError:
+                    return b""
+            self._wait(select.POLLIN)
+
+    def sendall(self, data: bytes) -> None:
+        """Send all bytes, without bytes of other threads between them. Raises OSError."""
+        rest = memoryview(data)
+        with self._sending:
+            while rest:
+                with self._calls, contextlib.suppress(ssl.SSLWantWriteError, BlockingIOError):
+                    rest = rest[self._connection.send(rest) :]
+                    continue
+                self._wait(select.POLLOUT)
+
+    def _wait(self, event: int) -> None:
+        poll = select.poll()
+        poll.register(self._connection, event)
+        poll.poll()
+
+
 class SocketTransport:
     """The connection itself."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: SharedConnection) -> None:
         self._connection = connection
 
     def receive(self) -> bytes:
@@ -34,7 +77,7 @@ class SocketTransport:
 class WebSocketTransport:
     """Bytes in WebSocket messages, as kubectl tunnels SPDY since 1.31."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: SharedConnection) -> None:
         self._connection = connection
         self._websocket = WSConnection(ConnectionType.SERVER)
 
@@ -76,7 +119,7 @@ class WebSocketTransport:
 
 
 def handshake(
-    connection: socket.socket, websocket: WSConnection, request: bytes, protocols: Sequence[str]
+    connection: SharedConnection, websocket: WSConnection, request: bytes, protocols: Sequence[str]
 ) -> str | None:
     """Accept a WebSocket; return the first of `protocols` that the client offers, or None."""
     websocket.receive_data(request)
