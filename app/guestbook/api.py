@@ -20,14 +20,8 @@ _PAGE_LENGTH = 20
 def blueprint(config: Config, guestbook: Guestbook | None) -> Blueprint:
     """Return the API's routes; `guestbook` is None without a database."""
     routes = Blueprint("api", __name__)
-    facts = {
-        "environment": config.environment,
-        "version": config.version,
-        "commit": config.commit,
-        "image_digest": config.image_digest,
-        "pod": config.pod,
-        "database": "configured" if config.database else "not configured",
-    }
+    facts = config.model_dump(include={"environment", "version", "commit", "image_digest", "pod"})
+    facts["database"] = "configured" if config.database else "not configured"
 
     @routes.get("/openapi.json")
     def openapi() -> Response:

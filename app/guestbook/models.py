@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 NAME_LENGTH = 80
@@ -31,12 +31,7 @@ class Entry:
     def to_json(self) -> dict[str, object]:
         """Return the entry as JSON (schema `Entry` in openapi.json)."""
         created_at = self.created_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-        return {
-            "id": self.id,
-            "name": self.name,
-            "message": self.message,
-            "created_at": created_at,
-        }
+        return asdict(self) | {"created_at": created_at}
 
 
 class InvalidDraftError(Exception):

@@ -1,30 +1,20 @@
 """The guestbook's table and queries."""
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    DateTime,
-    Identity,
-    MetaData,
-    Row,
-    String,
-    Table,
-    func,
-    insert,
-    select,
-)
+import sqlalchemy as sa
 
 from app.db.engine import Engine
 from app.guestbook.models import MESSAGE_LENGTH, NAME_LENGTH, Draft, Entry
 
-metadata = MetaData()
-entries = Table(
+metadata = sa.MetaData()
+entries = sa.Table(
     "guestbook_entry",
     metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("name", String(NAME_LENGTH), nullable=False),
-    Column("message", String(MESSAGE_LENGTH), nullable=False),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("name", sa.String(NAME_LENGTH), nullable=False),
+    sa.Column("message", sa.String(MESSAGE_LENGTH), nullable=False),
+    sa.Column(
+        "created_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()
+    ),
 )
 
 
@@ -37,25 +27,25 @@ class Guestbook:
     def add(self, draft: Draft) -> Entry:
         """Store a draft in a committed transaction."""
         values = {"name": draft.name, "message": draft.message}
-        statement = insert(entries).values(values).returning(*entries.c)
+        statement = sa.insert(entries).values(values).returning(*entries.c)
         with self._engine.transaction() as connection:
             return _entry(connection.execute(statement).one())
 
     def get(self, entry_id: int) -> Entry | None:
         """Return an entry, or None."""
-        statement = select(entries).where(entries.c.id == entry_id)
+        statement = sa.select(entries).where(entries.c.id == entry_id)
         with self._engine.transaction() as connection:
             row = connection.execute(statement).one_or_none()
         return _entry(row) if row is not None else None
 
     def newest(self, limit: int, before: int | None = None) -> list[Entry]:
         """Return up to `limit` entries, newest first, optionally with IDs below `before`."""
-        statement = select(entries).order_by(entries.c.id.desc()).limit(limit)
+        statement = sa.select(entries).order_by(entries.c.id.desc()).limit(limit)
         if before is not None:
             statement = statement.where(entries.c.id < before)
         with self._engine.transaction() as connection:
             return [_entry(row) for row in connection.execute(statement)]
 
 
-def _entry(row: Row[tuple[object, ...]]) -> Entry:
+def _entry(row: sa.Row[tuple[object, ...]]) -> Entry:
     return Entry(id=row.id, name=row.name, message=row.message, created_at=row.created_at)
