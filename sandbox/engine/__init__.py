@@ -9,10 +9,19 @@ from sandbox.engine.display.plain import PlainDisplay
 from sandbox.engine.display.tree import display_for
 from sandbox.engine.errors import EngineError, UsageError, WrongPassphraseError
 from sandbox.engine.operation import run
-from sandbox.engine.request import Diagnostic, Display, PropertyChange, Request, Result, Step
+from sandbox.engine.request import (
+    Deviations,
+    Diagnostic,
+    Display,
+    PropertyChange,
+    Request,
+    Result,
+    Step,
+)
 from sandbox.engine.state.stacks import export_stack, import_stack, list_stacks, stack_outputs
 
 __all__ = [
+    "Deviations",
     "Diagnostic",
     "Display",
     "EngineError",

@@ -14,6 +14,7 @@ from urllib.parse import urlparse
 import click
 
 from sandbox.engine import (
+    Deviations,
     Diagnostic,
     EngineError,
     Request,
@@ -106,6 +107,11 @@ def _passphrase() -> str | None:
 @click.option(
     "--run-program", is_flag=True, help="Run the program in a destroy, for its resource hooks."
 )
+@click.option(
+    "--clear-pending-creates",
+    is_flag=True,
+    help="Remove the records of interrupted creations in a refresh.",
+)
 @click.option("--diff", is_flag=True, help="Show every changed property.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 def main(
@@ -119,6 +125,7 @@ def main(
     parallel: int,
     expect_no_changes: bool,
     run_program: bool,
+    clear_pending_creates: bool,
     diff: bool,
     as_json: bool,
 ) -> None:
@@ -136,6 +143,8 @@ def main(
         overrides[key] = text
     if run_program and operation != "destroy":
         raise UsageError(f"--run-program is an option of destroy, not of {operation}.")
+    if clear_pending_creates and operation != "refresh":
+        raise UsageError(f"--clear-pending-creates is an option of refresh, not of {operation}.")
     request = Request(
         kind=operation,
         directory=cwd,
@@ -150,6 +159,7 @@ def main(
         parallel=parallel,
         configuration=overrides,
         run_program=run_program,
+        deviations=Deviations(forget_creations=clear_pending_creates),
     )
     result = run(request, display_for(sys.stderr if as_json else sys.stdout, diff=diff))
     if as_json:

@@ -142,6 +142,7 @@ class Deployment:
         self._slots = threading.BoundedSemaphore(max(1, request.parallel))
         self._targets = [_target(text) for text in request.targets]
         self.stopping = threading.Event()
+        self.deleting = False  # has begun to delete what the program or the destroy removes
 
     @property
     def stack_urn(self) -> str:

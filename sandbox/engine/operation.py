@@ -161,8 +161,13 @@ def _operate(deployment: Deployment) -> None:
             "info", "", "Waiting for running steps to finish. Interrupt again to abandon them."
         )
         monitor.wait_idle()
+        passes = (
+            deployment.deleting and not deployment.request.deviations.fail_interrupted_deletions
+        )
         recorder.message(
-            "error", "", f"Interrupted. Running steps have finished; the next `{kind}` continues."
+            "warning" if passes else "error",
+            "",
+            f"Interrupted. Running steps have finished; the next `{kind}` continues.",
         )
     finally:
         monitor.stop()
@@ -225,8 +230,9 @@ def _destroy(deployment: Deployment, monitor: Monitor) -> None:
 
 
 def _delete(deployment: Deployment, resources: list[Resource], deletions: list[Resource]) -> None:
-    if deployment.request.refuse_protected:
+    if deployment.request.deviations.refuse_protected:
         refuse_protected(deployment, deletions)
+    deployment.deleting = True
     chosen = set(map(id, deletions))
     for resource in resources:
         if id(resource) not in chosen and not resource.delete:

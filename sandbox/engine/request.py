@@ -18,6 +18,25 @@ CHANGES: tuple[Op, ...] = ("create", "update", "replace", "delete")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deviations:
+    """Deliberate differences from the Pulumi CLI; without them, the engine behaves as the CLI.
+
+    refuse_protected: delete nothing if one of the resources to delete is protected, instead of what
+        does not depend on it.
+    keep_secrets: a refresh keeps secret what is secret in the state, also within lists and maps,
+        even if the provider returns it in plain text.
+    forget_creations: remove the record of an interrupted creation when the next run creates the
+        resource, refreshes or destroys.
+    fail_interrupted_deletions: an interrupt during deletions fails the operation.
+    """
+
+    refuse_protected: bool = False
+    keep_secrets: bool = False
+    forget_creations: bool = False
+    fail_interrupted_deletions: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One operation on one stack.
 
@@ -32,8 +51,7 @@ class Request:
     created: URN and ID, oldest first, of resources that providers report as created; those that an
         interrupted run left out of the state are deleted.
     run_program: run the program in a destroy, for its resource hooks.
-    refuse_protected: delete nothing if one of the resources to delete is protected, instead of what
-        does not depend on it.
+    deviations: deliberate differences from the CLI.
     only_interrupted: a refresh reads only the resources of operations that a killed run left
         unfinished, and keeps the records of those that it cannot read.
     """
@@ -53,7 +71,7 @@ class Request:
     configuration: Mapping[str, str] = field(default_factory=dict)
     created: Sequence[tuple[str, str]] = ()
     run_program: bool = False
-    refuse_protected: bool = False
+    deviations: Deviations = field(default_factory=Deviations)
     only_interrupted: bool = False
 
     @property

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sandbox.engine import (
+    Deviations,
     Diagnostic,
     Display,
     EngineError,
@@ -34,6 +35,14 @@ from sandbox.runtime.settings_check import Check
 from sandbox.runtime.stack_records import LostContentsError, StackRecords
 from sandbox.runtime.timeline import RecordingDisplay, TimelineRecorder
 from sandbox.runtime.waiting import announced
+
+# The sandbox resolves pending operations itself, by reading their resources.
+_DEVIATIONS = Deviations(
+    refuse_protected=True,
+    keep_secrets=True,
+    forget_creations=True,
+    fail_interrupted_deletions=True,
+)
 
 EngineChoice = Literal["auto", "embedded", "pulumi"]
 
@@ -414,7 +423,7 @@ def _run(
             created=session.home.created_resources(session.stack)
             if session.state == session.home.state
             else (),  # a preview deletes nothing
-            refuse_protected=True,
+            deviations=_DEVIATIONS,
             only_interrupted=only_interrupted,
         ),
         RecordingDisplay(display, recorder) if recorder else display,

@@ -11,32 +11,7 @@ from tests.conformance.programs import SCENARIOS
 DOCUMENT = Path(__file__).parents[2] / "docs" / "engine-conformance.md"
 
 # Scenario to the reason; a reason that several scenarios share is one difference.
-_SECRETS = (
-    "A refresh by the embedded engine keeps secret what is secret in the state, also within lists "
-    "and maps; the CLI stores what the provider returns, and so reveals it."
-)
-_PENDING = (
-    "The embedded engine forgets that a run was killed while it created a resource when the next "
-    "run creates it, refreshes or destroys; the CLI keeps the pending operation until the user "
-    "clears it."
-)
-_INTERRUPTED = (
-    "An interrupted destroy by the embedded engine exits with 1; the CLI exits with 0 although "
-    "resources remain."
-)
-KNOWN: dict[str, str] = {
-    "interrupted while deleting": _INTERRUPTED,
-    "input becomes secret": _SECRETS,
-    "secret in a list": _SECRETS,
-    "secret in a map": _SECRETS,
-    "secret of a dependency": _SECRETS,
-    "killed while creating": _PENDING,
-    "killed while replacing": _PENDING,
-    "killed while creating and destroyed": _PENDING,
-    "killed while creating a dependent": _PENDING,
-    "killed after deletion before replacement": _PENDING,
-    "killed while creating and refreshed": _PENDING,
-}
+KNOWN: dict[str, str] = {}
 
 # Differences that depend on timing, so that no scenario shows them reliably.
 _TIMING = (

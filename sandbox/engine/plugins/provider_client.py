@@ -355,6 +355,9 @@ class ProviderClient:
         live_outputs = assets.restore_contents(
             property_values.from_struct(response.properties), inputs
         )
+        if not self._accepts_secrets:
+            property_values.annotate_secrets(live_inputs, inputs)
+            property_values.annotate_secrets(live_outputs, outputs)
         return response.id, live_inputs, live_outputs
 
     def delete(

@@ -128,18 +128,28 @@ class SnapshotManager:
                 with self._lock:
                     del self._pending[id(resource)]
 
-    def put(self, resource: Resource, *, replacing: Resource | None = None) -> None:
-        """Record a registered resource, replacing the old one if given."""
+    def put(
+        self,
+        resource: Resource,
+        *,
+        replacing: Resource | None = None,
+        forget_creation: bool = False,
+    ) -> None:
+        """Record a registered resource, replacing the old one if given.
+
+        `forget_creation` removes the record of its creation by an earlier, interrupted run.
+        """
         with self._lock:
             if replacing is not None:
                 self._gone.add(id(replacing))
                 self._done = [item for item in self._done if item is not replacing]  # just imported
             self._done.append(resource)
-            self.interrupted = [
-                (kind, item)
-                for kind, item in self.interrupted
-                if kind != "creating" or item.urn != resource.urn
-            ]
+            if forget_creation:
+                self.interrupted = [
+                    (kind, item)
+                    for kind, item in self.interrupted
+                    if kind != "creating" or item.urn != resource.urn
+                ]
         self.write()
 
     def condemn(self, resource: Resource) -> None:
@@ -192,12 +202,6 @@ class SnapshotManager:
                     ):
                         setattr(item, attribute, getattr(renamed, attribute))
                     self._text.pop(id(item), None)
-
-    def clear_interrupted(self) -> None:
-        """Remove the pending operations of an earlier run."""
-        with self._lock:
-            self.interrupted = []
-        self.write()
 
     def write(self) -> None:
         """Write the checkpoint; concurrent steps share one write, and each returns after it."""

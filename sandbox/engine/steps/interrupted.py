@@ -8,7 +8,8 @@ from sandbox.engine.steps.refresh import read_live
 
 
 def report_interrupted(deployment: Deployment) -> None:
-    """Warn of each unfinished operation, and forget those that Pulumi forgets."""
+    """Warn of each unfinished operation, and forget all but creations, as the CLI does."""
+    forget_creations = deployment.request.deviations.forget_creations
     for operation, resource in deployment.journal.interrupted:
         if operation == "creating":
             text = (
@@ -16,21 +17,20 @@ def report_interrupted(deployment: Deployment) -> None:
                 "being in the state. If its creation now fails because it exists, import it or "
                 "delete it."
             )
+            if not forget_creations:
+                text += " `refresh --clear-pending-creates` removes this warning."
         else:
             text = (
                 f"An earlier run was interrupted while {operation} it; `refresh` reads its actual "
                 "state."
             )
         deployment.recorder.message("warning", resource.urn, text)
-    if deployment.request.kind in ("refresh", "destroy"):
-        deployment.journal.clear_interrupted()
-    else:
-        creations = [
-            (operation, item)
-            for operation, item in deployment.journal.interrupted
-            if operation == "creating"
-        ]
-        deployment.journal.interrupted = creations
+    forgets = forget_creations and deployment.request.kind in ("refresh", "destroy")
+    deployment.journal.interrupted = [
+        (operation, item)
+        for operation, item in deployment.journal.interrupted
+        if operation == "creating" and not forgets
+    ]
 
 
 def resolve_interrupted(deployment: Deployment) -> None:

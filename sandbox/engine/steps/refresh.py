@@ -61,10 +61,10 @@ def read_live(deployment: Deployment, resource: Resource) -> Resource | None:
             identifier, inputs, outputs = live
             inputs = inputs or resource.inputs
             live_inputs, live_outputs = inputs, outputs
-            # A provider does not know all secrets of the program; a refresh must not reveal them.
             inputs, outputs = copied(inputs), copied(outputs)
-            annotate_secrets(inputs, resource.inputs)
-            annotate_secrets(outputs, resource.outputs)
+            if deployment.request.deviations.keep_secrets:
+                annotate_secrets(inputs, resource.inputs)
+                annotate_secrets(outputs, resource.outputs)
             live_state = resource.copy(id=identifier, inputs=inputs, outputs=outputs)
             live_state.mark_secret_outputs()
             outputs = live_state.outputs

@@ -248,4 +248,8 @@ class StepExecutor:
                 deployment.targeted_parents.add(new.urn)
         if not deployment.preview:
             kept_beside = old is None or old.delete
-            deployment.journal.put(new, replacing=None if kept_beside else old)
+            deployment.journal.put(
+                new,
+                replacing=None if kept_beside else old,
+                forget_creation=deployment.request.deviations.forget_creations,
+            )

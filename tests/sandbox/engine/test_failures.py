@@ -167,8 +167,10 @@ def test_pending_operations_of_a_killed_engine_are_reported_by_the_next_up(
     assert "An earlier run was interrupted while creating it" in messages(up, "warning")
     assert {"b", "c"} <= steps(up).keys()
     assert "a" not in steps(up)
-    assert workspace.state().get("pending_operations", []) == []
+    assert [item["type"] for item in workspace.state()["pending_operations"]] == ["creating"]
     assert workspace.changes("preview") == {}
+    workspace.json("refresh", "--clear-pending-creates")
+    assert workspace.state().get("pending_operations", []) == []
 
 
 def test_locked_stack_is_refused_with_the_lock_holder(workspace: Workspace, kit: Kit) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
-from sandbox.engine import PlainDisplay, Request, run
+from sandbox.engine import Deviations
+from sandbox.engine.request import Kind
 from tests.sandbox.engine.recording_provider import Kit
 from tests.sandbox.engine.workspace import Workspace
 
 
 @pytest.mark.parametrize(("kind", "left"), [("up", 2), ("destroy", 0), ("preview", 3)])
 def test_orphans_of_a_killed_run_are_deleted(
-    workspace: Workspace, kit: Kit, kind: str, left: int
+    workspace: Workspace, kit: Kit, kind: Kind, left: int
 ) -> None:
     workspace.program('a = Thing("a")\nb = Thing("b", of=a.arn)')
     workspace.json("up")
@@ -28,20 +28,9 @@ def test_orphans_of_a_killed_run_are_deleted(
     workspace.state_file.write_text(json.dumps(document))
     kept = workspace.resources()["a"]["id"]
     kit.things["foreign"] = dict(kit.things[identifier])
-    with Path("/dev/null").open("w") as nowhere:
-        result = run(
-            Request(
-                kind=kind,  # type: ignore[arg-type]  # one of its values
-                directory=workspace.folder,
-                stack="dev",
-                backend=workspace.backend,
-                passphrase="correct horse",
-                providers={"kit": workspace.port},
-                environment=workspace.environment,
-                created=[(workspace.urn("a"), kept), (lost["urn"], identifier)],
-            ),
-            PlainDisplay(nowhere),
-        )
+    result = workspace.perform(
+        kind, created=[(workspace.urn("a"), kept), (lost["urn"], identifier)]
+    )
     assert result.result == "succeeded"
     assert "foreign" in kit.things
     assert (identifier in kit.things) is (kind == "preview")
@@ -63,21 +52,26 @@ def test_interrupted_deletion_is_resolved_by_reading_the_resource(
     workspace.state_file.write_text(json.dumps(document))
     if gone:  # the provider finished after the engine was killed
         del kit.things[deleted["id"]]
-    with Path("/dev/null").open("w") as nowhere:
-        result = run(
-            Request(
-                kind="refresh",
-                directory=workspace.folder,
-                stack="dev",
-                backend=workspace.backend,
-                passphrase="correct horse",
-                providers={"kit": workspace.port},
-                environment=workspace.environment,
-                only_interrupted=True,
-            ),
-            PlainDisplay(nowhere),
-        )
+    result = workspace.perform("refresh", only_interrupted=True)
     assert [step.urn for step in result.steps] == [deleted["urn"]]
     assert ("no longer exists" in result.diagnostics[0].message) is gone
     assert ("b" in workspace.resources()) is not gone
     assert workspace.state().get("pending_operations", []) == []
+
+
+@pytest.mark.parametrize("kind", ["up", "refresh", "destroy"])
+@pytest.mark.parametrize("forget", [True, False])
+def test_record_of_an_interrupted_creation_is_removed_on_request(
+    workspace: Workspace, kind: Kind, forget: bool
+) -> None:
+    workspace.program('Thing("a")')
+    workspace.json("up")
+    document = json.loads(workspace.state_file.read_text())
+    latest = document["checkpoint"]["latest"]
+    created = latest["resources"].pop()
+    del created["id"]
+    latest["pending_operations"] = [{"resource": created, "type": "creating"}]
+    workspace.state_file.write_text(json.dumps(document))
+    result = workspace.perform(kind, deviations=Deviations(forget_creations=forget))
+    assert result.result == "succeeded"
+    assert bool(workspace.state().get("pending_operations")) is not forget

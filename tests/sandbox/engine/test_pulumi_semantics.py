@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from sandbox.engine import Deviations
 from sandbox.engine.state.property_paths import ignore_changes
 from sandbox.engine.state.property_values import Secret
 from tests.sandbox.engine.recording_provider import Kit
@@ -120,7 +121,10 @@ def test_input_that_becomes_secret_makes_the_outputs_secret(workspace: Workspace
     assert ("update", "a") not in kit.calls
 
 
-def test_refresh_keeps_the_outputs_of_secret_inputs_secret(workspace: Workspace, kit: Kit) -> None:
+@pytest.mark.parametrize("keep", [True, False])
+def test_refresh_keeps_the_outputs_of_secret_inputs_secret_on_request(
+    workspace: Workspace, kit: Kit, keep: bool
+) -> None:
     workspace.program('Thing("a", word=pulumi.Output.secret("xyzzy-plugh"))')
     workspace.json("up")
     state = json.loads(workspace.state_file.read_text())
@@ -129,8 +133,8 @@ def test_refresh_keeps_the_outputs_of_secret_inputs_secret(workspace: Workspace,
             resource["outputs"]["word"] = "stale"
     workspace.state_file.write_text(json.dumps(state))
     kit.secretive.clear()
-    workspace.json("refresh")
-    assert "xyzzy-plugh" not in workspace.state_file.read_text()
+    workspace.perform("refresh", deviations=Deviations(keep_secrets=keep))
+    assert ("xyzzy-plugh" in workspace.state_file.read_text()) is not keep
 
 
 def test_ignored_path_with_a_missing_ancestor_is_not_applied(workspace: Workspace) -> None:

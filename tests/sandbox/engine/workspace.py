@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -14,7 +15,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from sandbox.engine import PlainDisplay, Request, Result, run
 from sandbox.engine.__main__ import engine
+from sandbox.engine.request import Kind
 from tests.sandbox.engine.integrity import violations
 
 ROOT = Path(__file__).parents[3]
@@ -157,6 +160,20 @@ class Workspace:
         assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         self.check_integrity()
         return done
+
+    def perform(self, kind: Kind, **options: Any) -> Result:
+        """Run an operation with options of `Request` that the command line lacks."""
+        request = Request(
+            kind=kind,
+            directory=self.folder,
+            stack="dev",
+            backend=self.backend,
+            passphrase="correct horse",
+            providers={"kit": self.port},
+            environment=self.environment,
+            **options,
+        )
+        return run(request, PlainDisplay(io.StringIO()))
 
     def json(self, operation: str, *arguments: str, expect: int = 0) -> dict[str, Any]:
         """Run the engine with --json in this process; return the document."""
