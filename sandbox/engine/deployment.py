@@ -234,7 +234,7 @@ class Deployment:
         """Delete a resource through its provider, as a pending operation in the state."""
         if not resource.provider:
             raise StepError(resource.urn, "The state has no provider for it.")
-        plugin = self.providers.load(resource.provider, self.journal.resources())
+        plugin = self.providers.load(resource.provider, self.journal.resources)
         urn = self.former_urns.get(id(resource), resource.urn)
 
         def call() -> None:

@@ -69,14 +69,14 @@ class Providers:
         with self._lock:
             return self._instances.get(reference)
 
-    def load(self, reference: str, resources: list[Resource]) -> ProviderClient:
+    def load(self, reference: str, resources: Callable[[], list[Resource]]) -> ProviderClient:
         """Return the client of a reference, configured from the state if it is not registered."""
         with self._lock:
             found = self._instances.get(reference)
             if found is not None:
                 return found
             urn, identifier = split_reference(reference)
-            for resource in resources:
+            for resource in resources():
                 if resource.urn == urn and resource.id == identifier:
                     self.same(resource)
                     return self._instances[reference]

@@ -11,7 +11,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from sandbox.engine.errors import EngineError, ProviderError
 from sandbox.engine.state.backend import Backend, now
@@ -27,6 +27,14 @@ from sandbox.engine.state.resource import (
 from sandbox.engine.state.secrets_providers import Secrets
 
 _VERSION = "v3.272.0"  # the engine version whose checkpoint format is written
+
+
+class _Rendered(NamedTuple):
+    """A resource as JSON text, and the features that it uses."""
+
+    resource: Resource
+    text: str
+    features: list[str]
 
 
 class SnapshotManager:
@@ -63,12 +71,13 @@ class SnapshotManager:
             for operation in deployment.get("pending_operations") or []
         ]
         self.base = _follow_aliases(deployment.get("resources") or [], self.base)
-        self._done: list[Resource] = []
+        self._done: dict[int, Resource] = {}
         self._gone: set[int] = set()
         self._carried: list[tuple[Resource, Resource]] = []
-        self._pending: dict[int, tuple[str, Resource]] = {}
+        self._pending: dict[int, str] = {}
         # By identity; the resource is stored too, so that no other one gets its identity.
-        self._text: dict[int, tuple[Resource, str]] = {}
+        self._rendered: dict[int, _Rendered] = {}
+        self._references: dict[int, tuple[Resource, set[str]]] = {}
         self._lock = threading.RLock()
         self._writing = threading.Lock()
         self._version = 0
@@ -78,7 +87,24 @@ class SnapshotManager:
         """Return the current resources."""
         with self._lock:
             gone = self._gone - self._still_there() if self._carried else self._gone
-            return in_order(self._done + [old for old in self.base if id(old) not in gone])
+            remaining = (old for old in self.base if id(old) not in gone)
+            resources = [*self._done.values(), *remaining]
+            return resources if self._are_ordered(resources) else in_order(resources)
+
+    def _are_ordered(self, resources: list[Resource]) -> bool:
+        """Whether every resource follows its references, at less cost than `in_order`."""
+        names: set[str] = set()
+        for resource in resources:
+            cached = self._references.get(id(resource))
+            if cached is None:
+                references = resource.refers_to() | ({resource.provider} - {""})
+                cached = self._references[id(resource)] = (resource, references)
+            if not cached[1] <= names:
+                return False
+            names.add(resource.urn)
+            if is_provider(resource.type):
+                names.add(f"{resource.urn}::{resource.id}")
+        return True
 
     def _still_there(self) -> set[int]:
         """Return resources that exist as long as their carrier does, with the providers and
@@ -89,7 +115,9 @@ class SnapshotManager:
         ]
         kept = [item for _, item in self._carried]
         present = {
-            item.urn for item in [*self._done, *self.base, *kept] if id(item) not in self._gone
+            item.urn
+            for item in [*self._done.values(), *self.base, *kept]
+            if id(item) not in self._gone
         }
         present |= {item.urn for item in kept}
         for item in kept:  # extended in the loop; these exist in the state only
@@ -105,7 +133,7 @@ class SnapshotManager:
         for item in kept:
             if item.refers_to() - present:
                 item.forget_missing(present)
-                self._text.pop(id(item), None)
+                self._changed(item)
         return set(map(id, kept))
 
     @contextmanager
@@ -115,7 +143,7 @@ class SnapshotManager:
         If the call is interrupted, the record remains for the next run.
         """
         with self._lock:
-            self._pending[id(resource)] = (operation, resource)
+            self._pending[id(resource)] = self._operation(operation, resource)
         self.write()
         lost = False
         try:
@@ -133,36 +161,43 @@ class SnapshotManager:
         resource: Resource,
         *,
         replacing: Resource | None = None,
+        unchanged: bool = False,
         forget_creation: bool = False,
     ) -> None:
         """Record a registered resource, replacing the old one if given.
 
+        An `unchanged` one is written with the next step, because nothing happened to it.
         `forget_creation` removes the record of its creation by an earlier, interrupted run.
         """
         with self._lock:
             if replacing is not None:
                 self._gone.add(id(replacing))
-                self._done = [item for item in self._done if item is not replacing]  # just imported
-            self._done.append(resource)
+                self._done.pop(id(replacing), None)  # just imported
+            self._done[id(resource)] = resource
             if forget_creation:
                 self.interrupted = [
                     (kind, item)
                     for kind, item in self.interrupted
                     if kind != "creating" or item.urn != resource.urn
                 ]
-        self.write()
+        if not unchanged:
+            self.write()
 
     def condemn(self, resource: Resource) -> None:
         """Mark a replaced resource for deletion; written with the next step."""
         with self._lock:
             resource.delete = True
-            self._text.pop(id(resource), None)
+            self._changed(resource)
 
     def changed(self, resource: Resource) -> None:
         """Record that a resource was changed in place."""
         with self._lock:
-            self._text.pop(id(resource), None)
+            self._changed(resource)
         self.write()
+
+    def _changed(self, resource: Resource) -> None:
+        self._rendered.pop(id(resource), None)
+        self._references.pop(id(resource), None)
 
     def drop(self, resource: Resource, *, carrier: Resource | None = None) -> None:
         """Record that a resource is deleted, or will be with its `carrier`."""
@@ -170,21 +205,22 @@ class SnapshotManager:
             if carrier is not None:
                 self._carried.append((carrier, resource))
             self._gone.add(id(resource))
-            self._done = [item for item in self._done if item is not resource]
+            self._done.pop(id(resource), None)
         self.write()
 
     def replace_all(self, resources: Iterable[Resource]) -> None:
         """Replace all resources, as a refresh does."""
         with self._lock:
-            self.base, self._done, self._gone = list(resources), [], set()
-            self._text.clear()
+            self.base, self._done, self._gone = list(resources), {}, set()
+            self._rendered.clear()
+            self._references.clear()
         self.write()
 
     def rename(self, old: Resource, names: dict[str, str]) -> None:
         """Rename a resource and the references to it before any operation on it."""
         with self._lock:
             old.urn = names.get(old.urn, old.urn)
-            self._text.pop(id(old), None)
+            self._changed(old)
             for item in self.base:
                 if (
                     item is not old
@@ -201,7 +237,7 @@ class SnapshotManager:
                         "provider",
                     ):
                         setattr(item, attribute, getattr(renamed, attribute))
-                    self._text.pop(id(item), None)
+                    self._changed(item)
 
     def write(self) -> None:
         """Write the checkpoint; concurrent steps share one write, and each returns after it."""
@@ -214,44 +250,38 @@ class SnapshotManager:
             if self._written >= wanted:
                 return
             with self._lock:
-                version, text = self._version, self.deployment()
-                features = features_used(
-                    {
-                        **item.rest,
-                        "replaceWith": item.replace_with,
-                        "resourceHooks": item.resource_hooks,
-                        "taint": item.taint,
-                    }
-                    for item in self.resources()
-                )
-            self._backend.write(self._project, self._stack, text, features)
+                version = self._version
+                rendered = [self._render(item) for item in self.resources()]
+                text = self._deployment(rendered)
+            features = {name for item in rendered for name in item.features}
+            self._backend.write(self._project, self._stack, text, sorted(features))
             self._written = version
 
-    def deployment(self) -> str:
+    def _deployment(self, rendered: Iterable[_Rendered]) -> str:
         """Return the deployment as JSON text, secrets encrypted."""
-        with self._lock:
-            head = {
-                "manifest": manifest(),
-                "secrets_providers": self.secrets.provider,
-            }
-            resources = ",".join(self._render(item) for item in self.resources())
-            pending = [*self.interrupted, *self._pending.values()]
-            operations = ",".join(
-                f'{{"resource":{self._fresh(item)},"type":"{kind}"}}' for kind, item in pending
-            )
+        head = {
+            "manifest": manifest(),
+            "secrets_providers": self.secrets.provider,
+        }
+        resources = ",".join([item.text for item in rendered])
+        interrupted = (self._operation(kind, item) for kind, item in self.interrupted)
+        operations = ",".join([*interrupted, *self._pending.values()])
         parts = [dumps(head)[1:-1], f'"resources":[{resources}]', '"metadata":{}']
         if operations:
             parts.insert(2, f'"pending_operations":[{operations}]')
         return "{" + ",".join(parts) + "}"
 
-    def _render(self, resource: Resource) -> str:
-        cached = self._text.get(id(resource))
-        if cached is None:
-            cached = self._text[id(resource)] = (resource, self._fresh(resource))
-        return cached[1]
+    def _operation(self, kind: str, resource: Resource) -> str:
+        text = dumps(resource_to_state(resource, self.secrets))
+        return f'{{"resource":{text},"type":"{kind}"}}'
 
-    def _fresh(self, resource: Resource) -> str:
-        return dumps(resource_to_state(resource, self.secrets))
+    def _render(self, resource: Resource) -> _Rendered:
+        rendered = self._rendered.get(id(resource))
+        if rendered is None:
+            state = resource_to_state(resource, self.secrets)
+            rendered = _Rendered(resource, dumps(state), features_used([state]))
+            self._rendered[id(resource)] = rendered
+        return rendered
 
 
 def manifest() -> dict[str, Any]:

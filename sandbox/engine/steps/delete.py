@@ -112,46 +112,38 @@ def refuse_hooks_without_program(deployment: Deployment, resources: Sequence[Res
 
 def delete_resources(deployment: Deployment, resources: Sequence[Resource]) -> None:
     """Delete resources, dependents first. If a deletion fails, its dependencies stay."""
-    selected_ids = {item.urn: item for item in resources}
-    holders = _holders(resources)
-    present: dict[int, Resource] = {
-        id(item): item for item in resources
-    }  # neither deleted nor failed
-    waiting = dict(present)
-    stuck: set[int] = set()
+    selected = {item.urn: item for item in resources}
+    dependencies, holders = _order(resources)
+    ready = [item for item in resources if not holders[id(item)]]
+    remaining, failed = len(resources), False
     running: dict[Future[None], Resource] = {}
     with ThreadPoolExecutor(max_workers=max(1, deployment.request.parallel)) as pool:
-        while waiting or running:
-            for key, resource in list(waiting.items()):
-                remaining = holders[key] & present.keys()
-                if not remaining:
-                    running[pool.submit(_delete, deployment, resource, selected_ids)] = waiting.pop(
-                        key
-                    )
-                elif remaining <= stuck:
-                    del waiting[key]
-                    stuck.add(key)
-            if not running:
-                if waiting and not any(holders[key] & stuck for key in waiting):
-                    names = ", ".join(item.urn for item in waiting.values())
-                    raise EngineError(
-                        "These resources depend on each other, so none can be deleted first: "
-                        f"{names}."
-                    )
-                continue
+        while ready or running:
+            for resource in ready:
+                running[pool.submit(_delete, deployment, resource, selected)] = resource
+            ready = []
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 resource = running.pop(future)
                 error = future.exception()
-                if error is None:
-                    del present[id(resource)]
-                else:
-                    stuck.add(id(resource))
+                if error is not None:
+                    failed = True
                     deployment.failed.add(resource.urn)
                     deployment.recorder.message("error", resource.urn, str(error))
+                    continue
+                remaining -= 1
+                for dependency in dependencies[id(resource)]:
+                    holders[id(dependency)] -= 1
+                    if not holders[id(dependency)]:
+                        ready.append(dependency)
+    if remaining and not failed:
+        names = ", ".join(item.urn for item in resources if holders[id(item)])
+        raise EngineError(
+            f"These resources depend on each other, so none can be deleted first: {names}."
+        )
 
 
-def _holders(resources: Sequence[Resource]) -> dict[int, set[int]]:
-    """Return, for each resource, those that must be deleted before it.
+def _order(resources: Sequence[Resource]) -> tuple[dict[int, list[Resource]], dict[int, int]]:
+    """Return the dependencies of each resource, and how many must be deleted before it.
 
     A dependency on a component includes its descendants that precede the dependent in the state;
     later ones may depend on the dependent.
@@ -166,17 +158,21 @@ def _holders(resources: Sequence[Resource]) -> dict[int, set[int]]:
     for resource in resources:
         for ancestor in _ancestors(resource.urn, parents) & components:
             inside.setdefault(ancestor, []).append(resource)
-    holders: dict[int, set[int]] = {id(resource): set() for resource in resources}
+    dependencies: dict[int, list[Resource]] = {}
+    holders = dict.fromkeys(position, 0)
     for resource in resources:
-        for urn in resource.needs():
-            for other in by_urn.get(urn, ()):
-                if other is not resource:
-                    holders[id(other)].add(id(resource))
+        needed = {id(other): other for urn in resource.needs() for other in by_urn.get(urn, ())}
         for component in resource.depends_on() & inside.keys():
-            for other in inside[component]:
-                if position[id(other)] < position[id(resource)]:
-                    holders[id(other)].add(id(resource))
-    return holders
+            needed |= {
+                id(other): other
+                for other in inside[component]
+                if position[id(other)] < position[id(resource)]
+            }
+        needed.pop(id(resource), None)
+        dependencies[id(resource)] = list(needed.values())
+        for key in needed:
+            holders[key] += 1
+    return dependencies, holders
 
 
 def _ancestors(urn: str, parents: Mapping[str, str]) -> set[str]:
@@ -190,7 +186,7 @@ def _delete(
     deployment: Deployment, resource: Resource, selected_ids: Mapping[str, Resource]
 ) -> None:
     if resource.provider:
-        deployment.providers.load(resource.provider, deployment.journal.resources())
+        deployment.providers.load(resource.provider, deployment.journal.resources)
     if resource.pending_replacement:
         deployment.journal.drop(resource)
         return

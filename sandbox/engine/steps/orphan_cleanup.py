@@ -47,7 +47,7 @@ def delete_orphans(deployment: Deployment) -> None:
 
 def _delete(deployment: Deployment, resource: Resource, identifier: str) -> bool:
     """Delete a resource if it exists; return whether it did."""
-    plugin = deployment.providers.load(resource.provider, deployment.journal.resources())
+    plugin = deployment.providers.load(resource.provider, deployment.journal.resources)
     found = plugin.read(resource.urn, identifier, resource.inputs, {})
     if found is None:
         return False

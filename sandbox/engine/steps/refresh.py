@@ -29,7 +29,7 @@ def _refresh(deployment: Deployment, resource: Resource) -> Resource | None:
     if resource.delete or not deployment.targeted(resource.urn):
         return resource
     if resource.pending_replacement and resource.provider:
-        deployment.providers.load(resource.provider, deployment.journal.resources())
+        deployment.providers.load(resource.provider, deployment.journal.resources)
     nothing_to_read = (
         resource.pending_replacement or not resource.custom or is_provider(resource.type)
     )
@@ -47,7 +47,7 @@ def read_live(deployment: Deployment, resource: Resource) -> Resource | None:
     step = Step("refresh", resource.urn, resource.id, resource.parent)
     try:
         with deployment.quietly(step):
-            plugin = deployment.providers.load(resource.provider, deployment.journal.resources())
+            plugin = deployment.providers.load(resource.provider, deployment.journal.resources)
             live = plugin.read(
                 resource.urn,
                 resource.id,

@@ -159,7 +159,7 @@ class Registrations:
         self._handler(request, new)  # providers are always registered, so that none appears unused
         kept = old.copy(urn=new.urn, parent=new.parent).renamed(deployment.aliases)
         if kept.provider:
-            deployment.providers.load(kept.provider, deployment.journal.resources())
+            deployment.providers.load(kept.provider, deployment.journal.resources)
         self._execution.record(kept, old, "same")
         deployment.same(kept)
         return Registered(kept)

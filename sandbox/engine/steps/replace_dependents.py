@@ -45,7 +45,7 @@ def _must_go(deployment: Deployment, resource: Resource, replaced: set[str]) -> 
             resource.urn, resource.id, resource.inputs, resource.outputs, inputs, []
         )
     else:
-        plugin = deployment.providers.load(resource.provider, deployment.journal.resources())
+        plugin = deployment.providers.load(resource.provider, deployment.journal.resources)
         difference = plugin.diff(
             resource.urn,
             resource.id,

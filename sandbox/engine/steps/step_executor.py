@@ -251,5 +251,6 @@ class StepExecutor:
             deployment.journal.put(
                 new,
                 replacing=None if kept_beside else old,
+                unchanged=op == "same",
                 forget_creation=deployment.request.deviations.forget_creations,
             )
