@@ -44,6 +44,7 @@ class Program:
             str(project.directory),
             "--parallel",
             str(request.parallel),
+            "--no-debug",  # the engine shows no debug messages
             *(["--preview"] if deployment.preview else []),
             str(project.program),
         ]

@@ -33,6 +33,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--parallel", type=int, required=True)
     parser.add_argument("--lifeline", type=int, required=True)
     parser.add_argument("--preview", action="store_true")
+    parser.add_argument("--no-debug", action="store_true")
     parser.add_argument("program")
     return parser.parse_args()
 
@@ -99,6 +100,8 @@ def _main() -> int:
             root_directory=arguments.root,
         )
     )
+    if arguments.no_debug:  # each message is a request, and several report every resource
+        vars(pulumi.log)["debug"] = lambda *_, **__: None
     program = arguments.program
     if os.path.isdir(program) and not os.path.exists(os.path.join(program, "__main__.py")):
         pulumi.log.error(f"There is no program: {program} has no __main__.py.")
