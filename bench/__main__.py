@@ -12,7 +12,17 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import container, damage, kills, pipelines, restarts, settings_fuzz, throughput
+from bench import (
+    container,
+    damage,
+    engine,
+    engine_stacks,
+    kills,
+    pipelines,
+    restarts,
+    settings_fuzz,
+    throughput,
+)
 from bench.processes import ROOT
 from bench.progress import report
 from bench.row import Row
@@ -26,6 +36,9 @@ MEASURES = {
     "kills": kills.measure,
     "damage": damage.measure,
     "pipelines": pipelines.measure,
+    "engine": engine.compare,
+    "engine-growth": engine.scale,
+    "engine-stacks": engine_stacks.measure,
 }
 
 
@@ -72,7 +85,7 @@ def _conditions() -> str:
 
 
 def _table(rows: list[Row]) -> list[str]:
-    lines = ["| measure | service | reference | ratio | bar | met |", "|---|---|---|---|---|---|"]
+    lines = ["| measure | result | reference | ratio | bar | met |", "|---|---|---|---|---|---|"]
     for row in rows:
         cells = (row.measure, row.result, row.reference, row.ratio, row.bar)
         lines.append(f"| {' | '.join(cells)} | {'yes' if row.met else '**no**'} |")

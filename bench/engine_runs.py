@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -18,7 +20,7 @@ from bench.processes import ROOT
 # Its imports would take longer than anything else.
 _NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 # Components of ten resources each; a resource uses the output of the one before it.
-PROGRAM = """\
+_PROGRAM = """\
 import pulumi
 
 class Thing(pulumi.CustomResource):
@@ -44,44 +46,53 @@ pulumi.export("text", text if COUNT else "")
 
 @dataclass(frozen=True)
 class Run:
-    """Seconds and the engine's highest resident memory in MB."""
+    """One operation.
+
+    seconds: of wall time; processor: seconds of the engine's own process, without the program;
+    memory: the highest resident set of that process in MB; complete: it ended within its limit.
+    """
 
     seconds: float
+    processor: float
     memory: float
+    complete: bool
 
 
 @dataclass(frozen=True)
 class GeneratedProject:
-    """A program of `count` resources with its own state."""
+    """A program of `count` resources with its own state; `cli` is None for the embedded engine."""
 
     directory: Path
-    count: int
-    engine: str  # "embedded", or the path of a Pulumi CLI
     port: int
+    cli: str | None = None
 
-    @classmethod
-    def create(cls, directory: Path, count: int, engine: str, port: int) -> GeneratedProject:
-        """Write the program; create the stack with the CLI."""
-        project = cls(directory, count, engine, port)
-        (directory / "state").mkdir(parents=True)
-        (directory / "Pulumi.yaml").write_text("name: bench\nruntime: python\n")
-        (directory / "Pulumi.dev.yaml").write_text("config: {}\n")
-        (directory / "__main__.py").write_text(PROGRAM.replace("COUNT", str(count)))
-        if engine != "embedded":
-            project._execute([engine, "stack", "init", "dev", "--non-interactive"])
-        return project
+    def write(self, count: int) -> None:
+        """Write the program and an empty state."""
+        self._state.mkdir(parents=True)
+        (self.directory / "Pulumi.yaml").write_text("name: bench\nruntime: python\n")
+        (self.directory / "Pulumi.dev.yaml").write_text("config: {}\n")
+        (self.directory / "__main__.py").write_text(_PROGRAM.replace("COUNT", str(count)))
+        if self.cli:
+            self._execute([self.cli, "stack", "init", "dev", "--non-interactive"], 600)
 
-    def run(self, operation: str) -> Run:
-        """Run an operation; RuntimeError if it fails."""
+    def take_over(self, other: GeneratedProject) -> None:
+        """Continue the stack of another project."""
+        shutil.rmtree(self._state)
+        shutil.copytree(other._state, self._state)
+        shutil.copy(other.directory / "Pulumi.dev.yaml", self.directory)
+
+    def run(self, operation: str, limit: float = 3600) -> Run:
+        """Run an operation for at most `limit` seconds; RuntimeError if it fails."""
         where = ["--cwd", str(self.directory), "--stack", "dev"]
-        if self.engine == "embedded":
-            return self._execute([sys.executable, "-m", "sandbox.engine", operation, *where])
-        command = [self.engine, operation, *where, "--non-interactive"]
-        return self._execute(
-            command if operation == "preview" else [*command, "--yes", "--skip-preview"]
-        )
+        if self.cli is None:
+            command = [sys.executable, "-m", "sandbox.engine", operation, *where]
+        else:
+            command = [self.cli, operation, *where, "--non-interactive"]
+            command += [] if operation == "preview" else ["--yes", "--skip-preview"]
+        command += ["--expect-no-changes"] if operation == "preview" else []
+        return self._execute(command, limit)
 
-    def _execute(self, command: list[str]) -> Run:
+    def _execute(self, command: list[str], limit: float) -> Run:
         log = self.directory / "log.txt"
         started = time.monotonic()
         with log.open("w") as output:
@@ -92,14 +103,24 @@ class GeneratedProject:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
-            memory = 0.0
-            while process.poll() is None:
+            processor = memory = 0.0
+            while process.poll() is None and time.monotonic() - started < limit:
+                processor = max(processor, _processor_seconds(process.pid))
                 memory = max(memory, _highest_memory(process.pid))
                 time.sleep(0.02)
-        if process.returncode:
+        seconds, complete = time.monotonic() - started, process.poll() is not None
+        if not complete:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        elif process.returncode:
             raise RuntimeError(f"{' '.join(command)}: {log.read_text()[-2000:]}")
-        return Run(time.monotonic() - started, memory)
+        return Run(seconds, processor, memory, complete)
+
+    @property
+    def _state(self) -> Path:
+        return self.directory / "state"
 
     @property
     def _environment(self) -> dict[str, str]:
@@ -108,7 +129,7 @@ class GeneratedProject:
             **inherited,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PULUMI_HOME": str(self.directory / "home"),
-            "PULUMI_BACKEND_URL": f"file://{self.directory / 'state'}",
+            "PULUMI_BACKEND_URL": f"file://{self._state}",
             "PULUMI_CONFIG_PASSPHRASE": "bench",
             "PULUMI_DEBUG_PROVIDERS": f"echo:{self.port}",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
@@ -117,10 +138,18 @@ class GeneratedProject:
         }
 
 
+def _processor_seconds(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:  # it has ended
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _highest_memory(pid: int) -> float:
     try:
         status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:  # it has ended
+    except OSError:
         return 0.0
     match = re.search(r"VmHWM:\s+(\d+) kB", status)
     return int(match[1]) / 1024 if match else 0.0
