@@ -9,6 +9,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 
 from app.config import ConfigurationError, load
+from app.logs import logging_config
 
 MAX_HEADER_BYTES = 16 * 1024
 HEADER_TIMEOUT_MILLISECONDS = 10_000
@@ -23,11 +24,9 @@ def main() -> None:
     except ConfigurationError as error:
         sys.exit(str(error))
     # prometheus_client sums the workers' metrics in files of this directory. It is in memory where
-    # possible, since the root filesystem may be read-only, and set before the client is imported.
+    # possible, since the root filesystem may be read-only.
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="metrics-", dir=memory)
-    from app.telemetry import logging_config  # noqa: PLC0415
-
     Granian(
         "app.factory:create_app",
         factory=True,

@@ -2,11 +2,12 @@
 
 import logging
 
-from flask import Flask, Response, g, json, render_template, request
+from flask import Flask, Response, json, render_template, request
 from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
 from werkzeug.wrappers import Response as BaseResponse
 
 from app import telemetry
+from app.logs import request_id
 
 RETRY_AFTER_SECONDS = 5
 UNAVAILABLE = "The database is unavailable. Nothing was stored; try again in a few seconds."
@@ -27,7 +28,7 @@ def report_unavailable(error: DatabaseUnavailableError) -> None:
 def problem(status: int, title: str, detail: str | None = None, **members: object) -> Response:
     """Return a problem+json response (schema `Problem` in openapi.json)."""
     body: dict[str, object] = {"type": "about:blank", "title": title, "status": status}
-    body["request_id"] = g.get("request_id")
+    body["request_id"] = request_id.get()
     if detail:
         body["detail"] = detail
     content = json.dumps(body | members)
@@ -70,10 +71,6 @@ def _response(status: int, title: str, detail: str | None) -> Response:
     if request.path.startswith("/api/") or request.accept_mimetypes.best == "application/json":
         return problem(status, title, detail)
     page = render_template(
-        "error.html",
-        status=status,
-        title=title,
-        detail=detail,
-        request_id=g.get("request_id"),
+        "error.html", status=status, title=title, detail=detail, request_id=request_id.get()
     )
     return Response(page, status)

@@ -4,10 +4,6 @@ import json
 import threading
 import time
 
-import botocore.session
-from botocore.config import Config as ClientConfig
-from botocore.exceptions import BotoCoreError, ClientError
-
 from app.config import Database
 
 CACHE_SECONDS = 60.0
@@ -52,6 +48,11 @@ class Credentials:
 
     def _read_secret(self, arn: str) -> tuple[str | None, str]:
         """Read the secret with botocore's credentials, such as EKS Pod Identity's."""
+        # A service without a secret starts sooner without botocore.
+        import botocore.session  # noqa: PLC0415
+        from botocore.config import Config as ClientConfig  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
         limits = ClientConfig(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2})
         try:
             client = botocore.session.get_session().create_client(

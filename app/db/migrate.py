@@ -18,7 +18,7 @@ from sqlalchemy import text
 from app.config import ConfigurationError, load
 from app.db.engine import Engine
 from app.errors import DatabaseUnavailableError
-from app.telemetry import logging_config
+from app.logs import logging_config
 
 LOCK_ID = 0x6775_6573_7462_6F6B  # the same for every release
 WAIT_SECONDS = 60.0
