@@ -130,6 +130,10 @@ class Handler:
         """Yield problems across properties: pairs of property and reason. Values may be unknown."""
         return ()
 
+    def validate_update(self, old: Properties, new: Properties) -> Iterable[tuple[str, str]]:
+        """Yield changes that AWS refuses, as `validate` does; not called for a replacement."""
+        return ()
+
     @cached_property
     def declared(self) -> Mapping[str, Property]:
         """Return the inputs, with those of the base class."""
@@ -171,6 +175,11 @@ class Handler:
             inputs["tagsAll"] = merged if tags is None or isinstance(tags, Mapping) else UNKNOWN
         if not failures:
             failures.extend(self.validate(call, inputs))
+            if old and not any(
+                spec.replaces and old.get(name) != inputs.get(name)
+                for name, spec in settable.items()
+            ):
+                failures.extend(self.validate_update(old, inputs))
         return Checked({**inputs, _DEFAULTS: filled}, failures)
 
     def difference(self, old: Properties, state: Properties, new: Properties) -> Difference:

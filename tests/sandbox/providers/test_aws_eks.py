@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from contextlib import nullcontext
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -166,6 +167,20 @@ def test_only_creation_time_properties_replace_a_cluster(
     replacing: list[str],
 ) -> None:
     assert replaces(owned, cluster, {**inputs, "name": "shared", **change}) == replacing
+
+
+@pytest.mark.parametrize(
+    ("version", "refused"), [("1.33", True), ("1.34", False), ("1.35", False), ("1.36", True)]
+)
+def test_preview_refuses_versions_that_eks_does_not_upgrade_to(
+    owned: Client, cluster: Made, inputs: dict[str, Any], version: str, refused: bool
+) -> None:
+    old = owned.check(CLUSTER, "shared", {**inputs, "name": "shared"})
+    changed = {**inputs, "name": "shared", "version": version}
+    with pytest.raises(CheckFailed, match="version update") if refused else nullcontext():
+        owned.check(CLUSTER, "shared", changed, old)
+    # Another control plane may have any version.
+    owned.check(CLUSTER, "shared", {**changed, "name": "other"}, old)
 
 
 def test_auto_mode_switches_must_agree(owned: Client, boto: Boto, inputs: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -94,7 +95,7 @@ def test_instance_has_a_managed_password_and_updates_in_place(
         ({"storageEncrypted": False}, ["storageEncrypted"]),
         ({"kmsKeyId": "arn:other"}, ["kmsKeyId"]),
         ({"identifier": "renamed"}, []),
-        ({"engineVersion": "18"}, []),
+        ({"engineVersion": "18", "allowMajorVersionUpgrade": True}, []),
         ({"instanceClass": "db.m7g.large"}, []),
     ],
 )
@@ -145,6 +146,32 @@ def test_incomplete_instance_is_refused(owned: Client) -> None:
         "engine",
         "username",
     }
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"allocatedStorage": 10}, "allocatedStorage: storage cannot shrink from 20 to 10 GiB"),
+        ({"allocatedStorage": 30}, None),
+        ({"engineVersion": "16.9"}, "engineVersion: Cannot upgrade postgres from 17.6 to 16.9"),
+        ({"engineVersion": "17.5"}, "engineVersion: Cannot upgrade postgres from 17.6 to 17.5"),
+        ({"engineVersion": "17"}, None),
+        ({"engineVersion": "18.1"}, "requires allowMajorVersionUpgrade"),
+        ({"engineVersion": "18.1", "allowMajorVersionUpgrade": True}, None),
+    ],
+)
+def test_preview_refuses_changes_that_rds_refuses(
+    owned: Client, group: str, change: dict[str, Any], problem: str | None
+) -> None:
+    token = "aws:rds/instance:Instance"
+    given = {
+        **instance(group),
+        "identifier": "kept",
+        "allocatedStorage": 20,
+        "engineVersion": "17.6",
+    }
+    with pytest.raises(CheckFailed, match=problem) if problem else nullcontext():
+        owned.check(token, "kept", {**given, **change}, given)
 
 
 def test_subnet_group_ignores_the_order_of_subnets(owned: Client, subnets: list[str]) -> None:

@@ -185,6 +185,18 @@ class Cluster(Handler):
                 ),
             )
 
+    def validate_update(self, old: Properties, new: Properties) -> Iterable[tuple[str, str]]:
+        """Require the same or the next minor version."""
+        before, after = old.get("version"), new.get("version")
+        if isinstance(before, str) and isinstance(after, str):
+            steps = _minor(after) - _minor(before)
+            if steps not in (0, 1):
+                yield (
+                    "version",
+                    f"Unsupported Kubernetes minor version update from {before} to {after}: EKS "
+                    "upgrades by one minor version at a time, and does not downgrade",
+                )
+
     def create(self, call: Call, inputs: Properties) -> str:
         """Create the control plane and wait until it is active."""
         eks, name, types = call.client("eks"), inputs["name"], inputs.get("enabledClusterLogTypes")
@@ -275,6 +287,10 @@ class Cluster(Handler):
         call.wait(
             state_now, ("gone",), failed=("FAILED",), seconds=15 * MINUTE, what=f"cluster {id}"
         )
+
+
+def _minor(version: str) -> int:
+    return int(version.split(".")[1])
 
 
 def _enabled(inputs: Properties, *blocks: str) -> Any:

@@ -155,6 +155,24 @@ class Instance(Handler):
             if inputs.get(key) is None:
                 yield key, f'"{key}" is required: the sandbox does not emulate replicas'
 
+    def validate_update(self, old: Properties, new: Properties) -> Iterable[tuple[str, str]]:
+        """Refuse less storage, a lower version, and an unconfirmed major upgrade."""
+        present, wanted = old.get("allocatedStorage"), new.get("allocatedStorage")
+        if isinstance(present, int) and isinstance(wanted, int) and wanted < present:
+            yield "allocatedStorage", f"storage cannot shrink from {present} to {wanted} GiB"
+        before, after = old.get("engineVersion"), new.get("engineVersion")
+        if not isinstance(before, str) or not isinstance(after, str):
+            return
+        old_parts, new_parts = (tuple(map(int, v.split("."))) for v in (before, after))
+        common = min(len(old_parts), len(new_parts))
+        if new_parts[:common] < old_parts[:common]:
+            yield "engineVersion", f"Cannot upgrade postgres from {before} to {after}: it is lower"
+        elif new_parts[0] != old_parts[0] and not new.get("allowMajorVersionUpgrade"):
+            yield (
+                "engineVersion",
+                f"the upgrade from {before} to {after} requires allowMajorVersionUpgrade",
+            )
+
     def create(self, call: Call, inputs: Properties) -> str:
         """Create the instance and wait until it is available."""
         rds = call.client("rds")
