@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import (
+    availability,
     container,
     damage,
     engine,
@@ -33,6 +34,7 @@ MEASURES = {
     "restarts": restarts.measure,
     "container": container.measure,
     "settings": settings_fuzz.measure,
+    "availability": availability.measure,
     "kills": kills.measure,
     "damage": damage.measure,
     "pipelines": pipelines.measure,

@@ -1,0 +1,305 @@
+"""Requests to dev's service under load, while pods, nodes, database and sandbox change or fail."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+
+from bench.processes import ROOT
+from bench.progress import report
+from bench.row import Row
+
+CLIENTS = 4
+_DEPLOYMENT = "deployment/guestbook"
+_WORKLOAD = ("-c", "workload.minimum=2", "-c", "workload.maximum=4")
+_WAIT = 240.0
+
+
+class Load:
+    """Clients that read the page and store entries over keep-alive connections."""
+
+    def __init__(self, url: str) -> None:
+        self._address = urlsplit(url).netloc
+        self._lock = threading.Lock()
+        self._end = threading.Event()
+        self.answered = self.unavailable = 0
+        self.refused = 0
+        """Connections that nothing accepted, so that no request was sent."""
+        self.lost: list[str] = []
+        self.stored: set[str] = set()
+        self._threads = [threading.Thread(target=self._run, args=(i,)) for i in range(CLIENTS)]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Stop the clients."""
+        self._end.set()
+        for thread in self._threads:
+            thread.join(60)
+
+    def take(self) -> tuple[int, int, int, list[str]]:
+        """Return answered, unavailable, refused and lost requests since the last call."""
+        with self._lock:
+            counts = self.answered, self.unavailable, self.refused, self.lost
+            self.answered, self.unavailable, self.refused, self.lost = 0, 0, 0, []
+        return counts
+
+    def _run(self, number: int) -> None:
+        connection = http.client.HTTPConnection(self._address, timeout=60)
+        turn = 0
+        while not self._end.is_set():
+            turn += 1
+            message = f"client {number}, request {turn}" if turn % 5 == 0 else ""
+            try:
+                if connection.sock is None:
+                    connection.connect()
+            except OSError:
+                with self._lock:
+                    self.refused += 1
+                time.sleep(0.1)
+                continue
+            try:
+                status, retry = _request(connection, message)
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                with self._lock:
+                    self.lost.append(repr(error))
+                continue
+            with self._lock:
+                if status in (200, 201):
+                    self.answered += 1
+                    self.stored |= {message} if message else set()
+                elif status == 503 and retry:
+                    self.unavailable += 1
+                else:
+                    self.lost.append(str(status))
+            time.sleep(0.005)
+
+
+def _request(connection: http.client.HTTPConnection, message: str) -> tuple[int, str | None]:
+    """Store an entry with the message, or read the page; return status and Retry-After."""
+    if message:
+        body = json.dumps({"name": "load", "message": message})
+        headers = {"Content-Type": "application/json"}
+        connection.request("POST", "/api/entries", body=body, headers=headers)
+    else:
+        connection.request("GET", "/")
+    response = connection.getresponse()
+    response.read()
+    return response.status, response.getheader("Retry-After")
+
+
+class Stack:
+    """The project's dev in a sandbox of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.home = directory / "home"
+        self._variables = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AWS_", "PULUMI_", "KUBE"))
+        } | {"SANDBOX_HOME": str(self.home)}
+
+    def sandbox(self, *arguments: str) -> str:
+        """Run a command of the sandbox; return its output. Raises RuntimeError."""
+        return self._run([sys.executable, "-m", "sandbox", *arguments])
+
+    def kubectl(self, *arguments: str) -> str:
+        """Run kubectl in the service's namespace; return its output. Raises RuntimeError."""
+        return self._run(["kubectl", "--namespace", "guestbook", *arguments])
+
+    def use(self) -> None:
+        """Use the stack's account and cluster in later commands."""
+        self._variables |= json.loads(self.sandbox("env", "dev", "--json"))
+
+    def rds(self) -> Any:
+        """Return a client of the stack's account."""
+        keys = {
+            f"aws_{name}": self._variables[f"AWS_{name.upper()}"]
+            for name in ("access_key_id", "secret_access_key")
+        }
+        endpoint, region = self._variables["AWS_ENDPOINT_URL"], self._variables["AWS_REGION"]
+        return boto3.client("rds", endpoint_url=endpoint, region_name=region, **keys)
+
+    def ready(self) -> int:
+        """Return the number of ready pods of the deployment."""
+        output = self.kubectl("get", _DEPLOYMENT, "-o", "jsonpath={.status.readyReplicas}")
+        return int(output or 0)
+
+    def settled(self) -> None:
+        """Wait until a roll-out of the deployment has ended."""
+        self.kubectl("rollout", "status", _DEPLOYMENT, f"--timeout={_WAIT:.0f}s")
+
+    def _run(self, command: list[str]) -> str:
+        ran = subprocess.run(
+            command, cwd=ROOT, env=self._variables, capture_output=True, text=True, check=False
+        )
+        if ran.returncode != 0:
+            raise RuntimeError(f"{' '.join(command[-4:])}: {(ran.stdout + ran.stderr)[-600:]}")
+        return ran.stdout
+
+
+def _wait(what: str, condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + _WAIT
+    while not condition():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{what}: not within {_WAIT:.0f} s")
+        time.sleep(0.5)
+
+
+def _restart_pods(stack: Stack) -> None:
+    stack.kubectl("rollout", "restart", _DEPLOYMENT)
+    stack.settled()
+
+
+def _drain(stack: Stack) -> None:
+    pod = ("get", "pods", "-o", "jsonpath={.items[0].spec.nodeName}")
+    node = stack.kubectl(*pod)
+    stack.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data")
+    stack.settled()
+    stack.kubectl("uncordon", node)
+
+
+def _kill_pod(stack: Stack) -> None:
+    name = stack.kubectl("get", "pods", "-o", "jsonpath={.items[0].metadata.name}")
+    stack.kubectl("delete", "pod", name, "--grace-period=0", "--force")
+    stack.settled()
+
+
+def _kill_background_process(stack: Stack) -> None:
+    os.kill(json.loads((stack.home / "daemon.json").read_text())["pid"], signal.SIGKILL)
+    time.sleep(2)
+    stack.sandbox("preview", "dev", *_WORKLOAD)
+
+
+def _reboot_database(stack: Stack) -> None:
+    rds = stack.rds()
+    (instance,) = rds.describe_db_instances()["DBInstances"]
+    name = instance["DBInstanceIdentifier"]
+    rds.reboot_db_instance(DBInstanceIdentifier=name)
+    _wait(
+        "the database restarts",
+        lambda: rds.describe_db_instances()["DBInstances"][0]["DBInstanceStatus"] == "available",
+    )
+
+
+def _kill_database(stack: Stack) -> None:
+    (file,) = stack.home.glob("databases/instances/*/data/postmaster.pid")
+    first = file.read_text().split()[0]
+    os.kill(int(first), signal.SIGKILL)
+    _wait("PostgreSQL starts again", lambda: file.exists() and file.read_text().split()[0] != first)
+
+
+def _stop_and_start(stack: Stack) -> None:
+    stack.sandbox("stop")
+    stack.sandbox("up", "dev", "--yes", "--skip-preview", *_WORKLOAD)
+    stack.settled()
+
+
+def _fail(patch: dict[str, Any], reason: str) -> Callable[[Stack], None]:
+    """Return a scenario that rolls out a change, waits for the reason, and rolls it back."""
+
+    def fail(stack: Stack) -> None:
+        content = json.dumps({"spec": {"template": {"spec": patch}}})
+        stack.kubectl("patch", _DEPLOYMENT, "--patch", content)
+        _wait(reason, lambda: reason in stack.kubectl("get", "pods"))
+        stack.kubectl("rollout", "undo", _DEPLOYMENT)
+        stack.settled()
+
+    return fail
+
+
+def _main(**container: Any) -> dict[str, Any]:
+    return {"containers": [{"name": "guestbook", **container}]}
+
+
+def _scale_under_load(stack: Stack) -> None:
+    def replicas() -> int:
+        return int(stack.kubectl("get", _DEPLOYMENT, "-o", "jsonpath={.spec.replicas}"))
+
+    before = replicas()
+    _wait("the autoscaler adds pods", lambda: replicas() > before)
+    scaled = replicas()
+    stack.sandbox("up", "dev", "--yes", "--skip-preview", *_WORKLOAD)
+    if replicas() < scaled:
+        raise RuntimeError(f"`up` reduced {scaled} replicas to {replicas()}")
+    stack.settled()
+
+
+_NO_IMAGE = f"localhost:1/none@sha256:{'0' * 64}"
+SCENARIOS: dict[str, Callable[[Stack], None]] = {
+    "autoscaler adds pods during `up`": _scale_under_load,
+    "all pods replaced": _restart_pods,
+    "node drained": _drain,
+    "release with a missing image": _fail(_main(image=_NO_IMAGE), "ImagePullBackOff"),
+    "release that crashes": _fail(_main(command=["false"]), "CrashLoopBackOff"),
+    "release whose migration fails": _fail(
+        {"initContainers": [{"name": "migrate", "command": ["false"]}]}, "Init:CrashLoopBackOff"
+    ),
+    "database restarted": _reboot_database,
+    "SIGKILL of PostgreSQL": _kill_database,
+    "SIGKILL of the background process": _kill_background_process,
+    "SIGKILL of a pod": _kill_pod,
+    "`sandbox stop` and `up`": _stop_and_start,
+}
+# The clients of a killed pod see its connections end; the bar is that the service recovers.
+_MAY_LOSE = {"SIGKILL of a pod"}
+
+
+def measure(directory: Path) -> list[Row]:
+    """Bring dev up, and run each scenario under load."""
+    stack = Stack(directory)
+    rows: list[Row] = []
+    try:
+        stack.sandbox("up", "dev", "--yes", "--skip-preview", *_WORKLOAD)
+        stack.use()
+        stack.settled()
+        load = Load(stack.sandbox("url", "dev").strip())
+        try:
+            for name, scenario in SCENARIOS.items():
+                rows.append(_row(name, _run(stack, load, scenario), may_lose=name in _MAY_LOSE))
+                report(f"{name}: {rows[-1].result}")
+        finally:
+            load.stop()
+        stored = stack.sandbox("psql", "dev", "--", "-Atc", "SELECT message FROM guestbook_entry")
+        missing = load.stored - set(stored.splitlines())
+        result = f"{len(missing)} of {len(load.stored):,} missing"
+        rows.append(Row("entries that were confirmed", result, "", "", "0", not missing))
+    finally:
+        stack.sandbox("stop", "--force")
+    return rows
+
+
+def _run(stack: Stack, load: Load, scenario: Callable[[Stack], None]) -> Any:
+    load.take()
+    try:
+        scenario(stack)
+    except RuntimeError as error:
+        return *load.take(), str(error)
+    time.sleep(2)
+    answered, unavailable, refused, lost = load.take()
+    _wait("the service answers again", lambda: load.take()[0] > 20)
+    return answered, unavailable, refused, lost, ""
+
+
+def _row(name: str, outcome: Any, *, may_lose: bool) -> Row:
+    answered, unavailable, refused, lost, failure = outcome
+    parts = [f"{len(lost)} of {answered + unavailable + len(lost):,} lost"]
+    parts += [f"{unavailable} answered with 503"] if unavailable else []
+    parts += [f"{refused} connections refused"] if refused else []
+    parts += [f"first: {lost[0]}"] if lost else []
+    parts += [failure] if failure else []
+    bar = "recovers" if may_lose else "0 lost"
+    return Row(name, "; ".join(parts), "", "", bar, not failure and (may_lose or not lost))
