@@ -122,7 +122,7 @@ class Stack:
 
     def use(self) -> None:
         """Use the stack's account and cluster in later commands."""
-        self._variables |= json.loads(self.sandbox("env", "dev", "--json"))
+        self._variables |= json.loads(self.sandbox("env", "dev", "--json"))["variables"]
 
     def rds(self) -> Any:
         """Return a client of the stack's account."""
