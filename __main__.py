@@ -100,6 +100,7 @@ pipeline = Pipeline(
     "pipeline",
     PipelineArgs(
         prefix=prefix,
+        stack=settings.stack,
         protected=protected,
         settings=settings.pipeline,
         build=settings.image,
@@ -116,6 +117,7 @@ services = further_services(
     settings.services,
     SharedArgs(
         prefix=prefix,
+        stack=settings.stack,
         protected=protected,
         architecture=architecture,
         network=network,

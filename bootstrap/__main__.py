@@ -39,6 +39,7 @@ connection = aws.codeconnections.Connection(
 )
 
 pulumi.export("backend_url", state.backend_url)
+pulumi.export("state_key_arn", state.key_arn)
 pulumi.export("secrets_provider", state.secrets_provider)
 pulumi.export("preview_role", github.preview_role_arn)
 pulumi.export("deploy_roles", github.deploy_role_arns)

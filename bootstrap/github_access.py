@@ -9,6 +9,7 @@ import pulumi_aws as aws
 from bootstrap import policies
 from components.aws.context import aws_context
 from components.aws.iam import document
+from components.aws.preview_access import preview_access
 
 ISSUER = "token.actions.githubusercontent.com"
 AUDIENCE = "sts.amazonaws.com"
@@ -115,7 +116,7 @@ class GitHubAccess(pulumi.ComponentResource):
             f"{name}-preview",
             name="state",
             role=preview.name,
-            policy=document(*policies.preview(args.state_bucket_arn, args.state_key_arn)),
+            policy=document(*preview_access(args.state_bucket_arn, args.state_key_arn)),
             opts=child,
         )
         self.deploy_role_arns = {}

@@ -1,41 +1,10 @@
-"""Statements of the preview role and of the permissions boundary."""
+"""Statements of the permissions boundary."""
 
 from collections.abc import Sequence
 
 import pulumi
 
 from components.aws.iam import Statement, allow
-
-
-def preview(bucket_arn: pulumi.Input[str], key_arn: pulumi.Input[str]) -> list[Statement]:
-    """Read the state; of the data that ReadOnlyAccess opens, read nothing else.
-
-    A pull request's code runs with this role.
-    """
-    objects = pulumi.Output.concat(bucket_arn, "/*")
-    return [
-        allow("ReadState", ["s3:GetObject"], [objects]),
-        allow("DecryptState", ["kms:Decrypt"], [key_arn]),
-        {
-            "Sid": "DenyOtherObjects",
-            "Effect": "Deny",
-            "Action": ["s3:GetObject", "s3:GetObjectVersion"],
-            "NotResource": [objects],
-        },
-        {
-            "Sid": "DenyData",
-            "Effect": "Deny",
-            "Action": [
-                "dynamodb:BatchGetItem",
-                "dynamodb:GetItem",
-                "dynamodb:Query",
-                "dynamodb:Scan",
-                "secretsmanager:GetSecretValue",
-                "sqs:ReceiveMessage",
-            ],
-            "Resource": ["*"],
-        },
-    ]
 
 
 def boundary(

@@ -43,6 +43,9 @@ Variables of the repository {repository} (docs/github.md):
 In each stack file:
   platform:aws.permissions_boundary              {boundary}
   platform:pipeline.source.connection_arn        {connection}
+Without GitHub Actions (docs/github.md):
+  platform:pipeline.preview.state_bucket         {bucket}
+  platform:pipeline.preview.state_key_arn        {state_key}
 New stacks:
   pulumi login '{backend}'
   pulumi stack init dev --secrets-provider '{secrets}'
@@ -250,6 +253,8 @@ def _run(*, on_aws: bool, choice: str) -> None:
             deploy_roles=deploy_roles,
             boundary=outputs["permissions_boundary"],
             connection=outputs["connection_arn"],
+            bucket=account.bucket,
+            state_key=outputs["state_key_arn"],
         )
     )
 

@@ -34,14 +34,19 @@ def preview(stack: str, engine: results.Engine, out: Path, *, refresh: bool) -> 
 @commands.command("comment")
 @click.option("--pull-request", type=int, help="Number of the pull request.")
 @click.option("--commit", default="", help="Newest commit, which identifies a fork's request.")
+@click.option(
+    "--name",
+    default=comment.ENVIRONMENTS,
+    help="What the comment is about; a pull request has one comment for each name.",
+)
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-def comment_(pull_request: int | None, commit: str, files: tuple[Path, ...]) -> None:
+def comment_(pull_request: int | None, commit: str, name: str, files: tuple[Path, ...]) -> None:
     """Write the results in FILES as the one comment of a pull request."""
     github = GitHub.of_workflow()
     numbers = [pull_request] if pull_request else github.pull_requests_of(commit)
-    text = comment.body([results.read(file) for file in sorted(files)], commit[:12])
+    text = comment.body([results.read(file) for file in sorted(files)], commit[:12], name)
     for number in numbers:
-        click.echo(github.write_comment(number, comment.MARKER, text))
+        click.echo(github.write_comment(number, comment.marker(name), text))
     if not numbers:
         click.echo(f"No open pull request ends with {commit}.")
 

@@ -10,7 +10,7 @@ from github_actions.results import Change, Preview, Step
 from sandbox.engine.display.property_diff import describe_change
 from sandbox.engine.request import PropertyChange
 
-MARKER = "<!-- preview of the environments -->"
+ENVIRONMENTS = "the environments"
 _SIGNS = {"create": "+", "delete": "-", "update": "!", "replace": "!", "read": " "}
 MAX_REPLACEMENTS = 10  # listed as warnings
 # Types whose deletion or replacement loses data.
@@ -33,9 +33,14 @@ MONTHLY_USD = {
 }
 
 
-def body(previews: Sequence[Preview], commit: str = "") -> str:
+def marker(name: str = ENVIRONMENTS) -> str:
+    """Return the first line of the comment of this name."""
+    return f"<!-- preview of {name} -->"
+
+
+def body(previews: Sequence[Preview], commit: str = "", name: str = ENVIRONMENTS) -> str:
     """Return the comment; diffs are cut at whole lines to fit GitHub's limit."""
-    head = [MARKER, "## Preview", ""]
+    head = [marker(name), "## Preview", ""]
     head += ["| environment | create | update | replace | delete | unchanged | previewed in |"]
     head += ["|---|---|---|---|---|---|---|"]
     head += [_row(preview) for preview in previews]

@@ -304,6 +304,26 @@ class Admission(Section):
     """Findings that do not prevent a release, each with reason and last day."""
 
 
+class Preview(Section):
+    """Previews of pull requests by CodeBuild, for teams without GitHub Actions."""
+
+    enabled: bool = Field(default=False, examples=[True])
+    """Whether CodeBuild previews pull requests, with a role that may only read."""
+    branch: t.GitBranch = Field(default="main", examples=["main"])
+    """Branch whose pull requests are previewed."""
+    state_bucket: t.BucketName | None = Field(
+        default=None, examples=["platform-state-123456789012-us-east-1"]
+    )
+    """Bucket of the stack's state, which `make bootstrap` creates."""
+    state_key_arn: t.KeyArn | None = Field(
+        default=None, examples=["arn:aws:kms:us-east-1:123456789012:key/ID"]
+    )
+    """Key of the state and of the stack's secrets, in the region of the bucket."""
+    comment_secret: t.SecretName | None = Field(default=None, examples=["github/preview-comments"])
+    """Secret in Secrets Manager with a GitHub token that may write comments of pull requests; none
+    leaves the result in the build's log and status."""
+
+
 class Pipeline(Section):
     """Pipeline from commit to cluster."""
 
@@ -323,6 +343,10 @@ class Pipeline(Section):
     """Waiting releases: the newest supersedes the others, or all run in order."""
     rollback: bool = Field(examples=[True])
     """Whether a failed deploy stage rolls back to the previous release."""
+    github_runner: bool = Field(default=False, examples=[True])
+    """Whether CodeBuild runs jobs of the repository's GitHub Actions in the VPC, for a cluster
+    with a private endpoint."""
+    preview: Preview = Preview()
     bake_minutes: int = Field(default=0, ge=0, le=1440, examples=[10])
     """Minutes of requests to a new release, then the same time under alarms; 0 disables."""
     log_days: t.RetentionDays = Field(examples=[30])

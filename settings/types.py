@@ -314,6 +314,15 @@ PathPattern = Annotated[
 KeyAlias = Annotated[
     str, *_shape(r"alias/(?!aws/)[\w/-]{1,250}", "the alias of a KMS key, alias/NAME")
 ]
+KeyArn = Annotated[
+    str, *_shape(r"arn:aws:kms:[a-z0-9-]+:\d{12}:key/[\w-]+", "the ARN of a KMS key")
+]
+BucketName = Annotated[
+    str, *_shape(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "the name of an S3 bucket")
+]
+SecretName = Annotated[
+    str, *_shape(r"[\w/+=.@-]{1,512}", "the name of a secret in Secrets Manager")
+]
 FindingId = Annotated[
     str, *_shape(r"[A-Z]{2,10}-[\w.:-]{4,60}", "the name of a finding, such as CVE-2026-12345")
 ]

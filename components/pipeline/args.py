@@ -77,6 +77,30 @@ class AdmissionSettings(Protocol):
         """Findings that do not prevent a release."""
 
 
+class PreviewSettings(Protocol):
+    """Section `pipeline.preview`: previews of pull requests by CodeBuild."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether CodeBuild previews pull requests."""
+
+    @property
+    def branch(self) -> str:
+        """Branch whose pull requests are previewed."""
+
+    @property
+    def state_bucket(self) -> str | None:
+        """Bucket of the stack's state."""
+
+    @property
+    def state_key_arn(self) -> str | None:
+        """Key of the state and of the stack's secrets."""
+
+    @property
+    def comment_secret(self) -> str | None:
+        """Secret with the token that writes the comment; None writes none."""
+
+
 class PipelineSettings(Protocol):
     """Section `pipeline` of the stack file."""
 
@@ -111,6 +135,14 @@ class PipelineSettings(Protocol):
     @property
     def rollback(self) -> bool:
         """Whether a failed deploy stage rolls back to the previous digest."""
+
+    @property
+    def github_runner(self) -> bool:
+        """Whether CodeBuild runs jobs of the repository's GitHub Actions in the VPC."""
+
+    @property
+    def preview(self) -> PreviewSettings:
+        """Previews of pull requests by CodeBuild."""
 
     @property
     def bake_minutes(self) -> int:
@@ -238,6 +270,8 @@ class PipelineArgs:
 
     prefix: str
     """Prefix of physical names; the pipeline is called `<prefix>-<name>`."""
+    stack: str
+    """Stack that pull requests are previewed for."""
     protected: bool
     """Refuse to delete buckets and keep keys as long as KMS allows."""
     settings: PipelineSettings

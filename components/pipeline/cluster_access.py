@@ -8,6 +8,8 @@ from components.aws.context import AwsContext
 # Creates, changes and reads application objects; no roles and no quotas
 # (https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html).
 EDIT_POLICY = "AmazonEKSEditPolicy"
+VIEW_POLICY = "AmazonEKSViewPolicy"
+"""Reads objects, except Secrets."""
 
 
 def deploy_security_group(
@@ -55,11 +57,20 @@ def access_entry(
     name: str,
     cluster_name: pulumi.Input[str],
     role_arn: pulumi.Input[str],
-    namespace: str,
+    namespace: str | None,
     context: AwsContext,
     parent: pulumi.Resource,
+    *,
+    policy: str = EDIT_POLICY,
 ) -> None:
-    """Let a role edit one namespace."""
+    """Give a role a policy in one namespace, or in the cluster without one."""
+    scope = (
+        aws.eks.AccessPolicyAssociationAccessScopeArgs(type="cluster")
+        if namespace is None
+        else aws.eks.AccessPolicyAssociationAccessScopeArgs(
+            type="namespace", namespaces=[namespace]
+        )
+    )
     entry = aws.eks.AccessEntry(
         name,
         cluster_name=cluster_name,
@@ -70,8 +81,8 @@ def access_entry(
         name,
         cluster_name=cluster_name,
         principal_arn=entry.principal_arn,
-        policy_arn=context.cluster_access_policy(EDIT_POLICY),
-        access_scope={"type": "namespace", "namespaces": [namespace]},
+        policy_arn=context.cluster_access_policy(policy),
+        access_scope=scope,
         # A role has one association per policy: deleting the old scope last would delete the new.
         opts=pulumi.ResourceOptions(parent=parent, delete_before_replace=True),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -28,6 +29,30 @@ class VpcConfig:
     vpc_id: pulumi.Input[str]
     subnet_ids: Sequence[pulumi.Input[str]]
     security_group_id: pulumi.Input[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GitHubSource:
+    """Repository that a project reads through a connection, without a pipeline."""
+
+    repository: str
+    """`owner/name`."""
+    connection_arn: pulumi.Input[str]
+    branch: str | None = None
+    """Branch of builds that name no other version."""
+    report_status: bool = False
+    """Whether commits show the status of their builds."""
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """Properties of the project's source, without its buildspec."""
+        return {
+            "type": "GITHUB",
+            "location": f"https://github.com/{self.repository}.git",
+            "git_clone_depth": 1,
+            "report_build_status": self.report_status,
+            "auth": {"type": "CODECONNECTIONS", "resource": self.connection_arn},
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,10 +118,14 @@ class ProjectFactory:
         privileged: bool = False,
         in_vpc: bool = False,
         report_group_arn: pulumi.Input[str] | None = None,
+        github: GitHubSource | None = None,
+        artifacts: Any = None,
+        buildspec: str | None = None,
     ) -> BuildProject:
         """Create the project that runs the buildspec of the step for at most `minutes`.
 
         `report_group_arn` replaces REPORT_GROUP_ARN, because a buildspec has no variables there.
+        Without `github`, CodePipeline passes the source and starts the builds.
         """
         child = pulumi.ResourceOptions(parent=self.parent)
         name, physical = f"{self.name}-{step}", f"{self.prefix}-{step}"
@@ -115,27 +144,34 @@ class ProjectFactory:
             role=role.id,
             policy=document(
                 iam.write_build_log(logs.arn),
-                *iam.read_artifacts(self.bucket.arn, self.key.arn, self.context),
+                *(
+                    iam.read_artifacts(self.bucket.arn, self.key.arn, self.context)
+                    if github is None
+                    else [iam.read_repository(github.connection_arn)]
+                ),
                 *(iam.run_in_vpc(self.vpc.subnet_ids, self.context) if in_vpc else []),
                 *statements,
             ),
             opts=child,
         )
-        buildspec = inline_buildspec(step)
+        text = buildspec or inline_buildspec(step)
+        source: Any = {
+            **({"type": "CODEPIPELINE"} if github is None else github.properties),
+            "buildspec": text
+            if report_group_arn is None
+            else pulumi.Output.from_input(report_group_arn).apply(
+                lambda arn: text.replace("REPORT_GROUP_ARN", arn)
+            ),
+        }
+        artifacts = artifacts or {"type": "CODEPIPELINE" if github is None else "NO_ARTIFACTS"}
         environment_type, image = BUILD_ENVIRONMENTS[self.architecture]
         project = aws.codebuild.Project(
             name,
             name=physical,
             service_role=role.arn,
-            artifacts={"type": "CODEPIPELINE"},
-            source={
-                "type": "CODEPIPELINE",
-                "buildspec": buildspec
-                if report_group_arn is None
-                else pulumi.Output.from_input(report_group_arn).apply(
-                    lambda arn: buildspec.replace("REPORT_GROUP_ARN", arn)
-                ),
-            },
+            artifacts=artifacts,
+            source=source,
+            source_version=github.branch if github is not None else None,
             environment={
                 "type": environment_type,
                 "image": image,

@@ -21,6 +21,7 @@ from components.pipeline.codebuild import (
     build_projects,
     image_environment,
 )
+from components.pipeline.github_builds import github_runner, pull_request_previews
 from components.pipeline.pull_requests import pull_request_pipeline
 from components.pipeline.source import Source, github_source, s3_source
 from components.pipeline.stages import MAX_ALARMS, release_stages
@@ -160,6 +161,16 @@ class Pipeline(pulumi.ComponentResource):
                 test=projects.test,
                 environment=image_environment(args),
                 artifact_store=artifact_store,
+            )
+        if settings.github_runner:
+            github_runner(factory, settings.source)
+        if settings.preview.enabled:
+            pull_request_previews(
+                factory,
+                stack=args.stack,
+                source=settings.source,
+                settings=settings.preview,
+                cluster_name=args.cluster.cluster_name,
             )
         _notification_rule(name, pipeline, args.observability.topic_arn, self)
         self.pipeline_name = pipeline.name

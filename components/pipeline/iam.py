@@ -183,6 +183,20 @@ def run_in_vpc(subnet_ids: Sequence[pulumi.Input[str]], context: AwsContext) -> 
     ]
 
 
+def read_repository(connection_arn: pulumi.Input[str]) -> Statement:
+    """Clone a repository, and register its webhook, through a connection.
+
+    https://docs.aws.amazon.com/codebuild/latest/userguide/connections-github-app.html
+    """
+    # The prefix must match the ARN's: connections created before July 2024 have the old one.
+    actions = [
+        f"{prefix}:{action}"
+        for prefix in ("codeconnections", "codestar-connections")
+        for action in ("GetConnection", "GetConnectionToken")
+    ]
+    return allow("ReadRepository", actions, [connection_arn])
+
+
 def push_image(repository_arn: pulumi.Input[str], cache_arn: pulumi.Input[str]) -> list[Statement]:
     """Push the image and its build cache."""
     actions = [*ECR_PULL, *ECR_PUSH, "ecr:DescribeImages"]
@@ -254,6 +268,44 @@ def stop_execution(pipeline_arn: pulumi.Input[str]) -> list[Statement]:
     """Stop the execution that CodePipeline starts when it creates the pipeline."""
     actions = ["codepipeline:GetPipelineExecution", "codepipeline:StopPipelineExecution"]
     return [allow("StopExecution", actions, [pipeline_arn])]
+
+
+def write_results(
+    bucket_arn: pulumi.Input[str], key_arn: pulumi.Input[str], prefix: str, context: AwsContext
+) -> list[Statement]:
+    """Store the results of previews below `prefix` of the artifact bucket."""
+    return [
+        allow("WriteResults", ["s3:PutObject"], [pulumi.Output.concat(bucket_arn, f"/{prefix}/*")]),
+        allow(
+            "EncryptResults",
+            ["kms:Decrypt", "kms:GenerateDataKey*"],
+            [key_arn],
+            via_service(context, "s3"),
+        ),
+    ]
+
+
+def read_results(
+    bucket_arn: pulumi.Input[str], key_arn: pulumi.Input[str], prefix: str, context: AwsContext
+) -> list[Statement]:
+    """Read the results of previews."""
+    return [
+        allow("ReadResults", ["s3:GetObject"], [pulumi.Output.concat(bucket_arn, f"/{prefix}/*")]),
+        allow("DecryptResults", ["kms:Decrypt"], [key_arn], via_service(context, "s3")),
+    ]
+
+
+def write_comment(project_arn: pulumi.Input[str], secret_arn: pulumi.Input[str]) -> list[Statement]:
+    """Read the pull request of a preview, and the token that comments on it."""
+    return [
+        allow("ReadPreview", ["codebuild:BatchGetBuilds"], [project_arn]),
+        allow("ReadToken", ["secretsmanager:GetSecretValue"], [secret_arn]),
+    ]
+
+
+def start_build(project_arn: pulumi.Input[str]) -> list[Statement]:
+    """Start builds of one project."""
+    return [allow("StartBuild", ["codebuild:StartBuild"], [project_arn])]
 
 
 def describe_cluster(cluster_arn: pulumi.Input[str]) -> list[Statement]:

@@ -61,6 +61,8 @@ class SharedArgs:
 
     prefix: str
     """Prefix of physical names."""
+    stack: str
+    """Stack that pull requests are previewed for."""
     protected: bool
     """Whether deletion is refused."""
     architecture: Architecture

@@ -72,6 +72,7 @@ class Service(pulumi.ComponentResource):
             f"{name}-pipeline",
             PipelineArgs(
                 prefix=shared.prefix,
+                stack=shared.stack,
                 protected=shared.protected,
                 settings=settings.pipeline,
                 build=settings.image,

@@ -50,6 +50,7 @@ class Surroundings:
     """Returns the local port of each listener, "HOST:PORT", of a load balancer."""
     emit: Emit = lambda _event: None
     repository: sources.GitRepository = lambda _location: None
+    permits: sources.Permits = lambda _key, _region, _action, _resource: None
     cache: Path
     """Directory of the local caches, one for each project."""
     package_cache: Path
@@ -170,6 +171,7 @@ class Build:
         return CloudWatchLog(session.client("logs"), group, stream, self.order.arn).send
 
     def _download(self, session: AwsSession) -> Sources:
+        sources.check_connections(self.order, session, self.surroundings.permits)
         downloaded = sources.download(
             self.order, self.directory / "output", session, self.surroundings.repository
         )

@@ -22,6 +22,9 @@ from sandbox.contracts.build_runner import BuildOrder
 GitRepository = Callable[[str], Path | None]
 """Returns the local repository of a source's location, or None if there is none."""
 
+Permits = Callable[[str, str, str, str], None]
+"""Raises PermissionError if an access key may not do an action on a resource in a region."""
+
 LOCAL = "SANDBOX_LOCAL"
 """The type of a source in a directory of this machine, for `sandbox codebuild run`."""
 _SKIPPED = (".sandbox", ".venv", "__pycache__")
@@ -69,6 +72,23 @@ def download(
         target.mkdir()
         _download(source, versions.get(identifier, ""), target, session, repository)
     return sources
+
+
+def check_connections(order: BuildOrder, session: AwsSession, permits: Permits) -> None:
+    """Refuse a connection that the service role may not use. Raises PhaseError.
+
+    Source: CodeBuild User Guide, "GitHub App connections".
+    """
+    for source in (order.project["source"], *(order.project.get("secondarySources") or ())):
+        auth = source.get("auth") or {}
+        if auth.get("type") != "CODECONNECTIONS":
+            continue
+        action = f"{auth['resource'].split(':')[2]}:GetConnectionToken"
+        key = session.credentials["AWS_ACCESS_KEY_ID"]
+        try:
+            permits(key, session.region, action, auth["resource"])
+        except PermissionError as error:
+            raise PhaseError("CLIENT_ERROR", f"Access denied to connection: {error}") from None
 
 
 def _download(
@@ -189,10 +209,21 @@ def _extract(content: bytes, target: Path) -> None:
 
 
 def _clone(repository: Path, version: str, target: Path) -> str:
-    """Clone a local repository at a version; return the commit."""
+    """Clone a local repository at a version; return the commit.
+
+    `pr/NUMBER` is the reference `refs/pull/NUMBER/BRANCH` of the sandbox's repositories.
+    """
+    checkout = version or "HEAD"
+    fetch = []
+    if version.startswith("pr/"):
+        checkout = "FETCH_HEAD"
+        # A pull request has one base branch, so the pattern matches one reference.
+        pattern = f"refs/pull/{version.removeprefix('pr/')}/*"
+        fetch = [["git", "-C", str(target), "fetch", "--quiet", "origin", f"{pattern}:{pattern}"]]
     commands = [
         ["git", "clone", "--quiet", "--no-hardlinks", str(repository), str(target)],
-        ["git", "-C", str(target), "checkout", "--quiet", version or "HEAD"],
+        *fetch,
+        ["git", "-C", str(target), "checkout", "--quiet", checkout],
         ["git", "-C", str(target), "rev-parse", "HEAD"],
     ]
     output = ""

@@ -50,13 +50,14 @@ class Toolbox:
     """Programs in `directory`, the AWS CLI in a virtual environment below `cache`.
 
     `postgres` returns the directory of PostgreSQL's programs or None; `docker` returns the
-    variables of the docker command.
+    variables of the docker command, and `sandbox` those of the sandbox's command line.
     """
 
     directory: Path
     cache: Path
     postgres: Callable[[], Path | None] = lambda: None
     docker: Callable[[], Mapping[str, str]] = dict
+    sandbox: Mapping[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def search_path(self, runtimes: Path) -> str:
@@ -68,7 +69,9 @@ class Toolbox:
                 raise PhaseError("CLIENT_ERROR", f"The AWS CLI: {error}") from None
             self.directory.mkdir(parents=True, exist_ok=True)
             _link(self.directory / "aws", aws / "bin" / "aws")
-            _script(self.directory / "docker", self._docker_script())
+            tools = {"SANDBOX_TOOLS": str(self.directory), **self.docker()}
+            _script(self.directory / "docker", _command("sandbox.builds.docker_command", tools))
+            _script(self.directory / "sandbox", _command("sandbox.__main__", self.sandbox))
             if (dockerd := shutil.which("dockerd", path=PATH)) is not None:
                 _script(self.directory / "dockerd", _DOCKERD.format(program=dockerd))
             for name, remedy in _MISSING.items():
@@ -84,13 +87,13 @@ class Toolbox:
         directories = [runtimes, self.directory, PATH, *([postgres] if postgres else [])]
         return os.pathsep.join(map(str, directories))
 
-    def _docker_script(self) -> str:
-        module = "sandbox.builds.docker_command"
-        code = f"import sys; sys.path.insert(0, {str(SOURCE_DIRECTORY)!r}); import {module} as m; "
-        environment = {"SANDBOX_TOOLS": str(self.directory), **self.docker()}
-        variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
-        command = f"{shlex.quote(sys.executable)} -I -c {shlex.quote(code + 'm.main()')}"
-        return f'#!/bin/sh\n{variables} exec {command} "$@"\n'
+
+def _command(module: str, variables: Mapping[str, str]) -> str:
+    """Return a script that runs `main` of a module of this sandbox, whatever the directory."""
+    code = f"import sys; sys.path.insert(0, {str(SOURCE_DIRECTORY)!r}); import {module} as m; "
+    environment = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
+    command = f"{shlex.quote(sys.executable)} -I -c {shlex.quote(code + 'm.main()')}"
+    return f'#!/bin/sh\n{environment} exec {command} "$@"\n'
 
 
 def select_runtimes(directory: Path, versions: Mapping[str, str]) -> list[str]:

@@ -92,6 +92,7 @@ def build_variables(order: BuildOrder, sources: Sources, started: float) -> dict
         "CODEBUILD_SOURCE_VERSION": sources.version,
         "CODEBUILD_SRC_DIR": str(sources.primary),
         "CODEBUILD_START_TIME": str(int(started * 1000)),
+        **order.variables,
     }
     for identifier, directory in sources.secondary.items():
         variables[f"CODEBUILD_SRC_DIR_{identifier}"] = str(directory)

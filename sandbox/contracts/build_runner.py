@@ -43,7 +43,8 @@ class BuildOrder:
     """A build to run.
 
     `id` is "PROJECT:UUID" and `number` counts the project's builds. `project` is the project with
-    the overrides of StartBuild applied, in the shape of botocore's `Project`.
+    the overrides of StartBuild applied, in the shape of botocore's `Project`. `variables` are those
+    that CodeBuild sets in the builds of a webhook.
     """
 
     id: str
@@ -55,6 +56,7 @@ class BuildOrder:
     initiator: str = ""
     source_version: str = ""
     batch_arn: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,12 @@ _LOG = logging.getLogger(__name__)
 def build_surroundings(home: Home, account: Account, registry_host: str) -> Surroundings:
     """Return them; the account's URL is read when a build starts."""
     surroundings = surroundings_of(home, lambda: account.url, registry_host)
-    return replace(surroundings, emit=account.emit)
+    return replace(
+        surroundings,
+        emit=account.emit,
+        permits=account.authorize,
+        repository=lambda location: _repository(home, location),
+    )
 
 
 def surroundings_of(home: Home, url: Callable[[], str], registry_host: str) -> Surroundings:
@@ -42,6 +47,13 @@ def surroundings_of(home: Home, url: Callable[[], str], registry_host: str) -> S
         # A clone may be below /tmp, with its virtual environment.
         visible=(home.path, user_cache(), SOURCE_DIRECTORY, Path(sys.prefix)),
     )
+
+
+def _repository(home: Home, location: str) -> Path | None:
+    """Return the repository that stands in for https://github.com/OWNER/NAME.git, if it exists."""
+    name = "/".join(location.removesuffix(".git").split("/")[-2:])
+    path = home.repositories / f"{name}.git"
+    return path if path.exists() else None
 
 
 def _database_addresses(home: Home) -> dict[str, str]:
@@ -69,6 +81,7 @@ def _toolbox(home: Home, registry_host: str) -> Toolbox:
         directory=home.builds / "tools",
         cache=user_cache() / "environments",
         postgres=_postgres,
+        sandbox={"SANDBOX_HOME": str(home.path)},
         docker=lambda: {
             "SANDBOX_HOME": str(home.path),
             "SANDBOX_IMAGE_CACHE": str(image_cache()),

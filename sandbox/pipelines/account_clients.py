@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import urllib.request
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
+from sandbox.contracts.source_event import SourceEvent
 from sandbox.pipelines.records import now
 
 _OWN_KEY = {"aws_access_key_id": "codepipeline", "aws_secret_access_key": "sandbox"}
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_REPORT_SECONDS = 30
 _RENEWAL = timedelta(minutes=15)  # before a session of one hour ends
 
 
@@ -88,6 +94,14 @@ class AccountClients:
         with self._lock:
             self._sessions[key] = session
         return session
+
+    def report(self, event: SourceEvent) -> None:
+        """Report an event of a repository to CodeBuild's webhooks. Raises OSError."""
+        request = urllib.request.Request(  # noqa: S310 - the account is on loopback
+            f"{self._account()}/_sandbox/codebuild/source-event", json.dumps(asdict(event)).encode()
+        )
+        with _DIRECT.open(request, timeout=_REPORT_SECONDS):
+            pass
 
     def _client(self, service: str, region: str, credentials: Mapping[str, str]) -> Any:
         config = Config(

@@ -1,6 +1,6 @@
-"""Starts pipelines for pushes, which a repository's hook reports as files.
+"""Starts pipelines and builds for pushes, which a repository's hook reports as files.
 
-A push while the background process does not run starts its pipelines later.
+A push while the background process does not run starts them later.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sandbox.contracts.pipeline_runner import PipelineFacts, PipelineRefusalErro
 from sandbox.pipelines.account_clients import AccountClients
 from sandbox.pipelines.repositories import PUSHES, Repositories, RepositoryError
 from sandbox.pipelines.runner import CodePipelineRunner
-from sandbox.pipelines.triggers import Push, started_by
+from sandbox.pipelines.triggers import Push, source_event, started_by
 
 _LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.1
@@ -69,6 +69,10 @@ class PushWatcher:
                         _LOG.info("%s starts %s", push.reference, pipeline.name)
             except (PipelineRefusalError, RepositoryError, ClientError, BotoCoreError) as error:
                 _LOG.error("%s of %s: %s", push.reference, push.repository, error)
+        try:
+            self._clients.report(source_event(push))
+        except OSError as error:
+            _LOG.error("webhooks of %s: %s", push.repository, error)
 
     def _is_connected(self, pipeline: PipelineFacts) -> bool:
         """Whether the connections are complete: without, a repository reports no pushes."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.contracts.pipeline_runner import ExecutionOrder, PipelineFacts
+from sandbox.contracts.source_event import SourceEvent
 from sandbox.pipelines.glob_patterns import selects
 
 _ZEROS = "0" * 40
@@ -42,6 +43,24 @@ class Push:
     def commit(self) -> str:
         """The new commit, or the last one of a closed pull request."""
         return self.old if self.new == _ZEROS else self.new
+
+
+def source_event(push: Push) -> SourceEvent:
+    """Return a push as the event of a webhook."""
+    if not push.reference.startswith(_PULL):
+        return SourceEvent(
+            repository=push.repository, kind="PUSH", head_ref=push.reference, commit=push.commit
+        )
+    number, _, branch = push.reference.removeprefix(_PULL).partition("/")
+    event = {"OPEN": "CREATED", "UPDATED": "UPDATED", "CLOSED": "CLOSED"}[push.event]
+    return SourceEvent(
+        repository=push.repository,
+        kind=f"PULL_REQUEST_{event}",
+        head_ref=push.reference,
+        base_ref=f"refs/heads/{branch}",
+        commit=push.commit,
+        pull_request=int(number) if number.isdecimal() else 0,
+    )
 
 
 def started_by(

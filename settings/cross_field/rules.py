@@ -56,6 +56,7 @@ RULES: tuple[Callable[..., Iterator[Conflict]], ...] = (
     service.ingress,
     service.callers,
     service.pipeline_source,
+    service.pull_request_builds,
     service.promotion,
     service.admission,
     service.approval,

@@ -192,6 +192,35 @@ def pipeline_source(pipeline: Pipeline) -> Iterator[Conflict]:
                 yield Conflict((*path, key), f"has no effect with tags: {reason}")
 
 
+def pull_request_builds(pipeline: Pipeline, aws: Aws) -> Iterator[Conflict]:
+    """Webhooks need an accepted connection, and a preview the state and a role of its own."""
+    source, preview = pipeline.source, pipeline.preview
+    keys = {("github_runner",): pipeline.github_runner, ("preview", "enabled"): preview.enabled}
+    for key in (key for key, enabled in keys.items() if enabled):
+        if source.kind == "s3":
+            yield Conflict(("pipeline", *key), "has no effect on a source of kind s3")
+        elif source.connection_arn is None:
+            yield Conflict(
+                ("pipeline", "source", "connection_arn"),
+                f"is missing: the webhook of pipeline.{'.'.join(key)} needs a connection that "
+                "exists and has been accepted",
+                "arn:aws:codeconnections:us-east-1:123456789012:connection/ID",
+            )
+            break
+    for name, example in (
+        ("state_bucket", "platform-state-123456789012-us-east-1"),
+        ("state_key_arn", "arn:aws:kms:us-east-1:123456789012:key/ID"),
+    ):
+        if preview.enabled and getattr(preview, name) is None:
+            message = "is missing: a preview compares with the stack's state"
+            yield Conflict(("pipeline", "preview", name), message, example)
+    if preview.enabled and aws.role_arn is not None:
+        yield Conflict(
+            ("pipeline", "preview", "enabled"),
+            "has no effect with aws.role_arn: the code of a pull request would assume that role",
+        )
+
+
 def promotion(pipeline: Pipeline, project: str, stack: str) -> Iterator[Conflict]:
     """An environment cannot promote from itself."""
     path = ("pipeline", "promote_from")

@@ -127,6 +127,7 @@ def observability(name: str, **changes: Any) -> Observability:
 def pipeline(name: str, **changes: Any) -> Pipeline:
     defaults = {
         "prefix": "test",
+        "stack": "dev",
         "protected": False,
         "build": DEV.image,
         "architecture": "amd64",

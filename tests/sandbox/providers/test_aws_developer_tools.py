@@ -288,3 +288,41 @@ def test_refused_pipeline_is_reported_and_not_created(
     ) as refused:
         owned.create("aws:codepipeline/pipeline:Pipeline", "broken", given)
     assert refused.value.partial is None
+
+
+def test_webhook_of_a_project_updates_its_filters_in_place(
+    owned: Client, boto: Boto, build_role: str
+) -> None:
+    boto("codebuild").import_source_credentials(
+        serverType="GITHUB", authType="PERSONAL_ACCESS_TOKEN", token="t"
+    )
+    given = {
+        **project(build_role),
+        "artifacts": {"type": "NO_ARTIFACTS"},
+        "source": {"type": "GITHUB", "location": "https://github.com/a/b.git"},
+    }
+    name = owned.create("aws:codebuild/project:Project", "preview", given).state["name"]
+    created = {"type": "EVENT", "pattern": "PULL_REQUEST_CREATED"}
+    inputs = {
+        "projectName": name,
+        "buildType": "BUILD",
+        "filterGroups": [{"filters": [created]}],
+        "pullRequestBuildPolicy": {"requiresCommentApproval": "FORK_PULL_REQUESTS"},
+    }
+    made = owned.create("aws:codebuild/webhook:Webhook", "preview", inputs)
+    assert made.id == name
+    settled(owned, made)
+    imports(owned, made)
+    assert replaces(owned, made, {**inputs, "projectName": "other"}) == ["projectName"]
+    base = {"type": "BASE_REF", "pattern": "^refs/heads/main$"}
+    news = {**inputs, "filterGroups": [{"filters": [created, base]}]}
+    assert replaces(owned, made, news) == []
+    made = owned.update(made, news)
+    settled(owned, made)
+    (live,) = boto("codebuild").batch_get_projects(names=[name])["projects"]
+    assert live["webhook"]["filterGroups"] == [
+        [{**item, "excludeMatchedPattern": False} for item in (created, base)]
+    ]
+    owned.delete(made)
+    (live,) = boto("codebuild").batch_get_projects(names=[name])["projects"]
+    assert "webhook" not in live

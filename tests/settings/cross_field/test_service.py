@@ -7,6 +7,13 @@ import pytest
 from tests.settings.stack_files import assert_refused
 
 ACCEPTED = {"id": "CVE-2026-12345", "reason": "not reachable", "until": "2026-12-31"}
+CONNECTION_ARN = "arn:aws:codeconnections:us-east-1:123456789012:connection/ID"
+PREVIEW = {
+    "pipeline.source.connection_arn": CONNECTION_ARN,
+    "pipeline.preview.enabled": True,
+    "pipeline.preview.state_bucket": "state",
+    "pipeline.preview.state_key_arn": "arn:aws:kms:us-east-1:123456789012:key/ID",
+}
 CERTIFICATE_ARN = "arn:aws:acm:us-east-1:123456789012:certificate/x"
 
 
@@ -140,6 +147,33 @@ CERTIFICATE_ARN = "arn:aws:acm:us-east-1:123456789012:certificate/x"
             "pipeline.admission.accepted_findings.1.id",
             "is a duplicate of an earlier entry",
             "rm --path 'platform:pipeline.admission.accepted_findings[1].id'",
+        ),
+        (
+            "dev",
+            {"pipeline.github_runner": True},
+            "pipeline.source.connection_arn",
+            (
+                "is missing: the webhook of pipeline.github_runner needs a connection that exists "
+                "and has been accepted"
+            ),
+            f"set --path 'platform:pipeline.source.connection_arn' {CONNECTION_ARN}",
+        ),
+        (
+            "dev",
+            {**PREVIEW, "pipeline.preview.state_bucket": None},
+            "pipeline.preview.state_bucket",
+            "is missing: a preview compares with the stack's state",
+            (
+                "set --path 'platform:pipeline.preview.state_bucket' "
+                "platform-state-123456789012-us-east-1"
+            ),
+        ),
+        (
+            "dev",
+            {**PREVIEW, "aws.role_arn": "arn:aws:iam::123456789012:role/deployer"},
+            "pipeline.preview.enabled",
+            "has no effect with aws.role_arn: the code of a pull request would assume that role",
+            "rm --path 'platform:pipeline.preview.enabled'",
         ),
         (
             "prod",

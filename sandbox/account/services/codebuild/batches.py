@@ -32,7 +32,7 @@ def start_build_batch(context: RequestContext, call: Call) -> dict[str, Any]:
     project = copy.deepcopy(find_project(context, call, name))
     if call.get("debugSessionEnabled"):
         raise not_emulated("codebuild", "StartBuildBatch", "debugSessionEnabled")
-    override(project, call)
+    override(project, call.params)
     project["buildBatchConfig"] = {
         **(project.get("buildBatchConfig") or {}),
         **(call.get("buildBatchConfigOverride") or {}),

@@ -6,7 +6,7 @@ A replay of the journal returns the original identifiers and starts nothing.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from sandbox.account.core.wire import ACCOUNT_ID
 from sandbox.account.services.codebuild import pipeline_header
 from sandbox.account.services.codebuild.projects import check_project, find_project, invalid
 from sandbox.contracts.build_record import failed_build, new_build
-from sandbox.contracts.build_runner import BATCH_HEADER, BatchOrder, BuildOrder
+from sandbox.contracts.build_runner import BATCH_HEADER, BatchOrder, BuildOrder, PipelineBuild
 
 if TYPE_CHECKING:
     from sandbox.account.core.context import Record, RequestContext
@@ -71,7 +71,7 @@ def start_build(context: RequestContext, call: Call) -> dict[str, Any]:
         if call.get(parameter):
             raise not_emulated("codebuild", "StartBuild", parameter)
     pipeline = pipeline_header.parse(call)
-    override(project, call)
+    override(project, call.params)
     version = call.get("sourceVersion") or project.get("sourceVersion") or ""
     if pipeline is None:
         check_project(context, call, project)
@@ -87,7 +87,9 @@ def start_build(context: RequestContext, call: Call) -> dict[str, Any]:
     version = batch.source_version if batch is not None else version
     initiator = pipeline_header.initiator(call, pipeline)
     arn = batch.arn if batch is not None else ""
-    build = _start(context, call, project, version, initiator, arn)
+    build = start(
+        context, call.region, project, version, initiator, pipeline=pipeline, batch_arn=arn
+    )
     if token:
         context.table("codebuild.token")[call.region, name, token] = {"build": build}
     return {"build": build}
@@ -105,35 +107,39 @@ def _batch(context: RequestContext, call: Call, project: str) -> BatchOrder | No
     return order
 
 
-def override(project: Record, call: Call) -> None:
-    """Replace members of a project by the request's overrides."""
-    for parameters, target in (
+def override(project: Record, parameters: Mapping[str, Any]) -> None:
+    """Replace members of a project by the overrides in the parameters of StartBuild."""
+    for names, target in (
         (_OVERRIDES, project),
         (_SOURCE_OVERRIDES, project["source"]),
         (_ENVIRONMENT_OVERRIDES, project["environment"]),
     ):
-        for parameter, member in parameters.items():
-            if call.get(parameter) is not None:
-                target[member] = call[parameter]
+        for parameter, member in names.items():
+            if parameters.get(parameter) is not None:
+                target[member] = parameters[parameter]
     if project["source"]["type"] == "NO_SOURCE":
         project["source"].pop("location", None)
     variables = {item["name"]: item for item in project["environment"]["environmentVariables"]}
-    for item in call.get("environmentVariablesOverride") or []:
+    for item in parameters.get("environmentVariablesOverride") or []:
         variables[item["name"]] = {"type": "PLAINTEXT", **item}
     project["environment"]["environmentVariables"] = list(variables.values())
 
 
-def _start(
+def start(
     context: RequestContext,
-    call: Call,
+    region: str,
     project: Record,
     version: str,
     initiator: str,
+    *,
+    pipeline: PipelineBuild | None = None,
     batch_arn: str = "",
+    variables: Mapping[str, str] | None = None,
 ) -> Record:
-    key = (call.region, project["name"])
+    """Start a build of the project; `variables` are CodeBuild's own, of a webhook."""
+    key = (region, project["name"])
     limit = project.get("concurrentBuildLimit")
-    if limit and not context.replaying and len(_running(context, call, project)) >= limit:
+    if limit and not context.replaying and len(_running(context, region, project)) >= limit:
         raise AwsError(
             "AccountLimitExceededException",
             f"Cannot have more than {limit} builds in queue for the project {project['name']}",
@@ -143,38 +149,39 @@ def _start(
     id = f"{project['name']}:{determinism.random_uuid()}"
     order = BuildOrder(
         id=id,
-        arn=f"arn:aws:codebuild:{call.region}:{ACCOUNT_ID}:build/{id}",
+        arn=f"arn:aws:codebuild:{region}:{ACCOUNT_ID}:build/{id}",
         number=counter["builds"],
-        region=call.region,
+        region=region,
         project=project,
-        pipeline=pipeline_header.parse(call),
+        pipeline=pipeline,
         initiator=initiator,
         source_version=version,
         batch_arn=batch_arn,
+        variables=variables or {},
     )
     started = context.clock.now()
-    context.table("codebuild.build")[call.region, id] = {"order": order, "started": started}
+    context.table("codebuild.build")[region, id] = {"order": order, "started": started}
     if not context.replaying:
         with determinism.unseeded():
             context.builds.start(order)
     return new_build(order, started)
 
 
-def _running(context: RequestContext, call: Call, project: Record) -> list[str]:
-    ids = _project_builds(context, call, project["name"])
+def _running(context: RequestContext, region: str, project: Record) -> list[str]:
+    ids = _project_builds(context, region, project["name"])
     builds = [context.builds.build(id) for id in ids]
     return [build["id"] for build in builds if build and not build["buildComplete"]]
 
 
-def _builds(context: RequestContext, call: Call) -> dict[str, Record]:
+def _builds(context: RequestContext, region: str) -> dict[str, Record]:
     """Return the region's builds, oldest first."""
     table = context.table("codebuild.build")
-    return {id: item for (region, id), item in table.items() if region == call.region}
+    return {id: item for (place, id), item in table.items() if place == region}
 
 
-def _project_builds(context: RequestContext, call: Call, name: str) -> list[str]:
+def _project_builds(context: RequestContext, region: str, name: str) -> list[str]:
     return [
-        id for id, item in _builds(context, call).items() if item["order"].project["name"] == name
+        id for id, item in _builds(context, region).items() if item["order"].project["name"] == name
     ]
 
 
@@ -211,7 +218,9 @@ def retry_build(context: RequestContext, call: Call) -> dict[str, Any]:
     find_project(context, call, order.project["name"])
     project = copy.deepcopy(dict(order.project))
     initiator = pipeline_header.initiator(call, None)
-    return {"build": _start(context, call, project, order.source_version, initiator)}
+    variables = order.variables
+    version = order.source_version
+    return {"build": start(context, call.region, project, version, initiator, variables=variables)}
 
 
 @implements("codebuild", "StopBuild")
@@ -274,7 +283,7 @@ def _is_complete(context: RequestContext, record: Record) -> bool:
 @implements("codebuild", "ListBuilds")
 def list_builds(context: RequestContext, call: Call) -> dict[str, Any]:
     """Return the region's build IDs."""
-    return page(call, list(_builds(context, call)))
+    return page(call, list(_builds(context, call.region)))
 
 
 @implements("codebuild", "ListBuildsForProject")
@@ -282,7 +291,7 @@ def list_builds_for_project(context: RequestContext, call: Call) -> dict[str, An
     """Return a project's build IDs."""
     name = call["projectName"].rpartition("project/")[2]
     find_project(context, call, name)
-    return page(call, _project_builds(context, call, name))
+    return page(call, _project_builds(context, call.region, name))
 
 
 def page(call: Call, ids: Sequence[str]) -> dict[str, Any]:
