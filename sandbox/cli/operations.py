@@ -18,6 +18,7 @@ from sandbox.engine import Diagnostic, Display, PlainDisplay, Result, display_fo
 from sandbox.engine.request import Kind
 from sandbox.providers.kubernetes.client import Client
 from sandbox.runtime import kubeconfig
+from sandbox.runtime.background import find
 from sandbox.runtime.home import Home
 from sandbox.runtime.operations import (
     EngineChoice,
@@ -91,7 +92,7 @@ def _operation(
             with announced("Counting the resources of the first update."):
                 total = sum(run("preview", quiet=True).changes.values())
         result = run(kind, total)
-        if result.exit_code == FAILED and not session.running.is_alive:
+        if result.exit_code == FAILED and find(home) is None:
             message = (
                 f"the sandbox's background process ended during this {kind} (its log: "
                 f"{home.daemon_log}). The state holds what was done; run `{kind}` again to "

@@ -101,7 +101,9 @@ def code_fingerprint() -> str:
 def find(home: Home) -> DaemonInfo | None:
     """Return the running background process, or None."""
     info = read_info(home)
-    return info if info and info.is_alive and _is_healthy(info.account) else None
+    if info is None or not (info.is_alive or _is_lock_held(home)):
+        return None
+    return info if _is_healthy(info.account) else None
 
 
 def read_info(home: Home) -> DaemonInfo | None:
@@ -273,6 +275,16 @@ def _end_process(home: Home, number: signal.Signals) -> bool:
     _wait_for_lock(home)  # one that was killed may not have freed its port yet
     home.daemon_info.unlink(missing_ok=True)
     return was_alive
+
+
+def _is_lock_held(home: Home) -> bool:
+    """Whether a background process runs; a build does not see it among its own processes."""
+    with (home.path / "alive.lock").open("a") as lock:
+        try:
+            flock(lock, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _wait_for_lock(home: Home) -> None:

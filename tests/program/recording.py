@@ -101,7 +101,8 @@ eks/accessEntry:AccessEntry eks/accessPolicyAssociation:AccessPolicyAssociation
 eks/podIdentityAssociation:PodIdentityAssociation rds/instance:Instance
 rds/subnetGroup:SubnetGroup rds/parameterGroup:ParameterGroup
 rds/eventSubscription:EventSubscription s3/bucketLogging:BucketLogging ssm/parameter:Parameter
-codebuild/project:Project codebuild/reportGroup:ReportGroup codepipeline/pipeline:Pipeline
+codebuild/project:Project codebuild/reportGroup:ReportGroup codebuild/webhook:Webhook
+codepipeline/pipeline:Pipeline
 codeconnections/connection:Connection codestarnotifications/notificationRule:NotificationRule
 budgets/budget:Budget
 """

@@ -196,6 +196,11 @@ def _statements(holders: Sequence[Any]) -> Iterator[Statement]:
     for holder in holders:
         inline = holder.policies
         documents = list(inline.values() if isinstance(inline, dict) else inline)
-        documents += [policy.document for policy in holder.managed_policies.values()]
+        documents += [
+            version.document
+            for policy in holder.managed_policies.values()
+            for version in policy.versions
+            if version.version_id == policy.default_version_id
+        ]
         for document in documents:
             yield from policy_evaluation.parse(document)

@@ -201,10 +201,11 @@ def _resources(context: RequestContext, call: Call) -> Sequence[str | None]:  # 
     """Return the ARNs of the request's resources; None stands for an unknown one."""
     match call.service, call.operation:
         case "codebuild", "BatchGetBuilds" | "BatchGetBuildBatches":
-            names = {str(id).partition(":")[0] for id in call["ids"]}
+            # An ID is PROJECT:UUID; the end of an ARN is the same.
+            names = {str(id).rpartition("/")[2].partition(":")[0] for id in call["ids"]}
             return [_arn("codebuild", call.region, f"project/{name}") for name in sorted(names)]
         case "codebuild", _ if call.get("id"):
-            project = str(call["id"]).partition(":")[0]
+            project = str(call["id"]).rpartition("/")[2].partition(":")[0]
             return [_arn("codebuild", call.region, f"project/{project}")]
         case "cloudwatch", "DescribeAlarms" if call.get("AlarmNames"):
             return [_arn("cloudwatch", call.region, f"alarm:{n}") for n in call["AlarmNames"]]

@@ -128,6 +128,21 @@ def test_role_without_a_grant_is_denied(world: World, session: Any) -> None:
     assert ":assumed-role/app/pod" in identity["Arn"]
 
 
+def test_managed_policy_permits_unless_an_inline_policy_denies(world: World, session: Any) -> None:
+    policy_arn = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+    world.client("iam").attach_role_policy(RoleName="app", PolicyArn=policy_arn)
+    s3 = session.client("s3", endpoint_url=world.url)
+    assert s3.list_buckets()["Buckets"] == []
+    assert error(s3.create_bucket, Bucket="new")[0] == "AccessDenied"
+    deny = {"Effect": "Deny", "Action": "s3:GetObject", "NotResource": "arn:aws:s3:::state/*"}
+    grant(world, "app", deny)
+    for bucket in ("state", "other"):
+        world.client("s3").create_bucket(Bucket=bucket)
+        world.client("s3").put_object(Bucket=bucket, Key="k", Body=b"1")
+    assert s3.get_object(Bucket="state", Key="k")["Body"].read() == b"1"
+    assert error(s3.get_object, Bucket="other", Key="k")[0] == "AccessDenied"
+
+
 def test_key_may_be_permitted_by_the_alias_of_the_request(world: World, session: Any) -> None:
     kms = world.client("kms")
     key = kms.create_key(KeyUsage="SIGN_VERIFY", KeySpec="ECC_NIST_P256")["KeyMetadata"]["KeyId"]
