@@ -12,17 +12,21 @@ PORT = 8080
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers GET, also the probes /livez and /readyz."""
+    """Answers GET, also the probes /livez and /readyz.
+
+    A release is verified by the digest of the image in the answer.
+    """
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Return the path, the environment and the commit."""
+        """Return the path, the environment, the commit and the digest of the image."""
         body = json.dumps(
             {
                 "path": self.path,
                 "environment": os.environ.get("APP_ENVIRONMENT", ""),
                 "commit": os.environ.get("APP_COMMIT", ""),
+                "image": os.environ.get("APP_IMAGE_DIGEST", ""),
             }
         ).encode()
         self.send_response(200)

@@ -25,6 +25,9 @@ def complete_stack(context: click.Context, parameter: click.Parameter, text: str
 
 
 stack = click.argument("stack", shell_complete=complete_stack)
+service = click.option(
+    "--service", metavar="NAME", help="A further service of the stack, instead of the main one."
+)
 _overrides = click.option(
     "-c",
     "--config",

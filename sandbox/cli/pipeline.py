@@ -61,25 +61,29 @@ def _request(output: Output, call: Callable[[], Any]) -> Any:
 
 @pipeline.command()
 @options.stack
+@options.service
 @_execution
 @_verbose
 @options.as_json
-def watch(stack: str, execution: str | None, *, verbose: bool, as_json: bool) -> None:
+def watch(
+    stack: str, service: str | None, execution: str | None, *, verbose: bool, as_json: bool
+) -> None:
     """Follow an execution until it ends."""
     output = Output(as_json=as_json)
     with Home.of_project().active(f"pipeline watch {stack}"):
-        session = open_pipeline(stack, output)
+        session = open_pipeline(stack, output, service)
         followed = _newest(session, execution, output)
         follow(session, followed, output, verbose=verbose, approve=False)
 
 
 @pipeline.command()
 @options.stack
+@options.service
 @options.as_json
-def status(stack: str, *, as_json: bool) -> None:
+def status(stack: str, service: str | None, *, as_json: bool) -> None:
     """Show the stages and the latest executions."""
     output = Output(as_json=as_json)
-    session = open_pipeline(stack, output)
+    session = open_pipeline(stack, output, service)
     client = session.client("codepipeline")
     state = client.get_pipeline_state(name=session.name)
     executions = client.list_pipeline_executions(pipelineName=session.name, maxResults=_SHOWN)
@@ -120,20 +124,23 @@ def status(stack: str, *, as_json: bool) -> None:
 
 @pipeline.command()
 @options.stack
+@options.service
 @_verbose
 @options.as_json
-def start(stack: str, *, verbose: bool, as_json: bool) -> None:
+def start(stack: str, service: str | None, *, verbose: bool, as_json: bool) -> None:
     """Start an execution with the newest source, and follow it."""
     output = Output(as_json=as_json)
-    session = open_pipeline(stack, output)
+    session = open_pipeline(stack, output, service)
     client = session.client("codepipeline")
     id = _request(output, lambda: client.start_pipeline_execution(name=session.name))
     follow(session, id["pipelineExecutionId"], output, verbose=verbose, approve=False)
 
 
-def _put_approval(stack: str, decision: str, summary: str, *, as_json: bool) -> None:
+def _put_approval(
+    stack: str, service: str | None, decision: str, summary: str, *, as_json: bool
+) -> None:
     output = Output(as_json=as_json)
-    session = open_pipeline(stack, output)
+    session = open_pipeline(stack, output, service)
     client = session.client("codepipeline")
     for stage in client.get_pipeline_state(name=session.name)["stageStates"]:
         for action in stage["actionStates"]:
@@ -160,32 +167,43 @@ _summary = click.option("--message", "-m", default="", metavar="TEXT", help="Sto
 
 @pipeline.command()
 @options.stack
+@options.service
 @_summary
 @options.as_json
-def approve(stack: str, message: str, *, as_json: bool) -> None:
+def approve(stack: str, service: str | None, message: str, *, as_json: bool) -> None:
     """Approve the waiting release."""
-    _put_approval(stack, "Approved", message or "Approved", as_json=as_json)
+    _put_approval(stack, service, "Approved", message or "Approved", as_json=as_json)
 
 
 @pipeline.command()
 @options.stack
+@options.service
 @_summary
 @options.as_json
-def reject(stack: str, message: str, *, as_json: bool) -> None:
+def reject(stack: str, service: str | None, message: str, *, as_json: bool) -> None:
     """Reject the waiting release."""
-    _put_approval(stack, "Rejected", message or "Rejected", as_json=as_json)
+    _put_approval(stack, service, "Rejected", message or "Rejected", as_json=as_json)
 
 
 @pipeline.command()
 @options.stack
+@options.service
 @_execution
 @click.option("--finish", is_flag=True, help="Let the running actions finish first.")
 @click.option("--reason", default="Stopped with sandbox pipeline stop", metavar="TEXT")
 @options.as_json
-def stop(stack: str, execution: str | None, reason: str, *, finish: bool, as_json: bool) -> None:
+def stop(
+    stack: str,
+    service: str | None,
+    execution: str | None,
+    reason: str,
+    *,
+    finish: bool,
+    as_json: bool,
+) -> None:
     """Stop an execution."""
     output = Output(as_json=as_json)
-    session = open_pipeline(stack, output)
+    session = open_pipeline(stack, output, service)
     id = _newest(session, execution, output, live=True)
     client = session.client("codepipeline")
     _request(
@@ -200,16 +218,23 @@ def stop(stack: str, execution: str | None, reason: str, *, finish: bool, as_jso
 
 @pipeline.command()
 @options.stack
+@options.service
 @_execution
 @click.option("--all-actions", is_flag=True, help="Retry the successful actions too.")
 @_verbose
 @options.as_json
 def retry(
-    stack: str, execution: str | None, *, all_actions: bool, verbose: bool, as_json: bool
+    stack: str,
+    service: str | None,
+    execution: str | None,
+    *,
+    all_actions: bool,
+    verbose: bool,
+    as_json: bool,
 ) -> None:
     """Retry the failed stage of an execution, and follow it."""
     output = Output(as_json=as_json)
-    session = open_pipeline(stack, output)
+    session = open_pipeline(stack, output, service)
     id = _newest(session, execution, output)
     failed = [
         item["stageName"]
@@ -234,14 +259,17 @@ def retry(
 
 @pipeline.command()
 @options.stack
+@options.service
 @click.option("--stage", default="Deploy", show_default=True, metavar="STAGE")
 @click.option("--to", "target", metavar="ID", help="Execution whose release to deploy again.")
 @_verbose
 @options.as_json
-def rollback(stack: str, stage: str, target: str | None, *, verbose: bool, as_json: bool) -> None:
+def rollback(
+    stack: str, service: str | None, stage: str, target: str | None, *, verbose: bool, as_json: bool
+) -> None:
     """Deploy the previous successful release again, and follow it."""
     output = Output(as_json=as_json)
-    session = open_pipeline(stack, output)
+    session = open_pipeline(stack, output, service)
     client = session.client("codepipeline")
     response = _request(
         output,
@@ -271,12 +299,13 @@ def rollback(stack: str, stage: str, target: str | None, *, verbose: bool, as_js
 
 @pipeline.command()
 @options.stack
+@options.service
 @_execution
 @click.option("--action", metavar="ACTION", help="Only the log of this action.")
-def logs(stack: str, execution: str | None, action: str | None) -> None:
+def logs(stack: str, service: str | None, execution: str | None, action: str | None) -> None:
     """Print the logs of an execution's builds."""
     output = Output(as_json=False)
-    session = open_pipeline(stack, output)
+    session = open_pipeline(stack, output, service)
     id = _newest(session, execution, output)
     for item in Watch(session, id, output, verbose=True).actions():
         result = item.get("output", {}).get("executionResult", {})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox.cli.output import Output
+from sandbox.cli.output import WRONG_USE, Output
 from sandbox.cli.stacks import require_state
 from sandbox.engine.state.backend import Backend
 from sandbox.runtime.background import CREDENTIALS, ensure_running
@@ -22,13 +22,19 @@ PIPELINE_TYPE = "aws:codepipeline/pipeline:Pipeline"
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineSession:
-    """A stack's pipeline in the account that answers at `url`."""
+    """A stack's pipeline in the account that answers at `url`; `service` is a further service."""
 
     home: Home
     stack: str
     name: str
     region: str
     url: str
+    service: str | None = None
+
+    @property
+    def words(self) -> str:
+        """The arguments of commands that select this pipeline."""
+        return f"{self.stack} --service {self.service}" if self.service else self.stack
 
     def client(self, service: str) -> Any:
         """Return a boto3 client."""
@@ -57,22 +63,36 @@ class PipelineSession:
         return None
 
 
-def open_pipeline(stack: str, output: Output) -> PipelineSession:
-    """Return the stack's pipeline, and start the background process; fail if there is none."""
+def open_pipeline(stack: str, output: Output, service: str | None = None) -> PipelineSession:
+    """Return the stack's pipeline, and start the background process; fail if there is none.
+
+    `service` selects the pipeline of a further service.
+    """
     home, project, _ = require_state(stack)
-    found = find_pipeline(Backend(home.state).read(project, stack).get("resources") or [])
+    resources = Backend(home.state).read(project, stack).get("resources") or []
+    found = find_pipeline(resources, service)
+    if found is None and service is not None:
+        output.fail(f"stack {stack} has no service {service} with a pipeline.", WRONG_USE)
     if found is None:
         output.fail(f"stack {stack} has no pipeline; `sandbox up {stack}` creates it.")
     name, region = found
     url = ensure_running(home).account
-    return PipelineSession(home=home, stack=stack, name=name, region=region, url=url)
+    return PipelineSession(
+        home=home, stack=stack, name=name, region=region, url=url, service=service
+    )
 
 
-def find_pipeline(resources: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
+def find_pipeline(
+    resources: Sequence[Mapping[str, Any]], service: str | None = None
+) -> tuple[str, str] | None:
     """Return name and region of the pipeline among a state's resources, or None.
 
-    Of several, it is the one that the stack's output `pipeline_name` names.
+    That of a further service is called SERVICE-pipeline. Of several others, it is the one that the
+    stack's output `pipeline_name` names.
     """
+    if service is not None:
+        suffix = f"::{service}-pipeline"
+        resources = [item for item in resources if item["urn"].endswith(suffix)]
     pipelines = {
         str(item["outputs"]["name"]): str(item["outputs"]["arn"]).split(":")[3]
         for item in resources

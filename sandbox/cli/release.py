@@ -32,24 +32,38 @@ _ZERO = "0" * 40
 
 @click.command()
 @options.stack
+@options.service
 @click.option("--tag", metavar="TAG", help="Name of the tag, for a pipeline that tags start.")
 @click.option("--approve", "--yes", "-y", is_flag=True, help="Approve the release when asked.")
 @click.option("--no-wait", is_flag=True, help="Start the release and return.")
 @click.option("--verbose", "-v", is_flag=True, help="Print every line of the builds' logs.")
 @options.as_json
 def release(
-    stack: str, tag: str | None, *, approve: bool, no_wait: bool, verbose: bool, as_json: bool
+    stack: str,
+    service: str | None,
+    tag: str | None,
+    *,
+    approve: bool,
+    no_wait: bool,
+    verbose: bool,
+    as_json: bool,
 ) -> None:
     """Send the working tree's commit (HEAD) through STACK's pipeline."""
     output = Output(as_json=as_json)
     with Home.of_project().active(f"release {stack}"):
-        _release(stack, tag, output, approve=approve, no_wait=no_wait, verbose=verbose)
+        session = open_pipeline(stack, output, service)
+        _release(session, tag, output, approve=approve, no_wait=no_wait, verbose=verbose)
 
 
 def _release(
-    stack: str, tag: str | None, output: Output, *, approve: bool, no_wait: bool, verbose: bool
+    session: PipelineSession,
+    tag: str | None,
+    output: Output,
+    *,
+    approve: bool,
+    no_wait: bool,
+    verbose: bool,
 ) -> None:
-    session = open_pipeline(stack, output)
     try:
         commit, subject = git("log", "-1", "--format=%H%x00%s").split("\0")
         if git("status", "--porcelain"):
@@ -59,9 +73,9 @@ def _release(
     except GitError as error:
         output.fail(f"the commit cannot be sent to the sandbox: {error}")
     if no_wait:
-        output.say(f"Execution {execution}; `sandbox pipeline watch {stack}` follows it.")
+        output.say(f"Execution {execution}; `sandbox pipeline watch {session.words}` follows it.")
         output.document(
-            {"result": "started", "stack": stack, "commit": commit, "execution": execution}
+            {"result": "started", "stack": session.stack, "commit": commit, "execution": execution}
         )
         return
     follow(session, execution, output, verbose=verbose, approve=approve)
@@ -79,8 +93,8 @@ def follow(
             description = watch.follow(until_approval=not approve and _interactive(output))
     except KeyboardInterrupt:
         output.note(
-            f"execution {execution} continues; `sandbox pipeline watch {session.stack}` follows "
-            f"it, and `sandbox pipeline stop {session.stack}` stops it."
+            f"execution {execution} continues; `sandbox pipeline watch {session.words}` follows "
+            f"it, and `sandbox pipeline stop {session.words}` stops it."
         )
         raise SystemExit(FAILED) from None
     fields = _document(session, watch, description)
@@ -110,7 +124,7 @@ def _decide(
     stage, action, token = approval
     if not approve and (as_json or not sys.stdin.isatty()):
         output.say(
-            f"{stage} waits for approval: sandbox pipeline approve {session.stack} (or reject)"
+            f"{stage} waits for approval: sandbox pipeline approve {session.words} (or reject)"
         )
         return
     accepted = approve or click.confirm(f"Approve {stage}?", default=False, err=True)
@@ -253,6 +267,9 @@ def _report_service(
     """Print the service's URL, and whether its page shows the released digest."""
     home, project, passphrase = require_state(session.stack)
     outputs = stack_outputs(home.state, project, session.stack, passphrase, show_secrets=True)
+    further = outputs.pop("service_urls", None) or {}
+    if session.service is not None:
+        outputs = {"url": further.get(session.service)}
     digest = next(
         (
             value
