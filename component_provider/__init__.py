@@ -1,1 +1,16 @@
-"""The components that stand alone, for Pulumi programs in any language."""
+"""The components for Pulumi programs in any language, with flat arguments.
+
+Pulumi derives the schema from these classes. The program's components take sections of the stack
+file and other components, which a schema cannot express. Observability and Pipeline need outputs of
+most others, and are for Python only.
+"""
+
+from component_provider.cluster import Cluster
+from component_provider.database import Database
+from component_provider.image import Image
+from component_provider.network import Network
+from component_provider.workload import Workload
+
+COMPONENTS = [Network, Image, Database, Cluster, Workload]
+
+__all__ = ["COMPONENTS", "Cluster", "Database", "Image", "Network", "Workload"]

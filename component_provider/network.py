@@ -1,16 +1,11 @@
-"""Components with flat arguments, from which Pulumi derives the schema for other languages.
+"""Network with flat arguments."""
 
-The program's components take sections of the stack file and other components, which a schema cannot
-express. The others need objects of other components, such as a cluster's Kubernetes provider, and
-are for Python only.
-"""
-
-from dataclasses import dataclass, field
-from typing import Literal, NotRequired, TypedDict, cast
+from dataclasses import dataclass
+from typing import NotRequired, TypedDict, cast
 
 import pulumi
 
-from components import image, network
+from components import network
 from components.network.args import Nat
 
 
@@ -75,58 +70,3 @@ class Network(pulumi.ComponentResource):
         self.private_subnet_ids = pulumi.Output.all(*inner.private_subnet_ids)
         self.public_subnet_ids = pulumi.Output.all(*inner.public_subnet_ids)
         self.register_outputs({"vpcId": self.vpc_id})
-
-
-class ImageArgs(TypedDict):
-    """Arguments of Image."""
-
-    prefix: str
-    """Prefix of the repositories' names."""
-    context: str
-    """Folder of the build context, relative to the program."""
-    dockerfile: NotRequired[str]
-    """Dockerfile within the context."""
-    architecture: NotRequired[str]
-    """`amd64` or `arm64`."""
-    keep: int
-    """Number of images that a repository keeps."""
-    protected: NotRequired[bool]
-    """Refuse deletion."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _ImageSettings:
-    context: str
-    dockerfile: str
-    keep: int
-    build_arguments: dict[str, str] = field(default_factory=dict)
-
-
-class Image(pulumi.ComponentResource):
-    """Container image in ECR, built when its content changes."""
-
-    reference: pulumi.Output[str]
-    """Repository and digest."""
-    repository_url: pulumi.Output[str]
-    """Registry and repository."""
-
-    def __init__(
-        self, name: str, args: ImageArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
-        super().__init__("platform:index:Image", name, {}, opts)
-        inner = image.Image(
-            name,
-            image.ImageArgs(
-                prefix=args["prefix"],
-                protected=args.get("protected", False),
-                settings=_ImageSettings(
-                    context=args["context"],
-                    dockerfile=args.get("dockerfile", "Dockerfile"),
-                    keep=int(args["keep"]),
-                ),
-                architecture=cast(Literal["amd64", "arm64"], args.get("architecture", "amd64")),
-            ),
-            pulumi.ResourceOptions(parent=self),
-        )
-        self.reference, self.repository_url = inner.reference, inner.repository_url
-        self.register_outputs({"reference": self.reference})

@@ -101,8 +101,8 @@ class WorkloadCluster(Protocol):
         """Built-in controller for Ingresses, if any."""
 
     @property
-    def control_plane(self) -> pulumi.Resource:
-        """Objects in the cluster are deleted with it."""
+    def control_plane(self) -> pulumi.Resource | None:
+        """Objects in the cluster are deleted with it; None for a cluster of another program."""
 
     @property
     def compute(self) -> Sequence[pulumi.Resource]:

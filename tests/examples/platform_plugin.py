@@ -6,8 +6,8 @@ import asyncio
 
 from pulumi.provider.experimental.component import ComponentProvider
 
-from component_provider.adapters import Image, Network
+from component_provider import COMPONENTS
 from tests.sandbox.engine.component_provider import serve
 
 if __name__ == "__main__":
-    asyncio.run(serve(ComponentProvider([Network, Image], "platform")))
+    asyncio.run(serve(ComponentProvider(COMPONENTS, "platform")))

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -75,9 +76,9 @@ def plugin(variables: Mapping[str, str]) -> Iterator[dict[str, str]]:
     process.wait(timeout=120)
 
 
-def up(directory: Path, variables: Mapping[str, str]) -> dict[str, Any]:
-    """Run `up` with the embedded engine; return its document."""
-    command = [sys.executable, "-m", "sandbox.engine", "up", "--stack", "dev", "--json"]
+def up(directory: Path, variables: Mapping[str, str], operation: str = "up") -> dict[str, Any]:
+    """Run an operation with the embedded engine; return its document."""
+    command = [sys.executable, "-m", "sandbox.engine", operation, "--stack", "dev", "--json"]
     ran = subprocess.run(
         [*command, "--cwd", str(directory)],
         cwd=ROOT,
@@ -155,13 +156,52 @@ def test_pulumi_cli_uses_the_component_through_its_schema(
     run("preview", "--stack", "dev", "--expect-no-changes")
 
 
+@pytest.fixture
+def providers_of_clusters(variables: Mapping[str, str]) -> Iterator[str]:
+    """Addresses of the providers eks and kubernetes."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sandbox.providers", "eks", "kubernetes"],
+        cwd=ROOT,
+        env=dict(variables),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    ports = json.loads(process.stdout.readline())
+    yield ",".join(f"{name}:{port}" for name, port in ports.items())
+    process.stdin.close()
+    process.wait(timeout=120)
+
+
+def test_service_by_schema_is_planned_before_its_network_and_cluster_exist(
+    plugin: Mapping[str, str], providers_of_clusters: str
+) -> None:
+    """A preview: the emulated account of this test has no Kubernetes behind its clusters."""
+    addresses = f"{plugin['PULUMI_DEBUG_PROVIDERS']},{providers_of_clusters}"
+    variables = {**plugin, "PULUMI_DEBUG_PROVIDERS": addresses}
+    document = up(EXAMPLES / "service-by-schema", variables, "preview")
+    created = Counter(
+        step["urn"].split("::")[2].rpartition("$")[2]
+        for step in document["steps"]
+        if step["op"] == "create"
+    )
+    assert created["platform:index:Workload"] == 2  # the schema's, with the program's inside
+    assert created["aws:eks/cluster:Cluster"] == 1
+    assert created["aws:rds/instance:Instance"] == 1
+    assert created["kubernetes:apps/v1:Deployment"] == 1
+    assert created["kubernetes:networking.k8s.io/v1:NetworkPolicy"] >= 2
+
+
 def test_schema_has_the_components() -> None:
     from pulumi.provider.experimental.component import ComponentProvider
 
-    from component_provider.adapters import Image, Network
+    from component_provider import COMPONENTS
 
-    schema = json.loads(ComponentProvider([Network, Image], "platform").schema or "")
-    assert set(schema["resources"]) == {"platform:index:Image", "platform:index:Network"}
+    schema = json.loads(ComponentProvider(COMPONENTS, "platform").schema or "")
+    names = ("Cluster", "Database", "Image", "Network", "Workload")
+    assert set(schema["resources"]) == {f"platform:index:{name}" for name in names}
     network = schema["resources"]["platform:index:Network"]
     assert set(network["requiredInputs"]) == {"cidr", "flowLogDays", "nat", "prefix", "zones"}
     assert network["inputProperties"]["cidr"]["description"] == (

@@ -1,0 +1,97 @@
+"""Database with flat arguments."""
+
+from dataclasses import dataclass
+from typing import NotRequired, TypedDict
+
+import pulumi
+
+from component_provider.subnets import Subnets, elements
+from components import database
+
+
+class DatabaseArgs(TypedDict):
+    """Arguments of Database."""
+
+    prefix: str
+    """Prefix of physical names, such as `platform-dev`."""
+    vpc_id: pulumi.Input[str]
+    """ID of the VPC."""
+    private_subnet_ids: pulumi.Input[list[str]]
+    """Private subnets, one per zone, in two zones at least."""
+    zones: int
+    """Number of the subnets, which is planned before they exist."""
+    client_security_group_id: pulumi.Input[str]
+    """The only security group that may connect."""
+    database_name: str
+    """Name of the database within PostgreSQL."""
+    engine_version: NotRequired[str]
+    """PostgreSQL version, such as `17.6`; the newest minor version is looked up once by default."""
+    instance_class: str
+    """Instance class, such as `db.t4g.micro`."""
+    storage_gib: int
+    """Storage in GiB."""
+    multi_az: NotRequired[bool]
+    """Whether a standby exists in another zone."""
+    backup_days: NotRequired[int]
+    """Retention of automated backups in days; 0 disables them."""
+    log_days: int
+    """Retention of PostgreSQL's log in days."""
+    protected: NotRequired[bool]
+    """Refuse deletion; a forced deletion leaves a final snapshot."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _DatabaseSettings:
+    name: str
+    engine_version: str | None
+    instance_class: str
+    storage_gib: int
+    multi_az: bool
+    backup_days: int
+    log_days: int
+    enabled: bool = True
+    snapshot: str | None = None
+
+
+class Database(pulumi.ComponentResource):
+    """PostgreSQL in RDS, encrypted, with a password that AWS keeps and rotates."""
+
+    environment: pulumi.Output[dict[str, str]]
+    """Environment variables of a client."""
+    secret_arn: pulumi.Output[str]
+    """Secret with the password, which a client must be allowed to read."""
+    key_arn: pulumi.Output[str]
+    """Key that encrypts the secret."""
+    identifier: pulumi.Output[str]
+    """Identifier of the RDS instance."""
+
+    def __init__(
+        self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("platform:index:Database", name, {}, opts)
+        inner = database.Database(
+            name,
+            database.DatabaseArgs(
+                prefix=args["prefix"],
+                protected=args.get("protected", False),
+                settings=_DatabaseSettings(
+                    name=args["database_name"],
+                    engine_version=args.get("engine_version"),
+                    instance_class=args["instance_class"],
+                    storage_gib=int(args["storage_gib"]),
+                    multi_az=args.get("multi_az", False),
+                    backup_days=int(args.get("backup_days", 7)),
+                    log_days=int(args["log_days"]),
+                ),
+                network=Subnets(
+                    vpc_id=args["vpc_id"],
+                    private_subnet_ids=elements(args["private_subnet_ids"], int(args["zones"])),
+                ),
+                client_security_group_id=args["client_security_group_id"],
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+        self.environment = pulumi.Output.all(**inner.environment)
+        (self.secret_arn,), (self.key_arn,) = inner.secret_arns, inner.key_arns
+        self.identifier = pulumi.Output.from_input(inner.identifier or "")
+        self.register_outputs({"identifier": self.identifier})
