@@ -212,10 +212,10 @@ def _is_connected(context: RequestContext, region: str, project: Record) -> bool
 
 
 def _selects(webhook: Mapping[str, Any], event: SourceEvent) -> bool:
-    """Whether one group's filters all pass. A build that a comment must approve never starts."""
-    policy = webhook.get("pullRequestBuildPolicy") or {}
-    if event.pull_request and policy.get("requiresCommentApproval") == "ALL_PULL_REQUESTS":
-        return False
+    """Whether one group's filters all pass.
+
+    A pull request in the sandbox is of its user, who may push and needs no approving comment.
+    """
     groups = webhook.get("filterGroups")
     if not groups:
         branch = event.head_ref.removeprefix("refs/heads/")
