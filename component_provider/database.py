@@ -8,6 +8,11 @@ import pulumi
 from component_provider.subnets import Subnets, elements
 from components import database
 
+PORT = 5432
+SECRET_VARIABLE = "DATABASE_SECRET_ARN"  # noqa: S105 - the name of a variable
+VARIABLES = ("DATABASE_HOST", "DATABASE_PORT", "DATABASE_NAME", "DATABASE_USER", SECRET_VARIABLE)
+"""Keys of the environment, which a workload plans before the database exists."""
+
 
 class DatabaseArgs(TypedDict):
     """Arguments of Database."""
@@ -58,10 +63,8 @@ class Database(pulumi.ComponentResource):
 
     environment: pulumi.Output[dict[str, str]]
     """Environment variables of a client."""
-    secret_arn: pulumi.Output[str]
-    """Secret with the password, which a client must be allowed to read."""
     key_arn: pulumi.Output[str]
-    """Key that encrypts the secret."""
+    """Key that encrypts the secret with the password."""
     identifier: pulumi.Output[str]
     """Identifier of the RDS instance."""
 
@@ -91,7 +94,7 @@ class Database(pulumi.ComponentResource):
             ),
             pulumi.ResourceOptions(parent=self),
         )
-        self.environment = pulumi.Output.all(**inner.environment)
-        (self.secret_arn,), (self.key_arn,) = inner.secret_arns, inner.key_arns
+        self.environment = pulumi.Output.all(**{key: inner.environment[key] for key in VARIABLES})
+        (self.key_arn,) = inner.key_arns
         self.identifier = pulumi.Output.from_input(inner.identifier or "")
         self.register_outputs({"identifier": self.identifier})

@@ -7,6 +7,7 @@ from typing import Literal, NotRequired, TypedDict, cast
 import pulumi
 import pulumi_kubernetes as k8s
 
+from component_provider.database import PORT, SECRET_VARIABLE, VARIABLES
 from component_provider.subnets import Subnets
 from components import workload
 
@@ -48,14 +49,12 @@ class WorkloadArgs(TypedDict):
     """`internal`, the default, or `load-balancer`."""
     allowed_cidrs: NotRequired[list[str]]
     """Networks outside the VPC that may call the service."""
-    environment: NotRequired[dict[str, pulumi.Input[str]]]
+    environment: NotRequired[dict[str, str]]
     """Environment variables."""
-    secret_arns: NotRequired[list[pulumi.Input[str]]]
-    """Secrets that the pods may read."""
-    key_arns: NotRequired[list[pulumi.Input[str]]]
-    """Keys that encrypt the secrets."""
-    ports: NotRequired[list[int]]
-    """Ports that the pods may reach in the VPC, such as a database's 5432."""
+    database_environment: NotRequired[pulumi.Input[dict[str, str]]]
+    """Output `environment` of a Database, which the pods may reach."""
+    database_key_arn: NotRequired[pulumi.Input[str]]
+    """Output `keyArn` of that Database."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +97,19 @@ class _Database:
     secret_arns: Sequence[pulumi.Input[str]]
     key_arns: Sequence[pulumi.Input[str]]
     ports: Sequence[int]
-    environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    environment: Mapping[str, pulumi.Input[str]]
+
+
+def _database(args: WorkloadArgs) -> _Database:
+    if "database_environment" not in args:
+        return _Database(secret_arns=[], key_arns=[], ports=[], environment={})
+    values = pulumi.Output.from_input(args["database_environment"])
+    return _Database(
+        secret_arns=[values[SECRET_VARIABLE]],
+        key_arns=[args["database_key_arn"]] if "database_key_arn" in args else [],
+        ports=[PORT],
+        environment={name: values[name] for name in VARIABLES},
+    )
 
 
 class Workload(pulumi.ComponentResource):
@@ -138,11 +149,7 @@ class Workload(pulumi.ComponentResource):
                     ingress_controller="eks.amazonaws.com/alb" if auto_mode else None,
                 ),
                 network=Subnets(vpc_id="", cidr=args["vpc_cidr"], private_subnet_ids=()),
-                database=_Database(
-                    secret_arns=args.get("secret_arns") or [],
-                    key_arns=args.get("key_arns") or [],
-                    ports=[int(port) for port in args.get("ports") or []],
-                ),
+                database=_database(args),
                 image=args["image"],
                 architecture=cast(Literal["amd64", "arm64"], args.get("architecture", "amd64")),
                 environment=args.get("environment") or {},

@@ -72,7 +72,7 @@ database = Remote(
         "storageGib": 20,
         "logDays": 7,
     },
-    ["environment", "secretArn", "keyArn", "identifier"],
+    ["environment", "keyArn", "identifier"],
     on_aws,
 )
 workload = Remote(
@@ -91,10 +91,8 @@ workload = Remote(
         "maximum": 2,
         "cpuMillicores": 100,
         "memoryMib": 128,
-        "environment": {"DATABASE_HOST": database.output("environment")["DATABASE_HOST"]},
-        "secretArns": [database.output("secretArn")],
-        "keyArns": [database.output("keyArn")],
-        "ports": [5432],
+        "databaseEnvironment": database.output("environment"),
+        "databaseKeyArn": database.output("keyArn"),
     },
     ["url"],
     pulumi.ResourceOptions.merge(on_aws, pulumi.ResourceOptions(depends_on=[cluster])),

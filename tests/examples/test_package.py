@@ -9,7 +9,7 @@ import subprocess
 import sys
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -156,13 +156,13 @@ def test_pulumi_cli_uses_the_component_through_its_schema(
     run("preview", "--stack", "dev", "--expect-no-changes")
 
 
-@pytest.fixture
-def providers_of_clusters(variables: Mapping[str, str]) -> Iterator[str]:
-    """Addresses of the providers eks and kubernetes."""
+@pytest.fixture(scope="module")
+def all_providers(plugin: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Variables of an engine that finds the providers of clusters, too."""
     process = subprocess.Popen(
         [sys.executable, "-m", "sandbox.providers", "eks", "kubernetes"],
         cwd=ROOT,
-        env=dict(variables),
+        env=dict(plugin),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -170,28 +170,48 @@ def providers_of_clusters(variables: Mapping[str, str]) -> Iterator[str]:
     assert process.stdin is not None
     assert process.stdout is not None
     ports = json.loads(process.stdout.readline())
-    yield ",".join(f"{name}:{port}" for name, port in ports.items())
+    addresses = [plugin["PULUMI_DEBUG_PROVIDERS"], *(f"{k}:{v}" for k, v in ports.items())]
+    yield {**plugin, "PULUMI_DEBUG_PROVIDERS": ",".join(addresses)}
     process.stdin.close()
     process.wait(timeout=120)
 
 
-def test_service_by_schema_is_planned_before_its_network_and_cluster_exist(
-    plugin: Mapping[str, str], providers_of_clusters: str
-) -> None:
-    """A preview: the emulated account of this test has no Kubernetes behind its clusters."""
-    addresses = f"{plugin['PULUMI_DEBUG_PROVIDERS']},{providers_of_clusters}"
-    variables = {**plugin, "PULUMI_DEBUG_PROVIDERS": addresses}
-    document = up(EXAMPLES / "service-by-schema", variables, "preview")
+def assert_planned(steps: Iterable[Mapping[str, Any]]) -> None:
+    """Check the resources of service-by-schema that a preview creates."""
     created = Counter(
-        step["urn"].split("::")[2].rpartition("$")[2]
-        for step in document["steps"]
-        if step["op"] == "create"
+        step["urn"].split("::")[2].rpartition("$")[2] for step in steps if step["op"] == "create"
     )
     assert created["platform:index:Workload"] == 2  # the schema's, with the program's inside
     assert created["aws:eks/cluster:Cluster"] == 1
     assert created["aws:rds/instance:Instance"] == 1
     assert created["kubernetes:apps/v1:Deployment"] == 1
     assert created["kubernetes:networking.k8s.io/v1:NetworkPolicy"] >= 2
+
+
+def test_service_by_schema_is_planned_before_its_network_and_cluster_exist(
+    all_providers: Mapping[str, str],
+) -> None:
+    """A preview: the emulated account of this test has no Kubernetes behind its clusters."""
+    assert_planned(up(EXAMPLES / "service-by-schema", all_providers, "preview")["steps"])
+
+
+@needs_cli
+def test_pulumi_cli_plans_the_service_by_schema(
+    all_providers: Mapping[str, str], tmp_path: Path
+) -> None:
+    program = tmp_path / "program"
+    shutil.copytree(EXAMPLES / "service-by-schema", program)
+    command = [cli_path(), "--non-interactive", "--cwd", str(program)]
+    for arguments in (["stack", "init", "dev"], ["preview", "--stack", "dev", "--json"]):
+        ran = subprocess.run(
+            [*command, *arguments],
+            env=dict(all_providers),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert_planned(json.loads(ran.stdout)["steps"])
 
 
 def test_schema_has_the_components() -> None:
