@@ -20,13 +20,14 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Return the path, the environment, the commit and the digest of the image."""
+        """Return the path, its environment, commit, image and database."""
         body = json.dumps(
             {
                 "path": self.path,
                 "environment": os.environ.get("APP_ENVIRONMENT", ""),
                 "commit": os.environ.get("APP_COMMIT", ""),
                 "image": os.environ.get("APP_IMAGE_DIGEST", ""),
+                "database": os.environ.get("DATABASE_HOST", ""),
             }
         ).encode()
         self.send_response(200)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.documentation.commands import Step, run
 from tests.documentation.project import PROJECT, Clone
 
 TUTORIAL = PROJECT / "docs" / "tutorial.md"
+DATABASE = "    database:\n      enabled: true\n      name: echo\n"
 ROLL_BACK = PROJECT / "docs" / "how-to" / "roll-back.md"
 
 
@@ -97,6 +99,30 @@ def _assert_signed_and_reported(clone: Clone, commit: str, digest: str) -> None:
     arns = codebuild.list_reports(sortOrder="ASCENDING")["reports"]
     reports = codebuild.batch_get_reports(reportArns=arns)["reports"]
     assert [report["status"] for report in reports] == ["FAILED", "SUCCEEDED", "SUCCEEDED"]
+
+
+@pytest.mark.timeout(1800)
+def test_second_service_is_released_to_a_workload_and_database_of_its_own(clone: Clone) -> None:
+    block = (PROJECT / "examples" / "services.yaml").read_text()
+    block = block.replace("    workload:\n", DATABASE + "    workload:\n", 1)
+    stack_file = clone.directory / "Pulumi.dev.yaml"
+    stack_file.write_text(stack_file.read_text() + textwrap.indent(block, "  "))
+    tests = clone.directory / "tests" / "examples" / "echo"
+    tests.mkdir(parents=True)
+    (tests / "test_echo.py").write_text("def test_echo() -> None:\n    assert True\n")
+    commit = clone.commit_test(passes=True)
+    ran = clone.run("sandbox", "up", "dev", "--yes")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    ran = clone.run("sandbox", "release", "dev", "--service", "echo", "--json")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    document = json.loads(ran.stdout)
+    assert document["pipeline"] == "platform-dev-echo-pipeline"
+    assert {item["status"] for item in document["actions"]} == {"Succeeded"}
+    assert document["serves"] is True
+    answer = json.loads(clone.run("curl", "-s", document["url"]).stdout)
+    assert answer["commit"] == commit
+    assert document["digest"] in answer["image"]
+    assert answer["database"].startswith("platform-dev-echo-database.")
 
 
 def test_environment_is_deleted(tutorial: Iterator[Step]) -> None:

@@ -105,6 +105,8 @@ CHANGED = {
     "aws:ec2/securityGroup:SecurityGroup::network-endpoints": {"description"},
     # module of the migration
     "kubernetes:apps/v1:Deployment::guestbook": {"spec"},
+    # quantities as the API server stores them
+    "kubernetes:core/v1:ResourceQuota::guestbook": {"spec"},
     # deleted before the nodes are drained
     "kubernetes:policy/v1:PodDisruptionBudget::guestbook": {"deletedWith"},
 }

@@ -17,7 +17,8 @@ SERVER = Path(__file__).resolve().parents[3] / "examples" / "echo" / "server.py"
 def test_answer_names_path_environment_and_image(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APP_ENVIRONMENT", "dev")
     monkeypatch.setenv("APP_IMAGE_DIGEST", "sha256:1")
-    monkeypatch.delenv("APP_COMMIT", raising=False)
+    for name in ("APP_COMMIT", "DATABASE_HOST"):
+        monkeypatch.delenv(name, raising=False)
     handler = runpy.run_path(str(SERVER))["Handler"]
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -26,4 +27,10 @@ def test_answer_names_path_environment_and_image(monkeypatch: pytest.MonkeyPatch
         with opener.open(url, timeout=10) as response:
             answer = json.load(response)
         server.shutdown()
-    assert answer == {"path": "/readyz", "environment": "dev", "commit": "", "image": "sha256:1"}
+    assert answer == {
+        "path": "/readyz",
+        "environment": "dev",
+        "commit": "",
+        "image": "sha256:1",
+        "database": "",
+    }

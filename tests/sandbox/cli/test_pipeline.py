@@ -76,7 +76,7 @@ def run(session: PipelineSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "Pulumi.yaml").write_text("name: platform\nruntime: python\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SANDBOX_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(pipeline, "open_pipeline", lambda _stack, _output: session)
+    monkeypatch.setattr(pipeline, "open_pipeline", lambda _stack, _output, _service=None: session)
     # The stack has no outputs, so no service is reported.
     monkeypatch.setattr(release, "require_state", lambda _stack: (session.home, "platform", ""))
     monkeypatch.setattr(release, "stack_outputs", lambda *_arguments, **_options: {})
