@@ -166,8 +166,8 @@ def test_change_of_a_fork_is_previewed_against_its_base_and_commented(
             run([sys.executable, *words], directory, variables)
         assert github.writes == ["POST issues/9/comments", "PATCH issues/comments/1000"]
         body = github.comments[1000]["body"]
-    if directory := os.environ.get("PREVIEW_COMMENT"):
-        Path(directory).write_text(body)
+    if file := os.environ.get("PREVIEW_COMMENT"):
+        Path(file).write_text(body)
     assert "**data loss**: delete of `aws:rds:Instance` `database` deletes the database" in body
     assert "the monthly budget changes from 250 to 300 USD" in body
     assert "+1 aws:ec2:NatGateway" in body

@@ -47,6 +47,13 @@ def test_shellcheck_finds_nothing() -> None:
     run("shellcheck", *map(str, sorted((ROOT / ".github" / "scripts").iterdir())))
 
 
+def test_codebuild_installs_the_pulumi_cli_of_the_workflows() -> None:
+    text = "".join(file.read_text() for file in WORKFLOWS)
+    (version,) = set(re.findall(r"pulumi-version: ([\d.]+)", text))
+    script = (ROOT / ".github" / "scripts" / "preview-in-codebuild").read_text()
+    assert f"--version {version}\n" in script
+
+
 @each_workflow
 def test_action_is_pinned_by_digest_with_its_version(file: Path) -> None:
     lines = [line for line in file.read_text().splitlines() if "uses:" in line]
