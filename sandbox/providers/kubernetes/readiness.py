@@ -1,6 +1,6 @@
 """Readiness conditions of each kind, and messages for objects that do not become ready.
 
-The conditions are pulumi-kubernetes'. The default timeout is 1 minute since the last progress,
+The conditions are pulumi-kubernetes'. The default timeout is 2 minutes since the last progress,
 instead of 10 minutes, because objects start faster in the sandbox; customTimeouts and
 `pulumi.com/timeoutSeconds` apply as they are.
 """
@@ -16,7 +16,7 @@ from sandbox.kubernetes.apimachinery.kinds import Kind
 from sandbox.providers.kubernetes.client import ApiStatusError, Client, UnreachableError
 from sandbox.providers.kubernetes.objects import path
 
-DEFAULT_TIMEOUT = 60.0
+DEFAULT_TIMEOUT = 120.0
 _PAUSES = (0.05, 0.1, 0.2, 0.3, 0.5)
 Document = Mapping[str, Any]
 
