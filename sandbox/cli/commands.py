@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import click
 from click.shell_completion import get_completion_class
 
+from sandbox.cli.cluster_choice import ClusterChoiceError
 from sandbox.cli.codebuild import codebuild
 from sandbox.cli.comparison import diff
 from sandbox.cli.config import config
@@ -34,6 +35,7 @@ from sandbox.cli.service import logs, open_, url
 from sandbox.cli.stacks import env, export, history, import_, output
 from sandbox.engine import EngineError, UsageError, WrongPassphraseError
 from sandbox.runtime.background import DaemonError
+from sandbox.runtime.cluster_backends import BackendSyntaxError
 from sandbox.runtime.damage import DamagedFileError
 from sandbox.runtime.home import Home
 from sandbox.runtime.operations import NoEngineError
@@ -164,7 +166,7 @@ def _explain(error: BaseException) -> tuple[int, str]:  # noqa: PLR0911 - one re
             if context:
                 sys.stderr.write(f"{context.get_usage()}\n")
             return WRONG_USE, error.format_message()
-        case UnknownStackError() | OverrideError() | UsageError():
+        case UnknownStackError() | OverrideError() | UsageError() | BackendSyntaxError():
             return WRONG_USE, str(error)
         case WrongPassphraseError():
             return FAILED, (
@@ -174,7 +176,7 @@ def _explain(error: BaseException) -> tuple[int, str]:  # noqa: PLR0911 - one re
             )
         case StackFileError() | DaemonError() | NoEngineError() | EngineError():
             return FAILED, str(error)
-        case LostContentsError() | DamagedFileError():
+        case LostContentsError() | DamagedFileError() | ClusterChoiceError():
             return FAILED, str(error)
         case KeyboardInterrupt():
             return FAILED, "interrupted; the state holds what was done, and the next run continues"

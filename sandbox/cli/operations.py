@@ -11,6 +11,7 @@ from typing import IO, Any
 import click
 
 from sandbox.cli import options
+from sandbox.cli.cluster_choice import ClusterChoice
 from sandbox.cli.endpoints import endpoints
 from sandbox.cli.output import DONE, FAILED, Output
 from sandbox.cli.releases import unreleased
@@ -19,7 +20,7 @@ from sandbox.engine.request import Kind
 from sandbox.providers.kubernetes.client import Client
 from sandbox.runtime import kubeconfig
 from sandbox.runtime.background import find
-from sandbox.runtime.home import Home
+from sandbox.runtime.home import Home, find_project
 from sandbox.runtime.operations import (
     EngineChoice,
     Options,
@@ -28,6 +29,7 @@ from sandbox.runtime.operations import (
     engine_name,
     operate,
 )
+from sandbox.runtime.stack_files import project_name
 from sandbox.runtime.waiting import announced
 
 
@@ -42,7 +44,9 @@ def _operation(
     as_json: bool,
     diff: bool,
     yes: bool,
+    kubernetes: str | None = None,
     skip_preview: bool = False,
+    abandon_objects: bool = False,
     **chosen: Any,
 ) -> None:
     output = Output(as_json=as_json)
@@ -59,6 +63,8 @@ def _operation(
     home = Home.of_project()
     overrides += tuple(_lines(config_from))
     chosen_options = Options(**chosen)
+    cluster = ClusterChoice(home, project_name(find_project()), stack, kubernetes)
+    cluster.check(kind, abandon=abandon_objects)
     with home.active(f"{kind} {stack}"):
         runs_program = kind in ("up", "preview")
         session = Session.open(home, stack, overrides, time_scale, check=runs_program)
@@ -91,20 +97,29 @@ def _operation(
         elif kind == "up" and not (as_json or skip_preview or total or chosen_options.targets):
             with announced("Counting the resources of the first update."):
                 total = sum(run("preview", quiet=True).changes.values())
+        cluster.begin(kind, abandon=abandon_objects)
         result = run(kind, total)
         if result.exit_code == FAILED and find(home) is None:
-            message = (
-                f"the sandbox's background process ended during this {kind} (its log: "
-                f"{home.daemon_log}). The state holds what was done; run `{kind}` again to "
-                "continue."
-            )
-            output.note(message)
-            result.diagnostics.append(Diagnostic("error", "", message))
+            _report_ended(session, result, output)
+        notes = cluster.end(result, whole=chosen_options.is_whole)
     if kind == "up" and result.exit_code == DONE:
         _report_service(session, output)
+    for note in notes:
+        output.note(note)
     output.document(result.to_json())
     if result.exit_code != DONE:
         raise SystemExit(result.exit_code)
+
+
+def _report_ended(session: Session, result: Result, output: Output) -> None:
+    """Report that the background process ended during an operation."""
+    message = (
+        f"the sandbox's background process ended during this {result.kind} (its log: "
+        f"{session.home.daemon_log}). The state holds what was done; run `{result.kind}` again to "
+        "continue."
+    )
+    output.note(message)
+    result.diagnostics.append(Diagnostic("error", "", message))
 
 
 def _report_service(session: Session, output: Output) -> None:
@@ -181,6 +196,11 @@ def refresh(stack: str, **arguments: Any) -> None:
 @click.command()
 @options.operation
 @options.message
+@click.option(
+    "--abandon-objects",
+    is_flag=True,
+    help="Leave the objects in the cluster of --kubernetes, which no longer exists.",
+)
 def destroy(stack: str, **arguments: Any) -> None:
     """Delete all resources of STACK."""
     _operation("destroy", stack, **arguments)

@@ -57,6 +57,12 @@ _engine = click.option(
     metavar="ENGINE",
     help="auto (default): a Pulumi CLI in a covered version; or embedded, pulumi.",
 )
+_kubernetes = click.option(
+    "--kubernetes",
+    metavar="CLUSTER",
+    help="What serves the stack's Kubernetes API: emulated (default), control-plane, or "
+    "kubeconfig:PATH#CONTEXT. `up` stores it; `destroy` forgets it.",
+)
 _expect_no_changes = click.option(
     "--expect-no-changes", is_flag=True, help="Exit with 7 if anything changes."
 )
@@ -110,6 +116,7 @@ def operation(function: Decorated) -> Decorated:
         _parallel,
         yes,
         _time_scale,
+        _kubernetes,
     )
     for option in reversed(options):
         function = option(function)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sandbox.contracts.cluster_host import ClusterFacts, PrincipalLookup
+from sandbox.contracts.cluster_host import ClusterFacts, NodeFacts, PrincipalLookup
 from sandbox.kubernetes.apimachinery import custom_resources, schema
 from sandbox.kubernetes.apiserver import auth
 from sandbox.kubernetes.apiserver.verbs import Api, WriteOptions
@@ -53,6 +53,10 @@ class Cluster:
             self.api.kinds = self.schema.kinds()
             self._serve_custom_kinds()
         self.controllers.wake()
+
+    def set_nodes(self, group: str, nodes: Sequence[NodeFacts]) -> None:
+        """Make `nodes` the only nodes of a group; pods of removed nodes are deleted."""
+        self.controllers.set_nodes(group, nodes)
 
     def _serve_custom_kinds(self) -> None:
         kinds = list(custom_resources.auto_mode_kinds()) if self.facts.auto_mode else []

@@ -1,4 +1,4 @@
-"""All emulated clusters of an account, each on its own TLS port."""
+"""All clusters of an account, emulated or with another API server, each on its own TLS port."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from sandbox.contracts.cluster_host import ClusterEndpoint, ClusterFacts, NodeFacts, PrincipalLookup
 from sandbox.kubernetes.apimachinery import schema
 from sandbox.kubernetes.apiserver import certificates
-from sandbox.kubernetes.apiserver.http_server import Server, server_tls
+from sandbox.kubernetes.apiserver.http_server import ApiHandler, Server, server_tls
 from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.ports import ExternalServices
 from sandbox.kubernetes.storage.object_store import ObjectStore
-from sandbox.runtime import ports
+from sandbox.kubernetes.upstream import ForwardingHandler, UpstreamCluster
+from sandbox.kubernetes.upstream.cluster import continue_deletion
+from sandbox.runtime import cluster_backends, ports
+from sandbox.runtime.cluster_backends import cluster_key
 from sandbox.runtime.damage import KEEP_READABLE, DamagedFileError
 
 
@@ -39,7 +41,7 @@ class KubernetesClusterHost:
         self._directory, self._principals = directory, principals
         self.external = external or ExternalServices()
         self._lock = threading.RLock()
-        self._clusters: dict[str, Cluster] = {}
+        self._clusters: dict[str, Cluster | UpstreamCluster] = {}
         self._servers: dict[str, Server] = {}
         directory.mkdir(parents=True, exist_ok=True)
         self._created: set[str] = set()
@@ -58,22 +60,28 @@ class KubernetesClusterHost:
         for path in self._facts_files():
             self._open(_read_facts(path))
         self._created.clear()
+        for path in self._directory.glob(f"clusters/*/{cluster_backends.DELETING}"):
+            threading.Thread(target=continue_deletion, args=(path.parent,), daemon=True).start()
         return "https://127.0.0.1, one port per cluster"
 
     def create(self, cluster: ClusterFacts) -> ClusterEndpoint:
         """Start a cluster or reconfigure a running one; its objects stay."""
         with self._lock:
             self._open(cluster)
-            port = self._servers[_key(cluster.arn)].server_port
+            port = self._servers[cluster_key(cluster.arn)].server_port
             return ClusterEndpoint(url=f"https://127.0.0.1:{port}", ca_pem=self.ca_pem)
 
     def delete(self, arn: str) -> None:
-        """Stop a cluster and delete its objects."""
+        """Stop a cluster and delete its objects; another API server deletes them afterwards."""
         with self._lock:
-            key = _key(arn)
+            key = cluster_key(arn)
             if (server := self._servers.pop(key, None)) is not None:
                 server.stop()
-            if (cluster := self._clusters.pop(key, None)) is not None:
+            cluster = self._clusters.pop(key, None)
+            if isinstance(cluster, UpstreamCluster):
+                cluster.delete()
+                return
+            if cluster is not None:
                 cluster.close()
             if self.external.service_proxy is not None:
                 self.external.service_proxy.set_services(arn, ())
@@ -82,14 +90,14 @@ class KubernetesClusterHost:
     def set_nodes(self, arn: str, group: str, nodes: Sequence[NodeFacts]) -> None:
         """Make `nodes` the only nodes of a group; pods of removed nodes are deleted."""
         with self._lock:
-            cluster = self._clusters.get(_key(arn))
+            cluster = self._clusters.get(cluster_key(arn))
         if cluster is not None:
-            cluster.controllers.set_nodes(group, nodes)
+            cluster.set_nodes(group, nodes)
 
     def reconcile(self, clusters: Sequence[ClusterFacts]) -> None:
         """Delete all other clusters and start or reconfigure these."""
         with self._lock:
-            keys = {_key(cluster.arn) for cluster in clusters}
+            keys = {cluster_key(cluster.arn) for cluster in clusters}
             for key, cluster in list(self._clusters.items()):
                 if key not in keys:
                     self.delete(cluster.facts.arn)
@@ -97,8 +105,9 @@ class KubernetesClusterHost:
                 self._open(facts)
 
     def cluster(self, arn: str) -> Cluster | None:
-        """Return a running cluster."""
-        return self._clusters.get(_key(arn))
+        """Return a running emulated cluster."""
+        cluster = self._clusters.get(cluster_key(arn))
+        return cluster if isinstance(cluster, Cluster) else None
 
     def stop(self, *, keep_pods: bool = False) -> None:
         """Stop serving, and the pods unless `keep_pods`; objects are already on disk."""
@@ -122,7 +131,8 @@ class KubernetesClusterHost:
                 if not path.is_file():
                     raise DamagedFileError(path, "it is missing, and clusters use it")
             database, port = facts.with_name("objects.sqlite"), facts.with_name("port")
-            if not database.is_file() or not database.stat().st_size:
+            emulated = cluster_backends.of_cluster(facts.parent) is None
+            if emulated and not (database.is_file() and database.stat().st_size):
                 raise DamagedFileError(database, "it is missing or empty", KEEP_READABLE)
             if not port.is_file() or not port.read_text().isdigit():
                 raise DamagedFileError(port, "the port of the cluster's endpoint is expected")
@@ -134,7 +144,7 @@ class KubernetesClusterHost:
         return self._directory / "clusters" / key
 
     def _open(self, facts: ClusterFacts) -> None:
-        key = _key(facts.arn)
+        key = cluster_key(facts.arn)
         running = self._clusters.get(key)
         if running is not None and running.facts == facts:
             return
@@ -147,29 +157,36 @@ class KubernetesClusterHost:
             directory.mkdir(parents=True, exist_ok=True)
             if key not in self._servers:
                 self._bind(key)
-            self._clusters[key] = Cluster(facts, directory, self._principals, self.external)
+            backend = cluster_backends.of_cluster(directory)
+            self._clusters[key] = (
+                Cluster(facts, directory, self._principals, self.external)
+                if backend is None
+                else UpstreamCluster(facts, directory, backend, self._principals, self.external)
+            )
             self._created.add(key)
             self._servers[key].serve()
         (directory / "facts.json").write_text(json.dumps(asdict(facts)))
 
     def _bind(self, key: str) -> None:
         """Bind the cluster's port: the stored one, or a free one for a new cluster."""
-        port_file = self._cluster_directory(key) / "port"
+        directory = self._cluster_directory(key)
+        port_file = directory / "port"
         port = ports.read_port(port_file)
-        find = partial(self._clusters.get, key)
+        emulated = cluster_backends.of_cluster(directory) is None
+        bind = partial(
+            Server,
+            tls=self._tls,
+            find=partial(self._clusters.get, key),
+            handler=ApiHandler if emulated else ForwardingHandler,
+        )
         try:
-            server = Server(port, self._tls, find)
+            server = bind(port)
         except OSError:
             if port_file.exists():
                 raise ports.PortTakenError(port, "the clusters' endpoints") from None
-            server = ports.bind_free_port(lambda free_port: Server(free_port, self._tls, find))
+            server = ports.bind_free_port(bind)
         port_file.write_text(str(server.server_port))
         self._servers[key] = server
-
-
-def _key(arn: str) -> str:
-    """Return the name of a cluster's directory, in the form of EKS's endpoint names."""
-    return sha256(arn.encode()).hexdigest()[:32].upper()
 
 
 def _read_facts(path: Path) -> ClusterFacts:
@@ -195,6 +212,8 @@ def repair(directory: Path) -> list[Path]:
         except DamagedFileError:
             moved.append(facts.with_name(f"facts.damaged-{time.time_ns()}.json"))
             facts.rename(moved[-1])
+        if cluster_backends.of_cluster(facts.parent) is not None:
+            continue  # its objects are in another API server
         path = facts.with_name("objects.sqlite")
         with suppress(DamagedFileError):
             ObjectStore(path).close()  # creates a missing one

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sandbox.kubernetes.apiserver import certificates
-from sandbox.runtime import kubernetes_build, ports
+from sandbox.runtime import control_plane_processes, kubernetes_build, ports
 from sandbox.runtime.certificate_authority import write_private
 
 _START_SECONDS = 60
@@ -54,6 +54,7 @@ class ControlPlane:
 
     def start(self, *, options: Sequence[str] = ()) -> None:
         """Start etcd and the API server and wait until it is ready. `options` are the latter's."""
+        control_plane_processes.end(self._directory)  # of a process that was killed
         etcd, peer = ports.free_port(), ports.free_port()
         self._spawn(
             "etcd",
@@ -157,6 +158,7 @@ class ControlPlane:
                 cwd=self._directory,
                 env={**os.environ, "GOMAXPROCS": "2"},
             )
+        control_plane_processes.record(self._directory, name, self._processes[name].pid)
 
     def _wait(self) -> None:
         trust = ssl.create_default_context(cadata=self.ca_pem)

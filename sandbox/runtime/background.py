@@ -24,7 +24,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from sandbox.engine.loopback import loopback_exemptions
-from sandbox.runtime import build_processes, pod_containers, pod_processes, postmaster
+from sandbox.runtime import (
+    build_processes,
+    control_plane_processes,
+    pod_containers,
+    pod_processes,
+    postmaster,
+)
 from sandbox.runtime.environment import NO_REAL_ACCOUNT, clean_environment
 from sandbox.runtime.home import SOURCE_DIRECTORY, Home
 from sandbox.runtime.waiting import announced
@@ -256,7 +262,8 @@ def _end(home: Home, number: signal.Signals = signal.SIGTERM) -> bool:
     had_containers = pod_containers.end_all(home.path, home.pods)
     had_servers = postmaster.end_all(home.databases)
     had_builds = build_processes.end_all(home.builds)
-    return was_alive or had_builds or had_pods or had_containers or had_servers
+    had_planes = control_plane_processes.end_all(home.kubernetes)
+    return any((was_alive, had_builds, had_pods, had_containers, had_servers, had_planes))
 
 
 def _end_process(home: Home, number: signal.Signals) -> bool:

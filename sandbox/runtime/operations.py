@@ -68,6 +68,11 @@ class Options:
     message: str = ""
     refresh: bool = False
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the operation is on the whole stack."""
+        return not self.targets and not self.excluded
+
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
@@ -214,7 +219,7 @@ def operate(
     Raises LostContentsError if the stack's state or the account is lost.
     """
     options = options or Options()
-    whole = not options.targets and not options.excluded
+    whole = options.is_whole
     records = StackRecords(session.home, session.project_name, session.stack)
     if kind == "refresh":
         records.check_exists()
@@ -257,7 +262,7 @@ def _perform(
     display: Callable[[], Display],
     options: Options,
 ) -> Result:
-    whole = not options.targets and not options.excluded
+    whole = options.is_whole
     if kind == "destroy" and whole and (protected := session.protected_resources()):
         result = Result("failed", session.stack, kind, {}, 0, engine=engine_name(cli))
         result.diagnostics.append(Diagnostic("error", "", _protected(session, protected)))

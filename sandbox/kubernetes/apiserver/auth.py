@@ -176,12 +176,15 @@ POLICIES: Mapping[str, tuple[Rule, ...]] = {
 
 @dataclass
 class AccessControl:
-    """Authenticates and authorizes the requests to one cluster."""
+    """Authenticates and authorizes the requests to one cluster.
+
+    `store` has the objects of RBAC; without one, another API server evaluates these.
+    """
 
     arn: str
     cluster_name: str
     principals: PrincipalLookup
-    store: ObjectStore
+    store: ObjectStore | None = None
     _cached_principals: dict[str, tuple[float, str]] = field(default_factory=dict)
 
     def user(self, authorization: str) -> User:
@@ -236,20 +239,8 @@ class AccessControl:
                 or (namespace and _matches_any(namespace, grant.namespaces))
             ):
                 yield from POLICIES.get(grant.policy_arn.removeprefix(_POLICY_ARN), ())
-        for binding in self.store.list_objects(f"clusterrolebindings.{_RBAC}"):
-            if _binds(binding, user):
-                yield from self._role(binding["roleRef"], "")
-        if namespace:
-            for binding in self.store.list_objects(f"rolebindings.{_RBAC}", namespace):
-                if _binds(binding, user):
-                    yield from self._role(binding["roleRef"], namespace)
-
-    def _role(self, reference: Mapping[str, Any], namespace: str) -> list[Rule]:
-        if reference["kind"] == "ClusterRole":
-            role = self.store.get(Key(f"clusterroles.{_RBAC}", "", reference["name"]))
-        else:
-            role = self.store.get(Key(f"roles.{_RBAC}", namespace, reference["name"]))
-        return [read_rule(item) for item in (role or {}).get("rules") or ()]
+        if self.store is not None:
+            yield from _bound_rules(self.store, user, namespace)
 
     def check(self, user: User, request: RequestAttributes) -> None:
         """Authorize a request. Raises Forbidden in the API server's words."""
@@ -282,6 +273,24 @@ class AccessControl:
             f'in API group "{request.group}"{scope}',
             {"name": request.name, "group": request.group, "kind": request.resource},
         )
+
+
+def _bound_rules(store: ObjectStore, user: User, namespace: str) -> Iterable[Rule]:
+    for binding in store.list_objects(f"clusterrolebindings.{_RBAC}"):
+        if _binds(binding, user):
+            yield from _role(store, binding["roleRef"], "")
+    if namespace:
+        for binding in store.list_objects(f"rolebindings.{_RBAC}", namespace):
+            if _binds(binding, user):
+                yield from _role(store, binding["roleRef"], namespace)
+
+
+def _role(store: ObjectStore, reference: Mapping[str, Any], namespace: str) -> list[Rule]:
+    if reference["kind"] == "ClusterRole":
+        role = store.get(Key(f"clusterroles.{_RBAC}", "", reference["name"]))
+    else:
+        role = store.get(Key(f"roles.{_RBAC}", namespace, reference["name"]))
+    return [read_rule(item) for item in (role or {}).get("rules") or ()]
 
 
 def _matches_any(namespace: str, patterns: Sequence[str]) -> bool:

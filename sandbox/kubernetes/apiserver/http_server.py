@@ -35,19 +35,24 @@ from sandbox.runtime.damage import DamagedFileError
 
 LOG = logging.getLogger(__name__)
 _MAX_BODY = 3 * 1024 * 1024  # the API server's own limit
-Find = Callable[[], Cluster | None]
 
 
 class Server(ThreadingHTTPServer):
-    """Serves the cluster that `find` returns at `https://127.0.0.1:<port>`."""
+    """Serves the cluster that `find` returns at `https://127.0.0.1:<port>` through `handler`."""
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, tls: ssl.SSLContext, find: Find) -> None:
+    def __init__(
+        self,
+        port: int,
+        tls: ssl.SSLContext,
+        find: Callable[[], Any],
+        handler: type[RequestHandler],
+    ) -> None:
         self.find, self._tls = find, tls
         self._thread: threading.Thread | None = None
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__(("127.0.0.1", port), handler)
 
     def get_request(self) -> tuple[Any, Any]:
         """Wrap a connection in TLS; the handshake runs in the connection's thread."""
@@ -74,11 +79,62 @@ class Server(ThreadingHTTPServer):
         self.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class RequestHandler(BaseHTTPRequestHandler):
+    """Reads the bodies of requests and sends documents."""
+
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: Server
     timeout = 600
+
+    def read_body(self) -> bytes:
+        """Return the request's body. Raises ApiError for one that the API server refuses."""
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self._read(int(self.headers.get("Content-Length") or 0), 0)
+        body = b""  # `kubectl create --raw` streams its body
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            body += self._read(size, len(body))
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
+        return body
+
+    def _read(self, size: int, total: int) -> bytes:
+        if total + size > _MAX_BODY:
+            self.close_connection = True
+            self._discard(min(size, 4 * _MAX_BODY))  # a client reads the answer after its request
+            raise errors.ApiError(
+                413, "RequestEntityTooLarge", f"Request entity too large: limit is {_MAX_BODY}"
+            )
+        return self.rfile.read(size)
+
+    def _discard(self, size: int) -> None:
+        while size > 0 and (part := self.rfile.read(min(size, 64 * 1024))):
+            size -= len(part)
+
+    def send_document(self, result: ApiResponse, warnings: Iterable[str] = ()) -> None:
+        """Send a document or plain text."""
+        media, body = _encode(result.content)
+        self.send_response(result.code)
+        self.send_header("Content-Type", media)
+        self.send_header("Content-Length", str(len(body)))
+        for warning in warnings:
+            escaped = warning.replace("\\", "\\\\").replace('"', '\\"')
+            self.send_header("Warning", f'299 - "{escaped}"')
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Log at the level DEBUG."""
+        LOG.debug(format, *arguments)
+
+    def version_string(self) -> str:
+        """Return the value of the header Server."""
+        return "kubernetes-sandbox"
+
+
+class ApiHandler(RequestHandler):
+    """Serves an emulated cluster."""
 
     def _serve(self) -> None:
         warnings: list[str] = []
@@ -103,14 +159,14 @@ class _Handler(BaseHTTPRequestHandler):
             elif isinstance(result, ExecSession | PortForwardSession):
                 self._upgrade(result)
             else:
-                self._send(result, warnings)
+                self.send_document(result, warnings)
         except (BrokenPipeError, ConnectionError, ssl.SSLError, TimeoutError):
             self.close_connection = True
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - the base class's names
 
     def _read_request(self, warnings: list[str]) -> tuple[Cluster, ApiRequest]:
-        body = self._read_body()
+        body = self.read_body()
         split = urlsplit(self.path)
         cluster = self.server.find()
         if cluster is None:
@@ -131,41 +187,6 @@ class _Handler(BaseHTTPRequestHandler):
             body=_parse(body, content_type),
             warnings=warnings,
         )
-
-    def _read_body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-            return self._read(int(self.headers.get("Content-Length") or 0), 0)
-        body = b""  # `kubectl create --raw` streams its body
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            body += self._read(size, len(body))
-            self.rfile.readline()
-        while self.rfile.readline().strip():
-            pass
-        return body
-
-    def _read(self, size: int, total: int) -> bytes:
-        if total + size > _MAX_BODY:
-            self.close_connection = True
-            self._discard(min(size, 4 * _MAX_BODY))  # a client reads the answer after its request
-            raise errors.ApiError(
-                413, "RequestEntityTooLarge", f"Request entity too large: limit is {_MAX_BODY}"
-            )
-        return self.rfile.read(size)
-
-    def _discard(self, size: int) -> None:
-        while size > 0 and (part := self.rfile.read(min(size, 64 * 1024))):
-            size -= len(part)
-
-    def _send(self, result: ApiResponse, warnings: list[str]) -> None:
-        media, body = _encode(result.content)
-        self.send_response(result.code)
-        self.send_header("Content-Type", media)
-        self.send_header("Content-Length", str(len(body)))
-        for warning in warnings:
-            escaped = warning.replace("\\", "\\\\").replace('"', '\\"')
-            self.send_header("Warning", f'299 - "{escaped}"')
-        self.end_headers()
-        self.wfile.write(body)
 
     def _upgrade(self, session: ExecSession | PortForwardSession) -> None:
         """Switch to WebSockets or SPDY, as the client requires, and serve the session."""
@@ -199,7 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
             if isinstance(session, ExecSession):
                 session.process.kill()
             problem = errors.bad_request("Upgrade request required")
-            self._send(ApiResponse(problem.status(), problem.code), [])
+            self.send_document(ApiResponse(problem.status(), problem.code), [])
 
     def _stream(self, parts: Iterable[bytes], media_type: str = "application/json") -> None:
         self.send_response(200)
@@ -212,12 +233,6 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
                 self.wfile.flush()
         self.wfile.write(b"0\r\n\r\n")
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        LOG.debug(format, *arguments)
-
-    def version_string(self) -> str:
-        return "kubernetes-sandbox"
 
 
 def _encode(content: Any) -> tuple[str, bytes]:

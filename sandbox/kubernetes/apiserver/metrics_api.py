@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sandbox.kubernetes.apimachinery import errors, selectors
 from sandbox.kubernetes.apiserver.messages import ApiRequest
 from sandbox.kubernetes.apiserver.object_meta import now
+from sandbox.kubernetes.apiserver.resource_paths import ResourcePath
 from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.storage.object_store import Json
 
@@ -15,12 +16,9 @@ _WINDOW = "5s"
 _API = "metrics.k8s.io/v1beta1"
 
 
-def handle(cluster: Cluster, request: ApiRequest, rest: Sequence[str]) -> Json:
-    """Return the metrics of nodes or pods; `rest` is the path after the version."""
-    namespace = ""
-    if rest[0] == "namespaces" and len(rest) > 2:
-        namespace, rest = rest[1], rest[2:]
-    plural, name = (*rest, "")[:2]
+def handle(cluster: Cluster, request: ApiRequest, path: ResourcePath) -> Json:
+    """Return the metrics of nodes or pods."""
+    namespace, plural, name = path.namespace, path.plural, path.name
     if plural not in {"nodes", "pods"} or request.method != "GET":
         raise errors.no_such_path()
     labels = selectors.parse_labels(request.query.get("labelSelector", ""))

@@ -14,6 +14,7 @@ from sandbox.kubernetes.apiserver import (
     discovery,
     metrics_api,
     pod_connections,
+    resource_paths,
     subresources,
     tables,
 )
@@ -27,6 +28,7 @@ from sandbox.kubernetes.apiserver.messages import (
     TextStream,
     WatchStream,
 )
+from sandbox.kubernetes.apiserver.resource_paths import ResourcePath
 from sandbox.kubernetes.apiserver.verbs import WriteOptions
 from sandbox.kubernetes.apiserver.watch import watch_events
 from sandbox.kubernetes.cluster import Cluster
@@ -38,8 +40,6 @@ _PATCHES = {
     "application/strategic-merge-patch+json",
     "application/apply-patch+yaml",
 }
-_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-
 
 _ACCEPTED = ("json", "*/*", "application/*", "yaml", "protobuf")
 _BODIES = ("", "application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
@@ -52,11 +52,10 @@ Response = ApiResponse | WatchStream | TextStream | ExecSession | PortForwardSes
 def handle(cluster: Cluster, request: ApiRequest) -> Response:
     """Handle one request."""
     user = cluster.access.user(request.authorization)
+    resource = resource_paths.parse(request.path)
+    if resource is not None:
+        return _resource(cluster, request, user, resource)
     parts = [part for part in request.path.split("/") if part]
-    if parts[:1] == ["api"] and len(parts) > 2:
-        return _resource(cluster, request, user, "", parts[1], parts[2:])
-    if parts[:1] == ["apis"] and len(parts) > 3:
-        return _resource(cluster, request, user, parts[1], parts[2], parts[3:])
     cluster.access.check(user, RequestAttributes(verb=request.method.lower(), path=request.path))
     return _discovery_document(cluster, request, parts)
 
@@ -111,13 +110,9 @@ def _discovery_document(cluster: Cluster, request: ApiRequest, parts: Sequence[s
     return ApiResponse(document)
 
 
-def _resource(
-    cluster: Cluster, request: ApiRequest, user: User, group: str, version: str, rest: Sequence[str]
-) -> Response:
-    namespace, original = "", rest
-    if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in {"status", "finalize"}:
-        namespace, rest = rest[1], rest[2:]
-    plural, name, subresource = (*rest, "", "")[:3]
+def _resource(cluster: Cluster, request: ApiRequest, user: User, path: ResourcePath) -> Response:
+    group, version, plural = path.group, path.version, path.plural
+    namespace, name, subresource = path.namespace, path.name, path.subresource
     if (group, version) in discovery.METRICS:
         cluster.access.check(
             user,
@@ -125,7 +120,7 @@ def _resource(
                 verb="get" if name else "list", group=group, resource=plural, namespace=namespace
             ),
         )
-        return ApiResponse(metrics_api.handle(cluster, request, original))
+        return ApiResponse(metrics_api.handle(cluster, request, path))
     review = discovery.REVIEWS.get((group, version), {}).get(plural)
     if review and request.method == "POST":
         cluster.access.check(user, RequestAttributes(verb="create", group=group, resource=plural))
@@ -135,7 +130,7 @@ def _resource(
     kind = cluster.api.kinds.by_path(group, version, plural)
     if kind is None and group and not discovery.has_group(cluster.api.kinds, group):
         return ApiResponse("404 page not found\n", 404)
-    if kind is None or len(rest) > 3:
+    if kind is None or path.is_too_long:
         raise errors.no_such_path()
     if request.accept and not any(part in request.accept for part in _ACCEPTED):
         raise errors.ApiError(
@@ -146,15 +141,10 @@ def _resource(
             {},
         )
     target = Target(kind=kind, namespace=namespace, name=name, subresource=subresource)
-    watching = request.flag("watch")
-    reading = "watch" if watching else "get" if name else "list"
-    verb = reading if request.method == "GET" else _VERBS[request.method]
-    if verb == "delete" and not name:
-        verb = "deletecollection"
     cluster.access.check(
         user,
         RequestAttributes(
-            verb=verb,
+            verb=resource_paths.verb(request.method, path, watching=request.flag("watch")),
             group=group,
             resource=plural,
             subresource=subresource,

@@ -24,7 +24,7 @@ _BURSTABLE = {
     "xlarge": 16,
     "2xlarge": 32,
 }
-_GROUP = "sandbox/node-group"
+NODE_GROUP = "sandbox/node-group"
 AUTO = "eks.amazonaws.com/compute-type"
 _ZONES = "abc"
 
@@ -79,7 +79,7 @@ def node_object(facts: NodeFacts, group: str, extra: Mapping[str, str] | None = 
     }
     moment = now()
     return {
-        "metadata": {"name": facts.name, "labels": labels, "annotations": {_GROUP: group}},
+        "metadata": {"name": facts.name, "labels": labels, "annotations": {NODE_GROUP: group}},
         "spec": {
             "providerID": f"aws:///{facts.zone}/{facts.instance_id}",
             **(
@@ -131,7 +131,7 @@ def set_node_group(context: ControllerContext, group: str, nodes: Sequence[NodeF
         by_name = {facts.name: facts for facts in nodes}
         for item in context.list_objects("nodes"):
             if (
-                item["metadata"]["annotations"].get(_GROUP) == group
+                item["metadata"]["annotations"].get(NODE_GROUP) == group
                 and item["metadata"]["name"] not in by_name
             ):
                 context.delete(item)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sandbox.contracts.cluster_host import ClusterFacts
 from sandbox.kubernetes.apimachinery.errors import ApiError
 from sandbox.kubernetes.apimachinery.selectors import Requirement, selects
 from sandbox.kubernetes.controllers.context import ControllerContext, condition, terminating
@@ -188,15 +189,22 @@ def load_balancers(context: ControllerContext) -> None:
 
 
 def _service_spec(context: ControllerContext, service: Json) -> LoadBalancerSpec:
+    return service_load_balancer(context.facts, service, _targets(context, service))
+
+
+def service_load_balancer(
+    facts: ClusterFacts, service: Json, targets: Mapping[int, tuple[tuple[str, int], ...]]
+) -> LoadBalancerSpec:
+    """Return the load balancer that a Service requires, with the ready pods behind each port."""
     notes = annotations_of(service)
     scheme = notes.get(f"service.beta.kubernetes.io/aws-{_SCHEME}")
     if scheme is None:
         internal = (
             notes.get("service.beta.kubernetes.io/aws-load-balancer-internal", "false") == "true"
         )
-        scheme = "internal" if internal or context.facts.auto_mode else "internet-facing"
-    targets = _targets(context, service)
-    return _load_balancer_spec(context, service, "network", scheme, tuple(targets), targets)
+        scheme = "internal" if internal or facts.auto_mode else "internet-facing"
+    ports = tuple(port["port"] for port in service["spec"].get("ports") or ())
+    return _load_balancer_spec(facts, service, "network", scheme, ports, targets)
 
 
 def _targets(context: ControllerContext, service: Json) -> dict[int, tuple[tuple[str, int], ...]]:
@@ -226,7 +234,7 @@ def _ingress_spec(context: ControllerContext, ingress: Json) -> LoadBalancerSpec
     ports = ports or ((443,) if secure else (80,))
     targets = _ingress_targets(context, ingress)
     return _load_balancer_spec(
-        context, ingress, "application", scheme, ports, dict.fromkeys(ports, targets)
+        context.facts, ingress, "application", scheme, ports, dict.fromkeys(ports, targets)
     )
 
 
@@ -239,7 +247,7 @@ def _ingress_targets(context: ControllerContext, ingress: Json) -> tuple[tuple[s
 
 
 def _load_balancer_spec(
-    context: ControllerContext,
+    facts: ClusterFacts,
     item: Json,
     kind: str,
     scheme: str,
@@ -248,8 +256,8 @@ def _load_balancer_spec(
 ) -> LoadBalancerSpec:
     meta = item["metadata"]
     return LoadBalancerSpec(
-        cluster=context.facts.name,
-        cluster_arn=context.facts.arn,
+        cluster=facts.name,
+        cluster_arn=facts.arn,
         kind=item["kind"],
         namespace=meta["namespace"],
         name=meta["name"],

@@ -6,7 +6,9 @@ provider's order: version first, then one setting at a time, as EKS requires.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from sandbox.providers.aws.marshalling import filled, given, moment
@@ -14,6 +16,8 @@ from sandbox.providers.aws.properties import block, boolean, length, set_of, tex
 from sandbox.providers.aws.resource import AutoName, Call, Handler
 from sandbox.providers.property_values import UNKNOWN
 from sandbox.providers.protocol import Properties
+from sandbox.runtime.cluster_backends import StackBackends
+from sandbox.runtime.home import Home
 
 LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 MISSING = ("ResourceNotFoundException",)
@@ -221,6 +225,9 @@ class Cluster(Handler):
             deletionProtection=inputs.get("deletionProtection"),
             bootstrapSelfManagedAddons=inputs.get("bootstrapSelfManagedAddons"),
         )
+        if home := os.environ.get("SANDBOX_HOME"):
+            arn = call.arn("eks", f"cluster/{name}")
+            StackBackends(Home(Path(home)).kubernetes).assign(call.resource.urn, arn)
         # Retry while IAM propagates a new role.
         call.retrying(
             lambda: eks.create_cluster(**request, **flags),
