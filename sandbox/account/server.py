@@ -31,7 +31,7 @@ from sandbox.account.services.eks import node_groups
 from sandbox.account.services.rds import hosting
 from sandbox.account.services.sts.tokens import Principals
 from sandbox.contracts.build_runner import BuildRunner
-from sandbox.contracts.cluster_host import ClusterHost, Grant
+from sandbox.contracts.cluster_host import CallerIdentity, ClusterHost, Grant
 from sandbox.contracts.database_host import DatabaseHost
 from sandbox.contracts.pipeline_runner import PipelineRunner
 from sandbox.contracts.service_event import ServiceEvent
@@ -211,8 +211,8 @@ class Account:
         self.dispatcher.close()
         _running.release()
 
-    def identity(self, presigned_sts_url: str, *, cluster_name: str) -> str:
-        """Return the principal of a Kubernetes token's URL; see PrincipalLookup."""
+    def identity(self, presigned_sts_url: str, *, cluster_name: str) -> CallerIdentity:
+        """Return the caller of a Kubernetes token's URL; see PrincipalLookup."""
         if self._principals is None:
             raise RuntimeError("the account is not started")
         return self._principals.identity(presigned_sts_url, cluster_name=cluster_name)

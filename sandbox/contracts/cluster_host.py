@@ -94,6 +94,14 @@ class Grant:
     namespaces: tuple[str, ...] | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class CallerIdentity:
+    """An IAM principal (a role's ARN without session), and the session's name of a role."""
+
+    principal: str
+    session: str = ""
+
+
 class UnknownPrincipalError(Exception):
     """The account refuses a presigned STS request, for the reason in the message."""
 
@@ -102,8 +110,8 @@ class UnknownPrincipalError(Exception):
 class PrincipalLookup(Protocol):
     """Authenticates Kubernetes tokens and returns their grants; implemented by the account."""
 
-    def identity(self, presigned_sts_url: str, *, cluster_name: str) -> str:
-        """Return the IAM principal ARN (role ARNs without session) of a presigned request.
+    def identity(self, presigned_sts_url: str, *, cluster_name: str) -> CallerIdentity:
+        """Return the caller of a presigned request.
 
         Raises UnknownPrincipalError unless the URL is a valid STS GetCallerIdentity URL that was
         signed for this cluster.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sandbox.contracts.cluster_host import ClusterFacts, Grant, PrincipalLookup
+from sandbox.contracts.cluster_host import CallerIdentity, ClusterFacts, Grant, PrincipalLookup
 from sandbox.kubernetes import KubernetesClusterHost
 from sandbox.kubernetes.control_plane import ControlPlane
 from sandbox.runtime import kubernetes_build
@@ -94,8 +94,8 @@ def _in(namespace: str, call: Call) -> Call:
 
 
 class _Administrator(PrincipalLookup):
-    def identity(self, presigned_sts_url: str, *, cluster_name: str) -> str:
-        return "admin"
+    def identity(self, presigned_sts_url: str, *, cluster_name: str) -> CallerIdentity:
+        return CallerIdentity(principal="admin")
 
     def grants(self, cluster_arn: str, principal_arn: str) -> list[Grant]:
         return [Grant(username="admin", policy_arn=_POLICY)]

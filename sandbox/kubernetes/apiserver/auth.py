@@ -10,7 +10,12 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from sandbox.contracts.cluster_host import Grant, PrincipalLookup, UnknownPrincipalError
+from sandbox.contracts.cluster_host import (
+    CallerIdentity,
+    Grant,
+    PrincipalLookup,
+    UnknownPrincipalError,
+)
 from sandbox.kubernetes.apimachinery import errors
 from sandbox.kubernetes.storage.object_store import Json, Key, ObjectStore
 
@@ -185,7 +190,7 @@ class AccessControl:
     cluster_name: str
     principals: PrincipalLookup
     store: ObjectStore | None = None
-    _cached_principals: dict[str, tuple[float, str]] = field(default_factory=dict)
+    _cached_callers: dict[str, tuple[float, CallerIdentity]] = field(default_factory=dict)
 
     def user(self, authorization: str) -> User:
         """Authenticate an `Authorization` header. Raises Unauthorized."""
@@ -194,33 +199,33 @@ class AccessControl:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token.startswith(TOKEN_PREFIX):
             raise errors.unauthorized()
-        principal = self._principal(token)
-        grants = self.principals.grants(self.arn, principal)
+        caller = self._caller(token)
+        grants = self.principals.grants(self.arn, caller.principal)
         if not grants:
             # EKS does not distinguish a principal without an access entry from an unknown one.
             raise errors.unauthorized()
         groups = {group for grant in grants for group in grant.groups}
         return User(
-            name=grants[0].username or principal,
+            name=_substitute(grants[0].username, caller.session) or caller.principal,
             groups=(*sorted(groups), "system:authenticated"),
             grants=tuple(grants),
-            principal=principal,
+            principal=caller.principal,
         )
 
-    def _principal(self, token: str) -> str:
-        cached = self._cached_principals.get(token)
+    def _caller(self, token: str) -> CallerIdentity:
+        cached = self._cached_callers.get(token)
         if cached and cached[0] > time.monotonic():
             return cached[1]
         encoded = token.removeprefix(TOKEN_PREFIX)
         try:
             url = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
-            principal = self.principals.identity(url, cluster_name=self.cluster_name)
+            caller = self.principals.identity(url, cluster_name=self.cluster_name)
         except (binascii.Error, UnicodeDecodeError, UnknownPrincipalError):
             raise errors.unauthorized() from None
-        if len(self._cached_principals) > 500:
-            self._cached_principals.clear()
-        self._cached_principals[token] = (time.monotonic() + _TOKEN_CACHE_SECONDS, principal)
-        return principal
+        if len(self._cached_callers) > 500:
+            self._cached_callers.clear()
+        self._cached_callers[token] = (time.monotonic() + _TOKEN_CACHE_SECONDS, caller)
+        return caller
 
     def allows(self, user: User, request: RequestAttributes) -> bool:
         """Return whether any rule allows the request."""
@@ -273,6 +278,16 @@ class AccessControl:
             f'in API group "{request.group}"{scope}',
             {"name": request.name, "group": request.group, "kind": request.resource},
         )
+
+
+def _substitute(username: str, session: str) -> str:
+    """Replace the variables of an access entry's user name.
+
+    https://docs.aws.amazon.com/eks/latest/userguide/creating-access-entries.html; the
+    authenticator replaces `@`, which user names of RBAC may not have, in the first one.
+    """
+    replaced = username.replace("{{SessionName}}", session.replace("@", "-"))
+    return replaced.replace("{{SessionNameRaw}}", session)
 
 
 def _bound_rules(store: ObjectStore, user: User, namespace: str) -> Iterable[Rule]:

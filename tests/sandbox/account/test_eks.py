@@ -12,7 +12,7 @@ import pytest
 from botocore.signers import RequestSigner
 
 from sandbox.account.null_cluster_host import NullClusterHost
-from sandbox.contracts.cluster_host import UnknownPrincipalError
+from sandbox.contracts.cluster_host import CallerIdentity, UnknownPrincipalError
 
 from .conftest import World, refused
 
@@ -273,9 +273,8 @@ def test_cluster_creator_gets_an_admin_entry_when_requested(world: World) -> Non
 
 def test_token_identifies_its_principal_for_one_cluster(world: World) -> None:
     account = world.account
-    assert (
-        account.identity(token_url(world, "main"), cluster_name="main")
-        == "arn:aws:iam::123456789012:user/sandbox"
+    assert account.identity(token_url(world, "main"), cluster_name="main") == CallerIdentity(
+        principal="arn:aws:iam::123456789012:user/sandbox"
     )
     principal = {"AWS": "arn:aws:iam::123456789012:root"}
     trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
@@ -285,7 +284,10 @@ def test_token_identifies_its_principal_for_one_cluster(world: World) -> None:
     ]
     keys = world.client("sts").assume_role(RoleArn=role, RoleSessionName="session")["Credentials"]
     signed = (keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
-    assert account.identity(token_url(world, "main", *signed), cluster_name="main") == role
+    url = token_url(world, "main", *signed)
+    assert account.identity(url, cluster_name="main") == CallerIdentity(
+        principal=role, session="session"
+    )
     for url, why in (
         (token_url(world, "other", *signed), "signature"),
         (token_url(world, "main", signed[0], "wrong", signed[2]), "signature"),

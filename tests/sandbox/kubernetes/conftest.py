@@ -19,6 +19,7 @@ import pytest
 from kubernetes import client
 
 from sandbox.contracts.cluster_host import (
+    CallerIdentity,
     ClusterEndpoint,
     ClusterFacts,
     Grant,
@@ -34,14 +35,15 @@ POLICY = "arn:aws:eks::aws:cluster-access-policy/"
 
 @dataclass
 class Principals:
-    """Principals of URLs `https://sts/<arn>` with their grants."""
+    """Principals of URLs `https://sts/<arn>#<session>` with their grants."""
 
     grants_by_principal: dict[str, list[Grant]] = field(default_factory=dict)
 
-    def identity(self, presigned_sts_url: str, *, cluster_name: str) -> str:
+    def identity(self, presigned_sts_url: str, *, cluster_name: str) -> CallerIdentity:
         if not presigned_sts_url.startswith("https://sts/"):
             raise UnknownPrincipalError("not a presigned STS request")
-        return presigned_sts_url.removeprefix("https://sts/")
+        principal, _, session = presigned_sts_url.removeprefix("https://sts/").partition("#")
+        return CallerIdentity(principal=principal, session=session)
 
     def grants(self, cluster_arn: str, principal_arn: str) -> list[Grant]:
         return self.grants_by_principal.get(principal_arn, [])

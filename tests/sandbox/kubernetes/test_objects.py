@@ -526,7 +526,9 @@ def test_access_policies_and_kubernetes_groups_authorize_requests(demo: Demo, co
     demo.principals.grants_by_principal[pipeline] = [
         Grant(username="pipeline", policy_arn=POLICY + "AmazonEKSEditPolicy", namespaces=("app",))
     ]
-    demo.principals.grants_by_principal[reader] = [Grant(username="reader", groups=("readers",))]
+    demo.principals.grants_by_principal[reader] = [
+        Grant(username="reader:{{SessionName}}", groups=("readers",))
+    ]
     pipeline_client = client.CoreV1Api(demo.api(pipeline))
     pipeline_client.create_namespaced_config_map("app", {"metadata": {"name": "a"}})
     error = refusal(lambda: pipeline_client.list_namespaced_config_map("default"))
@@ -547,14 +549,12 @@ def test_access_policies_and_kubernetes_groups_authorize_requests(demo: Demo, co
             "subjects": [{"kind": "Group", "name": "readers"}],
         },
     )
-    readers = client.CoreV1Api(demo.api(reader))
+    readers = client.CoreV1Api(demo.api(f"{reader}#ann@example.com"))
     assert readers.list_namespaced_config_map("app").items
-    assert (
-        refusal(
-            lambda: readers.create_namespaced_config_map("app", {"metadata": {"name": "b"}})
-        ).status
-        == 403
+    error = refusal(
+        lambda: readers.create_namespaced_config_map("app", {"metadata": {"name": "b"}})
     )
+    assert 'User \\"reader:ann-example.com\\" cannot create' in error.body
     assert (
         refusal(lambda: client.CoreV1Api(demo.api(ADMIN + "-nobody")).list_namespace()).status
         == 401

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from sandbox.account.core import moto_backends
 from sandbox.account.core.wire import ACCOUNT_ID
-from sandbox.contracts.cluster_host import Grant, UnknownPrincipalError
+from sandbox.contracts.cluster_host import CallerIdentity, Grant, UnknownPrincipalError
 
 if TYPE_CHECKING:
     from sandbox.account.core.context import RequestContext
@@ -50,8 +50,8 @@ class Principals:
     def __init__(self, context: RequestContext) -> None:
         self._context = context
 
-    def identity(self, presigned_sts_url: str, *, cluster_name: str) -> str:
-        """Return the principal's ARN. Raises UnknownPrincipalError with the reason."""
+    def identity(self, presigned_sts_url: str, *, cluster_name: str) -> CallerIdentity:
+        """Return the caller. Raises UnknownPrincipalError with the reason."""
         url = urlsplit(presigned_sts_url)
         query = dict(parse_qsl(url.query))
         signed = query.get("X-Amz-SignedHeaders", "").split(";")
@@ -80,7 +80,11 @@ class Principals:
             raise UnknownPrincipalError(
                 f"the token's signature is not valid for cluster {cluster_name}"
             )
-        return caller(self._context, scope[0])
+        session = _session(self._context, scope[0])
+        return CallerIdentity(
+            principal=caller(self._context, scope[0]),
+            session=str(session.session_name) if session is not None else "",
+        )
 
     def _secret(self, access_key: str) -> str | None:
         """Return the secret of an issued key; the sandbox's own keys have none."""
