@@ -21,6 +21,7 @@ from sandbox.engine.errors import EngineError
 from sandbox.engine.state.backend import Backend
 from sandbox.engine.state.resource import is_default_provider
 from sandbox.runtime import background, pulumi_cli
+from sandbox.runtime.cluster_backends import KUBECONFIG, StackBackends
 from sandbox.runtime.home import Home, find_project
 from sandbox.runtime.stack_files import project_name, stack_names
 from sandbox.runtime.waiting import announced
@@ -259,6 +260,12 @@ def reset(yes: bool, as_json: bool) -> None:
             raise click.UsageError("reset erases everything in the sandbox; pass --yes to confirm.")
         click.confirm(f"Erase everything in {home.path}?", abort=True, err=True)
     background.stop(home)
+    for backend in StackBackends(home.kubernetes).in_use():
+        if backend.kind == KUBECONFIG:
+            output.note(
+                f"the namespaces that stack {backend.stack} created in {backend} remain; delete "
+                "them with kubectl."
+            )
     home.erase()
     output.say("The account is empty, and no stack is up.")
     output.document({"result": "succeeded"})

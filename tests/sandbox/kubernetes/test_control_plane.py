@@ -1,18 +1,24 @@
-"""The control plane of `make kubernetes` runs workloads on simulated nodes."""
+"""The control plane of `make kubernetes`: alone, and as the API server of a cluster."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from kubernetes import client as official
 
-from sandbox.kubernetes import control_plane
+from sandbox.contracts.cluster_host import ClusterFacts, Grant
+from sandbox.kubernetes import KubernetesClusterHost
 from sandbox.kubernetes.control_plane import ControlPlane, ControlPlaneError
-from sandbox.runtime import kubernetes_build
-from tests.sandbox.kubernetes.test_objects import deployment
+from sandbox.runtime import control_plane_processes, kubernetes_build
+from sandbox.runtime.cluster_backends import StackBackends, parse
+from tests.sandbox.kubernetes.conftest import ADMIN, ARN, POLICY, Demo, Principals, node
+from tests.sandbox.kubernetes.test_objects import deployment, eventually, refusal
+
+client: Any = official
+PIPELINE = ADMIN + "-pipeline"
 
 
 def test_missing_programs_are_named_with_the_command(
@@ -36,30 +42,59 @@ def test_program_that_ends_is_named_with_its_log(
         ControlPlane(tmp_path / "plane").start()
 
 
-@pytest.mark.skipif(
-    kubernetes_build.built() is None or shutil.which("kubectl") is None,
-    reason="needs kubectl and the control plane that `make kubernetes` builds",
-)
-def test_deployment_becomes_available_and_survives_a_restart(tmp_path: Path) -> None:
-    plane = ControlPlane(tmp_path / "plane")
-    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-a"}}
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Demo]:
+    """Return the clients of a cluster with a control plane and one node."""
+    if kubernetes_build.built() is None:
+        pytest.skip("the control plane is not built; `make kubernetes` builds it")
+    directory = tmp_path / "kubernetes"
+    backends = StackBackends(directory)
+    backends.choose("platform/dev", parse("control-plane", "platform/dev"))
+    backends.assign("urn:pulumi:dev::platform::aws:eks/cluster:Cluster::cluster", ARN)
+    principals = Principals(
+        {
+            ADMIN: [Grant(username=ADMIN, policy_arn=POLICY + "AmazonEKSClusterAdminPolicy")],
+            PIPELINE: [
+                Grant(
+                    username="pipeline",
+                    policy_arn=POLICY + "AmazonEKSEditPolicy",
+                    namespaces=("app",),
+                )
+            ],
+        }
+    )
+    host = KubernetesClusterHost(directory, principals)
+    host.start()
+    facts = ClusterFacts(arn=ARN, name="demo", region="us-east-1", version="1.35")
+    demo = Demo(host, principals, host.create(facts), tmp_path)
+    host.set_nodes(ARN, "workers", [node("node-a")])
+    yield demo
+    demo.clusters.stop()
 
-    def kubectl(*arguments: str, stdin: object = None) -> str:
-        command = ["kubectl", "--kubeconfig", str(plane.write_kubeconfig()), *arguments]
-        text = None if stdin is None else json.dumps(stdin)
-        return subprocess.run(
-            command, input=text, capture_output=True, text=True, check=True, timeout=120
-        ).stdout
 
-    try:
-        plane.start()
-        plane.run(*control_plane.SIMULATION)
-        kubectl("create", "-f", "-", stdin=node)
-        kubectl("apply", "-f", "-", stdin=deployment(replicas=2))
-        kubectl("rollout", "status", "deployment/web", "--timeout=90s")
-        plane.stop()
-        plane = ControlPlane(tmp_path / "plane")
-        plane.start()
-        assert kubectl("get", "deployment", "web", "-o=jsonpath={.spec.replicas}") == "2"
-    finally:
-        plane.stop()
+def test_cluster_with_a_control_plane_runs_workloads_and_leaves_nothing(
+    cluster: Demo, tmp_path: Path
+) -> None:
+    directory = tmp_path / "kubernetes"
+    core, apps = client.CoreV1Api(cluster.api()), client.AppsV1Api(cluster.api())
+    core.create_namespace({"metadata": {"name": "app"}})
+    apps.create_namespaced_deployment("app", deployment(replicas=2))
+    spec = {"type": "LoadBalancer", "ports": [{"port": 80}], "selector": {"app": "web"}}
+    core.create_namespaced_service("app", {"metadata": {"name": "web"}, "spec": spec})
+    eventually(lambda: apps.read_namespaced_deployment("web", "app").status.available_replicas == 2)
+    eventually(lambda: core.read_namespaced_service("web", "app").status.load_balancer.ingress)
+
+    # The access policy is the endpoint's, everything else the API server's RBAC.
+    pipeline = client.CoreV1Api(cluster.api(PIPELINE))
+    assert pipeline.list_namespaced_pod("app").items
+    refused = refusal(lambda: pipeline.list_namespaced_pod("default"))
+    assert 'User \\"pipeline\\" cannot list resource \\"pods\\"' in refused.body
+
+    cluster.clusters.stop()
+    assert not control_plane_processes.end_all(directory)
+    cluster.clusters = KubernetesClusterHost(directory, cluster.principals)
+    cluster.clusters.start()
+    assert apps.read_namespaced_deployment("web", "app").spec.replicas == 2
+    cluster.clusters.delete(ARN)
+    eventually(lambda: not list((directory / "clusters").iterdir()))
+    assert not control_plane_processes.end_all(directory)
