@@ -25,6 +25,8 @@ _BURSTABLE = {
     "2xlarge": 32,
 }
 NODE_GROUP = "sandbox/node-group"
+# Of a disk with EKS's default size, 20 GiB.
+_DISK = {"capacity": "20959212Ki", "allocatable": "18242267924"}
 AUTO = "eks.amazonaws.com/compute-type"
 _ZONES = "abc"
 
@@ -75,6 +77,7 @@ def node_object(facts: NodeFacts, group: str, extra: Mapping[str, str] | None = 
     allocatable = {
         "cpu": f"{cpus * 1000 - 70 - 10 * (cpus > 2)}m",
         "memory": f"{int(memory * 1024) - 255 - 11 * pods - 100}Mi",
+        "ephemeral-storage": _DISK["allocatable"],
         "pods": str(pods),
     }
     moment = now()
@@ -93,7 +96,12 @@ def node_object(facts: NodeFacts, group: str, extra: Mapping[str, str] | None = 
             ),
         },
         "status": {
-            "capacity": {"cpu": str(cpus), "memory": f"{int(memory * 1024)}Mi", "pods": str(pods)},
+            "capacity": {
+                "cpu": str(cpus),
+                "memory": f"{int(memory * 1024)}Mi",
+                "ephemeral-storage": _DISK["capacity"],
+                "pods": str(pods),
+            },
             "allocatable": allocatable,
             "addresses": [
                 {"type": "InternalIP", "address": facts.private_ip},

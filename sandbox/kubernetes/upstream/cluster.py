@@ -42,6 +42,7 @@ class UpstreamCluster:
         self.access = AccessControl(arn=facts.arn, cluster_name=facts.name, principals=principals)
         self.owned = OwnedObjects(directory / "owned.json")
         self._directory, self._backend = directory, backend
+        self._account_available = external.available
         patience = 0.0 if backend.kind == CONTROL_PLANE else _PATIENCE
         self._services = services.ServiceController(facts, external.load_balancers, patience)
         self._upstream: Upstream | None = None
@@ -101,7 +102,8 @@ class UpstreamCluster:
             self._upstream = upstream
             self._started.set()
             while not self._stopping.wait(_PERIOD):
-                self._reconcile(upstream)
+                if self._account_available.is_set():
+                    self._reconcile(upstream)
         except (ControlPlaneError, UpstreamError, StatusError, OSError) as error:
             self._upstream, self._failure = None, str(error)
             LOG.warning("cluster %s: %s", self.facts.name, error)

@@ -94,7 +94,8 @@ def test_cluster_with_a_control_plane_runs_workloads_and_leaves_nothing(
     assert not control_plane_processes.end_all(directory)
     cluster.clusters = KubernetesClusterHost(directory, cluster.principals)
     cluster.clusters.start()
-    assert apps.read_namespaced_deployment("web", "app").spec.replicas == 2
+    again = client.AppsV1Api(cluster.api())
+    assert again.read_namespaced_deployment("web", "app").spec.replicas == 2
     cluster.clusters.delete(ARN)
     eventually(lambda: not list((directory / "clusters").iterdir()))
     assert not control_plane_processes.end_all(directory)
