@@ -45,11 +45,15 @@ def install() -> None:
     ec2.__init__ = without_default_vpc
 
     from moto.iam.access_control import PermissionResult  # noqa: PLC0415
-    from moto.s3.models import FakeBucket  # noqa: PLC0415
+    from moto.s3.models import FakeBucket, S3Backend  # noqa: PLC0415
 
     # moto ignores the conditions of bucket policies; see services/s3.py.
     bucket: Any = FakeBucket
     bucket.get_permission = lambda *_: PermissionResult.NEUTRAL
+    # moto writes an object for each request, reads included, and names it by the time of day: a
+    # replay would create others, and the bucket's deletion would fail.
+    s3: Any = S3Backend
+    s3.log_incoming_request = lambda *_: None
     _done = True
 
 

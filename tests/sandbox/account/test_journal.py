@@ -223,3 +223,29 @@ def test_request_without_space_in_the_journal_is_not_applied(
     world.account.stop()
     topics = start().client("sns").list_topics()["Topics"]
     assert [topic["TopicArn"].rpartition(":")[2] for topic in topics] == ["t"]
+
+
+def test_bucket_of_access_logs_is_deleted_again_after_a_restart(
+    start: Callable[..., World],
+) -> None:
+    world = start()
+    s3 = world.client("s3")
+    for name in ("logs", "data"):
+        s3.create_bucket(Bucket=name)
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "logging.s3.amazonaws.com"},
+        "Action": "s3:PutObject",
+        "Resource": "arn:aws:s3:::logs/*",
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    s3.put_bucket_policy(Bucket="logs", Policy=policy)
+    target = {"LoggingEnabled": {"TargetBucket": "logs", "TargetPrefix": ""}}
+    s3.put_bucket_logging(Bucket="data", BucketLoggingStatus=target)
+    s3.put_object(Bucket="data", Key="a", Body=b"a")
+    s3.delete_object(Bucket="data", Key="a")
+    for item in s3.list_objects_v2(Bucket="logs").get("Contents", ()):
+        s3.delete_object(Bucket="logs", Key=item["Key"])
+    s3.delete_bucket(Bucket="logs")
+    world.account.stop()
+    assert [item["Name"] for item in start().client("s3").list_buckets()["Buckets"]] == ["data"]
