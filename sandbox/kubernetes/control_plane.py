@@ -103,6 +103,8 @@ class ControlPlane:
                 f"--service-account-private-key-file={self._directory / 'service-account.key'}",
                 f"--root-ca-file={self._directory / 'tls' / 'ca.pem'}",
                 "--concurrent-gc-syncs=5",
+                # On a busy machine, heartbeats of the simulated nodes are late.
+                "--node-monitor-grace-period=1h",
             ),
             "kube-scheduler": (
                 f"--kubeconfig={config}", "--leader-elect=false", "--secure-port=0",
