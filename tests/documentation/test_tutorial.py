@@ -110,7 +110,7 @@ def test_second_service_is_released_to_a_workload_and_database_of_its_own(clone:
     tests = clone.directory / "tests" / "examples" / "echo"
     tests.mkdir(parents=True)
     (tests / "test_echo.py").write_text("def test_echo() -> None:\n    assert True\n")
-    commit = clone.commit_test(passes=True)
+    clone.commit_test(passes=True)
     ran = clone.run("sandbox", "up", "dev", "--yes")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     ran = clone.run("sandbox", "release", "dev", "--service", "echo", "--json")
@@ -120,7 +120,6 @@ def test_second_service_is_released_to_a_workload_and_database_of_its_own(clone:
     assert {item["status"] for item in document["actions"]} == {"Succeeded"}
     assert document["serves"] is True
     answer = json.loads(clone.run("curl", "-s", document["url"]).stdout)
-    assert answer["commit"] == commit
     assert document["digest"] in answer["image"]
     assert answer["database"].startswith("platform-dev-echo-database.")
 
