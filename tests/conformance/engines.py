@@ -49,7 +49,10 @@ class Observation:
 
 
 class _Host(LanguageHost):
-    """The language host without a scan of this environment's packages."""
+    """The language host that starts no interpreter for what every run asks."""
+
+    def About(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC
+        return language_pb2.AboutResponse(executable=sys.executable, version="3")
 
     def GetRequiredPackages(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC
         return language_pb2.GetRequiredPackagesResponse()
@@ -205,6 +208,7 @@ def _environment(laboratory: Laboratory, workspace: Workspace) -> dict[str, str]
     own = {
         "PULUMI_HOME": str(laboratory.folder / "home"),
         "PULUMI_DEBUG_LANGUAGES": f"python:{laboratory.language_port}",
+        "GOGC": "off",  # a run of the CLI ends before it needs garbage collection
     }
     return {**workspace.environment, **own}
 
