@@ -150,10 +150,11 @@ class Backend:
             path.rename(path.with_name(f"{path.name}.damaged-{time.time_ns()}"))
         if path.is_file():  # as the CLI does; a copy from before an operation would lack resources
             _keep(path)
-        latest = f',"latest":{deployment}' if deployment else ""
+        latest = ',"latest":' if deployment else ""
         name = json.dumps(f"organization/{project}/{stack}")
         version = f'4,"features":{json.dumps(features)}' if features else "3"
-        _write(path, f'{{"version":{version},"checkpoint":{{"stack":{name}{latest}}}}}')
+        head = f'{{"version":{version},"checkpoint":{{"stack":{name}'
+        _write(path, head, latest, deployment, "}}")
         self.push(path)
         packed = path.with_name(path.name + ".gz")
         if packed.exists():
@@ -331,10 +332,11 @@ def _alive(pid: int) -> bool:
     return pid > 0
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, *texts: str) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        temporary.write_text(text)
+        with temporary.open("w") as file:
+            file.writelines(texts)
         temporary.replace(path)
     except OSError as error:
         with suppress(OSError):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 
 from sandbox.engine.deployment import Deployment
 from sandbox.engine.errors import EngineError, StepError
@@ -117,24 +118,27 @@ def delete_resources(deployment: Deployment, resources: Sequence[Resource]) -> N
     ready = [item for item in resources if not holders[id(item)]]
     remaining, failed = len(resources), False
     running: dict[Future[None], Resource] = {}
+    ended: SimpleQueue[Future[None]] = SimpleQueue()
     with ThreadPoolExecutor(max_workers=max(1, deployment.request.parallel)) as pool:
         while ready or running:
             for resource in ready:
-                running[pool.submit(_delete, deployment, resource, selected)] = resource
+                future = pool.submit(_delete, deployment, resource, selected)
+                running[future] = resource
+                future.add_done_callback(ended.put)
             ready = []
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                resource = running.pop(future)
-                error = future.exception()
-                if error is not None:
-                    failed = True
-                    deployment.failed.add(resource.urn)
-                    deployment.recorder.message("error", resource.urn, str(error))
-                    continue
-                remaining -= 1
-                for dependency in dependencies[id(resource)]:
-                    holders[id(dependency)] -= 1
-                    if not holders[id(dependency)]:
-                        ready.append(dependency)
+            future = ended.get()
+            resource = running.pop(future)
+            error = future.exception()
+            if error is not None:
+                failed = True
+                deployment.failed.add(resource.urn)
+                deployment.recorder.message("error", resource.urn, str(error))
+                continue
+            remaining -= 1
+            for dependency in dependencies[id(resource)]:
+                holders[id(dependency)] -= 1
+                if not holders[id(dependency)]:
+                    ready.append(dependency)
     if remaining and not failed:
         names = ", ".join(item.urn for item in resources if holders[id(item)])
         raise EngineError(
