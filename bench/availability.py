@@ -208,21 +208,37 @@ def _stop_and_start(stack: Stack) -> None:
     stack.settled()
 
 
-def _fail(patch: dict[str, Any], reason: str) -> Callable[[Stack], None]:
-    """Return a scenario that rolls out a change, waits for the reason, and rolls it back."""
+def _fail(change: Callable[[str], dict[str, Any]], reason: str) -> Callable[[Stack], None]:
+    """Return a scenario that rolls out a change, waits for the reason, and rolls it back.
+
+    `change` returns the fields of the pods' specification for the current image.
+    """
 
     def fail(stack: Stack) -> None:
-        content = json.dumps({"spec": {"template": {"spec": patch}}})
+        path = "jsonpath={.spec.template.spec.containers[0].image}"
+        image = stack.kubectl("get", _DEPLOYMENT, "-o", path)
+        content = json.dumps({"spec": {"template": {"spec": change(image)}}})
         stack.kubectl("patch", _DEPLOYMENT, "--patch", content)
-        _wait(reason, lambda: reason in stack.kubectl("get", "pods"))
-        stack.kubectl("rollout", "undo", _DEPLOYMENT)
-        stack.settled()
+        try:
+            _wait(reason, lambda: reason in stack.kubectl("get", "pods"))
+        finally:
+            stack.kubectl("rollout", "undo", _DEPLOYMENT)
+            stack.settled()
 
     return fail
 
 
-def _main(**container: Any) -> dict[str, Any]:
-    return {"containers": [{"name": "guestbook", **container}]}
+def _missing_image(image: str) -> dict[str, Any]:
+    repository = image.split("@")[0]
+    return {"containers": [{"name": "guestbook", "image": f"{repository}@sha256:{'0' * 64}"}]}
+
+
+def _crash(_image: str) -> dict[str, Any]:
+    return {"containers": [{"name": "guestbook", "command": ["false"]}]}
+
+
+def _failing_migration(_image: str) -> dict[str, Any]:
+    return {"initContainers": [{"name": "migrate", "command": ["false"]}]}
 
 
 def _scale_under_load(stack: Stack) -> None:
@@ -238,16 +254,13 @@ def _scale_under_load(stack: Stack) -> None:
     stack.settled()
 
 
-_NO_IMAGE = f"localhost:1/none@sha256:{'0' * 64}"
 SCENARIOS: dict[str, Callable[[Stack], None]] = {
     "autoscaler adds pods during `up`": _scale_under_load,
     "all pods replaced": _restart_pods,
     "node drained": _drain,
-    "release with a missing image": _fail(_main(image=_NO_IMAGE), "ImagePullBackOff"),
-    "release that crashes": _fail(_main(command=["false"]), "CrashLoopBackOff"),
-    "release whose migration fails": _fail(
-        {"initContainers": [{"name": "migrate", "command": ["false"]}]}, "Init:CrashLoopBackOff"
-    ),
+    "release with a missing image": _fail(_missing_image, "ImagePullBackOff"),
+    "release that crashes": _fail(_crash, "CrashLoopBackOff"),
+    "release whose migration fails": _fail(_failing_migration, "Init:CrashLoopBackOff"),
     "database restarted": _reboot_database,
     "SIGKILL of PostgreSQL": _kill_database,
     "SIGKILL of the background process": _kill_background_process,
