@@ -229,7 +229,7 @@ def _fail(change: Callable[[str], dict[str, Any]], reason: str) -> Callable[[Sta
 
 
 def _missing_image(image: str) -> dict[str, Any]:
-    repository = image.split("@")[0]
+    repository = image.split("@", maxsplit=1)[0]
     return {"containers": [{"name": "guestbook", "image": f"{repository}@sha256:{'0' * 64}"}]}
 
 
