@@ -44,7 +44,8 @@ class UpstreamCluster:
         self._directory, self._backend = directory, backend
         self._account_available = external.available
         patience = 0.0 if backend.kind == CONTROL_PLANE else _PATIENCE
-        self._services = services.ServiceController(facts, external.load_balancers, patience)
+        file = directory / "load-balancers.json"
+        self._services = services.ServiceController(facts, external.load_balancers, patience, file)
         self._upstream: Upstream | None = None
         self._failure = ""
         self._started, self._stopping = threading.Event(), threading.Event()
@@ -58,6 +59,11 @@ class UpstreamCluster:
         if self._upstream is None:
             raise UpstreamError(self._failure or "the control plane has not started yet.")
         return self._upstream
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether the objects are left where they are; the endpoint then has none."""
+        return cluster_backends.is_abandoned(self._directory)
 
     def configure(self, facts: ClusterFacts) -> None:
         """Apply a new configuration; the API server keeps its version."""
@@ -82,6 +88,11 @@ class UpstreamCluster:
 
     def _delete(self) -> None:
         self._thread.join()
+        if self.is_abandoned:
+            try:
+                self._services.remove_all()
+            except LoadBalancerError as error:
+                LOG.warning("cluster %s: %s", self.facts.name, error)
         continue_deletion(self._directory)
 
     def _run(self) -> None:

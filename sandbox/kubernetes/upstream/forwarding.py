@@ -61,6 +61,8 @@ class ForwardingHandler(RequestHandler):
         user = cluster.access.user(self.headers.get("Authorization", ""))
         if any(name.lower().startswith("impersonate-") for name in self.headers):
             raise errors.bad_request("the sandbox does not emulate impersonation")
+        if cluster.is_abandoned:
+            raise errors.ApiError(404, "NotFound", "the objects of the cluster were abandoned")
         url = urlsplit(self.path)
         path, query = resource_paths.parse(unquote(url.path)), parse_qs(url.query)
         attributes = _attributes(self.command, unquote(url.path), path, "watch" in query)

@@ -6,8 +6,10 @@ keeps it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 from sandbox.contracts.cluster_host import ClusterFacts
 from sandbox.kubernetes.controllers.services import service_load_balancer
@@ -21,10 +23,16 @@ _MERGE = "application/merge-patch+json"
 
 
 class ServiceController:
-    """Gives Services of type LoadBalancer an address; `patience` is for the cluster's own."""
+    """Gives Services of type LoadBalancer an address; `patience` is for the cluster's own.
 
-    def __init__(self, facts: ClusterFacts, load_balancers: LoadBalancers, patience: float) -> None:
+    `file` has the Services with a load balancer, for a cluster that no longer answers.
+    """
+
+    def __init__(
+        self, facts: ClusterFacts, load_balancers: LoadBalancers, patience: float, file: Path
+    ) -> None:
         self.facts, self._load_balancers, self._patience = facts, load_balancers, patience
+        self._file = file
         # The last applied spec by the Service's uid; a restart applies all again.
         self._applied: dict[str, LoadBalancerSpec] = {}
 
@@ -40,6 +48,21 @@ class ServiceController:
                 if error.code not in {404, 409}:  # changed since; the next run sees it
                     raise
 
+    def remove_all(self) -> None:
+        """Remove the load balancers without the Services. Raises LoadBalancerError."""
+        for metadata in self._recorded():
+            service = {"metadata": metadata, "spec": {}}
+            self._load_balancers.remove(self._spec(service))
+        self._file.unlink(missing_ok=True)
+
+    def _recorded(self) -> list[Json]:
+        return list(json.loads(self._file.read_text())) if self._file.exists() else []
+
+    def _record(self, service: Json, *, removed: bool = False) -> None:
+        metadata = {name: service["metadata"][name] for name in ("namespace", "name", "uid")}
+        others = [item for item in self._recorded() if item["uid"] != metadata["uid"]]
+        self._file.write_text(json.dumps(others if removed else [*others, metadata]))
+
     def _reconcile(self, upstream: Upstream, service: Json) -> None:
         meta = service["metadata"]
         ours = FINALIZER in (meta.get("finalizers") or ())
@@ -47,6 +70,7 @@ class ServiceController:
             if ours:
                 self._load_balancers.remove(self._spec(service))
                 self._applied.pop(meta["uid"], None)
+                self._record(service, removed=True)
                 remove_finalizer(upstream, service)
             return
         if not ours and not self._needs_address(service):
@@ -58,6 +82,7 @@ class ServiceController:
         if not ours:
             finalizers = [*(meta.get("finalizers") or ()), FINALIZER]
             _set_finalizers(upstream, service, finalizers)
+        self._record(service)
         hostname = self._load_balancers.ensure(spec)
         status = {"status": {"loadBalancer": {"ingress": [{"hostname": hostname}]}}}
         upstream.request("PATCH", f"{path}/status", status, _MERGE)

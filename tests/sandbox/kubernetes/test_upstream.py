@@ -109,13 +109,29 @@ def test_deleted_cluster_takes_the_objects_that_were_created_through_it(
     assert [item.metadata.name for item in remaining] == ["deleted-here"]
 
 
-def test_abandoned_cluster_leaves_its_objects(demo: Demo, through: Demo, tmp_path: Path) -> None:
-    client.CoreV1Api(through.api()).create_namespace(namespace("guestbook"))
+def test_abandoned_cluster_has_no_objects_and_loses_its_load_balancers_only(
+    demo: Demo, through: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[str] = []
+    load_balancers = through.clusters.external.load_balancers
+    monkeypatch.setattr(load_balancers, "remove", lambda spec: removed.append(spec.name))
+    core = client.CoreV1Api(through.api())
+    core.create_namespace(namespace("guestbook"))
+    spec = {"type": "LoadBalancer", "ports": [{"port": 80}]}
+    spec["loadBalancerClass"] = "eks.amazonaws.com/nlb"
+    core.create_namespaced_service("guestbook", {"metadata": {"name": "web"}, "spec": spec})
+    ours = client.CoreV1Api(demo.api())
+    read = ours.read_namespaced_service
+    eventually(lambda: services.FINALIZER in (read("web", "guestbook").metadata.finalizers or ()))
     backends = cluster_backends.StackBackends(tmp_path / "forwarded")
     backends.abandon("platform/dev")
+    with pytest.raises(client.ApiException) as missing:
+        core.delete_namespaced_service("web", "guestbook")
+    assert missing.value.status == 404
     through.clusters.delete(EKS)
     eventually(lambda: not backends.deleting("platform/dev"))
-    assert "guestbook" in names(demo)
+    assert removed == ["web"]
+    assert read("web", "guestbook").metadata.deletion_timestamp is None
 
 
 def test_service_keeps_the_load_balancer_of_the_cluster_unless_its_class_is_of_eks(
