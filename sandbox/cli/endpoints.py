@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from sandbox.containers import load_balancer_ports
+from sandbox.containers.service_proxy import load_balancer_ports
 from sandbox.runtime.home import Home
 
 _PORTS = {"http": 80, "https": 443}

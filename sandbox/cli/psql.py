@@ -15,7 +15,8 @@ import click
 from sandbox.cli import options
 from sandbox.cli.output import WRONG_USE, Output
 from sandbox.cli.stacks import require_state
-from sandbox.databases import ServerError, client_program
+from sandbox.databases.errors import ServerError
+from sandbox.databases.programs import client as client_program
 from sandbox.engine import export_stack
 from sandbox.runtime.certificate_authority import CertificateAuthority
 from sandbox.runtime.operations import Session

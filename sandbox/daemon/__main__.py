@@ -20,15 +20,20 @@ from sandbox.account import Account, JournalError
 from sandbox.account.services.ecr.authorization_tokens import USER
 from sandbox.account.services.ecr.images import EcrRepositories
 from sandbox.builds import LocalBuildRunner
-from sandbox.containers import LocalServiceProxy, PodIdentityAgent, ProcessRuntime, RegistryAccess
+from sandbox.containers.engine_images import RegistryAccess
+from sandbox.containers.pod_identity import PodIdentityAgent
+from sandbox.containers.process_runtime import ProcessRuntime
+from sandbox.containers.service_proxy import LocalServiceProxy
 from sandbox.daemon.build_surroundings import build_surroundings
 from sandbox.daemon.database_logs import DatabaseLogs
 from sandbox.daemon.image_pulls import PullCheck
 from sandbox.daemon.pod_runtime import RuntimeChoiceError, choose_runtime
-from sandbox.databases import PostgresHost
+from sandbox.databases.host import PostgresHost
 from sandbox.engine.loopback import loopback_exemptions
-from sandbox.kubernetes import ExternalServices, KubernetesClusterHost, cluster_host
+from sandbox.kubernetes import cluster_host
+from sandbox.kubernetes.cluster_host import KubernetesClusterHost
 from sandbox.kubernetes.load_balancers import ElasticLoadBalancers
+from sandbox.kubernetes.ports import ExternalServices
 from sandbox.pipelines import (
     AccountClients,
     CodePipelineRunner,
@@ -52,6 +57,7 @@ _DAMAGED = (
     "Nothing was changed. Restore the file from a copy, or keep what is readable: "
     "`python -m sandbox repair`."
 )
+_UNREADABLE = "Nothing was changed. Restore its permissions or a copy."
 _OTHER_CODE = (
     "The account cannot be restored, most likely because the sandbox's code has changed. "
     "Use that version of the code if you can."
@@ -134,7 +140,8 @@ def _start_parts(home: Home, time_scale: float) -> tuple[_Parts, str, str]:
         kubernetes_url = parts.clusters.start()
         account_url = _start_account(parts.account, home.account / "port")
     except JournalError as error:
-        sys.exit(f"{error}. {_DAMAGED if error.damaged else _OTHER_CODE} {_ERASE}")
+        remedy = _DAMAGED if error.readable else _UNREADABLE
+        sys.exit(f"{error}. {remedy if error.damaged else _OTHER_CODE} {_ERASE}")
     except (ports.PortTakenError, RuntimeChoiceError, DamagedFileError) as error:
         sys.exit(str(error))
     if lost := parts.clusters.recreated():

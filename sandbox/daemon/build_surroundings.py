@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from sandbox.builds import Surroundings, Toolbox
 from sandbox.builds.aws_session import OWN_KEY, AwsSession
-from sandbox.containers import LocalServiceProxy, load_balancer_ports
-from sandbox.databases import ServerError, programs
+from sandbox.containers.service_proxy import LocalServiceProxy, load_balancer_ports
+from sandbox.databases import programs
+from sandbox.databases.errors import ServerError
 from sandbox.images import image_cache
 from sandbox.runtime.home import SOURCE_DIRECTORY, Home, user_cache
 

@@ -9,10 +9,12 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 
-from sandbox.containers import EngineRuntime, ProcessRuntime, RegistryAccess
 from sandbox.containers.combined_runtime import CombinedRuntime
 from sandbox.containers.engine_client import detect
+from sandbox.containers.engine_images import RegistryAccess
+from sandbox.containers.engine_runtime import EngineRuntime
 from sandbox.containers.host_relays import Endpoints
+from sandbox.containers.process_runtime import ProcessRuntime
 from sandbox.contracts.container_runtime import ContainerRuntime
 from sandbox.runtime import pod_containers
 from sandbox.runtime.home import Home

@@ -16,9 +16,6 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError
-
 _HEADER = "x-k8s-aws-id"
 LIFETIME = timedelta(minutes=14)
 
@@ -27,6 +24,8 @@ def sign(
     cluster: str, region: str | None = None, role_arn: str | None = None, session: Any = None
 ) -> str:
     """Return a cluster's token, for `role_arn` if set. Raises botocore's errors."""
+    import boto3  # noqa: PLC0415 - most commands of the sandbox need no token, and start sooner
+
     session = session or boto3.Session(region_name=region)
     if role_arn:
         response = session.client("sts", region_name=region).assume_role(
@@ -62,6 +61,8 @@ def credential(token: str) -> dict[str, Any]:
 
 def main() -> int:
     """Print the credential; an error is one line on stderr and exit code 1."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as in `sign`
+
     parser = argparse.ArgumentParser(
         prog="python -m sandbox.kubernetes.token", description="Print an EKS token."
     )

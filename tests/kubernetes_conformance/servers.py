@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sandbox.contracts.cluster_host import CallerIdentity, ClusterFacts, Grant, PrincipalLookup
-from sandbox.kubernetes import KubernetesClusterHost
+from sandbox.kubernetes.cluster_host import KubernetesClusterHost
 from sandbox.kubernetes.control_plane import ControlPlane
 from sandbox.runtime import kubernetes_build
 from tests.kubernetes_conformance.answers import Answer, normalize

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.containers import EngineRuntime, ProcessRuntime
 from sandbox.containers.engine_client import ContainerEngine
+from sandbox.containers.engine_runtime import EngineRuntime
+from sandbox.containers.process_runtime import ProcessRuntime
 from sandbox.images import image_sources
 from sandbox.images.build_request import BuildRequest
 from tests.sandbox import container_engine

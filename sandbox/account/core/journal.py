@@ -24,11 +24,14 @@ from typing import IO, Any
 
 
 class JournalError(Exception):
-    """The journal is unreadable (`damaged`) or its replay differs; the message names the entry."""
+    """The journal is `damaged` or its replay differs; the message names the entry.
 
-    def __init__(self, text: str, *, damaged: bool = False) -> None:
+    Of a damaged journal that is not `readable`, a repair can keep nothing.
+    """
+
+    def __init__(self, text: str, *, damaged: bool = False, readable: bool = True) -> None:
         super().__init__(text)
-        self.damaged = damaged
+        self.damaged, self.readable = damaged, readable
 
 
 _LARGE = 32 * 1024
@@ -278,4 +281,5 @@ def _time(moment: float) -> str:
 
 
 def _unreadable(path: Path, error: OSError) -> JournalError:
-    return JournalError(f"{path} cannot be read: {error.strerror or error}", damaged=True)
+    text = f"{path} cannot be read: {error.strerror or error}"
+    return JournalError(text, damaged=True, readable=False)

@@ -10,8 +10,9 @@ from uuid import uuid4
 
 import pytest
 
-from sandbox.containers import EngineRuntime, ProcessRuntime
 from sandbox.containers.combined_runtime import CombinedRuntime
+from sandbox.containers.engine_runtime import EngineRuntime
+from sandbox.containers.process_runtime import ProcessRuntime
 from sandbox.contracts.container_runtime import ContainerError, ContainerSpec
 from tests.sandbox.conftest import Images
 

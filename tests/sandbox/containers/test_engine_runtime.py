@@ -17,9 +17,10 @@ from uuid import uuid4
 import pytest
 from docker.errors import ImageNotFound
 
-from sandbox.containers import EngineRuntime, RegistryAccess
 from sandbox.containers.engine_client import ContainerEngine
+from sandbox.containers.engine_images import RegistryAccess
 from sandbox.containers.engine_logs import frames
+from sandbox.containers.engine_runtime import EngineRuntime
 from sandbox.contracts.container_runtime import (
     POD_IDENTITY_DIRECTORY,
     ContainerError,

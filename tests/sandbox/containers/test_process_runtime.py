@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from sandbox.containers import ProcessRuntime
+from sandbox.containers.process_runtime import ProcessRuntime
 from sandbox.contracts.container_runtime import ContainerError, ContainerSpec
 from tests.sandbox.conftest import DOCKERFILE, Images
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.containers import ProcessRuntime, RegistryAccess
+from sandbox.containers.engine_images import RegistryAccess
+from sandbox.containers.process_runtime import ProcessRuntime
 from sandbox.contracts.container_runtime import ContainerRuntime
 from sandbox.daemon.pod_runtime import RuntimeChoiceError, choose_runtime
 from sandbox.runtime.home import Home

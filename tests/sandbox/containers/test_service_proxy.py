@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.containers import LocalServiceProxy, load_balancer_ports
+from sandbox.containers.service_proxy import LocalServiceProxy, load_balancer_ports
 from sandbox.contracts.service_proxy import ProxiedService
 
 pytestmark = pytest.mark.server

@@ -15,7 +15,9 @@ import psycopg
 import pytest
 
 from sandbox.contracts.database_host import DatabaseFacts, DatabaseState
-from sandbox.databases import PostgresHost, ServerError, programs
+from sandbox.databases import programs
+from sandbox.databases.errors import ServerError
+from sandbox.databases.host import PostgresHost
 from sandbox.databases.log_shipper import LogEvent
 from sandbox.runtime import postmaster
 from sandbox.runtime.certificate_authority import CertificateAuthority

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.databases import ServerError, programs
+from sandbox.databases import programs
+from sandbox.databases.errors import ServerError
 from tests.sandbox.databases.conftest import FACTS, Databases, until
 
 

@@ -49,7 +49,7 @@ def _server_of_a_killed_host(databases: Databases) -> int:
         import os, signal, sys, time
         from pathlib import Path
         sys.path.insert(0, {str(Path.cwd())!r})
-        from sandbox.databases import PostgresHost
+        from sandbox.databases.host import PostgresHost
         from sandbox.runtime.certificate_authority import CertificateAuthority
         from tests.sandbox.databases.conftest import FACTS
         directory = Path({str(databases.directory)!r})

@@ -26,7 +26,8 @@ from sandbox.contracts.cluster_host import (
     NodeFacts,
     UnknownPrincipalError,
 )
-from sandbox.kubernetes import ExternalServices, KubernetesClusterHost
+from sandbox.kubernetes.cluster_host import KubernetesClusterHost
+from sandbox.kubernetes.ports import ExternalServices
 
 ARN = "arn:aws:eks:us-east-1:123456789012:cluster/demo"
 ADMIN = "arn:aws:iam::123456789012:role/deployer"

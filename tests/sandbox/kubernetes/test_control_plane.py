@@ -10,7 +10,7 @@ import pytest
 from kubernetes import client as official
 
 from sandbox.contracts.cluster_host import ClusterFacts, Grant
-from sandbox.kubernetes import KubernetesClusterHost
+from sandbox.kubernetes.cluster_host import KubernetesClusterHost
 from sandbox.kubernetes.control_plane import ControlPlane, ControlPlaneError
 from sandbox.runtime import control_plane_processes, kubernetes_build
 from sandbox.runtime.cluster_backends import StackBackends, parse

@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 
-from sandbox.containers import ProcessRuntime
+from sandbox.containers.process_runtime import ProcessRuntime
 from sandbox.contracts.cluster_host import ClusterFacts, Grant
 from sandbox.images import image_sources
 from sandbox.images.build_request import BuildRequest
-from sandbox.kubernetes import ExternalServices, KubernetesClusterHost
+from sandbox.kubernetes.cluster_host import KubernetesClusterHost
+from sandbox.kubernetes.ports import ExternalServices
 from tests.sandbox.conftest import DOCKERFILE, SERVER
 from tests.sandbox.kubernetes.conftest import ADMIN, ARN, POLICY, Demo, Principals, node
 from tests.sandbox.kubernetes.test_pods import SERVICE, deployment, wait

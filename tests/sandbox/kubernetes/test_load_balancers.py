@@ -13,8 +13,9 @@ from kubernetes import client as official
 
 from sandbox.account import Account
 from sandbox.contracts.cluster_host import ClusterFacts, Grant
-from sandbox.kubernetes import ExternalServices, KubernetesClusterHost
+from sandbox.kubernetes.cluster_host import KubernetesClusterHost
 from sandbox.kubernetes.load_balancers import ElasticLoadBalancers
+from sandbox.kubernetes.ports import ExternalServices
 from tests.sandbox.kubernetes.conftest import ADMIN, POLICY, Demo, Principals, node
 from tests.sandbox.kubernetes.test_objects import eventually
 

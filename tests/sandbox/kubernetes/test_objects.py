@@ -11,7 +11,7 @@ from kubernetes import client as official
 from kubernetes import watch as official_watch
 
 from sandbox.contracts.cluster_host import ClusterFacts, Grant
-from sandbox.kubernetes import KubernetesClusterHost
+from sandbox.kubernetes.cluster_host import KubernetesClusterHost
 from tests.sandbox.kubernetes.conftest import ADMIN, ARN, POLICY, Demo, node
 
 # The typed client would refuse some of the requests.

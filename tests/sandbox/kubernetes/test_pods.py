@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from sandbox.containers import EngineRuntime, LocalServiceProxy, load_balancer_ports
+from sandbox.containers.engine_runtime import EngineRuntime
+from sandbox.containers.service_proxy import LocalServiceProxy, load_balancer_ports
 from sandbox.contracts.container_runtime import ContainerRuntime
-from sandbox.kubernetes import ExternalServices
+from sandbox.kubernetes.ports import ExternalServices
 from tests.sandbox.conftest import Images
 from tests.sandbox.kubernetes.conftest import ARN, Demo, Kubectl
 

@@ -16,7 +16,8 @@ from kubernetes import client as official
 from kubernetes import watch as official_watch
 
 from sandbox.contracts.cluster_host import ClusterFacts
-from sandbox.kubernetes import ExternalServices, KubernetesClusterHost
+from sandbox.kubernetes.cluster_host import KubernetesClusterHost
+from sandbox.kubernetes.ports import ExternalServices
 from sandbox.kubernetes.upstream import cluster as upstream_cluster
 from sandbox.kubernetes.upstream import services
 from sandbox.runtime import cluster_backends

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from sandbox.contracts.cluster_host import ClusterFacts
-from sandbox.kubernetes import KubernetesClusterHost
+from sandbox.kubernetes.cluster_host import KubernetesClusterHost
 from sandbox.runtime.ports import PortTakenError
 from tests.sandbox.kubernetes.conftest import Principals
 
