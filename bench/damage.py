@@ -101,6 +101,9 @@ class Damages:
         """Damage a file and run `up`; return what it did, and what is wrong, or nothing."""
         self._restore()
         paths = sorted(self.stack.home.glob(name))
+        if not paths:  # it exists while the background process runs
+            self.stack.run(*self._preview)
+            paths = sorted(self.stack.home.glob(name))
         if not paths:
             return "", f"{name} does not exist"
         DAMAGES[damage](paths[0])
@@ -109,20 +112,24 @@ class Damages:
             return "complete", self._incomplete(f"{name} {damage}")
         if "bug in the sandbox" in output or "Traceback" in output:
             return "", f"{name} {damage}: {output[-500:]}"
-        remedies = _REMEDY.findall(output)
-        if not remedies:
-            return "", f"{name} {damage}: no remedy in {output[-500:]}"
-        remedy = remedies[0]
-        confirmed = ("--yes",) if remedy.startswith(("reset", "refresh")) else ()
-        code, applied = self.stack.run(*remedy.split(), *confirmed)
+        return self._remedied(f"{name} {damage}", paths[0], output)
+
+    def _remedied(self, context: str, path: Path, output: str) -> tuple[str, str]:
+        """Apply the remedy that the output names, then run `up`."""
+        if "Remove that directory" in output:
+            remedy, code, applied = "removal", 0, ""
+            shutil.rmtree(path)
+        elif remedies := _REMEDY.findall(output):
+            remedy = remedies[0]
+            confirmed = ("--yes",) if remedy.startswith(("reset", "refresh")) else ()
+            code, applied = self.stack.run(*remedy.split(), *confirmed)
+        else:
+            return "", f"{context}: no remedy in {output[-500:]}"
         if code == 0:
             code, applied = self.stack.run(*self._up)
         if code != 0:
-            return (
-                "",
-                f"{name} {damage}: `{remedy}` does not help: {output[-300:]} {applied[-400:]}",
-            )
-        return f"refused: {remedy.split()[0]}", self._incomplete(f"{name} {damage}, `{remedy}`")
+            return "", f"{context}: `{remedy}` does not help: {output[-300:]} {applied[-400:]}"
+        return f"refused: {remedy.split()[0]}", self._incomplete(f"{context}, `{remedy}`")
 
     def stop(self) -> None:
         """Stop the sandbox."""
