@@ -22,7 +22,9 @@ def buildspec(step: str) -> dict[str, Any]:
 @pytest.mark.parametrize("step", sorted(file.stem for file in BUILDSPECS.glob("*.yml")))
 def test_commands_are_valid_bash(step: str) -> None:
     phases = buildspec(step)["phases"]
-    script = "\n".join(command for phase in phases.values() for command in phase["commands"])
+    commands = [command for phase in phases.values() for command in phase.get("commands", ())]
+    script = "\n".join(commands)
+    assert script
     result = subprocess.run(
         ["bash", "-n"], input=script, capture_output=True, text=True, check=False
     )
