@@ -154,9 +154,10 @@ def test_recording_lists_exactly_the_aws_types_of_the_program(
     dev: Recording, prod: Recording
 ) -> None:
     s3 = run_program("dev", {**S3_SOURCE, "observability.contacts": ["a@example.com"]})
+    github = run_program("dev", {"pipeline.github_runner": True})
     used = {
         r.type.removeprefix("aws:")
-        for r in [*dev.resources, *prod.resources, *s3.resources]
+        for r in [*dev.resources, *prod.resources, *s3.resources, *github.resources]
         if r.type.startswith("aws:")
     }
     assert used == set(AWS_TYPES.split())
