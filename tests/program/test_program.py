@@ -154,7 +154,9 @@ def test_recording_lists_exactly_the_aws_types_of_the_program(
     dev: Recording, prod: Recording
 ) -> None:
     s3 = run_program("dev", {**S3_SOURCE, "observability.contacts": ["a@example.com"]})
-    github = run_program("dev", {"pipeline.github_runner": True})
+    connection = "arn:aws:codeconnections:us-east-1:123456789012:connection/01"
+    accepted = {"pipeline.source.connection_arn": connection}
+    github = run_program("dev", {"pipeline.github_runner": True, **accepted})
     used = {
         r.type.removeprefix("aws:")
         for r in [*dev.resources, *prod.resources, *s3.resources, *github.resources]
