@@ -438,7 +438,7 @@ def test_unemulated_operation_is_refused_by_name(world: World) -> None:
         ("ec2", "describe_capacity_block_offerings", {"CapacityDurationHours": 24}),
         ("eks", "list_insights", {"clusterName": "c"}),
         ("dynamodb", "list_tables", {}),
-        ("codebuild", "create_webhook", {"projectName": "project"}),
+        ("codebuild", "list_shared_projects", {}),
     ):
         with pytest.raises(ClientError) as caught:
             getattr(world.client(service), call)(**kwargs)
