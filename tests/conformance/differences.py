@@ -44,7 +44,7 @@ def document() -> str:
         f"`make conformance` runs {len(SCENARIOS)} programs and random ones with the embedded engine "
         f"and with the Pulumi CLI {pulumi_build.version()}, on the same provider. It compares exit "
         "codes, counts, the provider's requests with their arguments, the checkpoint, pending "
-        "operations, outputs, and what the provider holds. CI runs all programs with failures and "
+        "operations, outputs, and what the provider holds. CI runs all programs with "
         "interruptions, and every second one of the others.",
         "",
         f"{len(SCENARIOS) - len(KNOWN)} programs agree in everything. The remaining differences:",
