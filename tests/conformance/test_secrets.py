@@ -6,12 +6,12 @@ import pytest
 
 from tests.conformance.differences import check
 from tests.conformance.engines import Laboratory
+from tests.conformance.programs import IN_CI
 from tests.conformance.programs.secrets import SCENARIOS
 from tests.pulumi import needs_cli
 
 
-# Every second program, for the time of CI; `make conformance` runs all.
 @needs_cli
-@pytest.mark.parametrize("name", list(SCENARIOS)[::2])
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if name in IN_CI])
 def test_engines_agree(shared: Laboratory, name: str) -> None:
     check(shared, name)
