@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +28,18 @@ _WORKLOAD = ("-c", "workload.minimum=2", "-c", "workload.maximum=4")
 _WAIT = 240.0
 
 
+@dataclass
+class Outcome:
+    """Requests during a scenario."""
+
+    answered: int = 0
+    unavailable: int = 0
+    refused: int = 0
+    """Connections that nothing accepted, so that no request was sent."""
+    lost: list[str] = field(default_factory=list)
+    failure: str = ""
+
+
 class Load:
     """Clients that read the page and store entries over keep-alive connections."""
 
@@ -34,10 +47,7 @@ class Load:
         self._address = urlsplit(url).netloc
         self._lock = threading.Lock()
         self._end = threading.Event()
-        self.answered = self.unavailable = 0
-        self.refused = 0
-        """Connections that nothing accepted, so that no request was sent."""
-        self.lost: list[str] = []
+        self._outcome = Outcome()
         self.stored: set[str] = set()
         self._threads = [threading.Thread(target=self._run, args=(i,)) for i in range(CLIENTS)]
         for thread in self._threads:
@@ -49,12 +59,11 @@ class Load:
         for thread in self._threads:
             thread.join(60)
 
-    def take(self) -> tuple[int, int, int, list[str]]:
-        """Return answered, unavailable, refused and lost requests since the last call."""
+    def take(self) -> Outcome:
+        """Return the requests since the last call."""
         with self._lock:
-            counts = self.answered, self.unavailable, self.refused, self.lost
-            self.answered, self.unavailable, self.refused, self.lost = 0, 0, 0, []
-        return counts
+            outcome, self._outcome = self._outcome, Outcome()
+        return outcome
 
     def _run(self, number: int) -> None:
         connection = http.client.HTTPConnection(self._address, timeout=60)
@@ -67,7 +76,7 @@ class Load:
                     connection.connect()
             except OSError:
                 with self._lock:
-                    self.refused += 1
+                    self._outcome.refused += 1
                 time.sleep(0.1)
                 continue
             try:
@@ -75,16 +84,16 @@ class Load:
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 with self._lock:
-                    self.lost.append(repr(error))
+                    self._outcome.lost.append(repr(error))
                 continue
             with self._lock:
                 if status in (200, 201):
-                    self.answered += 1
+                    self._outcome.answered += 1
                     self.stored |= {message} if message else set()
                 elif status == 503 and retry:
-                    self.unavailable += 1
+                    self._outcome.unavailable += 1
                 else:
-                    self.lost.append(str(status))
+                    self._outcome.lost.append(str(status))
             time.sleep(0.005)
 
 
@@ -295,24 +304,27 @@ def measure(directory: Path) -> list[Row]:
     return rows
 
 
-def _run(stack: Stack, load: Load, scenario: Callable[[Stack], None]) -> Any:
+def _run(stack: Stack, load: Load, scenario: Callable[[Stack], None]) -> Outcome:
     load.take()
     try:
         scenario(stack)
     except RuntimeError as error:
-        return *load.take(), str(error)
+        outcome = load.take()
+        outcome.failure = str(error)
+        return outcome
     time.sleep(2)
-    answered, unavailable, refused, lost = load.take()
-    _wait("the service answers again", lambda: load.take()[0] > 20)
-    return answered, unavailable, refused, lost, ""
+    outcome = load.take()
+    _wait("the service answers again", lambda: load.take().answered > 20)
+    return outcome
 
 
-def _row(name: str, outcome: Any, *, may_lose: bool) -> Row:
-    answered, unavailable, refused, lost, failure = outcome
-    parts = [f"{len(lost)} of {answered + unavailable + len(lost):,} lost"]
-    parts += [f"{unavailable} answered with 503"] if unavailable else []
-    parts += [f"{refused} connections refused"] if refused else []
+def _row(name: str, outcome: Outcome, *, may_lose: bool) -> Row:
+    lost = outcome.lost
+    sent = outcome.answered + outcome.unavailable + len(lost)
+    parts = [f"{len(lost)} of {sent:,} lost"]
+    parts += [f"{outcome.unavailable} answered with 503"] if outcome.unavailable else []
+    parts += [f"{outcome.refused} connections refused"] if outcome.refused else []
     parts += [f"first: {lost[0]}"] if lost else []
-    parts += [failure] if failure else []
-    bar = "recovers" if may_lose else "0 lost"
-    return Row(name, "; ".join(parts), "", "", bar, not failure and (may_lose or not lost))
+    parts += [outcome.failure] if outcome.failure else []
+    met = not outcome.failure and (may_lose or not lost)
+    return Row(name, "; ".join(parts), "", "", "recovers" if may_lose else "0 lost", met)
