@@ -7,6 +7,18 @@ import pulumi
 
 from components import image
 
+REPOSITORY_KEYS = (
+    "repository_url",
+    "repository_name",
+    "repository_arn",
+    "proven_url",
+    "proven_name",
+    "proven_arn",
+    "cache_url",
+    "cache_arn",
+)
+"""Keys of the output `repositories`, which a pipeline plans before the repositories exist."""
+
 
 class ImageArgs(TypedDict):
     """Arguments of Image."""
@@ -40,6 +52,8 @@ class Image(pulumi.ComponentResource):
     """Repository and digest."""
     repository_url: pulumi.Output[str]
     """Registry and repository."""
+    repositories: pulumi.Output[dict[str, str]]
+    """URL, name and ARN of the repositories of images, proven images and the build cache."""
 
     def __init__(
         self, name: str, args: ImageArgs, opts: pulumi.ResourceOptions | None = None
@@ -60,4 +74,7 @@ class Image(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self),
         )
         self.reference, self.repository_url = inner.reference, inner.repository_url
+        self.repositories = pulumi.Output.all(
+            **{key: getattr(inner, key) for key in REPOSITORY_KEYS}
+        ).apply(lambda values: values)
         self.register_outputs({"reference": self.reference})

@@ -13,7 +13,7 @@ def kubernetes_alarms(
     name: str,
     physical: str,
     cluster_name: pulumi.Input[str],
-    workload: pulumi.Resource,
+    workload: pulumi.Resource | None,
     parent: pulumi.Resource,
 ) -> list[aws.cloudwatch.MetricAlarm]:
     """Create the alarms on the control plane."""
@@ -28,7 +28,7 @@ def kubernetes_alarms(
             dimensions=dimensions,
             threshold=0,
             parent=parent,
-            depends_on=[workload],
+            depends_on=[] if workload is None else [workload],
         ),
         _alarm(
             name,

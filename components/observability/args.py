@@ -33,7 +33,10 @@ class ObservabilityArgs:
     """RDS instance; None without a database."""
     repository_name: pulumi.Input[str]
     """ECR repository whose scans are watched."""
-    workload: pulumi.Resource
-    """The alarm on unschedulable pods depends on it: before, pods wait for the first nodes."""
+    workload: pulumi.Resource | None
+    """The alarm on unschedulable pods depends on it: before, pods wait for the first nodes.
+
+    None where the whole component depends on it.
+    """
     budget_tag: str
     """`Key$Value` of the cost allocation tag that identifies the environment."""

@@ -1,5 +1,6 @@
-"""A service on a cluster and a database, of components known by token and property names only."""
+"""A service from commit to cluster, of components known by token and property names only."""
 
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -7,7 +8,9 @@ import pulumi_aws as aws
 
 ZONES = 2
 VPC_CIDR, SERVICE_CIDR = "10.60.0.0/16", "172.20.0.0/16"
-IMAGE = f"public.ecr.aws/docker/library/python@sha256:{'a' * 64}"
+CONTEXT = str(Path(__file__).parents[1] / "echo")
+BUILDKIT = f"public.ecr.aws/example/buildkit@sha256:{'a' * 64}"
+SBOM_GENERATOR = f"public.ecr.aws/example/sbom@sha256:{'b' * 64}"
 
 
 class Remote(pulumi.ComponentResource):
@@ -75,6 +78,13 @@ database = Remote(
     ["environment", "keyArn", "identifier"],
     on_aws,
 )
+image = Remote(
+    "Image",
+    "image",
+    {"prefix": prefix, "context": CONTEXT, "keep": 10},
+    ["reference", "repositories"],
+    on_aws,
+)
 workload = Remote(
     "Workload",
     "service",
@@ -85,7 +95,7 @@ workload = Remote(
         "serviceCidr": SERVICE_CIDR,
         "vpcCidr": VPC_CIDR,
         "autoMode": True,
-        "image": IMAGE,
+        "image": image.output("reference"),
         "namespace": "service",
         "minimum": 1,
         "maximum": 2,
@@ -97,5 +107,49 @@ workload = Remote(
     ["url"],
     pulumi.ResourceOptions.merge(on_aws, pulumi.ResourceOptions(depends_on=[cluster])),
 )
+observability = Remote(
+    "Observability",
+    "observability",
+    {
+        "prefix": prefix,
+        "clusterName": cluster.output("clusterName"),
+        "databaseIdentifier": database.output("identifier"),
+        "repositoryName": image.output("repositories")["repository_name"],
+        "monthlyBudgetUsd": 100,
+        "budgetTag": f"user:Stack${prefix}",
+    },
+    ["topicArn", "topicKeyArn", "releaseAlarmNames"],
+    pulumi.ResourceOptions.merge(on_aws, pulumi.ResourceOptions(depends_on=[workload])),
+)
+pipeline = Remote(
+    "Pipeline",
+    "pipeline",
+    {
+        "prefix": prefix,
+        "repository": "example/service",
+        "branch": "main",
+        "context": "app",
+        "buildkitImage": BUILDKIT,
+        "sbomGenerator": SBOM_GENERATOR,
+        "scan": "critical",
+        "logDays": 7,
+        "repositories": image.output("repositories"),
+        "vpcId": network.output("vpcId"),
+        "privateSubnetIds": network.output("privateSubnetIds"),
+        "zones": ZONES,
+        "clusterName": cluster.output("clusterName"),
+        "clusterArn": cluster.output("clusterArn"),
+        "clusterSecurityGroupId": cluster.output("securityGroupId"),
+        "namespace": "service",
+        "deployment": "service",
+        "topicArn": observability.output("topicArn"),
+        "topicKeyArn": observability.output("topicKeyArn"),
+        "releaseAlarmNames": observability.output("releaseAlarmNames"),
+        "releaseAlarms": 4,
+    },
+    ["pipelineName", "consoleUrl"],
+    pulumi.ResourceOptions.merge(on_aws, pulumi.ResourceOptions(depends_on=[workload])),
+)
+pulumi.export("pipeline", pipeline.output("pipelineName"))
 pulumi.export("url", workload.output("url"))
 pulumi.export("database", database.output("identifier"))

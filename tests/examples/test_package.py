@@ -158,9 +158,9 @@ def test_pulumi_cli_uses_the_component_through_its_schema(
 
 @pytest.fixture(scope="module")
 def all_providers(plugin: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Variables of an engine that finds the providers of clusters, too."""
+    """Variables of an engine that finds the providers of images and clusters, too."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "sandbox.providers", "eks", "kubernetes"],
+        [sys.executable, "-m", "sandbox.providers", "docker", "eks", "kubernetes"],
         cwd=ROOT,
         env=dict(plugin),
         stdin=subprocess.PIPE,
@@ -185,6 +185,9 @@ def assert_planned(steps: Iterable[Mapping[str, Any]]) -> None:
     assert created["aws:eks/cluster:Cluster"] == 1
     assert created["aws:rds/instance:Instance"] == 1
     assert created["kubernetes:apps/v1:Deployment"] == 1
+    assert created["aws:codepipeline/pipeline:Pipeline"] == 1
+    assert created["aws:cloudwatch/metricAlarm:MetricAlarm"] == 4
+    assert created["aws:ecr/repository:Repository"] == 3
     assert created["kubernetes:networking.k8s.io/v1:NetworkPolicy"] >= 2
 
 
@@ -199,8 +202,9 @@ def test_service_by_schema_is_planned_before_its_network_and_cluster_exist(
 def test_pulumi_cli_plans_the_service_by_schema(
     all_providers: Mapping[str, str], tmp_path: Path
 ) -> None:
-    program = tmp_path / "program"
-    shutil.copytree(EXAMPLES / "service-by-schema", program)
+    program = tmp_path / "service-by-schema"
+    shutil.copytree(EXAMPLES / program.name, program)
+    shutil.copytree(EXAMPLES / "echo", tmp_path / "echo")  # the image's build context
     command = [cli_path(), "--non-interactive", "--cwd", str(program)]
     for arguments in (["stack", "init", "dev"], ["preview", "--stack", "dev", "--json"]):
         ran = subprocess.run(
@@ -220,7 +224,7 @@ def test_schema_has_the_components() -> None:
     from component_provider import COMPONENTS
 
     schema = json.loads(ComponentProvider(COMPONENTS, "platform").schema or "")
-    names = ("Cluster", "Database", "Image", "Network", "Workload")
+    names = ("Cluster", "Database", "Image", "Network", "Observability", "Pipeline", "Workload")
     assert set(schema["resources"]) == {f"platform:index:{name}" for name in names}
     network = schema["resources"]["platform:index:Network"]
     assert set(network["requiredInputs"]) == {"cidr", "flowLogDays", "nat", "prefix", "zones"}
