@@ -62,6 +62,8 @@ class Account:
     region: str
     prefix: str
     local: Path
+    emulated: bool
+    """Whether it is the sandbox's, whose key does not belong into the repository."""
 
     @property
     def bucket(self) -> str:
@@ -180,12 +182,9 @@ def bootstrap(account: Account, engine: Engine) -> dict[str, Any]:
 
 
 def _remote_file(account: Account, source: Path) -> Path:
-    """Return the stack file, which names the key; the CLI adds the encrypted data key.
-
-    The sandbox's key does not belong into the repository, so the sandbox uses a copy.
-    """
+    """Return the stack file or its copy; it names the key, and the CLI adds the data key."""
     file = source
-    if "AWS_ENDPOINT_URL" in account.variables:
+    if account.emulated:
         file = account.local / "remote" / source.name
         file.parent.mkdir(parents=True, exist_ok=True)
         previous = yaml.safe_load(file.read_text()) if file.exists() else {}
@@ -223,6 +222,7 @@ def _run(*, on_aws: bool, choice: str) -> None:
         region=region,
         prefix=str(configuration.get("prefix") or "platform"),
         local=DIRECTORY / LOCAL if on_aws else home / "bootstrap",
+        emulated=not on_aws,
     )
     engine = _engine(choice, variables, on_aws=on_aws)
     environments = ", ".join(map(str, configuration["environments"]))

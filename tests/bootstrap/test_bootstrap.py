@@ -30,6 +30,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[run.Account]:
             region=REGION,
             prefix="platform",
             local=folder / "local",
+            emulated=True,
         )
 
 
