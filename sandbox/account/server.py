@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from moto.core.base_backend import BackendDict
+from moto.core.model_instances import reset_model_data
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
@@ -181,6 +182,7 @@ class Account:
     def _empty(self, journal: Journal) -> Dispatcher:
         """Return a dispatcher of an empty account."""
         BackendDict.reset()
+        reset_model_data()  # moto's list of all objects
         context = RequestContext(
             self.clusters,
             self.databases,

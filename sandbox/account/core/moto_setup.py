@@ -24,6 +24,7 @@ def install() -> None:
 
     determinism.install()
     _seed_backends()
+    _share_managed_policies()
     from moto.ec2.models import EC2Backend  # noqa: PLC0415
 
     original = EC2Backend.__init__
@@ -82,6 +83,32 @@ def _seed_backends() -> None:
     # the key material of a replay.
     for kind in (AccountSpecificBackend, BackendDict):
         kind.__init__ = _without_seed(kind.__init__)  # type: ignore[method-assign]
+
+
+def _share_managed_policies() -> None:
+    """Create AWS's managed policies once per process, account and partition.
+
+    moto parses 3 MB of JSON in each creation and reset of a backend. Only the number of a policy's
+    attachments changes.
+    """
+    from moto.iam.models import AWSManagedPolicy, IAMBackend  # noqa: PLC0415
+
+    from sandbox.account.core import determinism  # noqa: PLC0415
+
+    original = IAMBackend._init_aws_policies
+    made: dict[tuple[str, str], list[AWSManagedPolicy]] = {}
+
+    def shared(self: Any) -> list[AWSManagedPolicy]:
+        key = (self.account_id, self.region_name)
+        if key not in made:
+            with determinism.apart(f"managed-policies-{'-'.join(key)}"):
+                made[key] = original(self)
+        for policy in made[key]:
+            policy.attachment_count = 0
+        return list(made[key])
+
+    iam: Any = IAMBackend
+    iam._init_aws_policies = shared
 
 
 def _without_seed(original: Callable[..., None]) -> Callable[..., None]:

@@ -247,6 +247,22 @@ def test_restarted_account_has_the_same_identifiers(start: Callable[..., World])
     assert world.client("s3").get_object(Bucket="kept", Key="large")["Body"].read() == body
 
 
+def test_managed_policies_of_a_new_account_are_unattached(
+    start: Callable[..., World], tmp_path: Path
+) -> None:
+    arn = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+    first = start()
+    first.role("reader", "ec2")
+    first.client("iam").attach_role_policy(RoleName="reader", PolicyArn=arn)
+    attached = first.client("iam").get_policy(PolicyArn=arn)["Policy"]
+    assert attached["AttachmentCount"] == 1
+    restarted = start().client("iam").get_policy(PolicyArn=arn)["Policy"]
+    assert restarted == attached
+    shutil.rmtree(tmp_path / "account")
+    new = start().client("iam").get_policy(PolicyArn=arn)["Policy"]
+    assert new == {**attached, "AttachmentCount": 0}
+
+
 def test_empty_account_starts_with_an_empty_journal(
     start: Callable[..., World], tmp_path: Path
 ) -> None:
