@@ -24,7 +24,11 @@ from bench.row import Row
 
 CLIENTS = 4
 _DEPLOYMENT = "deployment/guestbook"
-_WORKLOAD = ("-c", "workload.minimum=2", "-c", "workload.maximum=4")
+# The CPU request is low, so that the load reaches the target of the autoscaler on a busy machine.
+_WORKLOAD = (
+    *("-c", "workload.minimum=2", "-c", "workload.maximum=4"),
+    *("-c", "workload.cpu_millicores=50"),
+)
 _WAIT = 240.0
 
 

@@ -122,18 +122,22 @@ def _evaluate(
         if metrics:
             context.requeue_after(memory.next_sync - moment)
         return metrics, current
-    pods = [
+    selected = [
         pod
         for pod in context.list_objects("pods", item["metadata"]["namespace"])
         if selects(from_object(target["spec"].get("selector")), pod)
-        and is_ready(pod)
+    ]
+    pods = [
+        pod
+        for pod in selected
+        if is_ready(pod)
         # The use of CPU during its start says nothing about its load.
         and seconds_since(condition(pod, "Ready")["lastTransitionTime"]) >= _START_SECONDS
     ]
     usage = {pod["metadata"]["uid"]: context.pod_usage(pod["metadata"]["uid"]) for pod in pods}
     measured = [pod for pod in pods if usage[pod["metadata"]["uid"]]]
     if not measured:
-        if pods or metrics:
+        if selected or metrics:  # the end of a pod's start is no change that runs the controllers
             context.requeue_after(_START_SECONDS)
         return metrics, current
     memory.next_sync = moment + _SYNC_SECONDS
