@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from sandbox.containers.service_proxy import load_balancer_ports
+from sandbox.containers.service_proxy import local_listeners
 from sandbox.runtime.home import Home
 
 _PORTS = {"http": 80, "https": 443}
@@ -24,18 +24,21 @@ class Endpoint:
 
 def endpoints(home: Home, outputs: Mapping[str, Any]) -> list[Endpoint]:
     """Return the outputs whose load balancers have ready pods."""
-    ports = load_balancer_ports(home.service_proxy)
+    listeners = local_listeners(home.service_proxy)
     return [
-        Endpoint(service=service, url=url, local_url=f"http://localhost:{port}{urlsplit(url).path}")
+        Endpoint(
+            service=local.service,
+            url=url,
+            local_url=f"{local.scheme}://localhost:{local.port}{urlsplit(url).path}",
+        )
         for url, listener in _urls(outputs)
-        if listener in ports
-        for service, port in [ports[listener]]
+        if (local := listeners.get(listener)) is not None
     ]
 
 
 def has_load_balancer(home: Home, outputs: Mapping[str, Any]) -> bool:
     """Return whether an output names a load balancer of the sandbox, with or without pods."""
-    listeners = load_balancer_ports(home.service_proxy, ready=False)
+    listeners = local_listeners(home.service_proxy, ready=False)
     return any(listener in listeners for _, listener in _urls(outputs))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
 import time
 import urllib.error
@@ -281,16 +282,21 @@ def _report_service(
     )
     commit = str(fields["commit"] or "")[:12]
     for endpoint in endpoints(home, outputs):
-        serves = bool(digest) and _serves(endpoint.local_url, digest)
+        serves = bool(digest) and _serves(endpoint.local_url, digest, home)
         fields |= {"url": endpoint.local_url, "digest": digest, "serves": serves}
         verb = "serves" if serves else "does not show that it serves"
         output.say(f"{endpoint.service}: {endpoint.local_url} {verb} {commit}", "bold")
 
 
-def _serves(url: str, digest: str) -> bool:
+def _serves(url: str, digest: str, home: Home) -> bool:
     """Whether the page contains the digest of its process."""
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
     try:
+        if url.startswith("https:"):
+            authority = home.certificate_authority / "ca.pem"
+            context = ssl.create_default_context(cafile=str(authority))
+            handlers.append(urllib.request.HTTPSHandler(context=context))
+        direct = urllib.request.build_opener(*handlers)
         with direct.open(url, timeout=10) as response:
             return digest.encode() in response.read()
     except (urllib.error.URLError, OSError):

@@ -14,7 +14,12 @@ from typing import Any
 
 from sandbox.runtime import process_table
 
-_BALANCER = Path(__file__).with_name("tcp_balancer.py")
+_ROOT = Path(__file__).parents[2]
+# Isolated, so that the process loads only the standard library and these modules.
+_PROGRAM = (
+    f"import sys; sys.path.insert(0, {str(_ROOT)!r}); "
+    "from sandbox.containers.tcp_balancer import run; run()"
+)
 _APPLY_SECONDS = 5.0
 _STOP_SECONDS = 30.0
 
@@ -93,7 +98,7 @@ class BalancerProcess:
     def _start(self) -> None:
         with (self._directory / "errors.log").open("ab") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_BALANCER), str(self._directory / "config.json")],
+                [sys.executable, "-I", "-S", "-c", _PROGRAM, str(self._directory / "config.json")],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,

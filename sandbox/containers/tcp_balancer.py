@@ -1,44 +1,76 @@
-"""A TCP load balancer: accepts connections and forwards each to a ready target, in turn.
+"""The load balancers' process: accepts connections and forwards each to a ready target, in turn.
 
 It runs detached from the sandbox's background process, so that connections survive its restart.
-
-    python -I -S tcp_balancer.py CONFIG
-
-CONFIG is a JSON file with `listeners`: `address`, `port` and `targets` ([address, port]). SIGHUP
-loads it again: connections of a removed target continue, as in a Network Load Balancer. SIGTERM
-closes the listeners and waits for the connections. Standard library only.
+CONFIG, its argument, is a JSON file with `listeners`: `address`, `port` and `targets` ([address,
+port]), optionally `certificate` (PEM file with the key), and `site` for the routes of requests.
+SIGHUP loads it again: connections of a removed target continue, as in a Network Load Balancer.
+SIGTERM closes the listeners and waits for the connections. Standard library only.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import json
 import signal
 import socket
+import ssl
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-_CONNECT_SECONDS = 3.0
+from sandbox.containers import http_balancer
+from sandbox.containers.http_balancer import LIMIT, Route, Site, Streams, Target, Targets
+
 _DRAIN_SECONDS = 20.0
-_CHUNK = 64 * 1024
-
-Target = tuple[str, int]
+_FLUSH_SECONDS = 5.0
 
 
 class _Listener:
     def __init__(self) -> None:
-        self.targets: list[Target] = []
-        self.turns: Iterator[int] = itertools.count()
+        self.targets = Targets()
+        self.site: Site | None = None
+        self.routes: dict[str, Targets] = {}
         self.server: asyncio.Server | None = None
+        self.tls: ssl.SSLContext | None = None
+        self.certificate = ""
 
-    def in_turn(self) -> list[Target]:
-        if not self.targets:
-            return []
-        first = next(self.turns) % len(self.targets)
-        return self.targets[first:] + self.targets[:first]
+    def configure(self, entry: dict[str, Any]) -> None:
+        """Apply the targets and routes of an entry; routes keep the turns of their targets."""
+        self.targets.targets = _targets(entry["targets"])
+        site = entry.get("site")
+        if site is None:
+            self.site = None
+            return
+        routes = []
+        for route in site["routes"]:
+            key = json.dumps([route["host"], route["path"], route["exact"]])
+            targets = self.routes.setdefault(key, Targets())
+            targets.targets = _targets(route["targets"])
+            routes.append(Route(route["host"], route["path"], route["exact"], targets))
+        redirect = tuple(site["redirect"]) if site["redirect"] else None
+        self.site = Site(
+            port=site["port"],
+            local_port=entry["port"],
+            secure="certificate" in entry,
+            routes=routes,
+            redirect=redirect,
+        )
+
+    def load_certificate(self, path: str, *, http: bool) -> None:
+        """Use a certificate for new connections."""
+        if self.tls is None:
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.tls.minimum_version = ssl.TLSVersion.TLSv1_2
+            if http:
+                self.tls.set_alpn_protocols(["http/1.1"])
+        if path != self.certificate:
+            self.tls.load_cert_chain(path)
+            self.certificate = path
+
+
+def _targets(pairs: list[list[Any]]) -> list[Target]:
+    return [(str(address), int(port)) for address, port in pairs]
 
 
 class Balancer:
@@ -58,21 +90,25 @@ class Balancer:
 
     async def _load(self) -> None:
         entries = json.loads(self._config.read_text())["listeners"]
-        wanted = {(entry["address"], entry["port"]): entry["targets"] for entry in entries}
-        for place in set(self._listeners) - set(wanted):
-            listener = self._listeners.pop(place)
-            if listener.server is not None:
-                listener.server.close()
+        wanted = {(entry["address"], entry["port"]): entry for entry in entries}
+        for place, listener in list(self._listeners.items()):
+            entry = wanted.get(place)
+            if entry is None or ("certificate" in entry) != (listener.tls is not None):
+                del self._listeners[place]
+                if listener.server is not None:
+                    listener.server.close()
         failures = []
-        for place, targets in wanted.items():
+        for place, entry in wanted.items():
             listener = self._listeners.get(place) or _Listener()
-            listener.targets = [(address, port) for address, port in targets]
-            if listener.server is None:
-                try:
+            listener.configure(entry)
+            try:
+                if "certificate" in entry:
+                    listener.load_certificate(entry["certificate"], http="site" in entry)
+                if listener.server is None:
                     await self._listen(place, listener)
-                except OSError as error:
-                    failures.append([*place, error.strerror or str(error)])
-                    continue
+            except OSError as error:  # of which ssl.SSLError is one
+                failures.append([*place, error.strerror or str(error)])
+                continue
             self._listeners[place] = listener
         temporary = self._config.with_name("applied.new")
         temporary.write_text(json.dumps({"listeners": entries, "failures": failures}))
@@ -85,7 +121,7 @@ class Balancer:
             task.add_done_callback(self._connections.discard)
 
         listener.server = await asyncio.start_server(
-            accept, *place, backlog=1024, limit=_CHUNK, reuse_address=True
+            accept, *place, backlog=1024, limit=LIMIT, reuse_address=True, ssl=listener.tls
         )
 
     async def drain(self) -> None:
@@ -101,35 +137,37 @@ class Balancer:
 async def _forward(
     listener: _Listener, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
+    writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
-        for address, port in listener.in_turn():
-            try:
-                async with asyncio.timeout(_CONNECT_SECONDS):
-                    to_reader, to_writer = await asyncio.open_connection(
-                        address, port, limit=_CHUNK
-                    )
-            except (OSError, TimeoutError):
-                continue
-            for stream in (writer, to_writer):
-                stream.get_extra_info("socket").setsockopt(
-                    socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-                )
-            await asyncio.gather(_copy(reader, to_writer), _copy(to_reader, writer))
+        if listener.site is not None:
+            await http_balancer.serve(lambda: listener.site, reader, writer)
+            await _flush(writer)
             return
+        target = await http_balancer.connect(listener.targets.in_turn())
+        if target is not None:
+            await _exchange((reader, writer), target)
     finally:
         with contextlib.suppress(OSError):
             writer.transport.abort()
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _exchange(client: Streams, target: Streams) -> None:
+    (reader, writer), (to_reader, to_writer) = client, target
+    to_writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
-        while data := await reader.read(_CHUNK):
-            writer.write(data)
-            await writer.drain()
-        if writer.can_write_eof():
-            writer.write_eof()
-    except OSError:
-        writer.transport.abort()
+        await asyncio.gather(
+            http_balancer.copy(reader, to_writer), http_balancer.copy(to_reader, writer)
+        )
+    finally:
+        to_writer.transport.abort()
+
+
+async def _flush(writer: asyncio.StreamWriter) -> None:
+    """Close after everything was sent; a client that does not read is cut off."""
+    writer.close()
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(_FLUSH_SECONDS):
+            await writer.wait_closed()
 
 
 async def _main() -> None:
@@ -149,5 +187,6 @@ async def _main() -> None:
     await balancer.stopped.wait()
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Serve until SIGTERM."""
     asyncio.run(_main())

@@ -204,7 +204,9 @@ class _Parts:
         self.pushes = PushWatcher(source_repositories, self.pipelines, clients)
         self.polls = SourcePoller(self.pipelines, clients)
         client = os.environ.get("SANDBOX_CLIENT_ADDRESS", "")
-        self.proxy = LocalServiceProxy(home.service_proxy, client_address=client)
+        self.proxy = LocalServiceProxy(
+            home.service_proxy, client_address=client, authority=authority
+        )
         self.pod_identity = PodIdentityAgent(home.pods, lambda: self.account.url)
         processes = ProcessRuntime(
             home.pods,

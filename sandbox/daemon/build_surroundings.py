@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.builds import Surroundings, Toolbox
 from sandbox.builds.aws_session import OWN_KEY, AwsSession
-from sandbox.containers.service_proxy import LocalServiceProxy, load_balancer_ports
+from sandbox.containers.service_proxy import LocalServiceProxy, local_listeners
 from sandbox.databases import programs
 from sandbox.databases.errors import ServerError
 from sandbox.images import image_cache
@@ -66,8 +66,8 @@ def _database_addresses(home: Home) -> dict[str, str]:
 
 
 def _load_balancer_ports(home: Home) -> dict[str, int]:
-    ports = load_balancer_ports(home.service_proxy, ready=False)
-    return {listener: port for listener, (_, port) in ports.items()}
+    listeners = local_listeners(home.service_proxy, ready=False)
+    return {listener: local.port for listener, local in listeners.items()}
 
 
 def _load_balancer_addresses(home: Home) -> dict[str, str]:

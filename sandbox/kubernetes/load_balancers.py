@@ -48,19 +48,22 @@ class ElasticLoadBalancers:
         Scheme and subnets of an existing load balancer stay.
         """
         with _translate_errors():
-            elb = self._client("elbv2", spec)
+            elb = self._client("elbv2", spec.cluster_arn)
             balancer = _find(elb, spec)
             if balancer is None:
                 balancer = self._create(elb, spec)
             else:
-                _security_group(self._client("ec2", spec), balancer["VpcId"], spec)
+                _security_group(self._client("ec2", spec.cluster_arn), balancer["VpcId"], spec)
             self._create_listeners(elb, spec, balancer)
             return str(balancer["DNSName"])
 
     def remove(self, spec: LoadBalancerSpec) -> None:
         """Delete the load balancer, its target groups and its security group."""
         with _translate_errors():
-            elb, ec2 = self._client("elbv2", spec), self._client("ec2", spec)
+            elb, ec2 = (
+                self._client("elbv2", spec.cluster_arn),
+                self._client("ec2", spec.cluster_arn),
+            )
             balancer = _find(elb, spec)
             if balancer is not None:
                 elb.delete_load_balancer(LoadBalancerArn=balancer["LoadBalancerArn"])
@@ -71,7 +74,17 @@ class ElasticLoadBalancers:
             for group in ec2.describe_security_groups(Filters=filters)["SecurityGroups"]:
                 ec2.delete_security_group(GroupId=group["GroupId"])
 
-    def _client(self, service: str, spec: LoadBalancerSpec) -> Any:
+    def certificate_names(self, cluster_arn: str, certificate: str) -> tuple[str, ...]:
+        """Return the names of a certificate in ACM; none for a server certificate of IAM."""
+        if ":acm:" not in certificate:
+            return ()
+        with _translate_errors():
+            acm = self._client("acm", cluster_arn)
+            described = acm.describe_certificate(CertificateArn=certificate)["Certificate"]
+            names = (described["DomainName"], *described.get("SubjectAlternativeNames", ()))
+            return tuple(dict.fromkeys(names))
+
+    def _client(self, service: str, cluster_arn: str) -> Any:
         endpoint = self._endpoint()
         if not endpoint:
             raise LoadBalancerError("the account has not started yet")
@@ -79,7 +92,7 @@ class ElasticLoadBalancers:
         session: Any = boto3.Session(
             aws_access_key_id="sandbox",
             aws_secret_access_key="sandbox",  # noqa: S106 - no secret
-            region_name=spec.cluster_arn.split(":")[3],
+            region_name=cluster_arn.split(":")[3],
         )
         return session.client(
             service,
@@ -88,9 +101,11 @@ class ElasticLoadBalancers:
         )
 
     def _create(self, elb: Any, spec: LoadBalancerSpec) -> dict[str, Any]:
-        cluster = self._client("eks", spec).describe_cluster(name=spec.cluster)["cluster"]
+        cluster = self._client("eks", spec.cluster_arn).describe_cluster(name=spec.cluster)[
+            "cluster"
+        ]
         vpc = cluster["resourcesVpcConfig"]["vpcId"]
-        ec2 = self._client("ec2", spec)
+        ec2 = self._client("ec2", spec.cluster_arn)
         subnets = _subnets(ec2, vpc, spec)
         group = _security_group(ec2, vpc, spec)
         balancer: dict[str, Any] = elb.create_load_balancer(

@@ -60,6 +60,10 @@ class LoadBalancers(Protocol):
         """Delete the object's load balancer, if any."""
         ...
 
+    def certificate_names(self, cluster_arn: str, certificate: str) -> tuple[str, ...]:
+        """Return the host names of a certificate, by its ARN."""
+        ...
+
 
 class NullLoadBalancers:
     """Host names without load balancers."""
@@ -75,6 +79,10 @@ class NullLoadBalancers:
 
     def remove(self, spec: LoadBalancerSpec) -> None:
         """Do nothing."""
+
+    def certificate_names(self, cluster_arn: str, certificate: str) -> tuple[str, ...]:  # noqa: ARG002 - the protocol's signature
+        """Return no name: there is no account."""
+        return ()
 
 
 def _set_event() -> threading.Event:

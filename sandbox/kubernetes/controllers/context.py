@@ -35,6 +35,8 @@ class ControllerContext:
         # The last applied spec of each load balancer by its object's uid; a restart applies all
         # again.
         self.load_balancers: dict[str, LoadBalancerSpec] = {}
+        # The host names of each certificate of a load balancer, by its ARN.
+        self.certificate_names: dict[str, tuple[str, ...]] = {}
         # The use of CPU (cores) and memory (bytes) of a running pod by its uid; empty if unknown.
         self.pod_usage: Callable[[str], Mapping[str, float]] = lambda _uid: {}
         # The autoscalers' recommendations by uid.

@@ -1,13 +1,28 @@
-"""Passes each Service with its ready pods and load balancers to the proxy, as kube-proxy does."""
+"""Passes Services with their ready pods, and load balancers, to the proxy, as kube-proxy does."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sandbox.contracts.container_runtime import ContainerRuntime
-from sandbox.contracts.service_proxy import ProxiedService, Target
+from sandbox.contracts.service_proxy import (
+    Listener,
+    ProxiedLoadBalancer,
+    ProxiedService,
+    Route,
+    Target,
+)
 from sandbox.kubernetes.controllers.context import ControllerContext, terminating
+from sandbox.kubernetes.controllers.load_balancer_listeners import (
+    APPLICATION_PREFIX,
+    NETWORK_PREFIX,
+    certificates,
+    ingress_listeners,
+    ingress_routes,
+    is_tls_port,
+    ssl_redirect,
+)
 from sandbox.kubernetes.ports import annotations_of
 from sandbox.kubernetes.storage.object_store import Json
 
@@ -17,20 +32,29 @@ def services(context: ControllerContext) -> None:
     runtime, proxy = context.external.runtime, context.external.service_proxy
     if runtime is None or proxy is None:
         return
-    ingresses = context.list_objects("ingresses.networking.k8s.io")
-    proxied = [
-        _proxied(context, runtime, service, ingresses)
+    present = [
+        service
         for service in context.list_objects("services")
         if service["spec"].get("selector") and not terminating(service)
     ]
-    proxy.set_services(context.facts.arn, proxied)
+    balanced = [service for service in present if service["spec"].get("type") == "LoadBalancer"]
+    proxy.set_services(
+        context.facts.arn,
+        [_proxied(context, runtime, service) for service in present],
+        [
+            *(balancer for service in balanced for balancer in _network(context, service)),
+            *(
+                balancer
+                for ingress in context.list_objects("ingresses.networking.k8s.io")
+                if not terminating(ingress)
+                for balancer in _application(context, ingress, present)
+            ),
+        ],
+    )
 
 
 def _proxied(
-    context: ControllerContext,
-    runtime: ContainerRuntime,
-    service: Json,
-    ingresses: list[Json],
+    context: ControllerContext, runtime: ContainerRuntime, service: Json
 ) -> ProxiedService:
     meta = service["metadata"]
     endpoints = context.get_object("endpoints", meta["namespace"], meta["name"]) or {}
@@ -46,20 +70,61 @@ def _proxied(
                 for address in subset.get("addresses") or ()
                 if _runs(runtime, pods.get(address["targetRef"]["uid"]))
             ]
-    balancers = {host: {port["port"]: port["port"] for port in ports} for host in _hosts(service)}
-    sources = source_ranges(service, "service.beta.kubernetes.io/aws-load-balancer-")
-    for ingress in ingresses:
-        if ingress["metadata"]["namespace"] == meta["namespace"]:
-            for backend_port in backend_ports(ingress, service):
-                sources += source_ranges(ingress, "alb.ingress.kubernetes.io/")
-                for host in _hosts(ingress):
-                    balancers[host] = {80: backend_port, 443: backend_port}
-    return ProxiedService(
-        namespace=meta["namespace"],
-        name=meta["name"],
-        targets=targets,
-        load_balancers=balancers,
-        source_ranges=sources,
+    return ProxiedService(namespace=meta["namespace"], name=meta["name"], targets=targets)
+
+
+def _network(context: ControllerContext, service: Json) -> Iterator[ProxiedLoadBalancer]:
+    """Return the network load balancer of a Service."""
+    notes, meta = annotations_of(service), service["metadata"]
+    listeners = tuple(
+        Listener(
+            port=port["port"],
+            protocol="TLS" if is_tls_port(notes, port) else "TCP",
+            routes=(Route(service=meta["name"], port=port["port"]),),
+        )
+        for port in service["spec"].get("ports") or ()
+    )
+    for host in _hosts(service):
+        yield ProxiedLoadBalancer(
+            namespace=meta["namespace"],
+            host=host,
+            names=_certificate_names(context, notes),
+            listeners=listeners,
+            source_ranges=source_ranges(service, NETWORK_PREFIX),
+        )
+
+
+def _application(
+    context: ControllerContext, ingress: Json, present: list[Json]
+) -> Iterator[ProxiedLoadBalancer]:
+    """Return the application load balancer of an Ingress."""
+    notes, namespace = annotations_of(ingress), ingress["metadata"]["namespace"]
+    routes = tuple(ingress_routes(ingress, present))
+    redirect = ssl_redirect(ingress)
+    listeners = tuple(
+        Listener(
+            port=port,
+            protocol=protocol,
+            routes=routes,
+            redirect_port=redirect if protocol == "HTTP" else 0,
+        )
+        for port, protocol in ingress_listeners(ingress).items()
+    )
+    for host in _hosts(ingress):
+        yield ProxiedLoadBalancer(
+            namespace=namespace,
+            host=host,
+            names=_certificate_names(context, notes),
+            listeners=listeners,
+            source_ranges=source_ranges(ingress, APPLICATION_PREFIX),
+        )
+
+
+def _certificate_names(
+    context: ControllerContext, annotations: Mapping[str, str]
+) -> tuple[str, ...]:
+    return tuple(
+        name for arn in certificates(annotations) for name in context.certificate_names.get(arn, ())
     )
 
 
@@ -81,20 +146,3 @@ def _runs(runtime: ContainerRuntime, pod: Json | None) -> bool:
 def _hosts(document: Mapping[str, Any]) -> list[str]:
     balancer = (document.get("status") or {}).get("loadBalancer") or {}
     return [item["hostname"] for item in balancer.get("ingress") or () if item.get("hostname")]
-
-
-def backend_ports(ingress: Mapping[str, Any], service: Mapping[str, Any]) -> list[int]:
-    """Return the Service's port behind an Ingress, if the Ingress has this Service."""
-    backends = [ingress["spec"].get("defaultBackend")] + [
-        path.get("backend")
-        for rule in ingress["spec"].get("rules") or ()
-        for path in (rule.get("http") or {}).get("paths") or ()
-    ]
-    named = {port.get("name"): port["port"] for port in service["spec"].get("ports") or ()}
-    ports = []
-    for backend in backends:
-        reference = (backend or {}).get("service") or {}
-        if reference.get("name") == service["metadata"]["name"]:
-            port = reference.get("port") or {}
-            ports.append(port.get("number") or named.get(port.get("name"), 0))
-    return ports[:1]

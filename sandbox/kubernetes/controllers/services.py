@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,7 +10,11 @@ from sandbox.kubernetes.apimachinery.errors import ApiError
 from sandbox.kubernetes.apimachinery.selectors import Requirement, selects
 from sandbox.kubernetes.controllers.context import ControllerContext, condition, terminating
 from sandbox.kubernetes.controllers.deployments import is_ready
-from sandbox.kubernetes.controllers.service_proxy import backend_ports
+from sandbox.kubernetes.controllers.load_balancer_listeners import (
+    certificates,
+    ingress_listeners,
+    ingress_routes,
+)
 from sandbox.kubernetes.ports import LoadBalancerError, LoadBalancerSpec, annotations_of
 from sandbox.kubernetes.storage.object_store import Json
 
@@ -223,15 +226,7 @@ def _targets(context: ControllerContext, service: Json) -> dict[int, tuple[tuple
 def _ingress_spec(context: ControllerContext, ingress: Json) -> LoadBalancerSpec:
     notes = annotations_of(ingress)
     scheme = notes.get("alb.ingress.kubernetes.io/scheme", "internal")
-    secure = (
-        bool(ingress["spec"].get("tls")) or "alb.ingress.kubernetes.io/certificate-arn" in notes
-    )
-    try:
-        listed = json.loads(notes.get("alb.ingress.kubernetes.io/listen-ports", "[]"))
-        ports = tuple(int(port) for entry in listed for port in entry.values())
-    except (ValueError, AttributeError, TypeError):
-        ports = ()
-    ports = ports or ((443,) if secure else (80,))
+    ports = tuple(ingress_listeners(ingress))
     targets = _ingress_targets(context, ingress)
     return _load_balancer_spec(
         context.facts, ingress, "application", scheme, ports, dict.fromkeys(ports, targets)
@@ -240,9 +235,12 @@ def _ingress_spec(context: ControllerContext, ingress: Json) -> LoadBalancerSpec
 
 def _ingress_targets(context: ControllerContext, ingress: Json) -> tuple[tuple[str, int], ...]:
     """Return the ready pods behind the first backend of an Ingress."""
-    for service in context.list_objects("services", ingress["metadata"]["namespace"]):
-        for port in backend_ports(ingress, service):
-            return _targets(context, service).get(port, ())
+    namespace = ingress["metadata"]["namespace"]
+    services = {
+        item["metadata"]["name"]: item for item in context.list_objects("services", namespace)
+    }
+    for route in ingress_routes(ingress, list(services.values())):
+        return _targets(context, services[route.service]).get(route.port, ())
     return ()
 
 
@@ -337,6 +335,7 @@ def _sync_load_balancer(
         ) and context.load_balancers.get(spec.uid) == spec:
             return
         hostname = context.external.load_balancers.ensure(spec)
+        _look_up_certificates(context, spec)
         context.load_balancers[spec.uid] = spec
     except LoadBalancerError as error:
         verb = "FailedDeleteLoadBalancer" if terminating(item) else "SyncLoadBalancerFailed"
@@ -367,6 +366,15 @@ def _sync_load_balancer(
             context.record_event(
                 live, "EnsuredLoadBalancer", "Ensured load balancer", "service-controller"
             )
+
+
+def _look_up_certificates(context: ControllerContext, spec: LoadBalancerSpec) -> None:
+    """Let the proxy know the names of the certificates."""
+    for arn in certificates(spec.annotations):
+        names = context.external.load_balancers.certificate_names(spec.cluster_arn, arn)
+        if context.certificate_names.get(arn) != names:
+            context.certificate_names[arn] = names
+            context.requeue_after(0)
 
 
 def _remove_finalizer(context: ControllerContext, item: Json, finalizer: str) -> None:

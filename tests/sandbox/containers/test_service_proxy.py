@@ -14,8 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.containers.service_proxy import LocalServiceProxy, load_balancer_ports
-from sandbox.contracts.service_proxy import ProxiedService
+from sandbox.containers.service_proxy import LocalServiceProxy, local_listeners
+from sandbox.contracts.service_proxy import (
+    Listener,
+    ProxiedLoadBalancer,
+    ProxiedService,
+    Route,
+)
 
 pytestmark = pytest.mark.server
 
@@ -65,13 +70,22 @@ def proxy(tmp_path: Path) -> Iterator[LocalServiceProxy]:
 
 def service(*backends: _Backend) -> ProxiedService:
     targets = [("127.0.0.1", backend.server_port) for backend in backends]
-    return ProxiedService(
-        namespace="demo", name="web", targets={8080: targets}, load_balancers={HOST: {80: 8080}}
-    )
+    return ProxiedService(namespace="demo", name="web", targets={8080: targets})
+
+
+BALANCER = ProxiedLoadBalancer(
+    namespace="demo",
+    host=HOST,
+    listeners=(Listener(port=80, protocol="TCP", routes=(Route(service="web", port=8080),)),),
+)
+
+
+def serve(proxy: LocalServiceProxy, *backends: _Backend) -> None:
+    proxy.set_services(ARN, [service(*backends)], [BALANCER])
 
 
 def port(directory: Path) -> int:
-    return load_balancer_ports(directory)[f"{HOST}:80"][1]
+    return local_listeners(directory)[f"{HOST}:80"].port
 
 
 def get(port: int, address: str = "127.0.0.1") -> str:
@@ -85,7 +99,7 @@ def get(port: int, address: str = "127.0.0.1") -> str:
 def test_connections_alternate_between_targets(
     proxy: LocalServiceProxy, backends: list[_Backend], tmp_path: Path
 ) -> None:
-    proxy.set_services(ARN, [service(*backends)])
+    serve(proxy, *backends)
     assert {get(port(tmp_path)) for _ in range(4)} == {"one", "two"}
 
 
@@ -99,7 +113,8 @@ def test_client_outside_the_source_ranges_is_not_served(
             (("203.0.113.0/24", "198.51.100.0/24"), True),
             ((), True),
         ):
-            proxy.set_services(ARN, [replace(service(*backends), source_ranges=ranges)])
+            balancer = replace(BALANCER, source_ranges=ranges)
+            proxy.set_services(ARN, [service(*backends)], [balancer])
             if served:
                 assert get(port(tmp_path)) in {"one", "two"}
             else:
@@ -114,7 +129,7 @@ def test_client_outside_the_source_ranges_is_not_served(
 def test_service_has_its_own_address_and_names(
     proxy: LocalServiceProxy, backends: list[_Backend]
 ) -> None:
-    proxy.set_services(ARN, [service(*backends)])
+    serve(proxy, *backends)
     names = proxy.host_names()
     assert set(names) == {"web.demo", "web.demo.svc", "web.demo.svc.cluster.local", HOST}
     assert get(8080, names["web.demo.svc"]) in {"one", "two"}
@@ -123,7 +138,7 @@ def test_service_has_its_own_address_and_names(
 def test_target_that_refuses_is_skipped(
     proxy: LocalServiceProxy, backends: list[_Backend], tmp_path: Path
 ) -> None:
-    proxy.set_services(ARN, [service(*backends)])
+    serve(proxy, *backends)
     backends[0].shutdown()
     backends[0].server_close()
     assert [get(port(tmp_path)) for _ in range(4)] == ["two"] * 4
@@ -132,11 +147,11 @@ def test_target_that_refuses_is_skipped(
 def test_connection_of_a_removed_target_continues(
     proxy: LocalServiceProxy, backends: list[_Backend], tmp_path: Path
 ) -> None:
-    proxy.set_services(ARN, [service(backends[0])])
+    serve(proxy, backends[0])
     connection = http.client.HTTPConnection("127.0.0.1", port(tmp_path), timeout=5)
     connection.request("GET", "/")
     assert connection.getresponse().read() == b"one"
-    proxy.set_services(ARN, [service(backends[1])])
+    serve(proxy, backends[1])
     connection.request("GET", "/")
     assert connection.getresponse().read() == b"one"
     assert get(port(tmp_path)) == "two"
@@ -145,14 +160,14 @@ def test_connection_of_a_removed_target_continues(
 def test_port_stays_and_serving_continues_while_the_owner_restarts(
     proxy: LocalServiceProxy, backends: list[_Backend], tmp_path: Path
 ) -> None:
-    proxy.set_services(ARN, [service(*backends)])
+    serve(proxy, *backends)
     before = port(tmp_path)
     proxy.stop(keep_process=True)
     assert get(before) in {"one", "two"}
     successor = LocalServiceProxy(tmp_path)
     successor.set_services("another", [])
     assert get(before) in {"one", "two"}, "a cluster that has not started yet keeps its Services"
-    successor.set_services(ARN, [service(backends[1])])
+    serve(successor, backends[1])
     assert port(tmp_path) == before
     assert get(before) == "two"
     successor.stop()
@@ -161,21 +176,21 @@ def test_port_stays_and_serving_continues_while_the_owner_restarts(
 def test_balancer_ends_with_the_last_service(
     proxy: LocalServiceProxy, backends: list[_Backend], tmp_path: Path
 ) -> None:
-    proxy.set_services(ARN, [service(*backends)])
+    serve(proxy, *backends)
     before = port(tmp_path)
     proxy.set_services(ARN, [])
     with pytest.raises(ConnectionRefusedError):
         get(before)
-    assert load_balancer_ports(tmp_path) == {}
+    assert local_listeners(tmp_path) == {}
 
 
 def test_killed_balancer_is_started_again(
     proxy: LocalServiceProxy, backends: list[_Backend], tmp_path: Path
 ) -> None:
-    proxy.set_services(ARN, [service(*backends)])
+    serve(proxy, *backends)
     pid = int((tmp_path / "pid").read_text())
 
     os.kill(pid, signal.SIGKILL)
     time.sleep(0.2)
-    proxy.set_services(ARN, [service(*backends)])
+    serve(proxy, *backends)
     assert get(port(tmp_path)) in {"one", "two"}

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from sandbox.containers.engine_runtime import EngineRuntime
-from sandbox.containers.service_proxy import LocalServiceProxy, load_balancer_ports
+from sandbox.containers.service_proxy import LocalServiceProxy, local_listeners
 from sandbox.contracts.container_runtime import ContainerRuntime
 from sandbox.kubernetes.ports import ExternalServices
 from tests.sandbox.conftest import Images
@@ -132,9 +132,9 @@ def port(kubectl: Kubectl, images: Images, proxy: LocalServiceProxy, tmp_path: P
     kubectl("apply", "-f", "-", stdin=deployment(images("one", RELEASE="1")))
     kubectl("apply", "-f", "-", stdin=SERVICE)
     kubectl("rollout", "status", "deploy/web", "--timeout=60s")
-    wait(lambda: load_balancer_ports(tmp_path / "proxy"))
-    [(_, number)] = load_balancer_ports(tmp_path / "proxy").values()
-    return number
+    wait(lambda: local_listeners(tmp_path / "proxy"))
+    [listener] = local_listeners(tmp_path / "proxy").values()
+    return listener.port
 
 
 @contextmanager
