@@ -91,14 +91,14 @@ def _share_managed_policies() -> None:
     moto parses 3 MB of JSON in each creation and reset of a backend. Only the number of a policy's
     attachments changes.
     """
-    from moto.iam.models import AWSManagedPolicy, IAMBackend  # noqa: PLC0415
+    from moto.iam.models import IAMBackend, ManagedPolicy  # noqa: PLC0415
 
     from sandbox.account.core import determinism  # noqa: PLC0415
 
     original = IAMBackend._init_aws_policies
-    made: dict[tuple[str, str], list[AWSManagedPolicy]] = {}
+    made: dict[tuple[str, str], list[ManagedPolicy]] = {}
 
-    def shared(self: Any) -> list[AWSManagedPolicy]:
+    def shared(self: Any) -> list[ManagedPolicy]:
         key = (self.account_id, self.region_name)
         if key not in made:
             with determinism.apart(f"managed-policies-{'-'.join(key)}"):
