@@ -4,17 +4,17 @@ import os
 import sys
 import tempfile
 
+from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 
 from app.config import ConfigurationError, load
-from app.drain import DrainingServer
 from app.logs import logging_config
 
 MAX_HEADER_BYTES = 16 * 1024
 HEADER_TIMEOUT_MILLISECONDS = 10_000
 KILL_AFTER_SECONDS = 25
-"""Requests get this time after the drain; with it, below the pod's termination grace period."""
+"""After SIGTERM, requests get this time; below the pod's termination grace period."""
 
 
 def main() -> None:
@@ -23,12 +23,11 @@ def main() -> None:
         config = load()
     except ConfigurationError as error:
         sys.exit(str(error))
-    # prometheus_client sums the workers' metrics in files of this directory, and app.drain marks
-    # in it that the process ends. It is in memory where possible, since the root filesystem may be
-    # read-only.
+    # prometheus_client sums the workers' metrics in files of this directory. It is in memory where
+    # possible, since the root filesystem may be read-only.
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="metrics-", dir=memory)
-    server = DrainingServer(
+    Granian(
         "app.factory:create_app",
         factory=True,
         interface=Interfaces.WSGI,
@@ -44,9 +43,7 @@ def main() -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=KILL_AFTER_SECONDS,
         log_dictconfig=logging_config(config.log_level),
-    )
-    server.drain_seconds = config.drain_seconds
-    server.serve()
+    ).serve()
 
 
 if __name__ == "__main__":

@@ -81,8 +81,6 @@ class Config(BaseSettings):
     """Threads of each worker; a client that sends its body slowly occupies one."""
     trusted_proxies: int = Field(default=0, ge=0, le=8)
     """Number of proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted."""
-    drain_seconds: float = Field(default=0, ge=0, le=60)
-    """Time after SIGTERM in which responses close their connections and new ones are accepted."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     database: Database | None = None
 

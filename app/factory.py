@@ -7,7 +7,7 @@ from pathlib import Path
 from flask import Flask, url_for
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app import drain, errors, health, security, telemetry
+from app import errors, health, security, telemetry
 from app.config import Config, load
 from app.db.engine import Engine
 from app.guestbook import api, page, parsing
@@ -41,7 +41,6 @@ def create_app(config: Config | None = None) -> Flask:
     guestbook = Guestbook(engine) if engine else None
     telemetry.init_app(app, config)
     security.init_app(app)
-    drain.init_app(app)
     errors.init_app(app)
     parsing.init_app(app, config.threads)
     app.register_blueprint(health.blueprint(engine))

@@ -220,28 +220,3 @@ def test_clients_with_incomplete_headers_do_not_block_others(tmp_path: Path) -> 
             stalled.sendall(sent)
         connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=5)
         assert [send(connection, "GET", "/livez").status for _ in range(5)] == [200] * 5
-
-
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_keep_alive_connections_end_with_a_response_after_sigterm(
-    tmp_path: Path, workers: str
-) -> None:
-    with running(tmp_path, APP_DRAIN_SECONDS="2", APP_WORKERS=workers) as service:
-        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=5)
-        assert "connection" not in send(connection, "GET", "/livez").headers
-        service.terminate()
-        time.sleep(0.5)
-        response = send(connection, "GET", "/livez")
-        assert (response.status, response.headers["connection"]) == (200, "close")
-        assert connection.sock is None
-        assert send(connection, "GET", "/livez").status == 200  # over a new connection
-        assert service.process.wait(10) == 0
-
-
-def test_second_sigterm_ends_the_drain(tmp_path: Path) -> None:
-    with running(tmp_path, APP_DRAIN_SECONDS="60") as service:
-        service.terminate()
-        time.sleep(0.5)
-        assert service.process.poll() is None
-        service.terminate()
-        assert service.process.wait(10) == 0
