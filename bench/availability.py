@@ -40,12 +40,18 @@ class Outcome:
     unavailable: int = 0
     refused: int = 0
     """Connections that nothing accepted, so that no request was sent."""
+    repeated: int = 0
+    """Reads that were sent again because a reused connection was closed before the response."""
     lost: list[str] = field(default_factory=list)
     failure: str = ""
 
 
 class Load:
-    """Clients that read the page and store entries over keep-alive connections."""
+    """Clients that read the page and store entries over keep-alive connections.
+
+    Like browsers and curl, they send a read again whose reused connection was closed before the
+    response (RFC 9110, section 9.2.2); an entry that is lost in this way counts as lost.
+    """
 
     def __init__(self, url: str) -> None:
         self._address = urlsplit(url).netloc
@@ -71,20 +77,22 @@ class Load:
 
     def _run(self, number: int) -> None:
         connection = http.client.HTTPConnection(self._address, timeout=60)
-        turn = 0
+        turn, reused = 0, False
         while not self._end.is_set():
             turn += 1
             message = f"client {number}, request {turn}" if turn % 5 == 0 else ""
             try:
                 if connection.sock is None:
                     connection.connect()
+                    reused = False
             except OSError:
                 with self._lock:
                     self._outcome.refused += 1
                 time.sleep(0.1)
                 continue
             try:
-                status, retry = _request(connection, message)
+                status, retry = self._send(connection, message, reused=reused)
+                reused = True
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 with self._lock:
@@ -99,6 +107,19 @@ class Load:
                 else:
                     self._outcome.lost.append(str(status))
             time.sleep(0.005)
+
+    def _send(
+        self, connection: http.client.HTTPConnection, message: str, *, reused: bool
+    ) -> tuple[int, str | None]:
+        try:
+            return _request(connection, message)
+        except (http.client.RemoteDisconnected, ConnectionResetError):
+            if message or not reused:
+                raise
+        connection.close()
+        with self._lock:
+            self._outcome.repeated += 1
+        return _request(connection, message)
 
 
 def _request(connection: http.client.HTTPConnection, message: str) -> tuple[int, str | None]:
@@ -328,6 +349,7 @@ def _row(name: str, outcome: Outcome, *, may_lose: bool) -> Row:
     parts = [f"{len(lost)} of {sent:,} lost"]
     parts += [f"{outcome.unavailable} answered with 503"] if outcome.unavailable else []
     parts += [f"{outcome.refused} connections refused"] if outcome.refused else []
+    parts += [f"{outcome.repeated} reads sent again"] if outcome.repeated else []
     parts += [f"first: {lost[0]}"] if lost else []
     parts += [outcome.failure] if outcome.failure else []
     met = not outcome.failure and (may_lose or not lost)
