@@ -37,6 +37,8 @@ KNOWN: dict[str, str] = {
 # What the cases avoid because the emulation does not have it.
 _AVOIDED = (
     "Pods get no service account token: cases set `automountServiceAccountToken: false`.",
+    "Warnings of the emulation that name what it does not do, such as NetworkPolicies, are not "
+    "compared.",
     "Not compared: IDs, resource versions, times, allocated addresses and node ports, the API's "
     "documentation in tables, the order of resources in discovery and of conflicts, and Go's dumps "
     "of whole objects in messages.",

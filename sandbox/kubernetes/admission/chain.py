@@ -88,6 +88,12 @@ def validate(
         certificate = b64decode((new.get("data") or {}).get("tls.crt", ""))
         if b"-----BEGIN" not in certificate:
             warnings.append("tls: failed to find any PEM data in certificate input")
+    elif kind.kind == "NetworkPolicy" and (live is None or live["spec"] != new["spec"]):
+        name = f"{new['metadata']['namespace']}/{new['metadata']['name']}"
+        warnings.append(
+            f"the sandbox does not enforce NetworkPolicy {name}: its pods accept every connection "
+            "from this machine. Test it in a real cluster (`--kubernetes kubeconfig:PATH`)."
+        )
     if not kind.namespaced:
         return
     namespace = state.namespace(new["metadata"]["namespace"])

@@ -86,6 +86,18 @@ def test_removed_api_version_is_unknown(kubectl: Kubectl) -> None:
     )
 
 
+def test_network_policy_is_reported_as_not_enforced(kubectl: Kubectl) -> None:
+    policy = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "deny", "namespace": "default"},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress"]},
+    }
+    warning = "Warning: the sandbox does not enforce NetworkPolicy default/deny: its pods accept"
+    assert warning in kubectl("apply", "-f", "-", stdin=policy).stderr
+    assert "Warning" not in kubectl("apply", "-f", "-", stdin=policy).stderr
+
+
 def test_drain_evicts_pods(kubectl: Kubectl) -> None:
     kubectl("apply", "-f", "-", stdin=deployment())
     kubectl("rollout", "status", "deployment/web", "--timeout=120s")
