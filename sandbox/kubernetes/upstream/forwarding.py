@@ -25,7 +25,7 @@ from sandbox.kubernetes.apiserver.http_server import RequestHandler
 from sandbox.kubernetes.apiserver.messages import ApiResponse
 from sandbox.kubernetes.apiserver.resource_paths import ResourcePath
 from sandbox.kubernetes.upstream.cluster import UpstreamCluster
-from sandbox.kubernetes.upstream.kubeconfig import UpstreamError
+from sandbox.kubernetes.upstream.kubeconfig import Upstream, UpstreamError
 
 LOG = logging.getLogger(__name__)
 _CHUNK = 64 * 1024
@@ -67,13 +67,12 @@ class ForwardingHandler(RequestHandler):
         path, query = resource_paths.parse(unquote(url.path)), parse_qs(url.query)
         attributes = _attributes(self.command, unquote(url.path), path, "watch" in query)
         upstream = cluster.upstream()
-        headers = [*upstream.authorization().items()]
-        if not _permits(cluster, user, attributes):
-            headers += _impersonation(user)
-        connection = upstream.connect()
+        headers = [] if _permits(cluster, user, attributes) else _impersonation(user)
+        connection, response = self._exchange(upstream, headers, body)
+        if response.status == HTTPStatus.UNAUTHORIZED and upstream.renew_credentials():
+            connection.close()
+            connection, response = self._exchange(upstream, headers, body)
         try:
-            self._send_request(connection, upstream.path(self.path), headers, body)
-            response = connection.getresponse()
             if response.status == HTTPStatus.SWITCHING_PROTOCOLS:
                 self._tunnel(connection, response)
                 return
@@ -83,6 +82,19 @@ class ForwardingHandler(RequestHandler):
             self._send_response(response, content)
         finally:
             connection.close()
+
+    def _exchange(
+        self, upstream: Upstream, headers: list[tuple[str, str]], body: bytes
+    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        """Send the request on a new connection; return it with the response."""
+        credentials = [*upstream.authorization().items()]
+        connection = upstream.connect()
+        try:
+            self._send_request(connection, upstream.path(self.path), credentials + headers, body)
+            return connection, connection.getresponse()
+        except (OSError, http.client.HTTPException):
+            connection.close()
+            raise
 
     def _send_request(
         self,

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
-import os
 import socket
 import ssl
-import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,11 +18,14 @@ from urllib.parse import urlencode, urlsplit
 
 import yaml
 
+from sandbox.kubernetes.upstream.credential_plugin import (
+    CredentialPlugin,
+    CredentialPluginError,
+    Credentials,
+)
+
 Json = dict[str, Any]
 _CONNECT_SECONDS = 10
-_PLUGIN_SECONDS = 60
-# A plugin's token lives longer; it is renewed early, because the file does not say how long.
-_TOKEN_SECONDS = 300.0
 _UNSUPPORTED = {
     "auth-provider": "Kubernetes removed it; use an exec plugin",
     "act-as": "use a user without it",
@@ -74,20 +75,39 @@ class Upstream:
         self._url = urlsplit(str(cluster["server"]).rstrip("/"))
         self._server_name = str(cluster.get("tls-server-name") or self._url.hostname)
         self._user = user
+        self._cluster = cluster
         self._lock = threading.Lock()
-        self._plugin_token = (0.0, "")
-        try:
-            self._tls = self._context(cluster)
-        except (OSError, ValueError) as error:
-            raise UpstreamError(
-                f"a certificate or key of {self.description} cannot be used: {error}. Correct "
-                "the file."
-            ) from None
+        self._tls_context: ssl.SSLContext | None = None
+        self._loaded = ("", "")
+        self._plugin: CredentialPlugin | None = None
+        if user.get("exec"):
+            self._plugin = CredentialPlugin(user["exec"], self._directory, self._plugin_cluster())
+        self._usable_tls()
 
     @property
     def server(self) -> str:
         """The API server's URL."""
         return self._url.geturl()
+
+    def _plugin_cluster(self) -> Mapping[str, Any]:
+        """Return the cluster's entry with its authority as data."""
+        file = self._cluster.get("certificate-authority")
+        if not file or self._cluster.get("certificate-authority-data"):
+            return self._cluster
+        with contextlib.suppress(OSError):  # which the first connection reports
+            content = (self._directory / str(file)).read_bytes()
+            data = base64.b64encode(content).decode()
+            return {**self._cluster, "certificate-authority-data": data}
+        return self._cluster
+
+    def _usable_tls(self) -> ssl.SSLContext:
+        try:
+            return self._tls()
+        except (OSError, ValueError) as error:
+            raise UpstreamError(
+                f"a certificate or key of {self.description} cannot be used: {error}. Correct "
+                "the file."
+            ) from None
 
     def path(self, path: str) -> str:
         """Return the path of a request below the server's URL."""
@@ -98,11 +118,12 @@ class Upstream:
         secure = self._url.scheme == "https"
         host, port = self._url.hostname or "", self._url.port or (443 if secure else 80)
         connection = http.client.HTTPConnection(host, port)
+        tls = self._usable_tls() if secure else None
         try:
             plain = socket.create_connection((host, port), _CONNECT_SECONDS)
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.sock = (
-                self._tls.wrap_socket(plain, server_hostname=self._server_name) if secure else plain
+                tls.wrap_socket(plain, server_hostname=self._server_name) if tls else plain
             )
             connection.sock.settimeout(timeout)
         except OSError as error:
@@ -129,6 +150,23 @@ class Upstream:
         **query: str,
     ) -> Json:
         """Return the document of a response. Raises StatusError and UpstreamError."""
+        try:
+            return self._request(method, path, body, content_type, query)
+        except StatusError as error:
+            if error.code != 401 or not self.renew_credentials():
+                raise
+        return self._request(method, path, body, content_type, query)
+
+    def renew_credentials(self) -> bool:
+        """Get other credentials for the next request; return whether a plugin can."""
+        if self._plugin is None:
+            return False
+        self._plugin.forget()
+        return True
+
+    def _request(
+        self, method: str, path: str, body: Any, content_type: str, query: Mapping[str, str]
+    ) -> Json:
         headers = {"Accept": "application/json", "User-Agent": "sandbox", **self.authorization()}
         if body is not None:
             headers["Content-Type"] = content_type
@@ -156,57 +194,46 @@ class Upstream:
         if self._user.get("token"):
             return str(self._user["token"])
         if self._user.get("tokenFile"):
-            return (self._directory / str(self._user["tokenFile"])).read_text().strip()
-        if not self._user.get("exec"):
-            return ""
-        with self._lock:
-            expiry, token = self._plugin_token
-            if time.monotonic() > expiry:
-                token = str(self._run_plugin().get("token") or "")
-                self._plugin_token = (time.monotonic() + _TOKEN_SECONDS, token)
-            return token
+            file = self._directory / str(self._user["tokenFile"])
+            try:
+                return file.read_text().strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise UpstreamError(
+                    f"the token file {file} of {self.description} cannot be read: {error}."
+                ) from None
+        return self._plugin_credentials().token
 
-    def _run_plugin(self) -> Json:
-        plugin: Mapping[str, Any] = self._user["exec"]
-        variables = {str(item["name"]): str(item["value"]) for item in plugin.get("env") or ()}
-        request = {
-            "apiVersion": plugin.get("apiVersion", "client.authentication.k8s.io/v1"),
-            "kind": "ExecCredential",
-            "spec": {"interactive": False},
-        }
+    def _plugin_credentials(self) -> Credentials:
+        """Return the credentials of the user's plugin; empty ones without a plugin."""
+        if self._plugin is None:
+            return Credentials()
         try:
-            ran = subprocess.run(
-                [str(plugin["command"]), *map(str, plugin.get("args") or ())],
-                env={**os.environ, **variables, "KUBERNETES_EXEC_INFO": json.dumps(request)},
-                capture_output=True,
-                text=True,
-                check=True,
-                timeout=_PLUGIN_SECONDS,
-            )
-            status: Json = json.loads(ran.stdout)["status"]
-        except (OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
+            return self._plugin.credentials()
+        except CredentialPluginError as error:
             raise UpstreamError(
-                f"the credential plugin `{plugin.get('command')}` of {self.description} fails "
-                f"({type(error).__name__}). Run `kubectl get namespaces` with this context to "
-                "see why."
+                f"the credential plugin `{self._user['exec'].get('command')}` of "
+                f"{self.description} fails: {error}. `kubectl get namespaces` with this context "
+                "shows its messages."
             ) from None
-        return status
 
-    def _context(self, cluster: Mapping[str, Any]) -> ssl.SSLContext:
-        authority = self._pem(cluster, "certificate-authority")
-        context = ssl.create_default_context(cadata=authority or None)
-        if cluster.get("insecure-skip-tls-verify"):
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    def _tls(self) -> ssl.SSLContext:
+        """Return the context of new connections, with the user's present client certificate."""
         certificate = self._pem(self._user, "client-certificate")
         key = self._pem(self._user, "client-key")
-        if self._user.get("exec") and not certificate:
-            status = self._run_plugin()
-            certificate = str(status.get("clientCertificateData") or "")
-            key = str(status.get("clientKeyData") or "")
-            self._plugin_token = (
-                time.monotonic() + _TOKEN_SECONDS,
-                str(status.get("token") or ""),
-            )
+        if not certificate:
+            credentials = self._plugin_credentials()
+            certificate, key = credentials.certificate, credentials.key
+        with self._lock:
+            if self._tls_context is None or self._loaded != (certificate, key):
+                self._tls_context = self._context(certificate, key)
+                self._loaded = (certificate, key)
+            return self._tls_context
+
+    def _context(self, certificate: str, key: str) -> ssl.SSLContext:
+        authority = self._pem(self._cluster, "certificate-authority")
+        context = ssl.create_default_context(cadata=authority or None)
+        if self._cluster.get("insecure-skip-tls-verify"):
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         if certificate:
             with _temporary_file(f"{certificate}\n{key}") as file:
                 context.load_cert_chain(file)
