@@ -20,15 +20,12 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from sandbox.kubernetes import elastic_listeners
 from sandbox.kubernetes.ports import LoadBalancerError, LoadBalancerSpec
 
 _ROLE_TAGS = {
     "internet-facing": "kubernetes.io/role/elb",
     "internal": "kubernetes.io/role/internal-elb",
-}
-_CERTIFICATES = {
-    "application": "alb.ingress.kubernetes.io/certificate-arn",
-    "network": "service.beta.kubernetes.io/aws-load-balancer-ssl-cert",
 }
 _PREFIXES = {
     "application": "alb.ingress.kubernetes.io/",
@@ -54,7 +51,7 @@ class ElasticLoadBalancers:
                 balancer = self._create(elb, spec)
             else:
                 _security_group(self._client("ec2", spec.cluster_arn), balancer["VpcId"], spec)
-            self._create_listeners(elb, spec, balancer)
+            elastic_listeners.apply(elb, spec, balancer, _name(spec)[:25], _tags(spec))
             return str(balancer["DNSName"])
 
     def remove(self, spec: LoadBalancerSpec) -> None:
@@ -117,74 +114,6 @@ class ElasticLoadBalancers:
             Tags=_tags(spec),
         )["LoadBalancers"][0]
         return balancer
-
-    def _create_listeners(self, elb: Any, spec: LoadBalancerSpec, balancer: dict[str, Any]) -> None:
-        arn = balancer["LoadBalancerArn"]
-        present = {
-            item["Port"] for item in elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]
-        }
-        groups = {
-            item["TargetGroupName"]: item["TargetGroupArn"]
-            for item in elb.describe_target_groups()["TargetGroups"]
-        }
-        certificate = spec.annotations.get(_CERTIFICATES[spec.type], "").split(",")[0]
-        for port in spec.ports:
-            if port in present:
-                _register_targets(elb, groups.get(f"{_name(spec)[:25]}-{port}", ""), spec, port)
-                continue
-            protocol = {"application": "HTTP", "network": "TCP"}[spec.type]
-            secure = (
-                {"application": "HTTPS", "network": "TLS"}[spec.type]
-                if port == 443 and certificate
-                else ""
-            )
-            if spec.type == "application" and port == 443 and not certificate:
-                raise LoadBalancerError(
-                    f"no certificate found for host of {spec.kind.lower()} {spec.name}: set "
-                    f"{_CERTIFICATES['application']}"
-                )
-            name = f"{_name(spec)[:25]}-{port}"
-            # A failed earlier call may have created it.
-            target = (
-                groups.get(name)
-                or elb.create_target_group(
-                    Name=name,
-                    Protocol=protocol,
-                    Port=port,
-                    VpcId=balancer["VpcId"],
-                    TargetType="ip",
-                    Tags=_tags(spec),
-                )["TargetGroups"][0]["TargetGroupArn"]
-            )
-            extra = {"Certificates": [{"CertificateArn": certificate}]} if secure else {}
-            action = {"Type": "forward", "TargetGroupArn": target}
-            elb.create_listener(
-                LoadBalancerArn=arn,
-                Protocol=secure or protocol,
-                Port=port,
-                DefaultActions=[action],
-                **extra,
-            )
-            _register_targets(elb, target, spec, port)
-
-
-def _register_targets(elb: Any, group: str, spec: LoadBalancerSpec, port: int) -> None:
-    """Make the ready pods the targets of a listener's group; the others drain."""
-    if not group:
-        return
-    ready = set(spec.targets.get(port, ()))
-    registered = {
-        (item["Target"]["Id"], int(item["Target"]["Port"]))
-        for item in elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
-        if item["TargetHealth"]["State"] != "draining"
-    }
-    for operation, targets in (
-        (elb.register_targets, ready - registered),
-        (elb.deregister_targets, registered - ready),
-    ):
-        if targets:
-            documents = [{"Id": address, "Port": number} for address, number in sorted(targets)]
-            operation(TargetGroupArn=group, Targets=documents)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sandbox.contracts.container_runtime import ContainerRuntime, PodIdentity
-from sandbox.contracts.service_proxy import ServiceProxy
+from sandbox.contracts.service_proxy import Listener, ServiceProxy
 
 # Takes an image reference and the node's architecture. Returns None if the image can be pulled,
 # else the reason in the kubelet's words.
@@ -26,9 +26,9 @@ def accept_any_image(image: str, architecture: str) -> str | None:  # noqa: ARG0
 class LoadBalancerSpec:
     """The load balancer that a Service or Ingress requires.
 
-    `scheme` is internet-facing or internal, `type` network or application, `ports` are listener
-    ports. `source_ranges` are the CIDRs that may connect; empty allows all. `targets` are address
-    and port of the ready pods behind each listener port.
+    `scheme` is internet-facing or internal, `type` network or application. `source_ranges` are the
+    CIDRs that may connect; empty allows all. `targets` are address and port of the ready pods
+    behind each Service and port of the listeners' routes.
     """
 
     cluster: str
@@ -39,10 +39,15 @@ class LoadBalancerSpec:
     uid: str
     type: str
     scheme: str
-    ports: tuple[int, ...]
+    listeners: tuple[Listener, ...]
     source_ranges: tuple[str, ...] = ()
-    targets: Mapping[int, tuple[tuple[str, int], ...]] = field(default_factory=dict)
+    targets: Mapping[tuple[str, int], tuple[tuple[str, int], ...]] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ports(self) -> list[int]:
+        """Return the listeners' ports."""
+        return [listener.port for listener in self.listeners]
 
 
 class LoadBalancerError(Exception):

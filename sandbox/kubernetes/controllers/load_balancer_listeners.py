@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sandbox.contracts.service_proxy import ListenerProtocol, Route
+from sandbox.contracts.service_proxy import Listener, ListenerProtocol, Route
 from sandbox.kubernetes.ports import annotations_of
 from sandbox.kubernetes.storage.object_store import Json
 
@@ -33,6 +33,33 @@ def is_tls_port(annotations: Mapping[str, str], port: Mapping[str, Any]) -> bool
     listed = annotations.get(f"{NETWORK_PREFIX}ssl-ports", "*")
     names = {item.strip() for item in listed.split(",")}
     return bool(names & {"*", str(port["port"]), port.get("name")})
+
+
+def network_listeners(service: Json) -> tuple[Listener, ...]:
+    """Return the listeners of a Service's network load balancer."""
+    notes = annotations_of(service)
+    return tuple(
+        Listener(
+            port=port["port"],
+            protocol="TLS" if is_tls_port(notes, port) else "TCP",
+            routes=(Route(service=service["metadata"]["name"], port=port["port"]),),
+        )
+        for port in service["spec"].get("ports") or ()
+    )
+
+
+def application_listeners(ingress: Json, services: Sequence[Json]) -> tuple[Listener, ...]:
+    """Return the listeners of an Ingress's application load balancer."""
+    routes, redirect = tuple(ingress_routes(ingress, services)), ssl_redirect(ingress)
+    return tuple(
+        Listener(
+            port=port,
+            protocol=protocol,
+            routes=routes,
+            redirect_port=redirect if protocol == "HTTP" else 0,
+        )
+        for port, protocol in ingress_listeners(ingress).items()
+    )
 
 
 def ingress_listeners(ingress: Json) -> dict[int, ListenerProtocol]:

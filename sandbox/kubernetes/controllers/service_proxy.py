@@ -7,21 +7,17 @@ from typing import Any
 
 from sandbox.contracts.container_runtime import ContainerRuntime
 from sandbox.contracts.service_proxy import (
-    Listener,
     ProxiedLoadBalancer,
     ProxiedService,
-    Route,
     Target,
 )
 from sandbox.kubernetes.controllers.context import ControllerContext, terminating
 from sandbox.kubernetes.controllers.load_balancer_listeners import (
     APPLICATION_PREFIX,
     NETWORK_PREFIX,
+    application_listeners,
     certificates,
-    ingress_listeners,
-    ingress_routes,
-    is_tls_port,
-    ssl_redirect,
+    network_listeners,
 )
 from sandbox.kubernetes.ports import annotations_of
 from sandbox.kubernetes.storage.object_store import Json
@@ -76,20 +72,12 @@ def _proxied(
 def _network(context: ControllerContext, service: Json) -> Iterator[ProxiedLoadBalancer]:
     """Return the network load balancer of a Service."""
     notes, meta = annotations_of(service), service["metadata"]
-    listeners = tuple(
-        Listener(
-            port=port["port"],
-            protocol="TLS" if is_tls_port(notes, port) else "TCP",
-            routes=(Route(service=meta["name"], port=port["port"]),),
-        )
-        for port in service["spec"].get("ports") or ()
-    )
     for host in _hosts(service):
         yield ProxiedLoadBalancer(
             namespace=meta["namespace"],
             host=host,
             names=_certificate_names(context, notes),
-            listeners=listeners,
+            listeners=network_listeners(service),
             source_ranges=source_ranges(service, NETWORK_PREFIX),
         )
 
@@ -99,23 +87,12 @@ def _application(
 ) -> Iterator[ProxiedLoadBalancer]:
     """Return the application load balancer of an Ingress."""
     notes, namespace = annotations_of(ingress), ingress["metadata"]["namespace"]
-    routes = tuple(ingress_routes(ingress, present))
-    redirect = ssl_redirect(ingress)
-    listeners = tuple(
-        Listener(
-            port=port,
-            protocol=protocol,
-            routes=routes,
-            redirect_port=redirect if protocol == "HTTP" else 0,
-        )
-        for port, protocol in ingress_listeners(ingress).items()
-    )
     for host in _hosts(ingress):
         yield ProxiedLoadBalancer(
             namespace=namespace,
             host=host,
             names=_certificate_names(context, notes),
-            listeners=listeners,
+            listeners=application_listeners(ingress, present),
             source_ranges=source_ranges(ingress, APPLICATION_PREFIX),
         )
 

@@ -6,14 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sandbox.contracts.cluster_host import ClusterFacts
+from sandbox.contracts.service_proxy import Listener
 from sandbox.kubernetes.apimachinery.errors import ApiError
 from sandbox.kubernetes.apimachinery.selectors import Requirement, selects
 from sandbox.kubernetes.controllers.context import ControllerContext, condition, terminating
 from sandbox.kubernetes.controllers.deployments import is_ready
 from sandbox.kubernetes.controllers.load_balancer_listeners import (
+    application_listeners,
     certificates,
-    ingress_listeners,
-    ingress_routes,
+    network_listeners,
 )
 from sandbox.kubernetes.ports import LoadBalancerError, LoadBalancerSpec, annotations_of
 from sandbox.kubernetes.storage.object_store import Json
@@ -206,8 +207,10 @@ def service_load_balancer(
             notes.get("service.beta.kubernetes.io/aws-load-balancer-internal", "false") == "true"
         )
         scheme = "internal" if internal or facts.auto_mode else "internet-facing"
-    ports = tuple(port["port"] for port in service["spec"].get("ports") or ())
-    return _load_balancer_spec(facts, service, "network", scheme, ports, targets)
+    name = service["metadata"]["name"]
+    by_service = {(name, port): addresses for port, addresses in targets.items()}
+    listeners = network_listeners(service)
+    return _load_balancer_spec(facts, service, "network", scheme, listeners, by_service)
 
 
 def _targets(context: ControllerContext, service: Json) -> dict[int, tuple[tuple[str, int], ...]]:
@@ -226,22 +229,17 @@ def _targets(context: ControllerContext, service: Json) -> dict[int, tuple[tuple
 def _ingress_spec(context: ControllerContext, ingress: Json) -> LoadBalancerSpec:
     notes = annotations_of(ingress)
     scheme = notes.get("alb.ingress.kubernetes.io/scheme", "internal")
-    ports = tuple(ingress_listeners(ingress))
-    targets = _ingress_targets(context, ingress)
-    return _load_balancer_spec(
-        context.facts, ingress, "application", scheme, ports, dict.fromkeys(ports, targets)
-    )
-
-
-def _ingress_targets(context: ControllerContext, ingress: Json) -> tuple[tuple[str, int], ...]:
-    """Return the ready pods behind the first backend of an Ingress."""
-    namespace = ingress["metadata"]["namespace"]
     services = {
-        item["metadata"]["name"]: item for item in context.list_objects("services", namespace)
+        item["metadata"]["name"]: item
+        for item in context.list_objects("services", ingress["metadata"]["namespace"])
     }
-    for route in ingress_routes(ingress, list(services.values())):
-        return _targets(context, services[route.service]).get(route.port, ())
-    return ()
+    listeners = application_listeners(ingress, list(services.values()))
+    targets = {
+        (route.service, route.port): _targets(context, services[route.service])[route.port]
+        for listener in listeners
+        for route in listener.routes
+    }
+    return _load_balancer_spec(context.facts, ingress, "application", scheme, listeners, targets)
 
 
 def _load_balancer_spec(
@@ -249,8 +247,8 @@ def _load_balancer_spec(
     item: Json,
     kind: str,
     scheme: str,
-    ports: tuple[int, ...],
-    targets: Mapping[int, tuple[tuple[str, int], ...]],
+    listeners: tuple[Listener, ...],
+    targets: Mapping[tuple[str, int], tuple[tuple[str, int], ...]],
 ) -> LoadBalancerSpec:
     meta = item["metadata"]
     return LoadBalancerSpec(
@@ -262,7 +260,7 @@ def _load_balancer_spec(
         uid=meta["uid"],
         type=kind,
         scheme=scheme,
-        ports=ports,
+        listeners=listeners,
         source_ranges=tuple(item["spec"].get("loadBalancerSourceRanges") or ()),
         targets=dict(targets),
         annotations=dict(annotations_of(item)),

@@ -16,7 +16,8 @@ from sandbox.contracts.cluster_host import ClusterFacts, Grant
 from sandbox.kubernetes.cluster_host import KubernetesClusterHost
 from sandbox.kubernetes.load_balancers import ElasticLoadBalancers
 from sandbox.kubernetes.ports import ExternalServices
-from tests.sandbox.kubernetes.conftest import ADMIN, POLICY, Demo, Principals, node
+from sandbox.runtime.certificate_authority import CertificateAuthority
+from tests.sandbox.kubernetes.conftest import ADMIN, ARN, POLICY, Demo, Principals, node
 from tests.sandbox.kubernetes.test_objects import eventually
 
 typed: Any = official
@@ -129,6 +130,7 @@ def _serve_and_withdraw(
     with pytest.raises(ec2.exceptions.ClientError, match="DependencyViolation"):
         ec2.delete_subnet(SubnetId=subnets[0])
     _follow_endpoints(clusters, created["cluster"]["arn"], core, elb)
+    _serve_an_ingress(Demo(clusters, principals, endpoint, directory), elb, aws("acm"))
     core.delete_namespaced_service("web", "default")
     eventually(
         lambda: (
@@ -169,3 +171,87 @@ def _follow_endpoints(
     assert core.read_namespaced_pod("web", "default").status.pod_ip == address
     core.delete_namespaced_pod("web", "default")
     eventually(lambda: health() == {})
+
+
+def _serve_an_ingress(demo: Demo, elb: Any, acm: Any) -> None:
+    """An Ingress has a rule for each host and path, and HTTP is redirected to HTTPS."""
+    names = ["guestbook.example.com", "www.example.com"]
+    pem, key = CertificateAuthority(demo.directory / "acm").issue(names[0], names)
+    certificate = acm.import_certificate(Certificate=pem, PrivateKey=key)["CertificateArn"]
+    balancers = demo.clusters.external.load_balancers
+    assert balancers.certificate_names(ARN, certificate) == tuple(names)
+    api = demo.api()
+    core, networking = typed.CoreV1Api(api), typed.NetworkingV1Api(api)
+    name = "aws-load-balancer-controller"  # whose pod is ready at once without a runtime
+    labels = {"app": name}
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {"containers": [{"name": "main", "image": "registry/controller:1"}]},
+    }
+    typed.AppsV1Api(api).create_namespaced_deployment(
+        "default",
+        {
+            "metadata": {"name": name},
+            "spec": {"selector": {"matchLabels": labels}, "template": template},
+        },
+    )
+    for service in ("api", "pages"):
+        spec = {"selector": {"app": service}, "ports": [{"name": "http", "port": 8080}]}
+        core.create_namespaced_service("default", {"metadata": {"name": service}, "spec": spec})
+    networking.create_ingress_class(
+        {"metadata": {"name": "alb"}, "spec": {"controller": "ingress.k8s.aws/alb"}}
+    )
+
+    def path(text: str, service: str) -> dict[str, Any]:
+        backend = {"service": {"name": service, "port": {"name": "http"}}}
+        return {"path": text, "pathType": "Prefix", "backend": backend}
+
+    def rules(*paths: dict[str, Any]) -> dict[str, Any]:
+        entry = {"host": "guestbook.example.com", "http": {"paths": list(paths)}}
+        return {"spec": {"ingressClassName": "alb", "rules": [entry]}}
+
+    prefix = "alb.ingress.kubernetes.io/"
+    annotations = {
+        f"{prefix}scheme": "internet-facing",
+        f"{prefix}certificate-arn": certificate,
+        f"{prefix}listen-ports": '[{"HTTP":80},{"HTTPS":443}]',
+        f"{prefix}ssl-policy": "ELBSecurityPolicy-TLS13-1-2-2021-06",
+        f"{prefix}ssl-redirect": "443",
+    }
+    metadata = {"name": "site", "annotations": annotations}
+    networking.create_namespaced_ingress(
+        "default", {"metadata": metadata, **rules(path("/", "pages"), path("/api", "api"))}
+    )
+
+    def listeners() -> dict[int, Any]:
+        return {
+            item["Port"]: item
+            for balancer in elb.describe_load_balancers()["LoadBalancers"]
+            if balancer["Type"] == "application"
+            for item in elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])[
+                "Listeners"
+            ]
+        }
+
+    def conditions() -> list[list[list[str]]]:
+        present = elb.describe_rules(ListenerArn=listeners()[443]["ListenerArn"])["Rules"]
+        return [
+            [
+                (item.get("HostHeaderConfig") or item["PathPatternConfig"])["Values"]
+                for item in rule["Conditions"]
+            ]
+            for rule in present
+            if not rule["IsDefault"]
+        ]
+
+    host = ["guestbook.example.com"]
+    eventually(lambda: set(listeners()) == {80, 443})
+    eventually(lambda: conditions() == [[host, ["/api", "/api/*"]], [host, ["/*"]]])
+    [redirect], [other] = (listeners()[port]["DefaultActions"] for port in (80, 443))
+    assert redirect["RedirectConfig"]["Protocol"] == "HTTPS"
+    assert other["FixedResponseConfig"]["StatusCode"] == "404"
+    assert listeners()[443]["SslPolicy"] == annotations[f"{prefix}ssl-policy"]
+    networking.patch_namespaced_ingress("site", "default", rules(path("/", "api")))
+    eventually(lambda: conditions() == [[host, ["/*"]]])
+    networking.delete_namespaced_ingress("site", "default")
+    eventually(lambda: networking.list_namespaced_ingress("default").items == [])
