@@ -48,6 +48,8 @@ class Surroundings:
     """Returns the loopback addresses of the databases' host names."""
     load_balancers: Callable[[], Mapping[str, int]] = dict
     """Returns the local port of each listener, "HOST:PORT", of a load balancer."""
+    authority: Callable[[], str] = str
+    """Returns the certificate in PEM that issued those of the load balancers; "" for none."""
     emit: Emit = lambda _event: None
     repository: sources.GitRepository = lambda _location: None
     permits: sources.Permits = lambda _key, _region, _action, _resource: None
@@ -215,7 +217,10 @@ class Build:
         visible = [self.directory, *self.surroundings.visible]
         run = self._run_directory()
         hosts = host_names.write(
-            self.directory, self.surroundings.host_names(), self.surroundings.load_balancers()
+            self.directory,
+            self.surroundings.host_names(),
+            self.surroundings.load_balancers(),
+            self.surroundings.authority(),
         )
         shell = Shell(
             self.directory / "shell",

@@ -16,6 +16,7 @@ from sandbox.containers.service_proxy import LocalServiceProxy, local_listeners
 from sandbox.databases import programs
 from sandbox.databases.errors import ServerError
 from sandbox.images import image_cache
+from sandbox.runtime.certificate_authority import CertificateAuthority
 from sandbox.runtime.home import SOURCE_DIRECTORY, Home, user_cache
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def surroundings_of(home: Home, url: Callable[[], str], registry_host: str) -> S
         package_cache=user_cache() / "packages",
         host_names=lambda: {**_database_addresses(home), **_load_balancer_addresses(home)},
         load_balancers=lambda: _load_balancer_ports(home),
+        authority=lambda: CertificateAuthority(home.certificate_authority).pem,
         # A clone may be below /tmp, with its virtual environment.
         visible=(home.path, user_cache(), SOURCE_DIRECTORY, Path(sys.prefix)),
     )
