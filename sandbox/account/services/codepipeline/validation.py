@@ -24,6 +24,8 @@ class Provider:
     outputs: tuple[int, int]
     keys: tuple[str, ...] = ()
     only_v2: bool = False
+    optional: tuple[str, ...] | None = None
+    """Further configuration keys; None does not check them."""
 
 
 PROVIDERS: dict[tuple[str, str], Provider] = {
@@ -38,7 +40,16 @@ PROVIDERS: dict[tuple[str, str], Provider] = {
     ("Test", "CodeBuild"): Provider((1, 5), (0, 5), ("ProjectName",)),
     ("Approval", "Manual"): Provider((0, 0), (0, 0)),
     ("Deploy", "S3"): Provider((1, 1), (0, 0), ("BucketName", "Extract")),
-    ("Deploy", "EKS"): Provider((1, 1), (0, 0), ("ClusterName",), only_v2=True),
+    ("Deploy", "EKS"): Provider(
+        (1, 1),
+        (0, 0),
+        ("ClusterName",),
+        only_v2=True,
+        optional=(
+            *("HelmChartLocation", "HelmReleaseName", "HelmValuesFiles"),
+            *("ManifestFiles", "Namespace", "SecurityGroupIds", "Subnets"),
+        ),
+    ),
     ("Deploy", "ECS"): Provider((1, 1), (0, 0), ("ClusterName", "ServiceName")),
     ("Deploy", "CodeDeploy"): Provider((1, 1), (0, 0), ("ApplicationName", "DeploymentGroupName")),
     ("Deploy", "CloudFormation"): Provider((0, 10), (0, 1), ("ActionMode", "StackName")),
@@ -156,6 +167,9 @@ def _check_action(stage: str, action: Action, *, v2: bool) -> None:
     for key in provider.keys:
         if not configuration.get(key):
             raise _action_error(stage, name, f"is missing required configuration '{key}'")
+    if provider.optional is not None:
+        for key in configuration.keys() - {*provider.keys, *provider.optional}:
+            raise _action_error(stage, name, f"contains unknown configuration '{key}'")
     for what, bounds in (
         ("inputArtifacts", provider.inputs),
         ("outputArtifacts", provider.outputs),
@@ -261,7 +275,11 @@ def _check_variables(pipeline: dict[str, Any]) -> None:
     seen: set[str] = set()
     for stage in pipeline["stages"]:
         for action in sorted(stage["actions"], key=lambda a: a.get("runOrder") or 1):
-            for value in (action.get("configuration") or {}).values():
+            variables = action.get("environmentVariables") or []
+            for value in (
+                *(action.get("configuration") or {}).values(),
+                *(variable["value"] for variable in variables),
+            ):
                 for namespace, name in _REFERENCE.findall(value):
                     if namespace == "variables" and name not in declared:
                         raise _action_error(

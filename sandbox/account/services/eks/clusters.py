@@ -44,7 +44,7 @@ def find(context: RequestContext, call: Call, name: str) -> Record:
     cluster = context.table("eks.cluster").get((call.region, name))
     if cluster is None:
         raise AwsError(
-            "ResourceNotFoundException", f"No cluster cluster for name: {name}.", clusterName=name
+            "ResourceNotFoundException", f"No cluster found for name: {name}.", clusterName=name
         )
     return cluster
 
