@@ -128,6 +128,7 @@ class _PipelineSettings:
     rollback: bool
     bake_minutes: int
     log_days: int
+    deploy: Literal["build"] = "build"
     github_runner: bool = False
     preview: _Preview = _Preview()
 
@@ -162,6 +163,9 @@ class _Workload:
     namespace: str
     deployment_name: str
     outside_url: pulumi.Input[str] | None
+    container_names: Sequence[str] = ()
+    """Only the EKS action, which is not offered, needs them."""
+    init_container_names: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -341,6 +341,9 @@ class Pipeline(Section):
     """Whether a person must approve each release."""
     execution_mode: Literal["SUPERSEDED", "QUEUED"] = Field(examples=["QUEUED"])
     """Waiting releases: the newest supersedes the others, or all run in order."""
+    deploy: Literal["build", "eks"] = Field(default="build", examples=["eks"])
+    """What changes the cluster: a CodeBuild build, which waits for the roll-out and restores the
+    previous image if it fails, or CodePipeline's EKS action, which needs `rollback`."""
     rollback: bool = Field(examples=[True])
     """Whether a failed deploy stage rolls back to the previous release."""
     github_runner: bool = Field(default=False, examples=[True])

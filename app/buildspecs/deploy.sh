@@ -2,17 +2,11 @@
 # Rolls out $REPOSITORY_URL@$IMAGE_DIGEST of $COMMIT to $DEPLOYMENT in $NAMESPACE; needs kubectl, jq and a kubeconfig.
 # Exit codes: 0 rolled out, 1 failed and reverted.
 set -euo pipefail
+source release-fields.sh
 
+require_digest
 image="$REPOSITORY_URL@$IMAGE_DIGEST"
 deployment="deployment/$DEPLOYMENT"
-
-case "$IMAGE_DIGEST" in
-  sha256:*) ;;
-  *)
-    echo "IMAGE_DIGEST must be a digest, not '$IMAGE_DIGEST'." >&2
-    exit 1
-    ;;
-esac
 
 kube() {
   kubectl --namespace "$NAMESPACE" "$@"
@@ -20,29 +14,8 @@ kube() {
 
 # The fields of the Deployment that this field manager owns; applying them changes no others.
 before="$(kube get "$deployment" --output json)"
-patch() {
-  jq --arg image "$1" --arg digest "$2" --arg commit "$3" '{
-    apiVersion: "apps/v1",
-    kind: "Deployment",
-    metadata: {name: .metadata.name, namespace: .metadata.namespace},
-    spec: {template: {
-      metadata: {annotations: {
-        "release.platform/digest": $digest,
-        "release.platform/version": $commit,
-        "release.platform/commit": $commit
-      }},
-      spec: (
-        {containers: [.spec.template.spec.containers[] | {name, image: $image}]}
-        + if .spec.template.spec.initContainers then
-            {initContainers: [.spec.template.spec.initContainers[] | {name, image: $image}]}
-          else {} end
-      )
-    }}
-  }' <<<"$before"
-}
-
 apply() {
-  patch "$1" "$2" "$3" | kube apply --server-side --field-manager=pipeline --force-conflicts --filename -
+  release_fields "$1" "$2" "$3" <<<"$before" | kube apply --server-side --field-manager=pipeline --force-conflicts --filename -
 }
 
 previous() {

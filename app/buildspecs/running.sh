@@ -7,7 +7,7 @@ if [ -n "$APPROVAL" ]; then
   RUNNING="no release of this pipeline" COMPARE_URL="https://github.com/$REPOSITORY/commit/$COMMIT"
   if [ "$execution" != None ]; then
     deployed="$(aws codepipeline list-action-executions --pipeline-name "$PIPELINE_NAME" --filter "pipelineExecutionId=$execution" \
-      --query "actionExecutionDetails[?actionName=='Deploy'] | [0].input.resolvedConfiguration.EnvironmentVariables" --output text |
+      --query "actionExecutionDetails[?actionName=='Verify'] | [0].input.resolvedConfiguration.EnvironmentVariables" --output text |
       jq -c 'map({(.name): .value}) | add')"
     RUNNING="commit $(jq -r .COMMIT <<<"$deployed") as image $(jq -r .IMAGE_DIGEST <<<"$deployed")"
     COMPARE_URL="https://github.com/$REPOSITORY/compare/$(jq -r .COMMIT <<<"$deployed")...$COMMIT"

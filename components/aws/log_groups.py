@@ -1,6 +1,7 @@
 """Encrypted CloudWatch log groups with retention."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import pulumi
 import pulumi_aws as aws
@@ -8,6 +9,7 @@ import pulumi_aws as aws
 from components.aws.context import AwsContext
 from components.aws.iam import Statement
 
+T = TypeVar("T")
 # An import requires equal properties; those of a service-created group differ.
 IMPORTED_PROPERTIES = ("kmsKeyId", "retentionInDays", "skipDestroy", "tags", "tagsAll")
 
@@ -58,12 +60,12 @@ def is_leftover(
     return group_name in groups.log_group_names and not writer_exists()
 
 
-def encrypt_log_group(context: AwsContext, group_name: str) -> Statement:
-    """Key policy statement: CloudWatch Logs may use the key for one log group.
+def encrypt_log_group(context: AwsContext, *group_names: str) -> Statement:
+    """Key policy statement: CloudWatch Logs may use the key for log groups.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
     """
-    group_arn = context.arn("logs", f"log-group:{group_name}")
+    group_arns = [context.arn("logs", f"log-group:{name}") for name in group_names]
     return {
         "Sid": "EncryptLogGroup",
         "Effect": "Allow",
@@ -76,5 +78,10 @@ def encrypt_log_group(context: AwsContext, group_name: str) -> Statement:
             "kms:DescribeKey",
         ],
         "Resource": "*",
-        "Condition": {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": group_arn}},
+        "Condition": {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": _one_or_all(group_arns)}},
     }
+
+
+def _one_or_all(values: Sequence[T]) -> T | Sequence[T]:
+    """Write a single value as IAM returns it, without a list."""
+    return values[0] if len(values) == 1 else values

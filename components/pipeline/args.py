@@ -133,6 +133,10 @@ class PipelineSettings(Protocol):
         """Whether a newer commit supersedes a waiting one."""
 
     @property
+    def deploy(self) -> Literal["build", "eks"]:
+        """Whether a CodeBuild build or CodePipeline's EKS action changes the cluster."""
+
+    @property
     def rollback(self) -> bool:
         """Whether a failed deploy stage rolls back to the previous digest."""
 
@@ -239,6 +243,14 @@ class PipelineWorkload(Protocol):
     @property
     def deployment_name(self) -> str:
         """Deployment that is rolled out."""
+
+    @property
+    def container_names(self) -> Sequence[str]:
+        """Containers of the Deployment that run the released image."""
+
+    @property
+    def init_container_names(self) -> Sequence[str]:
+        """Init containers of the Deployment that run the released image."""
 
     @property
     def outside_url(self) -> pulumi.Input[str] | None:

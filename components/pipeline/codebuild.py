@@ -13,6 +13,7 @@ from components.aws.log_groups import log_group
 from components.pipeline import iam
 from components.pipeline.admission import Admission
 from components.pipeline.args import Architecture, PipelineArgs
+from components.pipeline.artifact_access import read_artifacts, write_artifacts
 from components.pipeline.buildspecs import inline_buildspec
 
 BUILD_ENVIRONMENTS = {
@@ -73,7 +74,10 @@ class BuildProjects:
     sign: BuildProject | None
     """None where images are promoted or not signed."""
     deploy: BuildProject
+    """Deploys a digest that is admitted, or admits it for CodePipeline's EKS action."""
     verify: BuildProject
+    deploy_step: str
+    """`deploy` or `admit`."""
 
     @property
     def by_step(self) -> dict[str, BuildProject]:
@@ -82,7 +86,7 @@ class BuildProjects:
             "test": self.test,
             "build": self.build,
             **({} if self.sign is None else {"sign": self.sign}),
-            "deploy": self.deploy,
+            self.deploy_step: self.deploy,
             "verify": self.verify,
         }
 
@@ -117,6 +121,7 @@ class ProjectFactory:
         environment: Mapping[str, pulumi.Input[str]],
         privileged: bool = False,
         in_vpc: bool = False,
+        writes_artifacts: bool = False,
         report_group_arn: pulumi.Input[str] | None = None,
         github: GitHubSource | None = None,
         artifacts: Any = None,
@@ -129,6 +134,7 @@ class ProjectFactory:
         """
         child = pulumi.ResourceOptions(parent=self.parent)
         name, physical = f"{self.name}-{step}", f"{self.prefix}-{step}"
+        artifact_access = write_artifacts if writes_artifacts else read_artifacts
         logs = log_group(
             name,
             group_name=f"/aws/codebuild/{physical}",
@@ -145,7 +151,7 @@ class ProjectFactory:
             policy=document(
                 iam.write_build_log(logs.arn),
                 *(
-                    iam.read_artifacts(self.bucket.arn, self.key.arn, self.context)
+                    artifact_access(self.bucket.arn, self.key.arn, self.context)
                     if github is None
                     else [iam.read_repository(github.connection_arn)]
                 ),
@@ -211,30 +217,14 @@ def build_projects(
         "REPOSITORY_NAME": args.image.repository_name,
     }
     describe_cluster = iam.describe_cluster(args.cluster.cluster_arn)
-    repository_arn = args.image.repository_arn
-    execution = iam.read_execution(factory.context.arn("codepipeline", factory.prefix))
     url, bake_minutes = args.workload.outside_url, args.settings.bake_minutes
+    eks = args.settings.deploy == "eks"
     return BuildProjects(
         test=_test_project(factory, args),
         build=_build_project(factory, args, admission),
         sign=_sign_project(factory, args, admission),
-        deploy=factory.project(
-            "deploy",
-            minutes=20,
-            in_vpc=True,
-            environment={
-                **target,
-                **admission.environment,
-                "PIPELINE_NAME": factory.prefix,
-            },
-            statements=[
-                *describe_cluster,
-                *(iam.read_signature(repository_arn) if args.settings.admission.signature else []),
-                *admission.verification(),
-                *admission.scan(repository_arn),
-                *([] if args.settings.admission.scan == "none" else [execution]),
-            ],
-        ),
+        deploy=_deploy_project(factory, args, admission, target, describe_cluster),
+        deploy_step="admit" if eks else "deploy",
         # In the VPC: the service admits addresses of the VPC, not those of CodeBuild.
         verify=factory.project(
             "verify",
@@ -246,12 +236,55 @@ def build_projects(
                 "PROVEN_URL": args.image.proven_url,
                 "PROVEN_NAME": args.image.proven_name,
                 "BAKE_MINUTES": str(bake_minutes),
+                # The EKS action does not wait for it.
+                "WAIT_FOR_ROLLOUT": "1" if eks else "",
             },
             statements=[
                 *iam.prove_image(args.image.repository_arn, args.image.proven_arn),
-                *(describe_cluster if url is None else []),
+                *(describe_cluster if eks or url is None else []),
             ],
         ),
+    )
+
+
+def _deploy_project(
+    factory: ProjectFactory,
+    args: PipelineArgs,
+    admission: Admission,
+    target: Mapping[str, pulumi.Input[str]],
+    describe_cluster: Sequence[Statement],
+) -> BuildProject:
+    """Project that verifies signature and scan of a digest, then deploys it.
+
+    For the EKS action, it writes the manifest instead, without access to the cluster.
+    """
+    settings, repository_arn = args.settings.admission, args.image.repository_arn
+    environment = {**target, **admission.environment, "PIPELINE_NAME": factory.prefix}
+    execution = iam.read_execution(factory.context.arn("codepipeline", factory.prefix))
+    statements = [
+        *(iam.read_signature(repository_arn) if settings.signature else []),
+        *admission.verification(),
+        *admission.scan(repository_arn),
+        *([] if settings.scan == "none" else [execution]),
+    ]
+    if args.settings.deploy == "build":
+        return factory.project(
+            "deploy",
+            minutes=20,
+            in_vpc=True,
+            environment=environment,
+            statements=[*describe_cluster, *statements],
+        )
+    return factory.project(
+        "admit",
+        minutes=15,
+        writes_artifacts=True,
+        environment={
+            **environment,
+            "CONTAINERS": " ".join(args.workload.container_names),
+            "INIT_CONTAINERS": " ".join(args.workload.init_container_names),
+        },
+        statements=statements,
     )
 
 

@@ -12,8 +12,14 @@ from components.aws.log_groups import encrypt_log_group
 from components.pipeline import iam
 from components.pipeline.admission import admission
 from components.pipeline.args import PipelineArgs
+from components.pipeline.artifact_access import write_artifacts
 from components.pipeline.artifacts import access_log_bucket, private_bucket
-from components.pipeline.cluster_access import access_entry, deploy_security_group
+from components.pipeline.cluster_access import (
+    EDIT_POLICY,
+    VIEW_POLICY,
+    access_entry,
+    deploy_security_group,
+)
 from components.pipeline.codebuild import (
     BuildProjects,
     ProjectFactory,
@@ -21,6 +27,7 @@ from components.pipeline.codebuild import (
     build_projects,
     image_environment,
 )
+from components.pipeline.eks_deploy import EksDeployment, eks_deployment
 from components.pipeline.github_builds import github_runner, pull_request_previews
 from components.pipeline.pull_requests import pull_request_pipeline
 from components.pipeline.source import Source, github_source, s3_source
@@ -68,7 +75,13 @@ class Pipeline(pulumi.ComponentResource):
             alias=physical,
             protected=args.protected,
             parent=self,
-            statements=[encrypt_log_group(context, f"/aws/codebuild/{physical}-*")],
+            statements=[
+                encrypt_log_group(
+                    context,
+                    f"/aws/codebuild/{physical}-*",
+                    *([f"/aws/codepipeline/{physical}"] if settings.deploy == "eks" else []),
+                )
+            ],
         )
         logs = access_log_bucket(
             f"{name}-access-logs", context=context, protected=args.protected, parent=self
@@ -115,29 +128,37 @@ class Pipeline(pulumi.ComponentResource):
             parent=self,
         )
         projects = build_projects(factory, args, rules)
-        cluster_clients = {"deploy": projects.deploy}
-        if args.workload.outside_url is None:
-            cluster_clients["verify"] = projects.verify
-        for client, project in cluster_clients.items():
+        for step, policy_name in _cluster_access(args).items():
             access_entry(
-                f"{name}-{client}",
+                f"{name}-{step}",
                 args.cluster.cluster_name,
-                project.role.arn,
+                projects.by_step[step].role.arn,
                 args.workload.namespace,
                 context,
                 self,
+                policy=policy_name,
             )
         role = aws.iam.Role(name, assume_role_policy=iam.pipeline_trust(context), opts=child)
+        eks = (
+            eks_deployment(
+                factory,
+                pipeline_role_arn=role.arn,
+                cluster=args.cluster,
+                workload=args.workload,
+            )
+            if settings.deploy == "eks"
+            else None
+        )
         source_role = aws.iam.Role(
             f"{name}-source", assume_role_policy=role_trust(role.arn), opts=child
         )
         source_policy = aws.iam.RolePolicy(
             f"{name}-source",
             role=source_role.id,
-            policy=document(*source.statements, *iam.write_artifacts(bucket.arn, key.arn, context)),
+            policy=document(*source.statements, *write_artifacts(bucket.arn, key.arn, context)),
             opts=child,
         )
-        policy = self._policy(name, args, role, source_role, bucket, key, projects, context)
+        policy = self._policy(name, args, role, source_role, bucket, key, projects, eks, context)
         artifact_store: Any = {
             "location": bucket.id,
             "type": "S3",
@@ -151,8 +172,11 @@ class Pipeline(pulumi.ComponentResource):
             execution_mode=settings.execution_mode,
             artifact_stores=[artifact_store],
             triggers=source.triggers,
-            stages=_stages(args, source, source_role, projects),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy, source_policy]),
+            stages=_stages(args, source, source_role, projects, eks),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[policy, source_policy, *([] if eks is None else [eks.policy])],
+            ),
         )
         if settings.source.pull_requests:
             pull_request_pipeline(
@@ -193,6 +217,7 @@ class Pipeline(pulumi.ComponentResource):
         bucket: aws.s3.Bucket,
         key: aws.kms.Key,
         projects: BuildProjects,
+        eks: EksDeployment | None,
         context: AwsContext,
     ) -> aws.iam.RolePolicy:
         observability = args.observability
@@ -200,6 +225,7 @@ class Pipeline(pulumi.ComponentResource):
             bucket.arn,
             key.arn,
             source_role_arn=source_role.arn,
+            deploy_role_arn=None if eks is None else eks.role.arn,
             project_arns=[build.project.arn for build in projects.all],
             context=context,
         )
@@ -217,8 +243,22 @@ class Pipeline(pulumi.ComponentResource):
         )
 
 
+def _cluster_access(args: PipelineArgs) -> dict[str, str]:
+    """Access policy in the service's namespace of each step that reaches the cluster."""
+    eks, internal = args.settings.deploy == "eks", args.workload.outside_url is None
+    return {
+        **({} if eks else {"deploy": EDIT_POLICY}),
+        # The service proxy of an internal service needs more than a view.
+        **({"verify": EDIT_POLICY} if internal else {"verify": VIEW_POLICY} if eks else {}),
+    }
+
+
 def _stages(
-    args: PipelineArgs, source: Source, source_role: aws.iam.Role, projects: BuildProjects
+    args: PipelineArgs,
+    source: Source,
+    source_role: aws.iam.Role,
+    projects: BuildProjects,
+    eks: EksDeployment | None,
 ) -> list[Any]:
     return release_stages(
         source_action=source.action,
@@ -226,6 +266,7 @@ def _stages(
         commit=source.commit,
         has_author=args.settings.source.kind == "github",
         projects={key: build.project.name for key, build in projects.by_step.items()},
+        eks_action=None if eks is None else eks.action,
         promotes=args.settings.promote_from is not None,
         approval_topic_arn=args.observability.topic_arn if args.settings.approval else None,
         url=args.workload.outside_url,

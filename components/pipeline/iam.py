@@ -1,11 +1,12 @@
-"""IAM statements and trust policies of all roles of the pipeline."""
+"""IAM statements and trust policies of all roles of the pipeline; artifact_access.py has more."""
 
 from collections.abc import Sequence
 
 import pulumi
 
 from components.aws.context import AwsContext
-from components.aws.iam import Conditions, Statement, allow, service_trust, via_service
+from components.aws.iam import Statement, allow, service_trust, via_service
+from components.pipeline.artifact_access import write_artifacts
 
 ECR_PULL = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
 ECR_PUSH = [
@@ -13,6 +14,15 @@ ECR_PUSH = [
     "ecr:InitiateLayerUpload",
     "ecr:PutImage",
     "ecr:UploadLayerPart",
+]
+NETWORK_INTERFACES = [
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeDhcpOptions",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcs",
 ]
 # The action names no repository, so IAM cannot limit it
 # (https://docs.aws.amazon.com/AmazonECR/latest/userguide/security_iam_id-based-policy-examples.html).
@@ -52,13 +62,20 @@ def run_pipeline(
     key_arn: pulumi.Input[str],
     *,
     source_role_arn: pulumi.Input[str],
+    deploy_role_arn: pulumi.Input[str] | None = None,
     project_arns: Sequence[pulumi.Input[str]],
     context: AwsContext,
 ) -> list[Statement]:
-    """Store artifacts, assume the source role and run the projects."""
+    """Store artifacts, assume the roles of actions and run the projects."""
+    assume_deploy_role = (
+        []
+        if deploy_role_arn is None
+        else [allow("AssumeDeployRole", ["sts:AssumeRole"], [deploy_role_arn])]
+    )
     return [
         *write_artifacts(bucket_arn, key_arn, context),
         allow("AssumeSourceRole", ["sts:AssumeRole"], [source_role_arn]),
+        *assume_deploy_role,
         allow(
             "RunBuildProjects", ["codebuild:BatchGetBuilds", "codebuild:StartBuild"], project_arns
         ),
@@ -136,6 +153,42 @@ def start_pipeline(pipeline_arn: pulumi.Input[str]) -> list[Statement]:
     return [allow("StartPipeline", ["codepipeline:StartPipelineExecution"], [pipeline_arn])]
 
 
+# Role of the EKS action
+
+
+def run_eks_action(
+    subnet_ids: Sequence[pulumi.Input[str]],
+    *,
+    cluster_arn: pulumi.Input[str],
+    log_group_arn: pulumi.Input[str],
+    context: AwsContext,
+) -> list[Statement]:
+    """Run the EKS action in subnets, with the log `/aws/codepipeline/<pipeline>`.
+
+    https://docs.aws.amazon.com/codepipeline/latest/userguide/action-reference-EKS.html
+    """
+    return [
+        *describe_cluster(cluster_arn),
+        allow(
+            "CreateNetworkInterfaces",
+            [*NETWORK_INTERFACES, "ec2:DescribeRouteTables"],
+            ["*"],
+        ),
+        # The service that attaches the interface is not documented, unlike that of a build.
+        allow(
+            "GrantNetworkInterfaces",
+            ["ec2:CreateNetworkInterfacePermission"],
+            [context.arn("ec2", "network-interface/*")],
+            {"ArnEquals": {"ec2:Subnet": _subnet_arns(subnet_ids, context)}},
+        ),
+        allow(
+            "WriteDeployLog",
+            ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+            [log_group_arn, pulumi.Output.concat(log_group_arn, ":*")],
+        ),
+    ]
+
+
 # Build roles
 
 
@@ -154,32 +207,25 @@ def run_in_vpc(subnet_ids: Sequence[pulumi.Input[str]], context: AwsContext) -> 
     EC2 has no resource-level permissions for the actions on interfaces
     (https://docs.aws.amazon.com/codebuild/latest/userguide/auth-and-access-control-iam-identity-based-access-control.html).
     """
-    subnet_arns = [
-        context.arn("ec2", pulumi.Output.concat("subnet/", subnet_id)) for subnet_id in subnet_ids
-    ]
     return [
-        allow(
-            "CreateNetworkInterfaces",
-            [
-                "ec2:CreateNetworkInterface",
-                "ec2:DeleteNetworkInterface",
-                "ec2:DescribeDhcpOptions",
-                "ec2:DescribeNetworkInterfaces",
-                "ec2:DescribeSecurityGroups",
-                "ec2:DescribeSubnets",
-                "ec2:DescribeVpcs",
-            ],
-            ["*"],
-        ),
+        allow("CreateNetworkInterfaces", NETWORK_INTERFACES, ["*"]),
         allow(
             "GrantNetworkInterfacesToCodeBuild",
             ["ec2:CreateNetworkInterfacePermission"],
             [context.arn("ec2", "network-interface/*")],
             {
                 "StringEquals": {"ec2:AuthorizedService": "codebuild.amazonaws.com"},
-                "ArnEquals": {"ec2:Subnet": subnet_arns},
+                "ArnEquals": {"ec2:Subnet": _subnet_arns(subnet_ids, context)},
             },
         ),
+    ]
+
+
+def _subnet_arns(
+    subnet_ids: Sequence[pulumi.Input[str]], context: AwsContext
+) -> list[pulumi.Output[str]]:
+    return [
+        context.arn("ec2", pulumi.Output.concat("subnet/", subnet_id)) for subnet_id in subnet_ids
     ]
 
 
@@ -321,61 +367,4 @@ def prove_image(
         LOG_IN_TO_REGISTRY,
         allow("ReadImage", [*ECR_PULL, "ecr:DescribeImages"], [repository_arn]),
         allow("PushProvenImage", [*ECR_PULL, *ECR_PUSH, "ecr:DescribeImages"], [proven_arn]),
-    ]
-
-
-# Artifacts, for several roles
-
-
-def write_artifacts(
-    bucket_arn: pulumi.Input[str], key_arn: pulumi.Input[str], context: AwsContext
-) -> list[Statement]:
-    """Read and write artifacts. The source action uploads with an ACL header.
-
-    https://docs.aws.amazon.com/codepipeline/latest/userguide/how-to-custom-role.html
-    """
-    return _artifacts(
-        bucket_arn,
-        key_arn,
-        context,
-        object_actions=["s3:PutObject", "s3:PutObjectAcl"],
-        key_actions=["kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
-    )
-
-
-def read_artifacts(
-    bucket_arn: pulumi.Input[str], key_arn: pulumi.Input[str], context: AwsContext
-) -> list[Statement]:
-    """Read artifacts; no build produces one."""
-    return _artifacts(bucket_arn, key_arn, context, object_actions=[], key_actions=[])
-
-
-def _artifacts(
-    bucket_arn: pulumi.Input[str],
-    key_arn: pulumi.Input[str],
-    context: AwsContext,
-    *,
-    object_actions: Sequence[str],
-    key_actions: Sequence[str],
-) -> list[Statement]:
-    own_account: Conditions = {"StringEquals": {"aws:ResourceAccount": context.account_id}}
-    return [
-        allow(
-            "Artifacts",
-            ["s3:GetObject", "s3:GetObjectVersion", *object_actions],
-            [pulumi.Output.concat(bucket_arn, "/*")],
-            own_account,
-        ),
-        allow(
-            "ArtifactBucket",
-            ["s3:GetBucketAcl", "s3:GetBucketLocation", "s3:GetBucketVersioning"],
-            [bucket_arn],
-            own_account,
-        ),
-        allow(
-            "ArtifactKey",
-            ["kms:Decrypt", "kms:DescribeKey", *key_actions],
-            [key_arn],
-            via_service(context, "s3"),
-        ),
     ]

@@ -26,6 +26,7 @@ def release_stages(
     commit: str,
     has_author: bool,
     projects: Mapping[str, pulumi.Input[str]],
+    eks_action: Mapping[str, Any] | None,
     promotes: bool,
     approval_topic_arn: pulumi.Input[str] | None,
     url: pulumi.Input[str] | None,
@@ -36,7 +37,7 @@ def release_stages(
     """List the stages; `projects` maps test, build, sign, deploy and verify to project names.
 
     Without a project `sign`, images are not signed here. Without `approval_topic_arn` there is no
-    approval stage.
+    approval stage. With `eks_action`, that action deploys the manifest of the project `admit`.
     """
     image, environment = "Build", {"COMMIT": commit}
     if promotes:
@@ -62,12 +63,18 @@ def release_stages(
         stages.append(approval_stage(approval_topic_arn, url, has_author=has_author))
     if alarm_names and bake_minutes:
         stages[-1] = gate_on_alarms(stages[-1], alarm_names)
-    deploy = [
-        build_action(
-            "Deploy", projects["deploy"], environment={**RELEASE, "EXECUTION_ID": EXECUTION_ID}
-        ),
-        build_action("Verify", projects["verify"], run_order=2, environment=RELEASE),
-    ]
+    release = {**RELEASE, "EXECUTION_ID": EXECUTION_ID}
+    if eks_action is None:
+        deploy = [build_action("Deploy", projects["deploy"], environment=release)]
+    else:
+        admit = build_action("Admit", projects["admit"], environment=release)
+        deploy = [
+            {**admit, "output_artifacts": eks_action["input_artifacts"]},
+            {**eks_action, "run_order": 2},
+        ]
+    deploy.append(
+        build_action("Verify", projects["verify"], run_order=len(deploy) + 1, environment=RELEASE)
+    )
     stages.append(
         deploy_stage(deploy, rollback=rollback, alarm_names=alarm_names, bake_minutes=bake_minutes)
     )

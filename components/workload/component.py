@@ -6,7 +6,12 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.workload.args import WorkloadArgs
-from components.workload.deployment import autoscaler, deployment, disruption_budget
+from components.workload.deployment import (
+    MIGRATION,
+    autoscaler,
+    deployment,
+    disruption_budget,
+)
 from components.workload.network_policy import network_policies
 from components.workload.pod_identity import pod_identity
 from components.workload.quota import quota
@@ -33,6 +38,9 @@ class Workload(pulumi.ComponentResource):
     namespace: str
     deployment_name: str
     """Deployment that the pipeline rolls out."""
+    container_names: tuple[str, ...]
+    init_container_names: tuple[str, ...]
+    """Containers of the Deployment, which all run the service's image."""
 
     def __init__(
         self, name: str, args: WorkloadArgs, opts: pulumi.ResourceOptions | None = None
@@ -40,6 +48,8 @@ class Workload(pulumi.ComponentResource):
         super().__init__("platform:index:Workload", name, {}, opts)
         settings, cluster, database = args.settings, args.cluster, args.database
         self.namespace, self.deployment_name = settings.namespace, name
+        self.container_names = (name,)
+        self.init_container_names = (MIGRATION,) if settings.migration else ()
         labels = {"app.kubernetes.io/name": name}
         in_cluster = pulumi.ResourceOptions(parent=self, deleted_with=cluster.control_plane)
 

@@ -9,6 +9,8 @@ import pulumi_kubernetes as k8s
 from components.workload import quantities
 from components.workload.args import Architecture, WorkloadSettings
 
+MIGRATION = "migrate"
+"""Init container of the migration."""
 USER_ID = 10001  # numeric, so that Kubernetes can verify `runAsNonRoot` without the image
 RELEASE_ANNOTATION = "release.platform"
 """Prefix of the pod annotations that the pipeline sets: digest, version, commit."""
@@ -46,7 +48,7 @@ def deployment(
     init_containers = []
     if settings.migration:
         init_containers = [
-            {**container, "name": "migrate", "command": list(settings.migration)},
+            {**container, "name": MIGRATION, "command": list(settings.migration)},
         ]
     owned_by_pipeline = [
         "spec.template.metadata.annotations",

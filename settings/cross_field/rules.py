@@ -59,6 +59,7 @@ RULES: tuple[Callable[..., Iterator[Conflict]], ...] = (
     service.pull_request_builds,
     service.promotion,
     service.admission,
+    service.deploy_action,
     service.approval,
     further_services.service_names,
     further_services.service_namespaces,

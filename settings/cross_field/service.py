@@ -274,6 +274,17 @@ def admission(pipeline: Pipeline, today: date) -> Iterator[Conflict]:
             )
 
 
+def deploy_action(pipeline: Pipeline) -> Iterator[Conflict]:
+    """The EKS action does not restore the previous image; the rollback of its stage does."""
+    if pipeline.deploy == "eks" and not pipeline.rollback:
+        yield Conflict(
+            ("pipeline", "deploy"),
+            "the EKS action leaves a failed release in the cluster without pipeline.rollback",
+            value=True,
+            fix_path=("pipeline", "rollback"),
+        )
+
+
 def approval(pipeline: Pipeline, observability: Observability) -> Iterator[Conflict]:
     """An approval needs contacts, and a bake needs rollback."""
     if pipeline.approval and not observability.contacts:

@@ -148,6 +148,8 @@ def pipeline(name: str, **changes: Any) -> Pipeline:
         "workload": SimpleNamespace(
             namespace="guestbook",
             deployment_name="guestbook",
+            container_names=["guestbook"],
+            init_container_names=["migrate"],
             outside_url=changes.pop("url", "http://guestbook.test"),
         ),
         "observability": SimpleNamespace(

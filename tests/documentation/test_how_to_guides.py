@@ -16,7 +16,8 @@ ORDER = (
     "restore-the-database",
     "destroy-a-protected-environment",
 )
-OTHER_TESTS = {"roll-back"}  # test_tutorial.py, which has releases
+# In test_tutorial.py, which has releases, and in end_to_end/test_eks_action.py.
+OTHER_TESTS = {"roll-back", "deploy-with-the-eks-action"}
 STACKS = {"upgrade-kubernetes": "dev", "destroy-a-protected-environment": "prod"}
 
 

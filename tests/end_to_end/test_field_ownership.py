@@ -79,6 +79,7 @@ def released(sandbox: Sandbox) -> str:
     script = PROJECT / "app" / "buildspecs" / "deploy.sh"
     ran = subprocess.run(
         ["bash", str(script)],
+        cwd=script.parent,
         env={**os.environ, **sandbox.variables("dev"), **told},
         capture_output=True,
         text=True,

@@ -51,7 +51,11 @@ def test_every_project_runs_a_buildspec_of_the_program(promote_from: str | None)
 
 def test_deploy_script_is_part_of_the_buildspec() -> None:
     (command,) = yaml.safe_load(inline_buildspec("deploy"))["phases"]["build"]["commands"]
-    script = (BUILDSPECS / "deploy.sh").read_text(encoding="utf-8")
+    script, fields = (
+        (BUILDSPECS / name).read_text(encoding="utf-8")
+        for name in ("deploy.sh", "release-fields.sh")
+    )
+    script = script.replace("source release-fields.sh\n", fields)
     # A subshell: `exit` would end the shell that runs all commands of the buildspec.
     assert command == f"(\n{script})\n"
 
@@ -130,6 +134,7 @@ def test_verification_requests_the_service_for_the_bake_time(
         **os.environ,
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
         "URL": "http://one.test",
+        "WAIT_FOR_ROLLOUT": "",
         "IMAGE_DIGEST": "sha256:new",
         "BAKE_MINUTES": "1",
     }

@@ -53,6 +53,13 @@ CERTIFICATE_ARN = "arn:aws:acm:us-east-1:123456789012:certificate/x"
         ),
         (
             "dev",
+            {"pipeline.deploy": "eks"},
+            "pipeline.deploy",
+            "the EKS action leaves a failed release in the cluster without pipeline.rollback",
+            "set --path 'platform:pipeline.rollback' true",
+        ),
+        (
+            "dev",
             {"database.enabled": False},
             "workload.migration",
             "has no database to migrate: database.enabled is false",
