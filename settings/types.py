@@ -226,7 +226,11 @@ AddonVersion = Annotated[
     *_shape(r"v\d+\.\d+\.\d+-eksbuild\.\d+", "an EKS add-on version, such as v1.21.1-eksbuild.1"),
 ]
 ReleaseVersion = Annotated[
-    str, *_shape(r"\d\.\d+\.\d+-\d{8}", "an AMI release version, such as 1.35.7-20260903")
+    str,
+    *_shape(
+        r"\d\.\d+\.\d+-20\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])",
+        "an AMI release version (Kubernetes patch and date), such as 1.35.7-20260903",
+    ),
 ]
 InstanceType = Annotated[
     str,

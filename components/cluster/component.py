@@ -19,6 +19,7 @@ from components.cluster.access_entries import (
     break_glass_entries,
     refuse_missing_roles,
 )
+from components.cluster.addon_catalog import AddonCatalog
 from components.cluster.addons import (
     ADDONS_AFTER_NODES,
     ADDONS_BEFORE_NODES,
@@ -83,8 +84,15 @@ class Cluster(pulumi.ComponentResource):
         refuse_missing_roles(
             name, [*settings.deployers, *settings.viewers, *settings.break_glass], self
         )
+        exists = self._exists(cluster_name)
+        region = aws.get_region(opts=pulumi.InvokeOptions(parent=self)).region
         versions = ClusterVersions(
-            name=name, prefix=args.prefix, kubernetes_version=settings.version, parent=self
+            name=name,
+            prefix=args.prefix,
+            kubernetes_version=settings.version,
+            cluster_exists=exists,
+            catalog=AddonCatalog(region=region, role_arn=args.assume_role_arn),
+            parent=self,
         )
         release_version: pulumi.Input[str] = ""
         if settings.auto_mode:
@@ -113,7 +121,7 @@ class Cluster(pulumi.ComponentResource):
             key=key,
             parent=self,
             protected=args.protected,
-            leftover=is_leftover(group_name, lambda: self._exists(cluster_name), self),
+            leftover=is_leftover(group_name, lambda: exists, self),
         )
         control_plane = eks.Cluster(
             name,

@@ -113,6 +113,8 @@ class Database(pulumi.ComponentResource):
                 ignore_changes=[] if settings.engine_version else ["engineVersion"],
             ),
         )
+        if settings.engine_version is None:
+            _report_retired_version(name, instance, newest=engine_version, parent=self)
         secret_arn = instance.master_user_secrets.apply(_only_secret_arn)
         self.environment = {
             "DATABASE_HOST": instance.address,
@@ -168,6 +170,30 @@ def _engine_version(name: str, pinned: str | None, parent: pulumi.Resource) -> s
             f"{name}: RDS does not offer PostgreSQL {pinned or MAJOR_VERSION}: {error}"
         ) from error
     return engine.version_actual
+
+
+def _report_retired_version(
+    name: str, instance: aws.rds.Instance, *, newest: str, parent: pulumi.Resource
+) -> None:
+    """Warn if RDS has retired the version that the instance runs since its creation."""
+    # The first offered version of the list: the data source fails if it offers none of them.
+    offered = aws.rds.get_engine_version_output(
+        engine=ENGINE,
+        preferred_versions=pulumi.Output.all(instance.engine_version_actual, newest),
+        opts=pulumi.InvokeOutputOptions(parent=parent),
+    )
+
+    def report(versions: Sequence[str]) -> None:
+        running, available = versions
+        if running != available:
+            pulumi.log.warn(
+                f"{name}: RDS no longer offers PostgreSQL {running}, which this stack has stored. "
+                "Upgrade it: pulumi config set --path 'platform:database.engine_version' "
+                f"{available}",
+                parent,
+            )
+
+    pulumi.Output.all(instance.engine_version_actual, offered.version_actual).apply(report)
 
 
 def _parameter_group(

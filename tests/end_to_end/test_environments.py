@@ -60,6 +60,7 @@ def test_preview_refuses_versions_that_do_not_exist(sandbox: Sandbox) -> None:
     for pin, message in (
         ("cluster.nodes.release_version=1.35.0-20260901", "AMI release 1.35.0-20260901"),
         ("cluster.addons.coredns=v1.99.0-eksbuild.1", "coredns v1.99.0-eksbuild.1"),
+        ("cluster.addons.coredns=v1.11.4-eksbuild.2", "does not offer coredns v1.11.4"),
         ("database.engine_version=17.99", "does not offer PostgreSQL 17.99"),
     ):
         document = sandbox.json("preview", "dev", "-c", pin, code=1)
@@ -89,6 +90,23 @@ def test_console_has_the_timeline_of_up(sandbox: Sandbox, stack: str) -> None:
 @each_stack
 def test_preview_after_up_has_no_changes(sandbox: Sandbox, stack: str) -> None:
     assert changed(sandbox.json("preview", stack, "--expect-no-changes")) == NOTHING
+
+
+def test_preview_reports_stored_versions_that_aws_has_retired(sandbox: Sandbox) -> None:
+    ssm, prefix = sandbox.client("ssm"), "/platform-dev/cluster/1.35/"
+    retired = {"eks-pod-identity-agent": "v1.3.2-eksbuild.2", "node-release": "1.35.2-20260301"}
+    stored = {key: ssm.get_parameter(Name=prefix + key)["Parameter"]["Value"] for key in retired}
+    try:
+        for key, version in retired.items():
+            ssm.put_parameter(Name=prefix + key, Value=version, Overwrite=True)
+        diagnostics = sandbox.json("preview", "dev", "--refresh")["diagnostics"]
+    finally:
+        for key, version in stored.items():
+            ssm.put_parameter(Name=prefix + key, Value=version, Overwrite=True)
+    for key, version in retired.items():
+        (message,) = (item["message"] for item in diagnostics if version in item["message"])
+        assert "EKS no longer offers it for Kubernetes 1.35" in message
+        assert message.endswith(stored[key])
 
 
 @each_stack

@@ -46,7 +46,6 @@ INVOKES: dict[str, dict[str, Any]] = {
         "insecureValue": "1.35.5-20261105",
         "type": "String",
     },
-    "aws:eks/getAddonVersion:getAddonVersion": {},  # by name, from ADDON_VERSIONS
     "aws:rds/getEngineVersion:getEngineVersion": {},  # by version, from ENGINE_VERSIONS
     "aws:ec2/getAmiIds:getAmiIds": {"ids": ["ami-1"], "owners": ["amazon"], "id": "1"},
     "aws:cloudwatch/getLogGroups:getLogGroups": {"logGroupNames": [], "arns": [], "id": REGION},
@@ -69,13 +68,18 @@ INVOKES: dict[str, dict[str, Any]] = {
 }
 
 ADDON_VERSIONS = {
-    "vpc-cni": "v1.21.1-eksbuild.1",
-    "kube-proxy": "v1.35.3-eksbuild.2",
-    "eks-pod-identity-agent": "v1.3.10-eksbuild.2",
-    "coredns": "v1.13.1-eksbuild.1",
-    "metrics-server": "v0.8.0-eksbuild.6",
+    "vpc-cni": ["v1.21.1-eksbuild.1"],
+    "kube-proxy": ["v1.35.3-eksbuild.2", "v1.35.0-eksbuild.2"],
+    "eks-pod-identity-agent": ["v1.3.10-eksbuild.2"],
+    "coredns": ["v1.13.1-eksbuild.1", "v1.12.4-eksbuild.1"],
+    "metrics-server": ["v0.8.0-eksbuild.6"],
 }
-ENGINE_VERSIONS = {"17": "17.10", "17.6": "17.6"}
+"""Offered versions; the first is the default."""
+ENGINE_VERSIONS = {"17": "17.10", "17.6": "17.6", "17.10": "17.10"}
+STORED: dict[str, str] = {}
+"""Values of SSM parameters that an earlier run stored, by name."""
+RUNNING_ENGINE = {"version": "17.10"}
+"""Version of PostgreSQL that instances run."""
 ROLES = {"ci", "glass"}
 """Existing roles of the account, in addition to those that the program creates."""
 
@@ -184,10 +188,10 @@ class Recording(Mocks):
             raise AssertionError(f"unexpected invoke {args.token}")
         if args.token == "aws:iam/getRole:getRole":
             return _role(str(args.args["name"]))
-        if args.token == "aws:eks/getAddonVersion:getAddonVersion":
-            return {"version": ADDON_VERSIONS[args.args["addonName"]]}, []
         if args.token == "aws:rds/getEngineVersion:getEngineVersion":
-            return _engine_version(str(args.args["version"]))
+            preferred = args.args.get("preferredVersions") or [args.args["version"]]
+            offered = [version for version in preferred if version in ENGINE_VERSIONS]
+            return _engine_version(str((offered or preferred)[0]))
         return INVOKES[args.token], []
 
     def one(self, kind: str, name: str) -> Recorded:
@@ -240,6 +244,26 @@ def _plain(value: Any) -> Any:
     return value
 
 
+class RecordedEks:
+    """The part of boto3's EKS client that the program uses, with ADDON_VERSIONS."""
+
+    def get_paginator(self, operation: str) -> "RecordedEks":
+        assert operation == "describe_addon_versions"
+        return self
+
+    def paginate(self, *, addonName: str, kubernetesVersion: str) -> list[dict[str, Any]]:  # noqa: N803
+        infos = [
+            {
+                "addonVersion": version,
+                "compatibilities": [
+                    {"clusterVersion": kubernetesVersion, "defaultVersion": index == 0}
+                ],
+            }
+            for index, version in enumerate(ADDON_VERSIONS[addonName])
+        ]
+        return [{"addons": [{"addonName": addonName, "addonVersions": infos}]}]
+
+
 def _role(name: str) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
     """A role of the account, or the provider's error for a missing one."""
     if name not in ROLES:
@@ -265,7 +289,7 @@ def _computed(args: MockResourceArgs) -> dict[str, Any]:
     """Computed outputs that the program reads."""
     name, inputs = args.name, args.inputs
     physical = inputs.get("name") or f"{name}-physical"
-    special = {
+    special: dict[str, dict[str, Any]] = {
         "aws:ecr/repository:Repository": {
             "repositoryUrl": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{physical}",
             "registryId": ACCOUNT,
@@ -275,7 +299,11 @@ def _computed(args: MockResourceArgs) -> dict[str, Any]:
         "aws:kms/key:Key": {"arn": _arn("kms", f"key/{name}"), "keyId": name},
         "aws:cloudwatch/logGroup:LogGroup": {"arn": _arn("logs", f"log-group:{physical}")},
         "aws:s3/bucket:Bucket": {"arn": f"arn:aws:s3:::{name}-id"},
+        "aws:ssm/parameter:Parameter": {
+            "insecureValue": STORED.get(str(physical), inputs.get("insecureValue"))
+        },
         "aws:rds/instance:Instance": {
+            "engineVersionActual": RUNNING_ENGINE["version"],
             "address": f"{name}.rds.test",
             "identifier": inputs.get("identifier", name),
             "masterUserSecrets": [

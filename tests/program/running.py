@@ -5,12 +5,13 @@ import runpy
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pulumi
 import pulumi.runtime
 import yaml
 
-from tests.program.recording import Recording, RecordingMonitor
+from tests.program.recording import RecordedEks, Recording, RecordingMonitor
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,7 +39,9 @@ def run(
         recording, project="platform", stack=stack, preview=False, monitor=monitor
     )
     pulumi.runtime.set_all_config(dict(config or {}), list(secret_keys))
-    pulumi.runtime.test(body)()  # type: ignore[no-untyped-call]  # the SDK's decorator has no types
+    with mock.patch("components.cluster.addon_catalog.eks_client", lambda *_: RecordedEks()):
+        # The SDK's decorator has no types.
+        pulumi.runtime.test(body)()  # type: ignore[no-untyped-call]
     return recording
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sandbox.providers.aws.function import Function
 from sandbox.providers.aws.operation import Call
-from sandbox.providers.aws.properties import block, boolean, set_of, text
+from sandbox.providers.aws.properties import block, boolean, list_of, set_of, text
 from sandbox.providers.protocol import Failure, Properties
 
 _FILTERS = set_of(block({"name": text(required=True), "values": set_of(text(), required=True)}))
@@ -31,6 +31,11 @@ def _engine_version(call: Call, args: Properties) -> Properties:
         request["EngineVersion"] = args["version"]
     pages = call.client("rds").get_paginator("describe_db_engine_versions").paginate(**request)
     versions = [version for page in pages for version in page["DBEngineVersions"]]
+    if preferred := args.get("preferredVersions"):
+        versions = sorted(
+            (version for version in versions if version["EngineVersion"] in preferred),
+            key=lambda version: preferred.index(version["EngineVersion"]),
+        )[:1]
     if not versions:
         raise Failure("no RDS engine versions match the criteria and preferred version list")
     if len(versions) > 1 and not args.get("latest"):
@@ -101,7 +106,13 @@ FUNCTIONS = (
     ),
     Function(
         "aws:rds/getEngineVersion:getEngineVersion",
-        {**_REGION, "engine": text(required=True), "version": text(), "latest": boolean()},
+        {
+            **_REGION,
+            "engine": text(required=True),
+            "version": text(),
+            "latest": boolean(),
+            "preferredVersions": list_of(text()),
+        },
         _engine_version,
     ),
     Function(

@@ -5,7 +5,7 @@ import pytest
 
 from settings.sections import Addons
 from tests.components.factories import DEV, cluster, record
-from tests.program.recording import INVOKES
+from tests.program.recording import INVOKES, STORED
 
 PARAMETER = "aws:ssm/parameter:Parameter"
 NODE_GROUP = "eks:index:ManagedNodeGroup"
@@ -53,13 +53,77 @@ def test_pinned_release_without_ami_is_refused(monkeypatch: pytest.MonkeyPatch) 
     )
 
 
-def test_pinned_add_on_newer_than_the_newest_is_refused() -> None:
+@pytest.mark.parametrize("version", ["v1.99.0-eksbuild.1", "v1.11.4-eksbuild.2"])
+def test_pinned_add_on_that_eks_does_not_offer_is_refused(version: str) -> None:
     with pytest.raises(pulumi.RunError) as caught:
-        record(lambda: cluster("one", addons=Addons(coredns="v1.99.0-eksbuild.1")))
+        record(lambda: cluster("one", addons=Addons(coredns=version)))
     assert str(caught.value) == (
-        "one: coredns v1.99.0-eksbuild.1 does not exist for Kubernetes 1.35; "
-        "the newest version is v1.13.1-eksbuild.1"
+        f"one: EKS does not offer coredns {version} for Kubernetes 1.35; "
+        "it offers v1.13.1-eksbuild.1, v1.12.4-eksbuild.1"
     )
+
+
+RETIRED_ADDON = (
+    "one: eks-pod-identity-agent v1.3.2-eksbuild.2 is stored for this stack, and EKS no longer "
+    "offers it for Kubernetes 1.35. Pin an offered version: pulumi config set --path "
+    "'platform:cluster.addons.pod_identity_agent' v1.3.10-eksbuild.2"
+)
+RETIRED_RELEASE = (
+    "one: the AMI release 1.35.2-20260301 is stored for this stack, and EKS no longer offers it "
+    "for Kubernetes 1.35. Pin an offered version: pulumi config set --path "
+    "'platform:cluster.nodes.release_version' 1.35.5-20261105"
+)
+
+
+@pytest.fixture
+def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Warnings of the program."""
+    messages: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda message, *_: messages.append(message))
+    return messages
+
+
+@pytest.fixture
+def retired_addon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stack has stored an add-on version that EKS no longer offers."""
+    monkeypatch.setitem(STORED, "/test/one/1.35/eks-pod-identity-agent", "v1.3.2-eksbuild.2")
+
+
+@pytest.fixture
+def retired_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stack has stored an AMI release that is no longer public."""
+    monkeypatch.setitem(STORED, "/test/one/1.35/node-release", "1.35.2-20260301")
+    monkeypatch.setitem(INVOKES["aws:ec2/getAmiIds:getAmiIds"], "ids", [])
+
+
+@pytest.mark.usefixtures("retired_addon")
+def test_stored_add_on_that_eks_retired_is_refused_without_a_cluster() -> None:
+    with pytest.raises(pulumi.RunError) as caught:
+        record(lambda: cluster("one"))
+    assert str(caught.value) == RETIRED_ADDON
+
+
+@pytest.mark.usefixtures("retired_release")
+def test_stored_release_that_eks_retired_is_refused_without_a_cluster() -> None:
+    with pytest.raises(pulumi.RunError) as caught:
+        record(lambda: cluster("one"))
+    assert str(caught.value) == RETIRED_RELEASE
+
+
+@pytest.mark.usefixtures("retired_addon", "retired_release")
+def test_retired_versions_of_a_running_cluster_are_reported(
+    monkeypatch: pytest.MonkeyPatch, warnings: list[str]
+) -> None:
+    monkeypatch.setitem(INVOKES["aws:eks/getClusters:getClusters"], "names", ["test-one"])
+    recording = record(lambda: cluster("one"))
+    assert sorted(warnings) == [RETIRED_ADDON, RETIRED_RELEASE]
+    group = recording.one(NODE_GROUP, "one-nodes-a")
+    assert group.inputs["releaseVersion"] == "1.35.2-20260301"
+
+
+def test_offered_versions_are_not_reported(warnings: list[str]) -> None:
+    record(lambda: cluster("one"))
+    assert warnings == []
 
 
 def test_auto_mode_looks_up_metrics_server_only() -> None:

@@ -4,6 +4,7 @@ import pulumi
 import pytest
 
 from tests.components.factories import database, record
+from tests.program.recording import RUNNING_ENGINE
 
 INSTANCE = "aws:rds/instance:Instance"
 
@@ -52,3 +53,18 @@ def test_pinned_version_that_rds_does_not_offer_is_refused() -> None:
     with pytest.raises(pulumi.RunError) as caught:
         record(lambda: database("one", engine_version="17.99"))
     assert str(caught.value).startswith("one: RDS does not offer PostgreSQL 17.99: ")
+
+
+@pytest.mark.parametrize(("running", "reported"), [("17.2", True), ("17.6", False)])
+def test_stored_version_that_rds_retired_is_reported(
+    monkeypatch: pytest.MonkeyPatch, running: str, reported: bool
+) -> None:
+    messages: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda message, *_: messages.append(message))
+    monkeypatch.setitem(RUNNING_ENGINE, "version", running)
+    record(lambda: database("one"))
+    text = (
+        "one: RDS no longer offers PostgreSQL 17.2, which this stack has stored. Upgrade it: "
+        "pulumi config set --path 'platform:database.engine_version' 17.10"
+    )
+    assert messages == ([text] if reported else [])

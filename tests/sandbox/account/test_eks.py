@@ -158,6 +158,8 @@ def test_node_group_creates_nodes_and_prevents_cluster_deletion(world: World) ->
         ({"amiType": "AL2023_x86_64_STANDARD"}, "not a valid instance type"),
         ({"instanceTypes": ["t4g.medium", "t3.medium"]}, "mix"),
         ({"version": "1.36"}, "not supported"),
+        ({"releaseVersion": "1.34.8-20261105"}, "not valid for kubernetes version 1.35"),
+        ({"releaseVersion": "1.35.7-20260903"}, "not valid for kubernetes version 1.35"),
         ({"launchTemplate": {"name": "ghost"}}, "does not exist"),
     ):
         with refused("InvalidParameterException", why):

@@ -59,6 +59,16 @@ def test_engine_version_is_the_latest_of_a_major_version(owned: Client) -> None:
         owned.invoke(token, {"engine": "postgres", "version": "17.99"})
 
 
+@pytest.mark.parametrize("running", ["17.6", "17.1"])
+def test_first_offered_of_the_preferred_engine_versions_is_returned(
+    owned: Client, running: str
+) -> None:
+    token = "aws:rds/getEngineVersion:getEngineVersion"
+    args = {"engine": "postgres", "preferredVersions": [running, "17.10"]}
+    offered = {"17.6": "17.6", "17.1": "17.10"}[running]
+    assert owned.invoke(token, args)["versionActual"] == offered
+
+
 def test_log_groups_are_listed_by_prefix(owned: Client, boto: Boto) -> None:
     boto("logs").create_log_group(logGroupName="/late/one")
     token = "aws:cloudwatch/getLogGroups:getLogGroups"

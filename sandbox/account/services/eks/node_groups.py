@@ -178,7 +178,7 @@ def create_nodegroup(context: RequestContext, call: Call) -> dict[str, Any]:
     scaling = _scaling(
         call.get("scalingConfig") or {}, {"minSize": 1, "maxSize": 2, "desiredSize": 2}
     )
-    version, release = _versions(cluster, call, ami_type, cluster["version"])
+    version, release = _versions(context, cluster, call, ami_type, cluster["version"])
     update_config = call.get("updateConfig") or {"maxUnavailable": 1}
     if "maxUnavailable" in update_config and "maxUnavailablePercentage" in update_config:
         raise AwsError(
@@ -235,7 +235,9 @@ def create_nodegroup(context: RequestContext, call: Call) -> dict[str, Any]:
     return {"nodegroup": record}
 
 
-def _versions(cluster: Record, call: Call, ami_type: str, default: str) -> tuple[str, str]:
+def _versions(
+    context: RequestContext, cluster: Record, call: Call, ami_type: str, default: str
+) -> tuple[str, str]:
     version = call.get("version") or default
     minors = [int(v.split(".")[1]) for v in (version, cluster["version"])]
     if version not in catalog.RELEASES or minors[0] > minors[1]:
@@ -247,7 +249,8 @@ def _versions(cluster: Record, call: Call, ami_type: str, default: str) -> tuple
     if ami_type == _CUSTOM:
         return version, call.get("releaseVersion") or ""
     release = call.get("releaseVersion") or catalog.RELEASES[version].ami_release
-    if not release.startswith(f"{version}."):
+    # A replay keeps releases that a former catalog had.
+    if not context.replaying and release != catalog.RELEASES[version].ami_release:
         text = f"Requested release version {release} is not valid for kubernetes version {version}."
         raise AwsError("InvalidParameterException", text)
     return version, release
@@ -441,7 +444,7 @@ def update_nodegroup_version(context: RequestContext, call: Call) -> dict[str, A
         if data.get("InstanceType"):
             changed["_instance_type"] = data["InstanceType"]
     version, release = _versions(
-        cluster, call, record["amiType"], _default_version(call, record, cluster)
+        context, cluster, call, record["amiType"], _default_version(call, record, cluster)
     )
     if int(version.split(".")[1]) < int(record["version"].split(".")[1]):
         raise AwsError(
