@@ -39,6 +39,7 @@ SECONDS: dict[tuple[str, str], float] = {
     ("elbv2", "target.register"): 30,
     ("rds", "instance.modify"): 120,
     ("rds", "instance.delete"): 240,
+    ("logs", "late.record"): 30,  # seconds to minutes, according to terraform-aws-eks#2763
 }
 
 

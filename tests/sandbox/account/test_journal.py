@@ -249,3 +249,30 @@ def test_bucket_of_access_logs_is_deleted_again_after_a_restart(
     s3.delete_bucket(Bucket="logs")
     world.account.stop()
     assert [item["Name"] for item in start().client("s3").list_buckets()["Buckets"]] == ["data"]
+
+
+def test_late_records_create_log_groups_again_also_after_a_restart(
+    start: Callable[..., World],
+) -> None:
+    world = start()
+    world.admin("POST", "late-log-records", {"enabled": True})
+    logs = world.client("logs")
+    names = ("/aws/eks/one/cluster", "/aws/rds/instance/one/postgresql", "/aws/eks/one/other")
+    for name in names:
+        logs.create_log_group(logGroupName=name, tags={"team": "one"})
+        logs.put_retention_policy(logGroupName=name, retentionInDays=7)
+        logs.delete_log_group(logGroupName=name)
+    groups = logs.describe_log_groups()["logGroups"]
+    assert sorted(group["logGroupName"] for group in groups) == [*names[:2]]
+    assert not any("retentionInDays" in group for group in groups)
+    world.account.stop()
+    assert start().client("logs").describe_log_groups()["logGroups"] == groups
+
+
+def test_late_records_are_off_unless_requested(world: World) -> None:
+    logs = world.client("logs")
+    logs.create_log_group(logGroupName="/aws/eks/one/cluster")
+    logs.delete_log_group(logGroupName="/aws/eks/one/cluster")
+    assert logs.describe_log_groups()["logGroups"] == []
+    with pytest.raises(urllib.error.HTTPError):
+        world.admin("POST", "late-log-records", {"on": True})
