@@ -34,6 +34,7 @@ class StackRecords:
     def __init__(self, home: Home, project: str, stack: str) -> None:
         self._backend, self._project, self._stack = Backend(home.state), project, stack
         self._file = _directory(home) / f"{project}.{stack}.json"
+        self._before = StackRecord()
 
     def read(self) -> StackRecord:
         """Return the record, an empty one before the first operation."""
@@ -41,6 +42,7 @@ class StackRecords:
 
     def begin(self) -> None:
         """Record that an operation runs, and may create resources."""
+        self._before = self.read()
         self._write(replace(self.read(), digest="", resources=max(1, self.read().resources)))
 
     def end(self, *, read: bool) -> None:
@@ -48,6 +50,14 @@ class StackRecords:
         resources = self._backend.read(self._project, self._stack).get("resources") or []
         unread = self.read().unread and not read
         self._write(StackRecord(len(resources), self._digest(), unread))
+
+    def forget_unstarted(self) -> None:
+        """Remove the record of an operation that ended before it created anything.
+
+        Without a state before and after it, there is nothing that could be lost.
+        """
+        if not self._before.resources and not self._backend.exists(self._project, self._stack):
+            self._file.unlink(missing_ok=True)
 
     def restored(self) -> None:
         """Record that state or account were restored."""

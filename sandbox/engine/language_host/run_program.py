@@ -51,9 +51,21 @@ def _told(error: BaseException, program: str) -> str:
     while first is not None:
         file = first.tb_frame.f_code.co_filename
         if not file.startswith("<") and os.path.abspath(file).startswith(folder + os.sep):
+            call = _failed_invoke(first)
+            if call:
+                return f"{error}\n    at {call}"
             return "".join(traceback.format_exception(type(error), error, first)).rstrip()
         first = first.tb_next
     return "".join(traceback.format_exception_only(error)).rstrip()  # without the SDK's own frames
+
+
+def _failed_invoke(first: Any) -> str:
+    """Return the program's line whose invoke failed, "" for any other exception."""
+    frames = traceback.extract_tb(first)
+    if not frames[-1].filename.endswith(os.path.join("pulumi", "runtime", "invoke.py")):
+        return ""
+    own = [frame for frame in frames if "site-packages" not in frame.filename]
+    return f"{own[-1].filename}:{own[-1].lineno}"
 
 
 def _keep_compiled_code_of_settled_sources() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 
@@ -105,6 +106,14 @@ def test_run_error_shows_its_message_without_traceback(workspace: Workspace) -> 
     workspace.program('raise pulumi.RunError("the stack file lacks a name")')
     failed = workspace.json("preview", expect=1)
     assert messages(failed) == ": the stack file lacks a name"
+
+
+def test_failed_function_shows_its_message_and_the_programs_line(workspace: Workspace) -> None:
+    workspace.program('x = 1\npulumi.runtime.invoke("pulumi:pulumi:nope", {})')
+    text = messages(workspace.json("preview", expect=1))
+    assert "Traceback" not in text
+    assert "pulumi:pulumi:nope" in text
+    assert re.search(r"\n    at .*__main__\.py:\d+$", text), text
 
 
 def test_program_exit_code_is_reported_with_its_stderr(workspace: Workspace) -> None:
