@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sandbox.providers.aws.function import Function
@@ -23,6 +24,32 @@ def _ami_ids(call: Call, args: Properties) -> Properties:
     images.sort(key=lambda image: image.get("CreationDate", ""), reverse=True)
     ids = [image["ImageId"] for image in images]
     return {**args, "id": "-".join(ids) or "none", "ids": ids, "region": call.region}
+
+
+def _ami(call: Call, args: Properties) -> Properties:
+    request = {"Owners": args.get("owners") or [], "Filters": _filters(args)}
+    images = call.client("ec2").describe_images(
+        **{name: value for name, value in request.items() if value}
+    )["Images"]
+    pattern = re.compile(args.get("nameRegex") or "")
+    images = [image for image in images if pattern.search(image.get("Name", ""))]
+    if not images:
+        raise Failure("Your query returned no results. Please change your search criteria")
+    if len(images) > 1 and not args.get("mostRecent"):
+        raise Failure("Your query returned more than one result; set most_recent=True")
+    image = max(images, key=lambda image: str(image.get("CreationDate", "")))
+    described = {
+        f"{name[0].lower()}{name[1:]}": value
+        for name, value in image.items()
+        if isinstance(value, (str, bool))
+    }
+    return {
+        **args,
+        **described,
+        "id": image["ImageId"],
+        "arn": call.arn("ec2", f"image/{image['ImageId']}", account=False),
+        "region": call.region,
+    }
 
 
 def _engine_version(call: Call, args: Properties) -> Properties:
@@ -103,6 +130,17 @@ FUNCTIONS = (
         "aws:ec2/getAmiIds:getAmiIds",
         {**_REGION, "owners": set_of(text(), required=True), "filters": _FILTERS},
         _ami_ids,
+    ),
+    Function(
+        "aws:ec2/getAmi:getAmi",
+        {
+            **_REGION,
+            "filters": _FILTERS,
+            "mostRecent": boolean(),
+            "nameRegex": text(),
+            "owners": set_of(text()),
+        },
+        _ami,
     ),
     Function(
         "aws:rds/getEngineVersion:getEngineVersion",

@@ -83,3 +83,21 @@ def test_missing_writers_are_not_listed(owned: Client) -> None:
     filters = [{"name": "db-instance-id", "values": ["missing"]}]
     instances = owned.invoke("aws:rds/getInstances:getInstances", {"filters": filters})
     assert instances["instanceIdentifiers"] == []
+
+
+@pytest.mark.parametrize("pattern", ["amzn2-ami-hvm-*", "al2023-ami-2023.*-kernel-6.*-arm64"])
+def test_newest_amazon_linux_image_is_found(owned: Client, pattern: str) -> None:
+    args = {
+        "owners": ["amazon"],
+        "mostRecent": True,
+        "filters": [{"name": "name", "values": [pattern]}],
+    }
+    image = owned.invoke("aws:ec2/getAmi:getAmi", args)
+    assert image["id"].startswith("ami-")
+    assert image["rootDeviceType"] == "ebs"
+
+
+def test_image_that_does_not_exist_is_an_error(owned: Client) -> None:
+    args = {"owners": ["self"], "mostRecent": True}
+    with pytest.raises(Exception, match="Your query returned no results"):
+        owned.invoke("aws:ec2/getAmi:getAmi", args)
