@@ -20,7 +20,7 @@ from sandbox.engine.request import Kind
 from sandbox.providers.kubernetes.client import Client
 from sandbox.runtime import kubeconfig
 from sandbox.runtime.background import find
-from sandbox.runtime.home import Home, find_project
+from sandbox.runtime.home import Home, Unemulated, find_project
 from sandbox.runtime.operations import (
     EngineChoice,
     Options,
@@ -45,6 +45,7 @@ def _operation(
     diff: bool,
     yes: bool,
     kubernetes: str | None = None,
+    unemulated: Unemulated | None = None,
     skip_preview: bool = False,
     abandon_objects: bool = False,
     **chosen: Any,
@@ -63,6 +64,8 @@ def _operation(
     home = Home.of_project()
     overrides += tuple(_lines(config_from))
     chosen_options = Options(**chosen)
+    if unemulated:
+        home.choose_unemulated(project_name(find_project()), stack, unemulated)
     cluster = ClusterChoice(home, project_name(find_project()), stack, kubernetes)
     cluster.check(kind, abandon=abandon_objects)
     with home.active(f"{kind} {stack}"):

@@ -63,6 +63,12 @@ _kubernetes = click.option(
     help="What serves the stack's Kubernetes API: emulated (default), control-plane, or "
     "kubeconfig:PATH#CONTEXT. `up` stores it; `destroy` forgets it.",
 )
+_unemulated = click.option(
+    "--unemulated",
+    type=click.Choice(["refuse", "record"]),
+    help="Refuse AWS resource types that are not emulated (default), or record them in the state "
+    "only. Stored for the stack.",
+)
 _expect_no_changes = click.option(
     "--expect-no-changes", is_flag=True, help="Exit with 7 if anything changes."
 )
@@ -117,6 +123,7 @@ def operation(function: Decorated) -> Decorated:
         yes,
         _time_scale,
         _kubernetes,
+        _unemulated,
     )
     for option in reversed(options):
         function = option(function)

@@ -14,9 +14,13 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 from pathlib import Path
+from typing import Literal
 
 from sandbox.runtime import postgres_user
 from sandbox.runtime.damage import DamagedFileError
+
+Unemulated = Literal["refuse", "record"]
+"""What happens to AWS resource types that are not emulated."""
 
 
 def user_cache() -> Path:
@@ -142,6 +146,10 @@ class Home:
         return self.path / "created"
 
     @property
+    def _recording(self) -> Path:
+        return self.path / "recording"
+
+    @property
     def _active(self) -> Path:
         return self.path / "active"
 
@@ -164,6 +172,7 @@ class Home:
             self.path / "config",
             self.path / "kube",
             self._created,
+            self._recording,
         )
 
     def stack_file(self, stack: str, overrides: Sequence[str] = ()) -> Path:
@@ -211,6 +220,19 @@ class Home:
     def clear_created(self, stack: str) -> None:
         """Remove these records once the stack's state holds every resource."""
         (self._created / f"{stack}.jsonl").unlink(missing_ok=True)
+
+    def choose_unemulated(self, project: str, stack: str, choice: Unemulated) -> None:
+        """Store what happens to resource types of a stack that are not emulated."""
+        self.prepare()
+        file = self._recording / f"{project}.{stack}"
+        if choice == "record":
+            file.touch()
+        else:
+            file.unlink(missing_ok=True)
+
+    def is_recording(self, project: str, stack: str) -> bool:
+        """Whether resource types of a stack that are not emulated are recorded."""
+        return (self._recording / f"{project}.{stack}").is_file()
 
     def erase(self) -> None:
         """Remove account, clusters, registry and stacks; keep caches and the passphrase.

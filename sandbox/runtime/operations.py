@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from sandbox.contracts import recorded_resources
 from sandbox.engine import (
     Deviations,
     Diagnostic,
@@ -216,7 +217,8 @@ def operate(
 
     A destroy of a whole stack is refused while it holds protected resources: either engine would
     delete others before it reaches them. `display` makes a display for each part of the operation.
-    Raises LostContentsError if the stack's state or the account is lost.
+    Raises LostContentsError if the stack's state or the account is lost, and EngineError if the
+    operation cannot start.
     """
     options = options or Options()
     whole = options.is_whole
@@ -233,7 +235,10 @@ def operate(
     if kind == "preview":
         return _perform(session, kind, cli, display, options)
     records.begin()
-    result = _perform(session, kind, cli, display, options)
+    try:
+        result = _perform(session, kind, cli, display, options)
+    finally:
+        records.forget_unstarted()
     read = kind == "refresh" and whole and result.result == "succeeded"
     if Backend(session.state).exists(session.project_name, session.stack):
         records.end(read=read)
@@ -242,7 +247,12 @@ def operate(
 
 def _refuse_empty_account(session: Session) -> None:
     """Raise LostContentsError if the state has resources of an account that is empty."""
-    count = sum(item["type"].startswith("aws:") and item["custom"] for item in session.resources())
+    count = sum(
+        item["type"].startswith("aws:")
+        and item["custom"]
+        and recorded_resources.MARK not in item.get("inputs", {})
+        for item in session.resources()
+    )
     if not count:
         return
     contents = inventory(session.running)

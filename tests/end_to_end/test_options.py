@@ -159,3 +159,42 @@ def test_killed_background_process_leaves_no_errors_of_controllers(small: Sandbo
         file.seek(size)
         lines = file.read().splitlines()
     assert [line for line in lines if " ERROR " in line or "Traceback" in line] == []
+
+
+def test_program_that_cannot_start_leaves_nothing_to_lose(sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text(
+        "name: unstarted\nruntime: {name: python, options: {virtualenv: venv}}\n"
+    )
+    (tmp_path / "Pulumi.dev.yaml").write_text("config:\n  aws:region: us-east-1\n")
+    (tmp_path / "__main__.py").write_text("")
+    unstarted = Sandbox(sandbox.home, tmp_path)
+    for _ in range(2):
+        assert "Create it: python3 -m venv venv" in unstarted.run("up", "dev", "--yes").stderr
+
+
+def test_types_that_are_not_emulated_are_recorded_and_listed(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: recorded\nruntime: python\n")
+    (tmp_path / "Pulumi.dev.yaml").write_text("config:\n  aws:region: us-east-1\n")
+    (tmp_path / "__main__.py").write_text(
+        "import pulumi\nimport pulumi_aws as aws\n"
+        'table = aws.dynamodb.Table("t", hash_key="id", billing_mode="PAY_PER_REQUEST",\n'
+        '    attributes=[{"name": "id", "type": "S"}])\n'
+        'pulumi.export("arn", table.arn)\n'
+    )
+    recorded = Sandbox(sandbox.home, tmp_path)
+    refused = recorded.json("up", "dev", "--yes", code=1)
+    assert any("--unemulated record" in item["message"] for item in refused["diagnostics"])
+    for operation in (
+        ("up", "dev", "--yes", "--unemulated", "record"),
+        ("preview", "dev", "--expect-no-changes"),
+        ("refresh", "dev", "--yes"),
+        ("destroy", "dev", "--yes"),
+    ):
+        document = recorded.json(*operation)
+        messages = [item["message"] for item in document["diagnostics"]]
+        assert any(message.startswith("not emulated: ") for message in messages), operation
+        if operation[0] == "up":
+            arn = recorded.run("output", "dev", "arn").stdout
+            assert arn.startswith("arn:aws:dynamodb:us-east-1:123456789012:table/t-")

@@ -17,6 +17,7 @@ from sandbox.providers.aws import sdk, session
 from sandbox.providers.aws.function import Function
 from sandbox.providers.aws.operation import Call
 from sandbox.providers.aws.properties import nearest
+from sandbox.providers.aws.recorded import is_recording, recorded_type
 from sandbox.providers.aws.resource import Handler
 from sandbox.providers.protocol import (
     Change,
@@ -67,7 +68,8 @@ class Aws(Connection):
 
     def check(self, resource: Resource, old: Properties, new: Properties, seed: bytes) -> Checked:
         """See the base class."""
-        return self._handler(resource).checked(self._call(resource, new), old, new, seed)
+        handler = self._handler(resource, old)
+        return handler.checked(self._call(resource, new), old, new, seed)
 
     def diff(
         self,
@@ -79,17 +81,19 @@ class Aws(Connection):
     ) -> Difference:
         """See the base class."""
         del id
-        return self._handler(resource).difference(old_inputs, old_state, new_inputs)
+        return self._handler(resource, old_inputs).difference(old_inputs, old_state, new_inputs)
 
     def create(self, resource: Resource, inputs: Properties, preview: bool) -> Created:
         """See the base class."""
-        return self._handler(resource).created(self._call(resource, inputs), inputs, preview)
+        handler = self._handler(resource, inputs)
+        return handler.created(self._call(resource, inputs), inputs, preview)
 
     def read(
         self, resource: Resource, id: str, inputs: Properties, state: Properties
     ) -> Found | None:
         """See the base class."""
-        return self._handler(resource).found(self._call(resource, state), id, inputs, state)
+        handler = self._handler(resource, inputs)
+        return handler.found(self._call(resource, state), id, inputs, state)
 
     def update(
         self,
@@ -102,14 +106,13 @@ class Aws(Connection):
     ) -> Updated:
         """See the base class."""
         call = self._call(resource, old_state)
-        return self._handler(resource).updated(
+        return self._handler(resource, old_inputs).updated(
             call, id, old_inputs, old_state, new_inputs, preview=preview
         )
 
     def delete(self, resource: Resource, id: str, inputs: Properties, state: Properties) -> None:
         """See the base class."""
-        del inputs
-        self._handler(resource).deleted(self._call(resource, state), id, state)
+        self._handler(resource, inputs).deleted(self._call(resource, state), id, state)
 
     def invoke(self, token: str, args: Properties, preview: bool) -> Invoked:
         """See the base class."""
@@ -121,18 +124,21 @@ class Aws(Connection):
             )
         return function.invoked(self._call(Resource("", token, token), args), args)
 
-    def _handler(self, resource: Resource) -> Handler:
-        handler = handlers().get(resource.type)
-        if handler is None:
-            what = (
-                "is not emulated by the sandbox"
-                if sdk.resource_class(resource.type)
-                else "is not a type of pulumi_aws"
-            )
+    def _handler(self, resource: Resource, inputs: Properties) -> Handler:
+        token = resource.type
+        handler = handlers().get(token)
+        if handler is not None:
+            return handler
+        if sdk.resource_class(token) is None:
             raise Failure(
-                f"the resource type {resource.type} {what}{nearest(resource.type, handlers())}"
+                f"the resource type {token} is not a type of pulumi_aws{nearest(token, handlers())}"
             )
-        return handler
+        if is_recording(resource, inputs):
+            return recorded_type(token)
+        raise Failure(
+            f"the resource type {token} is not emulated by the sandbox; `--unemulated record` of "
+            "`sandbox up` records such resources in the state only"
+        )
 
     def _call(self, resource: Resource, values: Properties) -> Call:
         region = values.get("region")

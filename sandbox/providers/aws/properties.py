@@ -130,6 +130,8 @@ class Checking:
 
     unknown_name: Callable[[str, Sequence[str], Iterable[str]], str]
     """Returns the problem of an undeclared name; the last argument is the declared names."""
+    is_default: Callable[[str, Sequence[str], Any], bool] = lambda _name, _path, _value: False
+    """Whether an undeclared name has the value that it has without being set."""
     failures: list[tuple[str, str]] = field(default_factory=list)
 
     def block(
@@ -142,7 +144,7 @@ class Checking:
                 continue
             if name in declared:
                 result[name] = self.value(value, declared[name], (*path, name))
-            else:
+            elif not self.is_default(name, path, value):
                 self.failures.append(
                     (_join((*path, name)), self.unknown_name(name, path, declared))
                 )

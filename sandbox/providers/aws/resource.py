@@ -149,7 +149,10 @@ class Handler:
 
     def checked(self, call: Call, old: Properties, new: Properties, seed: bytes) -> Checked:
         """Validate inputs; see `Connection.check`."""
-        checking = Checking(self._refusal)
+        checking = Checking(
+            self._refusal,
+            lambda name, path, value: sdk.is_default(self.token, tuple(path), name, value),
+        )
         values = {name: value for name, value in new.items() if name != "tagsAll"}
         settable = {name: spec for name, spec in self.declared.items() if name != "tagsAll"}
         named = self._named(call, old, values, seed)

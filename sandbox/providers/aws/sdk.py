@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import keyword
 import re
 import sys
 import threading
 from functools import cache
+from typing import Any
 
 from pulumi._types import input_type_py_to_pulumi_names, resource_pulumi_to_py_names
 
@@ -26,11 +28,16 @@ def resource_class(token: str) -> type | None:
     package, path, name = token.split(":")
     if token == PROVIDER:
         package, path, name = "aws", "index", "Provider"
+    elif path.partition("/")[2].lower() != name.lower():  # aws:ec2/vpc:Vpc
+        return None
     with _loading:
         module = importlib.import_module("pulumi_aws")
         if path.split("/")[0] != "index":
+            name_of_module = path.split("/")[0]
+            if keyword.iskeyword(name_of_module):  # aws:lambda/… is pulumi_aws.lambda_
+                name_of_module += "_"
             try:
-                module = importlib.import_module(f"pulumi_aws.{path.split('/')[0]}")
+                module = importlib.import_module(f"pulumi_aws.{name_of_module}")
             except ImportError:
                 return None
         cls = getattr(module, name, None)
@@ -51,11 +58,33 @@ def arguments_class(token: str) -> type | None:
 
 def arguments(token: str, path: tuple[str, ...] = ()) -> frozenset[str]:
     """Return the arguments of a resource type, or of a nested structure (`("ingress", "0")`)."""
+    cls = _structure(token, path)
+    return frozenset(_names(cls).values()) if cls else frozenset()
+
+
+def _structure(token: str, path: tuple[str, ...]) -> type | None:
+    """Return the class of a type's arguments or of a structure nested in them."""
     cls = arguments_class(token)
     for key in path:
         if cls is not None and not key.isdigit():
             cls = _nested(cls, key)
-    return frozenset(_names(cls).values()) if cls else frozenset()
+    return cls
+
+
+_DEFAULT = re.compile(r"[Dd]efaults?(?: value)?(?: is| to|:)*\s*`([^`]+)`")
+
+
+def is_default(token: str, path: tuple[str, ...], name: str, value: Any) -> bool:
+    """Whether an argument's value is what the type has without it, by the SDK's documentation."""
+    cls = _structure(token, path)
+    python = next((key for key, pulumi in _names(cls).items() if pulumi == name), "") if cls else ""
+    if not python:
+        return False
+    documented = _DEFAULT.search(getattr(cls, python).fget.__doc__ or "")
+    if documented is None:
+        return value in (None, False, "", [], {})
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return value is None or text == documented[1].strip('"')
 
 
 @cache
