@@ -119,8 +119,10 @@ class Aws(Connection):
         del preview
         function = functions().get(token)
         if function is None:
+            suggestion = "" if sdk.has_function(token) else nearest(token, functions())
             raise Failure(
-                f"the function {token} is not emulated by the sandbox{nearest(token, functions())}"
+                f"the function {token} is not emulated by the sandbox{suggestion}; "
+                "sandbox/providers/aws/README.md lists those that are"
             )
         return function.invoked(self._call(Resource("", token, token), args), args)
 

@@ -305,7 +305,7 @@ def _vpc(call: Call, args: Properties) -> Properties:
     vpcs = ec2.describe_vpcs(**{name: value for name, value in request.items() if value})["Vpcs"]
     if len(vpcs) != 1:
         raise Failure(
-            "no matching EC2 VPC found"
+            _no_vpc(default=bool(args.get("default")))
             if not vpcs
             else "multiple EC2 VPCs matched; use additional constraints"
         )
@@ -350,6 +350,11 @@ def _vpc(call: Call, args: Properties) -> Properties:
         "state": vpc["State"],
         "tags": tags_of(vpc),
     }
+
+
+def _no_vpc(*, default: bool) -> str:
+    remedy = "; the sandbox's account has no default VPC: create a VPC and name it by id or tags"
+    return "no matching EC2 VPC found" + (remedy if default else "")
 
 
 def _subnets(call: Call, args: Properties) -> Properties:

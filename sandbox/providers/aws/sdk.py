@@ -30,18 +30,30 @@ def resource_class(token: str) -> type | None:
         package, path, name = "aws", "index", "Provider"
     elif path.partition("/")[2].lower() != name.lower():  # aws:ec2/vpc:Vpc
         return None
+    cls = _member(path, name)
+    return cls if package == "aws" and isinstance(cls, type) else None
+
+
+def has_function(token: str) -> bool:
+    """Whether the SDK has a function (`aws:route53/getZone:getZone`)."""
+    _, path, name = token.split(":")
+    python = re.sub("([A-Z])", lambda match: f"_{match[1].lower()}", name)
+    return _member(path, python) is not None
+
+
+def _member(path: str, name: str) -> Any:
+    """Return a member of the SDK's module of a token's path, or None."""
+    module_name = path.split("/", maxsplit=1)[0]
+    if keyword.iskeyword(module_name):  # aws:lambda/… is pulumi_aws.lambda_
+        module_name += "_"
     with _loading:
         module = importlib.import_module("pulumi_aws")
-        if path.split("/")[0] != "index":
-            name_of_module = path.split("/")[0]
-            if keyword.iskeyword(name_of_module):  # aws:lambda/… is pulumi_aws.lambda_
-                name_of_module += "_"
+        if module_name != "index":
             try:
-                module = importlib.import_module(f"pulumi_aws.{name_of_module}")
+                module = importlib.import_module(f"pulumi_aws.{module_name}")
             except ImportError:
                 return None
-        cls = getattr(module, name, None)
-    return cls if package == "aws" and isinstance(cls, type) else None
+        return getattr(module, name, None)
 
 
 @cache

@@ -105,8 +105,8 @@ def test_misspelled_argument_is_refused(aws: Client) -> None:
 
 
 def test_unemulated_function_is_refused_by_name(aws: Client) -> None:
-    with pytest.raises(Failed, match="the function aws:ec2/getAmi:getAmi is not emulated"):
-        aws.invoke("aws:ec2/getAmi:getAmi", {})
+    with pytest.raises(Failed, match="the function aws:route53/getZone:getZone is not emulated"):
+        aws.invoke("aws:route53/getZone:getZone", {})
 
 
 def test_registry_password_is_secret(aws: Client) -> None:

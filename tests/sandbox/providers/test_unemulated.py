@@ -70,3 +70,22 @@ def test_argument_with_its_own_default_is_accepted(owned: Client) -> None:
     assert "assignIpv6AddressOnCreation" not in inputs
     with pytest.raises(CheckFailed, match='"assignIpv6AddressOnCreation" is not emulated'):
         owned.check(SUBNET, "s", {**subnet, "assignIpv6AddressOnCreation": True})
+
+
+@pytest.mark.parametrize(
+    ("token", "message"),
+    [
+        ("aws:route53/getZone:getZone", "not emulated by the sandbox; sandbox/providers/aws"),
+        ("aws:ec2/getVpcc:getVpcc", 'did you mean "aws:ec2/getVpc:getVpc"'),
+    ],
+)
+def test_only_a_function_that_does_not_exist_gets_a_suggestion(
+    owned: Client, token: str, message: str
+) -> None:
+    with pytest.raises(Exception, match=message):
+        owned.invoke(token, {})
+
+
+def test_missing_default_vpc_is_explained(owned: Client) -> None:
+    with pytest.raises(Exception, match="the sandbox's account has no default VPC"):
+        owned.invoke("aws:ec2/getVpc:getVpc", {"default": True})
