@@ -46,6 +46,8 @@ class PipelineArgs(TypedDict):
     """Alias of the key that signed promoted images."""
     scan: str
     """Severity from which findings prevent a release: none, low, medium, high or critical."""
+    deploy: NotRequired[str]
+    """`build`, the default, or `eks`, CodePipeline's own action, which needs `rollback`."""
     approval: NotRequired[bool]
     """Whether a person must approve each release."""
     rollback: NotRequired[bool]
@@ -123,6 +125,7 @@ class _PipelineSettings:
     buildkit_image: str
     sbom_generator: str
     admission: _Admission
+    deploy: Literal["build", "eks"]
     approval: bool
     execution_mode: Literal["SUPERSEDED", "QUEUED"]
     rollback: bool
@@ -194,6 +197,7 @@ def _settings(args: PipelineArgs) -> _PipelineSettings:
             signing_key=args.get("signing_key"),
             scan=cast(Severity, args["scan"]),
         ),
+        deploy=cast(Literal["build", "eks"], args.get("deploy", "build")),
         approval=args.get("approval", False),
         execution_mode="QUEUED" if promoted else "SUPERSEDED",
         rollback=args.get("rollback", True),

@@ -80,6 +80,11 @@ class Recorder:
             self.diagnostics.append(diagnostic)
             self.display.message(diagnostic)
 
+    def status(self, urn: str, text: str) -> None:
+        """Show a resource's current condition, which the result does not keep."""
+        with self._lock:
+            self.display.message(Diagnostic("info", urn, text.rstrip()))
+
     def output(self, line: str) -> None:
         """Forward a line that the program printed."""
         with self._lock:

@@ -56,7 +56,8 @@ __all__ = [
     "plain_difference",
 ]
 
-Severity = Literal["debug", "info", "warning", "error"]
+Severity = Literal["debug", "status", "info", "warning", "error"]
+"""A status is shown in the resource's row while it is current, and is not kept."""
 
 
 class Failure(Exception):  # noqa: N818 -- reads as what it is where it is raised

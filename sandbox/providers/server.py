@@ -55,6 +55,7 @@ _CALLS_AT_ONCE = 64  # engines run at most 4 x CPUs steps by default, which most
 _PEERS_REMEMBERED = 512  # disconnections are invisible, so the longest silent peer is dropped
 _SEVERITY: Mapping[Severity, Any] = {
     "debug": engine_pb2.DEBUG,
+    "status": engine_pb2.INFO,
     "info": engine_pb2.INFO,
     "warning": engine_pb2.WARNING,
     "error": engine_pb2.ERROR,
@@ -372,7 +373,9 @@ class Servicer(ProviderServicer):
             self._engines = {
                 engine: engine_pb2_grpc.EngineStub(channel)
             }  # an engine's address is valid for one run
-        line = engine_pb2.LogRequest(severity=_SEVERITY[severity], message=text, urn=urn)
+        line = engine_pb2.LogRequest(
+            severity=_SEVERITY[severity], message=text, urn=urn, ephemeral=severity == "status"
+        )
         try:
             await self._engines[engine].Log(line, timeout=5)
         except grpc.aio.AioRpcError:

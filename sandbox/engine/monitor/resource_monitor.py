@@ -346,7 +346,9 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
         """Record a log message of the program or a provider."""
         _ = context
         severity = _SEVERITIES.get(request.severity)
-        if severity and not (request.ephemeral and severity == "info"):
+        if request.ephemeral and severity == "info":
+            self._deployment.recorder.status(request.urn, request.message)
+        elif severity:
             # The SDK names the CLI for features that its engine lacks; here it is this engine.
             text = request.message.replace(
                 "The Pulumi CLI does not support", "The embedded engine does not support"

@@ -201,7 +201,7 @@ class ImageConnection(Connection):
                 username, password = registry.get("username", ""), registry.get("password", "")
                 destination = Destination(repository, str(username), str(password))
             result = self._builder.build(
-                request, destination, tag, lambda line: resource.log("info", line)
+                request, destination, tag, lambda line: resource.log("status", line)
             )
         except BuildError as error:
             raise Failure(f"The image {name} was not built: {error}.") from None

@@ -380,7 +380,7 @@ class KubernetesConnection(Connection):
         try:
             return dict(
                 watcher.until_ready(
-                    timeout_of(resource, annotations), lambda text: resource.log("info", text)
+                    timeout_of(resource, annotations), lambda text: resource.log("status", text)
                 )
             )
         except readiness.NotReadyError as problem:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import grpc
 import pytest
+from google.protobuf import empty_pb2
 from kubernetes import client as typed_client
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 from pulumi.runtime.proto import provider_pb2 as pb
 
 from sandbox.providers.kubernetes import provider
@@ -49,6 +53,32 @@ def test_created_deployment_is_ready(engine: Client, demo: Demo) -> None:  # noq
     live = official.AppsV1Api(demo.api()).read_namespaced_deployment("web", "default")
     assert live.status.available_replicas == 2
     assert created.state["status"]["availableReplicas"] == 2
+
+
+class _Log(engine_pb2_grpc.EngineServicer):
+    def __init__(self) -> None:
+        self.requests: list[engine_pb2.LogRequest] = []
+
+    def Log(self, request: engine_pb2.LogRequest, context: Any) -> empty_pb2.Empty:  # noqa: N802
+        self.requests.append(request)
+        return empty_pb2.Empty()
+
+
+def test_conditions_of_an_awaited_object_are_not_kept_as_diagnostics(demo: Demo) -> None:  # noqa: F811
+    log, server = _Log(), grpc.server(ThreadPoolExecutor(1))
+    engine_pb2_grpc.add_EngineServicer_to_server(log, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with Served({"kubernetes": provider()}) as served:
+        engine = served.attach("kubernetes", {"kubeconfig": demo.kubeconfig().read_text()})
+        handshake = pb.ProviderHandshakeRequest(engine_address=f"127.0.0.1:{port}")
+        engine.call("Handshake", handshake)
+        engine.create(DEPLOYMENT, "web", deployment())
+        eventually(lambda: bool(log.requests))
+    server.stop(None)
+    assert {(request.ephemeral, request.urn) for request in log.requests} == {
+        (True, engine.urn(DEPLOYMENT, "web"))
+    }
 
 
 def test_object_without_name_is_autonamed_and_keeps_its_name(engine: Client) -> None:
