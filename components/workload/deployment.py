@@ -169,8 +169,10 @@ def _container(
         "APP_VERSION": f"{annotation}version']",
         "APP_COMMIT": f"{annotation}commit']",
     }
+    # Without it, the service ignores the scheme and the client's address that an ALB forwards.
+    proxies = {"APP_TRUSTED_PROXIES": "1"} if settings.exposure.kind == "ingress" else {}
     variables: list[dict[str, Any]] = [
-        *({"name": key, "value": value} for key, value in environment.items()),
+        *({"name": key, "value": value} for key, value in {**proxies, **environment}.items()),
         *(
             {"name": key, "value_from": {"field_ref": {"field_path": field_path}}}
             for key, field_path in field_paths.items()

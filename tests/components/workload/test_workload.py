@@ -107,6 +107,18 @@ def test_ingress_serves_its_host_with_tls() -> None:
     assert recording.one(SERVICE, "one").inputs["spec"]["type"] == "ClusterIP"
 
 
+def test_service_behind_an_ingress_trusts_the_load_balancers_headers() -> None:
+    def trusted(kind: str) -> list[str]:
+        host = {"host": "www.example.com", "ingress_class": "alb"} if kind == "ingress" else {}
+        recording = record(lambda: workload("one", exposure=exposure(kind, **host)))
+        pod = recording.one(DEPLOYMENT, "one").inputs["spec"]["template"]["spec"]
+        variables = {item["name"]: item.get("value") for item in pod["containers"][0]["env"]}
+        return [variables[name] for name in ("APP_TRUSTED_PROXIES",) if name in variables]
+
+    assert trusted("ingress") == ["1"]
+    assert trusted("load-balancer") == trusted("internal") == []
+
+
 def test_ingress_without_built_in_controller_has_no_class_and_is_not_awaited() -> None:
     settings = exposure("ingress", host="www.example.com", ingress_class="alb")
     recording = record(lambda: workload("one", exposure=settings))
