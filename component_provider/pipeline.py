@@ -131,7 +131,6 @@ class _PipelineSettings:
     rollback: bool
     bake_minutes: int
     log_days: int
-    deploy: Literal["build"] = "build"
     github_runner: bool = False
     preview: _Preview = _Preview()
 
