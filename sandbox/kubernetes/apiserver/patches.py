@@ -13,7 +13,12 @@ from sandbox.kubernetes.apimachinery.schema import Schema
 
 
 def json_patch(document: Any, operations: Any) -> Any:
-    """Apply a JSON patch; a failed `test` or a missing path is refused as by the API server."""
+    """Apply a JSON patch; a failed `test` or a missing path is refused as by the API server.
+
+    As in Go, null is a list without operations; Pulumi's Kubernetes provider sends it.
+    """
+    if operations is None:
+        operations = []
     if not isinstance(operations, list):
         raise bad_request(
             "error decoding patch: json: cannot unmarshal object into Go value of type "

@@ -9,6 +9,7 @@ from sandbox.kubernetes.controllers.context import ControllerContext, set_condit
 from sandbox.kubernetes.storage.object_store import Json
 
 _FOREGROUND, _ORPHAN = "foregroundDeletion", "orphan"
+_CLAIM = "kubernetes.io/pvc-protection"
 
 
 def collect(context: ControllerContext) -> None:
@@ -51,11 +52,28 @@ def _finish(context: ControllerContext, item: Json, everything: Sequence[Json]) 
         done = _ORPHAN
     elif _FOREGROUND in finalizers and not any(_blocks(other, uid) for other in dependants):
         done = _FOREGROUND
+    elif _CLAIM in finalizers and not _is_mounted(item, everything):
+        done = _CLAIM
     if done:
         finalizers.remove(done)
         saved = context.save({**item, "metadata": {**item["metadata"], "finalizers": finalizers}})
         if not finalizers and item["kind"] != "Namespace":
             _remove(context, saved)
+
+
+def _is_mounted(claim: Json, everything: Sequence[Json]) -> bool:
+    """Whether a pod that has not ended has the claim's volume."""
+    return any(
+        item["kind"] == "Pod"
+        and item["metadata"]["namespace"] == claim["metadata"]["namespace"]
+        and (item.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+        and any(
+            (volume.get("persistentVolumeClaim") or {}).get("claimName")
+            == claim["metadata"]["name"]
+            for volume in item["spec"].get("volumes") or ()
+        )
+        for item in everything
+    )
 
 
 def _blocks(other: Json, uid: str) -> bool:

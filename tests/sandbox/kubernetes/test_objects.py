@@ -11,6 +11,7 @@ from kubernetes import client as official
 from kubernetes import watch as official_watch
 
 from sandbox.contracts.cluster_host import ClusterFacts, Grant
+from sandbox.kubernetes.apiserver.patches import json_patch
 from sandbox.kubernetes.cluster_host import KubernetesClusterHost
 from tests.sandbox.kubernetes.conftest import ADMIN, ARN, POLICY, Demo, node
 
@@ -313,6 +314,26 @@ def test_foreground_deletion_deletes_pods_and_orphaning_keeps_replica_sets(
     apps.delete_namespaced_deployment("kept", "default", propagation_policy="Orphan")
     eventually(lambda: not apps.list_namespaced_deployment("default").items)
     assert len(apps.list_namespaced_replica_set("default").items) == 1
+
+
+def test_claim_is_deleted_when_no_running_pod_has_its_volume(core: Any) -> None:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    claim = {"metadata": {"name": "data"}, "spec": spec}
+    core.create_namespaced_persistent_volume_claim("default", claim)
+    volume = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
+    container = {"name": "app", "image": "registry/app:1"}
+    pod = {"metadata": {"name": "user"}, "spec": {"containers": [container], "volumes": [volume]}}
+    core.create_namespaced_pod("default", pod)
+    core.delete_namespaced_persistent_volume_claim("data", "default")
+    time.sleep(0.5)
+    protected = core.read_namespaced_persistent_volume_claim("data", "default")
+    assert protected.metadata.deletion_timestamp is not None
+    core.delete_namespaced_pod("user", "default")
+    eventually(lambda: not core.list_namespaced_persistent_volume_claim("default").items)
+
+
+def test_json_patch_of_null_changes_nothing() -> None:
+    assert json_patch({"data": {"k": "1"}}, None) == {"data": {"k": "1"}}
 
 
 def test_terminating_namespace_waits_for_finalizers_and_refuses_new_objects(core: Any) -> None:
