@@ -37,6 +37,11 @@ from sandbox.providers.protocol import (
 
 _SECRET_PARTS = (("data",), ("stringData",))
 _APPLY = "application/apply-patch+yaml"
+# Kinds whose deletion `pulumi.com/skipAwait` does not await; others ignore it in a deletion
+# (https://github.com/pulumi/pulumi-kubernetes/issues/1232).
+_SKIPPING_DELETION = frozenset(
+    {"DaemonSet", "Deployment", "Job", "Namespace", "Pod", "ReplicationController", "StatefulSet"}
+)
 
 
 class KubernetesConnection(Connection):
@@ -205,13 +210,17 @@ class KubernetesConnection(Connection):
                 self._preview_state(resource, kind, new_inputs, manager, new=False), hidden
             )
         client, document = self._require_client(resource), objects.to_object(new_inputs)
+        namespace, name = objects.split_identifier(kind, id, self._namespace())
+        standing = self._get(client, kind, namespace, name)
+        if standing is None:
+            raise Failure(
+                f"{kind.kind} {id} does not exist any more, so it cannot be updated. Refresh the "
+                "stack (`pulumi refresh`, or `up --refresh`), which creates it again."
+            )
         if resource.ignored:
-            namespace, name = objects.split_identifier(kind, id, self._namespace())
-            standing = self._get(client, kind, namespace, name)
-            if standing is not None:
-                document = ignored_changes.without_foreign_fields(
-                    schema, kind, document, standing, manager, resource.ignored
-                )
+            document = ignored_changes.without_foreign_fields(
+                schema, kind, document, standing, manager, resource.ignored
+            )
         live = self._apply(resource, client, kind, document, manager)
         live = self._await_ready(resource, client, kind, live, manager)
         return Updated(objects.state_of(live, manager), hidden)
@@ -258,7 +267,8 @@ class KubernetesConnection(Connection):
             client.request(
                 "DELETE", objects.path(kind, namespace, name), {"propagationPolicy": policy}
             )
-            if annotations.get("pulumi.com/skipAwait") != "true":
+            skip = annotations.get("pulumi.com/skipAwait") == "true"
+            if not (skip and kind.kind in _SKIPPING_DELETION):
                 watcher = readiness.Watcher(client, kind, namespace, name, resource.cancelled)
                 watcher.until_gone(timeout_of(resource, annotations))
         except UnreachableError as error:

@@ -21,6 +21,8 @@ from sandbox.providers.protocol import Change, Failure
 
 AUTONAMED = "pulumi.com/autonamed"
 _HIDDEN = ("managedFields",)
+_REVISION = "deployment.kubernetes.io/revision"
+"""Annotation of the Deployment's controller."""
 # Properties whose change replaces the object: immutable in Kubernetes or, for ConfigMap and Secret,
 # by Pulumi's convention, so that their users restart. Source: pulumi-kubernetes' documentation.
 _REPLACED: Mapping[str, tuple[str, ...]] = {
@@ -31,9 +33,16 @@ _REPLACED: Mapping[str, tuple[str, ...]] = {
         "spec.selector",
         "spec.serviceName",
         "spec.podManagementPolicy",
+        "spec.revisionHistoryLimit",
         "spec.volumeClaimTemplates",
     ),
-    "batch:Job": ("spec.selector", "spec.template", "spec.completions", "spec.completionMode"),
+    "batch:Job": (
+        "spec.selector",
+        "spec.template",
+        "spec.completions",
+        "spec.completionMode",
+        "spec.parallelism",
+    ),
     ":PersistentVolumeClaim": (
         "spec.accessModes",
         "spec.selector",
@@ -42,7 +51,8 @@ _REPLACED: Mapping[str, tuple[str, ...]] = {
         "spec.volumeMode",
     ),
     ":PersistentVolume": ("spec.csi", "spec.volumeMode"),
-    ":Service": ("spec.clusterIP", "spec.type"),
+    ":ResourceQuota": ("spec.scopes",),
+    ":Service": ("spec.clusterIP",),
     ":Pod": ("spec",),
     "rbac.authorization.k8s.io:RoleBinding": ("roleRef",),
     "rbac.authorization.k8s.io:ClusterRoleBinding": ("roleRef",),
@@ -54,7 +64,7 @@ _REPLACED: Mapping[str, tuple[str, ...]] = {
     ),
     "scheduling.k8s.io:PriorityClass": ("value", "preemptionPolicy"),
 }
-_CONTENT = ("data", "binaryData", "stringData", "type", "immutable")
+_CONTENT = ("data", "binaryData", "stringData", "type")
 
 
 def parse_token(token: str) -> tuple[str, str]:
@@ -254,14 +264,8 @@ def replaces(
             kind.kind not in mutable
             and change.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0] in _CONTENT
         )
-    if kind.kind == "Service" and change == "spec.type":
-        return "ExternalName" in {
-            (old.get("spec") or {}).get("type"),
-            (new.get("spec") or {}).get("type"),
-        }
     if kind.kind == "Pod" and re.fullmatch(
-        r"spec\.(initC|c)ontainers\[\d+\]\.image|spec\.activeDeadlineSeconds|spec\.tolerations.*",
-        change,
+        r"spec\.activeDeadlineSeconds|spec\.tolerations.*", change
     ):
         return False
     return any(
@@ -338,6 +342,9 @@ def import_inputs(document: Mapping[str, Any]) -> Json:
         "ownerReferences",
     }
     meta = {k: v for k, v in document["metadata"].items() if k not in drop}
+    annotations = {k: v for k, v in meta.pop("annotations", {}).items() if k != _REVISION}
+    if annotations:
+        meta["annotations"] = annotations
     return {**{k: v for k, v in document.items() if k != "status"}, "metadata": meta}
 
 

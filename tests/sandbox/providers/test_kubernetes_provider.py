@@ -221,6 +221,16 @@ def test_ignored_image_of_the_pipeline_survives_an_update(
         engine.update(created, changed)
 
 
+def test_deleted_object_is_not_updated(engine: Client) -> None:
+    inputs: dict[str, Any] = {"metadata": {"name": "settings"}, "data": {"a": "1"}}
+    created = engine.create(CONFIG_MAP, "settings", inputs)
+    engine.delete(created)
+    inputs["metadata"]["labels"] = {"a": "b"}
+    with pytest.raises(Failed, match="default/settings does not exist any more"):
+        engine.update(created, inputs)
+    assert engine.read(created) is None
+
+
 def test_drift_is_a_difference_of_inputs_after_read(engine: Client, demo: Demo) -> None:  # noqa: F811
     created = engine.create(DEPLOYMENT, "web", deployment())
     official.AppsV1Api(demo.api()).patch_namespaced_deployment(
