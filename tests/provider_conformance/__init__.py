@@ -1,0 +1,1 @@
+"""The sandbox's Kubernetes provider beside Pulumi's, on the same emulated cluster."""

@@ -1,0 +1,57 @@
+"""The sandbox's Kubernetes provider answers as Pulumi's; the record is that of Pulumi's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.provider_conformance import build, differences, providers, recorded
+from tests.provider_conformance.cases import CASES
+from tests.provider_conformance.providers import Answers
+from tests.sandbox.kubernetes.conftest import Demo
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(scope="module")
+def expected() -> Answers:
+    return recorded.load()
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    with providers.cluster(tmp_path_factory.mktemp("cluster")) as demo:
+        yield demo
+
+
+@pytest.fixture(scope="module")
+def answers(demo: Demo) -> Answers:
+    with providers.sandbox_provider(demo) as client:
+        # Through JSON, because the record has no tuples.
+        found: Answers = json.loads(json.dumps(providers.run_all(client, demo, "sandbox")))
+    return found
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_sandbox_provider_answers_as_pulumis(
+    expected: Answers, answers: Answers, name: str
+) -> None:
+    if name in differences.KNOWN:
+        assert answers[name] != expected[name], f"{name} agrees; remove it from the differences"
+    else:
+        assert answers[name] == expected[name]
+
+
+def test_record_is_that_of_the_built_provider(expected: Answers, demo: Demo) -> None:
+    if (program := build.built()) is None:
+        pytest.skip("not built; `python -m tests.provider_conformance --record` builds it")
+    assert recorded.version() == build.version()
+    with providers.pulumi_provider(demo, program) as client:
+        found = json.loads(json.dumps(providers.run_all(client, demo, "pulumi")))
+    assert [name for name in CASES if found[name] != expected[name]] == []
+
+
+def test_document_is_generated_from_the_differences() -> None:
+    assert differences.DOCUMENT.read_text() == differences.document()
