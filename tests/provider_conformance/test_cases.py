@@ -44,13 +44,9 @@ def test_sandbox_provider_answers_as_pulumis(
         assert answers[name] == expected[name]
 
 
-def test_record_is_that_of_the_built_provider(expected: Answers, demo: Demo) -> None:
-    if (program := build.built()) is None:
-        pytest.skip("not built; `python -m tests.provider_conformance --record` builds it")
+def test_record_is_that_of_the_pinned_provider() -> None:
+    """`python -m tests.provider_conformance --record` renews it, and prints what differs."""
     assert recorded.version() == build.version()
-    with providers.pulumi_provider(demo, program) as client:
-        found = json.loads(json.dumps(providers.run_all(client, demo, "pulumi")))
-    assert [name for name in CASES if found[name] != expected[name]] == []
 
 
 def test_document_is_generated_from_the_differences() -> None:
