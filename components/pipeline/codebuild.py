@@ -13,7 +13,6 @@ from components.aws.log_groups import log_group
 from components.pipeline import iam
 from components.pipeline.admission import Admission
 from components.pipeline.args import Architecture, PipelineArgs
-from components.pipeline.artifact_access import read_artifacts, write_artifacts
 from components.pipeline.buildspecs import inline_buildspec
 
 BUILD_ENVIRONMENTS = {
@@ -134,7 +133,7 @@ class ProjectFactory:
         """
         child = pulumi.ResourceOptions(parent=self.parent)
         name, physical = f"{self.name}-{step}", f"{self.prefix}-{step}"
-        artifact_access = write_artifacts if writes_artifacts else read_artifacts
+        artifact_access = iam.write_artifacts if writes_artifacts else iam.read_artifacts
         logs = log_group(
             name,
             group_name=f"/aws/codebuild/{physical}",

@@ -12,7 +12,6 @@ from components.aws.log_groups import encrypt_log_group
 from components.pipeline import iam
 from components.pipeline.admission import admission
 from components.pipeline.args import PipelineArgs
-from components.pipeline.artifact_access import write_artifacts
 from components.pipeline.artifacts import access_log_bucket, private_bucket
 from components.pipeline.cluster_access import (
     EDIT_POLICY,
@@ -155,7 +154,7 @@ class Pipeline(pulumi.ComponentResource):
         source_policy = aws.iam.RolePolicy(
             f"{name}-source",
             role=source_role.id,
-            policy=document(*source.statements, *write_artifacts(bucket.arn, key.arn, context)),
+            policy=document(*source.statements, *iam.write_artifacts(bucket.arn, key.arn, context)),
             opts=child,
         )
         policy = self._policy(name, args, role, source_role, bucket, key, projects, eks, context)
@@ -245,12 +244,14 @@ class Pipeline(pulumi.ComponentResource):
 
 def _cluster_access(args: PipelineArgs) -> dict[str, str]:
     """Access policy in the service's namespace of each step that reaches the cluster."""
-    eks, internal = args.settings.deploy == "eks", args.workload.outside_url is None
-    return {
-        **({} if eks else {"deploy": EDIT_POLICY}),
-        # The service proxy of an internal service needs more than a view.
-        **({"verify": EDIT_POLICY} if internal else {"verify": VIEW_POLICY} if eks else {}),
-    }
+    policies = {}
+    if args.settings.deploy == "build":
+        policies["deploy"] = EDIT_POLICY
+    if args.workload.outside_url is None:
+        policies["verify"] = EDIT_POLICY  # the service proxy needs more than a view
+    elif args.settings.deploy == "eks":
+        policies["verify"] = VIEW_POLICY  # it waits for the roll-out
+    return policies
 
 
 def _stages(

@@ -14,7 +14,6 @@ from components.aws.iam import document, role_trust
 from components.aws.log_groups import log_group
 from components.pipeline import iam
 from components.pipeline.args import PipelineCluster, PipelineWorkload
-from components.pipeline.artifact_access import read_artifacts
 from components.pipeline.cluster_access import access_entry
 from components.pipeline.codebuild import ProjectFactory
 
@@ -54,7 +53,7 @@ def eks_deployment(
         name,
         role=role.id,
         policy=document(
-            *read_artifacts(factory.bucket.arn, factory.key.arn, context),
+            *iam.read_artifacts(factory.bucket.arn, factory.key.arn, context),
             *iam.run_eks_action(
                 factory.vpc.subnet_ids,
                 cluster_arn=cluster.cluster_arn,

@@ -1,12 +1,14 @@
-"""IAM statements and trust policies of all roles of the pipeline; artifact_access.py has more."""
+"""IAM statements and trust policies of all roles of the pipeline.
+
+Over 400 lines, so that one file answers what each role may do.
+"""
 
 from collections.abc import Sequence
 
 import pulumi
 
 from components.aws.context import AwsContext
-from components.aws.iam import Statement, allow, service_trust, via_service
-from components.pipeline.artifact_access import write_artifacts
+from components.aws.iam import Conditions, Statement, allow, service_trust, via_service
 
 ECR_PULL = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
 ECR_PUSH = [
@@ -367,4 +369,61 @@ def prove_image(
         LOG_IN_TO_REGISTRY,
         allow("ReadImage", [*ECR_PULL, "ecr:DescribeImages"], [repository_arn]),
         allow("PushProvenImage", [*ECR_PULL, *ECR_PUSH, "ecr:DescribeImages"], [proven_arn]),
+    ]
+
+
+# Artifacts, for several roles
+
+
+def write_artifacts(
+    bucket_arn: pulumi.Input[str], key_arn: pulumi.Input[str], context: AwsContext
+) -> list[Statement]:
+    """Read and write artifacts. The source action uploads with an ACL header.
+
+    https://docs.aws.amazon.com/codepipeline/latest/userguide/how-to-custom-role.html
+    """
+    return _artifacts(
+        bucket_arn,
+        key_arn,
+        context,
+        object_actions=["s3:PutObject", "s3:PutObjectAcl"],
+        key_actions=["kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
+    )
+
+
+def read_artifacts(
+    bucket_arn: pulumi.Input[str], key_arn: pulumi.Input[str], context: AwsContext
+) -> list[Statement]:
+    """Read artifacts."""
+    return _artifacts(bucket_arn, key_arn, context, object_actions=[], key_actions=[])
+
+
+def _artifacts(
+    bucket_arn: pulumi.Input[str],
+    key_arn: pulumi.Input[str],
+    context: AwsContext,
+    *,
+    object_actions: Sequence[str],
+    key_actions: Sequence[str],
+) -> list[Statement]:
+    own_account: Conditions = {"StringEquals": {"aws:ResourceAccount": context.account_id}}
+    return [
+        allow(
+            "Artifacts",
+            ["s3:GetObject", "s3:GetObjectVersion", *object_actions],
+            [pulumi.Output.concat(bucket_arn, "/*")],
+            own_account,
+        ),
+        allow(
+            "ArtifactBucket",
+            ["s3:GetBucketAcl", "s3:GetBucketLocation", "s3:GetBucketVersioning"],
+            [bucket_arn],
+            own_account,
+        ),
+        allow(
+            "ArtifactKey",
+            ["kms:Decrypt", "kms:DescribeKey", *key_actions],
+            [key_arn],
+            via_service(context, "s3"),
+        ),
     ]

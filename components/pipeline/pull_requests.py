@@ -7,7 +7,6 @@ import pulumi_aws as aws
 
 from components.aws.iam import document, role_trust
 from components.pipeline import iam
-from components.pipeline.artifact_access import write_artifacts
 from components.pipeline.codebuild import BuildProject, ProjectFactory
 from components.pipeline.source import Source
 from components.pipeline.stages import build_action, source_stage
@@ -42,7 +41,7 @@ def pull_request_pipeline(
         aws.iam.RolePolicy(
             f"{name}-source",
             role=source_role.id,
-            policy=document(*source.statements, *write_artifacts(bucket_arn, key_arn, context)),
+            policy=document(*source.statements, *iam.write_artifacts(bucket_arn, key_arn, context)),
             opts=child,
         ),
         aws.iam.RolePolicy(
