@@ -76,5 +76,5 @@ class Image(pulumi.ComponentResource):
         self.reference, self.repository_url = inner.reference, inner.repository_url
         self.repositories = pulumi.Output.all(
             **{key: getattr(inner, key) for key in REPOSITORY_KEYS}
-        ).apply(lambda values: values)
+        )
         self.register_outputs({"reference": self.reference})

@@ -1,7 +1,6 @@
 """Encrypted CloudWatch log groups with retention."""
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable
 
 import pulumi
 import pulumi_aws as aws
@@ -9,7 +8,6 @@ import pulumi_aws as aws
 from components.aws.context import AwsContext
 from components.aws.iam import Statement
 
-T = TypeVar("T")
 # An import requires equal properties; those of a service-created group differ.
 IMPORTED_PROPERTIES = ("kmsKeyId", "retentionInDays", "skipDestroy", "tags", "tagsAll")
 
@@ -78,10 +76,12 @@ def encrypt_log_group(context: AwsContext, *group_names: str) -> Statement:
             "kms:DescribeKey",
         ],
         "Resource": "*",
-        "Condition": {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": _one_or_all(group_arns)}},
+        # IAM returns a single value without a list.
+        "Condition": {
+            "ArnLike": {
+                "kms:EncryptionContext:aws:logs:arn": (
+                    group_arns[0] if len(group_arns) == 1 else group_arns
+                )
+            }
+        },
     }
-
-
-def _one_or_all(values: Sequence[T]) -> T | Sequence[T]:
-    """Write a single value as IAM returns it, without a list."""
-    return values[0] if len(values) == 1 else values

@@ -88,7 +88,7 @@ def _seed_backends() -> None:
 def _share_managed_policies() -> None:
     """Create AWS's managed policies once per process, account and partition.
 
-    moto parses 3 MB of JSON in each creation and reset of a backend. Only the number of a policy's
+    moto parses 4.7 MB in each creation and reset of a backend. Only the number of a policy's
     attachments changes.
     """
     from moto.iam.models import IAMBackend, ManagedPolicy  # noqa: PLC0415

@@ -214,8 +214,8 @@ class KubernetesConnection(Connection):
         standing = self._get(client, kind, namespace, name)
         if standing is None:
             raise Failure(
-                f"{kind.kind} {id} does not exist any more, so it cannot be updated. Refresh the "
-                "stack (`pulumi refresh`, or `up --refresh`), which creates it again."
+                f"{kind.kind} {id} does not exist any more, so it cannot be updated. "
+                "`up --refresh` creates it again."
             )
         if resource.ignored:
             document = ignored_changes.without_foreign_fields(
