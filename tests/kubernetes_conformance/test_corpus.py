@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox.runtime import kubernetes_build
-from tests.kubernetes_conformance import differences, recorded, servers
+from tests.kubernetes_conformance import differences, servers
 from tests.kubernetes_conformance.answers import Answer
 from tests.kubernetes_conformance.cases import CASES
 
@@ -17,7 +17,7 @@ Answers = dict[str, list[Answer]]
 
 @pytest.fixture(scope="module")
 def expected() -> Answers:
-    return recorded.load()
+    return differences.RECORD.load()
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_emulated_server_answers_as_the_real_one(
 def test_record_is_that_of_the_built_server(expected: Answers, real: Answers) -> None:
     differing = [name for name in CASES if real[name] != expected[name]]
     assert not differing, f"record the answers again: {differing}"
-    assert recorded.version() == kubernetes_build.version()
+    assert differences.RECORD.version() == kubernetes_build.version()
 
 
 def test_document_is_generated_from_the_differences() -> None:

@@ -8,9 +8,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.kubernetes_conformance.__main__ import compare
-from tests.provider_conformance import build, differences, providers, recorded
-from tests.provider_conformance.cases import CASES
+from tests.provider_conformance import build, differences, providers
+from tests.recorded_answers import report, say
 
 
 def main() -> int:
@@ -23,33 +22,16 @@ def main() -> int:
         if arguments.record:
             with providers.pulumi_provider(demo, build.build()) as client:
                 started = time.monotonic()
-                recorded.record(providers.run_all(client, demo, "pulumi"))
-                _say(f"Pulumi's: {time.monotonic() - started:.1f} s")
-        expected = recorded.load()
+                differences.RECORD.write(build.version(), providers.run_all(client, demo, "pulumi"))
+                say(f"Pulumi's: {time.monotonic() - started:.1f} s")
+        expected = differences.RECORD.load()
         started = time.monotonic()
         with providers.sandbox_provider(demo) as client:
             answers = providers.run_all(client, demo, "sandbox")
-        _say(f"the sandbox's: {time.monotonic() - started:.1f} s")
+        say(f"the sandbox's: {time.monotonic() - started:.1f} s")
     if arguments.document:
         differences.DOCUMENT.write_text(differences.document())
-    differing = [name for name in CASES if answers[name] != expected.get(name)]
-    for name in differing:
-        if arguments.only in name:
-            listed = " (listed)" if name in differences.KNOWN else ""
-            _say(f"== {name}{listed}")
-            for path, real, emulated in compare(expected.get(name), answers[name]):
-                _say(f"  {path}\n    Pulumi  {real}\n    sandbox {emulated}")
-    unlisted = set(differing) - differences.KNOWN.keys()
-    stale = differences.KNOWN.keys() - set(differing)
-    _say(f"{len(CASES)} cases, {len(differing)} differ, {len(unlisted)} of them unlisted")
-    if stale:
-        _say(f"listed, but equal: {', '.join(sorted(stale))}")
-    return 1 if unlisted or stale else 0
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    return report(expected, answers, differences.KNOWN, reference="Pulumi", only=arguments.only)
 
 
 if __name__ == "__main__":

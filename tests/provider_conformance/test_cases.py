@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.provider_conformance import build, differences, providers, recorded
+from tests.provider_conformance import build, differences, providers
 from tests.provider_conformance.cases import CASES
 from tests.provider_conformance.providers import Answers
 from tests.sandbox.kubernetes.conftest import Demo
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.server
 
 @pytest.fixture(scope="module")
 def expected() -> Answers:
-    return recorded.load()
+    return differences.RECORD.load()
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_sandbox_provider_answers_as_pulumis(
 
 def test_record_is_that_of_the_pinned_provider() -> None:
     """`python -m tests.provider_conformance --record` renews it, and prints what differs."""
-    assert recorded.version() == build.version()
+    assert differences.RECORD.version() == build.version()
 
 
 def test_document_is_generated_from_the_differences() -> None:
