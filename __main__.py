@@ -4,13 +4,13 @@ import pulumi
 
 from components.aws.boundary import set_permissions_boundary
 from components.aws.context import aws_provider
-from components.cluster import Cluster, ClusterArgs
-from components.database import Database, DatabaseArgs
+from components.cluster import Cluster, ClusterArgs, look_up_versions
+from components.database import Database, DatabaseArgs, look_up_engine_version
 from components.image import Image, ImageArgs
 from components.network import Network, NetworkArgs
 from components.observability import Observability, ObservabilityArgs
 from components.pipeline import Pipeline, PipelineArgs
-from components.service import SharedArgs, further_services
+from components.service import SharedArgs, further_services, look_up_service_versions
 from components.workload import Workload, WorkloadArgs
 from settings import load, secrets, service_secrets
 
@@ -19,17 +19,25 @@ prefix, protected = settings.prefix, settings.protected
 architecture = settings.architecture
 
 set_permissions_boundary(settings.aws.permissions_boundary)
-on_aws = pulumi.ResourceOptions(
-    providers=[
-        aws_provider(
-            "aws",
-            region=settings.aws.region,
-            account_ids=settings.aws.account_ids,
-            role_arn=settings.aws.role_arn,
-            tags=settings.tags,
-        )
-    ]
+provider = aws_provider(
+    "aws",
+    region=settings.aws.region,
+    account_ids=settings.aws.account_ids,
+    role_arn=settings.aws.role_arn,
+    tags=settings.tags,
 )
+on_aws = pulumi.ResourceOptions(providers=[provider])
+invoke = pulumi.InvokeOptions(provider=provider)
+# Before the first component: `up --skip-preview` also creates nothing if a version does not exist.
+cluster_versions = look_up_versions(
+    "cluster",
+    settings=settings.cluster,
+    architecture=architecture,
+    role_arn=settings.aws.role_arn,
+    opts=invoke,
+)
+engine_version = look_up_engine_version("database", settings.database, invoke)
+service_versions = look_up_service_versions(settings.services, invoke)
 network = Network(
     "network", NetworkArgs(prefix=prefix, protected=protected, settings=settings.network), on_aws
 )
@@ -39,6 +47,7 @@ cluster = Cluster(
         prefix=prefix,
         protected=protected,
         settings=settings.cluster,
+        versions=cluster_versions,
         network=network,
         architecture=architecture,
         assume_role_arn=settings.aws.role_arn,
@@ -59,6 +68,7 @@ database = Database(
         prefix=prefix,
         protected=protected,
         settings=settings.database,
+        engine_version=engine_version,
         network=network,
         client_security_group_id=cluster.security_group_id,
     ),
@@ -115,6 +125,7 @@ pipeline = Pipeline(
 )
 services = further_services(
     settings.services,
+    service_versions,
     SharedArgs(
         prefix=prefix,
         stack=settings.stack,

@@ -105,23 +105,32 @@ class Cluster(pulumi.ComponentResource):
         super().__init__("platform:index:Cluster", name, {}, opts)
         zones, instance_types = int(args["zones"]), args.get("instance_types") or []
         allowed_cidrs = args.get("allowed_cidrs") or []
+        architecture = cast(Literal["amd64", "arm64"], args.get("architecture", "amd64"))
+        settings = _ClusterSettings(
+            version=args["version"],
+            service_cidr=args["service_cidr"],
+            endpoint=_Endpoint(public=bool(allowed_cidrs), allowed_cidrs=allowed_cidrs),
+            auto_mode=not instance_types,
+            nodes=_Nodes(
+                instance_types=instance_types,
+                minimum=int(args.get("minimum_nodes", zones)),
+                maximum=int(args.get("maximum_nodes", 2 * zones)),
+            ),
+            deployers=args.get("deployers") or [],
+            log_days=int(args["log_days"]),
+        )
         inner = cluster.Cluster(
             name,
             cluster.ClusterArgs(
                 prefix=args["prefix"],
                 protected=args.get("protected", False),
-                settings=_ClusterSettings(
-                    version=args["version"],
-                    service_cidr=args["service_cidr"],
-                    endpoint=_Endpoint(public=bool(allowed_cidrs), allowed_cidrs=allowed_cidrs),
-                    auto_mode=not instance_types,
-                    nodes=_Nodes(
-                        instance_types=instance_types,
-                        minimum=int(args.get("minimum_nodes", zones)),
-                        maximum=int(args.get("maximum_nodes", 2 * zones)),
-                    ),
-                    deployers=args.get("deployers") or [],
-                    log_days=int(args["log_days"]),
+                settings=settings,
+                versions=cluster.look_up_versions(
+                    name,
+                    settings=settings,
+                    architecture=architecture,
+                    role_arn=None,
+                    opts=pulumi.InvokeOptions(parent=self),
                 ),
                 network=Subnets(
                     vpc_id=args["vpc_id"],
@@ -129,7 +138,7 @@ class Cluster(pulumi.ComponentResource):
                     private_subnet_ids=elements(args["private_subnet_ids"], zones),
                     public_subnet_ids=elements(args["public_subnet_ids"], zones),
                 ),
-                architecture=cast(Literal["amd64", "arm64"], args.get("architecture", "amd64")),
+                architecture=architecture,
                 assume_role_arn=None,
                 tags={},
             ),

@@ -72,19 +72,23 @@ class Database(pulumi.ComponentResource):
         self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("platform:index:Database", name, {}, opts)
+        settings = _DatabaseSettings(
+            name=args["database_name"],
+            engine_version=args.get("engine_version"),
+            instance_class=args["instance_class"],
+            storage_gib=int(args["storage_gib"]),
+            multi_az=args.get("multi_az", False),
+            backup_days=int(args.get("backup_days", 7)),
+            log_days=int(args["log_days"]),
+        )
         inner = database.Database(
             name,
             database.DatabaseArgs(
                 prefix=args["prefix"],
                 protected=args.get("protected", False),
-                settings=_DatabaseSettings(
-                    name=args["database_name"],
-                    engine_version=args.get("engine_version"),
-                    instance_class=args["instance_class"],
-                    storage_gib=int(args["storage_gib"]),
-                    multi_az=args.get("multi_az", False),
-                    backup_days=int(args.get("backup_days", 7)),
-                    log_days=int(args["log_days"]),
+                settings=settings,
+                engine_version=database.look_up_engine_version(
+                    name, settings, pulumi.InvokeOptions(parent=self)
                 ),
                 network=Subnets(
                     vpc_id=args["vpc_id"],

@@ -2,5 +2,6 @@
 
 from components.cluster.args import ClusterArgs
 from components.cluster.component import Cluster
+from components.cluster.versions import look_up_versions
 
-__all__ = ["Cluster", "ClusterArgs"]
+__all__ = ["Cluster", "ClusterArgs", "look_up_versions"]

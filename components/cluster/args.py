@@ -146,6 +146,37 @@ class ClusterNetwork(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OfferedAddon:
+    """An add-on's version in the stack file, which EKS offers, and its default version."""
+
+    pinned: str | None
+    """None stores the default version when it is first looked up."""
+    default: str
+    versions: tuple[str, ...]
+    """All that EKS offers for the Kubernetes version."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfferedRelease:
+    """The AMI release in the stack file, which exists, or the recommended one."""
+
+    pinned: str | None
+    """None stores the recommended release when it is first looked up."""
+    recommended: str
+    """Empty if a release is pinned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfferedClusterVersions:
+    """Versions that exist in this account and region; `look_up_versions` returns them."""
+
+    addons: Mapping[str, OfferedAddon]
+    """By the name of the add-on."""
+    node_release: OfferedRelease | None
+    """None under Auto Mode."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClusterArgs:
     """Arguments of `Cluster`."""
 
@@ -154,6 +185,8 @@ class ClusterArgs:
     protected: bool
     """Refuse deletion in Pulumi and in EKS."""
     settings: ClusterSettings
+    versions: OfferedClusterVersions
+    """Versions that AWS offers, from `look_up_versions`."""
     network: ClusterNetwork
     architecture: Architecture
     """CPU architecture of the nodes."""

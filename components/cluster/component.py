@@ -19,18 +19,11 @@ from components.cluster.access_entries import (
     break_glass_entries,
     refuse_missing_roles,
 )
-from components.cluster.addon_catalog import AddonCatalog
-from components.cluster.addons import (
-    ADDONS_AFTER_NODES,
-    ADDONS_BEFORE_NODES,
-    AUTO_MODE_ADDONS,
-    addons_after_nodes,
-    addons_before_nodes,
-)
+from components.cluster.addons import addons_after_nodes, addons_before_nodes
 from components.cluster.args import ClusterArgs
 from components.cluster.auto_mode import auto_mode_objects
 from components.cluster.node_groups import node_groups, node_role
-from components.cluster.versions import ClusterVersions
+from components.cluster.stored_versions import StoredVersions
 
 __all__ = ["Cluster"]
 
@@ -46,7 +39,8 @@ class Cluster(pulumi.ComponentResource):
 
     pulumi-eks grants the creating principal cluster administration and cannot switch it off
     (`bootstrapClusterCreatorAdminPermissions`), so the creator must not be one of the deployers.
-    Raises RunError for roles of this account and for versions that do not exist.
+    Raises RunError for roles of this account that do not exist, and for stored versions that a new
+    cluster cannot get; `look_up_versions` refuses pinned ones before.
     """
 
     cluster_name: pulumi.Output[str]
@@ -85,24 +79,19 @@ class Cluster(pulumi.ComponentResource):
             name, [*settings.deployers, *settings.viewers, *settings.break_glass], self
         )
         exists = self._exists(cluster_name)
-        region = aws.get_region(opts=pulumi.InvokeOptions(parent=self)).region
-        versions = ClusterVersions(
+        versions = StoredVersions(
             name=name,
             prefix=args.prefix,
             kubernetes_version=settings.version,
             cluster_exists=exists,
-            catalog=AddonCatalog(region=region, role_arn=args.assume_role_arn),
             parent=self,
         )
+        addon_versions = {
+            addon: versions.addon(addon, offered) for addon, offered in args.versions.addons.items()
+        }
         release_version: pulumi.Input[str] = ""
-        if settings.auto_mode:
-            addon_versions = versions.addons(settings.addons, AUTO_MODE_ADDONS)
-        else:
-            names = (*ADDONS_BEFORE_NODES, *ADDONS_AFTER_NODES)
-            addon_versions = versions.addons(settings.addons, names)
-            release_version = versions.node_release(
-                args.architecture, settings.nodes.release_version
-            )
+        if args.versions.node_release is not None:
+            release_version = versions.node_release(args.architecture, args.versions.node_release)
 
         group_name = f"/aws/eks/{cluster_name}/cluster"
         key = encryption_key(

@@ -1,139 +1,124 @@
-"""AMI release and add-on versions: pinned in the stack file, or looked up once and stored."""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
+"""AMI release and add-on versions of a cluster, looked up before anything is created."""
 
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.stored_value import stored_value
-from components.cluster.addon_catalog import AddonCatalog
-from components.cluster.args import AddonSettings, Architecture
+from components.cluster.addon_catalog import AddonCatalog, OfferedVersions
+from components.cluster.addons import ADDONS_AFTER_NODES, ADDONS_BEFORE_NODES, AUTO_MODE_ADDONS
+from components.cluster.args import (
+    AddonSettings,
+    Architecture,
+    ClusterSettings,
+    OfferedAddon,
+    OfferedClusterVersions,
+    OfferedRelease,
+)
 
 AMI_ARCHITECTURES = {"amd64": "x86_64", "arm64": "arm64"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class ClusterVersions:
-    """Resolves the versions of one cluster."""
+def look_up_versions(
+    name: str,
+    *,
+    settings: ClusterSettings,
+    architecture: Architecture,
+    role_arn: str | None,
+    opts: pulumi.InvokeOptions,
+) -> OfferedClusterVersions:
+    """Look the cluster's versions up; raise RunError for a pinned one that AWS does not offer.
 
-    name: str
-    prefix: str
-    kubernetes_version: str
-    cluster_exists: bool
-    """Whether the cluster runs already; it keeps its versions when EKS retires them."""
-    catalog: AddonCatalog
-    parent: pulumi.Resource
-
-    def addon(self, addon: str, pinned: str | None) -> pulumi.Input[str]:
-        """Return the version of an add-on; raise RunError for one that EKS does not offer."""
-        offered = self.catalog.addon_versions(addon, self.kubernetes_version)
-        if pinned is None:
-            stored = self._stored(addon, offered.default)
-            return stored.apply(
-                lambda version: self._check_stored(
-                    f"{addon} {version}",
-                    offered=version in offered.versions,
-                    pin=f"cluster.addons.{addon.removeprefix('eks-').replace('-', '_')}",
-                    replacement=offered.default,
-                    version=version,
-                )
+    A program calls this before its first component: with `up --skip-preview`, an error after that
+    would leave the resources that exist by then. `opts` selects the AWS provider.
+    """
+    region = aws.get_region(opts=opts).region
+    catalog = AddonCatalog(region=region, role_arn=role_arn)
+    names = AUTO_MODE_ADDONS if settings.auto_mode else ADDONS_BEFORE_NODES + ADDONS_AFTER_NODES
+    pinned = _pinned_addons(settings.addons)
+    return OfferedClusterVersions(
+        addons={
+            addon: _addon(
+                name,
+                addon,
+                pinned[addon],
+                catalog.addon_versions(addon, settings.version),
+                kubernetes_version=settings.version,
             )
-        if pinned not in offered.versions:
-            raise pulumi.RunError(
-                f"{self.name}: EKS does not offer {addon} {pinned} for Kubernetes "
-                f"{self.kubernetes_version}; it offers {', '.join(offered.versions)}"
+            for addon in names
+        },
+        node_release=(
+            None
+            if settings.auto_mode
+            else _node_release(
+                name, settings.version, architecture, settings.nodes.release_version, opts
             )
-        return pinned
+        ),
+    )
 
-    def node_release(self, architecture: Architecture, pinned: str | None) -> pulumi.Input[str]:
-        """Return the AMI release; raise RunError for a pinned one that does not exist.
 
-        https://docs.aws.amazon.com/eks/latest/userguide/retrieve-ami-id.html
-        """
-        ami_architecture = AMI_ARCHITECTURES[architecture]
-        parameter = (
-            f"/aws/service/eks/optimized-ami/{self.kubernetes_version}/amazon-linux-2023/"
-            f"{ami_architecture}/standard/recommended/release_version"
+def ami_filters(
+    kubernetes_version: str, architecture: Architecture, release: str
+) -> list[aws.ec2.GetAmiIdsFilterArgs]:
+    """Return filters for the images of a release."""
+    kubernetes_patch, _, date = release.partition("-")
+    filters = {
+        "name": (
+            f"amazon-eks-node-al2023-{AMI_ARCHITECTURES[architecture]}-standard-"
+            f"{kubernetes_version}-v{date}"
+        ),
+        "description": f"*k8s: {kubernetes_patch}*",
+    }
+    return [
+        aws.ec2.GetAmiIdsFilterArgs(name=name, values=[value]) for name, value in filters.items()
+    ]
+
+
+def _pinned_addons(versions: AddonSettings) -> dict[str, str | None]:
+    return {
+        "vpc-cni": versions.vpc_cni,
+        "kube-proxy": versions.kube_proxy,
+        "eks-pod-identity-agent": versions.pod_identity_agent,
+        "coredns": versions.coredns,
+        "metrics-server": versions.metrics_server,
+    }
+
+
+def _addon(
+    name: str,
+    addon: str,
+    pinned: str | None,
+    offered: OfferedVersions,
+    *,
+    kubernetes_version: str,
+) -> OfferedAddon:
+    if pinned is not None and pinned not in offered.versions:
+        raise pulumi.RunError(
+            f"{name}: EKS does not offer {addon} {pinned} for Kubernetes "
+            f"{kubernetes_version}; it offers {', '.join(offered.versions)}"
         )
-        opts = pulumi.InvokeOptions(parent=self.parent)
-        if pinned is None:
-            recommended = aws.ssm.get_parameter(name=parameter, opts=opts).insecure_value
-            stored = self._stored("node-release", recommended)
-            amis = aws.ec2.get_ami_ids_output(
-                owners=["amazon"],
-                filters=stored.apply(lambda release: self._ami_filters(release, ami_architecture)),
-                opts=pulumi.InvokeOutputOptions(parent=self.parent),
-            )
-            return pulumi.Output.all(stored, amis.ids).apply(
-                lambda results: self._check_stored(
-                    f"the AMI release {results[0]}",
-                    offered=bool(results[1]),
-                    pin="cluster.nodes.release_version",
-                    replacement=recommended,
-                    version=results[0],
-                )
-            )
-        filters = self._ami_filters(pinned, ami_architecture)
-        if not aws.ec2.get_ami_ids(owners=["amazon"], filters=filters, opts=opts).ids:
-            raise pulumi.RunError(
-                f"{self.name}: the AMI release {pinned} does not exist for Amazon Linux 2023 on "
-                f"{ami_architecture}; remove the pin, or look a release up: "
-                f"aws ssm get-parameter --name {parameter} --query Parameter.Value"
-            )
-        return pinned
+    return OfferedAddon(pinned=pinned, default=offered.default, versions=offered.versions)
 
-    def addons(self, versions: AddonSettings, names: Sequence[str]) -> dict[str, pulumi.Input[str]]:
-        """Return the versions of the named add-ons."""
-        pinned = {
-            "vpc-cni": versions.vpc_cni,
-            "kube-proxy": versions.kube_proxy,
-            "eks-pod-identity-agent": versions.pod_identity_agent,
-            "coredns": versions.coredns,
-            "metrics-server": versions.metrics_server,
-        }
-        return {name: self.addon(name, pinned[name]) for name in names}
 
-    def _ami_filters(
-        self, release: str, ami_architecture: str
-    ) -> list[aws.ec2.GetAmiIdsFilterArgs]:
-        kubernetes_patch, _, date = release.partition("-")
-        filters = {
-            "name": (
-                f"amazon-eks-node-al2023-{ami_architecture}-standard-"
-                f"{self.kubernetes_version}-v{date}"
-            ),
-            "description": f"*k8s: {kubernetes_patch}*",
-        }
-        return [
-            aws.ec2.GetAmiIdsFilterArgs(name=name, values=[value])
-            for name, value in filters.items()
-        ]
-
-    def _check_stored(
-        self, what: str, *, offered: bool, pin: str, replacement: str, version: str
-    ) -> str:
-        """Return the stored version if EKS offers it; otherwise warn, or raise RunError.
-
-        A cluster keeps running a retired version; a new cluster cannot get it.
-        """
-        if offered:
-            return version
-        message = (
-            f"{self.name}: {what} is stored for this stack, and EKS no longer offers it for "
-            f"Kubernetes {self.kubernetes_version}. Pin an offered version: "
-            f"pulumi config set --path 'platform:{pin}' {replacement}"
+def _node_release(
+    name: str,
+    kubernetes_version: str,
+    architecture: Architecture,
+    pinned: str | None,
+    opts: pulumi.InvokeOptions,
+) -> OfferedRelease:
+    """Look up the AMI release: https://docs.aws.amazon.com/eks/latest/userguide/retrieve-ami-id.html."""
+    ami_architecture = AMI_ARCHITECTURES[architecture]
+    parameter = (
+        f"/aws/service/eks/optimized-ami/{kubernetes_version}/amazon-linux-2023/"
+        f"{ami_architecture}/standard/recommended/release_version"
+    )
+    if pinned is None:
+        recommended = aws.ssm.get_parameter(name=parameter, opts=opts).insecure_value
+        return OfferedRelease(pinned=None, recommended=recommended)
+    filters = ami_filters(kubernetes_version, architecture, pinned)
+    if not aws.ec2.get_ami_ids(owners=["amazon"], filters=filters, opts=opts).ids:
+        raise pulumi.RunError(
+            f"{name}: the AMI release {pinned} does not exist for Amazon Linux 2023 on "
+            f"{ami_architecture}; remove the pin, or look a release up: "
+            f"aws ssm get-parameter --name {parameter} --query Parameter.Value"
         )
-        if not self.cluster_exists:
-            raise pulumi.RunError(message)
-        pulumi.log.warn(message, self.parent)
-        return version
-
-    def _stored(self, key: str, value: str) -> pulumi.Output[str]:
-        """Store per Kubernetes version: an upgrade looks all versions up again."""
-        return stored_value(
-            f"{self.name}-{key}-{self.kubernetes_version}",
-            path=f"/{self.prefix}/{self.name}/{self.kubernetes_version}/{key}",
-            value=value,
-            parent=self.parent,
-        )
+    return OfferedRelease(pinned=pinned, recommended="")

@@ -2,5 +2,6 @@
 
 from components.database.args import DatabaseArgs
 from components.database.component import Database
+from components.database.versions import look_up_engine_version
 
-__all__ = ["Database", "DatabaseArgs"]
+__all__ = ["Database", "DatabaseArgs", "look_up_engine_version"]

@@ -68,6 +68,8 @@ class DatabaseArgs:
     protected: bool
     """Refuse deletion; a forced deletion leaves a final snapshot and the automated backups."""
     settings: DatabaseSettings
+    engine_version: str
+    """PostgreSQL version that RDS offers, from `look_up_engine_version`."""
     network: DatabaseNetwork
     client_security_group_id: pulumi.Input[str]
     """The only security group that may connect."""

@@ -9,11 +9,11 @@ from components.aws.context import aws_context
 from components.aws.kms import encryption_key
 from components.aws.log_groups import encrypt_log_group, is_leftover, log_group
 from components.database.args import DatabaseArgs
+from components.database.versions import ENGINE
 
 __all__ = ["Database"]
 
 PORT = 5432
-ENGINE, MAJOR_VERSION = "postgres", "17"
 USER = "platform"
 
 
@@ -22,7 +22,7 @@ class Database(pulumi.ComponentResource):
 
     RDS generates and rotates the master password in Secrets Manager; Pulumi never reads it.
     Does not own schema and data: migrations belong to the service.
-    Raises RunError for a version that RDS does not offer.
+    `look_up_engine_version` refuses a version that RDS does not offer, before anything is created.
     """
 
     environment: Mapping[str, pulumi.Output[str]]
@@ -48,8 +48,7 @@ class Database(pulumi.ComponentResource):
         self.register_outputs({"identifier": self.identifier})
 
     def _create(self, name: str, args: DatabaseArgs) -> None:
-        settings = args.settings
-        engine_version = _engine_version(name, settings.engine_version, self)
+        settings, engine_version = args.settings, args.engine_version
         child = pulumi.ResourceOptions(parent=self)
         physical = f"{args.prefix}-{name}"
         context, group_name = aws_context(self), f"/aws/rds/instance/{physical}/postgresql"
@@ -154,22 +153,6 @@ class Database(pulumi.ComponentResource):
             opts=child,
         )
         return group.id
-
-
-def _engine_version(name: str, pinned: str | None, parent: pulumi.Resource) -> str:
-    """Return the PostgreSQL version; raise RunError for a pinned one that RDS does not offer."""
-    try:
-        engine = aws.rds.get_engine_version(
-            engine=ENGINE,
-            version=pinned or MAJOR_VERSION,
-            latest=pinned is None,
-            opts=pulumi.InvokeOptions(parent=parent),
-        )
-    except Exception as error:  # the SDK raises plain Exception, with a traceback of its own
-        raise pulumi.RunError(
-            f"{name}: RDS does not offer PostgreSQL {pinned or MAJOR_VERSION}: {error}"
-        ) from error
-    return engine.version_actual
 
 
 def _report_retired_version(

@@ -81,5 +81,7 @@ class ServiceArgs:
 
     shared: SharedArgs
     settings: ServiceSettings
+    engine_version: str
+    """PostgreSQL version that RDS offers, from `look_up_service_versions`."""
     secrets: Mapping[str, pulumi.Input[str]]
     """Secret environment variables."""

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.database import Database, DatabaseArgs
+from components.database import Database, DatabaseArgs, look_up_engine_version
 from components.image import Image, ImageArgs
 from components.pipeline import Pipeline, PipelineArgs
 from components.service.args import ServiceArgs, ServiceSettings, SharedArgs
 from components.workload import Workload, WorkloadArgs
 
-__all__ = ["Service", "further_services"]
+__all__ = ["Service", "further_services", "look_up_service_versions"]
 
 
 class Service(pulumi.ComponentResource):
@@ -49,6 +49,7 @@ class Service(pulumi.ComponentResource):
                 prefix=shared.prefix,
                 protected=shared.protected,
                 settings=settings.database,
+                engine_version=args.engine_version,
                 network=shared.network,
                 client_security_group_id=shared.cluster.security_group_id,
             ),
@@ -102,8 +103,19 @@ class FurtherServices:
         return {name: service.url for name, service in self.by_name.items()}
 
 
+def look_up_service_versions(
+    settings: Mapping[str, ServiceSettings], opts: pulumi.InvokeOptions
+) -> dict[str, str]:
+    """Return the PostgreSQL version of each service; raise RunError as for the first database."""
+    return {
+        name: look_up_engine_version(f"{name}-database", service.database, opts)
+        for name, service in settings.items()
+    }
+
+
 def further_services(
     settings: Mapping[str, ServiceSettings],
+    engine_versions: Mapping[str, str],
     shared: SharedArgs,
     secrets: Mapping[str, Mapping[str, pulumi.Input[str]]],
     opts: pulumi.ResourceOptions,
@@ -112,7 +124,14 @@ def further_services(
     return FurtherServices(
         by_name={
             name: Service(
-                name, ServiceArgs(shared=shared, settings=service, secrets=secrets[name]), opts
+                name,
+                ServiceArgs(
+                    shared=shared,
+                    settings=service,
+                    engine_version=engine_versions[name],
+                    secrets=secrets[name],
+                ),
+                opts,
             )
             for name, service in settings.items()
         }

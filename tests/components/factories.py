@@ -7,8 +7,8 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.cluster import Cluster, ClusterArgs
-from components.database import Database, DatabaseArgs
+from components.cluster import Cluster, ClusterArgs, look_up_versions
+from components.database import Database, DatabaseArgs, look_up_engine_version
 from components.image import Image, ImageArgs
 from components.network import Network, NetworkArgs
 from components.observability import Observability, ObservabilityArgs
@@ -63,7 +63,15 @@ def cluster(name: str, **changes: Any) -> Cluster:
         "assume_role_arn": None,
         "tags": {},
     }
-    return Cluster(name, ClusterArgs(**_arguments(DEV.cluster, defaults, changes)))
+    arguments = _arguments(DEV.cluster, defaults, changes)
+    arguments["versions"] = look_up_versions(
+        name,
+        settings=arguments["settings"],
+        architecture=arguments["architecture"],
+        role_arn=arguments["assume_role_arn"],
+        opts=pulumi.InvokeOptions(),
+    )
+    return Cluster(name, ClusterArgs(**arguments))
 
 
 def image(name: str, **changes: Any) -> Image:
@@ -78,7 +86,9 @@ def database(name: str, **changes: Any) -> Database:
         "network": SimpleNamespace(vpc_id="vpc-1", private_subnet_ids=["subnet-1", "subnet-2"]),
         "client_security_group_id": "sg-1",
     }
-    return Database(name, DatabaseArgs(**_arguments(DEV.database, defaults, changes)))
+    arguments = _arguments(DEV.database, defaults, changes)
+    version = look_up_engine_version(name, arguments["settings"], pulumi.InvokeOptions())
+    return Database(name, DatabaseArgs(**arguments, engine_version=version))
 
 
 def workload(name: str, **changes: Any) -> Workload:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 import yaml
 
@@ -46,3 +47,9 @@ def test_physical_names_are_unique(both: Recording) -> None:
         if name:
             names.append((resource.type, metadata.get("namespace", ""), str(name)))
     assert sorted(names) == sorted(set(names))
+
+
+def test_version_of_a_further_database_that_rds_does_not_offer_is_refused() -> None:
+    database = {"enabled": True, "name": "echo", "engine_version": "17.99"}
+    with pytest.raises(pulumi.RunError, match=r"^echo-database: RDS does not offer .* 17\.99"):
+        run_program("dev", {"services": {"echo": {**SERVICES["echo"], "database": database}}})
