@@ -41,26 +41,26 @@ class Engine:
             pool_recycle=RECYCLE_SECONDS,
             hide_parameters=True,
         )
+        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Yield a connection in a transaction. Raises DatabaseUnavailableError."""
-        try:
-            with self.engine.begin() as connection:
-                yield connection
-        except (OperationalError, PoolTimeout) as error:
-            raise DatabaseUnavailableError(_reason(error)) from error
-        except DBAPIError as error:
-            # 42P01, 42703: missing migration; 25006: read-only standby; 57…: shutdown.
-            state = getattr(error.orig, "sqlstate", None) or ""
-            unavailable = state in ("42P01", "42703", "25006") or state.startswith("57")
-            if error.connection_invalidated or unavailable:
-                raise DatabaseUnavailableError(_reason(error)) from error
-            raise
+        with _translated_errors(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def autocommit(self) -> Iterator[Connection]:
+        """Yield a connection for single statements, without the round trips of a transaction.
+
+        Raises DatabaseUnavailableError.
+        """
+        with _translated_errors(), self._autocommit.connect() as connection:
+            yield connection
 
     def check(self) -> None:
         """Raise DatabaseUnavailableError unless the database has the guestbook's table."""
-        with self.transaction() as connection:
+        with self.autocommit() as connection:
             if connection.scalar(text("SELECT to_regclass('guestbook_entry')")) is None:
                 raise DatabaseUnavailableError("no tables: run `python3 -m app.db.migrate`")
 
@@ -104,6 +104,22 @@ class Engine:
             keepalives_count=3,
             tcp_user_timeout=10_000,
         )
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    """Raise DatabaseUnavailableError for the errors of an unavailable database."""
+    try:
+        yield
+    except (OperationalError, PoolTimeout) as error:
+        raise DatabaseUnavailableError(_reason(error)) from error
+    except DBAPIError as error:
+        # 42P01, 42703: missing migration; 25006: read-only standby; 57…: shutdown.
+        state = getattr(error.orig, "sqlstate", None) or ""
+        unavailable = state in ("42P01", "42703", "25006") or state.startswith("57")
+        if error.connection_invalidated or unavailable:
+            raise DatabaseUnavailableError(_reason(error)) from error
+        raise
 
 
 def _reason(error: BaseException) -> str:

@@ -34,7 +34,7 @@ class Guestbook:
     def get(self, entry_id: int) -> Entry | None:
         """Return an entry, or None."""
         statement = sa.select(entries).where(entries.c.id == entry_id)
-        with self._engine.transaction() as connection:
+        with self._engine.autocommit() as connection:
             row = connection.execute(statement).one_or_none()
         return _entry(row) if row is not None else None
 
@@ -43,7 +43,7 @@ class Guestbook:
         statement = sa.select(entries).order_by(entries.c.id.desc()).limit(limit)
         if before is not None:
             statement = statement.where(entries.c.id < before)
-        with self._engine.transaction() as connection:
+        with self._engine.autocommit() as connection:
             return [_entry(row) for row in connection.execute(statement)]
 
 
