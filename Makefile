@@ -58,8 +58,8 @@ pulumi: $(VENV)/sandbox  ## build the Pulumi CLI into the user's cache, once (ne
 kubernetes: $(VENV)/sandbox  ## build a Kubernetes control plane into the user's cache, once (needs Go)
 	@$(BIN)/python -m sandbox.runtime.kubernetes_build
 
-quick: $(VENV)/dev  ## run the tests that need no engine, server, container or database
-	@$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not (end_to_end or container or database or browser or engine or server)" $(ARGS)
+quick: $(VENV)/dev  ## run the fast tests, which need no engine, server, container or database
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not (end_to_end or container or database or browser or engine or server or slow)" $(ARGS)
 
 test: $(VENV)/dev  ## run all tests
 	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)

@@ -36,13 +36,17 @@ providers._get_local_constants = lambda: (
 
 _TESTS = Path(__file__).parent
 _MARKERS = {
+    "app/db/test_outage.py": "database",
     "app/test_server.py": "server",
     "bootstrap": "engine",
     "conformance": "engine",
     "documentation/test_how_to_guides.py": "end_to_end",
+    "documentation/test_site.py": "slow",
     "documentation/test_tutorial.py": "end_to_end",
     "end_to_end": "end_to_end",
     "examples": "engine",
+    "kubernetes_conformance": "server",
+    "provider_conformance": "server",
     "sandbox/account": "server",
     "sandbox/builds": "server",
     "sandbox/console/test_command.py": "server",
@@ -53,6 +57,7 @@ _MARKERS = {
     "sandbox/kubernetes": "server",
     "sandbox/pipelines": "server",
     "sandbox/providers": "server",
+    "settings/test_stack_file_mutations.py": "slow",
 }
 
 
