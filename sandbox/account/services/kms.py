@@ -168,6 +168,12 @@ _CURVES: dict[str, tuple[ec.EllipticCurve, hashes.HashAlgorithm]] = {
 }
 
 
+@amends("kms", "CreateKey", "DescribeKey")
+def show_multi_region(context: RequestContext, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
+    """Return whether the key is one of several regions; moto omits false values."""
+    result["KeyMetadata"].setdefault("MultiRegion", False)
+
+
 @amends("kms", "CreateKey")
 def derive_key_pair(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
     """Derive the key pair from the request's seed: a replay must create the same one."""

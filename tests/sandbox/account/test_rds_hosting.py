@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -127,6 +128,35 @@ def test_managed_passwords_are_random_and_rotated_by_both_services(
     assert json.loads(previous["SecretString"])["password"] == passwords[-2]
     with refused("InvalidRequestException", "managed by rds"):
         world.client("secretsmanager").put_secret_value(SecretId=arn, SecretString="{}")
+
+
+def test_managed_secret_shows_rotation_and_day_of_last_access(
+    world: World, host: RecordingHost
+) -> None:
+    create(world)
+    secrets = world.client("secretsmanager")
+    arn = describe(world)["MasterUserSecret"]["SecretArn"]
+    described = secrets.describe_secret(SecretId=arn)
+    assert described["RotationEnabled"] is True
+    assert described["RotationRules"] == {"AutomaticallyAfterDays": 7}
+    assert described["NextRotationDate"] - described["CreatedDate"] == timedelta(days=7)
+    assert not {"RotationLambdaARN", "LastRotatedDate", "LastAccessedDate"} & set(described)
+    secrets.rotate_secret(SecretId=arn)
+    secrets.get_secret_value(SecretId=arn)
+    (listed,) = secrets.list_secrets()["SecretList"]
+    assert listed["LastRotatedDate"] >= described["CreatedDate"]
+    assert listed["LastAccessedDate"].date() == datetime.now(UTC).date()
+
+
+def test_instance_has_a_certificate_authority_of_rds(world: World, host: RecordingHost) -> None:
+    create(world)
+    rds = world.client("rds")
+    name = describe(world)["CACertificateIdentifier"]
+    (certificate,) = rds.describe_certificates(CertificateIdentifier=name)["Certificates"]
+    assert certificate["ValidTill"].year == 2061
+    assert len(rds.describe_certificates()["Certificates"]) == 3
+    with refused("CertificateNotFound", "rds-ca-2015"):
+        rds.modify_db_instance(DBInstanceIdentifier="db", CACertificateIdentifier="rds-ca-2015")
 
 
 def test_parameters_follow_their_group(world: World, host: RecordingHost) -> None:

@@ -92,6 +92,7 @@ def test_caller_identity_is_the_user_or_the_assumed_role(world: World) -> None:
 def test_disabled_or_pending_key_cannot_be_used(world: World) -> None:
     kms = world.client("kms")
     key = kms.create_key()["KeyMetadata"]["KeyId"]
+    assert kms.describe_key(KeyId=key)["KeyMetadata"]["MultiRegion"] is False
     kms.create_alias(AliasName="alias/one", TargetKeyId=key)
     secret = kms.encrypt(KeyId="alias/one", Plaintext=b"x")["CiphertextBlob"]
     assert kms.decrypt(CiphertextBlob=secret)["Plaintext"] == b"x"
@@ -434,7 +435,7 @@ def test_budgets_keep_notifications_subscribers_and_tags(world: World) -> None:
 
 def test_unemulated_operation_is_refused_by_name(world: World) -> None:
     for service, call, kwargs in (
-        ("rds", "describe_certificates", {}),
+        ("rds", "describe_event_categories", {}),
         ("ec2", "describe_capacity_block_offerings", {"CapacityDurationHours": 24}),
         ("eks", "list_insights", {"clusterName": "c"}),
         ("dynamodb", "list_tables", {}),

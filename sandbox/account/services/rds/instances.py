@@ -13,7 +13,7 @@ from sandbox.account.core import moto_backends
 from sandbox.account.core.determinism import random_hex
 from sandbox.account.core.errors import AwsError
 from sandbox.account.core.operations import amends, checks, implements
-from sandbox.account.services.rds import hosting, passwords
+from sandbox.account.services.rds import certificates, hosting, passwords
 from sandbox.account.services.rds.engine_versions import full_version
 
 if TYPE_CHECKING:
@@ -185,7 +185,10 @@ def instance_creating(context: RequestContext, call: Call, result: dict[str, Any
 
 
 def _start(context: RequestContext, database: Any, result: dict[str, Any]) -> None:
-    passwords.generate(database)
+    passwords.generate(context, database)
+    if database.ca_certificate_identifier == "rds-ca-default":  # moto's
+        database.ca_certificate_identifier = certificates.DEFAULT
+        result["DBInstance"]["CACertificateIdentifier"] = certificates.DEFAULT
     database.status = result["DBInstance"]["DBInstanceStatus"] = "creating"
     context.later(("rds", "instance.create"), lambda: _ready(database))
     hosting.configure(context, database)
@@ -283,7 +286,7 @@ def instance_modifying(context: RequestContext, call: Call, result: dict[str, An
             call["EngineVersion"]
         )
     if call.get("ManageMasterUserPassword"):
-        passwords.generate(database)
+        passwords.generate(context, database)
     elif call.get("RotateMasterUserPassword"):
         passwords.rotate(context, database)
     if call.get("DBPortNumber"):

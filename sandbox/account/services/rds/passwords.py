@@ -18,13 +18,18 @@ if TYPE_CHECKING:
     from sandbox.account.core.wire import Call
 
 _LENGTH = 28  # as RDS generates it
+# docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-secrets-manager.html
+_ROTATION_DAYS = 7
 
 
-def generate(database: Any) -> None:
+def generate(context: RequestContext, database: Any) -> None:
     """Give the managed secret of a new instance its user and a random password."""
     if database.manage_master_user_password:
         secret = database.master_user_secret.secret
         secret.versions[secret.default_version_id]["secret_string"] = _document(database)
+        secret.rotation_requested = secret.rotation_enabled = True
+        secret.auto_rotate_after_days = _ROTATION_DAYS
+        _plan_rotation(context, secret)
 
 
 def rotate(context: RequestContext, database: Any) -> None:
@@ -45,6 +50,11 @@ def rotate(context: RequestContext, database: Any) -> None:
     }
     secret.reset_default_version(document, version)
     secret.last_rotation_date = int(context.clock.time())
+    _plan_rotation(context, secret)
+
+
+def _plan_rotation(context: RequestContext, secret: Any) -> None:
+    secret.next_rotation_date = int(context.clock.time()) + _ROTATION_DAYS * 24 * 3600
 
 
 def _document(database: Any) -> str:
