@@ -228,7 +228,7 @@ class Workload(Section):
     namespace: t.Namespace = Field(examples=["guestbook"])
     """Kubernetes namespace."""
     port: t.Port = Field(default=8080, examples=[8080])
-    """HTTP port of the container."""
+    """HTTP port of the container, which gets it as `APP_PORT`."""
     minimum: Count = Field(examples=[1])
     """Minimum number of replicas."""
     maximum: Count = Field(examples=[3])

@@ -172,6 +172,7 @@ def _container(
     # Without it, the service ignores the scheme and the client's address that an ALB forwards.
     proxies = {"APP_TRUSTED_PROXIES": "1"} if settings.exposure.kind == "ingress" else {}
     variables: list[dict[str, Any]] = [
+        {"name": "APP_PORT", "value": str(settings.port)},
         *({"name": key, "value": value} for key, value in {**proxies, **environment}.items()),
         *(
             {"name": key, "value_from": {"field_ref": {"field_path": field_path}}}

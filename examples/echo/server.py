@@ -8,8 +8,6 @@ import signal
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-PORT = 8080
-
 
 class Handler(BaseHTTPRequestHandler):
     """Answers GET, also the probes /livez and /readyz.
@@ -39,7 +37,8 @@ class Handler(BaseHTTPRequestHandler):
 
 def main() -> None:
     """Serve until SIGTERM; running requests end first."""
-    server = ThreadingHTTPServer((os.environ.get("APP_BIND", "127.0.0.1"), PORT), Handler)
+    address = (os.environ.get("APP_BIND", "127.0.0.1"), int(os.environ.get("APP_PORT", "8080")))
+    server = ThreadingHTTPServer(address, Handler)
     server.daemon_threads = False
 
     def stop(*_: object) -> None:

@@ -15,7 +15,7 @@ from settings.sections import Aws, Database, Observability, Pipeline, Workload
 
 # Variables of the service that the program sets, in addition to DATABASE_….
 RESERVED_VARIABLES = (
-    *("APP_COMMIT", "APP_ENVIRONMENT", "APP_IMAGE_DIGEST", "APP_VERSION"),
+    *("APP_COMMIT", "APP_ENVIRONMENT", "APP_IMAGE_DIGEST", "APP_PORT", "APP_VERSION"),
     *("AWS_REGION", "POD_NAME"),
 )
 # Variables of the container's runtime: another value breaks the interpreter or the service.

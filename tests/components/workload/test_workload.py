@@ -119,6 +119,14 @@ def test_service_behind_an_ingress_trusts_the_load_balancers_headers() -> None:
     assert trusted("load-balancer") == trusted("internal") == []
 
 
+def test_container_listens_on_the_port_of_its_probes_and_service() -> None:
+    recording = record(lambda: workload("one", port=9000))
+    pod = recording.one(DEPLOYMENT, "one").inputs["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    assert {"name": "APP_PORT", "value": "9000"} in container["env"]
+    assert container["ports"] == [{"name": "http", "containerPort": 9000}]
+
+
 def test_ingress_without_built_in_controller_has_no_class_and_is_not_awaited() -> None:
     settings = exposure("ingress", host="www.example.com", ingress_class="alb")
     recording = record(lambda: workload("one", exposure=settings))
