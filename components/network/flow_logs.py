@@ -53,13 +53,9 @@ def flow_logs(
                 ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
                 [group.arn.apply(lambda arn: f"{arn}:*")],
             ),
-            # The service calls it before the first record; IAM cannot limit it to one group
+            # The service calls it before the first record; the action has no resource
             # (https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html).
-            allow(
-                "DescribeLogGroups",
-                ["logs:DescribeLogGroups"],
-                [context.arn("logs", "log-group:*")],
-            ),
+            allow("DescribeLogGroups", ["logs:DescribeLogGroups"], ["*"]),
         ),
         opts=child,
     )

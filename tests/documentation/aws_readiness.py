@@ -6,6 +6,7 @@ Counts and reasons come from the recordings and tables that the tests compare; n
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.conformance import differences as engine
 from tests.conformance.programs import SCENARIOS
 from tests.kubernetes_conformance import differences as kubernetes
 from tests.kubernetes_conformance.cases import CASES as KUBERNETES_CASES
+from tests.program import iam_linter
 from tests.provider_conformance import differences as provider
 from tests.provider_conformance.cases import CASES as PROVIDER_CASES
 
@@ -70,8 +72,7 @@ def document() -> str:
             "|---|---|---|",
             *(f"| {' | '.join(row)} |" for row in _checks(recording)),
             "",
-            "cfn-lint and an IAM linter have not been run: the exported states are not mapped to "
-            "CloudFormation.",
+            "cfn-lint has not been run: the exported states are not mapped to CloudFormation.",
             "",
             "## Prowler: accepted findings",
             "",
@@ -86,6 +87,15 @@ def document() -> str:
             "| request or module | why this hides no finding |",
             "|---|---|",
             *(f"| `{pattern}` | {reason} |" for pattern, reason in UNREAD.items()),
+            "",
+            "## IAM linter: accepted findings",
+            "",
+            "| finding | policies | reason |",
+            "|---|---|---|",
+            *(
+                f"| {entry.issue} | `{entry.resource}` | {entry.reason} |"
+                for entry in iam_linter.ACCEPTED
+            ),
             "",
             "## Differences of the emulation",
             "",
@@ -130,6 +140,12 @@ def _checks(recording: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         "IAM evaluation of recorded releases (`make permissions`)",
         f"{len(roles)} roles, {statements} statements: {len(calls)} distinct permissions were used "
         "and allowed; without any one statement a release fails, or the statement has a reason",
+    )
+    yield (
+        f"Policies of {len(iam_linter.VARIANTS)} variants: {'; '.join(iam_linter.VARIANTS)}",
+        f"parliament {metadata.version('parliament')} (`tests/program/test_iam_linter.py`)",
+        f"{len(iam_linter.policies())} policies of roles, keys, buckets, topic and endpoints: "
+        f"{len(iam_linter.findings())} findings, all of them explained below",
     )
     yield (
         "Policies of roles, keys, buckets, topics, repositories and secrets",

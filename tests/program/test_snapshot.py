@@ -96,6 +96,8 @@ CHANGED = {
     # The source action uploads with an ACL header.
     "aws:iam/rolePolicy:RolePolicy::pipeline": {"policy"},
     "aws:iam/rolePolicy:RolePolicy::pipeline-source": {"policy"},
+    # logs:DescribeLogGroups has no resource
+    "aws:iam/rolePolicy:RolePolicy::network-flow": {"policy"},
     # no aws:SourceArn
     "aws:iam/role:Role::pipeline": {"assumeRolePolicy"},
     # no condition for notification rules; events of RDS and EventBridge
