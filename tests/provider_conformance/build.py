@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -49,16 +50,17 @@ def _compile(target: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         module = replace(MODULE, directory=Path(folder) / "module")
         shutil.copytree(MODULE.directory, module.directory)
+        # `go list` reports no directory for a module that has not been downloaded.
         found = subprocess.run(
-            [module.command(), "list", "-m", "-f", "{{.Dir}}", _NAME],
+            [module.command(), "mod", "download", "-json", _NAME],
             cwd=module.directory,
             capture_output=True,
             text=True,
             check=True,
         )
+        sources = Path(json.loads(found.stdout)["Dir"]) / "cmd" / "pulumi-resource-kubernetes"
         for name in _EMBEDDED:
-            source = Path(found.stdout.strip()) / "cmd" / "pulumi-resource-kubernetes" / name
-            shutil.copyfile(source, module.directory / name)
+            shutil.copyfile(sources / name, module.directory / name)
         partial = Path(folder) / "provider"
         module.build(["."], partial, linker_flags=f"-X {_NAME}/pkg/version.Version={_VERSION}")
         shutil.copy2(partial, target)
