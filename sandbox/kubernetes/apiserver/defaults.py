@@ -31,6 +31,7 @@ WITH_GENERATION = frozenset(
         "NetworkPolicy",
     }
 )
+_EXTERNAL = {"NodePort", "LoadBalancer"}
 _NODE_PORTS = range(30000, 32768)
 # The status of a new object before a controller runs: fields without "omitempty". Clients rely on
 # them.
@@ -312,7 +313,7 @@ def _service(spec: Json) -> None:
     if spec["type"] == "ExternalName":
         return
     set_missing(spec, internalTrafficPolicy="Cluster")
-    if spec["type"] in {"NodePort", "LoadBalancer"}:
+    if spec["type"] in _EXTERNAL:
         set_missing(spec, externalTrafficPolicy="Cluster")
     if spec["type"] == "LoadBalancer":
         set_missing(spec, allocateLoadBalancerNodePorts=True)
@@ -323,6 +324,8 @@ def _service(spec: Json) -> None:
 
 def _service_addresses(spec: Json, state: ClusterState, live: Mapping[str, Any] | None) -> None:
     old = (live or {}).get("spec", {})
+    if old:
+        _drop_fields_of_former_type(spec, old)
     if spec["type"] == "ExternalName":
         return
     set_missing(spec, ipFamilies=["IPv4"], ipFamilyPolicy="SingleStack")
@@ -335,12 +338,45 @@ def _service_addresses(spec: Json, state: ClusterState, live: Mapping[str, Any] 
         for port in old.get("ports") or ()
     }
     for port in spec.get("ports") or ():
-        if spec["type"] in {"NodePort", "LoadBalancer"} and not port.get("nodePort"):
+        if _has_node_ports(spec) and not port.get("nodePort"):
             node_port = node_ports.get((port.get("port"), port["protocol"])) or next(
                 n for n in _NODE_PORTS if n not in allocated
             )
             allocated.add(node_port)
             port["nodePort"] = node_port
+
+
+def _drop_fields_of_former_type(spec: Json, old: Mapping[str, Any]) -> None:
+    """Remove fields that the new type does not have, unless the request changes them too.
+
+    Source: Kubernetes, pkg/registry/core/service/strategy.go, dropTypeDependentFields.
+    """
+    if "ExternalName" == spec["type"] != old.get("type"):
+        for name in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
+            _drop_unchanged(spec, old, name)
+    if _has_node_ports(old) and not _has_node_ports(spec):
+        ports, before = (
+            {port.get("nodePort") for port in item.get("ports") or ()} for item in (spec, old)
+        )
+        if ports == before:
+            for port in spec.get("ports") or ():
+                port.pop("nodePort", None)
+    if old.get("type") in _EXTERNAL and spec["type"] not in _EXTERNAL:
+        _drop_unchanged(spec, old, "externalTrafficPolicy")
+    if old.get("type") == "LoadBalancer" != spec["type"]:
+        _drop_unchanged(spec, old, "allocateLoadBalancerNodePorts")
+        _drop_unchanged(spec, old, "loadBalancerClass")
+
+
+def _has_node_ports(spec: Mapping[str, Any]) -> bool:
+    if spec.get("type") == "LoadBalancer":
+        return bool(spec.get("allocateLoadBalancerNodePorts", True))
+    return spec.get("type") == "NodePort"
+
+
+def _drop_unchanged(spec: Json, old: Mapping[str, Any], name: str) -> None:
+    if name in spec and spec[name] == old.get(name):
+        del spec[name]
 
 
 def _cluster_ip(state: ClusterState) -> str:

@@ -368,6 +368,33 @@ def test_new_object_has_its_initial_status(core: Any, apps: Any, demo: Demo) -> 
     assert created.status.to_dict() == {"conditions": None, "load_balancer": {"ingress": None}}
 
 
+def test_service_of_another_type_keeps_no_field_of_the_former_type(core: Any) -> None:
+    def change(spec: dict[str, Any]) -> dict[str, Any]:
+        changed = core.patch_namespaced_service("turn", "default", {"spec": spec}).to_dict()["spec"]
+        return {key: value for key, value in changed.items() if value is not None}
+
+    spec = {"type": "LoadBalancer", "ports": [{"port": 80}], "loadBalancerClass": "a/b"}
+    created = core.create_namespaced_service(
+        "default", {"metadata": {"name": "turn"}, "spec": spec}
+    )
+    address = created.spec.cluster_ip
+    assert created.spec.ports[0].node_port
+
+    internal = change({"type": "ClusterIP"})
+    assert internal["cluster_ip"] == address
+    assert internal["ports"][0]["node_port"] is None
+    of_load_balancers = {
+        *("allocate_load_balancer_node_ports", "external_traffic_policy", "load_balancer_class"),
+    }
+    assert of_load_balancers.isdisjoint(internal)
+    with pytest.raises(client.ApiException, match="may not be used when `type` is 'ClusterIP'"):
+        change({"ports": [{"port": 80, "nodePort": 30999}]})
+
+    external = change({"type": "ExternalName", "externalName": "db.example.com"})
+    assert {"cluster_ip", "cluster_i_ps", "ip_families"}.isdisjoint(external)
+    assert change({"type": "NodePort"})["ports"][0]["node_port"]
+
+
 def test_pod_violating_restricted_level_is_refused_and_reported_by_deployment(
     core: Any, apps: Any
 ) -> None:
