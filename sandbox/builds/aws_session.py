@@ -13,9 +13,11 @@ from botocore.exceptions import ClientError
 from botocore.session import Session
 
 from sandbox.builds.errors import PhaseError
+from sandbox.contracts import service_principal
 
-# The account's own key: it may assume every role, as the service CodeBuild.
 OWN_KEY = {"AWS_ACCESS_KEY_ID": "AKIASANDBOXSANDBOX00", "AWS_SECRET_ACCESS_KEY": "sandbox"}
+"""The account's own key."""
+_SERVICE_KEY = {**OWN_KEY, "AWS_ACCESS_KEY_ID": "codebuild.amazonaws.com"}
 _CONFIG = Config(
     retries={"max_attempts": 0}, proxies={}, s3={"addressing_style": "path"}, read_timeout=120
 )
@@ -53,10 +55,12 @@ class AwsSession:
                 )
             return self._clients[service]
 
-    def assume(self, role_arn: str, name: str) -> AwsSession:
-        """Return a session of a role. Raises PhaseError."""
+    def assume(self, role_arn: str, name: str, project_arn: str) -> AwsSession:
+        """Return a session of a role that CodeBuild assumes for a project. Raises PhaseError."""
+        sts = AwsSession(self.url, self.region, _SERVICE_KEY).client("sts")
+        service_principal.name_source(sts, project_arn)
         try:
-            credentials = self.client("sts").assume_role(
+            credentials = sts.assume_role(
                 RoleArn=role_arn, RoleSessionName=name, DurationSeconds=3600
             )["Credentials"]
         except ClientError as error:

@@ -32,6 +32,7 @@ from sandbox.contracts.build_runner import BATCH_HEADER, PIPELINE_HEADER, BatchO
 _LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.1
 _MAXIMUM_BUILDS = 100
+_SESSION = "AWSCodeBuild-batch"
 GetBuild = Callable[[str], Mapping[str, Any] | None]
 
 
@@ -148,7 +149,7 @@ class BatchRun:
         project, source = self._order.project, self._directory / "src"
         text = str(project["source"].get("buildspec") or "")
         if "\n" not in text.strip():
-            session = own.assume(project["serviceRole"], "AWSCodeBuild-batch")
+            session = own.assume(project["serviceRole"], _SESSION, project["arn"])
             source = sources.download(
                 self._order.build(), self._directory, session, self._surroundings.repository
             ).primary
@@ -156,11 +157,12 @@ class BatchRun:
 
     def _client(self, own: AwsSession) -> Any:
         """Return a client of the batch's service role that names the batch."""
-        role = self._order.project["buildBatchConfig"]["serviceRole"]
+        project = self._order.project
+        role = project["buildBatchConfig"]["serviceRole"]
         headers = {BATCH_HEADER: self._order.id}
         if self._order.pipeline is not None:
             headers[PIPELINE_HEADER] = json.dumps(asdict(self._order.pipeline))
-        client = own.assume(role, "AWSCodeBuild-batch").client("codebuild")
+        client = own.assume(role, _SESSION, project["arn"]).client("codebuild")
 
         def add(params: dict[str, Any], **_: Any) -> None:
             params["headers"].update(headers)

@@ -88,7 +88,7 @@ def run(
     if role is not None:
         arn = role if role.startswith("arn:") else f"arn:aws:iam::{_ACCOUNT}:role/{role}"
         try:
-            session = session.assume(arn, "sandbox-codebuild-run")
+            session = session.assume(arn, "sandbox-codebuild-run", project.get("arn", ""))
         except PhaseError as error:
             output.fail(error.message)
     order = _order(buildspec, source, environment, project, timeout, region)

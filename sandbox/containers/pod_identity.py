@@ -20,6 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 from itsdangerous import BadSignature, URLSafeSerializer
 
+from sandbox.contracts import service_principal
 from sandbox.contracts.container_runtime import POD_IDENTITY_DIRECTORY, ContainerError
 from sandbox.runtime import ports
 
@@ -91,8 +92,19 @@ class PodIdentityAgent:
                 return 404, {
                     "message": f"no association for {namespace}/{service_account} in {cluster}"
                 }
-            response = self._client("sts", region).assume_role(
-                RoleArn=role, RoleSessionName=f"eks-{cluster}-{service_account}"[:64]
+            sts = self._client("sts", region)
+            account = role.split(":")[4]
+            service_principal.name_source(sts, f"arn:aws:eks:{region}:{account}:cluster/{cluster}")
+            # EKS User Guide, "Grant Pods access to AWS resources based on tags".
+            tags = {
+                "eks-cluster-name": cluster,
+                "kubernetes-namespace": namespace,
+                "kubernetes-service-account": service_account,
+            }
+            response = sts.assume_role(
+                RoleArn=role,
+                RoleSessionName=f"eks-{cluster}-{service_account}"[:64],
+                Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
             )
         except (BotoCoreError, ClientError) as error:
             return 500, {"message": str(error)}
@@ -121,9 +133,8 @@ class PodIdentityAgent:
         endpoint = self._account()
         if not endpoint:
             raise EndpointConnectionError(endpoint_url="the account, which has not started yet")
-        # The emulated account accepts credentials that it did not issue.
         session: Any = boto3.Session(
-            aws_access_key_id="sandbox",
+            aws_access_key_id="pods.eks.amazonaws.com",
             aws_secret_access_key="sandbox",  # noqa: S106 - no secret
             region_name=region,
         )

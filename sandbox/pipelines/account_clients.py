@@ -13,10 +13,11 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from sandbox.contracts import service_principal
 from sandbox.contracts.source_event import SourceEvent
 from sandbox.pipelines.records import now
 
-_OWN_KEY = {"aws_access_key_id": "codepipeline", "aws_secret_access_key": "sandbox"}
+_OWN_KEY = {"aws_access_key_id": "codepipeline.amazonaws.com", "aws_secret_access_key": "sandbox"}
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _REPORT_SECONDS = 30
 _RENEWAL = timedelta(minutes=15)  # before a session of one hour ends
@@ -65,26 +66,32 @@ class AccountClients:
         self._account = account
         self._lock = threading.Lock()
         self._boto = boto3.Session(region_name="us-east-1", **_OWN_KEY)
-        self._sessions: dict[tuple[str, str, str], RoleSession] = {}
+        self._sessions: dict[tuple[str, str, str, str], RoleSession] = {}
 
     def own(self, service: str, region: str) -> Any:
         """Return a client of CodePipeline itself, which needs no permission."""
         return self._client(service, region, _OWN_KEY)
 
-    def assume(self, region: str, role_arn: str, name: str, through: str = "") -> RoleSession:
-        """Return a session of a role, assumed by CodePipeline or through the role `through`.
+    def assume(self, region: str, pipeline: str, role_arn: str, through: str = "") -> RoleSession:
+        """Return a pipeline's session of a role, assumed by CodePipeline or through another role.
 
         Raises botocore's ClientError if the role cannot be assumed.
         """
-        key = (region, role_arn, through)
+        key = (region, pipeline, role_arn, through)
         with self._lock:
             session = self._sessions.get(key)
         if session is not None and session.expires - now() > _RENEWAL:
             return session
-        sts = (
-            self.assume(region, through, name).client("sts") if through else self.own("sts", region)
-        )
-        response = sts.assume_role(RoleArn=role_arn, RoleSessionName=name[:64])["Credentials"]
+        if through:
+            sts = self.assume(region, pipeline, through).client("sts")
+        else:
+            sts = self.own("sts", region)
+            account = role_arn.split(":")[4]
+            service_principal.name_source(
+                sts, f"arn:aws:codepipeline:{region}:{account}:{pipeline}"
+            )
+        name = f"codepipeline-{pipeline}"[:64]
+        response = sts.assume_role(RoleArn=role_arn, RoleSessionName=name)["Credentials"]
         credentials = {
             "aws_access_key_id": response["AccessKeyId"],
             "aws_secret_access_key": response["SecretAccessKey"],

@@ -44,10 +44,10 @@ def role_session(
     Raises ClientError if a role cannot be assumed.
     """
     pipeline_role, own = str(execution.definition["roleArn"]), declaration.get("roleArn")
-    region, name = execution.region, f"codepipeline-{execution.pipeline}"
+    region, pipeline = execution.region, execution.pipeline
     if not own or own == pipeline_role:
-        return services.clients.assume(region, pipeline_role, name)
-    return services.clients.assume(region, str(own), name, through=pipeline_role)
+        return services.clients.assume(region, pipeline, pipeline_role)
+    return services.clients.assume(region, pipeline, str(own), through=pipeline_role)
 
 
 def run_action(

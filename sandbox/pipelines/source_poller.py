@@ -70,8 +70,8 @@ class SourcePoller:
             return
         role = self._clients.assume(
             pipeline.region,
+            pipeline.name,
             action.get("roleArn") or pipeline.definition["roleArn"],
-            f"codepipeline-{pipeline.name}",
         )
         newest = role.client("s3").head_object(
             Bucket=configuration["S3Bucket"], Key=configuration["S3ObjectKey"]

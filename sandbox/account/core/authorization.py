@@ -1,10 +1,12 @@
 """Allows or denies each request of a role session or user.
 
-The account's own key may do everything. Evaluated are identity policies and the policies of KMS
-keys, buckets, topics, repositories and secrets; not evaluated are permission boundaries, session
-policies and organization policies, and the trust policy of a role that another role assumes.
+The account's own key may do everything but assume a role that does not trust it. Evaluated are
+identity policies, the policies of KMS keys, buckets, topics, repositories and secrets, and the
+trust policies of roles; not evaluated are permission boundaries, session policies and
+organization policies.
 
-Logic: IAM User Guide, "Policy evaluation logic"; KMS Developer Guide, "Key policies".
+Logic: IAM User Guide, "Policy evaluation logic" and "Cross-service confused deputy prevention"; KMS
+Developer Guide, "Key policies".
 """
 
 from __future__ import annotations
@@ -22,13 +24,20 @@ from sandbox.account.core import (
 from sandbox.account.core.errors import AwsError
 from sandbox.account.core.policy_evaluation import Requirement, Statement
 from sandbox.account.core.wire import ACCOUNT_ID
+from sandbox.contracts import service_principal
 
 if TYPE_CHECKING:
     from sandbox.account.core.context import RequestContext
     from sandbox.account.core.wire import Call
 
 # Needs no permission: STS API reference, GetCallerIdentity.
+_SOURCE_ARN = f"HTTP_{service_principal.SOURCE_ARN_HEADER.upper().replace('-', '_')}"
 _ALWAYS_ALLOWED = {"sts:GetCallerIdentity", "sts:GetSessionToken"}
+_MUST_BE_NAMED = ("kms:", "sts:AssumeRole", "sts:TagSession")
+"""Actions that the resource's policy must allow, to the caller or to its account."""
+_ADMINISTRATOR = policy_evaluation.parse(
+    {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+)
 _ROOT = (f"arn:aws:iam::{ACCOUNT_ID}:root", ACCOUNT_ID)
 
 
@@ -44,9 +53,31 @@ class Principal:
 def check(context: RequestContext, call: Call) -> None:
     """Raise AwsError if the caller's permissions do not allow the request."""
     principal = _principal(context, call.access_key)
+    assumes = (call.service, call.operation) == ("sts", "AssumeRole")
+    if assumes and call.access_key.endswith(service_principal.SUFFIX):
+        _require_trust(context, call)
+        return
+    if assumes and principal is None:
+        own = moto_backends.CALLER_ARN
+        principal = Principal(own, own, _ADMINISTRATOR)
     if principal is not None:
         required = required_permissions.of(context, call)
         _require(context, principal, call.region, required, call)
+
+
+def _require_trust(context: RequestContext, call: Call) -> None:
+    """Raise AwsError if a role's trust policy does not allow a service to assume it."""
+    service, source = call.access_key, call.environ.get(_SOURCE_ARN, "")
+    for item in required_permissions.of(context, call):
+        named = {"aws:sourcearn": source} if source else {}
+        if not service_allows(
+            context, service, call.region, item.action, str(item.resource), named
+        ):
+            text = (
+                f"User: {service} is not authorized to perform: {item.action} on resource: "
+                f"{item.resource} because no resource-based policy allows the {item.action} action"
+            )
+            raise _denied(call, text)
 
 
 def require(
@@ -65,11 +96,11 @@ def require(
 
 
 def role_allows(
-    context: RequestContext, role_arn: str, region: str, action: str, resource: str
+    context: RequestContext, service: str, role_arn: str, region: str, action: str, resource: str
 ) -> bool:
-    """Return whether a role's policies allow an action of a service that acts with the role."""
-    role = next((r for r in context.backend("iam").roles.values() if r.arn == role_arn), None)
-    if role is None:
+    """Return whether a role trusts a service, and allows the service an action."""
+    role = moto_backends.role(context, role_arn)
+    if role is None or not service_allows(context, service, region, "sts:AssumeRole", role_arn, {}):
         return False
     principal = Principal(role_arn, role_arn, list(_statements([role])))
     return not _denial(context, principal, region, Requirement(action, resource))
@@ -146,8 +177,10 @@ def _denial(context: RequestContext, principal: Principal, region: str, item: Re
     root = policy_evaluation.decide(
         policy_evaluation.for_principals(attached or (), _ROOT), *wanted
     )
-    # A key's policy must name the caller, or the account, which leaves it to identity policies.
-    delegated = not item.action.startswith("kms:") or attached is None or root == "allow"
+    # The policy of a key or role must name the caller, or the account, which leaves it to identity
+    # policies.
+    must_name = item.action.startswith(_MUST_BE_NAMED) and attached is not None
+    delegated = not must_name or root == "allow"
     if own == "deny":
         reason = "with an explicit deny in an identity-based policy"
     elif "deny" in (direct, root):

@@ -74,6 +74,8 @@ def of(context: RequestContext, call: Call) -> list[Requirement]:
     match call.service:
         case "s3":
             required += _of_s3(context, call)
+        case "sts" if call.operation == "AssumeRole" and call.get("Tags"):
+            required.append(Requirement("sts:TagSession", call["RoleArn"], extra))
         case "secretsmanager" if call.operation == "GetSecretValue":
             key = getattr(_secret(context, call), "kms_key_id", None)
             required += _on_key(context, call, key, "secretsmanager", "kms:Decrypt")
@@ -115,6 +117,12 @@ def _conditions(context: RequestContext, call: Call) -> dict[str, str]:
                 "ec2:permission": call["Permission"],
                 "ec2:subnet": _arn("ec2", call.region, f"subnet/{subnet}"),
             }
+        case "sts", "AssumeRole":
+            given = {
+                "sts:externalid": call.get("ExternalId"),
+                "sts:rolesessionname": call["RoleSessionName"],
+            }
+            return {key: str(value) for key, value in given.items() if value}
         case "kms", _:
             alias = str(call.get("KeyId") or "").rpartition(":")[2]
             given = {

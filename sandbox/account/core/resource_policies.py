@@ -1,4 +1,4 @@
-"""Policies that are attached to resources: KMS keys, buckets, topics, repositories, secrets."""
+"""Policies of resources: KMS keys, roles, buckets, topics, repositories, secrets."""
 
 from __future__ import annotations
 
@@ -18,8 +18,19 @@ def statements(context: RequestContext, region: str, item: Requirement) -> list[
     if len(parts) < 6:
         return None
     service, region, name = parts[2], parts[3] or region, parts[5]
+    if service == "iam":
+        return _trust(context, resource) if item.action.startswith("sts:") else None
     document = _document(context, service, region, name, resource)
     return policy_evaluation.parse(document) if document else None
+
+
+def _trust(context: RequestContext, role_arn: str) -> list[Statement] | None:
+    """Return the statements of a role's trust policy, which name no resource."""
+    role = moto_backends.role(context, role_arn)
+    if role is None:
+        return None
+    statements = policy_evaluation.parse(role.assume_role_policy_document)
+    return [{**statement, "Resource": "*"} for statement in statements]
 
 
 def _document(

@@ -29,7 +29,9 @@ def _start(
     if record is None or context.replaying:
         return
     action, role = "codepipeline:StartPipelineExecution", str(target.get("RoleArn"))
-    if not authorization.role_allows(context, role, rule.region_name, action, record["arn"]):
+    if not authorization.role_allows(
+        context, "events.amazonaws.com", role, rule.region_name, action, record["arn"]
+    ):
         return
     declared = record["versions"][-1].get("variables") or []
     order = ExecutionOrder(
