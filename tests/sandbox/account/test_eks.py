@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 import botocore.session
 import pytest
+from botocore.exceptions import ClientError
 from botocore.signers import RequestSigner
 
 from sandbox.account.null_cluster_host import NullClusterHost
@@ -94,6 +95,32 @@ def test_invalid_cluster_is_refused_with_awss_message(world: World) -> None:
         with refused("InvalidParameterException", why):
             eks.create_cluster(**{**good, **change})
     assert eks.list_clusters()["clusters"] == []
+
+
+def test_zone_without_eks_is_refused_with_the_valid_zones(world: World) -> None:
+    vpc, subnets = world.network()
+    ec2 = world.client("ec2")
+    zones = ec2.describe_availability_zones(ZoneIds=["use1-az3"])["AvailabilityZones"]
+    subnet = ec2.create_subnet(
+        VpcId=vpc, CidrBlock="10.0.9.0/24", AvailabilityZone=zones[0]["ZoneName"]
+    )["Subnet"]["SubnetId"]
+    with pytest.raises(ClientError) as caught:
+        world.client("eks").create_cluster(
+            name="c",
+            roleArn=world.role("c", "eks"),
+            resourcesVpcConfig={"subnetIds": [*subnets, subnet]},
+        )
+    response = caught.value.response
+    assert response["Error"] == {
+        "Code": "UnsupportedAvailabilityZoneException",
+        "Message": (
+            "Cannot create cluster 'c' because us-east-1e, the targeted availability zone, does "
+            "not currently have sufficient capacity to support the cluster. Retry and choose from "
+            "these availability zones: us-east-1a, us-east-1b, us-east-1c, us-east-1d, us-east-1f"
+        ),
+    }
+    assert response["clusterName"] == "c"
+    assert response["validZones"] == [f"us-east-1{letter}" for letter in "abcdf"]
 
 
 def test_cluster_update_is_reported_to_the_cluster_host(world: World) -> None:

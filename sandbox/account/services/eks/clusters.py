@@ -15,6 +15,7 @@ from sandbox.account.core.errors import AwsError
 from sandbox.account.core.operations import OWN_SERVICES, implements
 from sandbox.account.core.wire import ACCOUNT_ID
 from sandbox.account.services.eks import catalog
+from sandbox.account.services.eks.zones import check_zones
 from sandbox.contracts.cluster_host import ClusterFacts
 
 if TYPE_CHECKING:
@@ -243,6 +244,8 @@ def create_cluster(context: RequestContext, call: Call) -> dict[str, Any]:
             f"unsupported Kubernetes version {version} (the sandbox has {releases})",
         )
     check_role(context, call["roleArn"], "eks.amazonaws.com")
+    subnets = find_subnets(context, call, call["resourcesVpcConfig"].get("subnetIds") or [])
+    check_zones(name, call.region, [subnet.availability_zone for subnet in subnets])
     vpc = _network(context, call, call["resourcesVpcConfig"])
     auto_mode = _auto_mode(call.params)
     compute = call.get("computeConfig") or {}
