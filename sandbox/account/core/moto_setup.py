@@ -12,7 +12,7 @@ _done = False
 def install() -> None:
     """Configure moto, once per process and before its service modules are imported.
 
-    Regions have no default VPC: nothing here uses one, and a new account is empty.
+    Regions have no default VPC until CreateDefaultVpc: a new account is empty.
     """
     global _done  # noqa: PLW0603 - once per process
     if _done:

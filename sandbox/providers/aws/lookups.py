@@ -353,7 +353,10 @@ def _vpc(call: Call, args: Properties) -> Properties:
 
 
 def _no_vpc(*, default: bool) -> str:
-    remedy = "; the sandbox's account has no default VPC: create a VPC and name it by id or tags"
+    remedy = (
+        "; the sandbox's account has no default VPC: create it with `aws ec2 create-default-vpc`, "
+        "as in an AWS account without one, or name a VPC by id or tags"
+    )
     return "no matching EC2 VPC found" + (remedy if default else "")
 
 

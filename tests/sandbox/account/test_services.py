@@ -446,3 +446,24 @@ def test_unemulated_operation_is_refused_by_name(world: World) -> None:
         message = caught.value.response["Error"]["Message"]
         assert "not emulated by the sandbox" in message
         assert service in message
+
+
+def test_default_vpc_is_created_once_with_internet_access(start: Callable[..., World]) -> None:
+    world = start()
+    ec2 = world.client("ec2")
+    assert ec2.describe_vpcs()["Vpcs"] == []
+    vpc = ec2.create_default_vpc()["Vpc"]
+    assert (vpc["IsDefault"], vpc["CidrBlock"]) == (True, "172.31.0.0/16")
+    subnets = ec2.describe_subnets()["Subnets"]
+    zones = ec2.describe_availability_zones()["AvailabilityZones"]
+    assert {subnet["AvailabilityZone"] for subnet in subnets} == {z["ZoneName"] for z in zones}
+    assert all(subnet["DefaultForAz"] and subnet["MapPublicIpOnLaunch"] for subnet in subnets)
+    (gateway,) = ec2.describe_internet_gateways()["InternetGateways"]
+    assert gateway["Attachments"][0]["VpcId"] == vpc["VpcId"]
+    (table,) = ec2.describe_route_tables()["RouteTables"]
+    routes = {route["DestinationCidrBlock"]: route["GatewayId"] for route in table["Routes"]}
+    assert routes == {"172.31.0.0/16": "local", "0.0.0.0/0": gateway["InternetGatewayId"]}
+    with refused("DefaultVpcAlreadyExists"):
+        ec2.create_default_vpc()
+    before = world.alive()
+    assert start().alive() == before

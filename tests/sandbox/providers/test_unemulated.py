@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import boto3
 import pytest
 
 from sandbox.runtime.home import Home
@@ -87,5 +88,16 @@ def test_only_a_function_that_does_not_exist_gets_a_suggestion(
 
 
 def test_missing_default_vpc_is_explained(owned: Client) -> None:
-    with pytest.raises(Exception, match="the sandbox's account has no default VPC"):
+    with pytest.raises(Exception, match="has no default VPC: create it with `aws ec2 create-def"):
         owned.invoke("aws:ec2/getVpc:getVpc", {"default": True})
+
+
+def test_default_vpc_is_found_after_it_was_created(owned: Client, account: str) -> None:
+    region = "us-west-2"
+    vpc = boto3.client("ec2", region_name=region).create_default_vpc()["Vpc"]["VpcId"]
+    assert owned.invoke("aws:ec2/getVpc:getVpc", {"default": True, "region": region})["id"] == vpc
+    subnets = owned.invoke(
+        "aws:ec2/getSubnets:getSubnets",
+        {"filters": [{"name": "vpc-id", "values": [vpc]}], "region": region},
+    )
+    assert len(subnets["ids"]) == 4
