@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 import webbrowser
@@ -21,6 +22,7 @@ from sandbox.runtime.background import ensure_running
 from sandbox.runtime.home import Home
 from sandbox.runtime.waiting import announced
 
+_INSIDE_THE_CLUSTER = r"https?://([^./]+)\.([^./]+)\.svc\.cluster\.local.*"
 READY_SECONDS = 30.0
 """How long to wait for a ready pod, which a start of the sandbox restarts."""
 
@@ -123,8 +125,19 @@ def _endpoint(stack: str, printed: Output) -> Endpoint:
                 break
             time.sleep(0.1)
     if not served:
-        printed.fail(
-            f"no service of stack {stack} answers on this machine; "
-            f"`sandbox up {stack}` starts it, and `kubectl get pods` shows why none runs."
-        )
+        printed.fail(unreachable(stack, outputs))
     return served[0]
+
+
+def unreachable(stack: str, outputs: Mapping[str, Any]) -> str:
+    """Return why no service of a stack answers on this machine, with the remedy."""
+    if inside := re.fullmatch(_INSIDE_THE_CLUSTER, str(outputs.get("url"))):
+        return (
+            f"the service of stack {stack} has no load balancer; "
+            f"`kubectl port-forward -n {inside[2]} service/{inside[1]} 8080:80` reaches it, "
+            f'after `eval "$(sandbox env {stack})"`.'
+        )
+    return (
+        f"no service of stack {stack} answers on this machine; "
+        f"`sandbox up {stack}` starts it, and `kubectl get pods` shows why none runs."
+    )
