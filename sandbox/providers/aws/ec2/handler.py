@@ -87,3 +87,8 @@ def ipv6_cidr(value: str) -> str | None:
     except ValueError:
         return f"an IPv6 CIDR block, not {value!r}"
     return None
+
+
+def request_of(properties: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the parameters of a request: the set properties under the API's names."""
+    return {api: properties[name] for name, api in names.items() if properties.get(name)}

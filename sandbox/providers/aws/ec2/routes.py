@@ -1,4 +1,4 @@
-"""EC2: route tables, routes, associations and VPC endpoints.
+"""EC2: route tables, routes and associations.
 
 Replacements and defaults: pulumi_aws's documentation of each type and the AWS provider's schema.
 IDs and import forms are the AWS provider's: a route's is `r-<table><crc32 of the destination>`,
@@ -17,10 +17,11 @@ from sandbox.providers.aws.ec2.handler import (
     gone,
     ipv6_cidr,
     only,
+    request_of,
     tagging,
     tags_of,
 )
-from sandbox.providers.aws.properties import block, boolean, policy, set_of, text
+from sandbox.providers.aws.properties import block, set_of, text
 from sandbox.providers.aws.resource import Call, Handler
 from sandbox.providers.protocol import Failure, Properties
 
@@ -52,10 +53,6 @@ def _table(call: Call, id: str) -> Mapping[str, Any] | None:
     return only(response.get("RouteTables", []))
 
 
-def _request(route: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    return {api: route[name] for name, api in names.items() if route.get(name)}
-
-
 def _target(route: Mapping[str, Any]) -> dict[str, Any]:
     target = {name: route[api] for name, api in _TARGETS.items() if route.get(api)}
     # EC2 returns a gateway endpoint as a gateway.
@@ -84,7 +81,7 @@ class RouteTable(Ec2Handler):
         id = call.made(response["RouteTable"]["RouteTableId"])
         for route in inputs.get("routes") or []:
             ec2.create_route(
-                RouteTableId=id, **_request(route, _DESTINATIONS), **_request(route, _TARGETS)
+                RouteTableId=id, **request_of(route, _DESTINATIONS), **request_of(route, _TARGETS)
             )
         return id
 
@@ -121,19 +118,23 @@ class RouteTable(Ec2Handler):
         self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
     ) -> None:
         ec2 = call.client("ec2")
-        before = {str(_request(route, _DESTINATIONS)): route for route in old.get("routes") or []}
-        after = {str(_request(route, _DESTINATIONS)): route for route in new.get("routes") or []}
+        before = {str(request_of(route, _DESTINATIONS)): route for route in old.get("routes") or []}
+        after = {str(request_of(route, _DESTINATIONS)): route for route in new.get("routes") or []}
         for key, route in before.items():
             if key not in after:
                 absent = ("InvalidRoute.NotFound",)
                 gone(
-                    call, "delete_route", absent, RouteTableId=id, **_request(route, _DESTINATIONS)
+                    call,
+                    "delete_route",
+                    absent,
+                    RouteTableId=id,
+                    **request_of(route, _DESTINATIONS),
                 )
         for key, route in after.items():
-            request = {**_request(route, _DESTINATIONS), **_request(route, _TARGETS)}
+            request = {**request_of(route, _DESTINATIONS), **request_of(route, _TARGETS)}
             if key not in before:
                 ec2.create_route(RouteTableId=id, **request)
-            elif _request(before[key], _TARGETS) != _request(route, _TARGETS):
+            elif request_of(before[key], _TARGETS) != request_of(route, _TARGETS):
                 ec2.replace_route(RouteTableId=id, **request)
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
@@ -168,7 +169,7 @@ class Route(Handler):
     missing = ("InvalidRoute.NotFound", "InvalidRouteTableID.NotFound")
 
     def create(self, call: Call, inputs: Properties) -> str:
-        table, destination = inputs["routeTableId"], _request(inputs, _ROUTE_DESTINATIONS)
+        table, destination = inputs["routeTableId"], request_of(inputs, _ROUTE_DESTINATIONS)
         if self._find(call, table, destination):
             where = ", ".join(destination.values())
             raise Failure(
@@ -176,7 +177,7 @@ class Route(Handler):
                 f"({where}) already exists"
             )
         call.client("ec2").create_route(
-            RouteTableId=table, **destination, **_request(inputs, _TARGETS)
+            RouteTableId=table, **destination, **request_of(inputs, _TARGETS)
         )
         return call.made(_route_id(table, destination))
 
@@ -193,7 +194,7 @@ class Route(Handler):
         )
 
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
-        table, destination = state.get("routeTableId"), _request(state, _ROUTE_DESTINATIONS)
+        table, destination = state.get("routeTableId"), request_of(state, _ROUTE_DESTINATIONS)
         if not table:
             table, _, place = id.partition("_")
             kind = "DestinationPrefixListId" if place.startswith("pl-") else "DestinationCidrBlock"
@@ -216,14 +217,14 @@ class Route(Handler):
     def update(
         self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
     ) -> None:
-        destination = _request(new, _ROUTE_DESTINATIONS)
+        destination = request_of(new, _ROUTE_DESTINATIONS)
         call.client("ec2").replace_route(
-            RouteTableId=new["routeTableId"], **destination, **_request(new, _TARGETS)
+            RouteTableId=new["routeTableId"], **destination, **request_of(new, _TARGETS)
         )
 
     def delete(self, call: Call, id: str, state: Properties) -> None:
         call.client("ec2").delete_route(
-            RouteTableId=state["routeTableId"], **_request(state, _ROUTE_DESTINATIONS)
+            RouteTableId=state["routeTableId"], **request_of(state, _ROUTE_DESTINATIONS)
         )
 
 
@@ -248,7 +249,7 @@ class RouteTableAssociation(Handler):
     def create(self, call: Call, inputs: Properties) -> str:
         names = {"subnetId": "SubnetId", "gatewayId": "GatewayId"}
         response = call.client("ec2").associate_route_table(
-            RouteTableId=inputs["routeTableId"], **_request(inputs, names)
+            RouteTableId=inputs["routeTableId"], **request_of(inputs, names)
         )
         return call.made(response["AssociationId"])
 
@@ -297,161 +298,4 @@ class RouteTableAssociation(Handler):
             )
 
 
-class VpcEndpoint(Ec2Handler):
-    """A gateway or interface endpoint."""
-
-    token = "aws:ec2/vpcEndpoint:VpcEndpoint"
-    noun = "EC2 VPC Endpoint"
-    inputs = {
-        "autoAccept": boolean(write_only=True),
-        "ipAddressType": text(computed=True, one_of=("ipv4", "dualstack", "ipv6")),
-        "policy": policy(computed=True),
-        "privateDnsEnabled": boolean(computed=True),
-        "routeTableIds": set_of(text(), computed=True),
-        "securityGroupIds": set_of(text(), computed=True),
-        "serviceName": text(required=True, replaces=True),
-        "subnetIds": set_of(text(), computed=True),
-        "vpcEndpointType": text(
-            default="Gateway", replaces=True, one_of=("Gateway", "Interface", "GatewayLoadBalancer")
-        ),
-        "vpcId": text(required=True, replaces=True),
-    }
-    outputs = (
-        "arn",
-        "cidrBlocks",
-        "dnsEntries",
-        "networkInterfaceIds",
-        "ownerId",
-        "prefixListId",
-        "requesterManaged",
-        "state",
-    )
-    missing = ("InvalidVpcEndpointId.NotFound", "InvalidVpcEndpoint.NotFound")
-
-    def validate(self, call: Call, inputs: Properties) -> list[tuple[str, str]]:
-        if inputs["vpcEndpointType"] != "Gateway":
-            forbidden = [name for name in ("routeTableIds",) if inputs.get(name)]
-        else:
-            forbidden = [
-                n for n in ("subnetIds", "securityGroupIds", "privateDnsEnabled") if inputs.get(n)
-            ]
-        return [
-            (name, f"is not valid for endpoints of type {inputs['vpcEndpointType']}")
-            for name in forbidden
-        ]
-
-    def create(self, call: Call, inputs: Properties) -> str:
-        names = {
-            "ipAddressType": "IpAddressType",
-            "policy": "PolicyDocument",
-            "privateDnsEnabled": "PrivateDnsEnabled",
-            "routeTableIds": "RouteTableIds",
-            "securityGroupIds": "SecurityGroupIds",
-            "subnetIds": "SubnetIds",
-        }
-        response = call.client("ec2").create_vpc_endpoint(
-            VpcId=inputs["vpcId"],
-            ServiceName=inputs["serviceName"],
-            VpcEndpointType=inputs["vpcEndpointType"],
-            **_request(inputs, names),
-            **tagging("vpc-endpoint", inputs),
-        )
-        id = call.made(response["VpcEndpoint"]["VpcEndpointId"])
-        call.wait(
-            lambda: self._state_of(call, id),
-            {"available", "pendingacceptance"},
-            failed={"failed"},
-            what=id,
-        )
-        return id
-
-    def _find(self, call: Call, id: str) -> Mapping[str, Any] | None:
-        response = gone(call, "describe_vpc_endpoints", self.missing, VpcEndpointIds=[id])
-        return only(response.get("VpcEndpoints", []))
-
-    def _state_of(self, call: Call, id: str) -> str:
-        endpoint = self._find(call, id)
-        return str(endpoint["State"]).lower() if endpoint else "deleted"
-
-    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
-        endpoint = self._find(call, id)
-        if endpoint is None or endpoint["State"].lower() in ("deleted", "deleting"):
-            return None
-        gateway = endpoint["VpcEndpointType"] == "Gateway"
-        prefixes: Mapping[str, Any] = {}
-        if gateway:
-            named = [{"Name": "prefix-list-name", "Values": [endpoint["ServiceName"]]}]
-            prefixes = (
-                only(call.client("ec2").describe_prefix_lists(Filters=named)["PrefixLists"]) or {}
-            )
-        entries = endpoint.get("DnsEntries") or []
-        return {
-            "arn": call.arn("ec2", f"vpc-endpoint/{id}"),
-            "cidrBlocks": prefixes.get("Cidrs", []),
-            "dnsEntries": [
-                {"dnsName": e.get("DnsName"), "hostedZoneId": e.get("HostedZoneId")}
-                for e in entries
-            ],
-            "networkInterfaceIds": endpoint.get("NetworkInterfaceIds") or [],
-            "ownerId": endpoint.get("OwnerId") or call.account,
-            **(
-                {"ipAddressType": endpoint["IpAddressType"]}
-                if endpoint.get("IpAddressType")
-                else {}
-            ),
-            **({"policy": endpoint["PolicyDocument"]} if endpoint.get("PolicyDocument") else {}),
-            "prefixListId": prefixes.get("PrefixListId"),
-            "privateDnsEnabled": bool(endpoint.get("PrivateDnsEnabled")) and not gateway,
-            "requesterManaged": bool(endpoint.get("RequesterManaged")),
-            "routeTableIds": endpoint.get("RouteTableIds") or [],
-            "securityGroupIds": [group["GroupId"] for group in endpoint.get("Groups") or []],
-            "serviceName": endpoint["ServiceName"],
-            "state": endpoint["State"].lower(),
-            "subnetIds": endpoint.get("SubnetIds") or [],
-            "tagsAll": tags_of(endpoint),
-            "vpcEndpointType": endpoint["VpcEndpointType"],
-            "vpcId": endpoint["VpcId"],
-        }
-
-    def update(
-        self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
-    ) -> None:
-        request: dict[str, Any] = {}
-        for name, api in {
-            "routeTableIds": "RouteTableIds",
-            "securityGroupIds": "SecurityGroupIds",
-            "subnetIds": "SubnetIds",
-        }.items():
-            before, after = set(old.get(name) or []), set(new.get(name) or [])
-            request |= {f"Add{api}": sorted(after - before)} if after - before else {}
-            request |= {f"Remove{api}": sorted(before - after)} if before - after else {}
-        if "policy" in changed:
-            request |= (
-                {"PolicyDocument": new["policy"]} if new.get("policy") else {"ResetPolicy": True}
-            )
-        for name, api in {
-            "privateDnsEnabled": "PrivateDnsEnabled",
-            "ipAddressType": "IpAddressType",
-        }.items():
-            if name in changed:
-                request[api] = new.get(name)
-        if request:
-            call.client("ec2").modify_vpc_endpoint(VpcEndpointId=id, **request)
-            call.wait(
-                lambda: self._state_of(call, id),
-                {"available", "pendingacceptance"},
-                failed={"failed"},
-                what=id,
-            )
-
-    def delete(self, call: Call, id: str, state: Properties) -> None:
-        response = call.client("ec2").delete_vpc_endpoints(VpcEndpointIds=[id])
-        problem = only(response.get("Unsuccessful") or [])
-        if problem and problem["Error"].get("Code") not in self.missing:
-            raise Failure(
-                f"api error {problem['Error'].get('Code')}: {problem['Error'].get('Message')}"
-            )
-        call.wait(lambda: self._state_of(call, id), {"deleted"}, failed={"failed"}, what=id)
-
-
-TYPES = (RouteTable(), Route(), RouteTableAssociation(), VpcEndpoint())
+TYPES = (RouteTable(), Route(), RouteTableAssociation())

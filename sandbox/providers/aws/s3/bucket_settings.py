@@ -1,4 +1,4 @@
-"""S3: settings of a bucket: versioning, encryption, access, policy, lifecycle, notifications.
+"""S3: settings of a bucket: versioning, encryption, access, policy, notifications, access log.
 
 Replacements and defaults: pulumi_aws's documentation. The ID of each is the bucket's name.
 """
@@ -12,10 +12,7 @@ from sandbox.providers.aws.properties import (
     Property,
     block,
     boolean,
-    integer,
-    length,
     list_of,
-    map_of,
     policy,
     set_of,
     text,
@@ -24,10 +21,10 @@ from sandbox.providers.aws.resource import Call, Handler
 from sandbox.providers.aws.s3.buckets import MISSING
 from sandbox.providers.protocol import Properties
 
-_BUCKET = text(required=True, replaces=True)
+BUCKET = text(required=True, replaces=True)
 
 
-class _Setting(Handler):
+class BucketSetting(Handler):
     """A setting that creation and update replace as a whole."""
 
     def put(self, call: Call, bucket: str, inputs: Properties) -> None:
@@ -44,13 +41,13 @@ class _Setting(Handler):
         self.put(call, id, new)
 
 
-class BucketVersioning(_Setting):
+class BucketVersioning(BucketSetting):
     """Versioning. Deletion suspends it, because it cannot be turned off."""
 
     token = "aws:s3/bucketVersioning:BucketVersioning"
     noun = "S3 Bucket Versioning"
     inputs = {
-        "bucket": _BUCKET,
+        "bucket": BUCKET,
         "versioningConfiguration": block(
             {
                 "mfaDelete": text(computed=True, one_of=("Enabled", "Disabled")),
@@ -84,13 +81,13 @@ class BucketVersioning(_Setting):
             )
 
 
-class BucketServerSideEncryptionConfiguration(_Setting):
+class BucketServerSideEncryptionConfiguration(BucketSetting):
     """Server-side encryption."""
 
     token = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
     noun = "S3 Bucket Server-side Encryption Configuration"
     inputs = {
-        "bucket": _BUCKET,
+        "bucket": BUCKET,
         "rules": set_of(
             block(
                 {
@@ -148,7 +145,7 @@ class BucketServerSideEncryptionConfiguration(_Setting):
         call.client("s3").delete_bucket_encryption(Bucket=id)
 
 
-class BucketPublicAccessBlock(_Setting):
+class BucketPublicAccessBlock(BucketSetting):
     """The public access block."""
 
     token = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
@@ -156,7 +153,7 @@ class BucketPublicAccessBlock(_Setting):
     inputs = {
         "blockPublicAcls": boolean(default=False),
         "blockPublicPolicy": boolean(default=False),
-        "bucket": _BUCKET,
+        "bucket": BUCKET,
         "ignorePublicAcls": boolean(default=False),
         "restrictPublicBuckets": boolean(default=False),
         "skipDestroy": boolean(write_only=True),
@@ -189,12 +186,12 @@ class BucketPublicAccessBlock(_Setting):
             call.client("s3").delete_public_access_block(Bucket=id)
 
 
-class BucketPolicy(_Setting):
+class BucketPolicy(BucketSetting):
     """The bucket policy."""
 
     token = "aws:s3/bucketPolicy:BucketPolicy"
     noun = "S3 Bucket Policy"
-    inputs = {"bucket": _BUCKET, "policy": policy(required=True)}
+    inputs = {"bucket": BUCKET, "policy": policy(required=True)}
     missing = (*MISSING, "NoSuchBucketPolicy")
 
     def put(self, call: Call, bucket: str, inputs: Properties) -> None:
@@ -207,13 +204,13 @@ class BucketPolicy(_Setting):
         call.client("s3").delete_bucket_policy(Bucket=id)
 
 
-class BucketOwnershipControls(_Setting):
+class BucketOwnershipControls(BucketSetting):
     """The ownership of objects."""
 
     token = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"
     noun = "S3 Bucket Ownership Controls"
     inputs = {
-        "bucket": _BUCKET,
+        "bucket": BUCKET,
         "rule": block(
             {
                 "objectOwnership": text(
@@ -242,95 +239,6 @@ class BucketOwnershipControls(_Setting):
         call.client("s3").delete_bucket_ownership_controls(Bucket=id)
 
 
-_SIZES = {"objectSizeGreaterThan": integer(), "objectSizeLessThan": integer()}
-_TRANSITION = {"date": text(), "days": integer(), "storageClass": text(required=True)}
-_RULE: Mapping[str, Property] = {
-    "abortIncompleteMultipartUpload": block({"daysAfterInitiation": integer()}),
-    "expiration": block(
-        {"date": text(), "days": integer(), "expiredObjectDeleteMarker": boolean()}
-    ),
-    "filter": block(
-        {
-            "and": block({**_SIZES, "prefix": text(), "tags": map_of()}),
-            **_SIZES,
-            "prefix": text(),
-            "tag": block({"key": text(required=True), "value": text(required=True)}),
-        }
-    ),
-    "id": text(required=True, rule=length(1, 255)),
-    "noncurrentVersionExpiration": block(
-        {"newerNoncurrentVersions": integer(), "noncurrentDays": integer()}
-    ),
-    "noncurrentVersionTransitions": set_of(
-        block(
-            {
-                "newerNoncurrentVersions": integer(),
-                "noncurrentDays": integer(),
-                "storageClass": text(required=True),
-            }
-        )
-    ),
-    "prefix": text(),
-    "status": text(required=True, one_of=("Enabled", "Disabled")),
-    "transitions": set_of(block(_TRANSITION)),
-}
-_API = {"id": "ID"}
-
-
-def _to_api(value: Any, spec: Property) -> Any:
-    if spec.kind == "block":
-        return {
-            _API.get(name, name[0].upper() + name[1:]): _to_api(value[name], inner)
-            for name, inner in spec.fields.items()
-            if value.get(name) not in (None, [], {})
-        }
-    if spec.kind == "set" and spec.items:
-        return [_to_api(item, spec.items) for item in value]
-    if spec.kind == "map":
-        return [{"Key": key, "Value": item} for key, item in value.items()]
-    return value
-
-
-def _from_api(value: Any, spec: Property) -> Any:
-    if spec.kind == "block":
-        properties = {
-            name: _from_api(value[_API.get(name, name[0].upper() + name[1:])], inner)
-            for name, inner in spec.fields.items()
-            if value.get(_API.get(name, name[0].upper() + name[1:])) is not None
-        }
-        return {name: item for name, item in properties.items() if item not in ({}, [])}
-    if spec.kind == "set" and spec.items:
-        return [_from_api(item, spec.items) for item in value]
-    if spec.kind == "map":
-        return {tag["Key"]: tag["Value"] for tag in value}
-    return value.isoformat() if hasattr(value, "isoformat") else value
-
-
-class BucketLifecycleConfiguration(_Setting):
-    """The lifecycle rules."""
-
-    token = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
-    noun = "S3 Bucket Lifecycle Configuration"
-    inputs = {"bucket": _BUCKET, "rules": list_of(block(_RULE), required=True)}
-    missing = (*MISSING, "NoSuchLifecycleConfiguration")
-
-    def put(self, call: Call, bucket: str, inputs: Properties) -> None:
-        rules = [_to_api(rule, block(_RULE)) for rule in inputs["rules"]]
-        for rule in rules:
-            if "Prefix" not in rule:
-                rule.setdefault("Filter", {"Prefix": ""})  # the API requires one of the two
-        call.client("s3").put_bucket_lifecycle_configuration(
-            Bucket=bucket, LifecycleConfiguration={"Rules": rules}
-        )
-
-    def read(self, call: Call, id: str, state: Properties) -> Properties | None:
-        response = call.client("s3").get_bucket_lifecycle_configuration(Bucket=id)["Rules"]
-        return {"bucket": id, "rules": [_from_api(rule, block(_RULE)) for rule in response]}
-
-    def delete(self, call: Call, id: str, state: Properties) -> None:
-        call.client("s3").delete_bucket_lifecycle(Bucket=id)
-
-
 def _targets(arn: str) -> Property:
     return list_of(
         block(
@@ -345,13 +253,13 @@ def _targets(arn: str) -> Property:
     )
 
 
-class BucketNotification(_Setting):
+class BucketNotification(BucketSetting):
     """The notifications."""
 
     token = "aws:s3/bucketNotification:BucketNotification"
     noun = "S3 Bucket Notification"
     inputs = {
-        "bucket": _BUCKET,
+        "bucket": BUCKET,
         "eventbridge": boolean(default=False),
         "lambdaFunctions": _targets("lambdaFunctionArn"),
         "queues": _targets("queueArn"),
@@ -406,13 +314,13 @@ class BucketNotification(_Setting):
         )
 
 
-class BucketLogging(_Setting):
+class BucketLogging(BucketSetting):
     """The access log, in a bucket whose policy admits logging.s3.amazonaws.com."""
 
     token = "aws:s3/bucketLogging:BucketLogging"
     noun = "S3 Bucket Logging"
     inputs = {
-        "bucket": _BUCKET,
+        "bucket": BUCKET,
         "targetBucket": text(required=True),
         "targetPrefix": text(required=True),
     }
@@ -444,7 +352,6 @@ TYPES = (
     BucketPublicAccessBlock(),
     BucketPolicy(),
     BucketOwnershipControls(),
-    BucketLifecycleConfiguration(),
     BucketNotification(),
     BucketLogging(),
 )
