@@ -18,7 +18,9 @@ from tests.conformance import differences as engine
 from tests.conformance.programs import SCENARIOS
 from tests.kubernetes_conformance import differences as kubernetes
 from tests.kubernetes_conformance.cases import CASES as KUBERNETES_CASES
-from tests.program import iam_linter
+from tests.program import cfn_lint, iam_linter
+from tests.program.cloudformation import UNMAPPED
+from tests.program.variants import VARIANTS
 from tests.provider_conformance import differences as provider
 from tests.provider_conformance.cases import CASES as PROVIDER_CASES
 
@@ -72,7 +74,10 @@ def document() -> str:
             "|---|---|---|",
             *(f"| {' | '.join(row)} |" for row in _checks(recording)),
             "",
-            "cfn-lint has not been run: the exported states are not mapped to CloudFormation.",
+            "cfn-lint checks the resources that the program registers, mapped to CloudFormation, "
+            f"except {len(UNMAPPED)} types that it has as a property of another type or not at "
+            "all. Neither linter checks the bootstrap project, or what pulumi-eks creates beside "
+            "control plane and node groups.",
             "",
             "## Prowler: accepted findings",
             "",
@@ -87,6 +92,15 @@ def document() -> str:
             "| request or module | why this hides no finding |",
             "|---|---|",
             *(f"| `{pattern}` | {reason} |" for pattern, reason in UNREAD.items()),
+            "",
+            "## cfn-lint: accepted findings",
+            "",
+            "| rule | type | reason |",
+            "|---|---|---|",
+            *(
+                f"| {entry.rule} | {entry.resource} | {entry.reason} |"
+                for entry in cfn_lint.ACCEPTED
+            ),
             "",
             "## IAM linter: accepted findings",
             "",
@@ -123,8 +137,8 @@ def _checks(recording: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         f"Prowler {recording['prowler']} (`make prowler`)",
         f"{sum(counts.values())} findings of "
         f"{len({*recording['passed'], *recording['failed'], *recording['manual']})} checks: "
-        f"{counts['PASS']} passed, {counts['FAIL']} failed and {counts['MANUAL']} manual, all of "
-        "them explained below",
+        f"{counts['PASS']} passed, {counts['FAIL']} failed and {counts['MANUAL']} manual; "
+        "failed and manual ones are explained below",
     )
     yield (
         "Every request of the providers, the pipelines and the builds",
@@ -141,8 +155,18 @@ def _checks(recording: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         f"{len(roles)} roles, {statements} statements: {len(calls)} distinct permissions were used "
         "and allowed; without any one statement a release fails, or the statement has a reason",
     )
+    names = "; ".join(VARIANTS)
+    resources = [
+        item for content in cfn_lint.templates().values() for item in content["Resources"].values()
+    ]
     yield (
-        f"Policies of {len(iam_linter.VARIANTS)} variants: {'; '.join(iam_linter.VARIANTS)}",
+        f"AWS resources of {len(VARIANTS)} variants: {names}",
+        f"cfn-lint {metadata.version('cfn-lint')} (`tests/program/test_cfn_lint.py`)",
+        f"{len(resources)} resources of {len({item['Type'] for item in resources})} types: "
+        f"{len(cfn_lint.findings())} findings of {len(cfn_lint.ACCEPTED)} rule, explained below",
+    )
+    yield (
+        "Policies of the same variants",
         f"parliament {metadata.version('parliament')} (`tests/program/test_iam_linter.py`)",
         f"{len(iam_linter.policies())} policies of roles, keys, buckets, topic and endpoints: "
         f"{len(iam_linter.findings())} findings, all of them explained below",

@@ -14,31 +14,12 @@ from functools import cache
 from typing import Any
 
 from tests.program.running import run_program
+from tests.program.variants import VARIANTS, stack
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # parliament imports pkg_resources, which is deprecated
     from parliament import analyze_policy_string
 
-VARIANTS: dict[str, dict[str, Any]] = {
-    "dev": {},
-    "prod": {},
-    "dev, S3 source": {"pipeline.source": {"kind": "s3"}},
-    "prod, S3 source": {"pipeline.source": {"kind": "s3"}},
-    "prod, EKS action": {"pipeline.deploy": "eks"},
-    "dev, Auto Mode": {"cluster.compute": "auto"},
-    "dev, previews": {
-        "pipeline.preview": {
-            "enabled": True,
-            "state_bucket": "platform-state-123456789012-us-east-1",
-            "state_key_arn": "arn:aws:kms:us-east-1:123456789012:key/state",
-            "comment_secret": "github/preview-comments",
-        },
-        "pipeline.source.connection_arn": (
-            "arn:aws:codeconnections:us-east-1:123456789012:connection/"
-            "11111111-2222-3333-4444-555555555555"
-        ),
-    },
-}
 # What the linter needs and a trust policy does not have: the role itself is the resource.
 _TRUST = "assumeRolePolicy"
 
@@ -108,7 +89,7 @@ def policies() -> tuple[Policy, ...]:
     """Return the distinct policies of all variants."""
     documents: dict[str, str] = {}
     for variant, changes in VARIANTS.items():
-        for resource in run_program(variant.partition(",")[0], changes).resources:
+        for resource in run_program(stack(variant), changes).resources:
             for key, text in _documents(resource.inputs):
                 document = json.loads(text)
                 if key == _TRUST:
