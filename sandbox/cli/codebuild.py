@@ -18,7 +18,7 @@ from sandbox.cli.stacks import require_state
 from sandbox.engine import export_stack
 from sandbox.runtime.background import DaemonInfo, ensure_running
 from sandbox.runtime.home import Home
-from sandbox.runtime.operations import Session
+from sandbox.runtime.session import Session
 
 if TYPE_CHECKING:
     from sandbox.builds.aws_session import AwsSession

@@ -17,7 +17,8 @@ from sandbox.engine import PlainDisplay
 from sandbox.engine.state.resource import is_provider, urn_name, urn_type
 from sandbox.runtime import stack_files
 from sandbox.runtime.home import Home, find_project
-from sandbox.runtime.operations import Session, operate
+from sandbox.runtime.operations import operate
+from sandbox.runtime.session import Session
 from sandbox.runtime.waiting import announced
 
 ABSENT = ""

@@ -24,11 +24,11 @@ from sandbox.runtime.home import Home, Unemulated, find_project
 from sandbox.runtime.operations import (
     EngineChoice,
     Options,
-    Session,
     choose_engine,
     engine_name,
     operate,
 )
+from sandbox.runtime.session import Session
 from sandbox.runtime.stack_files import project_name
 from sandbox.runtime.waiting import announced
 

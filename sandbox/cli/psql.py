@@ -19,7 +19,7 @@ from sandbox.databases.errors import ServerError
 from sandbox.databases.programs import client as client_program
 from sandbox.engine import export_stack
 from sandbox.runtime.certificate_authority import CertificateAuthority
-from sandbox.runtime.operations import Session
+from sandbox.runtime.session import Session
 
 _STARTING = ("creating", "modifying", "rebooting", "starting")
 _START_SECONDS = 60.0

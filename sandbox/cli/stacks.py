@@ -19,7 +19,7 @@ from sandbox.engine.state.backend import Backend
 from sandbox.runtime import kubeconfig, pulumi_cli, stack_files
 from sandbox.runtime.environment import foreign_variables
 from sandbox.runtime.home import Home, find_project
-from sandbox.runtime.operations import Session
+from sandbox.runtime.session import Session
 from sandbox.runtime.stack_records import StackRecords
 
 _secrets = click.option("--show-secrets", is_flag=True, help="Show secret values.")

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from sandbox.engine.errors import EngineError, StepError
-from sandbox.engine.language_host.project import Configuration, Project, interpreter
+from sandbox.engine.language_host.configuration import Configuration
+from sandbox.engine.language_host.project import Project, interpreter
 from sandbox.engine.monitor.callbacks import Callbacks
 from sandbox.engine.monitor.resource_hooks import Hooks
 from sandbox.engine.plugins.builtin_provider import Stacks

@@ -12,15 +12,14 @@ from typing import Any
 from sandbox.engine.deployment import Deployment, Recorder
 from sandbox.engine.display.plain import is_hidden
 from sandbox.engine.errors import EngineError, UsageError
+from sandbox.engine.language_host.configuration import Configuration, resolve_configuration
 from sandbox.engine.language_host.program import Program
 from sandbox.engine.language_host.project import (
-    Configuration,
     Project,
     StackFile,
     interpreter,
     load_project,
     load_stack_file,
-    resolve_configuration,
 )
 from sandbox.engine.monitor.resource_monitor import Monitor
 from sandbox.engine.request import CHANGES, Display, Request, Result
