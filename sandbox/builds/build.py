@@ -216,9 +216,10 @@ class Build:
             self._log.mask([keys["AWS_SECRET_ACCESS_KEY"], keys["AWS_SESSION_TOKEN"]])
         visible = [self.directory, *self.surroundings.visible]
         run = self._run_directory()
+        host_name = f"build-{self.order.id.rpartition(':')[2]}"[:63]
         hosts = host_names.write(
             self.directory,
-            self.surroundings.host_names(),
+            {**self.surroundings.host_names(), host_name: "127.0.0.1"},
             self.surroundings.load_balancers(),
             self.surroundings.authority(),
         )
@@ -226,7 +227,9 @@ class Build:
             self.directory / "shell",
             program=buildspec.env.shell,
             persist=buildspec.version == "0.2",
-            isolate=lambda command: isolation.isolate(command, tmp, visible, hosts=hosts, run=run),
+            isolate=lambda command: isolation.isolate(
+                command, tmp, visible, host_name=host_name, hosts=hosts, run=run
+            ),
             output=self._log.line,
         )
         shell.set_state(environment, downloaded.primary)

@@ -1,4 +1,7 @@
-"""Namespaces of a build's processes: a private /tmp, and process IDs that end with the build."""
+"""Namespaces of a build's processes: a private /tmp, and process IDs that end with the build.
+
+The host name is the build's own: locks name their holder by host and process ID.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ def namespaces() -> tuple[str, ...]:
     """
     own = ["--user", "--map-current-user", "--keep-caps"] if os.geteuid() else []
     for pid in (["--pid", "--fork", "--kill-child", "--mount-proc"], []):
-        command = ("unshare", *own, "--mount", *pid)
+        command = ("unshare", *own, "--mount", "--uts", *pid)
         try:
             result = subprocess.run(
                 [*command, "sh", "-c", "mount --bind /tmp /tmp"],
@@ -50,6 +53,7 @@ def isolate(
     tmp: Path,
     visible: Sequence[Path],
     *,
+    host_name: str,
     hosts: Path | None = None,
     run: Path | None = None,
 ) -> list[str]:
@@ -60,7 +64,11 @@ def isolate(
     """
     if not namespaces():
         return list(command)
-    script = ["set -e"]
+    name = shlex.quote(host_name)
+    script = [
+        "set -e",
+        f"hostname {name} 2>/dev/null || echo {name} 2>/dev/null >/proc/sys/kernel/hostname || :",
+    ]
     if run is not None:
         run.mkdir()
         for entry in Path("/run").iterdir():

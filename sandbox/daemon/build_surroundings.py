@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +19,7 @@ from sandbox.databases.errors import ServerError
 from sandbox.images import image_cache
 from sandbox.runtime.certificate_authority import CertificateAuthority
 from sandbox.runtime.home import SOURCE_DIRECTORY, Home, user_cache
+from sandbox.runtime.in_build import IN_BUILD
 
 if TYPE_CHECKING:
     from sandbox.account import Account
@@ -84,13 +86,20 @@ def _toolbox(home: Home, registry_host: str) -> Toolbox:
         directory=home.builds / "tools",
         cache=user_cache() / "environments",
         postgres=_postgres,
-        sandbox={"SANDBOX_HOME": str(home.path)},
+        sandbox=_sandbox_variables(home),
         docker=lambda: {
             "SANDBOX_HOME": str(home.path),
             "SANDBOX_IMAGE_CACHE": str(image_cache()),
             "SANDBOX_REGISTRY": registry_host,
         },
     )
+
+
+def _sandbox_variables(home: Home) -> dict[str, str]:
+    """Return the variables of `sandbox` in builds, whose HOME has no Pulumi CLI."""
+    engine = {name: os.environ[name] for name in ("SANDBOX_ENGINE",) if name in os.environ}
+    cache = {"XDG_CACHE_HOME": str(user_cache().parent)}
+    return {"SANDBOX_HOME": str(home.path), IN_BUILD: "1", **cache, **engine}
 
 
 def _postgres() -> Path | None:

@@ -21,7 +21,7 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox.engine.loopback import loopback_exemptions
 from sandbox.runtime import (
@@ -60,6 +60,7 @@ class DaemonInfo(BaseModel):
     """The background process: process ID, version of its code, addresses of its parts.
 
     `without_containers` is the reason why pods run as processes, "" if they run in containers.
+    `credentials` are the account's own, or those of a build's role.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -72,6 +73,7 @@ class DaemonInfo(BaseModel):
     registry: str
     providers: dict[str, int]
     without_containers: str = ""
+    credentials: dict[str, str] = Field(default=CREDENTIALS, exclude=True)
 
     def environment(self, home: Home, region: str) -> dict[str, str]:
         """Return the variables that direct AWS clients, Pulumi and providers to the sandbox."""
@@ -80,7 +82,7 @@ class DaemonInfo(BaseModel):
             "AWS_ENDPOINT_URL": self.account,
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
-            **CREDENTIALS,
+            **self.credentials,
             **NO_REAL_ACCOUNT,
             **loopback_exemptions(os.environ),
             "PULUMI_BACKEND_URL": home.state.as_uri(),

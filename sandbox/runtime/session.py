@@ -14,6 +14,7 @@ from sandbox.runtime import stack_files
 from sandbox.runtime.background import DaemonInfo, ensure_running
 from sandbox.runtime.environment import clean_environment
 from sandbox.runtime.home import Home, find_project
+from sandbox.runtime.in_build import as_role, link_packages
 from sandbox.runtime.settings_check import Check
 from sandbox.runtime.waiting import announced
 
@@ -44,13 +45,14 @@ class Session:
         `check` validates the configuration by the program's rules as well.
         """
         project = find_project()
+        link_packages(project)
         salt = _salt(home, project, stack)
         file = stack_files.prepare(home, project, stack, overrides, salt=salt)
         if check:
             rules = Check.of_project(home, project, stack_files.project_name(project))
             with announced("Validating the settings."):
                 rules.run(stack, file.config, overrides, file.original)
-        running = ensure_running(home, time_scale=time_scale)
+        running = as_role(ensure_running(home, time_scale=time_scale), home)
         return cls(
             home=home, stack=stack, file=file, running=running, project=project, state=home.state
         )

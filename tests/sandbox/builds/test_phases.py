@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
+from sandbox.builds import isolation
 from tests.sandbox.builds.conftest import Builds
 
 
@@ -215,6 +218,23 @@ phases:
       - ls -A /tmp | grep -v pytest || true
 """)
     assert ended.output == ["0"]
+
+
+def test_build_has_a_host_name_of_its_own_that_resolves(builds: Builds) -> None:
+    """Locks name their holder by host and process ID, and a build has IDs of its own."""
+    if not isolation.namespaces():
+        pytest.skip("this machine forbids namespaces")
+    ended = builds.run("""
+version: 0.2
+phases:
+  build:
+    commands:
+      - cat /proc/sys/kernel/hostname
+      - getent hosts "$(cat /proc/sys/kernel/hostname)" | cut -d ' ' -f 1
+""")
+    name, address = ended.output
+    assert (name.startswith("build-"), address) == (True, "127.0.0.1")
+    assert name != socket.gethostname()
 
 
 def test_processes_of_a_build_end_with_it(builds: Builds) -> None:
