@@ -58,7 +58,11 @@ cluster = Cluster(
 image = Image(
     "image",
     ImageArgs(
-        prefix=prefix, protected=protected, settings=settings.image, architecture=architecture
+        prefix=prefix,
+        protected=protected,
+        settings=settings.image,
+        architecture=architecture,
+        build_once=settings.pipeline.infrastructure.enabled,
     ),
     on_aws,
 )
@@ -129,6 +133,7 @@ services = further_services(
     SharedArgs(
         prefix=prefix,
         stack=settings.stack,
+        build_images_once=settings.pipeline.infrastructure.enabled,
         protected=protected,
         architecture=architecture,
         network=network,

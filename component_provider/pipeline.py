@@ -119,6 +119,15 @@ class _Preview:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Infrastructure:
+    """Updates of a stack by the pipeline, which the program of this repository offers only."""
+
+    enabled: bool = False
+    state_bucket: str | None = None
+    state_key_arn: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class _PipelineSettings:
     source: _Source
     promote_from: str | None
@@ -133,6 +142,7 @@ class _PipelineSettings:
     log_days: int
     github_runner: bool = False
     preview: _Preview = _Preview()
+    infrastructure: _Infrastructure = _Infrastructure()
 
 
 @dataclass(frozen=True, kw_only=True)

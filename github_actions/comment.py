@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from components.aws.data_types import DATA_TYPES
 from github_actions.api import MAX_BODY
 from github_actions.results import Change, Preview, Step
 from sandbox.engine.display.property_diff import describe_change
@@ -13,16 +14,6 @@ from sandbox.engine.request import PropertyChange
 ENVIRONMENTS = "the environments"
 _SIGNS = {"create": "+", "delete": "-", "update": "!", "replace": "!", "read": " "}
 MAX_REPLACEMENTS = 10  # listed as warnings
-# Types whose deletion or replacement loses data.
-DATA_TYPES = {
-    "aws:rds/instance:Instance": "the database",
-    "aws:s3/bucket:Bucket": "the bucket's objects",
-    "aws:ecr/repository:Repository": "the images",
-    "aws:kms/key:Key": "whatever the key encrypts",
-    "aws:cloudwatch/logGroup:LogGroup": "the logs",
-    "aws:secretsmanager/secret:Secret": "the secret",
-    "kubernetes:core/v1:PersistentVolumeClaim": "the volume",
-}
 # Fixed charges per month of 730 hours in us-east-1, from AWS's public price lists; usage, nodes and
 # databases depend on size and load and are not estimated.
 MONTHLY_USD = {

@@ -324,6 +324,22 @@ class Preview(Section):
     leaves the result in the build's log and status."""
 
 
+class Infrastructure(Section):
+    """Infrastructure changes of a commit through the pipeline: preview, approval, update."""
+
+    enabled: bool = Field(default=False, examples=[True])
+    """Whether the pipeline updates this stack to the commit of a release before it deploys the
+    image. A person approves each update that changes something."""
+    state_bucket: t.BucketName | None = Field(
+        default=None, examples=["platform-state-123456789012-us-east-1"]
+    )
+    """Bucket of the stack's state, which `make bootstrap` creates."""
+    state_key_arn: t.KeyArn | None = Field(
+        default=None, examples=["arn:aws:kms:us-east-1:123456789012:key/ID"]
+    )
+    """Key of the state and of the stack's secrets, in the region of the bucket."""
+
+
 class Pipeline(Section):
     """Pipeline from commit to cluster."""
 
@@ -350,6 +366,7 @@ class Pipeline(Section):
     """Whether CodeBuild runs jobs of the repository's GitHub Actions in the VPC, for a cluster
     with a private endpoint."""
     preview: Preview = Preview()
+    infrastructure: Infrastructure = Infrastructure()
     bake_minutes: int = Field(default=0, ge=0, le=1440, examples=[10])
     """Minutes of requests to a new release, then the same time under alarms; 0 disables."""
     log_days: t.RetentionDays = Field(examples=[30])

@@ -5,8 +5,12 @@ import pulumi
 from components.aws.iam import Statement, allow
 
 
-def preview_access(bucket_arn: pulumi.Input[str], key_arn: pulumi.Input[str]) -> list[Statement]:
-    """Read the state; of the data that ReadOnlyAccess opens, read nothing else.
+def preview_access(
+    bucket_arn: pulumi.Input[str],
+    key_arn: pulumi.Input[str],
+    *other_objects: pulumi.Input[str],
+) -> list[Statement]:
+    """Read the state; of the data that ReadOnlyAccess opens, read nothing but `other_objects`.
 
     A pull request's code runs with this role.
     """
@@ -18,7 +22,7 @@ def preview_access(bucket_arn: pulumi.Input[str], key_arn: pulumi.Input[str]) ->
             "Sid": "DenyOtherObjects",
             "Effect": "Deny",
             "Action": ["s3:GetObject", "s3:GetObjectVersion"],
-            "NotResource": [objects],
+            "NotResource": [objects, *other_objects],
         },
         {
             "Sid": "DenyData",

@@ -36,3 +36,6 @@ class ImageArgs:
     settings: ImageSettings
     architecture: Literal["amd64", "arm64"]
     """CPU architecture of the machines that run the image."""
+    build_once: bool = False
+    """Build the first image only, because a pipeline that also updates the stack builds the others.
+    """

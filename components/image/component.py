@@ -24,6 +24,8 @@ CACHE_IMAGES = 5
 class Image(pulumi.ComponentResource):
     """Image that is built when its content changes, never in a preview, and used by its digest.
 
+    With `build_once`, later changes of the content are ignored.
+
     Tags are immutable except those of Pulumi's own builds, which are hashes of the content. The
     cache repository is mutable, so that the image repository need not be. Every push is scanned.
     Raises ContextError if the build context or the Dockerfile is missing.
@@ -83,7 +85,10 @@ class Image(pulumi.ComponentResource):
             ),
             build_on_preview=False,
             registry=self._registry(repository),
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                ignore_changes=["build", "imageName"] if args.build_once else None,
+            ),
         )
         self.reference = image.repo_digest
         self.register_outputs({"reference": self.reference})

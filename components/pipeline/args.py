@@ -101,6 +101,22 @@ class PreviewSettings(Protocol):
         """Secret with the token that writes the comment; None writes none."""
 
 
+class InfrastructureSettings(Protocol):
+    """Section `pipeline.infrastructure`: updates of the stack by the pipeline."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the pipeline updates the stack to the commit of a release."""
+
+    @property
+    def state_bucket(self) -> str | None:
+        """Bucket of the stack's state."""
+
+    @property
+    def state_key_arn(self) -> str | None:
+        """Key of the state and of the stack's secrets."""
+
+
 class PipelineSettings(Protocol):
     """Section `pipeline` of the stack file."""
 
@@ -147,6 +163,10 @@ class PipelineSettings(Protocol):
     @property
     def preview(self) -> PreviewSettings:
         """Previews of pull requests by CodeBuild."""
+
+    @property
+    def infrastructure(self) -> InfrastructureSettings:
+        """Updates of the stack by the pipeline."""
 
     @property
     def bake_minutes(self) -> int:
@@ -283,7 +303,7 @@ class PipelineArgs:
     prefix: str
     """Prefix of physical names; the pipeline is called `<prefix>-<name>`."""
     stack: str
-    """Stack that pull requests are previewed for."""
+    """Stack that is previewed, for pull requests, and updated."""
     protected: bool
     """Refuse to delete buckets and keep keys as long as KMS allows."""
     settings: PipelineSettings

@@ -10,6 +10,7 @@ from components.aws.context import AwsContext
 EDIT_POLICY = "AmazonEKSEditPolicy"
 VIEW_POLICY = "AmazonEKSViewPolicy"
 """Reads objects, except Secrets."""
+ADMIN_POLICY = "AmazonEKSClusterAdminPolicy"
 
 
 def deploy_security_group(

@@ -1,5 +1,6 @@
 """CodePipeline: test, build or promote, approve, deploy by digest, verify."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
@@ -20,6 +21,7 @@ from components.pipeline.cluster_access import (
     deploy_security_group,
 )
 from components.pipeline.codebuild import (
+    BuildProject,
     BuildProjects,
     ProjectFactory,
     VpcConfig,
@@ -28,9 +30,10 @@ from components.pipeline.codebuild import (
 )
 from components.pipeline.eks_deploy import EksDeployment, eks_deployment
 from components.pipeline.github_builds import github_runner, pull_request_previews
+from components.pipeline.infrastructure import InfrastructureProjects, infrastructure_projects
 from components.pipeline.pull_requests import pull_request_pipeline
 from components.pipeline.source import Source, github_source, s3_source
-from components.pipeline.stages import MAX_ALARMS, release_stages
+from components.pipeline.stages import MAX_ALARMS, infrastructure_stages, release_stages
 
 __all__ = ["Pipeline"]
 
@@ -137,6 +140,17 @@ class Pipeline(pulumi.ComponentResource):
                 self,
                 policy=policy_name,
             )
+        infrastructure = (
+            infrastructure_projects(
+                factory,
+                stack=args.stack,
+                settings=settings.infrastructure,
+                cluster_name=args.cluster.cluster_name,
+                revision_type=source.revision_type,
+            )
+            if settings.infrastructure.enabled
+            else None
+        )
         role = aws.iam.Role(name, assume_role_policy=iam.pipeline_trust(context), opts=child)
         eks = (
             eks_deployment(
@@ -157,7 +171,8 @@ class Pipeline(pulumi.ComponentResource):
             policy=document(*source.statements, *iam.write_artifacts(bucket.arn, key.arn, context)),
             opts=child,
         )
-        policy = self._policy(name, args, role, source_role, bucket, key, projects, eks, context)
+        builds = [*projects.all, *([] if infrastructure is None else infrastructure.all)]
+        policy = self._policy(name, args, role, source_role, bucket, key, builds, eks, context)
         artifact_store: Any = {
             "location": bucket.id,
             "type": "S3",
@@ -171,7 +186,7 @@ class Pipeline(pulumi.ComponentResource):
             execution_mode=settings.execution_mode,
             artifact_stores=[artifact_store],
             triggers=source.triggers,
-            stages=_stages(args, source, source_role, projects, eks),
+            stages=_stages(args, source, source_role, projects, eks, infrastructure),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[policy, source_policy, *([] if eks is None else [eks.policy])],
@@ -215,7 +230,7 @@ class Pipeline(pulumi.ComponentResource):
         source_role: aws.iam.Role,
         bucket: aws.s3.Bucket,
         key: aws.kms.Key,
-        projects: BuildProjects,
+        builds: Sequence[BuildProject],
         eks: EksDeployment | None,
         context: AwsContext,
     ) -> aws.iam.RolePolicy:
@@ -225,10 +240,10 @@ class Pipeline(pulumi.ComponentResource):
             key.arn,
             source_role_arn=source_role.arn,
             deploy_role_arn=None if eks is None else eks.role.arn,
-            project_arns=[build.project.arn for build in projects.all],
+            project_arns=[build.project.arn for build in builds],
             context=context,
         )
-        if args.settings.approval:
+        if args.settings.approval or args.settings.infrastructure.enabled:
             statements += iam.request_approval(
                 observability.topic_arn, observability.topic_key_arn, context
             )
@@ -260,12 +275,14 @@ def _stages(
     source_role: aws.iam.Role,
     projects: BuildProjects,
     eks: EksDeployment | None,
+    infrastructure: InfrastructureProjects | None,
 ) -> list[Any]:
+    has_author = args.settings.source.kind == "github"
     return release_stages(
         source_action=source.action,
         source_role_arn=source_role.arn,
         commit=source.commit,
-        has_author=args.settings.source.kind == "github",
+        has_author=has_author,
         projects={key: build.project.name for key, build in projects.by_step.items()},
         eks_action=None if eks is None else eks.action,
         promotes=args.settings.promote_from is not None,
@@ -274,6 +291,16 @@ def _stages(
         rollback=args.settings.rollback,
         alarm_names=args.observability.release_alarm_names,
         bake_minutes=args.settings.bake_minutes,
+        infrastructure=[]
+        if infrastructure is None
+        else infrastructure_stages(
+            preview_project=infrastructure.preview.project.name,
+            update_project=infrastructure.update.project.name,
+            stack=args.stack,
+            revision=source.revision,
+            approval_topic_arn=args.observability.topic_arn,
+            has_author=has_author,
+        ),
     )
 
 

@@ -7,11 +7,10 @@ import pulumi_aws as aws
 
 from components.aws.context import AwsContext
 from components.aws.iam import document
-from components.aws.preview_access import preview_access
 from components.pipeline import iam
 from components.pipeline.args import PreviewSettings, SourceSettings
-from components.pipeline.cluster_access import VIEW_POLICY, access_entry
 from components.pipeline.codebuild import BuildProject, GitHubSource, ProjectFactory
+from components.pipeline.stack_access import backend_url, grant_reading, read_state
 
 RUNNER, PREVIEW, COMMENT = "runner", "preview", "comment"
 RESULTS = "previews"
@@ -62,13 +61,10 @@ def pull_request_previews(
         in_vpc=True,  # a private endpoint of the cluster is in the VPC
         environment={
             "STACK": stack,
-            "PULUMI_BACKEND_URL": f"s3://{state_bucket}?region={state_key_arn.split(':')[3]}",
+            "PULUMI_BACKEND_URL": backend_url(state_bucket, state_key_arn),
         },
         statements=[
-            *preview_access(
-                pulumi.Output.concat("arn:", context.partition, ":s3:::", state_bucket),
-                state_key_arn,
-            ),
+            *read_state(factory, bucket=state_bucket, key_arn=state_key_arn),
             *iam.write_results(bucket.arn, key.arn, RESULTS, context),
         ],
         github=repository,
@@ -81,22 +77,7 @@ def pull_request_previews(
             "packaging": "NONE",
         },
     )
-    child = pulumi.ResourceOptions(parent=factory.parent)
-    aws.iam.RolePolicyAttachment(
-        f"{factory.name}-{PREVIEW}",
-        role=preview.role.name,
-        policy_arn=context.managed_policy("ReadOnlyAccess"),
-        opts=child,
-    )
-    access_entry(
-        f"{factory.name}-{PREVIEW}",
-        cluster_name,
-        preview.role.arn,
-        None,
-        context,
-        factory.parent,
-        policy=VIEW_POLICY,
-    )
+    grant_reading(factory, PREVIEW, preview, cluster_name)
     _webhook(
         factory,
         PREVIEW,

@@ -36,6 +36,10 @@ class Source:
     """Triggers of the pipeline of pull requests."""
     commit: str
     """Pipeline variable with the commit, or CONTENT."""
+    revision: str
+    """Pipeline variable with the revision that starts another execution of the same content."""
+    revision_type: str
+    """Type of the revision in StartPipelineExecution."""
     connection: pulumi.Output[str] | None = None
     """Status of a connection that was created, and where to accept it while it is pending."""
 
@@ -74,6 +78,8 @@ def github_source(
         triggers=[_trigger(pushes=[push])],
         pull_request_triggers=[_trigger(pull_requests=[{"events": ["OPEN", "UPDATED"], **branch}])],
         commit="#{source.CommitId}",
+        revision="#{source.CommitId}",
+        revision_type="COMMIT_ID",
         connection=status,
     )
 
@@ -152,4 +158,6 @@ def s3_source(
         triggers=[],
         pull_request_triggers=[],
         commit=CONTENT,
+        revision="#{source.VersionId}",
+        revision_type="S3_OBJECT_VERSION_ID",
     )

@@ -1,4 +1,7 @@
-"""Stages of a release: source, test, build and sign or promote, approve, deploy."""
+"""Stages of a release: source, test, build and sign or promote, approve, deploy.
+
+With `pipeline.infrastructure`, the stack is previewed and updated before the release is approved.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,6 +20,8 @@ RETRY_ONCE: dict[str, Any] = {
     "on_failure": {"result": "RETRY", "retry_configuration": {"retry_mode": "FAILED_ACTIONS"}}
 }
 EXECUTION_ID = "#{codepipeline.PipelineExecutionId}"
+CHANGES = "changes"
+"""Artifact with the previewed changes."""
 
 
 def release_stages(
@@ -33,11 +38,13 @@ def release_stages(
     rollback: bool,
     alarm_names: Sequence[pulumi.Input[str]],
     bake_minutes: int,
+    infrastructure: Sequence[dict[str, Any]] = (),
 ) -> list[dict[str, Any]]:
     """List the stages; `projects` maps test, build, sign, deploy and verify to project names.
 
     Without a project `sign`, images are not signed here. Without `approval_topic_arn` there is no
     approval stage. With `eks_action`, that action deploys the manifest of the project `admit`.
+    `infrastructure` has the stages that preview and update the stack, which may be empty.
     """
     image, environment = "Build", {"COMMIT": commit}
     if promotes:
@@ -59,10 +66,14 @@ def release_stages(
     if "sign" in projects:
         sign = build_action("Sign", projects["sign"], environment=RELEASE)
         stages.append({"name": "Sign", "actions": [sign]})
+    # Last of those before the deploy stage that no condition skips.
+    gate = len(stages) - 1
+    stages += infrastructure
     if approval_topic_arn is not None:
         stages.append(approval_stage(approval_topic_arn, url, has_author=has_author))
+        gate = len(stages) - 1
     if alarm_names and bake_minutes:
-        stages[-1] = gate_on_alarms(stages[-1], alarm_names)
+        stages[gate] = gate_on_alarms(stages[gate], alarm_names)
     release = {**RELEASE, "EXECUTION_ID": EXECUTION_ID}
     if eks_action is None:
         deploy = [build_action("Deploy", projects["deploy"], environment=release)]
@@ -132,6 +143,54 @@ def build_action(
     }
 
 
+def infrastructure_stages(
+    *,
+    preview_project: pulumi.Input[str],
+    update_project: pulumi.Input[str],
+    stack: str,
+    revision: str,
+    approval_topic_arn: pulumi.Input[str],
+    has_author: bool,
+) -> list[dict[str, Any]]:
+    """Preview the stack, then approve and update it unless nothing changes.
+
+    Approval and update are one stage: no other execution enters it between them.
+    """
+    preview = build_action("Preview", preview_project, namespace="changes")
+    author = f" by {AUTHOR}" if has_author else ""
+    approval = approval_action(
+        "ApproveChanges",
+        approval_topic_arn,
+        f"Update {stack} to commit {RELEASE['COMMIT']}{author}? #{{changes.SUMMARY}}",
+        "#{changes.LOG_URL}",
+    )
+    update = build_action(
+        "Update",
+        update_project,
+        run_order=2,
+        environment={"REVISION": revision, "EXECUTION_ID": EXECUTION_ID},
+    )
+    update["configuration"]["PrimarySource"] = "source"
+    check = {
+        "name": "Changed",
+        "configuration": {"Variable": "#{changes.CHANGED}", "Operator": "EQ", "Value": "true"},
+        "rule_type_id": {
+            "category": "Rule",
+            "owner": "AWS",
+            "provider": "VariableCheck",
+            "version": "1",
+        },
+    }
+    return [
+        {"name": "Preview", "actions": [{**preview, "output_artifacts": [CHANGES]}]},
+        {
+            "name": "Update",
+            "before_entry": {"condition": {"result": "SKIP", "rules": [check]}},
+            "actions": [approval, {**update, "input_artifacts": ["source", CHANGES]}],
+        },
+    ]
+
+
 def approval_stage(
     topic_arn: pulumi.Input[str], url: pulumi.Input[str] | None, *, has_author: bool
 ) -> dict[str, Any]:
@@ -146,23 +205,28 @@ def approval_stage(
     )
     if url is not None:
         text = pulumi.Output.concat(text, ", at ", url)
+    action = approval_action("Approve", topic_arn, text, COMPARE_URL if has_author else url)
+    return {"name": "Approve", "actions": [action]}
+
+
+def approval_action(
+    name: str,
+    topic_arn: pulumi.Input[str],
+    text: pulumi.Input[str],
+    link: pulumi.Input[str] | None,
+) -> dict[str, Any]:
+    """Ask a person, for a week at most."""
     configuration: dict[str, Any] = {"NotificationArn": topic_arn, "CustomData": text}
-    link = COMPARE_URL if has_author else url
     if link is not None:
         configuration["ExternalEntityLink"] = link
     return {
-        "name": "Approve",
-        "actions": [
-            {
-                "name": "Approve",
-                "category": "Approval",
-                "owner": "AWS",
-                "provider": "Manual",
-                "version": "1",
-                "timeout_in_minutes": APPROVAL_MINUTES,
-                "configuration": configuration,
-            }
-        ],
+        "name": name,
+        "category": "Approval",
+        "owner": "AWS",
+        "provider": "Manual",
+        "version": "1",
+        "timeout_in_minutes": APPROVAL_MINUTES,
+        "configuration": configuration,
     }
 
 

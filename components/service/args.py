@@ -63,6 +63,8 @@ class SharedArgs:
     """Prefix of physical names."""
     stack: str
     """Stack that pull requests are previewed for."""
+    build_images_once: bool = False
+    """Whether only the pipelines build images after the first."""
     protected: bool
     """Whether deletion is refused."""
     architecture: Architecture

@@ -40,6 +40,7 @@ class Service(pulumi.ComponentResource):
                 protected=shared.protected,
                 settings=settings.image,
                 architecture=shared.architecture,
+                build_once=shared.build_images_once,
             ),
             child,
         )

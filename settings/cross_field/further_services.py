@@ -50,6 +50,18 @@ def service_names(services: Mapping[str, Any], project: str, stack: str) -> Iter
             )
 
 
+def service_updates(services: Mapping[str, Any]) -> Iterator[Conflict]:
+    """The pipeline of the stack's first service updates the stack, which has all services."""
+    for name, service in services.items():
+        with suppress(InvalidFieldError):
+            if service.pipeline.infrastructure.enabled:
+                yield Conflict(
+                    ("services", name, "pipeline", "infrastructure", "enabled"),
+                    "is an option of platform:pipeline: one pipeline updates the stack, with all "
+                    "services",
+                )
+
+
 def service_namespaces(services: Mapping[str, Any], workload: Workload) -> Iterator[Conflict]:
     """Each service owns its namespace."""
     owners = {workload.namespace: "platform:workload"}

@@ -9,7 +9,7 @@ from functools import partial, reduce
 from itertools import chain
 from typing import Any
 
-from settings.cross_field import further_services, infrastructure, service
+from settings.cross_field import further_services, infrastructure, service, stack_update
 from settings.cross_field.conflict import Conflict
 from settings.cross_field.further_services import SERVICE_SECTIONS
 from settings.errors import Path, Problem, remove_command, set_command
@@ -61,7 +61,12 @@ RULES: tuple[Callable[..., Iterator[Conflict]], ...] = (
     service.admission,
     service.deploy_action,
     service.approval,
+    stack_update.requirements,
+    stack_update.state,
+    stack_update.network_access,
+    stack_update.triggers,
     further_services.service_names,
+    further_services.service_updates,
     further_services.service_namespaces,
 )
 
