@@ -16,8 +16,9 @@ ORDER = (
     "restore-the-database",
     "destroy-a-protected-environment",
 )
-# In test_tutorial.py, which has releases, and in end_to_end/test_eks_action.py.
-OTHER_TESTS = {"roll-back", "deploy-with-the-eks-action"}
+# In test_tutorial.py, which has releases, and in end_to_end: test_eks_action.py and
+# test_infrastructure.py.
+OTHER_TESTS = {"roll-back", "deploy-with-the-eks-action", "update-through-the-pipeline"}
 STACKS = {"upgrade-kubernetes": "dev", "destroy-a-protected-environment": "prod"}
 
 
