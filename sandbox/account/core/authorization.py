@@ -96,11 +96,21 @@ def require(
 
 
 def role_allows(
-    context: RequestContext, service: str, role_arn: str, region: str, action: str, resource: str
+    context: RequestContext,
+    service: str,
+    role_arn: str,
+    region: str,
+    action: str,
+    resource: str,
+    *,
+    source_arn: str,
 ) -> bool:
-    """Return whether a role trusts a service, and allows the service an action."""
+    """Return whether a role trusts a service for a resource, and allows the service an action."""
     role = moto_backends.role(context, role_arn)
-    if role is None or not service_allows(context, service, region, "sts:AssumeRole", role_arn, {}):
+    source = {"aws:sourcearn": source_arn}
+    if role is None or not service_allows(
+        context, service, region, "sts:AssumeRole", role_arn, source
+    ):
         return False
     principal = Principal(role_arn, role_arn, list(_statements([role])))
     return not _denial(context, principal, region, Requirement(action, resource))

@@ -48,8 +48,24 @@ def connection(world: World, *, accepted: bool = True) -> str:
 
 
 def github_project(world: World, arn: str | None = None, *, permitted: bool = True) -> None:
-    """Create the project p1, whose role may use the connection if `permitted`."""
+    """Create the project p1, whose role may use the connection if `permitted`.
+
+    The role trusts CodeBuild on behalf of this project only, as the program's roles do.
+    """
     role = world.role("build", "codebuild")
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "codebuild.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+        "Condition": {
+            "StringEquals": {"aws:SourceAccount": "123456789012"},
+            "ArnLike": {"aws:SourceArn": "arn:aws:codebuild:us-east-1:123456789012:project/p1"},
+        },
+    }
+    world.client("iam").update_assume_role_policy(
+        RoleName=role.rpartition("/")[2],
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+    )
     if arn is not None and permitted:
         action = {"Effect": "Allow", "Action": "codeconnections:GetConnectionToken"}
         document = {"Version": "2012-10-17", "Statement": [{**action, "Resource": arn}]}

@@ -26,7 +26,13 @@ def _start(context: RequestContext, rule: Any, target: Mapping[str, Any], conten
     project = context.table("codebuild").get((rule.region_name, arn.rpartition("project/")[2]))
     action = "codebuild:StartBuild"
     if project is None or not authorization.role_allows(
-        context, "events.amazonaws.com", role, rule.region_name, action, arn
+        context,
+        "events.amazonaws.com",
+        role,
+        rule.region_name,
+        action,
+        arn,
+        source_arn=str(rule.arn),
     ):
         return
     project = copy.deepcopy(project)

@@ -146,7 +146,13 @@ def _check_credential(context: RequestContext, region: str, project: Record) -> 
         return
     connection = codeconnections.find(context, arn)
     if connection is None or not authorization.role_allows(
-        context, "codebuild.amazonaws.com", project["serviceRole"], region, token_action(arn), arn
+        context,
+        "codebuild.amazonaws.com",
+        project["serviceRole"],
+        region,
+        token_action(arn),
+        arn,
+        source_arn=project["arn"],
     ):
         raise invalid(f"Access denied to connection {arn}")
     if connection["ConnectionStatus"] != "AVAILABLE":

@@ -30,7 +30,13 @@ def _start(
         return
     action, role = "codepipeline:StartPipelineExecution", str(target.get("RoleArn"))
     if not authorization.role_allows(
-        context, "events.amazonaws.com", role, rule.region_name, action, record["arn"]
+        context,
+        "events.amazonaws.com",
+        role,
+        rule.region_name,
+        action,
+        record["arn"],
+        source_arn=str(rule.arn),
     ):
         return
     declared = record["versions"][-1].get("variables") or []
