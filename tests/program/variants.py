@@ -9,6 +9,18 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "dev, Auto Mode": {"cluster.compute": "auto"},
     "dev, S3 source": {"pipeline.source": {"kind": "s3"}},
     "prod, EKS action": {"pipeline.deploy": "eks"},
+    **{
+        f"{name}, infrastructure": {
+            "pipeline.infrastructure": {
+                "enabled": True,
+                "state_bucket": "platform-state-123456789012-us-east-1",
+                "state_key_arn": "arn:aws:kms:us-east-1:123456789012:key/state",
+            },
+            "aws.permissions_boundary": "arn:aws:iam::123456789012:policy/platform-boundary",
+            "observability.contacts": ["team@example.com"],
+        }
+        for name in ("dev", "prod")
+    },
     "dev, previews": {
         "pipeline.preview": {
             "enabled": True,
