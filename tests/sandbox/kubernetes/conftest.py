@@ -182,3 +182,13 @@ def kubectl(demo: Demo) -> Kubectl:
         return process
 
     return run
+
+
+@pytest.fixture
+def apps(demo: Demo) -> client.AppsV1Api:
+    return client.AppsV1Api(demo.api())
+
+
+@pytest.fixture
+def core(demo: Demo) -> client.CoreV1Api:
+    return client.CoreV1Api(demo.api())

@@ -9,7 +9,7 @@ from kubernetes import client as official
 
 from sandbox.kubernetes.controllers import autoscaler
 from tests.sandbox.kubernetes.conftest import ARN, Demo
-from tests.sandbox.kubernetes.test_objects import available, deployment, eventually
+from tests.sandbox.kubernetes.objects import available, deployment, eventually
 
 client: Any = official
 

@@ -15,7 +15,7 @@ from sandbox.kubernetes.control_plane import ControlPlane, ControlPlaneError
 from sandbox.runtime import control_plane_processes, kubernetes_build
 from sandbox.runtime.cluster_backends import StackBackends, parse
 from tests.sandbox.kubernetes.conftest import ADMIN, ARN, POLICY, Demo, Principals, node
-from tests.sandbox.kubernetes.test_objects import deployment, eventually, refusal
+from tests.sandbox.kubernetes.objects import deployment, eventually, refusal
 
 client: Any = official
 PIPELINE = ADMIN + "-pipeline"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sandbox.contracts.cluster_host import Grant
 from tests.sandbox.kubernetes.conftest import POLICY, Demo, Kubectl, token
-from tests.sandbox.kubernetes.test_objects import deployment, eventually
+from tests.sandbox.kubernetes.objects import deployment, eventually
 
 
 def test_rollout_scale_and_undo_work_with_kubectl(kubectl: Kubectl) -> None:

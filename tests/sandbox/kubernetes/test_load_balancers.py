@@ -18,7 +18,7 @@ from sandbox.kubernetes.load_balancers import ElasticLoadBalancers
 from sandbox.kubernetes.ports import ExternalServices
 from sandbox.runtime.certificate_authority import CertificateAuthority
 from tests.sandbox.kubernetes.conftest import ADMIN, ARN, POLICY, Demo, Principals, node
-from tests.sandbox.kubernetes.test_objects import eventually
+from tests.sandbox.kubernetes.objects import eventually
 
 typed: Any = official
 

@@ -22,7 +22,7 @@ from sandbox.kubernetes.upstream import cluster as upstream_cluster
 from sandbox.kubernetes.upstream import services
 from sandbox.runtime import cluster_backends
 from tests.sandbox.kubernetes.conftest import ADMIN, ARN, Demo, Principals, token
-from tests.sandbox.kubernetes.test_objects import eventually
+from tests.sandbox.kubernetes.objects import eventually
 
 client: Any = official
 watch: Any = official_watch

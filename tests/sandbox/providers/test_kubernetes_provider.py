@@ -17,7 +17,7 @@ from pulumi.runtime.proto import provider_pb2 as pb
 from sandbox.providers.kubernetes import provider
 from sandbox.providers.property_values import UNKNOWN
 from tests.sandbox.kubernetes.conftest import Demo, demo, external  # noqa: F401 - fixtures
-from tests.sandbox.kubernetes.test_objects import eventually
+from tests.sandbox.kubernetes.objects import eventually
 from tests.sandbox.providers.engine_client import CheckFailed, Client, Failed, Served
 
 official: Any = typed_client  # its types say "or None" wherever the API does
