@@ -28,7 +28,7 @@ from sandbox.account.core.wire import Reply, read_body
 from sandbox.account.services import events, logs
 from sandbox.account.services.codebuild import builds as codebuild_builds
 from sandbox.account.services.codepipeline import executions
-from sandbox.account.services.eks import node_groups
+from sandbox.account.services.eks import nodes
 from sandbox.account.services.rds import hosting
 from sandbox.account.services.sts.tokens import Principals
 from sandbox.contracts.build_runner import BuildRunner
@@ -127,7 +127,7 @@ class Account:
                 journal.clear()  # an empty account needs no replay
                 self._dispatcher = self._replay(journal)
             self._principals = Principals(self._dispatcher.context)
-            node_groups.reconcile(self._dispatcher.context)
+            nodes.reconcile(self._dispatcher.context)
             hosting.reconcile(self._dispatcher.context)
             codebuild_builds.delete_unknown(self._dispatcher.context)
             executions.reconcile(self._dispatcher.context)

@@ -2,7 +2,8 @@
 
 Extends the SDK's `ProviderServicer` (Construct, Call, Parameterize) by Attach, Handshake and
 DiffConfig; configuration per connection; blocking calls in threads; unknown values; and failures as
-a gRPC status with one paragraph instead of a traceback.
+a gRPC status with one paragraph instead of a traceback. Over 400 lines: one class with a method for
+each request of the protocol.
 """
 
 # ruff: noqa: N802, ARG002 - names and arguments of gRPC service methods

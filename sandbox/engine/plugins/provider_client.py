@@ -1,4 +1,7 @@
-"""Clients of Pulumi's provider protocol: one gRPC connection per provider instance."""
+"""Clients of Pulumi's provider protocol: one gRPC connection per provider instance.
+
+Over 400 lines: one class with a method for each request of the protocol.
+"""
 
 from __future__ import annotations
 

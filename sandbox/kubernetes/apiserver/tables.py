@@ -1,4 +1,7 @@
-"""Tables for `kubectl get`, with the columns of the API server's printers."""
+"""Tables for `kubectl get`, with the columns of the API server's printers.
+
+Over 400 lines: it is mostly one table.
+"""
 
 from __future__ import annotations
 
