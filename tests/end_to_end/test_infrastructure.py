@@ -18,8 +18,11 @@ from typing import Any
 
 import pytest
 
+from components.aws.data_types import DATA_TYPES
+from components.pipeline.buildspecs import inline_buildspec
 from sandbox.engine.state.backend import Backend
 from tests.end_to_end.conftest import PROJECT, Sandbox
+from tests.pulumi import needs_cli
 
 PIPELINE = "platform-dev-pipeline"
 # The packages of the service's only test, from the lock file.
@@ -137,8 +140,11 @@ def actions(sandbox: Sandbox, execution: str) -> dict[str, dict[str, Any]]:
     return {item["actionName"]: item for item in reversed(details)}
 
 
-def wait(sandbox: Sandbox, execution: str) -> str:
-    """Wait for the end of an execution, or its approval; return the status or "Approval"."""
+def wait(sandbox: Sandbox, execution: str, *, until: str = "") -> str:
+    """Wait for the end of an execution, its approval, or the start of an action.
+
+    Return the status, "Approval" or the action.
+    """
     pipelines = sandbox.client("codepipeline")
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
@@ -147,9 +153,11 @@ def wait(sandbox: Sandbox, execution: str) -> str:
         )["pipelineExecution"]["status"]
         if status in ENDED:
             return status
-        approval = actions(sandbox, execution).get("ApproveChanges", {})
-        if approval.get("status") == "InProgress":
+        started = actions(sandbox, execution)
+        if started.get("ApproveChanges", {}).get("status") == "InProgress":
             return "Approval"
+        if until in started:
+            return until
         time.sleep(0.2)
     pytest.fail(f"execution {execution} has not ended: {actions(sandbox, execution)}")
 
@@ -295,12 +303,27 @@ def test_approved_changes_are_made_before_the_release(pipeline: Sandbox, changed
     pipeline.json("preview", "dev", "--expect-no-changes")  # fails if anything changes
 
 
+@needs_cli
+def test_builds_use_the_pulumi_cli_where_it_is_installed(pipeline: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "preview.yml").write_text(inline_buildspec("infrastructure-preview"))
+    replace(pipeline.project / "Pulumi.dev.yaml", "    minimum: 1\n", "    minimum: 2\n")
+    variables = {"STACK": "dev", "OWN_NAME": "pipeline", "DATA_TYPES": json.dumps(DATA_TYPES)}
+    options = [word for item in variables.items() for word in ("-e", "=".join(item))]
+    build = ("codebuild", "run", str(tmp_path / "preview.yml"), "--source", ".", *options)
+    ran = pipeline.run(*build, environment={"SANDBOX_ENGINE": "auto"})
+    git(pipeline, "checkout", "--", "Pulumi.dev.yaml")
+    assert ran.returncode == 0, ran.stdout
+    lines = ran.stdout.splitlines()
+    assert [line for line in lines if line.startswith("Engine: pulumi v3.")], lines
+    assert "    spec.minReplicas: 1 => 2" in lines
+
+
 def test_commit_without_infrastructure_changes_waits_for_no_approval(pipeline: Sandbox) -> None:
     page = pipeline.project / "app" / "templates" / "page.html"
     page.write_text(f"{page.read_text()}<!-- another image -->\n")
     commit(pipeline, "Change the page")
     execution = push(pipeline)
-    assert wait(pipeline, execution) == "Succeeded"
+    assert wait(pipeline, execution, until="Deploy") == "Deploy"
     assert actions(pipeline, execution).keys().isdisjoint({"ApproveChanges", "Update"})
     assert "No changes." in log(pipeline, execution, "Preview").splitlines()
     stages = pipeline.client("codepipeline").get_pipeline_state(name=PIPELINE)["stageStates"]
