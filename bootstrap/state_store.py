@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from components.aws import buckets
 from components.aws.context import aws_context
 from components.aws.iam import document
 from components.aws.kms import encryption_key
@@ -55,35 +56,9 @@ class StateStore(pulumi.ComponentResource):
             ),
             opts=child,
         )
-        aws.s3.BucketOwnershipControls(
-            name, bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=child
-        )
-        public_access_block = aws.s3.BucketPublicAccessBlock(
-            name,
-            bucket=bucket.id,
-            block_public_acls=True,
-            block_public_policy=True,
-            ignore_public_acls=True,
-            restrict_public_buckets=True,
-            opts=child,
-        )
-        versioning = aws.s3.BucketVersioning(
-            name, bucket=bucket.id, versioning_configuration={"status": "Enabled"}, opts=child
-        )
-        aws.s3.BucketServerSideEncryptionConfiguration(
-            name,
-            bucket=bucket.id,
-            rules=[
-                {
-                    "apply_server_side_encryption_by_default": {
-                        "sse_algorithm": "aws:kms",
-                        "kms_master_key_id": key.arn,
-                    },
-                    "bucket_key_enabled": True,
-                }
-            ],
-            opts=child,
-        )
+        public_access_block = buckets.private_access(name, bucket, self)
+        versioning = buckets.versioning(name, bucket, self)
+        buckets.encryption(name, bucket, key, self)
         aws.s3.BucketLifecycleConfiguration(
             name,
             bucket=bucket.id,
@@ -102,17 +77,7 @@ class StateStore(pulumi.ComponentResource):
         aws.s3.BucketPolicy(
             name,
             bucket=bucket.id,
-            policy=document(
-                {
-                    "Sid": "DenyPlainHttp",
-                    "Effect": "Deny",
-                    "Principal": "*",
-                    "Action": "s3:*",
-                    "Resource": [bucket.arn, pulumi.Output.concat(bucket.arn, "/*")],
-                    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                }
-            ),
-            # S3 refuses concurrent changes to a bucket's access with a conflict.
+            policy=document(buckets.deny_plain_http(bucket)),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[public_access_block]),
         )
         self.bucket_arn = bucket.arn

@@ -1,13 +1,11 @@
 """Private S3 buckets: encrypted, TLS only, versioned, with expiry and an access log."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import pulumi
 import pulumi_aws as aws
 
+from components.aws import buckets
 from components.aws.context import AwsContext
-from components.aws.iam import Statement, document, source_account
+from components.aws.iam import document, source_account
 
 ACCESS_LOG_DAYS = 90
 
@@ -24,36 +22,21 @@ def private_bucket(
     """Create the bucket `name`, whose objects expire, with its access log in `logs`."""
     child = pulumi.ResourceOptions(parent=parent)
     bucket, public_access_block = _bucket(name, days, protected, parent)
-    aws.s3.BucketVersioning(
-        name, bucket=bucket.id, versioning_configuration={"status": "Enabled"}, opts=child
-    )
+    buckets.versioning(name, bucket, parent)
     aws.s3.BucketLogging(
         name, bucket=bucket.id, target_bucket=logs, target_prefix=f"{name}/", opts=child
     )
-    aws.s3.BucketServerSideEncryptionConfiguration(
-        name,
-        bucket=bucket.id,
-        rules=[
-            {
-                "apply_server_side_encryption_by_default": {
-                    "sse_algorithm": "aws:kms",
-                    "kms_master_key_id": key.arn,
-                },
-                "bucket_key_enabled": True,
-            }
-        ],
-        opts=child,
-    )
+    buckets.encryption(name, bucket, key, parent)
     aws.s3.BucketPolicy(
         name,
         bucket=bucket.id,
         policy=document(
-            _deny("DenyPlainHttp", "s3:*", bucket, {"Bool": {"aws:SecureTransport": "false"}}),
+            buckets.deny_plain_http(bucket),
             # An upload without encryption header gets the bucket's default. A negated condition
             # also matches an absent key
             # (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html),
             # so `Null` excludes that case.
-            _deny(
+            buckets.deny(
                 "DenyOtherEncryption",
                 "s3:PutObject",
                 bucket,
@@ -63,7 +46,6 @@ def private_bucket(
                 },
             ),
         ),
-        # S3 refuses concurrent changes to a bucket's access with a conflict.
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[public_access_block]),
     )
     return bucket
@@ -92,7 +74,7 @@ def access_log_bucket(
                 "Resource": pulumi.Output.concat(bucket.arn, "/*"),
                 "Condition": source_account(context),
             },
-            _deny("DenyPlainHttp", "s3:*", bucket, {"Bool": {"aws:SecureTransport": "false"}}),
+            buckets.deny_plain_http(bucket),
         ),
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[public_access_block]),
     )
@@ -109,18 +91,7 @@ def _bucket(
         force_destroy=not protected,
         opts=pulumi.ResourceOptions(parent=parent, protect=protected),
     )
-    aws.s3.BucketOwnershipControls(
-        name, bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=child
-    )
-    public_access_block = aws.s3.BucketPublicAccessBlock(
-        name,
-        bucket=bucket.id,
-        block_public_acls=True,
-        block_public_policy=True,
-        ignore_public_acls=True,
-        restrict_public_buckets=True,
-        opts=child,
-    )
+    public_access_block = buckets.private_access(name, bucket, parent)
     aws.s3.BucketLifecycleConfiguration(
         name,
         bucket=bucket.id,
@@ -137,14 +108,3 @@ def _bucket(
         opts=child,
     )
     return bucket, public_access_block
-
-
-def _deny(sid: str, action: str, bucket: aws.s3.Bucket, condition: Mapping[str, Any]) -> Statement:
-    return {
-        "Sid": sid,
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": action,
-        "Resource": [bucket.arn, pulumi.Output.concat(bucket.arn, "/*")],
-        "Condition": condition,
-    }
