@@ -145,7 +145,7 @@ class Budget(Handler):
                 for k in ("NotificationType", "ComparisonOperator", "Threshold", "ThresholdType")
                 if k in entry
             }
-            people = (
+            subscribers = (
                 budgets.describe_subscribers_for_notification(**of, Notification=key).get(
                     "Subscribers"
                 )
@@ -158,10 +158,10 @@ class Budget(Handler):
                     "threshold": key["Threshold"],
                     "thresholdType": key.get("ThresholdType") or "PERCENTAGE",
                     "subscriberEmailAddresses": [
-                        p["Address"] for p in people if p["SubscriptionType"] == "EMAIL"
+                        p["Address"] for p in subscribers if p["SubscriptionType"] == "EMAIL"
                     ],
                     "subscriberSnsTopicArns": [
-                        p["Address"] for p in people if p["SubscriptionType"] == "SNS"
+                        p["Address"] for p in subscribers if p["SubscriptionType"] == "SNS"
                     ],
                 }
             )

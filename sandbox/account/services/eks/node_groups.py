@@ -204,7 +204,7 @@ def create_nodegroup(context: RequestContext, call: Call) -> dict[str, Any]:
         "_cluster": cluster["name"],
         "_arn": cluster["arn"],
         "_instance_type": (instance_types or [data["InstanceType"]])[0],
-        "_seats": [],
+        "_instances": [],
     }
     if instance_types:
         record["instanceTypes"] = instance_types
@@ -273,7 +273,7 @@ def delete_nodegroup(context: RequestContext, call: Call) -> dict[str, Any]:
     record["status"] = "DELETING"
 
     def remove() -> None:
-        record["_seats"] = []
+        record["_instances"] = []
         key = (record["_region"], record["_cluster"], record["nodegroupName"])
         del context.table("eks.nodegroup")[key]
         access.drop_node_role(context, record)
@@ -300,7 +300,7 @@ def _begin(
         record["status"], update["status"] = "ACTIVE", "Successful"
         record["modifiedAt"] = context.clock.now()
         if kind == "VersionUpdate":
-            record["_seats"] = []
+            record["_instances"] = []
         nodes.place(context, record)
 
     context.later(("eks", "nodegroup.update"), finish)

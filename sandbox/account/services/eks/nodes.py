@@ -22,16 +22,18 @@ _EFFECTS = {
 
 def place(context: RequestContext, record: Record) -> None:
     """Create the desired number of nodes over the subnets and report them to the cluster host."""
-    seats, desired = record["_seats"], record["scalingConfig"]["desiredSize"]
+    instances, desired = record["_instances"], record["scalingConfig"]["desiredSize"]
     zones = subnets(context, record)
-    while len(seats) < desired:
-        subnet = zones[len(seats) % len(zones)]
+    while len(instances) < desired:
+        subnet = zones[len(instances) % len(zones)]
         address = (
             subnet.cidr_block.partition("/")[0].rsplit(".", 1)[0]
             + f".{20 + (int(random_hex(8), 16) % 230)}"
         )
-        seats.append({"id": f"i-{random_hex(17)}", "ip": address, "zone": subnet.availability_zone})
-    del seats[desired:]
+        instances.append(
+            {"id": f"i-{random_hex(17)}", "ip": address, "zone": subnet.availability_zone}
+        )
+    del instances[desired:]
     if not context.replaying:
         context.clusters.set_nodes(record["_arn"], record["nodegroupName"], of(record))
 
@@ -65,25 +67,25 @@ def of(record: Record) -> list[NodeFacts]:
     patch = record["releaseVersion"].partition("-")[0] or catalog.RELEASES[record["version"]].patch
     return [
         NodeFacts(
-            name=f"ip-{seat['ip'].replace('.', '-')}.{domain}",
-            instance_id=seat["id"],
+            name=f"ip-{instance['ip'].replace('.', '-')}.{domain}",
+            instance_id=instance["id"],
             instance_type=record["_instance_type"],
             architecture="arm64" if arm else "amd64",
-            zone=seat["zone"],
+            zone=instance["zone"],
             capacity_type=record["capacityType"],
             version=patch,
-            private_ip=seat["ip"],
+            private_ip=instance["ip"],
             labels=labels,
             taints=taints,
         )
-        for seat in record["_seats"]
+        for instance in record["_instances"]
     ]
 
 
 def all_nodes(context: RequestContext) -> Iterator[tuple[str, str, list[NodeFacts]]]:
     """Yield cluster ARN, group name and nodes of every group with nodes."""
     for record in context.table("eks.nodegroup").values():
-        if record["_seats"]:
+        if record["_instances"]:
             yield record["_arn"], record["nodegroupName"], of(record)
 
 

@@ -12,7 +12,9 @@ from sandbox.providers.aws.operation import Call
 from sandbox.providers.aws.properties import block, json_text, list_of, set_of, text
 from sandbox.providers.protocol import Failure, Properties
 
-_PEOPLE = set_of(block({"identifiers": set_of(text(), required=True), "type": text(required=True)}))
+_PRINCIPALS = set_of(
+    block({"identifiers": set_of(text(), required=True), "type": text(required=True)})
+)
 _STATEMENT = block(
     {
         "actions": set_of(text()),
@@ -27,9 +29,9 @@ _STATEMENT = block(
         ),
         "effect": text(default="Allow", one_of=("Allow", "Deny")),
         "notActions": set_of(text()),
-        "notPrincipals": _PEOPLE,
+        "notPrincipals": _PRINCIPALS,
         "notResources": set_of(text()),
-        "principals": _PEOPLE,
+        "principals": _PRINCIPALS,
         "resources": set_of(text()),
         "sid": text(),
     }
@@ -41,7 +43,7 @@ def _one_or_many(values: list[str]) -> str | list[str]:
     return values[0] if len(values) == 1 else sorted(values, reverse=True)
 
 
-def _people(entries: list[Mapping[str, Any]]) -> Any:
+def _principals(entries: list[Mapping[str, Any]]) -> Any:
     if any(entry["type"] == "*" and entry["identifiers"] == ["*"] for entry in entries):
         return "*"
     principals: dict[str, list[str]] = {}
@@ -78,9 +80,9 @@ def _statement(arguments: Mapping[str, Any]) -> dict[str, Any]:
         if arguments.get(name):
             statement[key] = _one_or_many([value.replace("&{", "${") for value in arguments[name]])
     if arguments.get("principals"):
-        statement["Principal"] = _people(arguments["principals"])
+        statement["Principal"] = _principals(arguments["principals"])
     if arguments.get("notPrincipals"):
-        statement["NotPrincipal"] = _people(arguments["notPrincipals"])
+        statement["NotPrincipal"] = _principals(arguments["notPrincipals"])
     if arguments.get("conditions"):
         statement["Condition"] = _conditions(arguments["conditions"])
     return statement
