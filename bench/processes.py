@@ -58,11 +58,11 @@ def hello_world(directory: Path) -> Iterator[int]:
 
 @contextmanager
 def service(
-    directory: Path, *, workers: int = 1, database: str | None = None
+    directory: Path, *, database: str | None = None
 ) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """Run the service and yield its port and process once it is ready."""
     port = free_port()
-    variables = {"APP_PORT": str(port), "APP_WORKERS": str(workers)}
+    variables = {"APP_PORT": str(port)}
     if database:
         variables["DATABASE_URL"] = database
     command = [sys.executable, "-m", "app"]
