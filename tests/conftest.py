@@ -60,6 +60,7 @@ _MARKERS = {
     "sandbox/kubernetes": "server",
     "sandbox/pipelines": "server",
     "sandbox/providers": "server",
+    "sandbox/runtime/test_stack_config.py": "engine",
     "settings/test_stack_file_mutations.py": "slow",
 }
 

@@ -29,6 +29,7 @@ def prod() -> Recording:
     return run_program("prod")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stack", ["dev", "prod"])
 @pytest.mark.parametrize(
     "changes",
