@@ -84,14 +84,18 @@ class Watch:
         self._logs: dict[str, BuildLog] = {}
         self._tails: dict[str, deque[str]] = {}
         self._reported: dict[str, str] = {}
+        self._approvals: set[str] = set()
         self._width = max(
             len(f"{stage['name']}/{action['name']}")
             for stage in session.declaration()["stages"]
             for action in stage["actions"]
         )
 
-    def follow(self, *, until_approval: bool = False) -> dict[str, Any]:
-        """Follow the execution until it ends, or waits for an approval; return its description."""
+    def follow(self) -> tuple[dict[str, Any], tuple[str, str, str] | None]:
+        """Follow the execution until it ends or waits for an approval that was not returned yet.
+
+        Return its description, and stage, action and token of the approval.
+        """
         live = Live(console=self._output.text, auto_refresh=False, transient=True)
         context: AbstractContextManager[Any] = live if self._live else nullcontext()
         with context:
@@ -100,8 +104,11 @@ class Watch:
                 self._print_changes(actions)
                 if self._live:
                     live.update(self._picture(actions), refresh=True)
-                if execution["status"] not in LIVE or (until_approval and approval is not None):
-                    return execution
+                if execution["status"] not in LIVE:
+                    return execution, None
+                if approval is not None and approval[2] not in self._approvals:
+                    self._approvals.add(approval[2])
+                    return execution, approval
                 time.sleep(_POLL_SECONDS)
 
     def _read(self) -> tuple[dict[str, Any], list[dict[str, Any]], tuple[str, str, str] | None]:

@@ -88,10 +88,10 @@ def follow(
     """Follow an execution to its end, ask for approvals, and print the result."""
     watch = Watch(session, execution, output, verbose=verbose)
     try:
-        description = watch.follow(until_approval=True)
-        while (approval := watch.approval()) is not None:
-            _decide(session, approval, output, approve=approve, as_json=output.as_json)
-            description = watch.follow(until_approval=not approve and _interactive(output))
+        description, approval = watch.follow()
+        while approval is not None:
+            _decide(session, approval, output, approve=approve)
+            description, approval = watch.follow()
     except KeyboardInterrupt:
         output.note(
             f"execution {execution} continues; `sandbox pipeline watch {session.words}` follows "
@@ -109,36 +109,40 @@ def follow(
     output.document({"result": "succeeded", **fields})
 
 
-def _interactive(output: Output) -> bool:
-    return sys.stdin.isatty() and not output.as_json
-
-
 def _decide(
     session: PipelineSession,
     approval: tuple[str, str, str],
     output: Output,
     *,
     approve: bool,
-    as_json: bool,
 ) -> None:
     """Approve or reject on the user's answer; without a terminal, say who can."""
     stage, action, token = approval
-    if not approve and (as_json or not sys.stdin.isatty()):
+    if not approve and (output.as_json or not sys.stdin.isatty()):
         output.say(
             f"{stage} waits for approval: sandbox pipeline approve {session.words} (or reject)"
         )
         return
     accepted = approve or click.confirm(f"Approve {stage}?", default=False, err=True)
-    session.client("codepipeline").put_approval_result(
-        pipelineName=session.name,
-        stageName=stage,
-        actionName=action,
-        token=token,
-        result={
-            "status": "Approved" if accepted else "Rejected",
-            "summary": "Approved with sandbox release" if accepted else "Rejected at the prompt",
-        },
-    )
+    client = session.client("codepipeline")
+    try:
+        client.put_approval_result(
+            pipelineName=session.name,
+            stageName=stage,
+            actionName=action,
+            token=token,
+            result={
+                "status": "Approved" if accepted else "Rejected",
+                "summary": "Approved with sandbox release"
+                if accepted
+                else "Rejected at the prompt",
+            },
+        )
+    except (
+        client.exceptions.ApprovalAlreadyCompletedException,
+        client.exceptions.InvalidApprovalTokenException,
+    ):
+        output.note(f"the approval of {stage} was decided meanwhile.")
 
 
 def _start(session: PipelineSession, commit: str, tag: str | None, output: Output) -> str:

@@ -165,6 +165,18 @@ def test_retry_runs_the_failed_stage_again(world: World, run: Run) -> None:
     assert "has not failed" in run("retry").stderr
 
 
+def test_approval_that_another_person_decided_meanwhile_is_no_error(
+    world: World, session: PipelineSession, capsys: pytest.CaptureFixture[str]
+) -> None:
+    id = world.release()
+    token = world.token()
+    world.approve(token=token)
+    world.ended(id, "Succeeded")
+    output = Output(as_json=False)
+    release._decide(session, ("Approve", "Approve", token), output, approve=True)
+    assert "the approval of Approve was decided meanwhile" in capsys.readouterr().err
+
+
 def test_rollback_deploys_the_previous_release(world: World, run: Run) -> None:
     for _ in range(2):
         id = world.release()
