@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import boto3
@@ -17,7 +17,6 @@ from sandbox.contracts import service_principal
 
 OWN_KEY = {"AWS_ACCESS_KEY_ID": "AKIASANDBOXSANDBOX00", "AWS_SECRET_ACCESS_KEY": "sandbox"}
 """The account's own key."""
-_SERVICE_KEY = {**OWN_KEY, "AWS_ACCESS_KEY_ID": "codebuild.amazonaws.com"}
 _CONFIG = Config(
     retries={"max_attempts": 0}, proxies={}, s3={"addressing_style": "path"}, read_timeout=120
 )
@@ -57,16 +56,35 @@ class AwsSession:
 
     def assume(self, role_arn: str, name: str, project_arn: str) -> AwsSession:
         """Return a session of a role that CodeBuild assumes for a project. Raises PhaseError."""
-        sts = AwsSession(self.url, self.region, _SERVICE_KEY).client("sts")
-        service_principal.name_source(sts, project_arn)
+        return self._service("CodeBuild", project_arn)._assumed(role_arn, name, "CodeBuild")
+
+    def assume_in_pipeline(self, role_arns: Sequence[str], name: str, pipeline: str) -> AwsSession:
+        """Return a session of the last role of a chain, which CodePipeline begins.
+
+        Raises PhaseError.
+        """
+        account = role_arns[0].split(":")[4]
+        arn = f"arn:aws:codepipeline:{self.region}:{account}:{pipeline}"
+        session = self._service("CodePipeline", arn)
+        for role_arn in role_arns:
+            session = session._assumed(role_arn, name, "CodePipeline")
+        return session
+
+    def _service(self, service: str, source_arn: str) -> AwsSession:
+        key = service.lower() + service_principal.SUFFIX
+        session = AwsSession(self.url, self.region, {**OWN_KEY, "AWS_ACCESS_KEY_ID": key})
+        service_principal.name_source(session.client("sts"), source_arn)
+        return session
+
+    def _assumed(self, role_arn: str, name: str, service: str) -> AwsSession:
         try:
-            credentials = sts.assume_role(
-                RoleArn=role_arn, RoleSessionName=name, DurationSeconds=3600
+            credentials = self.client("sts").assume_role(
+                RoleArn=role_arn, RoleSessionName=name[:64], DurationSeconds=3600
             )["Credentials"]
         except ClientError as error:
             raise PhaseError(
                 "ACCESS_DENIED",
-                "CodeBuild is not authorized to perform: sts:AssumeRole on service role "
+                f"{service} is not authorized to perform: sts:AssumeRole on service role "
                 f"{role_arn}: {error.response['Error']['Message']}",
             ) from None
         keys = {

@@ -152,7 +152,11 @@ class Build:
         if session is None:
             own = self.surroundings.session(order.region)
             name = f"AWSCodeBuild-{order.id.partition(':')[2]}"
-            session = own.assume(order.project["serviceRole"], name, order.project["arn"])
+            if order.role_chain:
+                pipeline = order.initiator.removeprefix("codepipeline/")
+                session = own.assume_in_pipeline(order.role_chain, name, pipeline)
+            else:
+                session = own.assume(order.project["serviceRole"], name, order.project["arn"])
         log = self._log = BuildLog(self.send or self._cloudwatch(session))
         own_tmp = bool(isolation.namespaces())
         private = "a private /tmp" if own_tmp else "the machine's /tmp"

@@ -45,6 +45,10 @@ class BuildOrder:
     `id` is "PROJECT:UUID" and `number` counts the project's builds. `project` is the project with
     the overrides of StartBuild applied, in the shape of botocore's `Project`. `variables` are those
     that CodeBuild sets in the builds of a webhook.
+
+    `role_chain` has the roles of an action whose commands run in CodePipeline itself: it assumes the
+    first, and each other role through the one before. Otherwise, CodeBuild assumes the project's
+    service role.
     """
 
     id: str
@@ -57,6 +61,7 @@ class BuildOrder:
     source_version: str = ""
     batch_arn: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
+    role_chain: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

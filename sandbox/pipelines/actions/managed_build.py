@@ -64,6 +64,8 @@ def _order(
     execution, declaration = context.execution, context.declaration
     region, account = execution.pipeline_arn.split(":")[3:5]
     name = f"{execution.pipeline}-{context.stage}-{context.name}"
+    pipeline_role = str(execution.definition["roleArn"])
+    role = str(declaration.get("roleArn") or pipeline_role)
     id = f"{name}:{uuid.uuid4()}"
     project = {
         "name": name,
@@ -76,7 +78,7 @@ def _order(
             "privilegedMode": False,
             "environmentVariables": environment_variables(context),
         },
-        "serviceRole": declaration.get("roleArn") or execution.definition["roleArn"],
+        "serviceRole": role,
         "timeoutInMinutes": declaration.get("timeoutInMinutes") or _TIMEOUT_MINUTES,
         "queuedTimeoutInMinutes": _TIMEOUT_MINUTES,
         "encryptionKey": context.encryption_key,
@@ -95,6 +97,7 @@ def _order(
         region=region,
         project=project,
         initiator=f"codepipeline/{execution.pipeline}",
+        role_chain=list(dict.fromkeys([pipeline_role, role])),
         pipeline=PipelineBuild(
             initiator=f"codepipeline/{execution.pipeline}",
             execution_id=execution.id,
