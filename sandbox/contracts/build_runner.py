@@ -46,9 +46,9 @@ class BuildOrder:
     the overrides of StartBuild applied, in the shape of botocore's `Project`. `variables` are those
     that CodeBuild sets in the builds of a webhook.
 
-    `role_chain` has the roles of an action whose commands run in CodePipeline itself: it assumes the
-    first, and each other role through the one before. Otherwise, CodeBuild assumes the project's
-    service role.
+    `role_chain` has the roles of an action whose commands run in CodePipeline itself: it assumes
+    the first, and each other role through the one before. Otherwise, CodeBuild assumes the
+    project's service role.
     """
 
     id: str
