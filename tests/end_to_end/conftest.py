@@ -17,6 +17,7 @@ import pytest
 from tests.ports import free_port
 
 PROJECT = Path(__file__).resolve().parents[2]
+IDENTITY = ("-c", "user.name=Ann", "-c", "user.email=ann@example.com")
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,16 @@ class Sandbox:
             check=False,
             timeout=600,
         )
+
+    def git(self, *arguments: str) -> str:
+        """Run git in the project and return its output."""
+        return subprocess.run(
+            ["git", *IDENTITY, *arguments],
+            cwd=self.project,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
 
     def shell(self, line: str) -> subprocess.CompletedProcess[str]:
         """Run a shell line whose `python` is this one."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -17,7 +16,6 @@ from tests.end_to_end.conftest import PROJECT, Sandbox
 
 PIPELINE = "platform-dev-pipeline"
 TEST = "tests/app/test_config.py"
-IDENTITY = ("-c", "user.name=Ann", "-c", "user.email=ann@example.com")
 
 pytestmark = [
     pytest.mark.timeout(900),
@@ -28,33 +26,26 @@ pytestmark = [
 ]
 
 
-def git(sandbox: Sandbox, *arguments: str) -> str:
-    command = ["git", *IDENTITY, *arguments]
-    return subprocess.run(
-        command, cwd=sandbox.project, capture_output=True, text=True, check=True
-    ).stdout.strip()
-
-
 @pytest.fixture(scope="module")
 def released(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """A clone whose service has one file of tests, with dev deployed by the EKS action."""
     clone = Sandbox(sandbox.home, tmp_path_factory.mktemp("clone") / "project")
-    for name in git(Sandbox(sandbox.home), "ls-files", "--", ".", ":!docs").splitlines():
+    for name in Sandbox(sandbox.home).git("ls-files", "--", ".", ":!docs").splitlines():
         is_test = name.startswith("tests/app/") and "/test_" in name
         if is_test and name != TEST:
             continue
         (clone.project / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(PROJECT / name, clone.project / name)
     (clone.project / ".venv").symlink_to(sys.prefix)
-    git(clone, "init", "--quiet", "--initial-branch", "main")
-    git(clone, "add", "--all")
-    git(clone, "commit", "--quiet", "--message", "Test the configuration only")
+    clone.git("init", "--quiet", "--initial-branch", "main")
+    clone.git("add", "--all")
+    clone.git("commit", "--quiet", "--message", "Test the configuration only")
     clone.json("up", "dev", "-c", "pipeline.deploy=eks", "-c", "pipeline.rollback=true")
     yield clone
 
 
 def release(sandbox: Sandbox) -> dict[str, Any]:
-    git(sandbox, "commit", "--quiet", "--allow-empty", "--message", "Release again")
+    sandbox.git("commit", "--quiet", "--allow-empty", "--message", "Release again")
     return sandbox.json("release", "dev")
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -27,7 +26,6 @@ from tests.pulumi import needs_cli
 PIPELINE = "platform-dev-pipeline"
 # The packages of the service's only test, from the lock file.
 PACKAGES = {"uv", "pytest", "pytest-timeout", "iniconfig", "packaging", "pluggy", "pygments"}
-IDENTITY = ("-c", "user.name=Ann", "-c", "user.email=ann@example.com")
 BOUNDARY = "arn:aws:iam::123456789012:policy/boundary"
 CHANGES = (
     ("    tags:\n", f"    permissions_boundary: {BOUNDARY}\n    tags:\n"),
@@ -61,13 +59,6 @@ pytestmark = [
 ]
 
 
-def git(sandbox: Sandbox, *arguments: str) -> str:
-    command = ["git", *IDENTITY, *arguments]
-    return subprocess.run(
-        command, cwd=sandbox.project, capture_output=True, text=True, check=True
-    ).stdout.strip()
-
-
 def replace(file: Path, old: str, new: str) -> None:
     text = file.read_text()
     assert old in text
@@ -84,7 +75,7 @@ def locked(text: str) -> str:
 def pipeline(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """A clone with the setting and one test of the service, brought up and connected."""
     clone = Sandbox(sandbox.home, tmp_path_factory.mktemp("clone") / "project")
-    files = git(Sandbox(sandbox.home), "ls-files", "--", ".", ":!docs", ":!tests")
+    files = Sandbox(sandbox.home).git("ls-files", "--", ".", ":!docs", ":!tests")
     for name in files.splitlines():
         (clone.project / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(PROJECT / name, clone.project / name)
@@ -101,7 +92,7 @@ def pipeline(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iter
         PolicyName="boundary",
         PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
     )
-    git(clone, "init", "--quiet", "--initial-branch", "main")
+    clone.git("init", "--quiet", "--initial-branch", "main")
     commit(clone, "Update the stack in the pipeline")
     clone.json("up", "dev")
     clone.json("connection", "accept", "dev")
@@ -109,9 +100,9 @@ def pipeline(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def commit(sandbox: Sandbox, message: str) -> str:
-    git(sandbox, "add", "--all")
-    git(sandbox, "commit", "--quiet", "--message", message)
-    return git(sandbox, "rev-parse", "HEAD")
+    sandbox.git("add", "--all")
+    sandbox.git("commit", "--quiet", "--message", message)
+    return sandbox.git("rev-parse", "HEAD")
 
 
 def push(sandbox: Sandbox) -> str:
@@ -123,7 +114,7 @@ def push(sandbox: Sandbox) -> str:
         return [item["pipelineExecutionId"] for item in response["pipelineExecutionSummaries"]]
 
     before = executions()
-    git(sandbox, "push", "--quiet", "sandbox", "main")
+    sandbox.git("push", "--quiet", "sandbox", "main")
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         if new := [id for id in executions() if id not in before]:
@@ -256,7 +247,7 @@ def test_preview_without_its_managed_policy_cannot_read_the_account(
 def test_approval_shows_commit_author_and_changes(pipeline: Sandbox, changed: str) -> None:
     assert retry(pipeline, changed, "Preview") == "Approval", log(pipeline, changed, "Preview")
     configuration = actions(pipeline, changed)["ApproveChanges"]["input"]["resolvedConfiguration"]
-    head = git(pipeline, "rev-parse", "HEAD")
+    head = pipeline.git("rev-parse", "HEAD")
     assert configuration["CustomData"] == f"Update dev to commit {head} by Ann? 2 to update."
     assert configuration["ExternalEntityLink"].startswith("https://us-east-1.console.aws.")
     lines = log(pipeline, changed, "Preview").splitlines()
@@ -311,7 +302,7 @@ def test_builds_use_the_pulumi_cli_where_it_is_installed(pipeline: Sandbox, tmp_
     options = [word for item in variables.items() for word in ("-e", "=".join(item))]
     build = ("codebuild", "run", str(tmp_path / "preview.yml"), "--source", ".", *options)
     ran = pipeline.run(*build, environment={"SANDBOX_ENGINE": "auto"})
-    git(pipeline, "checkout", "--", "Pulumi.dev.yaml")
+    pipeline.git("checkout", "--", "Pulumi.dev.yaml")
     assert ran.returncode == 0, ran.stdout
     lines = ran.stdout.splitlines()
     assert [line for line in lines if line.startswith("Engine: pulumi v3.")], lines

@@ -20,7 +20,7 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.end_to_end.conftest import PROJECT
+from tests.end_to_end.conftest import IDENTITY, PROJECT
 from tests.github_actions.fake_github import REPOSITORY, TOKEN, FakeGitHub, serving
 
 COMMIT = "c" * 40
@@ -206,8 +206,7 @@ def test_pull_request_starts_a_preview_in_codebuild_whose_end_writes_the_comment
 
 
 def git(pull_request: PullRequest, *arguments: str) -> str:
-    identity = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com"]
-    return run(["git", *identity, *arguments], pull_request.base, pull_request.variables).strip()
+    return run(["git", *IDENTITY, *arguments], pull_request.base, pull_request.variables).strip()
 
 
 def push(pull_request: PullRequest, repository: Path, reference: str) -> str:
