@@ -40,13 +40,14 @@ class Engine:
             pool_pre_ping=True,
             pool_recycle=RECYCLE_SECONDS,
             hide_parameters=True,
+            isolation_level="AUTOCOMMIT",  # reads, the most frequent, need no other level
         )
-        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._transactional = self.engine.execution_options(isolation_level="READ COMMITTED")
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Yield a connection in a transaction. Raises DatabaseUnavailableError."""
-        with _translated_errors(), self.engine.begin() as connection:
+        with _translated_errors(), self._transactional.begin() as connection:
             yield connection
 
     @contextmanager
@@ -55,7 +56,7 @@ class Engine:
 
         Raises DatabaseUnavailableError.
         """
-        with _translated_errors(), self._autocommit.connect() as connection:
+        with _translated_errors(), self.engine.connect() as connection:
             yield connection
 
     def check(self) -> None:
