@@ -232,11 +232,11 @@ class Demo:
         """Wait until the executions have ended; return their statuses."""
         deadline = time.monotonic() + 600
         while time.monotonic() < deadline:
-            found = {
+            by_execution = {
                 item["pipelineExecutionId"]: item["status"]
                 for item in self.json("pipeline", "status", stack)["executions"]
             }
-            statuses = [found.get(id, "unknown") for id in executions]
+            statuses = [by_execution.get(id, "unknown") for id in executions]
             if not {"InProgress", "Stopping"} & set(statuses):
                 return statuses
             time.sleep(1)

@@ -159,7 +159,7 @@ class _Placeholders:
         """Return the content with all identifiers replaced."""
         text = json.dumps(content)
         for pattern, kind in _VARIABLE:
-            text = pattern.sub(lambda found, kind=kind: self._name(found[0], kind), text)  # type: ignore[misc]
+            text = pattern.sub(lambda match, kind=kind: self._name(match[0], kind), text)  # type: ignore[misc]
         return json.loads(text)
 
     def _name(self, identifier: str, kind: str) -> str:

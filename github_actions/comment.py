@@ -123,15 +123,15 @@ def _section(preview: Preview, room: int) -> str:
 
 def _fitting(lines: list[str], room: int, before: str, after: str) -> str:
     """Return as many lines as fit, and how many do not."""
-    used, kept = len(before) + len(after) + 60, list[str]()
+    used, fitting = len(before) + len(after) + 60, list[str]()
     for line in lines:
         if used + len(line) + 1 > room:
             break
-        kept.append(line)
+        fitting.append(line)
         used += len(line) + 1
-    rest = len(lines) - len(kept)
+    rest = len(lines) - len(fitting)
     note = f"\n\n{rest} more lines are in the workflow's log." if rest else ""
-    return f"{before}{chr(10).join(kept)}{after}{note}"
+    return f"{before}{chr(10).join(fitting)}{after}{note}"
 
 
 def _step(step: Step) -> Iterator[str]:

@@ -110,13 +110,13 @@ def _configuration(folder: Path, stack: str) -> Mapping[str, Any]:
 
 def _networks(folder: Path) -> dict[str, str]:
     """Return the VPC's network of each stack."""
-    found = {}
+    networks = {}
     for file in sorted(folder.glob("Pulumi.?*.yaml")):
         stack = file.name.removeprefix("Pulumi.").removesuffix(".yaml")
         network = _configuration(folder, stack).get(f"{NAMESPACE}network")
         if isinstance(network, Mapping) and "cidr" in network:
-            found[stack] = str(network["cidr"])
-    return found
+            networks[stack] = str(network["cidr"])
+    return networks
 
 
 def _neighbours(folder: Path, stack: str) -> Sequence[str]:

@@ -169,13 +169,13 @@ class Account:
         contents = journal.read()
         entries = [contents.entries[number] for number in sorted(contents.entries)]
         readable = len(entries)
-        while len(kept := self._empty(journal).replayable(entries)) < len(entries):
-            entries = kept  # a request that fails may have prepared a later one
-        former = journal.replace(kept)
+        while len(replayable := self._empty(journal).replayable(entries)) < len(entries):
+            entries = replayable  # a request that fails may have prepared a later one
+        former = journal.replace(replayable)
         return Repair(
-            kept=len(kept),
+            kept=len(replayable),
             lost=len(contents.lost),
-            dependent=readable - len(kept),
+            dependent=readable - len(replayable),
             former=str(former or ""),
         )
 

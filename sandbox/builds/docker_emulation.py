@@ -77,18 +77,18 @@ class DockerEmulation:
         parser.add_argument("-p", "--password")
         parser.add_argument("--password-stdin", action="store_true")
         parser.add_argument("server")
-        given = parser.parse_args(arguments)
-        password = sys.stdin.read().strip() if given.password_stdin else given.password
+        options = parser.parse_args(arguments)
+        password = sys.stdin.read().strip() if options.password_stdin else options.password
         if not password:
             raise BuildError("docker login: the password is empty")
-        host = given.server.removeprefix("https://").removeprefix("http://").rstrip("/")
+        host = options.server.removeprefix("https://").removeprefix("http://").rstrip("/")
         if host != self._registry and self._registry:
             raise BuildError(
                 f"docker login: {host} is not the sandbox's registry {self._registry}, and builds "
                 "push nowhere else"
             )
-        Registry(host, (given.username, password)).check()
-        self._credentials.store(host, given.username, password)
+        Registry(host, (options.username, password)).check()
+        self._credentials.store(host, options.username, password)
         sys.stdout.write("Login Succeeded\n")
         return 0
 
@@ -126,9 +126,9 @@ class DockerEmulation:
         parser.add_argument("--driver-opt", action="append")
         parser.add_argument("--platform")
         parser.add_argument("--name")
-        given = parser.parse_args(arguments)
+        options = parser.parse_args(arguments)
         builders = self._builder_names()
-        name = given.name or f"sandbox{len(builders)}"
+        name = options.name or f"sandbox{len(builders)}"
         self._write_builders([name, *(other for other in builders if other != name)])
         sys.stdout.write(f"{name}\n")
         sys.stderr.write("The sandbox's builder is used; no BuildKit image is pulled.\n")
@@ -138,15 +138,15 @@ class DockerEmulation:
         parser = Parser(f"buildx {verb}")
         parser.add_argument("name", nargs="?")
         parser.add_argument("--bootstrap", action="store_true")
-        given = parser.parse_args(arguments)
+        options = parser.parse_args(arguments)
         builders = self._builder_names()
-        if verb == "ls" or (verb == "inspect" and given.name is None):
+        if verb == "ls" or (verb == "inspect" and options.name is None):
             sys.stdout.write("".join(f"{name}\n" for name in [*builders, "default"]))
             return 0
-        if given.name != "default" and given.name not in builders:
-            raise BuildError(f'no builder "{given.name}" found')
+        if options.name != "default" and options.name not in builders:
+            raise BuildError(f'no builder "{options.name}" found')
         if verb == "rm":
-            self._write_builders([name for name in builders if name != given.name])
+            self._write_builders([name for name in builders if name != options.name])
         return 0
 
     def _builder_names(self) -> list[str]:
@@ -169,14 +169,14 @@ class DockerEmulation:
                 parser.add_argument("--prefer-index", default="true")
                 parser.add_argument("--progress")
                 parser.add_argument("source", nargs="+")
-                given = parser.parse_args(rest)
-                if len(given.source) > 1 or given.prefer_index != "false":
+                options = parser.parse_args(rest)
+                if len(options.source) > 1 or options.prefer_index != "false":
                     raise BuildError(
                         "docker buildx imagetools create: the sandbox copies one source with "
                         "--prefer-index=false; it writes no index"
                     )
-                source = self._reference(given.source[0])
-                for tag in given.tag:
+                source = self._reference(options.source[0])
+                for tag in options.tag:
                     target = self._reference(tag)
                     digest = self._api(source.host).copy(source, target)
                     sys.stderr.write(f"pushing {digest} to {target}\n")
@@ -184,11 +184,11 @@ class DockerEmulation:
             case "inspect":
                 parser.add_argument("--raw", action="store_true")
                 parser.add_argument("source")
-                given = parser.parse_args(rest)
-                reference = self._reference(given.source)
+                options = parser.parse_args(rest)
+                reference = self._reference(options.source)
                 content, media_type, digest = self._api(reference.host).manifest(reference)
                 text = f"Name:      {reference}\nMediaType: {media_type}\nDigest:    {digest}\n"
-                sys.stdout.write(content.decode() if given.raw else text)
+                sys.stdout.write(content.decode() if options.raw else text)
                 return 0
         raise BuildError(f"docker buildx imagetools {verb} is not emulated by the sandbox")
 
@@ -244,8 +244,8 @@ class DockerEmulation:
         parser = Parser("tag")
         parser.add_argument("source")
         parser.add_argument("target")
-        given = parser.parse_args(arguments)
-        self._images.tag(self._reference(given.source), self._reference(given.target))
+        options = parser.parse_args(arguments)
+        self._images.tag(self._reference(options.source), self._reference(options.target))
         return 0
 
     def _push(self, arguments: Sequence[str]) -> int:
@@ -253,10 +253,10 @@ class DockerEmulation:
         parser.add_argument("-a", "--all-tags", action="store_true")
         parser.add_argument("-q", "--quiet", action="store_true")
         parser.add_argument("name")
-        given = parser.parse_args(arguments)
-        reference = self._reference(given.name)
+        options = parser.parse_args(arguments)
+        reference = self._reference(options.name)
         names = [reference]
-        if given.all_tags:
+        if options.all_tags:
             stored = [Reference.parse(name) for name in self._images.names()]
             names = [name for name in stored if name.repository == reference.repository]
         for name in names:
@@ -281,13 +281,13 @@ class DockerEmulation:
     def _list(self, arguments: Sequence[str]) -> int:
         parser = Parser("images")
         parser.add_argument("-q", "--quiet", action="store_true")
-        given = parser.parse_args(arguments)
-        if not given.quiet:
+        options = parser.parse_args(arguments)
+        if not options.quiet:
             sys.stdout.write(f"{'REPOSITORY':<50} {'TAG':<20} IMAGE ID\n")
         for name, entry in self._images.names().items():
             reference, id = Reference.parse(name), entry["digest"][7:19]
             row = f"{reference.repository:<50} {reference.reference:<20} {id}\n"
-            sys.stdout.write(f"{id}\n" if given.quiet else row)
+            sys.stdout.write(f"{id}\n" if options.quiet else row)
         return 0
 
     def _remove(self, arguments: Sequence[str]) -> int:

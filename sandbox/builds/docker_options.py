@@ -69,58 +69,58 @@ def parse(arguments: Sequence[str], command: str) -> BuildOptions:
         parser.add_argument(option, action="append")
     for option in _ATTESTATIONS:
         parser.add_argument(option)
-    given = parser.parse_args(arguments)
-    sbom_folder = _sbom_folder(given)
+    options = parser.parse_args(arguments)
+    sbom_folder = _sbom_folder(options)
     if sbom_folder is None:
         for option in ("provenance", "sbom"):
-            if getattr(given, option) not in (None, "false"):
+            if getattr(options, option) not in (None, "false"):
                 raise BuildError(f"--{option} is not emulated by the sandbox; set --{option}=false")
-        push = given.push or any(_pushes(output) for output in given.output)
+        push = options.push or any(_pushes(output) for output in options.output)
     else:
         push = False
-    if push and not given.tag:
+    if push and not options.tag:
         raise BuildError("a pushed image needs a --tag")
-    if "," in given.platform:
-        raise BuildError(f"--platform {given.platform}: the sandbox builds for one platform")
-    context = Path(given.context).absolute()
+    if "," in options.platform:
+        raise BuildError(f"--platform {options.platform}: the sandbox builds for one platform")
+    context = Path(options.context).absolute()
     if not context.is_dir():
-        raise BuildError(f"path {given.context} not found: the context must be a directory")
-    dockerfile = Path(given.file).absolute() if given.file else context / "Dockerfile"
+        raise BuildError(f"path {options.context} not found: the context must be a directory")
+    dockerfile = Path(options.file).absolute() if options.file else context / "Dockerfile"
     if not dockerfile.is_file():
         raise BuildError(f"failed to read dockerfile: open {dockerfile}: no such file or directory")
-    args = _build_args(given.build_arg)
+    args = _build_args(options.build_arg)
     request = BuildRequest(
         context=context,
         dockerfile=dockerfile,
-        platform=given.platform,
+        platform=options.platform,
         args=args,
-        target=given.target,
-        network=given.network,
-        hosts=tuple(given.add_host),
+        target=options.target,
+        network=options.network,
+        hosts=tuple(options.add_host),
         epoch=int(args.get("SOURCE_DATE_EPOCH", "0")),
     )
     return BuildOptions(
         request=request,
-        tags=given.tag,
+        tags=options.tag,
         push=push,
-        metadata_file=given.metadata_file,
-        id_file=given.iidfile,
-        quiet=given.quiet,
+        metadata_file=options.metadata_file,
+        id_file=options.iidfile,
+        quiet=options.quiet,
         sbom_folder=sbom_folder,
     )
 
 
-def _sbom_folder(given: argparse.Namespace) -> Path | None:
+def _sbom_folder(options: argparse.Namespace) -> Path | None:
     """Return the folder of `--sbom=… --output type=local,dest=FOLDER`, or None.
 
     BuildKit also writes the image's files there; the sandbox writes sbom.spdx.json only.
     https://docs.docker.com/build/metadata/attestations/attestation-storage/
     """
-    if given.sbom in (None, "false") or len(given.output) != 1:
+    if options.sbom in (None, "false") or len(options.output) != 1:
         return None
-    fields = next(csv.reader(io.StringIO(given.output[0])))
+    fields = next(csv.reader(io.StringIO(options.output[0])))
     values = dict(field.partition("=")[::2] for field in fields)
-    if set(values) != {"type", "dest"} or values["type"] != "local" or given.push or given.load:
+    if set(values) != {"type", "dest"} or values["type"] != "local" or options.push or options.load:
         return None
     return Path(values["dest"]).absolute()
 

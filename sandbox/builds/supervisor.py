@@ -94,14 +94,16 @@ def _descendants() -> set[int]:
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
                 if fields[0] != "Z":
                     parents[int(entry.name)] = int(fields[1])
-    found: set[int] = set()
+    descendants: set[int] = set()
     pending = [os.getpid()]
     while pending:
         parent = pending.pop()
-        children = {pid for pid, its_parent in parents.items() if its_parent == parent} - found
-        found |= children
+        children = {
+            pid for pid, its_parent in parents.items() if its_parent == parent
+        } - descendants
+        descendants |= children
         pending += children
-    return found
+    return descendants
 
 
 if __name__ == "__main__":

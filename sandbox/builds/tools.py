@@ -99,8 +99,8 @@ def _command(module: str, variables: Mapping[str, str]) -> str:
 def select_runtimes(directory: Path, versions: Mapping[str, str]) -> list[str]:
     """Put the Python of the requested version into `directory`; return notes on all runtimes."""
     directory.mkdir(parents=True, exist_ok=True)
-    wanted = {**versions}
-    python = _python(wanted.pop("python", ""))
+    remaining = {**versions}
+    python = _python(remaining.pop("python", ""))
     for name in ("python", "python3", Path(python[0]).name):
         _link(directory / name, Path(python[0]))
     for name in ("pip", "pip3"):
@@ -109,7 +109,7 @@ def select_runtimes(directory: Path, versions: Mapping[str, str]) -> list[str]:
     notes = []
     if "python" in versions:
         notes.append(_note("python", versions["python"], python[1]))
-    notes += [_note(name, version, _installed(name)) for name, version in wanted.items()]
+    notes += [_note(name, version, _installed(name)) for name, version in remaining.items()]
     return notes
 
 

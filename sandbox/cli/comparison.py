@@ -113,8 +113,8 @@ def _print_resources(
     common = len(one & other) + 1
     only = {first: one - other, second: other - one}
     only = {
-        stack: {item for item in found if item[0] != "pulumi:pulumi:Stack"}
-        for stack, found in only.items()
+        stack: {item for item in resources if item[0] != "pulumi:pulumi:Stack"}
+        for stack, resources in only.items()
     }
     output.say("")
     output.say(
@@ -123,16 +123,16 @@ def _print_resources(
     )
     if any(only.values()):
         table = _table("type", first, second)
-        for kind in sorted({kind for found in only.values() for kind, _ in found}):
+        for kind in sorted({kind for resources in only.values() for kind, _ in resources}):
             names = (
-                escape("\n".join(sorted(name for of_kind, name in found if of_kind == kind)))
-                for found in only.values()
+                escape("\n".join(sorted(name for of_kind, name in resources if of_kind == kind)))
+                for resources in only.values()
             )
             table.add_row(kind, *names)
         output.text.print(table)
     return {
-        stack: [{"type": kind, "name": name} for kind, name in sorted(found)]
-        for stack, found in only.items()
+        stack: [{"type": kind, "name": name} for kind, name in sorted(resources)]
+        for stack, resources in only.items()
     }
 
 

@@ -106,8 +106,8 @@ def set_(
 
 def _read(key: str, *, secret: bool) -> str:
     if sys.stdin.isatty():
-        answer: str = click.prompt(f"Value of {key}", hide_input=secret, err=True)
-        return answer
+        value: str = click.prompt(f"Value of {key}", hide_input=secret, err=True)
+        return value
     return sys.stdin.read().removesuffix("\n")
 
 

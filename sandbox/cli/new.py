@@ -74,16 +74,16 @@ def new(
         "template": template,
         "eksctl": eksctl.read() if eksctl is not None else None,
     }
-    answer = _ask(project, request, output)
-    if "error" in answer:
-        output.fail(f"{file.name} was not written: {answer['error']}", WRONG_USE)
+    response = _ask(project, request, output)
+    if "error" in response:
+        output.fail(f"{file.name} was not written: {response['error']}", WRONG_USE)
     with file.open("x", encoding="utf-8") as target:
-        target.write(answer["text"])
+        target.write(response["text"])
     output.say(f"Wrote {file.name}.")
-    for note in answer["notes"]:
+    for note in response["notes"]:
         output.say(f"  - {note}")
     output.say(f"Next: `sandbox diff {template} {stack}`, then `sandbox up {stack}`.")
-    output.document({"result": "succeeded", "file": str(file), "notes": answer["notes"]})
+    output.document({"result": "succeeded", "file": str(file), "notes": response["notes"]})
 
 
 def _ask(project: Path, request: dict[str, Any], output: Output) -> dict[str, Any]:
@@ -111,5 +111,5 @@ def _ask(project: Path, request: dict[str, Any], output: Output) -> dict[str, An
     if ran.returncode != 0:
         reason = ran.stderr.strip().splitlines()[-1:] or ["it printed nothing"]
         output.fail(f"python -m {module} failed: {reason[0]}")
-    answer: dict[str, Any] = json.loads(ran.stdout)
-    return answer
+    response: dict[str, Any] = json.loads(ran.stdout)
+    return response

@@ -153,10 +153,10 @@ def _confirm_preview(preview: Result, stack: str) -> int:
         raise SystemExit(preview.exit_code)
     while preview.changed:
         question = f"Perform this update of stack {stack}?"
-        answer = click.prompt(question, type=click.Choice(["yes", "no", "details"]), default="no")
-        if answer == "yes":
+        choice = click.prompt(question, type=click.Choice(["yes", "no", "details"]), default="no")
+        if choice == "yes":
             break
-        if answer == "no":
+        if choice == "no":
             raise click.Abort
         details = PlainDisplay(sys.stdout, preview=True)
         for step in preview.steps:

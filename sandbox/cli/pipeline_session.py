@@ -70,12 +70,12 @@ def open_pipeline(stack: str, output: Output, service: str | None = None) -> Pip
     """
     home, project, _ = require_state(stack)
     resources = Backend(home.state).read(project, stack).get("resources") or []
-    found = find_pipeline(resources, service)
-    if found is None and service is not None:
+    pipeline = find_pipeline(resources, service)
+    if pipeline is None and service is not None:
         output.fail(f"stack {stack} has no service {service} with a pipeline.", WRONG_USE)
-    if found is None:
+    if pipeline is None:
         output.fail(f"stack {stack} has no pipeline; `sandbox up {stack}` creates it.")
-    name, region = found
+    name, region = pipeline
     url = ensure_running(home).account
     return PipelineSession(
         home=home, stack=stack, name=name, region=region, url=url, service=service

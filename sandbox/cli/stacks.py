@@ -149,8 +149,8 @@ def import_(stack: str, file: IO[str], *, as_json: bool) -> None:
     """
     printed = Output(as_json=as_json)
     home, project = Home.of_project(), stack_files.project_name(find_project())
-    known = {*list_stacks(home.state, project), *stack_files.stack_names(find_project())}
-    if stack not in known:
+    stacks = {*list_stacks(home.state, project), *stack_files.stack_names(find_project())}
+    if stack not in stacks:
         require_state(stack)
     try:
         document = json.loads(file.read())

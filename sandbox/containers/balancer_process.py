@@ -52,16 +52,16 @@ class BalancerProcess:
 
         Does nothing if that is applied already, unless `again` is set, which retries failures.
         """
-        wanted = list(listeners)
-        if wanted == self._applied and self.running and not again:
+        requested = list(listeners)
+        if requested == self._applied and self.running and not again:
             return []
-        if not wanted:
+        if not requested:
             self.end()
             return []
         self._directory.mkdir(parents=True, exist_ok=True)
         (self._directory / "applied.json").unlink(missing_ok=True)
         temporary = self._directory / "config.new"
-        temporary.write_text(json.dumps({"listeners": wanted}))
+        temporary.write_text(json.dumps({"listeners": requested}))
         temporary.replace(self._directory / "config.json")
         if self.running:
             os.kill(int((self._directory / "pid").read_text()), signal.SIGHUP)
@@ -69,8 +69,8 @@ class BalancerProcess:
             self._start()
         deadline = time.monotonic() + _APPLY_SECONDS
         while time.monotonic() < deadline:
-            if (applied := self._read_applied()).get("listeners") == wanted:
-                self._applied = wanted
+            if (applied := self._read_applied()).get("listeners") == requested:
+                self._applied = requested
                 return list(applied["failures"])
             time.sleep(0.01)
         self._applied = None

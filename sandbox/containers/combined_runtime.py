@@ -89,5 +89,5 @@ class CombinedRuntime:
 
     def _of_container(self, container_id: str) -> ContainerRuntime:
         """Return the runtime that knows the container, or the last one."""
-        known = (item for item in self._runtimes if item.state(container_id) is not None)
-        return next(known, self._runtimes[-1])
+        owners = (item for item in self._runtimes if item.state(container_id) is not None)
+        return next(owners, self._runtimes[-1])

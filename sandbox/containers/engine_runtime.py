@@ -95,10 +95,10 @@ class EngineRuntime:
         file = self._pod(pod_uid) / "address"
         with self._lock:
             subnet = self._networks.pods().subnet
-            known = {path: path.read_text() for path in self._directory.glob("pods/*/address")}
-            if known.get(file, "") in {str(host) for host in subnet.hosts()}:
-                return known[file]
-            taken = {*known.values(), str(subnet[1])}
+            addresses = {path: path.read_text() for path in self._directory.glob("pods/*/address")}
+            if addresses.get(file, "") in {str(host) for host in subnet.hosts()}:
+                return addresses[file]
+            taken = {*addresses.values(), str(subnet[1])}
             free = (text for host in subnet.hosts() if (text := str(host)) not in taken)
             if (address := next(free, None)) is None:
                 raise ContainerError(

@@ -79,10 +79,10 @@ class HostRelays:
         A restarted background process learns of a database later than it starts relays.
         """
         present = {address: sorted(ports) for address, ports in self._endpoints().items()}
-        if (known := {**self._ports, **present}) != self._ports:
-            self._ports = known
+        if (merged := {**self._ports, **present}) != self._ports:
+            self._ports = merged
             self._save()
-        return known
+        return merged
 
     def _choose(self, loopback: str) -> int:
         endpoints = self._known()

@@ -92,8 +92,8 @@ class _Head:
         return {token.strip().lower() for value in values for token in value.split(",")} - {""}
 
     def encode(self, extra: Sequence[tuple[str, str]]) -> bytes:
-        kept = [(k, v) for k, v in self.headers if k.lower() not in _HOP_BY_HOP]
-        lines = [self.line, *(f"{key}: {value}" for key, value in [*kept, *extra])]
+        end_to_end = [(k, v) for k, v in self.headers if k.lower() not in _HOP_BY_HOP]
+        lines = [self.line, *(f"{key}: {value}" for key, value in [*end_to_end, *extra])]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 

@@ -90,15 +90,15 @@ class Balancer:
 
     async def _load(self) -> None:
         entries = json.loads(self._config.read_text())["listeners"]
-        wanted = {(entry["address"], entry["port"]): entry for entry in entries}
+        by_place = {(entry["address"], entry["port"]): entry for entry in entries}
         for place, listener in list(self._listeners.items()):
-            entry = wanted.get(place)
+            entry = by_place.get(place)
             if entry is None or ("certificate" in entry) != (listener.tls is not None):
                 del self._listeners[place]
                 if listener.server is not None:
                     listener.server.close()
         failures = []
-        for place, entry in wanted.items():
+        for place, entry in by_place.items():
             listener = self._listeners.get(place) or _Listener()
             listener.configure(entry)
             try:

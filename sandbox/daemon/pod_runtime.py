@@ -45,21 +45,21 @@ def choose_runtime(
         raise RuntimeChoiceError(
             f"{VARIABLE} is '{choice}'; set it to auto, process or engine, or unset it"
         )
-    found = detect() if choice != "process" else f"{VARIABLE} is process"
-    if isinstance(found, str):
+    detected = detect() if choice != "process" else f"{VARIABLE} is process"
+    if isinstance(detected, str):
         if choice == "engine":
             raise RuntimeChoiceError(
-                f"{VARIABLE} is engine, but {found}. Start an engine, set DOCKER_HOST to its "
+                f"{VARIABLE} is engine, but {detected}. Start an engine, set DOCKER_HOST to its "
                 f"socket, or unset {VARIABLE} to run pods as processes"
             )
-        _LOG.info("pods run as processes: %s", found)
+        _LOG.info("pods run as processes: %s", detected)
         pod_containers.end_all(home.path, home.pods)  # of a time with an engine
-        return processes, found
-    _LOG.info("pods run in %s", found.name)
+        return processes, detected
+    _LOG.info("pods run in %s", detected.name)
     engine = EngineRuntime(
         pod_containers.directory(home.pods),
         home.path,
-        found,
+        detected,
         registry=registry,
         environment=environment,
         endpoints=endpoints,

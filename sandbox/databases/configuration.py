@@ -61,7 +61,7 @@ def server_configuration(
     Formulas (`{DBInstanceClassMemory/…}`) and parameters unknown to this PostgreSQL keep
     PostgreSQL's default. Raises ServerError.
     """
-    known = _known_parameters(programs["postgres"])
+    supported = _known_parameters(programs["postgres"])
     settings = {
         "data_directory": str(directory / "data"),
         "hba_file": str(directory / "pg_hba.conf"),
@@ -84,7 +84,7 @@ def server_configuration(
         if name == "shared_preload_libraries":
             libraries = [item.strip() for item in value.split(",") if item.strip()]
             settings[name] = ",".join(filter(programs.has_library, libraries))
-        elif name in known or "." in name:
+        elif name in supported or "." in name:
             settings[name] = value
     return "".join(f"{name} = {_quote(name, value)}\n" for name, value in settings.items())
 

@@ -78,10 +78,10 @@ def client(major: str) -> str:
 def _installed() -> tuple[Programs, ...]:
     on_path = (Path(entry) for entry in os.environ.get("PATH", "").split(os.pathsep) if entry)
     fixed = (path for pattern in _SYSTEM for path in sorted(Path("/").glob(pattern), reverse=True))
-    found = [p for p in map(_programs, (*on_path, *fixed)) if p is not None]
+    installations = [p for p in map(_programs, (*on_path, *fixed)) if p is not None]
     if server_user() is not None:
-        found = [p for p in found if is_reachable(p.directory / "postgres")]
-    return tuple(found)
+        installations = [p for p in installations if is_reachable(p.directory / "postgres")]
+    return tuple(installations)
 
 
 def _programs(directory: Path) -> Programs | None:

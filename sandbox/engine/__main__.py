@@ -31,15 +31,15 @@ from sandbox.engine.request import Kind
 
 
 def _providers() -> dict[str, int]:
-    found = {}
+    ports = {}
     for item in filter(None, os.environ.get("PULUMI_DEBUG_PROVIDERS", "").split(",")):
         name, _, port = item.partition(":")
         if not name or not port.isdigit():
             raise UsageError(
                 f"PULUMI_DEBUG_PROVIDERS has {item!r}; the format is name:port,name:port."
             )
-        found[name] = int(port)
-    return found
+        ports[name] = int(port)
+    return ports
 
 
 def _backend() -> Path | str:
@@ -228,8 +228,8 @@ def engine(arguments: Sequence[str] | None = None) -> None:
 
 def _fail(arguments: Sequence[str], code: int, message: str) -> NoReturn:
     if "--json" in arguments:
-        known = [item for item in arguments if item in get_args(Kind)]
-        operation = cast(Kind, known[0] if known else "")
+        operations = [item for item in arguments if item in get_args(Kind)]
+        operation = cast(Kind, operations[0] if operations else "")
         failed = Result("failed", _stack_of(arguments), operation, {}, 0)
         failed.diagnostics.append(Diagnostic("error", "", message))
         click.echo(json.dumps(failed.to_json()))

@@ -59,8 +59,8 @@ class Recorder:
     @property
     def counted(self) -> list[Step]:
         """The steps that count, with the delayed one, as in the CLI."""
-        held = [self._held] if self._held is not None else []
-        return [step for step in (*self.steps, *held) if not step.error or step.deleted_first]
+        delayed = [self._held] if self._held is not None else []
+        return [step for step in (*self.steps, *delayed) if not step.error or step.deleted_first]
 
     def _release(self) -> None:
         if self._held is not None:
@@ -257,9 +257,9 @@ class Deployment:
 
     def check_targets(self) -> None:
         """Raise EngineError for targets that match no resource; a wildcard may match none."""
-        known = {*self.claimed, *self.olds}
+        existing = {*self.claimed, *self.olds}
         unknown_targets = [
-            text for text in self.request.targets if "*" not in text and text not in known
+            text for text in self.request.targets if "*" not in text and text not in existing
         ]
         if unknown_targets:
             raise EngineError(

@@ -216,8 +216,8 @@ def docker_problem(program: str, environment: Mapping[str, str] | None = None) -
 def docker_programs() -> list[str]:
     """Return every docker on the PATH; the first may lack BuildKit."""
     # Not Path.is_file, which raises for a directory that this user may not read.
-    found = (shutil.which("docker", path=directory) for directory in os.get_exec_path())
-    programs = [path for path in found if path is not None]
+    paths = (shutil.which("docker", path=directory) for directory in os.get_exec_path())
+    programs = [path for path in paths if path is not None]
     distinct = {str(Path(program).resolve()): program for program in reversed(programs)}
     return [program for program in programs if program in distinct.values()]
 

@@ -63,8 +63,8 @@ class SourcePoller:
         ]
         name, configuration = action["name"], action["configuration"]
         fetches = any(
-            execution["status"] in LIVE and name not in known
-            for execution, known in zip(executions, revisions, strict=True)
+            execution["status"] in LIVE and name not in revision
+            for execution, revision in zip(executions, revisions, strict=True)
         )
         if fetches:  # that execution reads the newest version
             return
@@ -77,7 +77,7 @@ class SourcePoller:
             Bucket=configuration["S3Bucket"], Key=configuration["S3ObjectKey"]
         )
         version = str(newest.get("VersionId", ""))
-        if not version or any(known.get(name) == version for known in revisions):
+        if not version or any(revision.get(name) == version for revision in revisions):
             return
         declared = pipeline.definition.get("variables") or []
         order = ExecutionOrder(

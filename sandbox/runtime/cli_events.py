@@ -56,13 +56,13 @@ def changes(events: Iterable[Event]) -> dict[str, int]:
 
 def diagnostics(events: Iterable[Event]) -> list[Diagnostic]:
     """Return the errors and warnings."""
-    found = []
+    messages = []
     for event in events:
         item = event.get("diagnosticEvent") or {}
         if item.get("severity") in ("error", "warning"):
             text = _COLOR.sub("", str(item.get("message", ""))).strip()
-            found.append(Diagnostic(item["severity"], str(item.get("urn") or ""), text))
-    return found
+            messages.append(Diagnostic(item["severity"], str(item.get("urn") or ""), text))
+    return messages
 
 
 def steps(events: Iterable[Event], *, preview: bool) -> list[Step]:
@@ -74,7 +74,7 @@ def steps(events: Iterable[Event], *, preview: bool) -> list[Step]:
     started: dict[str, float] = {}
     errors = {item.urn: item.message for item in diagnostics(events) if item.severity == "error"}
     kinds = ("resourcePreEvent",) if preview else ("resOutputsEvent", "resOpFailedEvent")
-    found = []
+    steps = []
     for event in events:
         before = (event.get("resourcePreEvent") or {}).get("metadata")
         if before:
@@ -89,8 +89,8 @@ def steps(events: Iterable[Event], *, preview: bool) -> list[Step]:
                     step.started = started.get(step.urn, 0.0)
                     if step.started:
                         step.seconds = max(0.0, float(event["timestamp"]) - step.started)
-                    found.append(step)
-    return found
+                    steps.append(step)
+    return steps
 
 
 def _step(metadata: Mapping[str, Any], error: str) -> Step:

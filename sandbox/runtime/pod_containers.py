@@ -36,18 +36,18 @@ def end_all(home: Path, pods: Path) -> bool:
     from docker.errors import DockerException  # noqa: PLC0415
     from requests.exceptions import RequestException  # noqa: PLC0415
 
-    found = False
+    removed = False
     # An engine that does not run has no containers that run.
     with contextlib.suppress(DockerException, RequestException):
         api: Any = docker.APIClient(url, version="auto")
         label = {"label": [f"{HOME_LABEL}={home}"]}
         for item in api.containers(all=True, filters=label):
-            found = True
+            removed = True
             with contextlib.suppress(docker.errors.NotFound):
                 api.remove_container(item["Id"], v=True, force=True)
-        found |= remove_networks(api, home)
+        removed |= remove_networks(api, home)
     shutil.rmtree(directory(pods), ignore_errors=True)
-    return found
+    return removed
 
 
 def remove_networks(api: Any, home: Path) -> bool:

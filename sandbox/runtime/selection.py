@@ -23,17 +23,17 @@ def remaining_targets(urns: Iterable[str], excluded: Sequence[str]) -> list[str]
 
 def with_their_needs(resources: Sequence[Mapping[str, Any]], excluded: Sequence[str]) -> list[str]:
     """Return the excluded URNs of a state and what they need: it cannot be deleted before them."""
-    kept = {item["urn"] for item in resources} - set(
+    excluded_urns = {item["urn"] for item in resources} - set(
         remaining_targets((item["urn"] for item in resources), excluded)
     )
     by_urn = {item["urn"]: item for item in resources}
-    pending = list(kept)
+    pending = list(excluded_urns)
     while pending:
         for urn in _needs(by_urn[pending.pop()]):
-            if urn in by_urn and urn not in kept:
-                kept.add(urn)
+            if urn in by_urn and urn not in excluded_urns:
+                excluded_urns.add(urn)
                 pending.append(urn)
-    return sorted(kept)
+    return sorted(excluded_urns)
 
 
 def _needs(resource: Mapping[str, Any]) -> set[str]:

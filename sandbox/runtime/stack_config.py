@@ -106,13 +106,13 @@ class StackConfig:
         parent: Any = self._config
         for depth, (step, following) in enumerate(pairwise(steps)):
             child = _child(parent, step)
-            wanted = CommentedSeq if isinstance(following, int) else CommentedMap
-            if not isinstance(child, wanted):
+            container = CommentedSeq if isinstance(following, int) else CommentedMap
+            if not isinstance(child, container):
                 if child is not None and depth > 0:
                     place = _formatted(steps[: depth + 1])
-                    kinds = "list" if wanted is CommentedSeq else "map"
+                    kinds = "list" if container is CommentedSeq else "map"
                     raise OverrideError(f"{place} is not a {kinds}; remove it first.")
-                child = wanted()
+                child = container()
                 comment = _take_comment(parent, step)
                 _assign(parent, step, child, steps)
                 if comment and isinstance(child, CommentedMap):

@@ -80,14 +80,15 @@ def conflicts(
 ) -> Iterator[Problem]:
     """Run every rule. The parameters of a rule name the sections that it reads."""
     fixed = {"project": project, "stack": stack, "today": today}
-    found = _conflicts(RULES, {**sections, **fixed})
+    conflicts = _conflicts(RULES, {**sections, **fixed})
     for name, item in sections.get("services", {}).items():
         own = further_services.sections_of_service(item)
         others = {key: value for key, value in sections.items() if key not in SERVICE_SECTIONS}
-        found = chain(
-            found, _below(("services", name), _conflicts(SERVICE_RULES, {**others, **own, **fixed}))
+        conflicts = chain(
+            conflicts,
+            _below(("services", name), _conflicts(SERVICE_RULES, {**others, **own, **fixed})),
         )
-    for conflict in found:
+    for conflict in conflicts:
         fix = (
             remove_command(project, stack, conflict.path)
             if conflict.value is None
@@ -113,13 +114,13 @@ def _conflicts(
             yield from bound_rule()
 
 
-def _below(parents: Path, found: Iterator[Conflict]) -> Iterator[Conflict]:
+def _below(parents: Path, conflicts: Iterator[Conflict]) -> Iterator[Conflict]:
     """Move the paths of a service's sections below the service."""
 
     def moved(path: Path) -> Path:
         return (*parents, *path) if path[0] in SERVICE_SECTIONS else path
 
-    for conflict in found:
+    for conflict in conflicts:
         fix_path = moved(conflict.fix_path) if conflict.fix_path else None
         yield replace(conflict, path=moved(conflict.path), fix_path=fix_path)
 

@@ -177,15 +177,15 @@ def _require(
 def _denial(context: RequestContext, principal: Principal, region: str, item: Requirement) -> str:
     """Return the reason of a denial, in AWS's words, or nothing; record the result."""
     values = {**global_conditions(principal.owner, region), **item.conditions}
-    wanted = (item.action, item.resource, values)
-    own = policy_evaluation.decide(principal.statements, *wanted)
+    access = (item.action, item.resource, values)
+    own = policy_evaluation.decide(principal.statements, *access)
     attached = resource_policies.statements(context, region, item)
     names = (principal.owner, principal.arn)
     direct = policy_evaluation.decide(
-        policy_evaluation.for_principals(attached or (), names), *wanted
+        policy_evaluation.for_principals(attached or (), names), *access
     )
     root = policy_evaluation.decide(
-        policy_evaluation.for_principals(attached or (), _ROOT), *wanted
+        policy_evaluation.for_principals(attached or (), _ROOT), *access
     )
     # The policy of a key or role must name the caller, or the account, which leaves it to identity
     # policies.

@@ -159,13 +159,13 @@ class Dispatcher:
 
     def replayable(self, entries: Iterable[Entry]) -> list[Entry]:
         """Execute these entries; return those that succeed as they did originally."""
-        kept = []
+        successful = []
         with self._replaying():
             for number, entry in enumerate(entries, 1):
                 with suppress(JournalError):
                     self._replay_entry(number, entry)
-                    kept.append(entry)
-        return kept
+                    successful.append(entry)
+        return successful
 
     @contextmanager
     def _replaying(self) -> Iterator[None]:

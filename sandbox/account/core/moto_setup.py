@@ -96,16 +96,16 @@ def _share_managed_policies() -> None:
     from sandbox.account.core import determinism  # noqa: PLC0415
 
     original = IAMBackend._init_aws_policies
-    made: dict[tuple[str, str], list[ManagedPolicy]] = {}
+    policies: dict[tuple[str, str], list[ManagedPolicy]] = {}
 
     def shared(self: Any) -> list[ManagedPolicy]:
         key = (self.account_id, self.region_name)
-        if key not in made:
+        if key not in policies:
             with determinism.apart(f"managed-policies-{'-'.join(key)}"):
-                made[key] = original(self)
-        for policy in made[key]:
+                policies[key] = original(self)
+        for policy in policies[key]:
             policy.attachment_count = 0
-        return list(made[key])
+        return list(policies[key])
 
     iam: Any = IAMBackend
     iam._init_aws_policies = shared

@@ -118,18 +118,18 @@ def _conditions(context: RequestContext, call: Call) -> dict[str, str]:
                 "ec2:subnet": _arn("ec2", call.region, f"subnet/{subnet}"),
             }
         case "sts", "AssumeRole":
-            given = {
+            conditions = {
                 "sts:externalid": call.get("ExternalId"),
                 "sts:rolesessionname": call["RoleSessionName"],
             }
-            return {key: str(value) for key, value in given.items() if value}
+            return {key: str(value) for key, value in conditions.items() if value}
         case "kms", _:
             alias = str(call.get("KeyId") or "").rpartition(":")[2]
-            given = {
+            conditions = {
                 "kms:requestalias": alias if alias.startswith("alias/") else None,
                 "kms:signingalgorithm": call.get("SigningAlgorithm"),
             }
-            return {key: str(value) for key, value in given.items() if value}
+            return {key: str(value) for key, value in conditions.items() if value}
         case "s3", _:
             names = {
                 "ACL": "s3:x-amz-acl",

@@ -63,9 +63,9 @@ def _find(context: RequestContext, arn: str) -> Record:
 
 
 def _check_events(ids: list[str], resource: str) -> None:
-    known, service = _event_ids(), resource.split(":")[2]
+    valid_ids, service = _event_ids(), resource.split(":")[2]
     for event in ids:
-        if event not in known or not event.startswith(f"{service}-"):
+        if event not in valid_ids or not event.startswith(f"{service}-"):
             raise AwsError(
                 "ValidationException", f"Invalid event type id {event} for the resource {resource}"
             )

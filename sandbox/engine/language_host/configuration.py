@@ -69,26 +69,26 @@ class _Encrypted:
 
 def _decrypted(item: Any, secrets: Secrets) -> Any:
     """Return a value with decrypted contents; `_Encrypted` if any was encrypted."""
-    found = False
+    decrypted = False
 
     def walk(value: Any) -> Any:
-        nonlocal found
+        nonlocal decrypted
         if isinstance(value, dict):
             if set(value) == {"secure"}:
-                found = True
+                decrypted = True
                 return secrets.decrypt(str(value["secure"]))
             return {key: walk(inner) for key, inner in value.items()}
         return [walk(inner) for inner in value] if isinstance(value, list) else value
 
     value = walk(item)
-    return _Encrypted(value) if found else value
+    return _Encrypted(value) if decrypted else value
 
 
 def _check_declarations(
     project: Project, values: Mapping[str, Any], stack: str, path: Path
 ) -> None:
     """Validate configuration against Pulumi.yaml's declarations, by the CLI's rules."""
-    missing, wrong = [], []
+    missing, mismatched = [], []
     for key, declared in _declarations(project).items():
         kind, items = declared.get("type"), declared.get("items")
         if key not in values:
@@ -96,17 +96,17 @@ def _check_declarations(
         elif (
             kind is not None and declared.get("secret") and not isinstance(values[key], _Encrypted)
         ):
-            wrong.append(
+            mismatched.append(
                 f"{key} is declared secret, so it must be set with `pulumi config set --secret`"
             )
         elif kind is not None and not _is_of_type(kind, items, _plain_text(values[key])):
-            wrong.append(
+            mismatched.append(
                 f"{key} must be of type {kind}" + (f" of {items['type']}" if items else "")
             )
     if missing:
-        wrong.append(f"missing: {', '.join(missing)} (there is no default)")
-    if wrong:
-        problems = "; ".join(wrong)
+        mismatched.append(f"missing: {', '.join(missing)} (there is no default)")
+    if mismatched:
+        problems = "; ".join(mismatched)
         raise ConfigurationError(
             f"Stack {stack!r} ({path}) does not match Pulumi.yaml: {problems}. Set with `pulumi "
             "config set KEY VALUE`."
@@ -114,7 +114,7 @@ def _check_declarations(
 
 
 def _declarations(project: Project) -> dict[str, dict[str, Any]]:
-    found = {}
+    declarations = {}
     for key, declaration in project.config.items():
         full = full_key(str(key), project.name)
         declared = declaration if isinstance(declaration, dict) else {"value": declaration}
@@ -131,8 +131,8 @@ def _declarations(project: Project) -> dict[str, dict[str, Any]]:
                 f"{project.directory}: Pulumi.yaml declares {key} an array without the type of "
                 "its `items`."
             )
-        found[full] = declared
-    return found
+        declarations[full] = declared
+    return declarations
 
 
 def _plain_text(value: Any) -> Any:
@@ -203,4 +203,4 @@ def _as_text(value: Any) -> str:
     if value is None:
         return ""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
-    return re.sub("[<>&\u2028\u2029]", lambda found: f"\\u{ord(found.group()):04x}", text)
+    return re.sub("[<>&\u2028\u2029]", lambda match: f"\\u{ord(match.group()):04x}", text)

@@ -34,10 +34,14 @@ def _number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | float:
 
 def _time(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
     try:
-        found: Any = loader.construct_yaml_timestamp(node)
+        timestamp: Any = loader.construct_yaml_timestamp(node)
     except ValueError:  # has a date's format, but is no calendar day
         return str(loader.construct_scalar(node))
-    moment = found if isinstance(found, datetime) else datetime(found.year, found.month, found.day)
+    moment = (
+        timestamp
+        if isinstance(timestamp, datetime)
+        else datetime(timestamp.year, timestamp.month, timestamp.day)
+    )
     fraction = f".{moment.microsecond:06d}".rstrip("0") if moment.microsecond else ""
     zone = "+0000 UTC" if not moment.utcoffset() else f"{moment:%z %z}"
     return f"{moment:%Y-%m-%d %H:%M:%S}{fraction} {zone}"

@@ -29,7 +29,7 @@ class Callbacks:
         self,
         callback: callback_pb2.Callback,
         request: Message,
-        answer: type[Answer],
+        response_type: type[Answer],
         what: str = "",
     ) -> Answer:
         """Call a function; EngineError with `what`, reason and place in the program."""
@@ -49,8 +49,8 @@ class Callbacks:
             raise EngineError(
                 f"{what} failed: {_reason(error)}" if what else _reason(error)
             ) from None
-        found: Answer = answer.FromString(response.response)
-        return found
+        result: Answer = response_type.FromString(response.response)
+        return result
 
     def close(self) -> None:
         """Close the connections."""

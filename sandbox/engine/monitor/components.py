@@ -148,10 +148,10 @@ class Components:
             return
         if not deployment.preview:
             old = deployment.olds.get(urn)
-            known = property_values.without_unknowns(outputs)
-            if old is not None and len(known) < len(outputs):
-                known = {key: old.outputs[key] for key in outputs if key in old.outputs} | known
-            outputs = known
+            merged = property_values.without_unknowns(outputs)
+            if old is not None and len(merged) < len(outputs):
+                merged = {key: old.outputs[key] for key in outputs if key in old.outputs} | merged
+            outputs = merged
         if not _identical(resource.outputs, outputs):
             resource.outputs = outputs
             if not deployment.preview:
@@ -168,12 +168,12 @@ class Components:
             resource: Resource | None = deployment.registered.get(urn) or deployment.olds.get(urn)
         if resource is None:
             raise EngineError(f"{urn} is referenced but not in the stack.")
-        found = {"urn": urn, "id": resource.id, "state": resource.outputs}
-        answer = resource_pb2.ResourceInvokeResponse()
-        getattr(answer, "return").CopyFrom(
-            property_values.to_struct(found, secrets=True, resources=True)
+        reference = {"urn": urn, "id": resource.id, "state": resource.outputs}
+        response = resource_pb2.ResourceInvokeResponse()
+        getattr(response, "return").CopyFrom(
+            property_values.to_struct(reference, secrets=True, resources=True)
         )
-        return answer
+        return response
 
 
 def _identical(left: Properties, right: Properties) -> bool:

@@ -118,10 +118,10 @@ class Hooks:
             if new is not None and new_outputs:
                 request.new_outputs.CopyFrom(to_struct(new.outputs, secrets=True))
             try:
-                answer = self._callbacks.invoke(
+                response = self._callbacks.invoke(
                     hook.callback, request, resource_pb2.ResourceHookResponse
                 )
-                problem = str(answer.error)
+                problem = str(response.error)
             except EngineError as error:
                 problem = str(error)
             if problem and hook.ignore_errors:
@@ -158,7 +158,7 @@ class Hooks:
     def _want_another_try(
         self, action: Action, new: Resource | None, old: Resource | None, failures: list[str]
     ) -> bool:
-        subject, wanted = _subject(new, old), False
+        subject, retry = _subject(new, old), False
         for name in subject.resource_hooks.get("OnError", ()):
             hook = self._error_hooks.get(name)
             if hook is None:
@@ -172,16 +172,18 @@ class Hooks:
                 errors=failures,
             )
             _describe(request, new, old)
-            answer = self._callbacks.invoke(
+            response = self._callbacks.invoke(
                 hook.callback,
                 request,
                 resource_pb2.ErrorHookResponse,
                 f"{failures[0]}\nIts error hook {name!r}",
             )
-            if answer.error:
-                raise EngineError(f"{failures[0]}\nIts error hook {name!r} failed: {answer.error}")
-            wanted = wanted or answer.retry
-        return wanted
+            if response.error:
+                raise EngineError(
+                    f"{failures[0]}\nIts error hook {name!r} failed: {response.error}"
+                )
+            retry = retry or response.retry
+        return retry
 
 
 def _subject(new: Resource | None, old: Resource | None) -> Resource:

@@ -277,19 +277,19 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
                 return resource_pb2.ResourceInvokeResponse(unknown=True)
             if property_values.contains_unknown(arguments):
                 return resource_pb2.ResourceInvokeResponse()
-            found, failures = plugin.invoke(
+            result, failures = plugin.invoke(
                 request.tok, arguments, preview=self._deployment.preview
             )
-            answer = resource_pb2.ResourceInvokeResponse(
+            response = resource_pb2.ResourceInvokeResponse(
                 failures=[
                     provider_pb2.CheckFailure(property=item.property, reason=item.reason)
                     for item in failures
                 ]
             )
-            getattr(answer, "return").CopyFrom(
-                property_values.to_struct(found or {}, secrets=True, resources=True)
+            getattr(response, "return").CopyFrom(
+                property_values.to_struct(result or {}, secrets=True, resources=True)
             )
-            return answer
+            return response
         return None
 
     def Call(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name

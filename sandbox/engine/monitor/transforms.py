@@ -98,16 +98,16 @@ class Transforms:
                 properties=to_struct(properties, secrets=True, outputs=True),
             )
             try:
-                answer = self._callbacks.invoke(
+                response = self._callbacks.invoke(
                     callback, question, resource_pb2.TransformResponse, "Its transform"
                 )
             except EngineError as error:
                 raise StepError(self._urn(request), str(error)) from error
-            options = answer.options if answer.HasField("options") else options
-            if answer.HasField("properties"):
+            options = response.options if response.HasField("options") else options
+            if response.HasField("properties"):
                 properties = {
                     key: _as_outputs(value)
-                    for key, value in from_struct(answer.properties, outputs=True).items()
+                    for key, value in from_struct(response.properties, outputs=True).items()
                 }
         return _rewritten(request, properties, options, own=own)
 
@@ -177,7 +177,7 @@ class Transforms:
         )
         arguments = request.args
         for callback in chain:
-            answer = self._callbacks.invoke(
+            response = self._callbacks.invoke(
                 callback,
                 resource_pb2.TransformInvokeRequest(
                     token=request.tok, args=arguments, options=options
@@ -185,8 +185,8 @@ class Transforms:
                 resource_pb2.TransformInvokeResponse,
                 f"A transform of the call of {request.tok}",
             )
-            options = answer.options if answer.HasField("options") else options
-            arguments = answer.args if answer.HasField("args") else arguments
+            options = response.options if response.HasField("options") else options
+            arguments = response.args if response.HasField("args") else arguments
         changed = resource_pb2.ResourceInvokeRequest()
         changed.CopyFrom(request)
         changed.args.CopyFrom(arguments)
@@ -198,8 +198,8 @@ class Transforms:
 def _upgraded(value: Any, dependencies: set[str]) -> Any:
     """Return a property for transforms; one that is not plain is an output with dependencies."""
     value = _as_outputs(value)
-    known = {urn for output in outputs_within(value) for urn in output.dependencies}
-    if dependencies <= known:
+    present = {urn for output in outputs_within(value) for urn in output.dependencies}
+    if dependencies <= present:
         return value
     if isinstance(value, Output):
         return Output(value.value, tuple(sorted({*value.dependencies, *dependencies})))
@@ -237,11 +237,11 @@ def _rewritten(
         del changed.dependencies[:]
         changed.dependencies.extend(request.dependencies)
     for key, value in properties.items():
-        found = {urn for output in outputs_within(value) for urn in output.dependencies}
+        dependencies = {urn for output in outputs_within(value) for urn in output.dependencies}
         urns = changed.propertyDependencies[key].urns
-        urns.extend(sorted(found - set(urns)))
+        urns.extend(sorted(dependencies - set(urns)))
         if own:
-            changed.dependencies.extend(sorted(found - set(changed.dependencies)))
+            changed.dependencies.extend(sorted(dependencies - set(changed.dependencies)))
     changed.object.CopyFrom(to_struct(properties, secrets=True, outputs=request.remote))
     return changed
 

@@ -56,9 +56,9 @@ class Builtins(ProviderClient):
         _ = (old_inputs, old_outputs, seed)
         if urn_type(urn) != _STASH:
             raise ProviderError(f"The package `pulumi` has no resource {urn_type(urn)} to create.")
-        wrong = [f"{key}: a stash has no such property" for key in new if key != "input"]
-        if wrong or "input" not in new:
-            raise ProviderError("\n".join(wrong) or "input: required for a stash")
+        unknown_keys = [f"{key}: a stash has no such property" for key in new if key != "input"]
+        if unknown_keys or "input" not in new:
+            raise ProviderError("\n".join(unknown_keys) or "input: required for a stash")
         return dict(new)
 
     def diff(

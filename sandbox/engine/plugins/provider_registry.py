@@ -52,9 +52,9 @@ class Providers:
                 self._dynamic = self._start_dynamic()
                 self._ports[PACKAGE] = self._dynamic.port
         if package not in self._ports:
-            known = ", ".join(sorted(self._ports)) or "none"
+            attached = ", ".join(sorted(self._ports)) or "none"
             raise ProviderError(
-                f"There is no provider for package {package!r} (attached: {known}). Start one "
+                f"There is no provider for package {package!r} (attached: {attached}). Start one "
                 f"and set PULUMI_DEBUG_PROVIDERS={package}:PORT."
             )
         plugin = ProviderClient(
@@ -72,9 +72,9 @@ class Providers:
     def load(self, reference: str, resources: Callable[[], list[Resource]]) -> ProviderClient:
         """Return the client of a reference, configured from the state if it is not registered."""
         with self._lock:
-            found = self._instances.get(reference)
-            if found is not None:
-                return found
+            plugin = self._instances.get(reference)
+            if plugin is not None:
+                return plugin
             urn, identifier = split_reference(reference)
             for resource in resources():
                 if resource.urn == urn and resource.id == identifier:

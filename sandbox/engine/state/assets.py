@@ -80,18 +80,20 @@ def _normal(value: Mapping[str, Any], folder: Path) -> Properties:
     content: Any = value.get(source) or ("" if single else {})
     if source == "assets":
         content = {name: _member(name, item, folder) for name, item in content.items()}
-    kept: Properties = {SIGNATURE: value[SIGNATURE]} | ({source: content} if content != "" else {})
+    normalized: Properties = {SIGNATURE: value[SIGNATURE]} | (
+        {source: content} if content != "" else {}
+    )
     if value.get("hash"):
-        return {**kept, "hash": value["hash"]}
+        return {**normalized, "hash": value["hash"]}
     digest = hashlib.sha256()
-    with _readable(kept):
+    with _readable(normalized):
         if single:
-            (member,) = _of_asset("", kept, folder)
+            (member,) = _of_asset("", normalized, folder)
             for chunk in _chunks(member):
                 digest.update(chunk)
         else:
-            _digest_archive(kept, folder, digest.update)
-    return {**kept, "hash": digest.hexdigest()}
+            _digest_archive(normalized, folder, digest.update)
+    return {**normalized, "hash": digest.hexdigest()}
 
 
 def _member(name: str, value: Any, folder: Path) -> Properties:
@@ -286,32 +288,32 @@ def without_contents(value: Any) -> Any:
 
 def restore_contents(results: Properties, originals: Mapping[str, Any]) -> Properties:
     """Return what a provider read, with the contents that it did not send back."""
-    known: dict[tuple[str, str], Any] = {}
-    _collect(dict(originals), known)
-    return {key: _restored(value, known) for key, value in results.items()}
+    contents: dict[tuple[str, str], Any] = {}
+    _collect(dict(originals), contents)
+    return {key: _restored(value, contents) for key, value in results.items()}
 
 
-def _collect(value: Any, known: dict[tuple[str, str], Any]) -> None:
+def _collect(value: Any, contents: dict[tuple[str, str], Any]) -> None:
     if isinstance(value, Secret | Output):
-        _collect(value.value, known)
+        _collect(value.value, contents)
     elif isinstance(value, list):
         for item in value:
-            _collect(item, known)
+            _collect(item, contents)
     elif is_asset(value):
-        known[value[SIGNATURE], str(value.get("hash"))] = value
+        contents[value[SIGNATURE], str(value.get("hash"))] = value
     elif isinstance(value, dict):
         for item in value.values():
-            _collect(item, known)
+            _collect(item, contents)
 
 
-def _restored(value: Any, known: Mapping[tuple[str, str], Any]) -> Any:
+def _restored(value: Any, contents: Mapping[tuple[str, str], Any]) -> Any:
     if isinstance(value, Secret):
-        return Secret(_restored(value.value, known))
+        return Secret(_restored(value.value, contents))
     if isinstance(value, list):
-        return [_restored(item, known) for item in value]
+        return [_restored(item, contents) for item in value]
     if not isinstance(value, dict):
         return value
     if is_asset(value):
         bare = not any(value.get(key) for key in ("text", "path", "uri", "assets"))
-        return known.get((value[SIGNATURE], str(value.get("hash"))), value) if bare else value
-    return {key: _restored(item, known) for key, item in value.items()}
+        return contents.get((value[SIGNATURE], str(value.get("hash"))), value) if bare else value
+    return {key: _restored(item, contents) for key, item in value.items()}

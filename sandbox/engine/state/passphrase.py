@@ -36,10 +36,10 @@ class PassphraseSecrets(SymmetricCipher):
                 "Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE: it encrypts the "
                 "stack's secrets."
             )
-        wrong = WrongPassphraseError(_UNOPENED)
+        error = WrongPassphraseError(_UNOPENED)
         if state is None:
             salt = os.urandom(8)
-            super().__init__(_key(passphrase, salt), wrong)
+            super().__init__(_key(passphrase, salt), error)
             self.state = f"v1:{base64.b64encode(salt).decode()}:{self.seal(_CHECK)}"
             return
         version, salt_text, check = (*state.split(":", 2), "", "")[:3]
@@ -47,10 +47,10 @@ class PassphraseSecrets(SymmetricCipher):
             raise EngineError(
                 "The stack's encryption salt does not have Pulumi's format (`v1:<salt>:…`)."
             )
-        super().__init__(_key(passphrase, base64.b64decode(salt_text)), wrong)
+        super().__init__(_key(passphrase, base64.b64decode(salt_text)), error)
         self.state = state
         if self.open(check) != _CHECK:
-            raise wrong
+            raise error
 
     @property
     def provider(self) -> dict[str, Any]:

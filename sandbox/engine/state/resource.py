@@ -176,10 +176,12 @@ class Resource:
 
 def in_order(resources: Iterable[Resource]) -> list[Resource]:
     """Return the resources after what they refer to; otherwise the order is stable."""
-    given = list(resources)
-    by_urn = {item.urn: item for item in sorted(given, key=lambda item: item.delete, reverse=True)}
+    unordered = list(resources)
+    by_urn = {
+        item.urn: item for item in sorted(unordered, key=lambda item: item.delete, reverse=True)
+    }
     # For duplicate URNs any resource satisfies the order, except for providers.
-    providers = {f"{item.urn}::{item.id}": item for item in given if is_provider(item.type)}
+    providers = {f"{item.urn}::{item.id}": item for item in unordered if is_provider(item.type)}
     placed: list[Resource] = []
     entered: set[int] = set()
     names: set[str] = set()
@@ -198,7 +200,7 @@ def in_order(resources: Iterable[Resource]) -> list[Resource]:
         placed.append(resource)
         names.add(resource.urn)
 
-    for resource in given:
+    for resource in unordered:
         place(resource)
     return placed
 

@@ -131,14 +131,14 @@ class SnapshotManager:
         self._carried = [
             (carrier, item) for carrier, item in self._carried if id(carrier) not in self._gone
         ]
-        kept = [item for _, item in self._carried]
+        carried = [item for _, item in self._carried]
         present = {
             item.urn
-            for item in [*self._done.values(), *self.base, *kept]
+            for item in [*self._done.values(), *self.base, *carried]
             if id(item) not in self._gone
         }
-        present |= {item.urn for item in kept}
-        for item in kept:  # extended in the loop; these exist in the state only
+        present |= {item.urn for item in carried}
+        for item in carried:  # extended in the loop; these exist in the state only
             missing = item.needs() - present
             for other in self.base:
                 lost = not other.custom and other.urn in missing
@@ -146,13 +146,13 @@ class SnapshotManager:
                     is_provider(other.type) and f"{other.urn}::{other.id}" == item.provider
                 ):
                     present.add(other.urn)
-                    if not any(other is already for already in kept):
-                        kept.append(other)
-        for item in kept:
+                    if not any(other is already for already in carried):
+                        carried.append(other)
+        for item in carried:
             if item.refers_to() - present:
                 item.forget_missing(present)
                 self._changed(item)
-        return set(map(id, kept))
+        return set(map(id, carried))
 
     @contextmanager
     def during(self, operation: str, resource: Resource) -> Iterator[None]:
@@ -263,9 +263,9 @@ class SnapshotManager:
             return
         with self._lock:
             self._version += 1
-            wanted = self._version
+            own_version = self._version
         with self._writing:
-            if self._written >= wanted:
+            if self._written >= own_version:
                 return
             if len(self._pending) > 1:  # other steps join this write
                 time.sleep(max(0.0, self._next_write - time.monotonic()))

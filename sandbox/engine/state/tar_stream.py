@@ -37,8 +37,8 @@ class TarStream:
             ].rstrip("/")
             self._write(_header(title, 0, len(extended), b"x", owner=False))
             self._write(_padded(extended))
-            kept = size if size <= _LARGEST else 0
-            self._write(_header(_shortened(_ascii(name)), 0o600, kept, b"0", owner=True))
+            header_size = size if size <= _LARGEST else 0
+            self._write(_header(_shortened(_ascii(name)), 0o600, header_size, b"0", owner=True))
         return TarMember(self._write, size)
 
     def close(self) -> None:

@@ -51,10 +51,10 @@ def resolve_interrupted(deployment: Deployment) -> None:
                     exists = "exists" if live[id(resource)] else "no longer exists"
                     text = f"An earlier run was interrupted while {operation} it; it {exists}."
                     recorder.message("info", resource.urn, text)
-    kept = [item for old in resources if (item := live.get(id(old), old)) is not None]
-    present = {item.urn for item in kept}
-    if len(kept) < len(resources):
-        for item in kept:
+    existing = [item for old in resources if (item := live.get(id(old), old)) is not None]
+    present = {item.urn for item in existing}
+    if len(existing) < len(resources):
+        for item in existing:
             item.forget_missing(present)
     missing = {item.urn for _, item in journal.interrupted} - present
     journal.interrupted = [
@@ -62,4 +62,4 @@ def resolve_interrupted(deployment: Deployment) -> None:
         for operation, item in journal.interrupted
         if item.urn in (deployment.failed if operation != "creating" else missing)
     ]
-    journal.replace_all(kept)
+    journal.replace_all(existing)

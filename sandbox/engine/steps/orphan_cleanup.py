@@ -15,12 +15,12 @@ def delete_orphans(deployment: Deployment) -> None:
     }
     if deployment.preview or not creating:
         return
-    known = {(item.urn, item.id) for item in journal.resources()}
+    recorded = {(item.urn, item.id) for item in journal.resources()}
     cleared: set[str] = set()
     for urn, identifier in reversed(deployment.request.created):
-        if urn not in creating or (urn, identifier) in known:
+        if urn not in creating or (urn, identifier) in recorded:
             continue
-        known.add((urn, identifier))
+        recorded.add((urn, identifier))
         try:
             if _delete(deployment, creating[urn], identifier):
                 text = (
@@ -48,10 +48,10 @@ def delete_orphans(deployment: Deployment) -> None:
 def _delete(deployment: Deployment, resource: Resource, identifier: str) -> bool:
     """Delete a resource if it exists; return whether it did."""
     plugin = deployment.providers.load(resource.provider, deployment.journal.resources)
-    found = plugin.read(resource.urn, identifier, resource.inputs, {})
-    if found is None:
+    live = plugin.read(resource.urn, identifier, resource.inputs, {})
+    if live is None:
         return False
-    identifier, _, outputs = found
+    identifier, _, outputs = live
     plugin.delete(
         resource.urn,
         identifier,

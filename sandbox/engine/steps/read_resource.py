@@ -71,10 +71,10 @@ class Reads:
             state.outputs = inputs
         else:
             with deployment.step("replace" if replaces else "read", state):
-                found = plugin.read(urn, request.id, None, inputs)
-                if found is None:
+                live = plugin.read(urn, request.id, None, inputs)
+                if live is None:
                     raise StepError(urn, f"There is no resource with the ID {request.id!r}.")
-                state.id, state.outputs = found[0], found[2]
+                state.id, state.outputs = live[0], live[2]
                 property_values.annotate_secrets(state.outputs, inputs)
                 state.mark_secret_outputs()
         if old is not None and replaces:

@@ -17,12 +17,12 @@ def refresh(deployment: Deployment) -> None:
     """Read every resource of the stack; record changes and deletions."""
     resources = deployment.journal.resources()
     with ThreadPoolExecutor(max_workers=max(1, deployment.request.parallel)) as pool:
-        found = list(pool.map(lambda item: _refresh(deployment, item), resources))
-    kept = [item for item in found if item is not None]
-    present = {item.urn for item in kept}
-    for resource in kept:
+        refreshed = list(pool.map(lambda item: _refresh(deployment, item), resources))
+    existing = [item for item in refreshed if item is not None]
+    present = {item.urn for item in existing}
+    for resource in existing:
         resource.forget_missing(present)
-    deployment.journal.replace_all(kept)
+    deployment.journal.replace_all(existing)
 
 
 def _refresh(deployment: Deployment, resource: Resource) -> Resource | None:

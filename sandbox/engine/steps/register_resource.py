@@ -157,12 +157,12 @@ class Registrations:
             deployment.same(new)  # counted as the CLI does
             return Registered(new, elided=True)
         self._handler(request, new)  # providers are always registered, so that none appears unused
-        kept = old.copy(urn=new.urn, parent=new.parent).renamed(deployment.aliases)
-        if kept.provider:
-            deployment.providers.load(kept.provider, deployment.journal.resources)
-        self._execution.record(kept, old, "same")
-        deployment.same(kept)
-        return Registered(kept)
+        unchanged = old.copy(urn=new.urn, parent=new.parent).renamed(deployment.aliases)
+        if unchanged.provider:
+            deployment.providers.load(unchanged.provider, deployment.journal.resources)
+        self._execution.record(unchanged, old, "same")
+        deployment.same(unchanged)
+        return Registered(unchanged)
 
     # Old state
 

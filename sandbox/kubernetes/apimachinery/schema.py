@@ -266,8 +266,8 @@ def _scalar(
         try:
             b64decode(value, validate=True)
         except (binascii.Error, ValueError):
-            wrong = re.search(r"[^A-Za-z0-9+/=]", value)
-            at = wrong.start() if wrong else len(value) - len(value) % 4
+            illegal = re.search(r"[^A-Za-z0-9+/=]", value)
+            at = illegal.start() if illegal else len(value) - len(value) % 4
             errors.types.append(f"illegal base64 data at input byte {at}")
 
 

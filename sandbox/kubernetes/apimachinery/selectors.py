@@ -72,8 +72,8 @@ def _label_problem(part: str) -> str:
     if len(words) > 1 and re.match(r"\w", words[1]):
         operators = "in, notin, =, ==, !=, gt, lt"
         return f"unable to parse requirement: found '{words[1]}', expected: {operators}"
-    found = words[2] if len(words) > 2 else ""
-    return f"unable to parse requirement: found '{found}', expected: identifier"
+    token = words[2] if len(words) > 2 else ""
+    return f"unable to parse requirement: found '{token}', expected: identifier"
 
 
 def from_object(selector: Mapping[str, Any] | None) -> list[Requirement] | None:
@@ -134,8 +134,8 @@ def parse_fields(text: str, kind: str) -> list[tuple[str, bool, str]]:
         match = re.match(r"^([\w.]+)(==|=|!=)(.*)$", part)
         if not match:
             raise bad_request(f'invalid field selector "{part}"; can\'t understand it')
-        known = {"metadata.name", "metadata.namespace"} | _FIELDS.get(kind, frozenset())
-        if match.group(1) not in known:
+        selectable = {"metadata.name", "metadata.namespace"} | _FIELDS.get(kind, frozenset())
+        if match.group(1) not in selectable:
             raise bad_request(_unknown_field(match.group(1), kind))
         fields.append((match.group(1), match.group(2) != "!=", match.group(3)))
     return fields

@@ -18,8 +18,8 @@ def typed_problem(text: str) -> str:
         return text
     expected = {"int32": "numeric (int or float)", "int64": "numeric (int or float)"}
     actual = {"number": "int", "bool": "boolean", "array": "list", "object": "map"}
-    found, path, wanted = match.groups()
-    return f".{path}: expected {expected.get(wanted, wanted)}, got {actual.get(found, found)}"
+    value, path, field = match.groups()
+    return f".{path}: expected {expected.get(field, field)}, got {actual.get(value, value)}"
 
 
 def check_finalizers(kind: Kind, name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

@@ -78,8 +78,8 @@ def validate_quota(
     """Validate names and quantities."""
     for name, value in ((new.get("spec") or {}).get("hard") or {}).items():
         field = f"spec.hard[{name}]"
-        known = name in _COUNTED | _MEASURED or "/" in name or "hugepages-" in name
-        if not known and not name.endswith(".storageclass.storage.k8s.io"):
+        standard = name in _COUNTED | _MEASURED or "/" in name or "hugepages-" in name
+        if not standard and not name.endswith(".storageclass.storage.k8s.io"):
             yield invalid_value(field, name, "must be a standard resource type or fully qualified")
             yield invalid_value(field, name, "must be a standard resource for quota")
         elif not is_quantity(value):

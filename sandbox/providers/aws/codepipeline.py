@@ -189,20 +189,20 @@ class Pipeline(Handler):
         """Describe the pipeline's current version."""
         client = call.client("codepipeline")
         response = client.get_pipeline(name=id)
-        found, arn = response["pipeline"], response["metadata"]["pipelineArn"]
-        stores = found.get("artifactStores") or {}
-        triggers = [_triggered(trigger) for trigger in found.get("triggers") or ()]
+        pipeline, arn = response["pipeline"], response["metadata"]["pipelineArn"]
+        stores = pipeline.get("artifactStores") or {}
+        triggers = [_triggered(trigger) for trigger in pipeline.get("triggers") or ()]
         return {
-            "name": found["name"],
-            "roleArn": found["roleArn"],
+            "name": pipeline["name"],
+            "roleArn": pipeline["roleArn"],
             "artifactStores": [{**store, "region": region} for region, store in stores.items()]
-            or [found["artifactStore"]],
-            "stages": [_staged(stage) for stage in found["stages"]],
-            "executionMode": found.get("executionMode", "SUPERSEDED"),
-            "pipelineType": found.get("pipelineType", "V1"),
+            or [pipeline["artifactStore"]],
+            "stages": [_staged(stage) for stage in pipeline["stages"]],
+            "executionMode": pipeline.get("executionMode", "SUPERSEDED"),
+            "pipelineType": pipeline.get("pipelineType", "V1"),
             "triggers": triggers,
             "triggerAlls": triggers,
-            "variables": found.get("variables") or [],
+            "variables": pipeline.get("variables") or [],
             "arn": arn,
             "tagsAll": tag_map(
                 client.list_tags_for_resource(resourceArn=arn).get("tags"), "key", "value"

@@ -81,17 +81,17 @@ class EventRule(Handler):
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the rule."""
         events, (bus, name) = call.client("events"), _split(id, "/")
-        found = events.describe_rule(Name=name, EventBusName=bus)
+        rule = events.describe_rule(Name=name, EventBusName=bus)
         return {
             "name": name,
-            "eventBusName": found.get("EventBusName") or bus,
-            "description": found.get("Description"),
-            "eventPattern": found.get("EventPattern"),
-            "scheduleExpression": found.get("ScheduleExpression"),
-            "roleArn": found.get("RoleArn"),
-            "state": found["State"],
-            "arn": found["Arn"],
-            "tagsAll": tag_map(events.list_tags_for_resource(ResourceARN=found["Arn"])["Tags"]),
+            "eventBusName": rule.get("EventBusName") or bus,
+            "description": rule.get("Description"),
+            "eventPattern": rule.get("EventPattern"),
+            "scheduleExpression": rule.get("ScheduleExpression"),
+            "roleArn": rule.get("RoleArn"),
+            "state": rule["State"],
+            "arn": rule["Arn"],
+            "tagsAll": tag_map(events.list_tags_for_resource(ResourceARN=rule["Arn"])["Tags"]),
         }
 
     def update(
@@ -207,26 +207,29 @@ class EventTarget(Handler):
                 raise Failure(f'"{id}" has no target: import it as RULE/TARGET or BUS/RULE/TARGET')
             bus, rule, target = ["default", *parts] if len(parts) == 2 else parts
         response = call.client("events").list_targets_by_rule(Rule=rule, EventBusName=bus)
-        found = next((t for t in response["Targets"] if t["Id"] == target), None)
-        if found is None:
+        description = next((t for t in response["Targets"] if t["Id"] == target), None)
+        if description is None:
             return None
-        transformer, retry = found.get("InputTransformer") or {}, found.get("RetryPolicy") or {}
-        commands = (found.get("RunCommandParameters") or {}).get("RunCommandTargets") or ()
+        transformer, retry = (
+            description.get("InputTransformer") or {},
+            description.get("RetryPolicy") or {},
+        )
+        commands = (description.get("RunCommandParameters") or {}).get("RunCommandTargets") or ()
         return {
             "id": "-".join((rule, target) if bus == "default" else (bus, rule, target)),
             "rule": rule,
             "eventBusName": bus,
             "targetId": target,
-            "arn": found["Arn"],
-            "input": found.get("Input"),
-            "inputPath": found.get("InputPath"),
+            "arn": description["Arn"],
+            "input": description.get("Input"),
+            "inputPath": description.get("InputPath"),
             "inputTransformer": filled(
                 inputPaths=transformer.get("InputPathsMap"),
                 inputTemplate=transformer.get("InputTemplate"),
             )
             or None,
-            "roleArn": found.get("RoleArn"),
-            "deadLetterConfig": filled(arn=(found.get("DeadLetterConfig") or {}).get("Arn"))
+            "roleArn": description.get("RoleArn"),
+            "deadLetterConfig": filled(arn=(description.get("DeadLetterConfig") or {}).get("Arn"))
             or None,
             "retryPolicy": filled(
                 maximumEventAgeInSeconds=retry.get("MaximumEventAgeInSeconds"),

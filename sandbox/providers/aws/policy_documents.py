@@ -50,7 +50,7 @@ def _statement(statement: Mapping[str, Any]) -> dict[str, Any]:
             )
         elif key == "Condition" and isinstance(value, dict):
             result[key] = {
-                operator: {name: _strings(wanted) for name, wanted in tests.items()}
+                operator: {name: _strings(values) for name, values in tests.items()}
                 for operator, tests in value.items()
             }
         elif key != "Sid" or value:

@@ -44,8 +44,10 @@ class Recorded(Handler):
         if not state:
             return None
         call.resource.log("warning", NOTICE)
-        found = super().found(call, id, inputs, state)
-        return found and Found(found.id, found.state, {**found.inputs, MARK: True}, found.secrets)
+        existing = super().found(call, id, inputs, state)
+        return existing and Found(
+            existing.id, existing.state, {**existing.inputs, MARK: True}, existing.secrets
+        )
 
     def create(self, call: Call, inputs: Properties) -> str:
         """Generate an ID from the name."""
@@ -54,8 +56,10 @@ class Recorded(Handler):
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Return the recorded values and the generated ones."""
         generated = {name: self._generated(call, id, name) for name in self.outputs}
-        known = {name: value for name, value in state.items() if not name.startswith("__")}
-        return {name: value for name, value in {**generated, **known}.items() if value is not None}
+        recorded = {name: value for name, value in state.items() if not name.startswith("__")}
+        return {
+            name: value for name, value in {**generated, **recorded}.items() if value is not None
+        }
 
     def update(
         self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]

@@ -252,12 +252,12 @@ class Handler:
         self._split_tags(call, live, inputs, state)
         result = {name: inputs[name] for name in (_DEFAULTS,) if name in inputs}
         for name, spec in self.declared.items():
-            wanted, value = inputs.get(name), live.get(name)
+            declared, value = inputs.get(name), live.get(name)
             if spec.write_only or name not in live:
-                value = spec.default if importing and wanted is None else wanted
-            elif wanted is not None and same(value, wanted, spec):
-                value = wanted
-            elif wanted is None and (
+                value = spec.default if importing and declared is None else declared
+            elif declared is not None and same(value, declared, spec):
+                value = declared
+            elif declared is None and (
                 settled(value, spec) is None
                 if importing
                 else spec.computed or same(value, None, spec)
@@ -394,11 +394,11 @@ class Handler:
     def _state(self, live: Properties, inputs: Properties, before: Properties) -> Properties:
         state = self._remembered(inputs, before)
         for name, value in live.items():
-            spec, wanted = self.declared.get(name), state.get(name)
-            if spec is None or not (wanted is not None and same(value, wanted, spec)):
+            spec, declared = self.declared.get(name), state.get(name)
+            if spec is None or not (declared is not None and same(value, declared, spec)):
                 state[name] = value
             else:
-                state[name] = _completed(wanted, value, spec)
+                state[name] = _completed(declared, value, spec)
         return {name: value for name, value in state.items() if value is not None}
 
     def _remembered(self, inputs: Properties, before: Properties) -> Properties:

@@ -38,16 +38,16 @@ class Parameter(Handler):
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
         """Read value, description and tags."""
         ssm = call.client("ssm")
-        found = ssm.get_parameter(Name=id)["Parameter"]
+        parameter = ssm.get_parameter(Name=id)["Parameter"]
         filters = [{"Key": "Name", "Values": [id]}]
         described = ssm.describe_parameters(ParameterFilters=filters)["Parameters"][0]
         tags = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=id)["TagList"]
         return {
             "id": id,
-            "arn": found.get("ARN") or call.arn("ssm", f"parameter{id}"),
+            "arn": parameter.get("ARN") or call.arn("ssm", f"parameter{id}"),
             "name": id,
-            "type": found["Type"],
-            "insecureValue": found["Value"],
+            "type": parameter["Type"],
+            "insecureValue": parameter["Value"],
             "description": described.get("Description") or None,
             "allowedPattern": described.get("AllowedPattern") or None,
             "tier": described.get("Tier") or "Standard",

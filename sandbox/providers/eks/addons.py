@@ -82,7 +82,7 @@ def plain_addon(
     version = options.get("version") or (
         aws.eks.get_addon_version_output(
             addon_name=addon, kubernetes_version=cluster.version, most_recent=True, opts=invoke
-        ).apply(lambda found: found.version)
+        ).apply(lambda offered: offered.version)
     )
     return aws.eks.Addon(
         f"{component}-{addon}",
@@ -131,7 +131,7 @@ class VpcCniAddon(pulumi.ComponentResource):
                 kubernetes_version=arguments["clusterVersion"],
                 most_recent=True,
                 opts=pulumi.InvokeOutputOptions(parent=self),
-            ).apply(lambda found: found.version)
+            ).apply(lambda offered: offered.version)
         configuration = pulumi.Output.all(
             _environment(CNI_ENVIRONMENT, arguments),
             _environment(CNI_INIT_ENVIRONMENT, arguments),

@@ -154,7 +154,7 @@ def shaped(value: Any, shape: Callable[[Any], Any]) -> Any:
 def part(whole: pulumi.Output[Any], key: str) -> pulumi.Output[Any]:
     """Return one entry of a structure, known even if others are not."""
     return whole.apply(
-        lambda known: known if isinstance(known, Unknown) else known.get(key),
+        lambda value: value if isinstance(value, Unknown) else value.get(key),
         run_with_unknowns=True,
     )
 

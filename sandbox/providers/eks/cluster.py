@@ -54,7 +54,7 @@ class Cluster(pulumi.ComponentResource):
         self._invoke = pulumi.InvokeOutputOptions(parent=self)
         self._tags = arguments.get("tags")
         self._partition = aws.get_partition_output(opts=self._invoke).apply(
-            lambda found: found.partition
+            lambda current: current.partition
         )
         self._default_groups = not plain(arguments, "skipDefaultSecurityGroups", self._is_auto)
         self._default_nodes = not (plain(arguments, "skipDefaultNodeGroup") or self._is_auto)
@@ -85,12 +85,12 @@ class Cluster(pulumi.ComponentResource):
         subnets: Any = []
         if not self._vpc:
             self._vpc = aws.ec2.get_vpc_output(default=True, opts=self._invoke).apply(
-                lambda found: found.id
+                lambda result: result.id
             )
             subnets = output(self._vpc).apply(
                 lambda vpc: aws.ec2.get_subnets_output(
                     filters=[{"name": "vpc-id", "values": [vpc]}], opts=self._invoke
-                ).apply(lambda found: found.ids)
+                ).apply(lambda result: result.ids)
             )
         if args.get("subnetIds") is not None:
             subnets = args["subnetIds"]
@@ -148,7 +148,7 @@ class Cluster(pulumi.ComponentResource):
             ).apply(_auto_settings)
             compute, storage, network = mode[0], mode[1], mode[2]
         self.cluster = self._control_plane(
-            role.apply(lambda known: known.arn), compute, storage, network, depends
+            role.apply(lambda value: value.arn), compute, storage, network, depends
         )
         proxy = plain(args, "kubeProxyAddonOptions") or {}
         if proxy.get("enabled", not self._is_auto):
@@ -209,9 +209,9 @@ class Cluster(pulumi.ComponentResource):
         if not (service_range or family or self._is_auto):
             return None
         return pulumi.Output.all(output(service_range), output(family)).apply(
-            lambda known: given(
-                serviceIpv4Cidr=known[0] if (known[1] or "ipv4") == "ipv4" else None,
-                ipFamily=known[1] or "ipv4",
+            lambda values: given(
+                serviceIpv4Cidr=values[0] if (values[1] or "ipv4") == "ipv4" else None,
+                ipFamily=values[1] or "ipv4",
                 elasticLoadBalancing={"enabled": True} if self._is_auto else None,
             )
         )
@@ -220,13 +220,13 @@ class Cluster(pulumi.ComponentResource):
         if not self._args.get("publicAccessCidrs"):
             return None
 
-        def checked(known: list[Any]) -> Any:
-            if not known[1] and known[0]:
+        def checked(values: list[Any]) -> Any:
+            if not values[1] and values[0]:
                 raise pulumi.InputPropertyError(
                     "publicAccessCidrs",
                     "`publicAccessCidrs` can only be set when `endpointPublicAccess` is true",
                 )
-            return known[0]
+            return values[0]
 
         public = _default(self._args.get("endpointPublicAccess"), True)
         if isinstance(public, bool) and not public:
@@ -255,10 +255,10 @@ class Cluster(pulumi.ComponentResource):
             self.cluster.arn,
             output(credentials or {}),
         )
-        self._kubeconfig = facts.apply(lambda known: kubeconfig(*known, with_profile=False))
+        self._kubeconfig = facts.apply(lambda values: kubeconfig(*values, with_profile=False))
         self._provider: pulumi.ProviderResource = kubernetes.Provider(
             f"{self._name}-eks-k8s",
-            kubeconfig=facts.apply(lambda known: compact(kubeconfig(*known, with_profile=True))),
+            kubeconfig=facts.apply(lambda values: compact(kubeconfig(*values, with_profile=True))),
             enable_config_map_mutable=self._args.get("enableConfigMapMutable"),
             opts=self._child,
         )
@@ -301,7 +301,7 @@ class Cluster(pulumi.ComponentResource):
         self._auth: list[pulumi.Resource] = []
         if uses_config_map(self._mode):
             arns = output(self._instance_roles).apply(
-                lambda known: output([role.arn for role in known])
+                lambda roles: output([role.arn for role in roles])
             )
             self._node_access = kubernetes.core.v1.ConfigMap(
                 f"{self._name}-nodeAccess",
@@ -394,7 +394,9 @@ class Cluster(pulumi.ComponentResource):
     def state(self) -> dict[str, Any]:
         """Return the outputs under pulumi-eks's names, without those that do not apply."""
         issuer = self.cluster.identities.apply(
-            lambda known: known[0].oidcs[0].issuer if known and known[0].oidcs else ""
+            lambda identities: (
+                identities[0].oidcs[0].issuer if identities and identities[0].oidcs else ""
+            )
         )
         eks_group = self.cluster.vpc_config.apply(lambda config: config.cluster_security_group_id)
         return given(
@@ -455,8 +457,8 @@ class Cluster(pulumi.ComponentResource):
         )
 
 
-def _auto_settings(known: list[Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    own, node_arn, network = known
+def _auto_settings(values: list[Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    own, node_arn, network = values
     compute = {
         **given(nodeRoleArn=node_arn),
         "nodePools": ["general-purpose", "system"],

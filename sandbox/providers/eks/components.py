@@ -54,7 +54,7 @@ def call(token: str, arguments: Mapping[str, Any]) -> pulumi.Output[str]:
         cluster.apply(lambda c: c.certificate_authority).apply(lambda authority: authority.data),
         cluster.apply(lambda c: c.arn),
         output(credentials),
-    ).apply(lambda known: compact(kubeconfig(*known, with_profile=True)))
+    ).apply(lambda values: compact(kubeconfig(*values, with_profile=True)))
 
 
 class Addon(pulumi.ComponentResource):
@@ -113,7 +113,9 @@ def _core(arguments: Arguments) -> pulumi.Output[Any]:
         raise pulumi.InputPropertyError("cluster", "the cluster, or its core output, is required")
     core: pulumi.Output[Any] = shaped(
         arguments["cluster"],
-        lambda found: getattr(found, "core", None) if isinstance(found, Existing) else found,
+        lambda cluster: (
+            getattr(cluster, "core", None) if isinstance(cluster, Existing) else cluster
+        ),
     )
     return core
 

@@ -149,8 +149,8 @@ def _checked_role(arguments: Arguments, core: pulumi.Output[Mapping[str, Any]]) 
         )
     chosen = arn or output(role).apply(lambda r: r.arn)
 
-    def granted(known: list[Any]) -> Any:
-        mode, arns, own = known
+    def granted(values: list[Any]) -> Any:
+        mode, arns, own = values
         # Access entries can be created outside the component, so only CONFIG_MAP requires the role
         # there.
         if not uses_entries(mode) and own not in arns:
@@ -246,7 +246,7 @@ def default_node_group(
     instance = output(arguments.get("instanceType") or "t3.medium")
     template: dict[str, Any] = {
         "image_id": shaped(
-            [instance, cluster.version], lambda known: _image(known[0], known[1], parent)
+            [instance, cluster.version], lambda values: _image(values[0], values[1], parent)
         ),
         "instance_type": instance,
         "iam_instance_profile": {"name": profile.name},
@@ -296,7 +296,7 @@ def _image(instance: str, version: str, parent: pulumi.Resource) -> pulumi.Outpu
     parameter = aws.ssm.get_parameter_output(
         name=name, opts=pulumi.InvokeOutputOptions(parent=parent)
     )
-    return parameter.apply(lambda found: found.value)
+    return parameter.apply(lambda result: result.value)
 
 
 def _scaling_tags(cluster: str) -> list[dict[str, Any]]:

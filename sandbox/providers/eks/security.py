@@ -138,5 +138,5 @@ def node_group(
 def merged_tags(*layers: Any) -> pulumi.Output[dict[str, str]]:
     """Return the merged tags; later ones win."""
     return pulumi.Output.all(*[output(layer) for layer in layers]).apply(
-        lambda known: {key: value for layer in known for key, value in (layer or {}).items()}
+        lambda values: {key: value for layer in values for key, value in (layer or {}).items()}
     )

@@ -114,9 +114,11 @@ class KubernetesConnection(Connection):
     def _name(self, resource: Resource, kind: Kind, metadata: Json, old: Any, seed: bytes) -> None:
         annotations = old.get("annotations") if isinstance(old, Mapping) else None
         if "name" not in metadata and "generateName" not in metadata:
-            kept = isinstance(annotations, Mapping) and annotations.get(objects.AUTONAMED) == "true"
+            autonamed = (
+                isinstance(annotations, Mapping) and annotations.get(objects.AUTONAMED) == "true"
+            )
             metadata["name"] = (
-                old["name"] if kept else objects.autoname(resource.name, seed, resource.urn)
+                old["name"] if autonamed else objects.autoname(resource.name, seed, resource.urn)
             )
             if metadata.get("annotations") is not UNKNOWN:
                 metadata["annotations"] = {

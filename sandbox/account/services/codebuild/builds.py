@@ -315,7 +315,7 @@ def _limit_ids(ids: Sequence[str]) -> None:
 
 def delete_unknown(context: RequestContext) -> None:
     """Let the runner delete the builds that the account does not have, after a replay."""
-    known = {id for _, id in context.table("codebuild.build")}
+    ids = {id for _, id in context.table("codebuild.build")}
     for id in context.builds.builds():
-        if id not in known:
+        if id not in ids:
             context.builds.delete(id)

@@ -298,28 +298,28 @@ def delete_launch_template_versions(context: RequestContext, call: Call) -> dict
             "InvalidLaunchTemplateId.NotFound", f"The launch template {template_id} does not exist"
         )
     done, failed = [], []
-    for wanted in call["Versions"]:
-        version = next((v for v in template.versions if str(v.number) == wanted), None)
+    for number in call["Versions"]:
+        version = next((v for v in template.versions if str(v.number) == number), None)
         shown = {
             "LaunchTemplateId": template.id,
             "LaunchTemplateName": template.name,
-            "VersionNumber": int(wanted),
+            "VersionNumber": int(number),
         }
         if version is None:
             error = {
                 "Code": "launchTemplateVersionDoesNotExist",
-                "Message": f"Version {wanted} does not exist",
+                "Message": f"Version {number} does not exist",
             }
             failed.append({**shown, "ResponseError": error})
         elif version.number in {template.default_version_number, template.versions[-1].number}:
             kind = "default" if version.number == template.default_version_number else "newest"
             text = (
-                f"Version {wanted} is the {kind} version and cannot be deleted (deleting the "
+                f"Version {number} is the {kind} version and cannot be deleted (deleting the "
                 "newest version is not emulated by the sandbox)"
             )
             failed.append({**shown, "ResponseError": {"Code": "unexpectedError", "Message": text}})
         else:
-            context.table("ec2.deleted_template_version")[call.region, template.id, wanted] = {}
+            context.table("ec2.deleted_template_version")[call.region, template.id, number] = {}
             done.append(shown)
     return {
         "SuccessfullyDeletedLaunchTemplateVersions": done,

@@ -186,6 +186,6 @@ def route_table_users(context: RequestContext, call: Call) -> Iterator[str]:
 )
 def interface_users(context: RequestContext, call: Call) -> Iterator[str]:
     """Yield the owner of an interface."""
-    ec2, wanted = context.backend("ec2", call.region), call["NetworkInterfaceId"]
-    yield from (n.id for n in live_nat_gateways(ec2) if n._eni.id == wanted)
-    yield from (e.id for e in live_endpoints(ec2) if wanted in e.network_interface_ids)
+    ec2, interface = context.backend("ec2", call.region), call["NetworkInterfaceId"]
+    yield from (n.id for n in live_nat_gateways(ec2) if n._eni.id == interface)
+    yield from (e.id for e in live_endpoints(ec2) if interface in e.network_interface_ids)

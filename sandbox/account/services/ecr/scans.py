@@ -67,7 +67,7 @@ class Scanner:
         if not contents:
             return {"imageScanStatus": {"status": "UNSUPPORTED_IMAGE", "description": UNSUPPORTED}}
         advisories = self._advisories()
-        found = findings(contents, advisories)
+        vulnerabilities = findings(contents, advisories)
         now = datetime.now(UTC)
         return {
             "imageScanStatus": {
@@ -80,8 +80,10 @@ class Scanner:
             "imageScanFindings": {
                 "imageScanCompletedAt": now,
                 "vulnerabilitySourceUpdatedAt": now,
-                "findings": found,
-                "findingSeverityCounts": dict(Counter(item["severity"] for item in found)),
+                "findings": vulnerabilities,
+                "findingSeverityCounts": dict(
+                    Counter(item["severity"] for item in vulnerabilities)
+                ),
             },
         }
 

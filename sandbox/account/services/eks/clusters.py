@@ -400,8 +400,8 @@ def _remove(context: RequestContext, record: Record) -> None:
     )
     for name, table in context.tables.items():
         if name.startswith("eks."):
-            for held in [held for held in table if held[:2] == key]:
-                del table[held]
+            for entry in [entry for entry in table if entry[:2] == key]:
+                del table[entry]
 
 
 @implements("eks", "UpdateClusterConfig")

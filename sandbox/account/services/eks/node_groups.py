@@ -114,16 +114,16 @@ def _ami_type(call: Call, instance_types: list[str], data: dict[str, Any]) -> st
         raise AwsError(
             "InvalidParameterException", f"{instance_types} mix arm64 and x86_64 instance types"
         )
-    wanted = str(
+    ami_type = str(
         call.get("amiType") or ("AL2023_ARM_64_STANDARD" if all(arm) else "AL2023_x86_64_STANDARD")
     )
-    if wanted != _CUSTOM and ("ARM_64" in wanted or "ARM64" in wanted) != all(arm):
+    if ami_type != _CUSTOM and ("ARM_64" in ami_type or "ARM64" in ami_type) != all(arm):
         text = (
             f"[{', '.join(instance_types)}] is not a valid instance type for requested amiType "
-            f"{wanted}"
+            f"{ami_type}"
         )
         raise AwsError("InvalidParameterException", text)
-    return wanted
+    return ami_type
 
 
 @implements("eks", "CreateNodegroup")

@@ -92,5 +92,5 @@ def all_nodes(context: RequestContext) -> Iterator[tuple[str, str, list[NodeFact
 def reconcile(context: RequestContext) -> None:
     """Report clusters and nodes to the cluster host after a replay of the journal."""
     context.clusters.reconcile(clusters.all_facts(context))
-    for arn, group, found in all_nodes(context):
-        context.clusters.set_nodes(arn, group, found)
+    for arn, group, nodes in all_nodes(context):
+        context.clusters.set_nodes(arn, group, nodes)

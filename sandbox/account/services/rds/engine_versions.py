@@ -36,11 +36,11 @@ def describe_engine_versions(context: RequestContext, call: Call) -> dict[str, A
     """Return the available PostgreSQL versions."""
     if call.get("Engine") not in {None, "postgres"}:
         return {"DBEngineVersions": []}
-    wanted, family = call.get("EngineVersion"), call.get("DBParameterGroupFamily")
+    requested, family = call.get("EngineVersion"), call.get("DBParameterGroupFamily")
     versions = []
     for major, minors in POSTGRES.items():
         for index, minor in enumerate(minors):
-            if wanted in {None, major, minor} and family in {None, f"postgres{major}"}:
+            if requested in {None, major, minor} and family in {None, f"postgres{major}"}:
                 newer = minors[:index]
                 upgrades = [
                     {
@@ -77,7 +77,7 @@ def describe_engine_versions(context: RequestContext, call: Call) -> dict[str, A
                     }
                 )
     if call.get("DefaultOnly"):
-        default = full_version(wanted)
+        default = full_version(requested)
         versions = [version for version in versions if version["EngineVersion"] == default]
     return {
         "DBEngineVersions": sorted(

@@ -256,16 +256,16 @@ def check_modification(context: RequestContext, call: Call) -> None:
             "Requested storage size is smaller than the present size; storage cannot shrink.",
         )
     if call.get("EngineVersion"):
-        wanted, present = (
+        requested, present = (
             tuple(map(int, v.split(".")))
             for v in (full_version(call["EngineVersion"]), database.engine_version)
         )
-        if wanted < present:
+        if requested < present:
             text = (
                 f"Cannot upgrade postgres from {database.engine_version} to {call['EngineVersion']}"
             )
             raise AwsError("InvalidParameterCombination", text)
-        if wanted[0] != present[0] and not call.get("AllowMajorVersionUpgrade"):
+        if requested[0] != present[0] and not call.get("AllowMajorVersionUpgrade"):
             text = (
                 "The AllowMajorVersionUpgrade flag must be present when upgrading to a new major "
                 "version."

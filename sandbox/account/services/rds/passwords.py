@@ -63,10 +63,10 @@ def _document(database: Any) -> str:
 
 def _managed(context: RequestContext, call: Call) -> Any | None:
     """Return the instance whose password the secret in a call is."""
-    wanted = call["SecretId"]
+    secret_id = call["SecretId"]
     for database in context.backend("rds", call.region).databases.values():
         secret = getattr(database, "master_user_secret", None)
-        if secret is not None and wanted in {secret.secret.arn, secret.secret.name}:
+        if secret is not None and secret_id in {secret.secret.arn, secret.secret.name}:
             return database
     return None
 

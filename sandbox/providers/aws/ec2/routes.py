@@ -261,12 +261,12 @@ class RouteTableAssociation(Handler):
         elif state.get("subnetId"):
             # Changing the table creates a new association ID, while Pulumi keeps the first.
             filters = [{"Name": "association.subnet-id", "Values": [state["subnetId"]]}]
-        wanted = {id, member, state.get("subnetId"), state.get("gatewayId")} - {None}
-        for found in call.client("ec2").describe_route_tables(Filters=filters)["RouteTables"]:
-            for association in found.get("Associations", []):
+        identifiers = {id, member, state.get("subnetId"), state.get("gatewayId")} - {None}
+        for route_table in call.client("ec2").describe_route_tables(Filters=filters)["RouteTables"]:
+            for association in route_table.get("Associations", []):
                 keys = ("RouteTableAssociationId", "SubnetId", "GatewayId")
-                if any(association.get(key) in wanted for key in keys):
-                    return {"RouteTableId": found["RouteTableId"], **association}
+                if any(association.get(key) in identifiers for key in keys):
+                    return {"RouteTableId": route_table["RouteTableId"], **association}
         return None
 
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:

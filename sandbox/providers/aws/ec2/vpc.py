@@ -47,14 +47,14 @@ class Vpc(Ec2Handler):
             **tagging("vpc", inputs),
         )
         id = call.made(response["Vpc"]["VpcId"])
-        wanted = {name: inputs[name] for name in _VPC_ATTRIBUTES if name in inputs}
+        attributes = {name: inputs[name] for name in _VPC_ATTRIBUTES if name in inputs}
         defaults = {
             "enableDnsSupport": True,
             "enableDnsHostnames": False,
             "enableNetworkAddressUsageMetrics": False,
         }
         self._set(
-            call, id, {name: value for name, value in wanted.items() if defaults[name] != value}
+            call, id, {name: value for name, value in attributes.items() if defaults[name] != value}
         )
         return id
 
@@ -65,8 +65,8 @@ class Vpc(Ec2Handler):
             return None
         live: Properties = {}
         for name, attribute in _VPC_ATTRIBUTES.items():
-            answer = ec2.describe_vpc_attribute(VpcId=id, Attribute=name)
-            live[name] = answer.get(attribute, {}).get("Value")
+            response = ec2.describe_vpc_attribute(VpcId=id, Attribute=name)
+            live[name] = response.get(attribute, {}).get("Value")
         inside: list[dict[str, Any]] = [{"Name": "vpc-id", "Values": [id]}]
         main = only(
             ec2.describe_route_tables(
@@ -150,9 +150,9 @@ class Subnet(Ec2Handler):
         )
         id = call.made(response["Subnet"]["SubnetId"])
         call.wait(lambda: self._state_of(call, id), {"available"}, what=id)
-        wanted = bool(inputs.get("mapPublicIpOnLaunch"))
-        if response["Subnet"].get("MapPublicIpOnLaunch", False) != wanted:
-            ec2.modify_subnet_attribute(SubnetId=id, MapPublicIpOnLaunch={"Value": wanted})
+        maps_public_ip = bool(inputs.get("mapPublicIpOnLaunch"))
+        if response["Subnet"].get("MapPublicIpOnLaunch", False) != maps_public_ip:
+            ec2.modify_subnet_attribute(SubnetId=id, MapPublicIpOnLaunch={"Value": maps_public_ip})
         return id
 
     def _state_of(self, call: Call, id: str) -> str:

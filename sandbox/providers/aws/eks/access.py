@@ -198,19 +198,19 @@ class AccessEntry(Handler):
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the entry."""
         cluster, principal = id.split(":", 1)
-        found = call.client("eks").describe_access_entry(
+        entry = call.client("eks").describe_access_entry(
             clusterName=cluster, principalArn=principal
         )["accessEntry"]
         return {
             "clusterName": cluster,
-            "principalArn": found["principalArn"],
-            "kubernetesGroups": found.get("kubernetesGroups") or [],
-            "type": found.get("type"),
-            "userName": found.get("username"),
-            "accessEntryArn": found["accessEntryArn"],
-            "createdAt": moment(found.get("createdAt")),
-            "modifiedAt": moment(found.get("modifiedAt")),
-            "tagsAll": found.get("tags") or {},
+            "principalArn": entry["principalArn"],
+            "kubernetesGroups": entry.get("kubernetesGroups") or [],
+            "type": entry.get("type"),
+            "userName": entry.get("username"),
+            "accessEntryArn": entry["accessEntryArn"],
+            "createdAt": moment(entry.get("createdAt")),
+            "modifiedAt": moment(entry.get("modifiedAt")),
+            "tagsAll": entry.get("tags") or {},
         }
 
     def update(
@@ -280,9 +280,9 @@ class AccessPolicyAssociation(Handler):
         cluster, principal, policy = id.split("#")
         pages = call.client("eks").get_paginator("list_associated_access_policies")
         for page in pages.paginate(clusterName=cluster, principalArn=principal):
-            for found in page["associatedAccessPolicies"]:
-                if found["policyArn"] == policy:
-                    scope = found["accessScope"]
+            for association in page["associatedAccessPolicies"]:
+                if association["policyArn"] == policy:
+                    scope = association["accessScope"]
                     return {
                         "clusterName": cluster,
                         "principalArn": principal,
@@ -291,8 +291,8 @@ class AccessPolicyAssociation(Handler):
                             "type": scope["type"],
                             "namespaces": scope.get("namespaces") or [],
                         },
-                        "associatedAt": moment(found.get("associatedAt")),
-                        "modifiedAt": moment(found.get("modifiedAt")),
+                        "associatedAt": moment(association.get("associatedAt")),
+                        "modifiedAt": moment(association.get("modifiedAt")),
                     }
         return None
 
@@ -339,19 +339,19 @@ class PodIdentityAssociation(Handler):
         response = call.client("eks").describe_pod_identity_association(
             clusterName=cluster, associationId=own
         )
-        found = response["association"]
+        association = response["association"]
         return {
             "id": own,
             "clusterName": cluster,
-            "namespace": found["namespace"],
-            "serviceAccount": found["serviceAccount"],
-            "roleArn": found["roleArn"],
-            "targetRoleArn": found.get("targetRoleArn"),
-            "disableSessionTags": bool(found.get("disableSessionTags")),
-            "externalId": found.get("externalId"),
-            "associationArn": found["associationArn"],
-            "associationId": found["associationId"],
-            "tagsAll": found.get("tags") or {},
+            "namespace": association["namespace"],
+            "serviceAccount": association["serviceAccount"],
+            "roleArn": association["roleArn"],
+            "targetRoleArn": association.get("targetRoleArn"),
+            "disableSessionTags": bool(association.get("disableSessionTags")),
+            "externalId": association.get("externalId"),
+            "associationArn": association["associationArn"],
+            "associationId": association["associationId"],
+            "tagsAll": association.get("tags") or {},
         }
 
     def update(

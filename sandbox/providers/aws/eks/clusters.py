@@ -251,9 +251,9 @@ class Cluster(Handler):
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the cluster."""
         live = described(call.client("eks").describe_cluster(name=id)["cluster"])
-        access, asked = live["accessConfig"], (state.get("accessConfig") or {})
-        if access and "bootstrapClusterCreatorAdminPermissions" in asked:  # not returned by AWS
-            access["bootstrapClusterCreatorAdminPermissions"] = asked[
+        access, declared = live["accessConfig"], (state.get("accessConfig") or {})
+        if access and "bootstrapClusterCreatorAdminPermissions" in declared:  # not returned by AWS
+            access["bootstrapClusterCreatorAdminPermissions"] = declared[
                 "bootstrapClusterCreatorAdminPermissions"
             ]
         return live

@@ -195,8 +195,8 @@ class NodeGroup(Handler):
         eks, (cluster, name) = call.client("eks"), id.split(":", 1)
         of = {"clusterName": cluster, "nodegroupName": name}
 
-        def done(answer: Mapping[str, Any]) -> None:
-            wait_for_update(call, cluster, answer, 60 * MINUTE, nodegroupName=name)
+        def done(response: Mapping[str, Any]) -> None:
+            wait_for_update(call, cluster, response, 60 * MINUTE, nodegroupName=name)
 
         if changed & {"version", "releaseVersion", "launchTemplate"}:
             template = new.get("launchTemplate")

@@ -139,13 +139,13 @@ class Role(Tagged):
         for key, document in after.items():
             if key not in before or not same_policy(before[key], document):
                 iam.put_role_policy(RoleName=name, PolicyName=key, PolicyDocument=document)
-        attached, wanted = (
+        attached, declared = (
             set(old.get("managedPolicyArns") or []),
             set(new.get("managedPolicyArns") or []),
         )
-        for arn in sorted(attached - wanted):
+        for arn in sorted(attached - declared):
             quietly(iam.detach_role_policy, RoleName=name, PolicyArn=arn)
-        for arn in sorted(wanted - attached):
+        for arn in sorted(declared - attached):
             iam.attach_role_policy(RoleName=name, PolicyArn=arn)
 
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:

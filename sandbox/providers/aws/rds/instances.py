@@ -157,9 +157,9 @@ class Instance(Handler):
 
     def validate_update(self, old: Properties, new: Properties) -> Iterable[tuple[str, str]]:
         """Refuse less storage, a lower version, and an unconfirmed major upgrade."""
-        present, wanted = old.get("allocatedStorage"), new.get("allocatedStorage")
-        if isinstance(present, int) and isinstance(wanted, int) and wanted < present:
-            yield "allocatedStorage", f"storage cannot shrink from {present} to {wanted} GiB"
+        present, requested = old.get("allocatedStorage"), new.get("allocatedStorage")
+        if isinstance(present, int) and isinstance(requested, int) and requested < present:
+            yield "allocatedStorage", f"storage cannot shrink from {present} to {requested} GiB"
         before, after = old.get("engineVersion"), new.get("engineVersion")
         if not isinstance(before, str) or not isinstance(after, str):
             return
