@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import parse_qsl, unquote, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
@@ -40,17 +40,10 @@ class Database(BaseSettings):
     name: Text
     user: Text | None = None
     password: SecretStr | None = None
-    password_file: Path | None = None
+    password_file: FilePath | None = None
     secret_arn: str | None = Field(default=None, pattern=_ARN)
     sslmode: SslMode = "require"
     sslrootcert: str | None = None
-
-    @field_validator("password_file")
-    @classmethod
-    def _exists(cls, path: Path | None) -> Path | None:
-        if path is not None and not path.is_file():
-            raise ValueError(f"there is no file {path}")
-        return path
 
     @model_validator(mode="after")
     def _one_password(self) -> Self:
@@ -140,21 +133,13 @@ def _from_url() -> Mapping[str, Any]:
         names = ", ".join(sorted(conflicts))
         raise ConfigurationError([f"DATABASE_URL: set it or {names}, not both"])
     try:
-        parts = urlsplit(url)
-        options = dict(parse_qsl(parts.query, keep_blank_values=True))
-        fields: dict[str, Any] = {
-            "host": parts.hostname,
-            "port": parts.port or 5432,
-            "name": unquote(parts.path.removeprefix("/")),
-            "user": unquote(parts.username) if parts.username else None,
-            "password": unquote(parts.password) if parts.password else None,
-        }
-    except ValueError:
-        parts, options, fields = urlsplit(""), {}, {}
-    scheme = parts.scheme in ("postgresql", "postgres", "postgresql+psycopg")
-    if not scheme or not fields.get("host") or not fields.get("name"):
+        fields = conninfo_to_dict(url.replace("postgresql+psycopg:", "postgresql:", 1))
+    except ProgrammingError:  # its message can have the password
+        fields = {}
+    if "://" not in url or not fields.get("host") or not fields.get("dbname"):
         form = "postgresql://user:password@host:5432/name"
         raise ConfigurationError([f"DATABASE_URL: the form is {form}"])
-    if set(options) - {"sslmode", "sslrootcert"}:
+    fields["name"] = fields.pop("dbname")
+    if set(fields) - {"host", "port", "name", "user", "password", "sslmode", "sslrootcert"}:
         raise ConfigurationError(["DATABASE_URL: only sslmode and sslrootcert are options"])
-    return {**fields, **options}
+    return fields

@@ -29,14 +29,14 @@ class Guestbook:
         values = {"name": draft.name, "message": draft.message}
         statement = sa.insert(entries).values(values).returning(*entries.c)
         with self._engine.transaction() as connection:
-            return _entry(connection.execute(statement).one())
+            return Entry(*connection.execute(statement).one())
 
     def get(self, entry_id: int) -> Entry | None:
         """Return an entry, or None."""
         statement = sa.select(entries).where(entries.c.id == entry_id)
         with self._engine.autocommit() as connection:
             row = connection.execute(statement).one_or_none()
-        return _entry(row) if row is not None else None
+        return Entry(*row) if row is not None else None
 
     def newest(self, limit: int, before: int | None = None) -> list[Entry]:
         """Return up to `limit` entries, newest first, optionally with IDs below `before`."""
@@ -44,8 +44,4 @@ class Guestbook:
         if before is not None:
             statement = statement.where(entries.c.id < before)
         with self._engine.autocommit() as connection:
-            return [_entry(row) for row in connection.execute(statement)]
-
-
-def _entry(row: sa.Row[tuple[object, ...]]) -> Entry:
-    return Entry(id=row.id, name=row.name, message=row.message, created_at=row.created_at)
+            return [Entry(*row) for row in connection.execute(statement)]

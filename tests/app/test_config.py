@@ -66,7 +66,7 @@ def test_image_digest_accepts_an_image_reference() -> None:
         ),
         (
             {"DATABASE_HOST": "db", "DATABASE_NAME": "d", "DATABASE_PASSWORD_FILE": "/nowhere"},
-            "there is no file /nowhere",
+            "DATABASE_PASSWORD_FILE: Path does not point to a file",
         ),
         (
             {"DATABASE_URL": "postgresql://u@h/d", "DATABASE_HOST": "h"},
