@@ -64,13 +64,13 @@ def _operation(
     home = Home.of_project()
     overrides += tuple(_lines(config_from))
     chosen_options = Options(**chosen)
-    if unemulated:
-        home.choose_unemulated(project_name(find_project()), stack, unemulated)
     cluster = ClusterChoice(home, project_name(find_project()), stack, kubernetes)
     cluster.check(kind, abandon=abandon_objects)
     with home.active(f"{kind} {stack}"):
         runs_program = kind in ("up", "preview")
         session = Session.open(home, stack, overrides, time_scale, check=runs_program)
+        if unemulated:
+            home.choose_unemulated(session.project_name, stack, unemulated)
         for note in session.file.notes:
             output.note(note)
         stream = sys.stderr if as_json else sys.stdout
@@ -105,6 +105,8 @@ def _operation(
         if result.exit_code == FAILED and find(home) is None:
             _report_ended(session, result, output)
         notes = cluster.end(result, whole=chosen_options.is_whole)
+        if kind == "destroy" and result.exit_code == DONE and chosen_options.is_whole:
+            home.choose_unemulated(session.project_name, stack, "refuse")
     if kind == "up" and result.exit_code == DONE:
         _report_service(session, output)
     for note in notes:

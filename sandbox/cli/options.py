@@ -67,7 +67,7 @@ _unemulated = click.option(
     "--unemulated",
     type=click.Choice(["refuse", "record"]),
     help="Refuse AWS resource types that are not emulated (default), or record them in the state "
-    "only. Stored for the stack.",
+    "only. Stored for the stack; `destroy` forgets it.",
 )
 _expect_no_changes = click.option(
     "--expect-no-changes", is_flag=True, help="Exit with 7 if anything changes."

@@ -184,8 +184,14 @@ def test_types_that_are_not_emulated_are_recorded_and_listed(
         'pulumi.export("arn", table.arn)\n'
     )
     recorded = Sandbox(sandbox.home, tmp_path)
-    refused = recorded.json("up", "dev", "--yes", code=1)
-    assert any("--unemulated record" in item["message"] for item in refused["diagnostics"])
+
+    def refused() -> bool:
+        document = recorded.json("up", "dev", "--yes", code=1)
+        return any("--unemulated record" in item["message"] for item in document["diagnostics"])
+
+    assert refused()
+    recorded.json("up", "none", "--yes", "--unemulated", "record", code=2)
+    assert not list((sandbox.home / "recording").glob("*.none"))
     for operation in (
         ("up", "dev", "--yes", "--unemulated", "record"),
         ("preview", "dev", "--expect-no-changes"),
@@ -198,3 +204,4 @@ def test_types_that_are_not_emulated_are_recorded_and_listed(
         if operation[0] == "up":
             arn = recorded.run("output", "dev", "arn").stdout
             assert arn.startswith("arn:aws:dynamodb:us-east-1:123456789012:table/t-")
+    assert refused(), "destroy forgets the choice"

@@ -159,18 +159,25 @@ class Instance(Handler):
         """Refuse less storage, a lower version, and an unconfirmed major upgrade."""
         present, requested = old.get("allocatedStorage"), new.get("allocatedStorage")
         if isinstance(present, int) and isinstance(requested, int) and requested < present:
-            yield "allocatedStorage", f"storage cannot shrink from {present} to {requested} GiB"
+            yield (
+                "allocatedStorage",
+                f"storage cannot shrink from {present} to {requested} GiB; set at least {present}",
+            )
         before, after = old.get("engineVersion"), new.get("engineVersion")
         if not isinstance(before, str) or not isinstance(after, str):
             return
         old_parts, new_parts = (tuple(map(int, v.split("."))) for v in (before, after))
         common = min(len(old_parts), len(new_parts))
         if new_parts[:common] < old_parts[:common]:
-            yield "engineVersion", f"Cannot upgrade postgres from {before} to {after}: it is lower"
+            yield (
+                "engineVersion",
+                f"Cannot upgrade postgres from {before} to {after}, which is lower; set at least "
+                f"{before}",
+            )
         elif new_parts[0] != old_parts[0] and not new.get("allowMajorVersionUpgrade"):
             yield (
                 "engineVersion",
-                f"the upgrade from {before} to {after} requires allowMajorVersionUpgrade",
+                f"the upgrade from {before} to {after} requires allowMajorVersionUpgrade: true",
             )
 
     def create(self, call: Call, inputs: Properties) -> str:
