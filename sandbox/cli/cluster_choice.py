@@ -9,7 +9,8 @@ from sandbox.cli.output import DONE
 from sandbox.engine import Result
 from sandbox.engine.request import Kind
 from sandbox.engine.state.backend import Backend
-from sandbox.kubernetes import upstream
+from sandbox.kubernetes.upstream import preflight
+from sandbox.kubernetes.upstream.kubeconfig import Upstream, UpstreamError
 from sandbox.runtime import kubernetes_build
 from sandbox.runtime.cluster_backends import (
     CONTROL_PLANE,
@@ -66,7 +67,7 @@ class ClusterChoice:
             return
         try:
             _check(self.backend)
-        except upstream.UpstreamError as error:
+        except UpstreamError as error:
             remedy = ""
             if kind == "destroy":
                 remedy = (
@@ -115,9 +116,9 @@ def _check(backend: ClusterBackend) -> None:
     """Raise UpstreamError for a backend that cannot be used."""
     if backend.kind == CONTROL_PLANE:
         if kubernetes_build.built() is None:
-            raise upstream.UpstreamError(
+            raise UpstreamError(
                 "--kubernetes control-plane needs kube-apiserver, etcd and kwok, which are not "
                 "built. Build them once: `make kubernetes`."
             )
         return
-    upstream.check(upstream.Upstream(Path(backend.path), backend.context))
+    preflight.check(Upstream(Path(backend.path), backend.context))

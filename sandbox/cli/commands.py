@@ -1,60 +1,86 @@
-"""The command group, its global options, and the message and exit code of every error."""
+"""The command group and its global options; prints each error as one message."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import json
 import os
 import signal
 import sys
-import traceback
-from importlib import metadata
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 from click.shell_completion import get_completion_class
 
-from sandbox.cli.cluster_choice import ClusterChoiceError
-from sandbox.cli.codebuild import codebuild
-from sandbox.cli.comparison import diff
-from sandbox.cli.config import config
-from sandbox.cli.connection import connection
-from sandbox.cli.console import console
-from sandbox.cli.machine import doctor, inventory, repair, reset, status, stop
-from sandbox.cli.new import new
-from sandbox.cli.notifications import notifications
-from sandbox.cli.operations import destroy, preview, refresh, up
-from sandbox.cli.output import DONE, FAILED, WRONG_USE
-from sandbox.cli.pipeline import pipeline
-from sandbox.cli.psql import psql
-from sandbox.cli.release import release
-from sandbox.cli.service import logs, open_, url
-from sandbox.cli.stacks import env, export, history, import_, output
-from sandbox.engine import EngineError, UsageError, WrongPassphraseError
-from sandbox.runtime.background import DaemonError
-from sandbox.runtime.cluster_backends import BackendSyntaxError
-from sandbox.runtime.damage import DamagedFileError
-from sandbox.runtime.home import Home
-from sandbox.runtime.operations import NoEngineError
-from sandbox.runtime.stack_files import OverrideError, StackFileError, UnknownStackError
-from sandbox.runtime.stack_records import LostContentsError
+from sandbox.cli.output import DONE
 
 _VARIABLE = "_SANDBOX_COMPLETE"
+_GROUPS = {
+    "Operations": {
+        "up": "operations",
+        "preview": "operations",
+        "refresh": "operations",
+        "destroy": "operations",
+    },
+    "Releases": {
+        "release": "release",
+        "pipeline": "pipeline",
+        "connection": "connection",
+        "codebuild": "codebuild",
+        "notifications": "notifications",
+    },
+    "Service": {"url": "service", "open": "service", "logs": "service", "psql": "psql"},
+    "Stacks": {
+        "new": "new",
+        "config": "config",
+        "diff": "comparison",
+        "output": "stacks",
+        "env": "stacks",
+        "history": "stacks",
+        "export": "stacks",
+        "import": "stacks",
+    },
+    "Account and machine": {
+        "console": "console",
+        "status": "machine",
+        "inventory": "machine",
+        "doctor": "machine",
+        "stop": "machine",
+        "repair": "machine",
+        "reset": "machine",
+        "completion": "commands",
+    },
+}
+"""The commands of each section of `--help`, and their modules."""
 
 
-class _Groups(click.Group):
-    """Lists the commands of `--help` in groups."""
+class _Commands(click.Group):
+    """Imports the module of a command when it is used: together they take half a second."""
 
-    groups: dict[str, tuple[click.Command, ...]]
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of `--help`."""
+        del ctx
+        return [name for group in _GROUPS.values() for name in group]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of this name, or None."""
+        del ctx
+        modules = {name: module for group in _GROUPS.values() for name, module in group.items()}
+        if cmd_name not in modules:
+            return None
+        module = import_module(f"sandbox.cli.{modules[cmd_name]}")
+        reserved = {"open": "open_", "import": "import_"}
+        command: click.Command = getattr(module, reserved.get(cmd_name, cmd_name))
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section for each group."""
-        del ctx
-        width = max(map(len, self.commands)) + 2
-        for title, commands in self.groups.items():
+        width = max(map(len, self.list_commands(ctx))) + 2
+        for title, names in _GROUPS.items():
+            commands = [command for name in names if (command := self.get_command(ctx, name))]
             with formatter.section(title):
                 formatter.write_dl(
                     [
@@ -74,7 +100,7 @@ def completion(shell: str) -> None:
 
 
 @click.group(
-    cls=_Groups,
+    cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option(
@@ -102,27 +128,6 @@ def commands(directory: Path | None) -> None:
         os.chdir(directory)
 
 
-commands.groups = {
-    "Operations": (up, preview, refresh, destroy),
-    "Releases": (release, pipeline, connection, codebuild, notifications),
-    "Service": (url, open_, logs, psql),
-    "Stacks": (new, config, diff, output, env, history, export, import_),
-    "Account and machine": (
-        console,
-        status,
-        inventory,
-        doctor,
-        stop,
-        repair,
-        reset,
-        completion,
-    ),
-}
-for _group in commands.groups.values():
-    for _command in _group:
-        commands.add_command(_command)
-
-
 def main() -> NoReturn:
     """Run a command; print each error as one message and, with `--json`, as one document."""
     for stream in (sys.stdout, sys.stderr):
@@ -143,7 +148,9 @@ def main() -> NoReturn:
     except BrokenPipeError:
         pass  # the reader has closed the pipe
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last frame before the user
-        code, message = _explain(error)
+        from sandbox.cli.failures import explain  # noqa: PLC0415 - only failures need it
+
+        code, message = explain(error)
         _report(message, document)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(BrokenPipeError):
@@ -154,57 +161,6 @@ def main() -> NoReturn:
 
 def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
-
-
-def _explain(error: BaseException) -> tuple[int, str]:  # noqa: PLR0911 - one return per kind of error
-    """Return the exit code and the message of an error."""
-    match error:
-        case click.exceptions.Abort():
-            return FAILED, "canceled; nothing was changed"
-        case click.ClickException():
-            context = getattr(error, "ctx", None)
-            if context:
-                sys.stderr.write(f"{context.get_usage()}\n")
-            return WRONG_USE, error.format_message()
-        case UnknownStackError() | OverrideError() | UsageError() | BackendSyntaxError():
-            return WRONG_USE, str(error)
-        case WrongPassphraseError():
-            return FAILED, (
-                "the stack's secrets are encrypted with another passphrase than the one in "
-                f"{Home.of_project().passphrase_file}. Restore that file from a copy; without one, "
-                "erase account and stacks: `python -m sandbox reset`."
-            )
-        case StackFileError() | DaemonError() | NoEngineError() | EngineError():
-            return FAILED, str(error)
-        case LostContentsError() | DamagedFileError() | ClusterChoiceError():
-            return FAILED, str(error)
-        case KeyboardInterrupt():
-            return FAILED, "interrupted; the state holds what was done, and the next run continues"
-        case OSError():
-            return FAILED, _explain_os_error(error)
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{Path(frame.filename).name}, line {frame.lineno}"
-    version = metadata.version("platform")
-    return FAILED, f"bug in the sandbox {version}: {type(error).__name__}: {error} ({place})"
-
-
-def _explain_os_error(error: OSError) -> str:
-    path = f" ({error.filename})" if error.filename else ""
-    space = "Free space there and run this again; it continues."
-    owner = "Change its owner (`ls -ld` shows it), or set SANDBOX_HOME to a directory of yours."
-    file = "Move that file, or set SANDBOX_HOME to a directory."
-    remedies = {
-        errno.ENOSPC: space,
-        errno.EDQUOT: space,
-        errno.EACCES: owner,
-        errno.EPERM: owner,
-        errno.EROFS: "Set SANDBOX_HOME to a writable directory.",
-        errno.ENOTDIR: file,
-        errno.EEXIST: file,
-        errno.EISDIR: "Remove that directory: a file is expected.",
-    }
-    remedy = remedies.get(error.errno or 0, "")
-    return f"{error.strerror or error}{path}. {remedy}".strip()
 
 
 def _report(message: str, document: dict[str, Any]) -> None:

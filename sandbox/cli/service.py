@@ -59,7 +59,7 @@ def open_(stack: str) -> None:
 def logs(stack: str, tail: int, *, follow: bool, previous: bool) -> None:
     """Print the logs of STACK's pods."""
     printed = Output(as_json=False)
-    home, outputs = _outputs(stack)
+    home, outputs = _outputs(stack, show_secrets=True)
     client = _client(home, outputs, stack, printed)
     try:
         pods = [
@@ -101,9 +101,9 @@ def _copy_log(client: Client, pod: _Container, query: str, several: bool, printe
         printed.note(str(error))
 
 
-def _outputs(stack: str) -> tuple[Home, Mapping[str, Any]]:
+def _outputs(stack: str, *, show_secrets: bool) -> tuple[Home, Mapping[str, Any]]:
     home, project, passphrase = require_state(stack)
-    return home, stack_outputs(home.state, project, stack, passphrase, show_secrets=True)
+    return home, stack_outputs(home.state, project, stack, passphrase, show_secrets=show_secrets)
 
 
 def _client(home: Home, outputs: Mapping[str, Any], stack: str, printed: Output) -> Client:
@@ -116,7 +116,7 @@ def _client(home: Home, outputs: Mapping[str, Any], stack: str, printed: Output)
 
 
 def _endpoint(stack: str, printed: Output) -> Endpoint:
-    home, outputs = _outputs(stack)
+    home, outputs = _outputs(stack, show_secrets=False)
     ensure_running(home)
     deadline = time.monotonic() + READY_SECONDS
     with announced(f"Waiting for the pods of {stack}."):

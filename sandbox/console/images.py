@@ -9,8 +9,8 @@ from sandbox.console.account import Account
 from sandbox.console.documents import Container, Image, ImagesDocument, RefusedError, Repository
 from sandbox.console.stacks import Stacks
 from sandbox.engine import EngineError
+from sandbox.providers.failures import Failure
 from sandbox.providers.kubernetes.client import ApiStatusError, Client, UnreachableError
-from sandbox.providers.protocol import Failure
 
 _REPOSITORY_TYPE = "aws:ecr/repository:Repository"
 

@@ -1,14 +1,14 @@
 """The embedded engine: runs Pulumi programs without a Pulumi CLI.
 
-`run(Request(…), display)` executes one operation and returns its Result; `display_for(stream)`
-returns a display. `export_stack`, `import_stack`, `stack_outputs` and `list_stacks` use the same
-state as the Pulumi CLI.
+`operation.run(Request(…), display)` executes one operation and returns its Result. The module is
+not imported here, because it takes a quarter of a second. `display_for(stream)` returns a display.
+`export_stack`, `import_stack`, `stack_outputs` and `list_stacks` use the same state as the Pulumi
+CLI.
 """
 
 from sandbox.engine.display.plain import PlainDisplay
 from sandbox.engine.display.tree import display_for
 from sandbox.engine.errors import EngineError, UsageError, WrongPassphraseError
-from sandbox.engine.operation import run
 from sandbox.engine.request import (
     Deviations,
     Diagnostic,
@@ -36,6 +36,5 @@ __all__ = [
     "export_stack",
     "import_stack",
     "list_stacks",
-    "run",
     "stack_outputs",
 ]

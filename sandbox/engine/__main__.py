@@ -23,10 +23,10 @@ from sandbox.engine import (
     display_for,
     export_stack,
     import_stack,
-    run,
 )
 from sandbox.engine.errors import ConfigurationError
 from sandbox.engine.language_host.project import load_project
+from sandbox.engine.operation import run
 from sandbox.engine.request import Kind
 
 

@@ -20,8 +20,8 @@ from sandbox.kubernetes.apiserver.http_server import ApiHandler, Server, server_
 from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.ports import ExternalServices
 from sandbox.kubernetes.storage.object_store import ObjectStore
-from sandbox.kubernetes.upstream import ForwardingHandler, UpstreamCluster
-from sandbox.kubernetes.upstream.cluster import continue_deletion
+from sandbox.kubernetes.upstream.cluster import UpstreamCluster, continue_deletion
+from sandbox.kubernetes.upstream.forwarding import ForwardingHandler
 from sandbox.runtime import cluster_backends, ports
 from sandbox.runtime.cluster_backends import cluster_key
 from sandbox.runtime.damage import KEEP_READABLE, DamagedFileError

@@ -26,7 +26,7 @@ FACTORIES: Mapping[str, str] = {
     "aws": "sandbox.providers.aws:provider",
     "docker": "sandbox.providers.docker:provider",
     "eks": "sandbox.providers.eks:provider",
-    "kubernetes": "sandbox.providers.kubernetes:provider",
+    "kubernetes": "sandbox.providers.kubernetes.provider:provider",
 }
 """Module and function that return each provider."""
 

@@ -34,6 +34,7 @@ from typing import Literal, NoReturn
 from pulumi.provider.experimental import provider as sdk
 from pulumi.runtime.proto import provider_pb2
 
+from sandbox.providers.failures import Failure, PartialFailure
 from sandbox.providers.property_values import UNKNOWN, Path, Properties
 
 __all__ = [
@@ -58,20 +59,6 @@ __all__ = [
 
 Severity = Literal["debug", "status", "info", "warning", "error"]
 """A status is shown in the resource's row while it is current, and is not kept."""
-
-
-class Failure(Exception):  # noqa: N818 -- reads as what it is where it is raised
-    """The request failed without effect; the text is one paragraph for the user."""
-
-
-class PartialFailure(Failure):
-    """The resource exists, but not as requested; the engine records `id` and `state`."""
-
-    def __init__(
-        self, message: str, id: str, state: Properties, inputs: Properties | None = None
-    ) -> None:
-        super().__init__(message)
-        self.id, self.state, self.inputs = id, state, inputs
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from sandbox.engine import (
     PlainDisplay,
     Request,
     Result,
-    run,
 )
 from sandbox.engine.request import Kind
 from sandbox.engine.state.backend import Backend
@@ -306,6 +305,8 @@ def _run(
         )
     if cli is not None:
         return _run_cli(session, kind, cli, options, recorder)
+    from sandbox.engine.operation import run  # noqa: PLC0415 - needs gRPC, which the CLI does not
+
     return run(
         Request(
             kind=kind,

@@ -20,7 +20,7 @@ from pulumi.runtime.proto import provider_pb2 as pb
 from sandbox.contracts.cluster_host import ClusterFacts, Grant
 from sandbox.kubernetes.cluster_host import KubernetesClusterHost
 from sandbox.kubernetes.ports import ExternalServices
-from sandbox.providers.kubernetes import provider
+from sandbox.providers.kubernetes.provider import provider
 from sandbox.providers.property_values import encode
 from tests.provider_conformance.cases import CASES
 from tests.provider_conformance.session import Observation, Session

@@ -1,5 +1,1 @@
-"""The Kubernetes provider of the sandbox."""
-
-from sandbox.providers.kubernetes.provider import provider
-
-__all__ = ["provider"]
+"""The Kubernetes provider of the sandbox, and its client."""

@@ -19,7 +19,7 @@ import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.kubernetes import token as eks_token
-from sandbox.providers.protocol import Failure
+from sandbox.providers.failures import Failure
 
 _TOKEN_SECONDS = 600.0
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from sandbox.engine import PlainDisplay, Request, Result, run
+from sandbox.engine import PlainDisplay, Request, Result
 from sandbox.engine.__main__ import engine
+from sandbox.engine.operation import run
 from sandbox.engine.request import Kind
 from tests.sandbox.engine.integrity import violations
 

@@ -14,7 +14,7 @@ from kubernetes import client as typed_client
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 from pulumi.runtime.proto import provider_pb2 as pb
 
-from sandbox.providers.kubernetes import provider
+from sandbox.providers.kubernetes.provider import provider
 from sandbox.providers.property_values import UNKNOWN
 from tests.sandbox.kubernetes.conftest import Demo, demo, external  # noqa: F401 - fixtures
 from tests.sandbox.kubernetes.objects import eventually
