@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from sandbox.engine.deployment import Deployment, Recorder
@@ -56,10 +56,12 @@ def run(request: Request, display: Display) -> Result:
     _require_stack(request, project, backend, file)
     if request.needs_program:
         interpreter(project)  # refuses a missing interpreter before any change
-    if request.kind == "preview":
-        return _run(request, display, project, file, backend, started, began)
-    with backend.lock(project.name, request.stack):
-        return _run(request, display, project, file, backend, started, began)
+    reads_only = request.kind == "preview"
+    with (
+        nullcontext() if reads_only else backend.lock(project.name, request.stack),
+        _started_program(project, request) as program,
+    ):
+        return _run(program, request, display, project, file, backend, started, began)
 
 
 def _require_stack(request: Request, project: Project, backend: Backend, file: StackFile) -> None:
@@ -79,7 +81,22 @@ def _require_stack(request: Request, project: Project, backend: Backend, file: S
     )
 
 
+@contextmanager
+def _started_program(project: Project, request: Request) -> Iterator[Program | None]:
+    """Start the interpreter, which imports the SDK while the state is opened."""
+    if not request.needs_program:
+        yield None
+        return
+    program = Program(project, request)
+    try:
+        yield program
+    finally:
+        program.stop()
+        program.wait()
+
+
 def _run(
+    program: Program | None,
     request: Request,
     display: Display,
     project: Project,
@@ -119,7 +136,7 @@ def _run(
         backend.backup(project.name, request.stack)
         journal.write()
     try:
-        _operate(deployment)
+        _operate(deployment, program)
     finally:
         deployment.providers.close()
         journal.write()
@@ -131,7 +148,7 @@ def _run(
     return result
 
 
-def _operate(deployment: Deployment) -> None:
+def _operate(deployment: Deployment, program: Program | None) -> None:
     """Serve program and providers during the operation; an interrupt lets running steps finish."""
     recorder, kind = deployment.recorder, deployment.request.kind
     monitor = Monitor(deployment)
@@ -143,12 +160,12 @@ def _operate(deployment: Deployment) -> None:
         report_interrupted(deployment)
         if kind == "destroy":
             deployment.check_targets()
-            _destroy(deployment, monitor)
+            _destroy(deployment, monitor, program)
         elif kind == "refresh":
             deployment.check_targets()
             refresh(deployment)
-        else:
-            _update(deployment, monitor)
+        elif program is not None:
+            _update(deployment, monitor, program)
     except UsageError:
         raise
     except EngineError as error:
@@ -172,8 +189,8 @@ def _operate(deployment: Deployment) -> None:
         monitor.stop()
 
 
-def _update(deployment: Deployment, monitor: Monitor) -> None:
-    with _running(deployment, monitor):
+def _update(deployment: Deployment, monitor: Monitor, program: Program) -> None:
+    with _running(deployment, monitor, program):
         if deployment.recorder.failed:
             _preserve_outputs(deployment)
             _report_pending_deletions(deployment)
@@ -185,9 +202,9 @@ def _update(deployment: Deployment, monitor: Monitor) -> None:
 
 
 @contextmanager
-def _running(deployment: Deployment, monitor: Monitor) -> Iterator[None]:
+def _running(deployment: Deployment, monitor: Monitor, program: Program) -> Iterator[None]:
     """Run the program; deletions run before it exits, because it serves its resource hooks."""
-    program = Program(deployment, monitor.address)
+    program.run(deployment, monitor.address)
     try:
         if not program.wait_until_registered(monitor.registered_all):
             monitor.wait_idle()
@@ -215,14 +232,14 @@ def _explain_end(deployment: Deployment, program: Program) -> None:
         deployment.recorder.message("error", "", message)
 
 
-def _destroy(deployment: Deployment, monitor: Monitor) -> None:
-    if not deployment.request.run_program:
+def _destroy(deployment: Deployment, monitor: Monitor, program: Program | None) -> None:
+    if program is None:
         resources = deployment.journal.resources()
         deletions = within_targets(deployment, resources)
         refuse_hooks_without_program(deployment, deletions)
         _delete(deployment, resources, deletions)
         return
-    with _running(deployment, monitor):
+    with _running(deployment, monitor, program):
         if not deployment.recorder.failed:
             resources = deployment.journal.resources()
             _delete(deployment, resources, within_targets(deployment, resources))

@@ -14,6 +14,7 @@ sys.path.pop(0)  # this file's directory, whose modules must not shadow the prog
 import argparse
 import asyncio
 import importlib.machinery
+import json
 import logging
 import os
 import runpy
@@ -21,18 +22,14 @@ import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, BinaryIO
 
 FAILED, CRASHED = 1, 32
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    for name in ("monitor", "engine", "organization", "project", "stack", "root"):
-        parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--parallel", type=int, required=True)
     parser.add_argument("--lifeline", type=int, required=True)
-    parser.add_argument("--preview", action="store_true")
     parser.add_argument("--no-debug", action="store_true")
     parser.add_argument("program")
     return parser.parse_args()
@@ -80,15 +77,43 @@ def _keep_compiled_code_of_settled_sources() -> None:
     loader.set_data = set_data
 
 
-def _end_with_engine(lifeline: int) -> None:
+def _end_with_engine(lifeline: BinaryIO) -> None:
     """Wait until the engine closes its end of the pipe, also when it is killed."""
-    os.read(lifeline, 1)
+    lifeline.read(1)
     os._exit(CRASHED)
+
+
+def _configure(descriptor: int) -> dict[str, Any]:
+    """Configure the SDK, imported already, with the settings that the engine sends."""
+    import pulumi.runtime
+
+    lifeline = os.fdopen(descriptor, "rb")
+    line = lifeline.readline()
+    if not line:  # the engine has ended
+        sys.exit(CRASHED)
+    settings: dict[str, Any] = json.loads(line)
+    threading.Thread(target=_end_with_engine, args=[lifeline], daemon=True).start()
+    runtime: Any = pulumi.runtime
+    os.environ["PULUMI_CONFIG"] = json.dumps(settings["config"])  # as Pulumi's language host does
+    os.environ["PULUMI_CONFIG_SECRET_KEYS"] = json.dumps(settings["secret_keys"])
+    runtime.set_all_config(settings["config"], settings["secret_keys"])
+    runtime.configure(
+        runtime.Settings(
+            monitor=settings["monitor"],
+            engine=settings["engine"],
+            project=settings["project"],
+            stack=settings["stack"],
+            parallel=settings["parallel"],
+            dry_run=settings["preview"],
+            organization=settings["organization"],
+            root_directory=settings["root"],
+        )
+    )
+    return settings
 
 
 def _main() -> int:
     arguments = _arguments()
-    threading.Thread(target=_end_with_engine, args=[arguments.lifeline], daemon=True).start()
     try:
         import pulumi
         import pulumi.runtime
@@ -98,20 +123,8 @@ def _main() -> int:
             "program's requirements.\n"
         )
         return CRASHED
+    settings = _configure(arguments.lifeline)
     runtime: Any = pulumi.runtime
-    runtime.set_all_config(runtime.get_config_env(), runtime.get_config_secret_keys_env())
-    runtime.configure(
-        runtime.Settings(
-            monitor=arguments.monitor,
-            engine=arguments.engine,
-            project=arguments.project,
-            stack=arguments.stack,
-            parallel=arguments.parallel,
-            dry_run=arguments.preview,
-            organization=arguments.organization,
-            root_directory=arguments.root,
-        )
-    )
     if arguments.no_debug:  # each message is a request, and several report every resource
         vars(pulumi.log)["debug"] = lambda *_, **__: None
     program = arguments.program
@@ -122,7 +135,7 @@ def _main() -> int:
     sys.argv = [program]
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    executor = ThreadPoolExecutor(max_workers=4 * max(1, arguments.parallel))
+    executor = ThreadPoolExecutor(max_workers=4 * max(1, settings["parallel"]))
     loop.set_default_executor(executor)
     # A failed resource leaves pending futures; its failure is reported, not theirs.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)

@@ -25,7 +25,7 @@ from google.protobuf import empty_pb2, json_format
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
 from sandbox.engine.errors import UsageError
-from sandbox.engine.language_host.program import HOST
+from sandbox.engine.language_host.program import HOST, send_settings
 from sandbox.engine.language_host.project import find_interpreter
 
 # The exit code of a program whose error was reported; the CLI adds no message of its own.
@@ -99,37 +99,29 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             "-u",
             str(HOST),
             f"--lifeline={lifeline}",
-            "--engine",
-            self._engine_address,
-            "--monitor",
-            request.monitor_address,
-            "--organization",
-            request.organization,
-            "--project",
-            request.project,
-            "--stack",
-            request.stack,
-            "--root",
-            info.root_directory,
-            "--parallel",
-            str(request.parallel),
-            *(["--preview"] if request.dryRun else []),
             str(program),
         ]
-        environment = {
-            **os.environ,
-            "PULUMI_CONFIG": json.dumps(dict(request.config)),
-            "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
-        }
         process = subprocess.Popen(
             command,
             cwd=request.pwd,
-            env=environment,
             stdin=subprocess.DEVNULL,
             pass_fds=[lifeline],
             start_new_session=True,
         )
         os.close(lifeline)
+        send_settings(
+            alive,
+            engine=self._engine_address,
+            monitor=request.monitor_address,
+            organization=request.organization,
+            project=request.project,
+            stack=request.stack,
+            root=info.root_directory,
+            parallel=request.parallel,
+            preview=request.dryRun,
+            config=dict(request.config),
+            secret_keys=list(request.configSecretKeys),
+        )
         with self._lock:
             self._programs.add(process)
         context.add_callback(lambda: _end(process))
