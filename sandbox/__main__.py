@@ -17,8 +17,17 @@ for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(_number, _cancel)
 
 
+def _open_closed_streams() -> None:
+    """Open the null device for closed streams, whose numbers the next files would take."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, open(number, "r" if number == 0 else "w"))  # noqa: PTH123, SIM115
+
+
 def main() -> None:
     """Isolate the interpreter before anything large is imported, then run the command line."""
+    _open_closed_streams()
     from sandbox.runtime import interpreter  # noqa: PLC0415 - after the handlers
 
     interpreter.isolate()

@@ -148,15 +148,25 @@ def main() -> NoReturn:
     except BrokenPipeError:
         pass  # the reader has closed the pipe
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last frame before the user
-        from sandbox.cli.failures import explain  # noqa: PLC0415 - only failures need it
-
-        code, message = explain(error)
+        code, message = _explain(error)
         _report(message, document)
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(BrokenPipeError):
-            stream.flush()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        pass
+    except OSError as error:  # the output is incomplete, on a full disk for example
+        code, message = _explain(error)
+        sys.stderr.write(f"error: {message}\n")
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()
     # After a second interrupt, threads may still wait for a provider.
     os._exit(code)
+
+
+def _explain(error: BaseException) -> tuple[int, str]:
+    from sandbox.cli.failures import explain  # noqa: PLC0415 - only failures need it
+
+    return explain(error)
 
 
 def _interrupt(*_: object) -> NoReturn:
@@ -164,7 +174,7 @@ def _interrupt(*_: object) -> NoReturn:
 
 
 def _report(message: str, document: dict[str, Any]) -> None:
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(OSError):
         sys.stderr.write(f"error: {message}\n")
         if "--json" in sys.argv[1:]:
             failure = {**document, "result": "failed", "error": message}

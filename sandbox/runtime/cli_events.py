@@ -36,11 +36,14 @@ Event = Mapping[str, Any]
 
 
 def read(log: Path) -> Iterator[Event]:
-    """Return the events of a log; a missing one has none."""
+    """Return the events of a log, up to a line that a killed CLI or a full disk has cut."""
     if log.is_file():
-        for line in log.read_text().splitlines():
+        for line in log.read_text(errors="replace").splitlines():
             if line.strip():
-                yield json.loads(line)
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    return
 
 
 def changes(events: Iterable[Event]) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import shutil
@@ -38,6 +39,8 @@ _DEVIATIONS = Deviations(
     forget_creations=True,
     fail_interrupted_deletions=True,
 )
+
+_FREE_BYTES = 64 << 20  # several writes of a large state and its history
 
 EngineChoice = Literal["auto", "embedded", "pulumi"]
 
@@ -118,6 +121,7 @@ def operate(
             _refuse_empty_account(session)
     if kind == "preview":
         return _perform(session, kind, cli, display, options)
+    _refuse_full_disk(session.home.path)
     records.begin()
     try:
         result = _perform(session, kind, cli, display, options)
@@ -129,11 +133,23 @@ def operate(
     return result
 
 
+def _refuse_full_disk(directory: Path) -> None:
+    """Raise OSError if a write of the state may fail; the CLI leaves an incomplete file then."""
+    if shutil.disk_usage(directory).free < _FREE_BYTES:
+        reason = f"Less than {_FREE_BYTES >> 20} MiB is free"
+        raise OSError(errno.ENOSPC, reason, str(directory))
+
+
 def _refuse_empty_account(session: Session) -> None:
-    """Raise LostContentsError if the state has resources of an account that is empty."""
+    """Raise LostContentsError if the state has resources of an account that is empty.
+
+    A killed destroy may have deleted those with an unfinished operation; they are read first.
+    """
+    interrupted = session.interrupted()
     count = sum(
         item["type"].startswith("aws:")
         and item["custom"]
+        and item["urn"] not in interrupted
         and recorded_resources.MARK not in item.get("inputs", {})
         for item in session.resources()
     )
@@ -165,7 +181,7 @@ def _perform(
     if options.refresh and kind in ("up", "preview"):
         return _refreshed(session, kind, cli, display, options)
     # The CLI does not delete the recorded resources of interrupted creations; the engine does.
-    unresolved = any(cli or operation != "creating" for operation in session.interrupted())
+    unresolved = any(cli or operation != "creating" for operation in session.interrupted().values())
     if unresolved and (cli or kind != "destroy" or not whole):
         if kind == "preview":
             if _is_locked(session):  # another command performs these operations now

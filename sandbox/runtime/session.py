@@ -104,9 +104,10 @@ class Session:
             and "@" in str(item["outputs"].get("repoDigest"))
         ]
 
-    def interrupted(self) -> list[str]:
-        """Return the types of the operations that a killed run left unfinished."""
-        return [item["type"] for item in self._deployment().get("pending_operations") or []]
+    def interrupted(self) -> dict[str, str]:
+        """Return URN and type of each operation that a killed run left unfinished."""
+        pending = self._deployment().get("pending_operations") or []
+        return {item["resource"]["urn"]: item["type"] for item in pending}
 
     def parents(self) -> dict[str, str]:
         """Return the parent's URN of each resource in the stack's state."""

@@ -88,6 +88,22 @@ def test_closed_output_pipe_is_no_error(fresh: Sandbox) -> None:
     assert "rror" not in ran.stderr
 
 
+@pytest.mark.parametrize("stream", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_closed_stream_is_no_error(fresh: Sandbox, stream: str) -> None:
+    ran = fresh.shell(f"python -m sandbox status --json {stream}")
+    assert (ran.returncode, "error:" in ran.stderr) == (0, False), ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert bool(ran.stdout) == (not stream.startswith(">"))
+
+
+@pytest.mark.parametrize("command", ["status", "status --json", "--version", "config ls -s dev"])
+def test_output_to_a_full_disk_is_an_error(fresh: Sandbox, command: str) -> None:
+    ran = fresh.shell(f"python -m sandbox {command} >/dev/full")
+    assert ran.returncode == 1
+    assert ran.stderr.count("error: No space left on device. Free space there") == 1, ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
 def test_terminal_without_unicode_gets_question_marks(fresh: Sandbox) -> None:
     ran = fresh.run("preview", "münchen", environment={"PYTHONIOENCODING": "ascii"})
     assert ran.returncode == 2
@@ -121,9 +137,24 @@ def test_damaged_state_is_reported_with_reason(fresh: Sandbox, content: str, why
         assert str(state) in error
         assert why in error
     stacks = fresh.json("status")["stacks"]
+    if "is damaged" in stacks["dev"]["error"]:
+        assert "`import dev --file FILE`" in stacks["dev"]["error"]
+        assert "`reset`" in stacks["dev"]["error"]
     assert why in stacks["dev"]["error"]
     assert stacks["prod"] is None
     assert state.read_bytes() == written
+
+
+def test_damaged_entry_of_the_history_is_reported_with_its_remedy(fresh: Sandbox) -> None:
+    entry = fresh.home / "state/.pulumi/history/platform/dev/dev-1.history.json"
+    entry.parent.mkdir(parents=True)
+    entry.write_text('{"kind":"upd')
+    checkpoint = fresh.home / "state/.pulumi/stacks/platform/dev.json"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_text('{"version":3,"checkpoint":{"stack":"organization/platform/dev"}}')
+    error = fresh.json("history", "dev", code=1)["error"]
+    assert f"{entry} is damaged: it is not valid JSON" in error
+    assert "Delete it" in error
 
 
 @pytest.mark.parametrize(

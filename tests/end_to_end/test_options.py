@@ -205,3 +205,33 @@ def test_types_that_are_not_emulated_are_recorded_and_listed(
             arn = recorded.run("output", "dev", "arn").stdout
             assert arn.startswith("arn:aws:dynamodb:us-east-1:123456789012:table/t-")
     assert refused(), "destroy forgets the choice"
+
+
+def test_up_after_a_killed_destroy_that_emptied_the_account_is_complete(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: emptied\nruntime: python\n")
+    (tmp_path / "Pulumi.dev.yaml").write_text("config:\n  aws:region: us-east-1\n")
+    (tmp_path / "__main__.py").write_text("import pulumi_aws as aws\naws.sns.Topic('topic')\n")
+    (tmp_path / "home").mkdir(mode=0o700)
+    emptied = Sandbox(tmp_path / "home", tmp_path)
+    try:
+        emptied.json("up", "dev", "--yes")
+        checkpoint = emptied.home / "state/.pulumi/stacks/emptied/dev.json"
+        document = json.loads(checkpoint.read_bytes())
+        emptied.json("destroy", "dev", "--yes")
+        latest = document["checkpoint"]["latest"]
+        topics = [item for item in latest["resources"] if item["type"] == "aws:sns/topic:Topic"]
+        record = emptied.home / "created/emptied.dev.json"
+        for pending, code in ((topics, 0), ([], 1)):  # without it, the account was lost
+            latest["pending_operations"] = [
+                {"resource": topic, "type": "deleting"} for topic in pending
+            ]
+            checkpoint.write_text(json.dumps(document))
+            record.write_text(json.dumps({"resources": 3}))  # of an interrupted operation
+            assert changes(emptied.json("preview", "dev", code=code)) == (
+                {"create": 1} if pending else {}
+            )
+        assert "the account is empty" in emptied.run("up", "dev", "--yes").stderr
+    finally:
+        emptied.run("stop", "--force")

@@ -129,7 +129,10 @@ class Backend:
     def _copies(self, project: str, stack: str) -> str:
         copy = self.newest_copy(project, stack)
         if copy is None:
-            return "There is no readable copy of it."
+            return (
+                "There is no readable copy of it. Import one of yours "
+                f"(`import {stack} --file FILE`), or erase account and stacks: `reset`."
+            )
         when = datetime.fromtimestamp(copy.stat().st_mtime, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         return f"Its newest copy is of {when}; `import {stack} --file {copy}` restores it."
 
@@ -187,7 +190,7 @@ class Backend:
         self.pull(f"history/{project}/{stack}")
         directory = self.directory / "history" / project / stack
         files = sorted(directory.glob("*.history.json"), reverse=True)
-        return [json.loads(file.read_text()) for file in files]
+        return [_entry(file) for file in files]
 
     @contextmanager
     def lock(self, project: str, stack: str) -> Iterator[None]:
@@ -265,6 +268,17 @@ class Backend:
     def checkpoint(self, project: str, stack: str) -> Path:
         """Return the path of the stack's state."""
         return self.directory / "stacks" / project / f"{stack}.json"
+
+
+def _entry(file: Path) -> dict[str, Any]:
+    try:
+        entry: dict[str, Any] = json.loads(file.read_text())
+    except ValueError as error:
+        raise EngineError(
+            f"{file} is damaged: it is not valid JSON ({error}). Delete it; the history lacks this "
+            "operation then."
+        ) from error
+    return entry
 
 
 def _deployment(path: Path) -> dict[str, Any] | None:

@@ -132,3 +132,9 @@ def test_steps_of_the_cli_have_the_times_of_its_log() -> None:
     ]
     (step,) = cli_events.steps(events, preview=False)
     assert (step.started, step.seconds) == (100.0, 3.0)
+
+
+def test_event_that_a_full_disk_has_cut_ends_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "events.json"
+    log.write_text('{"sequence": 1}\n\n{"sequence": 2}\n{"sequence": 3, "diagnosticEv')
+    assert list(cli_events.read(log)) == [{"sequence": 1}, {"sequence": 2}]
