@@ -17,6 +17,8 @@ import pytest
 from sandbox.console.stacks import Stacks
 from sandbox.runtime.home import Home
 from tests.end_to_end.conftest import PROJECT, Sandbox
+from tests.program import cfn_lint
+from tests.program.exported_state import template_of
 
 STACKS = ("dev", "prod")
 ZONES = {"dev": 2, "prod": 3}
@@ -223,6 +225,21 @@ def test_refresh_detects_drift(sandbox: Sandbox, stack: str) -> None:
     assert changed(sandbox.json("refresh", stack))["update"] == 1
     assert changed(sandbox.json("up", stack)) == NOTHING | {"update": 1}
     assert changed(sandbox.json("refresh", stack, "--expect-no-changes")) == NOTHING
+
+
+@each_stack
+def test_exported_state_has_no_unexplained_finding_of_cfn_lint(
+    sandbox: Sandbox, stack: str
+) -> None:
+    exported = json.loads(sandbox.run("export", stack).stdout)
+    template = template_of(exported["deployment"]["resources"])
+    assert len(template["Resources"]) > 100
+    unexplained = [
+        finding
+        for finding in cfn_lint.lint(template)
+        if not any(cfn_lint.accepts(entry, finding) for entry in cfn_lint.ACCEPTED)
+    ]
+    assert unexplained == []
 
 
 @each_stack
