@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import yaml
 from ruamel.yaml import YAML
 
-from settings.errors import SettingsError
+from settings.errors import Problem, SettingsError
 from settings.existing_vpc import from_vpc
 from settings.load import parse
 from settings.types import KUBERNETES_SUPPORT, RETENTION_DAYS
@@ -66,7 +66,12 @@ def new_stack(
     settings = list[Setting]()
     if eksctl is not None:
         content = _cluster_config(eksctl)
-        settings = list(_from_eksctl(content))
+        try:
+            settings = list(_from_eksctl(content))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise NewStackError(
+                f"the ClusterConfig does not follow its schema, https://schema.eksctl.io: {error}"
+            ) from error
         used = [path for setting in settings for path in setting.sources]
         notes += [
             f"{'.'.join(map(str, path))} of the ClusterConfig has no counterpart"
@@ -79,7 +84,10 @@ def new_stack(
         notes += without_counterpart
     for setting in settings:
         _set(config, setting.path, setting.value)
-    if not any(setting.path == "network.cidr" for setting in settings):
+    decided = {setting.path: setting for setting in settings}
+    if "cluster.endpoint.public" in decided:
+        _adapt_endpoint(config[f"{NAMESPACE}cluster"]["endpoint"], decided)
+    if "network.cidr" not in decided:
         _set(config, "network.cidr", _free_network(others.values()))
     _set(config, "network.neighbours", sorted(others.values(), key=IPv4Network))
     cidr = config[f"{NAMESPACE}network"]["cidr"]
@@ -95,8 +103,18 @@ def new_stack(
         del lines[0]
     text = f"# {stack}, made from {template}. docs/settings.md lists keys and defaults.\n"
     text += "".join(lines)
-    _validate(text, stack, folder)
+    _validate(text, stack, folder, decided)
     return text, notes
+
+
+def _adapt_endpoint(endpoint: Any, decided: Mapping[str, Setting]) -> None:
+    """Remove what the template's endpoint has and the decided one, public or private, must not."""
+    if endpoint["public"]:
+        endpoint.pop("way_in", None)
+        return
+    endpoint.setdefault("way_in", "vpc")
+    if "cluster.endpoint.allowed_cidrs" not in decided:
+        endpoint.pop("allowed_cidrs", None)
 
 
 def _is_secret(value: Any) -> bool:
@@ -142,7 +160,7 @@ def _set(config: Any, path: str, value: Any) -> None:
     holder[keys[-1]] = value
 
 
-def _validate(text: str, stack: str, folder: Path) -> None:
+def _validate(text: str, stack: str, folder: Path, decided: Mapping[str, Setting]) -> None:
     raw = {
         key.removeprefix(NAMESPACE): value for key, value in yaml.safe_load(text)["config"].items()
     }
@@ -152,7 +170,29 @@ def _validate(text: str, stack: str, folder: Path) -> None:
     try:
         parse(raw, NAMESPACE[:-1], stack, today=datetime.now(UTC).date(), folder=folder)
     except SettingsError as error:
-        raise NewStackError(str(error)) from error
+        lines = [_reported(problem, decided) for problem in error.problems]
+        raise NewStackError("its settings would be invalid.\n" + "\n".join(lines)) from error
+
+
+def _reported(problem: Problem, decided: Mapping[str, Setting]) -> str:
+    """Return a problem with its remedy: the key that decides the setting, or the template."""
+    if not problem.path:
+        return f"  {problem.message}"
+    keys = [str(key) for key in problem.path]
+    path = next(
+        (
+            ".".join(keys[:end])
+            for end in range(len(keys), 0, -1)
+            if ".".join(keys[:end]) in decided
+        ),
+        "",
+    )
+    remedy = "copy another stack (--like)"
+    if path:
+        sources = decided[path].sources
+        key = ".".join(map(str, sources[0])) if sources else ""
+        remedy = f"change {key} of the ClusterConfig" if key else "choose another VPC"
+    return f"  {'.'.join(keys)}: {problem.message}; {remedy}"
 
 
 # The ClusterConfig of eksctl (https://schema.eksctl.io)
@@ -198,16 +238,16 @@ def _from_eksctl(content: Mapping[str, Any]) -> Iterator[Setting]:
     yield from one(
         "cluster.log_days", "cloudWatch.clusterLogging.logRetentionInDays", values=RETENTION_DAYS
     )
-    yield from _node_group(content.get("managedNodeGroups") or [])
+    for kind in ("managedNodeGroups", "nodeGroups"):
+        if groups := content.get(kind):
+            yield from _node_group(groups[0], (kind, 0))
+            break
 
 
-def _node_group(groups: Sequence[Mapping[str, Any]]) -> Iterator[Setting]:
-    """Return the settings of the first managed node group; others have no counterpart."""
-    if not groups:
-        return
-    first, root = groups[0], ("managedNodeGroups", 0)
+def _node_group(first: Mapping[str, Any], root: Path_) -> Iterator[Setting]:
+    """Return the settings of the first node group; others have no counterpart."""
     kinds = first.get("instanceTypes") or [first.get("instanceType")]
-    if all(kinds):
+    if all(kinds) and kinds != ["mixed"]:
         sources: list[Path_] = [(*root, "instanceTypes"), (*root, "instanceType")]
         yield Setting("cluster.nodes.instance_types", list(kinds), sources)
     for key, name in (("minSize", "minimum"), ("maxSize", "maximum"), ("volumeSize", "disk_gib")):

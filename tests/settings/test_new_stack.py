@@ -95,8 +95,16 @@ def test_cluster_config_decides_what_has_a_counterpart_and_the_rest_is_listed() 
             "staging",
             "dev",
             CLUSTER_CONFIG.replace("10.77.0.0/16", "10.10.0.0/16"),
-            "network.cidr",
+            "network.cidr: .*; change vpc.cidr of the ClusterConfig$",
         ),
+        (
+            "staging",
+            "prod",
+            CLUSTER_CONFIG.replace("  publicAccessCIDRs: [198.51.100.0/24]\n", ""),
+            r"cluster.endpoint.allowed_cidrs.*; copy another stack \(--like\)$",
+        ),
+        ("staging", "dev", "kind: ClusterConfig\nmanagedNodeGroups: [null]", "follow its schema"),
+        ("staging", "dev", "kind: ClusterConfig\navailabilityZones: 3", "follow its schema"),
     ],
 )
 def test_what_cannot_be_made_is_refused(
@@ -104,6 +112,32 @@ def test_what_cannot_be_made_is_refused(
 ) -> None:
     with pytest.raises(NewStackError, match=reason):
         new_stack(stack, template, eksctl, ROOT)
+
+
+@pytest.mark.parametrize("template", ["dev", "prod"])
+def test_private_endpoint_of_a_cluster_config_gets_a_way_in(template: str) -> None:
+    private = "kind: ClusterConfig\nvpc: {clusterEndpoints: {publicAccess: false}}\n"
+    text, _ = new_stack("private", template, private, ROOT)
+    assert config(text)["cluster"]["endpoint"] == {"public": False, "way_in": "vpc"}
+
+
+@pytest.mark.parametrize(
+    ("group", "types"),
+    [
+        ("{name: a, instanceType: m6i.xlarge, minSize: 2}", ["m6i.xlarge"]),
+        ("{name: a, instanceType: mixed, minSize: 2}", None),
+    ],
+)
+def test_node_group_that_eksctl_manages_itself_decides_types_and_counts(
+    group: str, types: list[str] | None
+) -> None:
+    text, notes = new_stack("own", "dev", f"kind: ClusterConfig\nnodeGroups: [{group}]\n", ROOT)
+    nodes = config(text)["cluster"]["nodes"]
+    template = config((ROOT / "Pulumi.dev.yaml").read_text())["cluster"]["nodes"]
+    assert nodes["instance_types"] == (types or template["instance_types"])
+    assert nodes["minimum"] == 2
+    listed = "nodeGroups.0.instanceType of the ClusterConfig has no counterpart" in notes
+    assert listed == (types is None)
 
 
 def test_unsupported_version_keeps_the_template_and_is_listed() -> None:
