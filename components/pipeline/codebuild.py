@@ -350,7 +350,7 @@ def _build_project(
     return factory.project(
         "build",
         minutes=30,
-        privileged=True,  # required by BuildKit; only pull requests have another privileged project
+        privileged=True,  # required by BuildKit
         environment={
             **image,
             **image_environment(args),

@@ -31,6 +31,7 @@ def github_runner(factory: ProjectFactory, source: SourceSettings) -> None:
         RUNNER,
         minutes=90,
         in_vpc=True,
+        privileged=True,  # a job that runs Pulumi needs a Docker daemon, as a preview does
         environment={},
         github=_repository(source),
         buildspec=NO_COMMANDS,
@@ -59,6 +60,9 @@ def pull_request_previews(
         PREVIEW,
         minutes=30,
         in_vpc=True,  # a private endpoint of the cluster is in the VPC
+        # Pulumi's Docker provider connects to a daemon even for images that it does not build
+        # (https://github.com/pulumi/pulumi-docker/issues/619).
+        privileged=True,
         environment={
             "STACK": stack,
             "PULUMI_BACKEND_URL": backend_url(state_bucket, state_key_arn),

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from bootstrap.github_access import DEPLOY_SESSION_SECONDS
+
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 each_workflow = pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
@@ -76,6 +78,24 @@ def test_job_has_its_own_permissions_and_a_time_limit(file: Path) -> None:
         assert job["timeout-minutes"] <= 90
         if any("uses" in step for step in job["steps"]):
             assert "permissions" in job, name
+
+
+@each_workflow
+def test_runner_in_codebuild_uses_the_python_of_its_image(file: Path) -> None:
+    for name, job in content(file)["jobs"].items():
+        for step in job["steps"]:
+            if "actions/setup-python@" in step.get("uses", ""):
+                skips = step.get("if") == "vars.CODEBUILD_RUNNER == ''"
+                assert skips == ("CODEBUILD_RUNNER" in job["runs-on"]), name
+
+
+@each_workflow
+def test_credentials_of_a_deployment_outlive_its_job(file: Path) -> None:
+    for name, job in content(file)["jobs"].items():
+        for step in job["steps"]:
+            if "DEPLOY_ROLE" in step.get("with", {}).get("role-to-assume", ""):
+                duration = step["with"]["role-duration-seconds"]
+                assert job["timeout-minutes"] * 60 < duration <= DEPLOY_SESSION_SECONDS, name
 
 
 def test_only_comment_and_issue_jobs_may_write() -> None:

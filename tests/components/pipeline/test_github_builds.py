@@ -64,6 +64,14 @@ def test_role_of_the_runner_can_only_log_clone_and_run_in_the_vpc(recording: Rec
     assert attached == {"one-preview"}
 
 
+def test_builds_that_run_pulumi_have_a_docker_daemon(recording: Recording) -> None:
+    privileged = {
+        name: recording.one(PROJECT, f"one-{name}").inputs["environment"]["privilegedMode"]
+        for name in ("runner", "preview", "comment")
+    }
+    assert privileged == {"runner": True, "preview": True, "comment": False}
+
+
 def test_preview_starts_for_pull_requests_against_its_branch(recording: Recording) -> None:
     events = "PULL_REQUEST_CREATED,PULL_REQUEST_UPDATED,PULL_REQUEST_REOPENED"
     assert filters(recording, "one-preview") == [
