@@ -1,9 +1,9 @@
 """Allows or denies each request of a role session or user.
 
 The account's own key may do everything but assume a role that does not trust it. Evaluated are
-identity policies, the policies of KMS keys, buckets, topics, repositories and secrets, and the
-trust policies of roles; not evaluated are permission boundaries, session policies and
-organization policies.
+identity policies, permissions boundaries, session policies, the policies of KMS keys, buckets,
+topics, repositories and secrets, and the trust policies of roles; not evaluated are organization
+policies.
 
 Logic: IAM User Guide, "Policy evaluation logic" and "Cross-service confused deputy prevention"; KMS
 Developer Guide, "Key policies".
@@ -12,7 +12,7 @@ Developer Guide, "Key policies".
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sandbox.account.core import (
@@ -48,6 +48,8 @@ class Principal:
     arn: str
     owner: str
     statements: Sequence[Statement]
+    limits: Mapping[str, Sequence[Statement]] = field(default_factory=dict)
+    """Permissions boundary and session policy, by the name that AWS's messages have for them."""
 
 
 def check(context: RequestContext, call: Call) -> None:
@@ -112,7 +114,8 @@ def role_allows(
         context, service, region, "sts:AssumeRole", role_arn, source
     ):
         return False
-    principal = Principal(role_arn, role_arn, list(_statements([role])))
+    limits = _boundary(context, role)
+    principal = Principal(role_arn, role_arn, list(_statements([role])), limits)
     return not _denial(context, principal, region, Requirement(action, resource))
 
 
@@ -191,12 +194,26 @@ def _denial(context: RequestContext, principal: Principal, region: str, item: Re
     # policies.
     must_name = item.action.startswith(_MUST_BE_NAMED) and attached is not None
     delegated = not must_name or root == "allow"
+    limits = {
+        name: policy_evaluation.decide(statements, *wanted)
+        for name, statements in principal.limits.items()
+    }
+    # A policy that names a session or user itself is not limited; one that names its role is.
+    unlimited = policy_evaluation.decide(
+        policy_evaluation.for_principals(attached or (), (principal.arn,), anyone=False), *wanted
+    )
+    denying = [name for name, decision in limits.items() if decision == "deny"]
+    silent = [name for name, decision in limits.items() if decision == "none"]
     if own == "deny":
         reason = "with an explicit deny in an identity-based policy"
     elif "deny" in (direct, root):
         reason = "with an explicit deny in a resource-based policy"
-    elif direct == "allow" or (own == "allow" and delegated):
+    elif denying:
+        reason = f"with an explicit deny in a {denying[0]}"
+    elif unlimited == "allow":
         reason = ""
+    elif direct == "allow" or (own == "allow" and delegated):
+        reason = f"because no {silent[0]} allows the {item.action} action" if silent else ""
     elif own == "allow":
         reason = f"because no resource-based policy allows the {item.action} action"
     else:
@@ -227,12 +244,35 @@ def _principal(context: RequestContext, access_key: str) -> Principal | None:
         if session.access_key_id == access_key:
             role = next((r for r in iam.roles.values() if r.arn == session.role_arn), None)
             statements = list(_statements([role] if role is not None else []))
-            return Principal(str(session.arn), str(session.role_arn), statements)
+            limits = {**_boundary(context, role), **_session_policy(context, session)}
+            return Principal(str(session.arn), str(session.role_arn), statements, limits)
     for user in iam.users.values():
         if any(key.access_key_id == access_key for key in user.access_keys):
             groups = [g for g in iam.groups.values() if user in g.users]
-            return Principal(str(user.arn), str(user.arn), list(_statements([user, *groups])))
+            statements = list(_statements([user, *groups]))
+            return Principal(str(user.arn), str(user.arn), statements, _boundary(context, user))
     return None
+
+
+def _boundary(context: RequestContext, holder: Any) -> dict[str, list[Statement]]:
+    """Return the permissions boundary of a role or user, if it has one."""
+    arn = getattr(holder, "permissions_boundary_arn", None)
+    return {"permissions boundary": _managed(context, [arn])} if arn else {}
+
+
+def _session_policy(context: RequestContext, session: Any) -> dict[str, list[Statement]]:
+    """Return the policies that were passed to AssumeRole, if there are any."""
+    arns = getattr(session, "policy_arns", ())
+    inline = policy_evaluation.parse(session.policy) if session.policy else []
+    named = _managed(context, arns)
+    return {"session policy": [*inline, *named]} if session.policy or arns else {}
+
+
+def _managed(context: RequestContext, arns: Sequence[str]) -> list[Statement]:
+    """Return the statements of managed policies."""
+    policies = context.backend("iam").managed_policies
+    versions = [version for arn in arns for version in policies[arn].versions if version.is_default]
+    return [item for version in versions for item in policy_evaluation.parse(version.document)]
 
 
 def _statements(holders: Sequence[Any]) -> Iterator[Statement]:

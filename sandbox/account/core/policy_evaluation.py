@@ -63,14 +63,19 @@ def decide(
 
 
 def for_principals(
-    statements: Iterable[Statement], names: Sequence[str], kind: str = "AWS"
+    statements: Iterable[Statement],
+    names: Sequence[str],
+    kind: str = "AWS",
+    *,
+    anyone: bool = True,
 ) -> Iterator[Statement]:
     """Return the statements of a resource policy whose principal is one of `names`, or anyone."""
     for statement in statements:
         negated = "NotPrincipal" in statement
         principal = statement.get("NotPrincipal" if negated else "Principal") or {}
         listed = ["*"] if principal == "*" else _list(principal.get(kind, ()))
-        if ("*" in listed or any(name in listed for name in names)) is not negated:
+        matches = (anyone and "*" in listed) or any(name in listed for name in names)
+        if matches is not negated and (anyone or not negated):
             yield statement
 
 

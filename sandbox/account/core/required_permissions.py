@@ -117,6 +117,14 @@ def _conditions(context: RequestContext, call: Call) -> dict[str, str]:
                 "ec2:permission": call["Permission"],
                 "ec2:subnet": _arn("ec2", call.region, f"subnet/{subnet}"),
             }
+        case "iam", _ if call.get("RoleName"):
+            # The boundary that the role has; for these two, the one that the request gives it.
+            role = _role(context, call)
+            boundary = getattr(role, "permissions_boundary_arn", None)
+            if call.operation in {"CreateRole", "PutRolePermissionsBoundary"}:
+                boundary = call.get("PermissionsBoundary")
+            given = {"iam:permissionsboundary": boundary, "iam:policyarn": call.get("PolicyArn")}
+            return {key: str(value) for key, value in given.items() if value}
         case "sts", "AssumeRole":
             conditions = {
                 "sts:externalid": call.get("ExternalId"),
@@ -228,11 +236,20 @@ def _resources(context: RequestContext, call: Call) -> Sequence[str | None]:  # 
             return [_arn("ec2", call.region, name) for name in sorted(names)]
         case "ec2", _ if call.get("NetworkInterfaceId"):
             return [_arn("ec2", call.region, f"network-interface/{call['NetworkInterfaceId']}")]
+        case "iam", _ if call.get("RoleName"):
+            role = _role(context, call)
+            path = (call.get("Path") or "/") + str(call["RoleName"])
+            return [str(role.arn) if role else f"arn:aws:iam::{ACCOUNT_ID}:role{path}"]
         case "kms", _ if call.get("KeyId"):
             key = moto_backends.key(context, call.region, str(call["KeyId"]))
             short = str(call["KeyId"]).rpartition(":")[2].removeprefix("key/")
             return [str(key.arn) if key else _arn("kms", call.region, f"key/{short}")]
     return [_resource(context, call)]
+
+
+def _role(context: RequestContext, call: Call) -> Any | None:
+    roles = context.backend("iam").roles.values()
+    return next((role for role in roles if role.name == call["RoleName"]), None)
 
 
 def _arn(service: str, region: str, resource: str) -> str:
@@ -268,6 +285,7 @@ _RESOURCES: dict[str, Sequence[tuple[str, str]]] = {
     "codepipeline": (("pipelineName", ""), ("name", "")),
     "ecr": (("repositoryName", "repository/"),),
     "eks": (("clusterName", "cluster/"), ("name", "cluster/")),
+    "iam": (("PolicyArn", ""), ("OpenIDConnectProviderArn", "")),
     "logs": (("logGroupName", "log-group:"),),
     "sns": (("TopicArn", ""),),
     "sts": (("RoleArn", ""),),

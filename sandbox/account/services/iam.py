@@ -212,6 +212,39 @@ def get_caller_identity(context: RequestContext, call: Call) -> dict[str, Any]:
     return context.moto.result(call)
 
 
+@amends("iam", "CreateUser", "GetUser")
+def user_boundary(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
+    """Store and return the permissions boundary of a user, which moto ignores."""
+    user = context.backend("iam").users.get(result["User"]["UserName"])
+    if call.get("PermissionsBoundary"):
+        user.permissions_boundary_arn = call["PermissionsBoundary"]
+    if boundary := getattr(user, "permissions_boundary_arn", None):
+        result["User"]["PermissionsBoundary"] = {
+            "PermissionsBoundaryType": "PermissionsBoundaryPolicy",
+            "PermissionsBoundaryArn": boundary,
+        }
+
+
+@checks("sts", "AssumeRole", "AssumeRoleWithWebIdentity")
+def check_session_policy(context: RequestContext, call: Call) -> None:
+    """Validate session policies: syntax, and managed policies that exist."""
+    if call.get("Policy"):
+        policy_documents.statements(call["Policy"], _malformed, principal=False)
+    known = context.backend("iam").managed_policies
+    for item in call.get("PolicyArns") or ():
+        if item["arn"] not in known:
+            raise _malformed(f"Policy {item['arn']} does not exist or is not attachable.")
+
+
+@amends("sts", "AssumeRole", "AssumeRoleWithWebIdentity")
+def store_session_policies(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
+    """Store the managed policies of a session, which moto ignores."""
+    access_key = result["Credentials"]["AccessKeyId"]
+    for session in context.backend("sts").assumed_roles:
+        if session.access_key_id == access_key:
+            session.policy_arns = [item["arn"] for item in call.get("PolicyArns") or ()]
+
+
 @checks("sts", "AssumeRole")
 def role_to_assume(context: RequestContext, call: Call) -> None:
     """Refuse to assume a missing role of this account."""
