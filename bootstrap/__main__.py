@@ -19,28 +19,30 @@ provider = aws_provider(
 protected = pulumi.ResourceOptions(providers=[provider], protect=True)
 
 state = StateStore("state", StateStoreArgs(prefix=configuration.prefix), protected)
-github = GitHubAccess(
-    "github",
-    GitHubAccessArgs(
-        prefix=configuration.prefix,
-        repository=configuration.repository,
-        environments=configuration.environments,
-        oidc_provider_arn=configuration.oidc_provider_arn,
-        state_bucket_arn=state.bucket_arn,
-        state_key_arn=state.key_arn,
-    ),
-    protected,
-)
 connection = aws.codeconnections.Connection(
     "github",
     name=f"{configuration.prefix}-github",
     provider_type="GitHub",
     opts=pulumi.ResourceOptions(provider=provider, protect=True),
 )
+github = GitHubAccess(
+    "github",
+    GitHubAccessArgs(
+        prefix=configuration.prefix,
+        subject=configuration.subject,
+        environments=configuration.environments,
+        oidc_provider_arn=configuration.oidc_provider_arn,
+        state_bucket_arn=state.bucket_arn,
+        state_key_arn=state.key_arn,
+        connection_arn=connection.arn,
+    ),
+    protected,
+)
 
 pulumi.export("backend_url", state.backend_url)
 pulumi.export("state_key_arn", state.key_arn)
 pulumi.export("secrets_provider", state.secrets_provider)
+pulumi.export("subject", configuration.subject)
 pulumi.export("preview_role", github.preview_role_arn)
 pulumi.export("deploy_roles", github.deploy_role_arns)
 pulumi.export("permissions_boundary", github.boundary_arn)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import pulumi
 
 REPOSITORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
+REPOSITORY_IDS = re.compile(r"(?:\d+/\d+)?")
 ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,19}")
 PREFIX = re.compile(r"[a-z][a-z0-9-]{1,19}")
-REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
+# The commercial partition, as settings.types.REGIONS: other partitions have other service names.
+REGION = re.compile(r"(?!cn-|us-gov-|us-iso|eu-iso|eusc-)[a-z]{2}(-[a-z]+)+-\d")
 
 
 class ConfigurationError(Exception):
@@ -22,6 +24,7 @@ class Configuration:
     """Values of `Pulumi.main.yaml`; Pulumi.yaml describes them."""
 
     repository: str
+    repository_ids: str
     environments: tuple[str, ...]
     region: str
     prefix: str
@@ -33,6 +36,7 @@ class Configuration:
         config = pulumi.Config()
         configuration = cls(
             repository=config.require("repository"),
+            repository_ids=config.get("repository_ids") or "",
             environments=tuple(map(str, config.require_object("environments"))),
             region=config.require("region"),
             prefix=config.require("prefix"),
@@ -45,11 +49,25 @@ class Configuration:
             )
         return configuration
 
+    @property
+    def subject(self) -> str:
+        """First part of the OIDC subject of the repository's workflows.
+
+        https://docs.github.com/en/actions/reference/security/oidc#immutable-subject-claims
+        """
+        if not self.repository_ids:
+            return f"repo:{self.repository}"
+        (owner, name), (owner_id, name_id) = (
+            text.split("/") for text in (self.repository, self.repository_ids)
+        )
+        return f"repo:{owner}@{owner_id}/{name}@{name_id}"
+
     def problems(self) -> list[str]:
         """Return what is invalid, with the command that corrects it."""
         problems = []
         for key, pattern, example in (
             ("repository", REPOSITORY, "example/platform"),
+            ("repository_ids", REPOSITORY_IDS, "123456/456789"),
             ("region", REGION, "us-east-1"),
             ("prefix", PREFIX, "platform"),
         ):

@@ -23,8 +23,8 @@ class GitHubAccessArgs:
 
     prefix: str
     """First part of the names of roles and boundary."""
-    repository: str
-    """OWNER/NAME of the repository."""
+    subject: str
+    """First part of the OIDC subject of the repository's workflows, such as `repo:OWNER/NAME`."""
     environments: Sequence[str]
     """Environments of the repository that have a deploy role."""
     oidc_provider_arn: str
@@ -33,6 +33,8 @@ class GitHubAccessArgs:
     """Bucket of the state, which the preview role may read."""
     state_key_arn: pulumi.Input[str]
     """Key of state and secrets, with which the preview role may decrypt."""
+    connection_arn: pulumi.Input[str]
+    """Connection to GitHub, which a deploy role must not delete."""
 
 
 class GitHubAccess(pulumi.ComponentResource):
@@ -62,7 +64,7 @@ class GitHubAccess(pulumi.ComponentResource):
             ).arn
 
         def trust(*subjects: str) -> pulumi.Output[str]:
-            names = [f"repo:{args.repository}:{subject}" for subject in subjects]
+            names = [f"{args.subject}:{subject}" for subject in subjects]
             return document(
                 {
                     "Effect": "Allow",
@@ -93,6 +95,7 @@ class GitHubAccess(pulumi.ComponentResource):
                     oidc_provider_arn=issuer_arn,
                     bucket_arn=args.state_bucket_arn,
                     key_arn=args.state_key_arn,
+                    connection_arn=args.connection_arn,
                 )
             ),
             opts=child,

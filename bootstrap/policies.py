@@ -14,6 +14,7 @@ def boundary(
     oidc_provider_arn: pulumi.Input[str],
     bucket_arn: pulumi.Input[str],
     key_arn: pulumi.Input[str],
+    connection_arn: pulumi.Input[str],
 ) -> list[Statement]:
     """Allow everything, except to change the bootstrap stack or to get out of the boundary.
 
@@ -43,14 +44,28 @@ def boundary(
             **without_boundary,
             "Condition": {"StringNotEquals": {"iam:PermissionsBoundary": boundary_arn}},
         },
+        # A user with more permissions is a way out, too: its password, keys and groups.
         deny(
             "DenyUsersAndAccount",
             [
                 "account:*",
+                "iam:AddUserToGroup",
+                "iam:AttachGroupPolicy",
+                "iam:AttachUserPolicy",
                 "iam:CreateAccessKey",
                 "iam:CreateLoginProfile",
+                "iam:CreateServiceSpecificCredential",
                 "iam:CreateUser",
+                "iam:DeactivateMFADevice",
                 "iam:DeleteRolePermissionsBoundary",
+                "iam:DeleteUserPermissionsBoundary",
+                "iam:PutGroupPolicy",
+                "iam:PutUserPermissionsBoundary",
+                "iam:PutUserPolicy",
+                "iam:ResetServiceSpecificCredential",
+                "iam:UpdateLoginProfile",
+                "iam:UploadSSHPublicKey",
+                "iam:UploadSigningCertificate",
                 "organizations:*",
             ],
         ),
@@ -73,7 +88,8 @@ def boundary(
         ),
         deny(
             "DenyBootstrapBucket",
-            ["s3:DeleteBucket*", "s3:PutBucket*", "s3:PutEncryptionConfiguration"],
+            # Rules of the lifecycle would delete the versions that nobody may delete.
+            ["s3:DeleteBucket*", "s3:PutBucket*", "s3:Put*Configuration"],
             bucket_arn,
         ),
         deny(
@@ -81,7 +97,14 @@ def boundary(
         ),
         deny(
             "DenyBootstrapKey",
-            ["kms:DisableKey*", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion"],
+            [
+                "kms:DeleteAlias",
+                "kms:DisableKey*",
+                "kms:PutKeyPolicy",
+                "kms:ScheduleKeyDeletion",
+                "kms:UpdateAlias",
+            ],
             key_arn,
         ),
+        deny("DenyBootstrapConnection", ["codeconnections:DeleteConnection"], connection_arn),
     ]

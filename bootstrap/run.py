@@ -40,6 +40,9 @@ Variables of the repository {repository} (docs/github.md):
   PULUMI_BACKEND_URL  {backend}
   PREVIEW_ROLE        {preview_role}
 {deploy_roles}
+The roles trust workflows whose OIDC subject begins with {subject}: . If GitHub puts IDs into
+yours (bootstrap/README.md), set bootstrap:repository_ids and run this again.
+
 In each stack file:
   platform:aws.permissions_boundary              {boundary}
   platform:pipeline.source.connection_arn        {connection}
@@ -251,6 +254,7 @@ def _run(*, on_aws: bool, choice: str) -> None:
             secrets=outputs["secrets_provider"],
             preview_role=outputs["preview_role"],
             deploy_roles=deploy_roles,
+            subject=outputs["subject"],
             boundary=outputs["permissions_boundary"],
             connection=outputs["connection_arn"],
             bucket=account.bucket,

@@ -4,6 +4,39 @@ import pulumi
 
 from components.aws.iam import Statement, allow
 
+# Contents that ReadOnlyAccess opens, or that a later version of it might; a preview reads
+# properties of resources only.
+DATA = [
+    "athena:GetQueryResults*",
+    "cassandra:Select",
+    "codecommit:GitPull",
+    "dax:BatchGetItem",
+    "dax:GetItem",
+    "dax:Query",
+    "dax:Scan",
+    "dynamodb:BatchGetItem",
+    "dynamodb:GetItem",
+    "dynamodb:GetRecords",
+    "dynamodb:PartiQLSelect",
+    "dynamodb:Query",
+    "dynamodb:Scan",
+    "es:ESHttpGet",
+    "kinesis:GetRecords",
+    "logs:FilterLogEvents",
+    "logs:GetLogEvents",
+    "logs:GetLogRecord",
+    "logs:GetQueryResults",
+    "logs:StartLiveTail",
+    "logs:StartQuery",
+    "s3-object-lambda:GetObject*",
+    "s3:GetDataAccess",
+    "s3:GetObjectTorrent",
+    "s3:GetObjectVersionTorrent",
+    "sdb:Select",
+    "secretsmanager:GetSecretValue",
+    "sqs:ReceiveMessage",
+]
+
 
 def preview_access(
     bucket_arn: pulumi.Input[str],
@@ -27,14 +60,7 @@ def preview_access(
         {
             "Sid": "DenyData",
             "Effect": "Deny",
-            "Action": [
-                "dynamodb:BatchGetItem",
-                "dynamodb:GetItem",
-                "dynamodb:Query",
-                "dynamodb:Scan",
-                "secretsmanager:GetSecretValue",
-                "sqs:ReceiveMessage",
-            ],
+            "Action": DATA,
             "Resource": ["*"],
         },
     ]

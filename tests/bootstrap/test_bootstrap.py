@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from bootstrap import run
 from bootstrap.configuration import Configuration
@@ -118,12 +119,123 @@ def test_failing_command_is_named(tmp_path: Path) -> None:
 def test_configuration_lists_every_problem() -> None:
     configuration = Configuration(
         repository="platform",
+        repository_ids="platform",
         environments=("dev", "Prod"),
         region="Virginia",
         prefix="platform",
         oidc_provider_arn="",
     )
-    repository, region, environment = configuration.problems()
+    repository, ids, region, environment = configuration.problems()
+    assert ids.endswith("pulumi config set repository_ids 123456/456789")
     assert repository.endswith("pulumi config set repository example/platform")
     assert "region is 'Virginia'" in region
     assert "environments has 'Prod'" in environment
+
+
+@pytest.mark.parametrize("region", ["us-gov-west-1", "cn-north-1"])
+def test_region_of_another_partition_is_refused(region: str) -> None:
+    configuration = Configuration(
+        repository="example/platform",
+        repository_ids="",
+        environments=("dev",),
+        region=region,
+        prefix="platform",
+        oidc_provider_arn="",
+    )
+    (problem,) = configuration.problems()
+    assert problem.startswith(f"region is '{region}'")
+
+
+def test_subject_of_a_repository_with_ids_contains_them() -> None:
+    configuration = Configuration(
+        repository="example/platform",
+        repository_ids="123456/456789",
+        environments=("dev",),
+        region="us-east-1",
+        prefix="platform",
+        oidc_provider_arn="",
+    )
+    assert configuration.problems() == []
+    assert configuration.subject == "repo:example@123456/platform@456789"
+
+
+def session(role_arn: str) -> boto3.Session:
+    """Return a session of a role, which the account's own key assumes instead of a workflow."""
+    iam, name = boto3.client("iam"), role_arn.rpartition("/")[2]
+    trust_policy = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
+    own = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    changed = json.dumps({**trust_policy, "Statement": [own]})
+    iam.update_assume_role_policy(RoleName=name, PolicyDocument=changed)
+    names = {"RoleArn": role_arn, "RoleSessionName": "workflow"}
+    credentials = boto3.client("sts").assume_role(**names)["Credentials"]
+    iam.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(trust_policy))
+    return boto3.Session(
+        aws_access_key_id=credentials["AccessKeyId"],
+        aws_secret_access_key=credentials["SecretAccessKey"],
+        aws_session_token=credentials["SessionToken"],
+        region_name=REGION,
+    )
+
+
+def test_deploy_role_cannot_leave_its_boundary(
+    account: run.Account, outputs: dict[str, Any]
+) -> None:
+    own = boto3.client("iam")
+    own.create_user(UserName="administrator")
+    own.create_login_profile(UserName="administrator", Password="Unknown-1")
+    dev = session(outputs["deploy_roles"]["dev"])
+    iam, s3, kms = (dev.client(name) for name in ("iam", "s3", "kms"))
+    connections = dev.client("codeconnections")
+    trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}}
+    document = json.dumps(
+        {"Version": "2012-10-17", "Statement": [{**trust, "Action": "sts:AssumeRole"}]}
+    )
+    role = {"RoleName": "workload", "AssumeRolePolicyDocument": document}
+    rule = {"ID": "all", "Status": "Enabled", "Prefix": "", "Expiration": {"Days": 1}}
+    administrator = "arn:aws:iam::aws:policy/AdministratorAccess"
+    for request, parameters in (
+        (iam.create_role, role),
+        (iam.delete_role_permissions_boundary, {"RoleName": "platform-deploy-dev"}),
+        (
+            iam.update_assume_role_policy,
+            {"RoleName": "platform-deploy-prod", "PolicyDocument": document},
+        ),
+        (
+            iam.create_policy_version,
+            {"PolicyArn": outputs["permissions_boundary"], "PolicyDocument": document},
+        ),
+        (iam.create_access_key, {"UserName": "administrator"}),
+        (iam.update_login_profile, {"UserName": "administrator", "Password": "Known-1"}),
+        (iam.attach_user_policy, {"UserName": "administrator", "PolicyArn": administrator}),
+        (
+            s3.put_bucket_lifecycle_configuration,
+            {"Bucket": account.bucket, "LifecycleConfiguration": {"Rules": [rule]}},
+        ),
+        (s3.delete_bucket_policy, {"Bucket": account.bucket}),
+        (kms.update_alias, {"AliasName": "alias/pulumi", "TargetKeyId": outputs["state_key_arn"]}),
+        (connections.delete_connection, {"ConnectionArn": outputs["connection_arn"]}),
+    ):
+        with pytest.raises(ClientError, match="explicit deny in a permissions boundary"):
+            request(**parameters)
+    iam.create_role(**role, PermissionsBoundary=outputs["permissions_boundary"])
+    iam.attach_role_policy(RoleName="workload", PolicyArn=administrator)
+    s3.put_object(Bucket=account.bucket, Key="state", Body=b"")
+
+
+def test_preview_role_reads_properties_and_the_state_only(
+    account: run.Account, outputs: dict[str, Any]
+) -> None:
+    boto3.client("s3").put_object(Bucket=account.bucket, Key="preview", Body=b"state")
+    boto3.client("logs").create_log_group(logGroupName="service")
+    boto3.client("logs").create_log_stream(logGroupName="service", logStreamName="pod")
+    preview = session(outputs["preview_role"])
+    s3, logs = preview.client("s3"), preview.client("logs")
+    assert s3.get_object(Bucket=account.bucket, Key="preview")["Body"].read() == b"state"
+    assert logs.describe_log_groups(logGroupNamePrefix="service")["logGroups"]
+    for request, parameters in (
+        (s3.put_object, {"Bucket": account.bucket, "Key": "preview", "Body": b""}),
+        (logs.get_log_events, {"logGroupName": "service", "logStreamName": "pod"}),
+        (logs.filter_log_events, {"logGroupName": "service"}),
+    ):
+        with pytest.raises(ClientError, match="is not authorized to perform"):
+            request(**parameters)

@@ -28,8 +28,8 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "aws-readiness.md"
 
 # From docs/aws.md, the limits in sandbox/account/README.md, and the decisions.
 UNKNOWABLE = (
-    "**The account's rules.** Service control policies, permissions boundaries and session "
-    "policies can deny what the program's roles allow; the sandbox evaluates none of them.",
+    "**The account's rules.** Policies of the organization can deny what the program's roles "
+    "allow; the sandbox does not evaluate them.",
     "**Quotas.** Elastic IPs (dev needs one, prod three), vCPUs of spot and on-demand instances, "
     "concurrent builds (0 in some new accounts), VPCs, and requests per second.",
     "**Zones.** Which zones the account has, which of them EKS accepts for a control plane, and "
@@ -76,8 +76,8 @@ def document() -> str:
             "",
             "cfn-lint checks the resources that the program registers, mapped to CloudFormation, "
             f"except {len(UNMAPPED)} types that it has as a property of another type or not at "
-            "all. Neither linter checks the bootstrap project, or what pulumi-eks creates beside "
-            "control plane and node groups.",
+            "all. Neither linter checks what pulumi-eks creates beside control plane and node "
+            "groups.",
             "",
             "## Prowler: accepted findings",
             "",
@@ -160,13 +160,13 @@ def _checks(recording: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         item for content in cfn_lint.templates().values() for item in content["Resources"].values()
     ]
     yield (
-        f"AWS resources of {len(VARIANTS)} variants: {names}",
+        f"AWS resources of `make bootstrap` and of {len(VARIANTS)} variants: {names}",
         f"cfn-lint {metadata.version('cfn-lint')} (`tests/program/test_cfn_lint.py`)",
         f"{len(resources)} resources of {len({item['Type'] for item in resources})} types: "
         f"{len(cfn_lint.findings())} findings of {len(cfn_lint.ACCEPTED)} rule, explained below",
     )
     yield (
-        "Policies of the same variants",
+        "Policies of the same programs",
         f"parliament {metadata.version('parliament')} (`tests/program/test_iam_linter.py`)",
         f"{len(iam_linter.policies())} policies of roles, keys, buckets, topic and endpoints: "
         f"{len(iam_linter.findings())} findings, all of them explained below",

@@ -17,8 +17,7 @@ from cfnlint.config import ManualArgs
 
 from tests.program.cloudformation import template
 from tests.program.recording import REGION
-from tests.program.running import run_program
-from tests.program.variants import VARIANTS, stack
+from tests.program.variants import recordings
 
 
 @dataclass(frozen=True)
@@ -53,10 +52,7 @@ ACCEPTED = (
 @cache
 def templates() -> dict[str, dict[str, Any]]:
     """Return the template of each variant."""
-    return {
-        variant: template(run_program(stack(variant), changes))
-        for variant, changes in VARIANTS.items()
-    }
+    return {variant: template(recording) for variant, recording in recordings().items()}
 
 
 @cache

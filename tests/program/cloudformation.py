@@ -66,7 +66,18 @@ _RENAMED: dict[str, tuple[str, dict[str, str | None]]] = {
         "AWS::EKS::PodIdentityAssociation",
         {},
     ),
-    "aws:iam/role:Role": ("AWS::IAM::Role", {"assumeRolePolicy": "AssumeRolePolicyDocument"}),
+    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": (
+        "AWS::IAM::OIDCProvider",
+        {"clientIdLists": "ClientIdList"},
+    ),
+    "aws:iam/policy:Policy": (
+        "AWS::IAM::ManagedPolicy",
+        {"name": "ManagedPolicyName", "policy": "PolicyDocument"},
+    ),
+    "aws:iam/role:Role": (
+        "AWS::IAM::Role",
+        {"assumeRolePolicy": "AssumeRolePolicyDocument", "name": "RoleName"},
+    ),
     "aws:kms/alias:Alias": ("AWS::KMS::Alias", {"name": "AliasName"}),
     "aws:kms/key:Key": (
         "AWS::KMS::Key",
@@ -327,7 +338,8 @@ def _trigger(trigger: Mapping[str, Any]) -> Properties:
 
 
 def _connection(resource: Recorded, recording: Recording) -> Properties:
-    return {**_rename(resource.inputs, {}), "ConnectionName": resource.name}
+    names = {"name": "ConnectionName"}
+    return {"ConnectionName": resource.name, **_rename(resource.inputs, names)}
 
 
 def _flow_log(resource: Recorded, recording: Recording) -> Properties:
@@ -472,14 +484,20 @@ def _bucket(resource: Recorded, recording: Recording) -> Properties:
     rules = part("BucketLifecycleConfiguration")["rules"]
     controls = part("BucketOwnershipControls")["rule"]
     access = {k: v for k, v in part("BucketPublicAccessBlock").items() if k != "bucket"}
+    named = {"BucketName": resource.inputs["bucket"]} if "bucket" in resource.inputs else {}
     properties: Properties = {
+        **named,
         "LifecycleConfiguration": {
             "Rules": [
                 {
                     "Id": rule["id"],
                     "Status": rule["status"],
                     "Prefix": rule["filter"]["prefix"],
-                    "ExpirationInDays": rule["expiration"]["days"],
+                    **(
+                        {"ExpirationInDays": rule["expiration"]["days"]}
+                        if "expiration" in rule
+                        else {}
+                    ),
                     "NoncurrentVersionExpiration": pascal(rule["noncurrentVersionExpiration"]),
                     "AbortIncompleteMultipartUpload": pascal(
                         rule["abortIncompleteMultipartUpload"]

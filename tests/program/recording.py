@@ -101,6 +101,7 @@ s3/bucketPublicAccessBlock:BucketPublicAccessBlock s3/bucketPolicy:BucketPolicy
 s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration
 s3/bucketOwnershipControls:BucketOwnershipControls s3/bucketNotification:BucketNotification
 ecr/repository:Repository ecr/lifecyclePolicy:LifecyclePolicy eks/addon:Addon
+iam/openIdConnectProvider:OpenIdConnectProvider iam/policy:Policy
 eks/accessEntry:AccessEntry eks/accessPolicyAssociation:AccessPolicyAssociation
 eks/podIdentityAssociation:PodIdentityAssociation rds/instance:Instance
 rds/subnetGroup:SubnetGroup rds/parameterGroup:ParameterGroup
@@ -121,6 +122,8 @@ kubernetes:networking.k8s.io/v1:Ingress kubernetes:networking.k8s.io/v1:IngressC
 kubernetes:core/v1:ConfigMap kubernetes:karpenter.sh/v1:NodePool
 """
 
+COMPONENTS = ("platform:index:", "platform:bootstrap:")
+"""Type tokens of components begin with one of these."""
 KNOWN_TYPES = frozenset([*(f"aws:{kind}" for kind in AWS_TYPES.split()), *OTHER_TYPES.split()])
 
 
@@ -153,7 +156,7 @@ class Recording(Mocks):
     monitor: MockMonitor | None = None
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        if args.typ.startswith("platform:index:"):
+        if args.typ.startswith(COMPONENTS):
             return "", dict(args.inputs)
         if args.typ not in KNOWN_TYPES:
             raise AssertionError(f"{args.name}: unexpected resource type {args.typ}")
@@ -178,7 +181,7 @@ class Recording(Mocks):
 
     def add(self, recorded: Recorded) -> None:
         """Record a registration."""
-        if recorded.type.startswith("platform:index:"):
+        if recorded.type.startswith(COMPONENTS):
             self.components.append((recorded.type, recorded.name))
         else:
             self.resources.append(recorded)
@@ -295,6 +298,11 @@ def _computed(args: MockResourceArgs) -> dict[str, Any]:
             "registryId": ACCOUNT,
             "arn": _arn("ecr", f"repository/{physical}"),
         },
+        "aws:iam/openIdConnectProvider:OpenIdConnectProvider": {
+            "arn": f"arn:aws:iam::{ACCOUNT}:oidc-provider/"
+            + str(inputs.get("url")).removeprefix("https://")
+        },
+        "aws:iam/policy:Policy": {"arn": f"arn:aws:iam::{ACCOUNT}:policy/{physical}"},
         "aws:iam/role:Role": {"arn": f"arn:aws:iam::{ACCOUNT}:role/{physical}"},
         "aws:kms/key:Key": {"arn": _arn("kms", f"key/{name}"), "keyId": name},
         "aws:cloudwatch/logGroup:LogGroup": {"arn": _arn("logs", f"log-group:{physical}")},

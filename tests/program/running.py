@@ -28,6 +28,7 @@ def stack_file(stack: str) -> dict[str, Any]:
 def run(
     body: Callable[[], None],
     *,
+    project: str = "platform",
     stack: str = "dev",
     config: Mapping[str, str] | None = None,
     secret_keys: Sequence[str] = (),
@@ -36,7 +37,7 @@ def run(
     recording = Recording()
     recording.monitor = monitor = RecordingMonitor(recording)
     pulumi.runtime.set_mocks(
-        recording, project="platform", stack=stack, preview=False, monitor=monitor
+        recording, project=project, stack=stack, preview=False, monitor=monitor
     )
     pulumi.runtime.set_all_config(dict(config or {}), list(secret_keys))
     with mock.patch("components.cluster.addon_catalog.eks_client", lambda *_: RecordedEks()):
@@ -67,6 +68,25 @@ def run_program(
         config=config,
         secret_keys=[f"platform:{key}" for key in secrets or {}],
     )
+
+
+def run_bootstrap() -> Recording:
+    """Run the program of `make bootstrap` with its stack file."""
+    text = (ROOT / "bootstrap" / "Pulumi.main.yaml").read_text(encoding="utf-8")
+    config = {"bootstrap:prefix": "platform"}
+    for key, value in yaml.safe_load(text)["config"].items():
+        config[key] = value if isinstance(value, str) else json.dumps(value)
+    program = str(ROOT / "bootstrap" / "__main__.py")
+    return run(
+        lambda: _discard(runpy.run_path(program, run_name="__main__")),
+        project="bootstrap",
+        stack="main",
+        config=config,
+    )
+
+
+def _discard(variables: Mapping[str, Any]) -> None:
+    """Return nothing: the SDK would await a program's result."""
 
 
 def _main() -> None:

@@ -24,6 +24,7 @@ def test_each_kind_of_policy_is_linted() -> None:
     assert {policy.resource.partition("::")[0] for policy in policies()} == {
         "BucketPolicy",
         "Key",
+        "Policy",
         "Role",
         "RolePolicy",
         "TopicPolicy",

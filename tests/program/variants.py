@@ -1,6 +1,11 @@
 """Variants of both environments, whose resources the linters check."""
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
+
+from tests.program.recording import Recording
+from tests.program.running import run_bootstrap, run_program
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "dev": {},
@@ -34,6 +39,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
         ),
     },
 }
+
+
+@cache
+def recordings() -> Mapping[str, Recording]:
+    """Return the resources of each variant, and those of `make bootstrap`."""
+    programs = {name: run_program(stack(name), changes) for name, changes in VARIANTS.items()}
+    return {**programs, "bootstrap": run_bootstrap()}
 
 
 def stack(variant: str) -> str:
