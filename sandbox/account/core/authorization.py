@@ -195,12 +195,12 @@ def _denial(context: RequestContext, principal: Principal, region: str, item: Re
     must_name = item.action.startswith(_MUST_BE_NAMED) and attached is not None
     delegated = not must_name or root == "allow"
     limits = {
-        name: policy_evaluation.decide(statements, *wanted)
+        name: policy_evaluation.decide(statements, *access)
         for name, statements in principal.limits.items()
     }
     # A policy that names a session or user itself is not limited; one that names its role is.
     unlimited = policy_evaluation.decide(
-        policy_evaluation.for_principals(attached or (), (principal.arn,), anyone=False), *wanted
+        policy_evaluation.for_principals(attached or (), (principal.arn,), anyone=False), *access
     )
     denying = [name for name, decision in limits.items() if decision == "deny"]
     silent = [name for name, decision in limits.items() if decision == "none"]
