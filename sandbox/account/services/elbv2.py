@@ -46,6 +46,28 @@ def _keys(context: RequestContext, call: Call) -> list[tuple[str, ...]]:
     ]
 
 
+# The first part of the ARN's resource, by the type of the load balancer.
+_ARN_TYPES = {"network": "net", "gateway": "gwy"}
+
+
+@amends("elbv2", "CreateLoadBalancer")
+def arn_of_type(context: RequestContext, call: Call, result: dict[str, Any]) -> None:
+    """Name the type in the ARN: moto gives every load balancer the ARN of an application's.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html
+    """
+    backend = context.backend("elbv2", call.region)
+    for description in result["LoadBalancers"]:
+        kind = _ARN_TYPES.get(description["Type"])
+        if kind is not None:
+            moto_arn = description["LoadBalancerArn"]
+            arn = description["LoadBalancerArn"] = moto_arn.replace("/app/", f"/{kind}/", 1)
+            balancer = backend.load_balancers[arn] = backend.load_balancers.pop(moto_arn)
+            balancer.arn = arn
+            tags = backend.tagging_service
+            tags.tags[arn] = tags.tags.pop(moto_arn, {})
+
+
 @amends("elbv2", "RegisterTargets")
 def check_health(context: RequestContext, call: Call, result: dict[str, Any]) -> None:  # noqa: ARG001
     """Make new targets healthy after their health checks."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.sandbox.account.conftest import World
 
 
@@ -52,3 +54,32 @@ def test_deregistered_target_drains_for_the_delay_of_its_group(
     assert states(elb, group) == {"10.0.0.9": "initial"}
     elb.deregister_targets(TargetGroupArn=group, Targets=targets)
     assert states(elb, group) == {"10.0.0.9": "draining"}
+
+
+@pytest.mark.parametrize(("kind", "part"), [("network", "net"), ("application", "app")])
+def test_arn_names_the_type_of_the_load_balancer(world: World, kind: str, part: str) -> None:
+    elb, (_, subnets) = world.client("elbv2"), world.network()
+    created = elb.create_load_balancer(
+        Name="front", Type=kind, Subnets=subnets, Tags=[{"Key": "team", "Value": "a"}]
+    )["LoadBalancers"][0]
+    arn = created["LoadBalancerArn"]
+    assert f":loadbalancer/{part}/front/" in arn
+    described = elb.describe_load_balancers(LoadBalancerArns=[arn])["LoadBalancers"]
+    assert [item["LoadBalancerArn"] for item in described] == [arn]
+    tags = elb.describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"]
+    assert tags == [{"Key": "team", "Value": "a"}]
+    group = elb.create_target_group(
+        Name="group",
+        Protocol="TCP" if kind == "network" else "HTTP",
+        Port=80,
+        VpcId=created["VpcId"],
+    )["TargetGroups"][0]["TargetGroupArn"]
+    listener = elb.create_listener(
+        LoadBalancerArn=arn,
+        Protocol="TCP" if kind == "network" else "HTTP",
+        Port=80,
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
+    )["Listeners"][0]
+    assert f":listener/{part}/front/" in listener["ListenerArn"]
+    elb.delete_load_balancer(LoadBalancerArn=arn)
+    assert elb.describe_load_balancers()["LoadBalancers"] == []
