@@ -17,14 +17,13 @@ VIEW_POLICY = "AmazonEKSViewPolicy"
 NOT_FOUND = ("couldn't find resource", "NoSuchEntity")
 
 
-def refuse_missing_roles(name: str, role_arns: Sequence[str], parent: pulumi.Resource) -> None:
+def refuse_missing_roles(name: str, role_arns: Sequence[str], opts: pulumi.InvokeOptions) -> None:
     """Raise RunError with every role of this account that does not exist.
 
     Roles of other accounts cannot be looked up.
     """
     if not role_arns:
         return
-    opts = pulumi.InvokeOptions(parent=parent)
     account_id = aws.get_caller_identity(opts=opts).account_id
     own_role_arns = [arn for arn in role_arns if arn.split(":")[4] == account_id]
     missing = [arn for arn in own_role_arns if _is_missing(arn, opts)]

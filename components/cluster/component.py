@@ -17,7 +17,6 @@ from components.cluster.access_entries import (
     VIEW_POLICY,
     access_entries,
     break_glass_entries,
-    refuse_missing_roles,
 )
 from components.cluster.addons import addons_after_nodes, addons_before_nodes
 from components.cluster.args import ClusterArgs
@@ -27,6 +26,9 @@ from components.cluster.stored_versions import StoredVersions
 
 __all__ = ["Cluster"]
 
+# EKS requires two zones, and never changes those of a control plane
+# (https://github.com/aws/containers-roadmap/issues/2258): a third one has nodes only.
+CONTROL_PLANE_ZONES = 2
 CONTROL_PLANE_LOGS = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
 
 
@@ -39,8 +41,8 @@ class Cluster(pulumi.ComponentResource):
 
     pulumi-eks grants the creating principal cluster administration and cannot switch it off
     (`bootstrapClusterCreatorAdminPermissions`), so the creator must not be one of the deployers.
-    Raises RunError for roles of this account that do not exist, and for stored versions that a new
-    cluster cannot get; `look_up_versions` refuses pinned ones before.
+    Raises RunError for stored versions that a new cluster cannot get; `look_up_versions` refuses
+    pinned ones, and roles that do not exist, before.
     """
 
     cluster_name: pulumi.Output[str]
@@ -74,10 +76,6 @@ class Cluster(pulumi.ComponentResource):
         self.service_cidr = settings.service_cidr
         cluster_name = f"{args.prefix}-{name}"
         context = aws_context(self)
-        # Before the first resource: EKS would refuse the role after the control plane exists.
-        refuse_missing_roles(
-            name, [*settings.deployers, *settings.viewers, *settings.break_glass], self
-        )
         exists = self._exists(cluster_name)
         versions = StoredVersions(
             name=name,
@@ -190,6 +188,8 @@ def _control_plane_arguments(
     addon_versions: Mapping[str, pulumi.Input[str]],
 ) -> dict[str, Any]:
     settings, endpoint = args.settings, args.settings.endpoint
+    # Auto Mode starts its nodes in the subnets of the control plane.
+    zones = slice(None if settings.auto_mode else CONTROL_PLANE_ZONES)
     compute: dict[str, Any] = (
         {
             "auto_mode": eks.AutoModeOptionsArgs(enabled=True),
@@ -223,8 +223,8 @@ def _control_plane_arguments(
         # Pods get roles through Pod Identity; the OIDC provider would call AWS in previews.
         "create_oidc_provider": False,
         "vpc_id": args.network.vpc_id,
-        "private_subnet_ids": list(args.network.private_subnet_ids),
-        "public_subnet_ids": list(args.network.public_subnet_ids),
+        "private_subnet_ids": list(args.network.private_subnet_ids)[zones],
+        "public_subnet_ids": list(args.network.public_subnet_ids)[zones],
         "endpoint_private_access": True,
         "endpoint_public_access": endpoint.public,
         "public_access_cidrs": list(endpoint.allowed_cidrs) if endpoint.public else None,

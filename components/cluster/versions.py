@@ -3,6 +3,7 @@
 import pulumi
 import pulumi_aws as aws
 
+from components.cluster.access_entries import refuse_missing_roles
 from components.cluster.addon_catalog import AddonCatalog, OfferedVersions
 from components.cluster.addons import ADDONS_AFTER_NODES, ADDONS_BEFORE_NODES, AUTO_MODE_ADDONS
 from components.cluster.args import (
@@ -27,9 +28,14 @@ def look_up_versions(
 ) -> OfferedClusterVersions:
     """Look the cluster's versions up; raise RunError for a pinned one that AWS does not offer.
 
+    Also raises RunError for roles of this account that do not exist: EKS refuses their entries
+    after the control plane exists.
     A program calls this before its first component: with `up --skip-preview`, an error after that
     would leave the resources that exist by then. `opts` selects the AWS provider.
     """
+    refuse_missing_roles(
+        name, [*settings.deployers, *settings.viewers, *settings.break_glass], opts
+    )
     region = aws.get_region(opts=opts).region
     catalog = AddonCatalog(region=region, role_arn=role_arn)
     names = AUTO_MODE_ADDONS if settings.auto_mode else ADDONS_BEFORE_NODES + ADDONS_AFTER_NODES

@@ -3,10 +3,12 @@
 import json
 from typing import Any
 
+import pulumi
 import pytest
 
 from settings import SettingsError
-from tests.program.recording import AWS_TYPES, Recording
+from tests.program import running
+from tests.program.recording import ACCOUNT, AWS_TYPES, Recording
 from tests.program.running import run_program
 
 PIPELINE = "aws:codepipeline/pipeline:Pipeline"
@@ -47,6 +49,17 @@ def test_every_variant_has_the_seven_components(stack: str, changes: dict[str, A
         "Pipeline",
         "Workload",
     ]
+
+
+def test_missing_role_is_refused_before_the_first_component(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recording = Recording()
+    monkeypatch.setattr(running, "Recording", lambda: recording)
+    with pytest.raises(pulumi.RunError, match="IAM has no role"):
+        run_program("dev", {"cluster.deployers": [f"arn:aws:iam::{ACCOUNT}:role/gone"]})
+    assert recording.components == []
+    assert {resource.type for resource in recording.resources} <= {"pulumi:providers:aws"}
 
 
 def test_dev_and_prod_differ_by_their_stack_files(dev: Recording, prod: Recording) -> None:

@@ -105,6 +105,8 @@ CHANGED = {
     "aws:kms/key:Key::observability": {"policy"},
     # character set of EC2; replaces the group, which could not be created on AWS
     "aws:ec2/securityGroup:SecurityGroup::network-endpoints": {"description"},
+    # EKS never changes the zones of a control plane
+    "eks:index:Cluster::cluster": {"privateSubnetIds", "publicSubnetIds"},
     # module of the migration
     "kubernetes:apps/v1:Deployment::guestbook": {"spec"},
     # quantities as the API server stores them

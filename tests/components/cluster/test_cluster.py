@@ -1,6 +1,7 @@
 """Cluster component: control plane, nodes, Auto Mode and access entries."""
 
 import json
+from types import SimpleNamespace
 
 import pulumi
 import pytest
@@ -91,6 +92,39 @@ def test_auto_mode_has_a_graviton_node_pool_for_arm64() -> None:
     }
     metrics = recording.one("aws:eks/addon:Addon", "one-metrics-server")
     assert "kubernetes:karpenter.sh/v1:NodePool::one-arm64" in metrics.depends_on
+
+
+def test_control_plane_keeps_two_zones_when_a_third_is_added() -> None:
+    network = SimpleNamespace(
+        vpc_id="vpc-1",
+        cidr="10.0.0.0/16",
+        private_subnet_ids=["private-1", "private-2", "private-3"],
+        public_subnet_ids=["public-1", "public-2", "public-3"],
+        egress=[],
+    )
+    recording = record(lambda: cluster("one", network=network))
+    inputs = recording.one("eks:index:Cluster", "one").inputs
+    assert inputs["privateSubnetIds"] == ["private-1", "private-2"]
+    assert inputs["publicSubnetIds"] == ["public-1", "public-2"]
+    groups = recording.all("eks:index:ManagedNodeGroup")
+    assert [group.inputs["subnetIds"] for group in groups] == [
+        ["private-1"],
+        ["private-2"],
+        ["private-3"],
+    ]
+
+
+def test_auto_mode_starts_nodes_in_all_zones() -> None:
+    network = SimpleNamespace(
+        vpc_id="vpc-1",
+        cidr="10.0.0.0/16",
+        private_subnet_ids=["private-1", "private-2", "private-3"],
+        public_subnet_ids=[],
+        egress=[],
+    )
+    recording = record(lambda: cluster("one", compute="auto", network=network))
+    inputs = recording.one("eks:index:Cluster", "one").inputs
+    assert inputs["privateSubnetIds"] == ["private-1", "private-2", "private-3"]
 
 
 def test_missing_admin_roles_are_refused_before_the_first_resource() -> None:

@@ -123,6 +123,27 @@ def test_zone_without_eks_is_refused_with_the_valid_zones(world: World) -> None:
     assert response["validZones"] == [f"us-east-1{letter}" for letter in "abcdf"]
 
 
+def test_control_plane_keeps_its_zones(world: World) -> None:
+    cluster = world.cluster()["resourcesVpcConfig"]
+    zones = {"b": "us-east-1b", "c": "us-east-1c"}
+    more = [
+        world.client("ec2").create_subnet(
+            VpcId=cluster["vpcId"], CidrBlock=f"10.0.10{number}.0/24", AvailabilityZone=zone
+        )["Subnet"]["SubnetId"]
+        for number, zone in enumerate(zones.values())
+    ]
+    eks = world.client("eks")
+    text = "belong to the AZs 'us-east-1a,us-east-1b,us-east-1c'. But they should belong to the"
+    with refused("InvalidParameterException", text):
+        eks.update_cluster_config(
+            name="main", resourcesVpcConfig={"subnetIds": [*cluster["subnetIds"], *more]}
+        )
+    subnets = [cluster["subnetIds"][0], more[0]]
+    eks.update_cluster_config(name="main", resourcesVpcConfig={"subnetIds": subnets})
+    changed = eks.describe_cluster(name="main")["cluster"]["resourcesVpcConfig"]
+    assert changed["subnetIds"] == subnets
+
+
 def test_cluster_update_is_reported_to_the_cluster_host(world: World) -> None:
     host = world.account.clusters
     assert isinstance(host, NullClusterHost)

@@ -116,6 +116,11 @@ def find_subnets(context: RequestContext, call: Call, ids: list[str]) -> list[An
     return cluster
 
 
+def _zones(context: RequestContext, call: Call, subnet_ids: list[str]) -> list[str]:
+    subnets = find_subnets(context, call, subnet_ids)
+    return sorted({subnet.availability_zone for subnet in subnets})
+
+
 def check_role(context: RequestContext, arn: str, trusted: str) -> None:
     """Raise InvalidParameterException unless the role exists and trusts the service."""
     role = moto_backends.role(context, arn)
@@ -461,6 +466,17 @@ def _changed(
                 raise AwsError(
                     "InvalidParameterException", "Subnets have to stay in the cluster's VPC"
                 )
+            before, after = (
+                _zones(context, call, subnets["subnetIds"]) for subnets in (present, network)
+            )
+            if before != after:
+                # github.com/aws/containers-roadmap/issues/2258
+                text = (
+                    f"Provided subnets belong to the AZs '{','.join(after)}'. But they should "
+                    f"belong to the exact set of AZs '{','.join(before)}' in which subnets were "
+                    "provided during cluster creation."
+                )
+                raise AwsError("InvalidParameterException", text)
             return {**network, "clusterSecurityGroupId": present["clusterSecurityGroupId"]}
         case "logging":
             return _logging(
