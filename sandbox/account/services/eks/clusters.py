@@ -466,14 +466,13 @@ def _changed(
                 raise AwsError(
                     "InvalidParameterException", "Subnets have to stay in the cluster's VPC"
                 )
-            before, after = (
-                _zones(context, call, subnets["subnetIds"]) for subnets in (present, network)
-            )
-            if before != after:
+            created = _zones(context, call, present["subnetIds"])
+            provided = _zones(context, call, network["subnetIds"])
+            if provided != created:
                 # github.com/aws/containers-roadmap/issues/2258
                 text = (
-                    f"Provided subnets belong to the AZs '{','.join(after)}'. But they should "
-                    f"belong to the exact set of AZs '{','.join(before)}' in which subnets were "
+                    f"Provided subnets belong to the AZs '{','.join(provided)}'. But they should "
+                    f"belong to the exact set of AZs '{','.join(created)}' in which subnets were "
                     "provided during cluster creation."
                 )
                 raise AwsError("InvalidParameterException", text)
