@@ -14,6 +14,7 @@ from sandbox.engine.request import PropertyChange
 ENVIRONMENTS = "the environments"
 _SIGNS = {"create": "+", "delete": "-", "update": "!", "replace": "!", "read": " "}
 MAX_REPLACEMENTS = 10  # listed as warnings
+_MARGIN = 1_000  # characters for separators, and for what the issue about drift adds
 # Fixed charges per month of 730 hours in us-east-1, from AWS's public price lists; usage, nodes and
 # databases depend on size and load and are not estimated.
 MONTHLY_USD = {
@@ -36,9 +37,9 @@ def body(previews: Sequence[Preview], commit: str = "", name: str = ENVIRONMENTS
     head += ["|---|---|---|---|---|---|---|"]
     head += [_row(preview) for preview in previews]
     for preview in previews:
-        head += _warnings(preview)
+        head += _warnings(preview, MAX_BODY // 2 // len(previews))
     foot = ["", f"Commit {commit}. The next push updates this comment."] if commit else []
-    room = MAX_BODY - len("\n".join([*head, *foot])) - 200
+    room = MAX_BODY - len("\n".join([*head, *foot])) - _MARGIN
     sections: list[str] = []
     for number, preview in enumerate(previews):
         share = room // (len(previews) - number)
@@ -56,9 +57,9 @@ def _row(preview: Preview) -> str:
     return f"| **{preview.stack}** | {' | '.join(cells)} | {preview.where} |"
 
 
-def _warnings(preview: Preview) -> list[str]:
+def _warnings(preview: Preview, room: int) -> list[str]:
     lines = [f"- {_inline(text)}" for text in warnings(preview)]
-    return ["", f"### :warning: {preview.stack}", "", *lines] if lines else []
+    return [_fitting(lines, room, f"\n### :warning: {preview.stack}\n\n", "")] if lines else []
 
 
 def warnings(preview: Preview) -> Iterator[str]:
@@ -169,8 +170,9 @@ def _code(text: str) -> str:
 
 
 def _inline(text: str) -> str:
-    """Return text in one line, without mentions, which would notify people, and without HTML."""
+    """Return text in one line, without HTML, links, and mentions, which would notify people."""
     line = " ".join(text.split()).replace("<", "&lt;").replace("@", "@\u200b")
+    line = line.replace("](", "]\u200b(").replace("][", "]\u200b[")
     return line if len(line) <= 600 else f"{line[:600]}…"
 
 

@@ -26,7 +26,8 @@ def report(github: GitHub, previews: Sequence[Preview]) -> str:
     failed = [preview.stack for preview in previews if not preview.succeeded]
     issue = github.open_issue(LABEL, MARKER)
     if drifted:
-        text = comment.body(drifted).replace(comment.marker(), MARKER).replace("## Preview", TITLE)
+        text = comment.body(drifted).replace(comment.marker(), MARKER, 1)
+        text = text.replace("## Preview", TITLE, 1)
         text = f"{text}\n{_ADVICE}\n"
         if issue is None:
             created = github.create_issue(TITLE, text, LABEL)

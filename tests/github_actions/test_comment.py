@@ -73,6 +73,31 @@ def test_long_diff_is_cut_at_lines_within_the_limit_of_github() -> None:
     assert text.count("```") == 4
 
 
+def test_many_warnings_of_a_fork_leave_room_for_all_environments() -> None:
+    loss = Step("delete", urn("aws:rds/instance:Instance", "d" * 300))
+    previews = [
+        preview(stack, *[loss] * 400, warnings=("w" * 5_000,) * 400) for stack in ("dev", "prod")
+    ]
+    text = comment.body(previews, COMMIT)
+    assert len(text) <= MAX_BODY
+    for stack in ("dev", "prod"):
+        assert f"### :warning: {stack}\n\n- **data loss**" in text
+        assert f"<summary>{stack}: 400 resources to change</summary>" in text
+    assert text.count("more lines are in the workflow's log") == 4
+
+
+def test_issue_about_much_drift_fits(github: FakeGitHub, tmp_path: Path) -> None:
+    long = Step("update", NAT.urn, (Change("p", "update", "a" * 9, "b" * 9),) * 5_000)
+    assert invoke("drift", *write(tmp_path, preview("dev", long))) == (0, "opened issue 1\n")
+    assert MAX_BODY - 2_000 < len(github.issues[1]["body"]) <= MAX_BODY
+
+
+def test_warning_contains_no_link() -> None:
+    text = comment.body([preview(warnings=("[a](https://b.test) ![c](https://d.test) [e][f]",))])
+    assert "](" not in text
+    assert "][" not in text
+
+
 def test_text_of_a_change_can_neither_end_the_fence_nor_notify_people() -> None:
     change = Change("note", "update", "a", "```\n@everyone <script>")
     hostile = preview(
