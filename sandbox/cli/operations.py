@@ -97,7 +97,9 @@ def _operation(
             )
         if kind == "up" and interactive and not yes and not skip_preview:
             total = _confirm_preview(run("preview"), stack)
-        elif kind == "up" and not (as_json or skip_preview or total or chosen_options.targets):
+        elif kind == "up" and not (
+            cli or as_json or skip_preview or total or chosen_options.targets
+        ):  # the display of the CLI has no total
             with announced("Counting the resources of the first update."):
                 total = sum(run("preview", quiet=True).changes.values())
         cluster.begin(kind, abandon=abandon_objects)

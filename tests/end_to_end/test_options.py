@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.runtime import pulumi_cli
 from tests.end_to_end.conftest import Sandbox
 
 PROGRAM = """\
@@ -235,3 +236,17 @@ def test_up_after_a_killed_destroy_that_emptied_the_account_is_complete(
         assert "the account is empty" in emptied.run("up", "dev", "--yes").stderr
     finally:
         emptied.run("stop", "--force")
+
+
+def test_first_update_by_the_cli_is_not_previewed_to_count_its_resources(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    if pulumi_cli.find() is None:
+        pytest.skip("no Pulumi CLI: `make pulumi`")
+    (tmp_path / "Pulumi.yaml").write_text("name: counted\nruntime: python\n")
+    (tmp_path / "Pulumi.dev.yaml").write_text("config:\n  aws:region: us-east-1\n")
+    (tmp_path / "__main__.py").write_text("import pulumi\npulumi.export('a', 1)\n")
+    ran = Sandbox(sandbox.home, tmp_path).run("up", "dev", "--yes", "--engine", "pulumi")
+    assert ran.returncode == 0, ran.stderr
+    assert "Updating (dev)" in ran.stderr
+    assert "Previewing update" not in ran.stderr
