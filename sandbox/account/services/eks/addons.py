@@ -9,7 +9,7 @@ from sandbox.account.core.determinism import random_uuid
 from sandbox.account.core.errors import AwsError
 from sandbox.account.core.operations import implements
 from sandbox.account.core.wire import ACCOUNT_ID
-from sandbox.account.services.eks import access, catalog
+from sandbox.account.services.eks import access, catalog, pod_identity
 from sandbox.account.services.eks.clusters import find, find_active, start_update
 
 if TYPE_CHECKING:
@@ -99,9 +99,9 @@ def create_addon(context: RequestContext, call: Call) -> dict[str, Any]:
 def _associate(context: RequestContext, call: Call, cluster: Record, addon: Record) -> list[str]:
     associations = call.get("podIdentityAssociations") or []
     for association in associations:
-        access.check_pod_role(context, association["roleArn"])
+        pod_identity.check_role(context, association["roleArn"])
     return [
-        access.add_pod_identity(
+        pod_identity.add(
             context,
             cluster,
             addon["namespaceConfig"]["namespace"],
@@ -145,7 +145,7 @@ def update_addon(context: RequestContext, call: Call) -> dict[str, Any]:
     if call.get("serviceAccountRoleArn"):
         access.check_principal(context, call["serviceAccountRoleArn"])
     if "podIdentityAssociations" in call.params:
-        access.delete_owned(context, record["addonArn"])
+        pod_identity.delete_owned(context, record["addonArn"])
         changed["podIdentityAssociations"] = _associate(context, call, cluster, record)
     params = {"AddonVersion": version, "ResolveConflicts": call.get("resolveConflicts")}
     update = start_update(
@@ -171,7 +171,7 @@ def delete_addon(context: RequestContext, call: Call) -> dict[str, Any]:
     record["status"] = "DELETING"
 
     def remove() -> None:
-        access.delete_owned(context, record["addonArn"])
+        pod_identity.delete_owned(context, record["addonArn"])
         context.table("eks.addon").pop(
             (record["_region"], record["_cluster"], record["addonName"]), None
         )
