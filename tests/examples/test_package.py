@@ -16,6 +16,7 @@ from typing import Any
 import boto3
 import pytest
 
+from sandbox.runtime import pulumi_build
 from tests.emulated_account import emulated_account
 from tests.pulumi import cli_path, needs_cli
 
@@ -141,7 +142,6 @@ def test_embedded_engine_uses_the_component_through_its_schema(
 def test_pulumi_cli_uses_the_component_through_its_schema(
     plugin: Mapping[str, str], outputs_by_schema: Mapping[str, Any]
 ) -> None:
-    """The plugin is attached: the sandbox's language host, unlike Pulumi's, starts no plugins."""
     program = EXAMPLES / "network-by-schema"
     assert outputs_by_schema
     command = [cli_path(), "--non-interactive", "--cwd", str(program)]
@@ -232,3 +232,27 @@ def test_schema_has_the_components() -> None:
         "IPv4 network of the VPC, /16 to /20."
     )
     assert set(network["properties"]) == {"vpcId", "privateSubnetIds", "publicSubnetIds"}
+
+
+@needs_cli
+def test_pulumi_cli_starts_the_plugin_and_reads_its_schema(tmp_path: Path) -> None:
+    folder = tmp_path / "component_provider"
+    shutil.copytree(ROOT / "component_provider", folder)
+    (folder / "PulumiPlugin.yaml").write_text("runtime: python\n")  # this interpreter
+    variables = {
+        **os.environ,
+        pulumi_build.PYTHON_VARIABLE: sys.executable,
+        "PULUMI_HOME": str(tmp_path / "home"),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+    }
+    ran = subprocess.run(
+        [cli_path(), "package", "get-schema", str(folder)],
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    schema = json.loads(ran.stdout)
+    assert schema["name"] == "platform"
+    assert "platform:index:Network" in schema["resources"]

@@ -37,7 +37,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
 
     def __init__(self, engine_address: str) -> None:
         self._engine_address = engine_address
-        self._programs: set[subprocess.Popen[bytes]] = set()
+        self._processes: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
 
     def Handshake(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -50,8 +50,13 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         return plugin_pb2.PluginInfo(version=importlib.metadata.version("pulumi"))
 
     def GetRequiredPackages(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Return the provider plugins that the interpreter's packages declare."""
+        """Return the provider plugins that the interpreter's packages declare.
+
+        None for a plugin: the CLI would download all of them, before it reads the plugin's schema.
+        """
         response = language_pb2.GetRequiredPackagesResponse()
+        if Path(request.info.program_directory, "PulumiPlugin.yaml").is_file():
+            return response
         for directory in _search_path(_interpreter(request.info, context)):
             for file in sorted(directory.glob("*/pulumi-plugin.json")):
                 response.packages.extend(_required_plugin(file))
@@ -75,7 +80,12 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     def InstallDependencies(
         self, request: Any, context: grpc.ServicerContext
     ) -> Iterator[language_pb2.InstallDependenciesResponse]:
-        """Refuse: installing packages is the user's decision."""
+        """Refuse: installing packages is the user's decision. A plugin with an interpreter may
+        be complete.
+        """
+        if request.is_plugin:
+            _interpreter(request.info, context)
+            return
         context.abort(
             grpc.StatusCode.FAILED_PRECONDITION,
             "This language host installs no packages; run `pip install -r requirements.txt` in the "
@@ -83,8 +93,46 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         )
         yield from ()
 
+    def GeneratePackage(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """Refuse: Pulumi's own language hosts generate code."""
+        context.abort(
+            grpc.StatusCode.UNIMPLEMENTED,
+            "This language host generates no classes; use a CLI that Pulumi distributes, or name "
+            "the resources by their token, as examples/network-by-schema does.",
+        )
+
+    def RunPlugin(
+        self, request: Any, context: grpc.ServicerContext
+    ) -> Iterator[language_pb2.RunPluginResponse]:
+        """Run a plugin that is written in Python, until it or the call ends."""
+        process = subprocess.Popen(
+            [
+                str(_interpreter(request.info, context)),
+                "-u",
+                request.info.program_directory,
+                *request.args,
+            ],
+            cwd=request.pwd,
+            env=dict(item.split("=", 1) for item in request.env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        assert process.stdout is not None  # noqa: S101 - see Popen
+        with self._lock:
+            self._processes.add(process)
+        context.add_callback(lambda: _end(process))
+        with process.stdout:
+            for line in process.stdout:
+                yield language_pb2.RunPluginResponse(stdout=line)
+        code = process.wait()
+        with self._lock:
+            self._processes.discard(process)
+        yield language_pb2.RunPluginResponse(exitcode=code)
+
     def Cancel(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """End the running programs."""
+        """End the running programs and plugins."""
         self.stop()
         return empty_pb2.Empty()
 
@@ -123,11 +171,11 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             secret_keys=list(request.configSecretKeys),
         )
         with self._lock:
-            self._programs.add(process)
+            self._processes.add(process)
         context.add_callback(lambda: _end(process))
         code = process.wait()
         with self._lock:
-            self._programs.discard(process)
+            self._processes.discard(process)
         os.close(alive)
         if code == _REPORTED:
             return language_pb2.RunResponse(bail=True)
@@ -135,9 +183,9 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         return language_pb2.RunResponse(error=error)
 
     def stop(self) -> None:
-        """End the running programs."""
+        """End the running programs and plugins."""
         with self._lock:
-            for process in self._programs:
+            for process in self._processes:
                 _end(process)
 
 

@@ -83,3 +83,39 @@ def test_installation_of_packages_is_refused_with_a_remedy(client: Any, tmp_path
     request = language_pb2.InstallDependenciesRequest(info=info(tmp_path))
     with pytest.raises(grpc.RpcError, match="pip install -r requirements"):
         list(client.InstallDependencies(request))
+
+
+PLUGIN = """\
+import os, sys
+print(os.environ["NAME"], *sys.argv[1:], flush=True)
+sys.exit(3)
+"""
+
+
+def test_plugin_in_python_runs_with_its_arguments_and_variables(
+    client: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "__main__.py").write_text(PLUGIN)
+    request = language_pb2.RunPluginRequest(
+        pwd=str(tmp_path), info=info(tmp_path), args=["127.0.0.1:1"], env=["NAME=a=b"]
+    )
+    output, ended = client.RunPlugin(request)
+    assert (output.stdout, ended.exitcode) == (b"a=b 127.0.0.1:1\n", 3)
+
+
+def test_plugin_needs_an_interpreter_and_no_installation(client: Any, tmp_path: Path) -> None:
+    (tmp_path / "PulumiPlugin.yaml").write_text("runtime: python\n")
+    required = language_pb2.GetRequiredPackagesRequest(info=info(tmp_path))
+    assert not client.GetRequiredPackages(required).packages
+    install = language_pb2.InstallDependenciesRequest(info=info(tmp_path), is_plugin=True)
+    assert list(client.InstallDependencies(install)) == []
+    lacking = language_pb2.InstallDependenciesRequest(
+        info=info(tmp_path, virtualenv="none"), is_plugin=True
+    )
+    with pytest.raises(grpc.RpcError, match="python3 -m venv none"):
+        list(client.InstallDependencies(lacking))
+
+
+def test_generation_of_classes_is_refused_with_a_remedy(client: Any) -> None:
+    with pytest.raises(grpc.RpcError, match="name the resources by their token"):
+        client.GeneratePackage(language_pb2.GeneratePackageRequest())
