@@ -452,6 +452,8 @@ def test_default_vpc_is_created_once_with_internet_access(start: Callable[..., W
     world = start()
     ec2 = world.client("ec2")
     assert ec2.describe_vpcs()["Vpcs"] == []
+    with refused("VPCIdNotSpecified", "No default VPC for this user"):
+        ec2.create_security_group(GroupName="web", Description="web")
     vpc = ec2.create_default_vpc()["Vpc"]
     assert (vpc["IsDefault"], vpc["CidrBlock"]) == (True, "172.31.0.0/16")
     subnets = ec2.describe_subnets()["Subnets"]
@@ -463,6 +465,9 @@ def test_default_vpc_is_created_once_with_internet_access(start: Callable[..., W
     (table,) = ec2.describe_route_tables()["RouteTables"]
     routes = {route["DestinationCidrBlock"]: route["GatewayId"] for route in table["Routes"]}
     assert routes == {"172.31.0.0/16": "local", "0.0.0.0/0": gateway["InternetGatewayId"]}
+    group = ec2.create_security_group(GroupName="web", Description="web")["GroupId"]
+    described = ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]
+    assert described["VpcId"] == vpc["VpcId"]
     with refused("DefaultVpcAlreadyExists"):
         ec2.create_default_vpc()
     before = world.alive()
