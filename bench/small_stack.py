@@ -26,7 +26,13 @@ config = pulumi.Config()
 text, generation = config.get("text") or "a", config.get("generation") or "0"
 vpc = aws.ec2.Vpc("vpc", cidr_block="10.0.0.0/16", tags={"Name": text})
 subnets = [
-    aws.ec2.Subnet(f"subnet-{i}", vpc_id=vpc.id, cidr_block=f"10.0.{i}.0/24", tags={"Name": text})
+    aws.ec2.Subnet(
+        f"subnet-{i}",
+        vpc_id=vpc.id,
+        cidr_block=f"10.0.{i}.0/24",
+        availability_zone=f"us-east-1{'abc'[i]}",  # EKS refuses us-east-1e, which AWS may choose
+        tags={"Name": text},
+    )
     for i in range(3)
 ]
 gateway = aws.ec2.InternetGateway("gateway", vpc_id=vpc.id, tags={"Name": text})
