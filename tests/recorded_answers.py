@@ -63,15 +63,15 @@ def compare(expected: Any, answer: Any, path: str = "") -> list[tuple[str, str, 
     """Return path and both values of each difference."""
     if isinstance(expected, dict) and isinstance(answer, dict):
         return [
-            found
+            result
             for key in sorted(expected.keys() | answer.keys())
-            for found in compare(expected.get(key), answer.get(key), f"{path}.{key}")
+            for result in compare(expected.get(key), answer.get(key), f"{path}.{key}")
         ]
     if isinstance(expected, list) and isinstance(answer, list) and len(expected) == len(answer):
         return [
-            found
+            result
             for index, pair in enumerate(zip(expected, answer, strict=True))
-            for found in compare(*pair, f"{path}[{index}]")
+            for result in compare(*pair, f"{path}[{index}]")
         ]
     if expected == answer:
         return []

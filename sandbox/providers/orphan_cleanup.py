@@ -22,13 +22,13 @@ from sandbox.runtime.home import Home
 _log = logging.getLogger(__name__)
 
 
-class Making:
+class Creation:
     """A creation in its own thread (without URN in a preview); it can be undone."""
 
     def __init__(self, urn: str, create: Callable[[], Created]) -> None:
         self._urn, self._create = urn, create
         self._lock = threading.Lock()
-        self._made: tuple[str, Properties] | None = None
+        self._created: tuple[str, Properties] | None = None
         self._then: Callable[[str, Properties], None] | None = None
 
     def __call__(self) -> Created:
@@ -36,27 +36,27 @@ class Making:
         try:
             created = self._create()
         except PartialFailure as failure:
-            self._ended(failure.id, failure.state)
+            self._record_end(failure.id, failure.state)
             raise
-        self._ended(created.id, created.state)
+        self._record_end(created.id, created.state)
         return created
 
-    def _ended(self, id: str, state: Properties) -> None:
+    def _record_end(self, id: str, state: Properties) -> None:
         if id and self._urn and (home := os.environ.get("SANDBOX_HOME")):
             Home(Path(home)).record_created(self._urn.split(":")[2], self._urn, id)
         with self._lock:
-            self._made = (id, state)
+            self._created = (id, state)
         if self._then and id and self._urn:
             self._then(id, state)
 
-    def when_made(
+    def when_created(
         self, threads: ThreadPoolExecutor, then: Callable[[str, Properties], None]
     ) -> None:
         """Undo now if the creation has ended, otherwise when it ends."""
         with self._lock:
-            self._then, made = then, self._made
-        if made and made[0] and self._urn:
-            threads.submit(then, *made)
+            self._then, result = then, self._created
+        if result and result[0] and self._urn:
+            threads.submit(then, *result)
 
 
 def undo(

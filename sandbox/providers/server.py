@@ -34,7 +34,7 @@ from pulumi.runtime.proto import (
     status_pb2,
 )
 
-from sandbox.providers.orphan_cleanup import Making, undo
+from sandbox.providers.orphan_cleanup import Creation, undo
 from sandbox.providers.property_values import Path, Properties, decode, encode, is_known
 from sandbox.providers.protocol import (
     Checked,
@@ -230,7 +230,7 @@ class Servicer(ProviderServicer):
         """Create a resource."""
         inputs, connection = decode(request.properties), self._connection(context)
         resource = self._resource(request, context)
-        making = Making(
+        making = Creation(
             "" if request.preview else request.urn,
             lambda: connection().create(resource, inputs.values, request.preview),
         )
@@ -240,7 +240,7 @@ class Servicer(ProviderServicer):
             )
         except asyncio.CancelledError:
             # A killed engine never learns of the new resource and would not delete it.
-            making.when_made(
+            making.when_created(
                 self._threads,
                 lambda id, state: self._in_progress.after_others(
                     request.urn, lambda: undo(connection(), resource, id, inputs.values, state)

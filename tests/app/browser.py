@@ -121,10 +121,14 @@ def browsing(chromium: str, folder: Path) -> Iterator[Browser]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        told = folder / "DevToolsActivePort"
+        message = folder / "DevToolsActivePort"
         deadline = time.monotonic() + 120
         # Two lines, the port and a path; then the tab appears, which may take a moment longer.
-        while not told.exists() or len(told.read_text().split()) < 2 or not (tabs := _tabs(told)):
+        while (
+            not message.exists()
+            or len(message.read_text().split()) < 2
+            or not (tabs := _tabs(message))
+        ):
             assert process.poll() is None, "Chromium ended at once"
             assert time.monotonic() < deadline, "Chromium never opened its port, or no tab"
             time.sleep(0.05)
@@ -140,5 +144,7 @@ def browsing(chromium: str, folder: Path) -> Iterator[Browser]:
 
 
 def _tabs(told: Path) -> list[dict[str, Any]]:
-    with urlopen(f"http://127.0.0.1:{told.read_text().split()[0]}/json/list", timeout=60) as answer:
-        return [target for target in json.load(answer) if target["type"] == "page"]
+    with urlopen(
+        f"http://127.0.0.1:{told.read_text().split()[0]}/json/list", timeout=60
+    ) as response:
+        return [target for target in json.load(response) if target["type"] == "page"]

@@ -10,12 +10,12 @@ from tests.app.conftest import RELEASE, load_config
 
 
 def test_page_shows_the_release_without_guestbook(client: FlaskClient) -> None:
-    answer = client.get("/")
-    assert answer.status_code == 200
+    response = client.get("/")
+    assert response.status_code == 200
     for fact in RELEASE.values():
-        assert fact in answer.text
-    assert "No database is configured here" in answer.text
-    assert "<form" not in answer.text
+        assert fact in response.text
+    assert "No database is configured here" in response.text
+    assert "<form" not in response.text
 
 
 def test_release_is_served_as_json(client: FlaskClient) -> None:
@@ -35,11 +35,11 @@ def test_service_is_alive_and_ready(client: FlaskClient) -> None:
 
 
 def test_api_without_a_database_is_404(client: FlaskClient) -> None:
-    answer = client.get("/api/entries")
-    assert answer.status_code == 404
-    assert answer.content_type == "application/problem+json"
+    response = client.get("/api/entries")
+    assert response.status_code == 404
+    assert response.content_type == "application/problem+json"
     assert (
-        answer.get_json(force=True)["detail"]
+        response.get_json(force=True)["detail"]
         == "This deployment has no database, and so no guestbook."
     )
     assert client.post("/", data={"name": "a", "message": "b"}).status_code == 400
@@ -55,10 +55,10 @@ def test_page_has_no_external_asset_and_no_script(client: FlaskClient) -> None:
 
 def test_stylesheet_is_cacheable(client: FlaskClient) -> None:
     address = client.get("/").text.split('rel="stylesheet" href="')[1].split('"')[0]
-    answer = client.get(address)
-    assert answer.status_code == 200
-    assert answer.content_type == "text/css; charset=utf-8"
-    assert "max-age=31536000" in answer.headers["Cache-Control"]
+    response = client.get(address)
+    assert response.status_code == 200
+    assert response.content_type == "text/css; charset=utf-8"
+    assert "max-age=31536000" in response.headers["Cache-Control"]
 
 
 @pytest.mark.parametrize("path", ["/", "/livez", "/api/release", "/nowhere", "/metrics"])
@@ -78,10 +78,10 @@ def test_valid_request_id_is_kept_and_invalid_replaced(client: FlaskClient) -> N
         client.get("/livez", headers={"X-Request-Id": "abc-123_45.6"}).headers["X-Request-Id"]
         == "abc-123_45.6"
     )
-    for wrong in ("short", "x" * 65, 'a"b{}<script>', "spaces in it"):
-        given = client.get("/livez", headers={"X-Request-Id": wrong}).headers["X-Request-Id"]
-        assert len(given) == 32
-        assert given != wrong
+    for invalid in ("short", "x" * 65, 'a"b{}<script>', "spaces in it"):
+        inputs = client.get("/livez", headers={"X-Request-Id": invalid}).headers["X-Request-Id"]
+        assert len(inputs) == 32
+        assert inputs != invalid
 
 
 def test_forwarding_headers_are_trusted_only_when_configured() -> None:
@@ -102,9 +102,9 @@ def test_errors_are_html_pages_or_problem_json(client: FlaskClient) -> None:
     problem = client.get("/api/nowhere")
     assert problem.content_type == "application/problem+json"
     assert json.loads(problem.data)["request_id"] == problem.headers["X-Request-Id"]
-    wrong = client.delete("/api/release")
-    assert wrong.status_code == 405
-    assert "GET" in wrong.headers["Allow"]
+    invalid = client.delete("/api/release")
+    assert invalid.status_code == 405
+    assert "GET" in invalid.headers["Allow"]
 
 
 def test_unexpected_exception_is_logged_and_not_shown(caplog: pytest.LogCaptureFixture) -> None:
@@ -114,11 +114,11 @@ def test_unexpected_exception_is_logged_and_not_shown(caplog: pytest.LogCaptureF
     def broken() -> str:
         raise RuntimeError("secret detail")
 
-    answer = app.test_client().get("/api/broken")
-    assert answer.status_code == 500
-    assert answer.content_type == "application/problem+json"
-    assert b"secret detail" not in answer.data
-    assert b"Traceback" not in answer.data
+    response = app.test_client().get("/api/broken")
+    assert response.status_code == 500
+    assert response.content_type == "application/problem+json"
+    assert b"secret detail" not in response.data
+    assert b"Traceback" not in response.data
     assert "secret detail" in caplog.text
 
 

@@ -24,14 +24,14 @@ def compare(names: Sequence[str | int]) -> int:
     with laboratory() as shared:
         for name in names:
             scenario = random_scenario(name) if isinstance(name, int) else SCENARIOS[name]
-            found = compare_one(shared, scenario)
-            if bool(found) == (name in KNOWN):
+            result = compare_one(shared, scenario)
+            if bool(result) == (name in KNOWN):
                 continue
             different += 1
             title = f"random program {name}" if isinstance(name, int) else name
             programs = [stage.program or "" for stage in scenario.stages]
             shown = programs if isinstance(name, int) else []
-            details = found or ["agrees; remove it from the listed differences"]
+            details = result or ["agrees; remove it from the listed differences"]
             sys.stdout.write("\n  ".join([f"=== {title}", *shown, *details]) + "\n")
             sys.stdout.flush()
     return different

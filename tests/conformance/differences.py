@@ -24,11 +24,11 @@ _TIMING = (
 
 def check(shared: Laboratory, name: str) -> None:
     """Fail unless the engines agree on a program, or differ as listed."""
-    found = compare_one(shared, SCENARIOS[name])
+    result = compare_one(shared, SCENARIOS[name])
     if name in KNOWN:
-        assert found, f"{name} agrees; remove it from the listed differences"
+        assert result, f"{name} agrees; remove it from the listed differences"
     else:
-        assert not found, "\n".join(found)
+        assert not result, "\n".join(result)
 
 
 def document() -> str:

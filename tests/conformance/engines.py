@@ -268,9 +268,9 @@ def _observe(
         return Observation(code, counts, requests, {}, [], {}, things, [], text)
     document = export_stack(workspace.backend, "demo", "dev", "correct horse", show_secrets=True)
     deployment = document["deployment"]
-    found = deployment.get("resources") or []
+    result = deployment.get("resources") or []
     resources: dict[str, list[Any]] = {}
-    for item in found:
+    for item in result:
         resources.setdefault(item["urn"], []).append(_comparable(item))
     for items in resources.values():
         items.sort(key=lambda item: json.dumps(item, sort_keys=True))
@@ -279,10 +279,10 @@ def _observe(
         for item in deployment.get("pending_operations") or []
     )
     outputs = next(
-        (item.get("outputs") for item in found if item["type"] == "pulumi:pulumi:Stack"), None
+        (item.get("outputs") for item in result if item["type"] == "pulumi:pulumi:Stack"), None
     )
     outputs = outputs or {}
-    problems = violations(found)
+    problems = violations(result)
     return Observation(code, counts, requests, resources, pending, outputs, things, problems, text)
 
 
@@ -295,12 +295,12 @@ def _sort_deletions(calls: list[tuple[str, Any]]) -> None:
 
 
 def _comparable(item: dict[str, Any]) -> Any:
-    kept = {key: value for key, value in item.items() if key not in _TIMES}
-    kept["dependencies"] = sorted(kept.get("dependencies") or [])
-    uses = kept.get("propertyDependencies") or {}
-    kept["propertyDependencies"] = {key: sorted(urns) for key, urns in uses.items() if urns}
+    remaining = {key: value for key, value in item.items() if key not in _TIMES}
+    remaining["dependencies"] = sorted(remaining.get("dependencies") or [])
+    uses = remaining.get("propertyDependencies") or {}
+    remaining["propertyDependencies"] = {key: sorted(urns) for key, urns in uses.items() if urns}
     return normalized(
-        {key: value for key, value in kept.items() if value not in ([], {}, "", None)}
+        {key: value for key, value in remaining.items() if value not in ([], {}, "", None)}
     )
 
 
@@ -310,20 +310,20 @@ def differences(
     """Return the differences of two runs; `loose` compares the exit codes of failed stages only."""
     everything = []
     for number, (left, right) in enumerate(zip(one, other, strict=True)):
-        found = [*_different("", "exit code", left.code, right.code)]
+        result = [*_different("", "exit code", left.code, right.code)]
         if loose and left.code:
-            everything += [f"stage {number}: {text}" for text in found]
+            everything += [f"stage {number}: {text}" for text in result]
             continue
-        found += _different("", "counts", left.counts, right.counts)
+        result += _different("", "counts", left.counts, right.counts)
         for title in ("requests", "resources"):
             ours, theirs = getattr(left, title), getattr(right, title)
             for key in sorted({*ours, *theirs}):
-                found += _different(title, key, ours.get(key), theirs.get(key))
-        found += _different("", "pending operations", left.pending, right.pending)
-        found += _different("", "outputs", left.outputs, right.outputs)
-        found += _different("", "things", left.things, right.things)
-        found += [f"integrity: {text}" for text in (*left.problems, *right.problems)]
-        everything += [f"stage {number}: {text}" for text in found]
+                result += _different(title, key, ours.get(key), theirs.get(key))
+        result += _different("", "pending operations", left.pending, right.pending)
+        result += _different("", "outputs", left.outputs, right.outputs)
+        result += _different("", "things", left.things, right.things)
+        result += [f"integrity: {text}" for text in (*left.problems, *right.problems)]
+        everything += [f"stage {number}: {text}" for text in result]
     return everything
 
 

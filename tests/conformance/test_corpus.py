@@ -44,8 +44,8 @@ def test_each_engine_continues_the_others_stack(shared: Laboratory, name: str, f
 @needs_cli
 @pytest.mark.parametrize("seed", range(8))
 def test_engines_agree_on_random_programs(shared: Laboratory, seed: int) -> None:
-    found = compare_one(shared, random_scenario(seed))
-    assert not found, "\n".join(found)
+    result = compare_one(shared, random_scenario(seed))
+    assert not result, "\n".join(result)
 
 
 def test_document_of_differences_is_current() -> None:

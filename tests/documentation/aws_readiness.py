@@ -217,13 +217,13 @@ def _accepted(recording: Mapping[str, Any]) -> Iterator[str]:
 
 def _findings(recording: Mapping[str, Any], entry: Accepted) -> tuple[list[str], str]:
     """Return the checks and the resources that an entry accepts."""
-    found = [
+    result = [
         (check, resource)
         for check, resource in prowler_findings.findings(recording)
         if prowler_findings.accepts(entry, check, resource)
     ]
-    checks = sorted({f"`{check}`" for check, _ in found})
-    return checks, ", ".join(sorted({resource for _, resource in found}))
+    checks = sorted({f"`{check}`" for check, _ in result})
+    return checks, ", ".join(sorted({resource for _, resource in result}))
 
 
 if __name__ == "__main__":

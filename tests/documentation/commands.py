@@ -25,13 +25,13 @@ class Step:
 
 def steps(document: Path) -> list[Step]:
     """Return the steps of a document in their order."""
-    found: list[Step] = []
+    result: list[Step] = []
     for language, text in _BLOCK.findall(document.read_text()):
         if language == "sh":
-            found.append(Step(text))
+            result.append(Step(text))
         elif language == "text":
-            found[-1].outputs.append(text)
-    return found
+            result[-1].outputs.append(text)
+    return result
 
 
 def run(document: Path, directory: Path, environment: Mapping[str, str]) -> Iterator[Step]:

@@ -15,12 +15,12 @@ from tests.documentation.project import Clone
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
-    made = project.clone(tmp_path_factory.mktemp("clone"), tmp_path_factory.mktemp("home"))
-    yield made
+    created = project.clone(tmp_path_factory.mktemp("clone"), tmp_path_factory.mktemp("home"))
+    yield created
     subprocess.run(
         [sys.executable, "-m", "sandbox", "stop"],
-        cwd=made.directory,
-        env=os.environ | made.environment,
+        cwd=created.directory,
+        env=os.environ | created.environment,
         check=True,
         capture_output=True,
     )

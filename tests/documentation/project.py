@@ -82,11 +82,11 @@ def clone(directory: Path, home: Path) -> Clone:
     (directory / "tests" / "app").mkdir(parents=True)
     (directory / "requirements-dev.txt").write_text(_locked(_PACKAGES))
     (directory / "pytest.ini").write_text("[pytest]\n")
-    made = Clone(directory, _environment(directory, home))
+    created = Clone(directory, _environment(directory, home))
     _virtual_environment(directory)
-    made.git("init", "-q", "-b", "main")
-    made.commit_test(passes=True)
-    return made
+    created.git("init", "-q", "-b", "main")
+    created.commit_test(passes=True)
+    return created
 
 
 def _environment(directory: Path, home: Path) -> dict[str, str]:
@@ -121,6 +121,6 @@ def _locked(packages: Sequence[str]) -> str:
     """Return the packages' lines of the lock file."""
     lines = (PROJECT / "requirements-dev.txt").read_text()
     pattern = r"^(?:{})==(?:.*\\\n)*.*\n".format("|".join(packages))
-    found = re.findall(pattern, lines, re.MULTILINE)
-    assert len(found) == len(packages), found
-    return "".join(found)
+    result = re.findall(pattern, lines, re.MULTILINE)
+    assert len(result) == len(packages), result
+    return "".join(result)

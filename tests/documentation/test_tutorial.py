@@ -119,9 +119,9 @@ def test_second_service_is_released_to_a_workload_and_database_of_its_own(clone:
     assert document["pipeline"] == "platform-dev-echo-pipeline"
     assert {item["status"] for item in document["actions"]} == {"Succeeded"}
     assert document["serves"] is True
-    answer = json.loads(clone.run("curl", "-s", document["url"]).stdout)
-    assert document["digest"] in answer["image"]
-    assert answer["database"].startswith("platform-dev-echo-database.")
+    response = json.loads(clone.run("curl", "-s", document["url"]).stdout)
+    assert document["digest"] in response["image"]
+    assert response["database"].startswith("platform-dev-echo-database.")
 
 
 def test_environment_is_deleted(tutorial: Iterator[Step]) -> None:

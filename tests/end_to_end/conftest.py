@@ -118,8 +118,8 @@ class Sandbox:
         """Return an API client of the stack's cluster, from kubectl's kubeconfig."""
         from kubernetes import config
 
-        made: Any = config.new_client_from_config  # the client has no types
-        return made(config_file=self.variables(stack)["KUBECONFIG"])
+        created: Any = config.new_client_from_config  # the client has no types
+        return created(config_file=self.variables(stack)["KUBECONFIG"])
 
     def resources(self) -> list[dict[str, Any]]:
         """Return the inventory of the account."""
@@ -129,10 +129,10 @@ class Sandbox:
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    made = Sandbox(tmp_path_factory.mktemp("sandbox"))
+    created = Sandbox(tmp_path_factory.mktemp("sandbox"))
     # A port of its own choice could be taken by another test's sandbox while it is stopped.
     for part in ("account", "kubernetes", "registry"):
-        (made.home / part).mkdir(mode=0o700)
-        (made.home / part / "port").write_text(str(free_port()))
-    yield made
-    made.run("stop")
+        (created.home / part).mkdir(mode=0o700)
+        (created.home / part / "port").write_text(str(free_port()))
+    yield created
+    created.run("stop")

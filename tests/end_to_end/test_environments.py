@@ -46,8 +46,8 @@ def ask(endpoint: str, method: str, fault: dict[str, Any]) -> None:
     request = urllib.request.Request(
         f"{endpoint}/_sandbox/faults", data=json.dumps(fault).encode(), method=method
     )
-    with urllib.request.urlopen(request) as answer:
-        assert answer.status in {200, 201}
+    with urllib.request.urlopen(request) as response:
+        assert response.status in {200, 201}
 
 
 def write_late_records(sandbox: Sandbox, *, enabled: bool) -> None:

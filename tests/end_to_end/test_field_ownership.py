@@ -35,8 +35,8 @@ def changed(document: dict[str, Any]) -> dict[str, int]:
 def deployment(sandbox: Sandbox) -> Any:
     from kubernetes import client
 
-    made: Any = client.AppsV1Api(sandbox.kubernetes("dev"))
-    return made.read_namespaced_deployment("guestbook", "guestbook")
+    created: Any = client.AppsV1Api(sandbox.kubernetes("dev"))
+    return created.read_namespaced_deployment("guestbook", "guestbook")
 
 
 def memory(found: Any) -> str:
@@ -69,7 +69,7 @@ def released(sandbox: Sandbox) -> str:
     """dev with a released image."""
     sandbox.json("up", "dev")
     repository, _, digest = str(sandbox.json("output", "dev", "image")["value"]).partition("@")
-    told = {
+    message = {
         "NAMESPACE": "guestbook",
         "DEPLOYMENT": "guestbook",
         "REPOSITORY_URL": repository,
@@ -80,14 +80,14 @@ def released(sandbox: Sandbox) -> str:
     ran = subprocess.run(
         ["bash", str(script)],
         cwd=script.parent,
-        env={**os.environ, **sandbox.variables("dev"), **told},
+        env={**os.environ, **sandbox.variables("dev"), **message},
         capture_output=True,
         text=True,
         check=False,
         timeout=600,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    return f"{repository}@{told['IMAGE_DIGEST']}"
+    return f"{repository}@{message['IMAGE_DIGEST']}"
 
 
 def test_release_is_no_change_for_pulumi(sandbox: Sandbox, released: str) -> None:
@@ -101,9 +101,9 @@ def test_deployment_update_keeps_the_release(sandbox: Sandbox, released: str) ->
     assert {step["urn"].rsplit("$", 1)[-1] for step in up["steps"]} >= {
         "kubernetes:apps/v1:Deployment::guestbook"
     }
-    found = deployment(sandbox)
-    assert memory(found) == "320Mi"
-    pod = found.spec.template
+    result = deployment(sandbox)
+    assert memory(result) == "320Mi"
+    pod = result.spec.template
     assert {container.image for container in (*pod.spec.containers, *pod.spec.init_containers)} == {
         released
     }
@@ -114,9 +114,9 @@ def test_release_is_kept_after_a_refresh(sandbox: Sandbox, released: str) -> Non
     sandbox.json("refresh", "dev")
     assert changed(sandbox.json("preview", "dev", *MORE_MEMORY, "--expect-no-changes")) == NOTHING
     sandbox.json("up", "dev")
-    found = deployment(sandbox)
-    assert memory(found) == "256Mi"
-    assert found.spec.template.spec.containers[0].image == released
+    result = deployment(sandbox)
+    assert memory(result) == "256Mi"
+    assert result.spec.template.spec.containers[0].image == released
 
 
 def test_autoscaler_owns_the_replicas(sandbox: Sandbox, released: str) -> None:
@@ -128,9 +128,9 @@ def test_autoscaler_owns_the_replicas(sandbox: Sandbox, released: str) -> None:
     )
     assert changed(sandbox.json("preview", "dev", "--expect-no-changes")) == NOTHING
     sandbox.json("up", "dev", *MORE_MEMORY)
-    found = deployment(sandbox)
-    assert (memory(found), found.spec.replicas) == ("320Mi", 3)
-    assert found.spec.template.spec.containers[0].image == released
+    result = deployment(sandbox)
+    assert (memory(result), result.spec.replicas) == ("320Mi", 3)
+    assert result.spec.template.spec.containers[0].image == released
 
 
 def test_field_conflict_is_reported_and_not_forced(sandbox: Sandbox) -> None:

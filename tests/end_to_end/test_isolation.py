@@ -80,8 +80,8 @@ def test_no_shell_variable_reaches_a_real_account(
         assert json.loads(listed.stdout)["resources"] == []
         assert proxy[1] == []
 
-        told = json.loads(sandbox.run("env", "dev", "--json", environment=hostile).stdout)
-        assert told["variables"]["KUBECONFIG"].startswith(
+        message = json.loads(sandbox.run("env", "dev", "--json", environment=hostile).stdout)
+        assert message["variables"]["KUBECONFIG"].startswith(
             str(tmp_path / "home")
         )  # set although there is no cluster yet
         exports = sandbox.run("env", "dev", environment=hostile).stdout
@@ -97,12 +97,14 @@ def test_no_shell_variable_reaches_a_real_account(
 
 
 def test_proxies_are_kept_for_other_hosts() -> None:
-    kept = clean_environment(
+    remaining = clean_environment(
         {"https_proxy": "http://proxy:3128", "no_proxy": "intern.example", "AWS_ROLE_ARN": "real"}
     )
-    assert kept["https_proxy"] == "http://proxy:3128"
-    assert kept["no_proxy"] == kept["NO_PROXY"] == "intern.example,127.0.0.1,localhost,::1"
-    assert "AWS_ROLE_ARN" not in kept
+    assert remaining["https_proxy"] == "http://proxy:3128"
+    assert (
+        remaining["no_proxy"] == remaining["NO_PROXY"] == "intern.example,127.0.0.1,localhost,::1"
+    )
+    assert "AWS_ROLE_ARN" not in remaining
 
 
 @pytest.mark.parametrize(

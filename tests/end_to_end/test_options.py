@@ -42,11 +42,11 @@ def small(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Sandbox
     (project / "Pulumi.yaml").write_text("name: small\nruntime: python\n")
     (project / "Pulumi.dev.yaml").write_text("config:\n  aws:region: us-east-1\n")
     (project / "__main__.py").write_text(PROGRAM)
-    made = Sandbox(sandbox.home, project)
-    up = made.run("up", "dev", "--yes", "--message", "the first")
+    created = Sandbox(sandbox.home, project)
+    up = created.run("up", "dev", "--yes", "--message", "the first")
     assert up.returncode == 0, up.stdout + up.stderr
     assert re.search(r"created \(\d\.\ds, 5 of 5\)", up.stdout), up.stdout
-    return made
+    return created
 
 
 def changes(document: dict[str, object]) -> object:

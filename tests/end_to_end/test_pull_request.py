@@ -112,10 +112,10 @@ def pull_request(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PullReque
         "SANDBOX_ENGINE": "embedded",
     }
     base, head = checkout(directory / "base"), directory / "head"
-    made = PullRequest(directory, base, head, variables)
-    connections = made.client("codeconnections")
+    created = PullRequest(directory, base, head, variables)
+    connections = created.client("codeconnections")
     arn = connections.create_connection(ConnectionName="github", ProviderType="GitHub")
-    made.client("secretsmanager").create_secret(Name="github/comments", SecretString=TOKEN)
+    created.client("secretsmanager").create_secret(Name="github/comments", SecretString=TOKEN)
     accept(connections.meta.endpoint_url, arn["ConnectionArn"])
     replace(
         base / "Pulumi.dev.yaml",
@@ -127,8 +127,8 @@ def pull_request(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PullReque
         ("    approval: false\n", PREVIEW),
     )
     shutil.copytree(base, head)
-    yield made
-    made.sandbox("stop")
+    yield created
+    created.sandbox("stop")
 
 
 def accept(account: str, connection_arn: str) -> None:

@@ -84,8 +84,8 @@ def test_both_engines_plan_the_same_number_of_resources(sandbox: Sandbox) -> Non
 
 @each_engine
 def test_stack_of_one_engine_has_no_changes_in_either(sandbox: Sandbox, engine: str) -> None:
-    made = act(sandbox, "up", "dev", engine)
-    assert changed(made) == NOTHING | {"create": made["changes"]["create"]}
+    created = act(sandbox, "up", "dev", engine)
+    assert changed(created) == NOTHING | {"create": created["changes"]["create"]}
     for reader in (engine, other(engine)):
         assert changed(act(sandbox, "preview", "dev", reader, "--expect-no-changes")) == NOTHING
         assert changed(act(sandbox, "refresh", "dev", reader, "--expect-no-changes")) == NOTHING
@@ -99,11 +99,11 @@ def test_both_engines_detect_an_unexpected_change(sandbox: Sandbox, engine: str)
         *("-c", "network.nat=per-zone"),
         *("-c", "workload.maximum=5"),
     )
-    found = act(sandbox, "preview", "dev", engine, *options)
-    assert changed(found) != NOTHING
+    result = act(sandbox, "preview", "dev", engine, *options)
+    assert changed(result) != NOTHING
     compared = act(sandbox, "preview", "dev", other(engine), *options)
-    assert changed(compared) == changed(found)
-    assert plan(compared) == plan(found)
+    assert changed(compared) == changed(result)
+    assert plan(compared) == plan(result)
     act(sandbox, "preview", "dev", engine, *options, "--expect-no-changes", code=7)
 
 
@@ -119,8 +119,8 @@ def test_drift_detected_by_one_engine_is_fixed_by_the_other(sandbox: Sandbox, en
     assert changed(act(sandbox, "up", "dev", other(engine), "--target", urn)) == NOTHING | {
         "update": 1
     }
-    found = logs.describe_log_groups(logGroupNamePrefix=group["id"])["logGroups"]
-    assert [item["retentionInDays"] for item in found if item["logGroupName"] == group["id"]] == [
+    result = logs.describe_log_groups(logGroupNamePrefix=group["id"])["logGroups"]
+    assert [item["retentionInDays"] for item in result if item["logGroupName"] == group["id"]] == [
         days
     ]
 
@@ -128,10 +128,10 @@ def test_drift_detected_by_one_engine_is_fixed_by_the_other(sandbox: Sandbox, en
 def test_pulumi_preview_works_with_sandbox_env(
     sandbox: Sandbox, nothing_else_is_written: Path
 ) -> None:
-    kept = {
+    remaining = {
         key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PULUMI_"))
     }
-    variables = kept | sandbox.variables("dev") | {"HOME": str(nothing_else_is_written)}
+    variables = remaining | sandbox.variables("dev") | {"HOME": str(nothing_else_is_written)}
     command = [cli_path(), "preview", "--stack", "dev", "--expect-no-changes", "--non-interactive"]
     ran = subprocess.run(
         command,

@@ -36,13 +36,13 @@ def test_settings_and_resources_are_compared(two_stacks: Sandbox) -> None:
     (two_stacks.project / "Pulumi.prod.yaml").write_text(
         "config:\n  aws:region: us-east-1\n  small:topics: 3\n  small:network:\n    zones: 3\n"
     )
-    found = two_stacks.json("diff", "dev", "prod")
-    assert found["settings"] == [
+    result = two_stacks.json("diff", "dev", "prod")
+    assert result["settings"] == [
         {"path": "network.zones", "first": "1", "second": "3"},
         {"path": "topics", "first": "1", "second": "3"},
     ]
     topics = [{"type": "aws:sns/topic:Topic", "name": f"topic-{number}"} for number in (1, 2)]
-    assert found["resources"] == {"dev": [], "prod": topics}
+    assert result["resources"] == {"dev": [], "prod": topics}
     assert two_stacks.resources() == []
 
 
@@ -66,9 +66,9 @@ def test_new_stack_file_is_written_once(sandbox: Sandbox, tmp_path: Path) -> Non
         shutil.copytree(PROJECT / folder, tmp_path / folder)
     (tmp_path / "Pulumi.yaml").write_text("name: platform\nruntime: python\n")
     project = Sandbox(sandbox.home, tmp_path)
-    made = project.run("new", "staging")
-    assert made.returncode == 0, made.stderr
-    assert "Wrote Pulumi.staging.yaml." in made.stdout
+    created = project.run("new", "staging")
+    assert created.returncode == 0, created.stderr
+    assert "Wrote Pulumi.staging.yaml." in created.stdout
     settings = project.json("diff", "dev", "staging", "--settings")["settings"]
     assert [item["path"] for item in settings] == ["network.cidr", "network.neighbours"]
     again = project.run("new", "staging")

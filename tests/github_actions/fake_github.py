@@ -42,8 +42,8 @@ class FakeGitHub:
             number = int(match[1])
             if method == "POST":
                 return 201, self.add_comment(number, self._body(body, {"body"}))
-            held = [item for item in self.comments.values() if item["issue"] == number]
-            return 200, self._page(held, query)
+            stored = [item for item in self.comments.values() if item["issue"] == number]
+            return 200, self._page(stored, query)
         if (match := re.fullmatch(r"issues/comments/(\d+)", path)) and method == "PATCH":
             comment = self.comments.get(int(match[1]))
             if comment is None:
@@ -53,13 +53,13 @@ class FakeGitHub:
             comment["body"] = self._body(body, {"body"})
             return 200, comment
         if path == "issues" and method == "GET":
-            held = [
+            stored = [
                 item
                 for item in self.issues.values()
                 if item["state"] == query.get("state", "open")
                 and query.get("labels", "") in [label["name"] for label in item["labels"]]
             ]
-            return 200, self._page(held, query)
+            return 200, self._page(stored, query)
         if path == "issues" and method == "POST":
             text = self._body(body, {"title", "body", "labels"})
             number = 1 + len(self.issues)
@@ -96,8 +96,8 @@ def serving(github: FakeGitHub) -> Iterator[FakeGitHub]:
         def _serve(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length)) if length else {}
-            status, answer = self._checked(body)
-            data = json.dumps(answer).encode()
+            status, response = self._checked(body)
+            data = json.dumps(response).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))

@@ -33,12 +33,12 @@ def normalize(code: int, content: bytes, warnings: list[str], namespace: str) ->
             documents = [_clean(json.loads(line)) for line in text.splitlines()]
         except ValueError:
             documents = [text.strip()]
-    answer: Answer = {"code": code, "content": documents[0] if len(documents) == 1 else documents}
+    response: Answer = {"code": code, "content": documents[0] if len(documents) == 1 else documents}
     # The emulation also warns of what it does not do.
     compared = [item for item in warnings if "the sandbox does not" not in item]
     if compared:
-        answer["warnings"] = [_message(item.replace(namespace, "{ns}")) for item in compared]
-    return answer
+        response["warnings"] = [_message(item.replace(namespace, "{ns}")) for item in compared]
+    return response
 
 
 def _clean(value: Any, key: str = "") -> Any:

@@ -51,14 +51,14 @@ def _compile(target: Path) -> None:
         module = replace(MODULE, directory=Path(folder) / "module")
         shutil.copytree(MODULE.directory, module.directory)
         # `go list` reports no directory for a module that has not been downloaded.
-        found = subprocess.run(
+        result = subprocess.run(
             [module.command(), "mod", "download", "-json", _NAME],
             cwd=module.directory,
             capture_output=True,
             text=True,
             check=True,
         )
-        sources = Path(json.loads(found.stdout)["Dir"]) / "cmd" / "pulumi-resource-kubernetes"
+        sources = Path(json.loads(result.stdout)["Dir"]) / "cmd" / "pulumi-resource-kubernetes"
         for name in _EMBEDDED:
             shutil.copyfile(sources / name, module.directory / name)
         partial = Path(folder) / "provider"

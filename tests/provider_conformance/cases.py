@@ -127,8 +127,8 @@ def _lifecycle(kind: str, metadata: Json | None = None) -> Case:
         if made is None:
             return [created]
         unchanged = session.diff(made, inputs)
-        read, found = session.read(made)
-        again = session.diff(found, inputs) if found is not None else {}
+        read, result = session.read(made)
+        again = session.diff(result, inputs) if result is not None else {}
         imported = session.import_(kind, "web")
         deleted = session.delete(made)
         gone, _ = session.read(made)
@@ -218,11 +218,11 @@ def _ignored(session: Session) -> list[Observation]:
 
 def _vanished(session: Session) -> list[Observation]:
     inputs = session.object(**SPECS[CONFIG_MAP])
-    _, made = session.create(CONFIG_MAP, inputs)
-    if made is None:
+    _, created = session.create(CONFIG_MAP, inputs)
+    if created is None:
         return [{"failed": True}]
-    session.delete(made)
-    update, _ = session.update(made, _set(inputs, "metadata.labels", {"a": "b"}))
+    session.delete(created)
+    update, _ = session.update(created, _set(inputs, "metadata.labels", {"a": "b"}))
     return [update, session.import_(CONFIG_MAP, "web")]
 
 

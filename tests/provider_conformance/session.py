@@ -80,12 +80,12 @@ class Session:
     def create(self, kind: str, inputs: Json) -> tuple[Observation, Made | None]:
         """Create and await an object."""
         try:
-            made = self.client.create(kind, "main", _typed(kind, inputs))
+            created = self.client.create(kind, "main", _typed(kind, inputs))
         except CheckFailed:
             return {"failed": True}, None
         except Failed as failed:
             return self._failure(failed), None
-        return self._made(made), made
+        return self._made(created), created
 
     def diff(self, made: Made, inputs: Json, ignore: Sequence[str] = ()) -> Observation:
         """Compare new inputs with the state."""
@@ -117,18 +117,18 @@ class Session:
     def read(self, made: Made) -> tuple[Observation, Made | None]:
         """Refresh an object."""
         try:
-            found = self.client.read(made)
+            result = self.client.read(made)
         except Failed as failed:
             return self._failure(failed), None
-        return ({"found": False}, None) if found is None else (self._made(found), found)
+        return ({"found": False}, None) if result is None else (self._made(result), result)
 
     def import_(self, kind: str, name: str) -> Observation:
         """Read an object by its ID only."""
         try:
-            found = self.client.import_(kind, "main", f"{self.namespace}/{name}")
+            result = self.client.import_(kind, "main", f"{self.namespace}/{name}")
         except Failed as failed:
             return self._failure(failed)
-        return {"found": False} if found is None else self._made(found)
+        return {"found": False} if result is None else self._made(result)
 
     def delete(self, made: Made) -> Observation:
         """Delete an object and await its end."""

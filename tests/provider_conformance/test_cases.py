@@ -30,8 +30,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 def answers(demo: Demo) -> Answers:
     with providers.sandbox_provider(demo) as client:
         # Through JSON, because the record has no tuples.
-        found: Answers = json.loads(json.dumps(providers.run_all(client, demo, "sandbox")))
-    return found
+        result: Answers = json.loads(json.dumps(providers.run_all(client, demo, "sandbox")))
+    return result
 
 
 @pytest.mark.parametrize("name", CASES)

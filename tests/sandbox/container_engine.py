@@ -23,8 +23,8 @@ _BASES = image_cache() / "bases"
 @contextmanager
 def running_engine() -> Iterator[ContainerEngine]:
     """Return the running engine or start one; skip where neither is possible."""
-    if isinstance(found := engine_client.detect(), ContainerEngine):
-        yield found
+    if isinstance(result := engine_client.detect(), ContainerEngine):
+        yield result
         return
     # A socket's path has at most 108 characters, fewer than pytest's directories.
     with (

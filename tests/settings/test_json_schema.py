@@ -59,9 +59,9 @@ def test_stack_files_are_valid_and_name_the_schema(stack: str) -> None:
 def test_invalid_value_is_reported_at_its_key(old: str, new: str, key: str) -> None:
     text = (ROOT / "Pulumi.dev.yaml").read_text()
     assert old in text
-    found = problems(text.replace(old, new, 1))
-    assert found
-    assert all(key in problem for problem in found)
+    result = problems(text.replace(old, new, 1))
+    assert result
+    assert all(key in problem for problem in result)
 
 
 def test_secret_is_valid_and_plain_text_in_its_place_is_not() -> None:

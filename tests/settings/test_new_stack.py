@@ -42,26 +42,26 @@ def config(text: str) -> dict[str, Any]:
 @pytest.mark.parametrize("template", ["dev", "prod"])
 def test_copy_differs_in_its_network_only(template: str) -> None:
     text, notes = new_stack("staging", template, None, ROOT)
-    made, source = config(text), config((ROOT / f"Pulumi.{template}.yaml").read_text())
+    created, source = config(text), config((ROOT / f"Pulumi.{template}.yaml").read_text())
     networks = [
         IPv4Network(config((ROOT / f"Pulumi.{stack}.yaml").read_text())["network"]["cidr"])
         for stack in ("dev", "prod")
     ]
-    cidr = IPv4Network(made["network"].pop("cidr"))
+    cidr = IPv4Network(created["network"].pop("cidr"))
     assert not any(cidr.overlaps(network) for network in networks)
-    assert made["network"].pop("neighbours") == [str(network) for network in networks]
+    assert created["network"].pop("neighbours") == [str(network) for network in networks]
     for key in ("cidr", "neighbours"):
         del source["network"][key]
-    assert made == source
+    assert created == source
     assert len([note for note in notes if "neighbour" in note]) == 2
     assert problems(text) == []
 
 
 def test_cluster_config_decides_what_has_a_counterpart_and_the_rest_is_listed() -> None:
     text, notes = new_stack("europe", "dev", CLUSTER_CONFIG, ROOT)
-    made = config(text)
-    assert made["aws"] == {"region": "eu-west-1", "tags": {"team": "web"}}
-    network, cluster = made["network"], made["cluster"]
+    created = config(text)
+    assert created["aws"] == {"region": "eu-west-1", "tags": {"team": "web"}}
+    network, cluster = created["network"], created["cluster"]
     assert (network["cidr"], network["zones"], network["nat"]) == ("10.77.0.0/16", 3, "per-zone")
     assert cluster["service_cidr"] == "172.21.0.0/16"
     assert cluster["endpoint"] == {"public": True, "allowed_cidrs": ["198.51.100.0/24"]}
@@ -153,9 +153,9 @@ def test_secrets_are_not_copied(tmp_path: Path) -> None:
     (tmp_path / "Pulumi.dev.yaml").write_text(text)
     (tmp_path / "app").mkdir()
     (tmp_path / "app/Dockerfile").touch()
-    made, notes = new_stack("staging", "dev", None, tmp_path)
-    assert "secure" not in made
-    assert "encryptionsalt" not in made
+    created, notes = new_stack("staging", "dev", None, tmp_path)
+    assert "secure" not in created
+    assert "encryptionsalt" not in created
     assert "set the secret: sandbox config set --secret API_TOKEN --stack staging" in notes
 
 

@@ -35,7 +35,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _told(error: BaseException, program: str) -> str:
+def _formatted_exception(error: BaseException, program: str) -> str:
     """Format an exception from the program's first frame on."""
     if isinstance(error, SystemExit):
         return (
@@ -149,7 +149,7 @@ def _main() -> int:
     except (Exception, SystemExit) as error:
         if isinstance(error, SystemExit) and error.code in (0, None):
             return 0
-        pulumi.log.error(_told(error, program))
+        pulumi.log.error(_formatted_exception(error, program))
         return CRASHED
     finally:
         executor.shutdown(wait=True)

@@ -85,7 +85,7 @@ class Registrations:
         if deployment.destroying:
             new = self._new_state(request, urn, old)
             self._handler(request, new)  # registers default providers, as the CLI does
-            return self._recalled(new, old)
+            return self._from_state(new, old)
         untargeted = request.needs() & deployment.elided
         # A component is registered without being targeted, because its children may be; not if a
         # dependency is missing.
@@ -113,7 +113,7 @@ class Registrations:
             registration.new.provider = live.provider
         return Registered(self._settle(registration, untargeted))
 
-    def _recalled(self, new: Resource, old: Resource | None) -> Registered:
+    def _from_state(self, new: Resource, old: Resource | None) -> Registered:
         """Return the state: a destroy runs the program for its hooks only."""
         deployment = self._deployment
         if old is not None:

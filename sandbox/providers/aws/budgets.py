@@ -128,7 +128,7 @@ class Budget(Handler):
                 NotificationsWithSubscribers=notifications, ResourceTags=tag_list(inputs["tagsAll"])
             ),
         )
-        return call.made(f"{account}:{name}")
+        return call.record_created(f"{account}:{name}")
 
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the budget, its notifications and their subscribers."""
@@ -173,8 +173,8 @@ class Budget(Handler):
             "limitAmount": limit.get("Amount"),
             "limitUnit": limit.get("Unit"),
             "timeUnit": budget["TimeUnit"],
-            "timePeriodStart": _written(period.get("Start")),
-            "timePeriodEnd": _written(period.get("End")) or _FOREVER,
+            "timePeriodStart": _formatted(period.get("Start")),
+            "timePeriodEnd": _formatted(period.get("End")) or _FOREVER,
             "costFilters": [
                 {"name": k, "values": v} for k, v in (budget.get("CostFilters") or {}).items()
             ],
@@ -259,7 +259,7 @@ def _subscribers(entry: Mapping[str, Any]) -> list[dict[str, str]]:
     ]
 
 
-def _written(value: Any) -> str | None:
+def _formatted(value: Any) -> str | None:
     return (
         value.astimezone(datetime.UTC).strftime(_TIME)
         if isinstance(value, datetime.datetime)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sandbox.providers.aws.marshalling import filled, given, tag_list, tag_map
+from sandbox.providers.aws.marshalling import filled, tag_list, tag_map, without_none
 from sandbox.providers.aws.properties import (
     block,
     boolean,
@@ -151,7 +151,7 @@ class MetricAlarm(_Alarm):
     def create(self, call: Call, inputs: Properties) -> str:
         """Put the alarm."""
         self._put(call, inputs, Tags=tag_list(inputs["tagsAll"]))
-        return call.made(inputs["name"])
+        return call.record_created(inputs["name"])
 
     def _put(self, call: Call, inputs: Properties, **more: Any) -> None:
         request = {
@@ -209,7 +209,7 @@ class CompositeAlarm(_Alarm):
     def create(self, call: Call, inputs: Properties) -> str:
         """Put the alarm."""
         self._put(call, inputs, Tags=tag_list(inputs["tagsAll"]))
-        return call.made(inputs["alarmName"])
+        return call.record_created(inputs["alarmName"])
 
     def _put(self, call: Call, inputs: Properties, **more: Any) -> None:
         suppressor = inputs.get("actionsSuppressor") or {}
@@ -225,7 +225,7 @@ class CompositeAlarm(_Alarm):
                 ActionsSuppressor=suppressor.get("alarm"),
                 **more,
             ),
-            **given(
+            **without_none(
                 ActionsSuppressorExtensionPeriod=suppressor.get("extensionPeriod"),
                 ActionsSuppressorWaitPeriod=suppressor.get("waitPeriod"),
             ),
@@ -278,7 +278,7 @@ class Dashboard(Handler):
     def create(self, call: Call, inputs: Properties) -> str:
         """Put the dashboard."""
         self._put(call, inputs)
-        return call.made(inputs["dashboardName"])
+        return call.record_created(inputs["dashboardName"])
 
     def _put(self, call: Call, inputs: Properties) -> None:
         response = call.client("cloudwatch").put_dashboard(

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sandbox.providers.aws.marshalling import filled, given, tag_list, tag_map
+from sandbox.providers.aws.marshalling import filled, tag_list, tag_map, without_none
 from sandbox.providers.aws.properties import (
     Property,
     between,
@@ -200,7 +200,7 @@ class Project(Handler):
         project = call.retrying(
             lambda: client.create_project(**request), ("InvalidInputException",), seconds=1
         )
-        return call.made(project["project"]["arn"])
+        return call.record_created(project["project"]["arn"])
 
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the project."""
@@ -275,7 +275,7 @@ def _request(inputs: Properties) -> dict[str, Any]:
     structures = ("artifacts", "source", "cache", "vpcConfig", "environment")
     lists = ("secondarySources", "secondarySourceVersions", "secondaryArtifacts")
     return {
-        **given(**{api: inputs.get(key) for key, api in _PLAIN.items()}),
+        **without_none(**{api: inputs.get(key) for key, api in _PLAIN.items()}),
         **filled(
             name=inputs["name"],
             **{key: inputs.get(key) for key in (*structures, *lists)},
@@ -310,7 +310,7 @@ class ReportGroup(Handler):
             exportConfig={"exportConfigType": inputs["exportConfig"]["type"]},
             **filled(tags=tag_list(inputs["tagsAll"], "key", "value")),
         )["reportGroup"]
-        return call.made(group["arn"])
+        return call.record_created(group["arn"])
 
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the group."""

@@ -65,7 +65,7 @@ class Webhook(Handler):
     def create(self, call: Call, inputs: Properties) -> str:
         """Create the webhook."""
         call.client("codebuild").create_webhook(**_request(inputs))
-        return call.made(inputs["projectName"])
+        return call.record_created(inputs["projectName"])
 
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the webhook of the project."""

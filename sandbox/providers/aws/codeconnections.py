@@ -46,7 +46,7 @@ class Connection(Handler):
                 Tags=tag_list(inputs["tagsAll"]),
             )
         )
-        return call.made(response["ConnectionArn"])
+        return call.record_created(response["ConnectionArn"])
 
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the connection."""

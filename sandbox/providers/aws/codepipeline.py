@@ -183,7 +183,7 @@ class Pipeline(Handler):
             ("InvalidStructureException",),
             seconds=1,
         )
-        return call.made(inputs["name"])
+        return call.record_created(inputs["name"])
 
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the pipeline's current version."""
@@ -191,13 +191,13 @@ class Pipeline(Handler):
         response = client.get_pipeline(name=id)
         pipeline, arn = response["pipeline"], response["metadata"]["pipelineArn"]
         stores = pipeline.get("artifactStores") or {}
-        triggers = [_triggered(trigger) for trigger in pipeline.get("triggers") or ()]
+        triggers = [_live_trigger(trigger) for trigger in pipeline.get("triggers") or ()]
         return {
             "name": pipeline["name"],
             "roleArn": pipeline["roleArn"],
             "artifactStores": [{**store, "region": region} for region, store in stores.items()]
             or [pipeline["artifactStore"]],
-            "stages": [_staged(stage) for stage in pipeline["stages"]],
+            "stages": [_live_stage(stage) for stage in pipeline["stages"]],
             "executionMode": pipeline.get("executionMode", "SUPERSEDED"),
             "pipelineType": pipeline.get("pipelineType", "V1"),
             "triggers": triggers,
@@ -328,15 +328,18 @@ def _some(entry: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def _staged(stage: Mapping[str, Any]) -> Properties:
+def _live_stage(stage: Mapping[str, Any]) -> Properties:
     return filled(
         name=stage["name"],
-        actions=[_acted(action) for action in stage["actions"]],
-        **{key: _conditioned(stage.get(key)) for key in ("beforeEntry", "onSuccess", "onFailure")},
+        actions=[_live_action(action) for action in stage["actions"]],
+        **{
+            key: _live_condition(stage.get(key))
+            for key in ("beforeEntry", "onSuccess", "onFailure")
+        },
     )
 
 
-def _acted(action: Mapping[str, Any]) -> Properties:
+def _live_action(action: Mapping[str, Any]) -> Properties:
     same = {
         key: value
         for key, value in action.items()
@@ -353,7 +356,7 @@ def _acted(action: Mapping[str, Any]) -> Properties:
     )
 
 
-def _conditioned(entry: Mapping[str, Any] | None) -> Properties | None:
+def _live_condition(entry: Mapping[str, Any] | None) -> Properties | None:
     if not entry:
         return None
     conditions = entry.get("conditions") or ()
@@ -372,7 +375,7 @@ def _conditioned(entry: Mapping[str, Any] | None) -> Properties | None:
     )
 
 
-def _triggered(trigger: Mapping[str, Any]) -> Properties:
+def _live_trigger(trigger: Mapping[str, Any]) -> Properties:
     git = trigger["gitConfiguration"]
     return {
         "providerType": trigger["providerType"],

@@ -47,7 +47,7 @@ class NotificationRule(Handler):
             Status=inputs["status"],
             **filled(Tags=inputs["tagsAll"]),
         )
-        return call.made(response["Arn"])
+        return call.record_created(response["Arn"])
 
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the rule."""

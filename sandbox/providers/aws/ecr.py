@@ -82,7 +82,7 @@ class Repository(Handler):
                 {"Key": key, "Value": value} for key, value in inputs["tagsAll"].items()
             ]
         response = call.client("ecr").create_repository(repositoryName=inputs["name"], **request)
-        return call.made(response["repository"]["repositoryName"])
+        return call.record_created(response["repository"]["repositoryName"])
 
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         ecr = call.client("ecr")
@@ -153,7 +153,7 @@ class LifecyclePolicy(Handler):
 
     def create(self, call: Call, inputs: Properties) -> str:
         self._put(call, inputs)
-        return call.made(inputs["repository"])
+        return call.record_created(inputs["repository"])
 
     def _put(self, call: Call, inputs: Properties) -> None:
         call.client("ecr").put_lifecycle_policy(
@@ -188,7 +188,7 @@ class RepositoryPolicy(Handler):
 
     def create(self, call: Call, inputs: Properties) -> str:
         self._put(call, inputs)
-        return call.made(inputs["repository"])
+        return call.record_created(inputs["repository"])
 
     def _put(self, call: Call, inputs: Properties) -> None:
         call.client("ecr").set_repository_policy(

@@ -60,7 +60,7 @@ class EventRule(Handler):
         name = inputs.get("name") or f"{inputs['namePrefix']}{call.resource.name}"[:64]
         bus = inputs["eventBusName"]
         self._put(call, name, inputs, Tags=tag_list(inputs["tagsAll"]))
-        return call.made(name if bus == "default" else f"{bus}/{name}")
+        return call.record_created(name if bus == "default" else f"{bus}/{name}")
 
     def _put(self, call: Call, name: str, inputs: Properties, **more: Any) -> None:
         enabled = inputs.get("isEnabled")
@@ -166,7 +166,7 @@ class EventTarget(Handler):
             if bus == "default"
             else (bus, inputs["rule"], inputs["targetId"])
         )
-        return call.made("-".join(parts))
+        return call.record_created("-".join(parts))
 
     def _put(self, call: Call, inputs: Properties) -> None:
         transformer, retry = inputs.get("inputTransformer") or {}, inputs.get("retryPolicy") or {}

@@ -82,7 +82,7 @@ class Key(Handler):
         response = call.retrying(
             lambda: kms.create_key(**request), ("MalformedPolicyDocumentException",), seconds=3
         )
-        id = call.made(response["KeyMetadata"]["KeyId"])
+        id = call.record_created(response["KeyMetadata"]["KeyId"])
         if inputs["enableKeyRotation"]:
             self._rotate(call, id, inputs)
         if not inputs["isEnabled"]:
@@ -194,7 +194,7 @@ class Alias(Handler):
     def create(self, call: Call, inputs: Properties) -> str:
         name = inputs.get("name") or self._generated(call, inputs.get("namePrefix") or "alias/")
         call.client("kms").create_alias(AliasName=name, TargetKeyId=inputs["targetKeyId"])
-        return call.made(name)
+        return call.record_created(name)
 
     def _generated(self, call: Call, prefix: str) -> str:
         return f"{prefix}{hashlib.sha256(call.resource.urn.encode()).hexdigest()[:26]}"

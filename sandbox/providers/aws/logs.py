@@ -48,7 +48,7 @@ class LogGroup(Handler):
         if inputs.get("kmsKeyId"):
             request["kmsKeyId"] = inputs["kmsKeyId"]
         logs.create_log_group(**request)
-        call.made(name)
+        call.record_created(name)
         if inputs.get("retentionInDays"):
             logs.put_retention_policy(logGroupName=name, retentionInDays=inputs["retentionInDays"])
         return str(name)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def given(**values: Any) -> dict[str, Any]:
+def without_none(**values: Any) -> dict[str, Any]:
     """Return the values that are not None, which boto3 refuses."""
     return {key: value for key, value in values.items() if value is not None}
 
@@ -26,12 +26,12 @@ def moment(value: Any) -> str | None:
 
 def pascal(value: Any) -> Any:
     """Return a structure with capitalized keys (`arn` → `Arn`)."""
-    return _spelled(value, lambda key: key[:1].upper() + key[1:])
+    return _with_keys(value, lambda key: key[:1].upper() + key[1:])
 
 
 def camel(value: Any) -> Any:
     """Return a structure with keys in lower camel case (`Arn` → `arn`)."""
-    return _spelled(value, lambda key: key[:1].lower() + key[1:])
+    return _with_keys(value, lambda key: key[:1].lower() + key[1:])
 
 
 def tag_map(pairs: Any, key: str = "Key", value: str = "Value") -> dict[str, str]:
@@ -46,11 +46,11 @@ def tag_list(
     return [{key: name, value: content} for name, content in tags.items()]
 
 
-def _spelled(value: Any, spell: Callable[[str], str]) -> Any:
+def _with_keys(value: Any, spell: Callable[[str], str]) -> Any:
     if isinstance(value, Mapping):
         return {
-            spell(key): _spelled(item, spell) for key, item in value.items() if item is not None
+            spell(key): _with_keys(item, spell) for key, item in value.items() if item is not None
         }
     if isinstance(value, (list, tuple)):
-        return [_spelled(item, spell) for item in value]
+        return [_with_keys(item, spell) for item in value]
     return value

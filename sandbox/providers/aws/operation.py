@@ -46,7 +46,7 @@ class Call:
             f"{self.account if account else ''}:{resource}"
         )
 
-    def made(self, id: str) -> str:
+    def record_created(self, id: str) -> str:
         """Record that the resource exists, so that a later failure does not lose it."""
         self.id = id
         return id

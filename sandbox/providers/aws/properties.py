@@ -176,11 +176,11 @@ class Checking:
                 self.value(item, spec.items or text(), (*path, str(i)))
                 for i, item in enumerate(value)
             ]
-            return self._ruled(items, spec, path)
+            return self._validated(items, spec, path)
         if spec.kind == "map":
             if not isinstance(value, Mapping):
                 return self._wrong(value, path, "a map")
-            return self._ruled(
+            return self._validated(
                 {
                     key: self.value(item, spec.items or text(), (*path, key))
                     for key, item in value.items()
@@ -191,13 +191,13 @@ class Checking:
         if spec.kind == "block":
             if not isinstance(value, Mapping):
                 return self._wrong(value, path, "a structure")
-            return self._ruled(self.block(value, spec.fields, path), spec, path)
+            return self._validated(self.block(value, spec.fields, path), spec, path)
         coerced = _coerced(value, spec.kind)
         if coerced is None:
             return self._wrong(value, path, f"a {spec.kind}")
-        return self._ruled(coerced, spec, path)
+        return self._validated(coerced, spec, path)
 
-    def _ruled(self, value: Any, spec: Property, path: tuple[str, ...]) -> Any:
+    def _validated(self, value: Any, spec: Property, path: tuple[str, ...]) -> Any:
         if not is_known(value) or value == "":
             return value
         if spec.one_of and value not in spec.one_of:
@@ -249,18 +249,18 @@ def _coerced(value: Any, kind: Kind) -> Any:  # noqa: PLR0911 -- one per kind
 # Equality and differences
 
 
-def settled(value: Any, spec: Property) -> Any:
+def comparable(value: Any, spec: Property) -> Any:
     """Return a comparable form: with defaults, and None for everything unset."""
     if value is None:
         value = spec.default
     if isinstance(value, Unknown):
         return value
     if spec.kind in ("list", "set") and isinstance(value, (list, tuple)):
-        return [settled(item, spec.items) if spec.items else item for item in value] or None
+        return [comparable(item, spec.items) if spec.items else item for item in value] or None
     if spec.kind == "map" and isinstance(value, Mapping):
         return dict(value) or None
     if spec.kind == "block" and isinstance(value, Mapping):
-        inner = {name: settled(value.get(name), field) for name, field in spec.fields.items()}
+        inner = {name: comparable(value.get(name), field) for name, field in spec.fields.items()}
         return {name: item for name, item in inner.items() if item is not None} or None
     if spec.default is None and value in ("", False, 0):
         return None
@@ -269,7 +269,7 @@ def settled(value: Any, spec: Property) -> Any:
 
 def same(old: Any, new: Any, spec: Property) -> bool:
     """Whether two values are equivalent; unknown equals nothing."""
-    return _same(settled(old, spec), settled(new, spec), spec)
+    return _same(comparable(old, spec), comparable(new, spec), spec)
 
 
 def _same(old: Any, new: Any, spec: Property) -> bool:  # noqa: PLR0911 -- one per kind
@@ -320,7 +320,7 @@ def _changes(
 ) -> Iterator[tuple[str, Change]]:
     if (new is None and spec.computed) or same(old, new, spec):
         return
-    was, becomes = settled(old, spec), settled(new, spec)
+    was, becomes = comparable(old, spec), comparable(new, spec)
     replaces = replaces or spec.replaces
     if isinstance(was, Mapping) and isinstance(becomes, Mapping) and spec.kind in ("block", "map"):
         items = spec.items or text()

@@ -51,7 +51,7 @@ class Recorded(Handler):
 
     def create(self, call: Call, inputs: Properties) -> str:
         """Generate an ID from the name."""
-        return call.made(str(inputs.get("name") or call.resource.name))
+        return call.record_created(str(inputs.get("name") or call.resource.name))
 
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Return the recorded values and the generated ones."""

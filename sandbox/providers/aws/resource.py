@@ -45,10 +45,10 @@ from sandbox.providers.aws.properties import (
     Checking,
     Property,
     changes,
+    comparable,
     map_of,
     nearest,
     same,
-    settled,
     text,
 )
 from sandbox.providers.property_values import UNKNOWN, Path, is_known
@@ -258,7 +258,7 @@ class Handler:
             elif declared is not None and same(value, declared, spec):
                 value = declared
             elif declared is None and (
-                settled(value, spec) is None
+                comparable(value, spec) is None
                 if importing
                 else spec.computed or same(value, None, spec)
             ):

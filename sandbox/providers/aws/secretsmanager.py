@@ -50,7 +50,7 @@ class Secret(Handler):
             KmsKeyId=inputs.get("kmsKeyId"),
             Tags=tag_list(inputs["tagsAll"]),
         )
-        arn = call.made(client.create_secret(**request)["ARN"])
+        arn = call.record_created(client.create_secret(**request)["ARN"])
         if inputs.get("policy"):
             client.put_resource_policy(SecretId=arn, ResourcePolicy=inputs["policy"])
         return arn

@@ -42,7 +42,7 @@ _SUBSCRIPTION = {
 _MISSING = ("NotFound", "NotFoundException")
 
 
-def _written(value: object) -> str:
+def _formatted(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
 
 
@@ -78,7 +78,7 @@ class Topic(Handler):
         """Create the topic with all attributes."""
         name = inputs.get("name") or f"{inputs['namePrefix']}{call.resource.name}"
         attributes = {
-            api: _written(inputs[key])
+            api: _formatted(inputs[key])
             for key, api in _ATTRIBUTES.items()
             if inputs.get(key) is not None
         }
@@ -88,7 +88,7 @@ class Topic(Handler):
         response = call.client("sns").create_topic(
             Name=name, Attributes=attributes, Tags=tag_list(inputs["tagsAll"])
         )
-        return call.made(response["TopicArn"])
+        return call.record_created(response["TopicArn"])
 
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the attributes."""
@@ -112,7 +112,7 @@ class Topic(Handler):
     ) -> None:
         """Set each changed attribute."""
         for key in sorted(changed & set(_ATTRIBUTES)):
-            value = _written(new.get(key))
+            value = _formatted(new.get(key))
             if value or key not in ("policy", "signatureVersion"):
                 call.client("sns").set_topic_attributes(
                     TopicArn=id, AttributeName=_ATTRIBUTES[key], AttributeValue=value
@@ -144,7 +144,7 @@ class TopicPolicy(Handler):
     def create(self, call: Call, inputs: Properties) -> str:
         """Set the policy."""
         self._set(call, inputs["arn"], inputs["policy"])
-        return call.made(inputs["arn"])
+        return call.record_created(inputs["arn"])
 
     def _set(self, call: Call, topic: str, document: str) -> None:
         sns = call.client("sns")
@@ -223,7 +223,7 @@ class TopicSubscription(Handler):
     def create(self, call: Call, inputs: Properties) -> str:
         """Subscribe."""
         attributes = {
-            api: _written(inputs[key])
+            api: _formatted(inputs[key])
             for key, api in _SUBSCRIPTION.items()
             if inputs.get(key) is not None
         }
@@ -236,7 +236,7 @@ class TopicSubscription(Handler):
             ),
             ReturnSubscriptionArn=True,
         )
-        return call.made(response["SubscriptionArn"])
+        return call.record_created(response["SubscriptionArn"])
 
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the subscription's attributes."""
@@ -262,7 +262,7 @@ class TopicSubscription(Handler):
     ) -> None:
         """Set each changed attribute."""
         for key in sorted(changed & set(_SUBSCRIPTION)):
-            value = _written(new.get(key)) or ("{}" if key == "filterPolicy" else "")
+            value = _formatted(new.get(key)) or ("{}" if key == "filterPolicy" else "")
             call.client("sns").set_subscription_attributes(
                 SubscriptionArn=id, AttributeName=_SUBSCRIPTION[key], AttributeValue=value
             )

@@ -33,7 +33,7 @@ class Parameter(Handler):
         """Create the parameter; it must not exist."""
         request = _request(inputs, overwrite=bool(inputs.get("overwrite")))
         call.client("ssm").put_parameter(**request, **filled(Tags=tag_list(inputs["tagsAll"])))
-        return call.made(str(inputs["name"]))
+        return call.record_created(str(inputs["name"]))
 
     def read(self, call: Call, id: str, known: Properties) -> Properties | None:
         """Read value, description and tags."""

@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from sandbox.providers.eks.arguments import Arguments, output, shaped
+from sandbox.providers.eks.arguments import Arguments, apply_known, output
 
 OPTIONS = frozenset(
     {
@@ -183,7 +183,7 @@ def sorted_json(values: Any) -> pulumi.Output[str] | None:
     """Return configuration as JSON with sorted keys, which compares equal."""
     if not values:
         return None
-    text: pulumi.Output[str] = shaped(
+    text: pulumi.Output[str] = apply_known(
         values,
         lambda v: (
             None

@@ -146,7 +146,7 @@ def output(value: Any) -> pulumi.Output[Any]:
     return pulumi.Output.from_input(value)
 
 
-def shaped(value: Any, shape: Callable[[Any], Any]) -> Any:
+def apply_known(value: Any, shape: Callable[[Any], Any]) -> Any:
     """Apply `shape` to a value once it is known."""
     return output(value).apply(shape)
 
@@ -159,7 +159,7 @@ def part(whole: pulumi.Output[Any], key: str) -> pulumi.Output[Any]:
     )
 
 
-def given(**values: Any) -> dict[str, Any]:
+def without_none(**values: Any) -> dict[str, Any]:
     """Return the values that are set."""
     return {key: value for key, value in values.items() if value is not None}
 

@@ -22,7 +22,7 @@ from sandbox.providers.eks.access import (
     uses_entries,
 )
 from sandbox.providers.eks.addons import VpcCniAddon, plain_addon
-from sandbox.providers.eks.arguments import Arguments, given, output, plain, shaped
+from sandbox.providers.eks.arguments import Arguments, apply_known, output, plain, without_none
 from sandbox.providers.eks.kubeconfig import compact, kubeconfig
 from sandbox.providers.eks.nodes import default_node_group
 from sandbox.providers.eks.roles import ServiceRole
@@ -158,7 +158,9 @@ class Cluster(pulumi.ComponentResource):
         self, role: Any, compute: Any, storage: Any, network: Any, depends: list[Any]
     ) -> aws.eks.Cluster:
         args = self._args
-        groups = [shaped(self._group, lambda group: group.id)] if self._group is not None else None
+        groups = (
+            [apply_known(self._group, lambda group: group.id)] if self._group is not None else None
+        )
         access = {"authenticationMode": self._mode, "bootstrapClusterCreatorAdminPermissions": True}
         bootstrap = (
             False if self._is_auto else _default(args.get("bootstrapSelfManagedAddons"), True)
@@ -170,7 +172,7 @@ class Cluster(pulumi.ComponentResource):
             "storage_config": storage,
             "kubernetes_network_config": network,
             "bootstrap_self_managed_addons": bootstrap,
-            "vpc_config": given(
+            "vpc_config": without_none(
                 securityGroupIds=groups,
                 subnetIds=self._subnets,
                 endpointPrivateAccess=args.get("endpointPrivateAccess"),
@@ -209,7 +211,7 @@ class Cluster(pulumi.ComponentResource):
         if not (service_range or family or self._is_auto):
             return None
         return pulumi.Output.all(output(service_range), output(family)).apply(
-            lambda values: given(
+            lambda values: without_none(
                 serviceIpv4Cidr=values[0] if (values[1] or "ipv4") == "ipv4" else None,
                 ipFamily=values[1] or "ipv4",
                 elasticLoadBalancing={"enabled": True} if self._is_auto else None,
@@ -343,7 +345,7 @@ class Cluster(pulumi.ComponentResource):
                     **options,
                     "clusterName": self.cluster.name,
                     "clusterVersion": self.cluster.version,
-                    **given(tags=self._tags),
+                    **without_none(tags=self._tags),
                 },
                 pulumi.ResourceOptions(parent=self, depends_on=self._auth, providers=own),
             )
@@ -399,14 +401,14 @@ class Cluster(pulumi.ComponentResource):
             )
         )
         eks_group = self.cluster.vpc_config.apply(lambda config: config.cluster_security_group_id)
-        return given(
+        return without_none(
             kubeconfig=self._kubeconfig,
             kubeconfigJson=self._kubeconfig.apply(compact),
             clusterSecurityGroup=self._group,
             instanceRoles=self._instance_roles,
             nodeSecurityGroup=self._node_group,
             eksClusterIngressRule=self._ingress,
-            defaultNodeGroup=given(
+            defaultNodeGroup=without_none(
                 autoScalingGroup=self._scaling_group,
                 nodeSecurityGroup=self._node_group,
                 nodeSecurityGroupId=self._node_group.id if self._node_group else None,
@@ -425,13 +427,13 @@ class Cluster(pulumi.ComponentResource):
             fargateProfileStatus="",
             oidcProviderArn="",
             oidcProviderUrl=issuer,
-            oidcIssuer=shaped(issuer, lambda url: url.replace("https://", "")),
+            oidcIssuer=apply_known(issuer, lambda url: url.replace("https://", "")),
             autoModeNodeRoleName=self._node_role_name,
         )
 
     def _core(self) -> dict[str, Any]:
         args = self._args
-        return given(
+        return without_none(
             cluster=self.cluster,
             vpcId=self._vpc,
             subnetIds=self._subnets,
@@ -441,7 +443,7 @@ class Cluster(pulumi.ComponentResource):
             clusterSecurityGroup=self._group,
             provider=self._provider,
             instanceRoles=self._instance_roles,
-            nodeGroupOptions=given(
+            nodeGroupOptions=without_none(
                 nodeSecurityGroup=self._node_group, clusterIngressRule=self._ingress
             ),
             kubeconfig=self._kubeconfig,
@@ -460,7 +462,7 @@ class Cluster(pulumi.ComponentResource):
 def _auto_settings(values: list[Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     own, node_arn, network = values
     compute = {
-        **given(nodeRoleArn=node_arn),
+        **without_none(nodeRoleArn=node_arn),
         "nodePools": ["general-purpose", "system"],
         **(own or {}),
         "enabled": True,

@@ -12,7 +12,7 @@ from semver import Version
 
 from sandbox.providers.eks import NAME, VERSION
 from sandbox.providers.eks.addons import VpcCniAddon
-from sandbox.providers.eks.arguments import Arguments, output, part, shaped, snake
+from sandbox.providers.eks.arguments import Arguments, apply_known, output, part, snake
 from sandbox.providers.eks.cluster import Cluster
 from sandbox.providers.eks.kubeconfig import compact, kubeconfig
 from sandbox.providers.eks.nodes import ManagedNodeGroup
@@ -111,7 +111,7 @@ def _core(arguments: Arguments) -> pulumi.Output[Any]:
     """Return the `core` of a cluster argument, which is the component or its `core` output."""
     if arguments.get("cluster") is None:
         raise pulumi.InputPropertyError("cluster", "the cluster, or its core output, is required")
-    core: pulumi.Output[Any] = shaped(
+    core: pulumi.Output[Any] = apply_known(
         arguments["cluster"],
         lambda cluster: (
             getattr(cluster, "core", None) if isinstance(cluster, Existing) else cluster

@@ -15,10 +15,10 @@ from sandbox.providers.eks.access import uses_entries
 from sandbox.providers.eks.arguments import (
     NODE_GROUP,
     Arguments,
+    apply_known,
     output,
     part,
     refuse_unknown,
-    shaped,
     snake,
 )
 
@@ -104,7 +104,7 @@ class ManagedNodeGroup(pulumi.ComponentResource):
             ami_type=kind,
             cluster_name=arguments.get("clusterName") or cluster.name,
             node_role_arn=role,
-            scaling_config=shaped(arguments.get("scalingConfig"), _scaling),
+            scaling_config=apply_known(arguments.get("scalingConfig"), _scaling),
             subnet_ids=arguments["subnetIds"]
             if arguments.get("subnetIds") is not None
             else core.apply(
@@ -197,7 +197,7 @@ def _launch_template(
     return aws.ec2.LaunchTemplate(
         f"{name}-launchTemplate",
         block_device_mappings=disks if size else None,
-        metadata_options=shaped(
+        metadata_options=apply_known(
             arguments["enableIMDSv2"],
             lambda on: {
                 "httpTokens": "required" if on else "optional",
@@ -245,7 +245,7 @@ def default_node_group(
     group, ingress = groups
     instance = output(arguments.get("instanceType") or "t3.medium")
     template: dict[str, Any] = {
-        "image_id": shaped(
+        "image_id": apply_known(
             [instance, cluster.version], lambda values: _image(values[0], values[1], parent)
         ),
         "instance_type": instance,
@@ -256,7 +256,7 @@ def default_node_group(
                 "associatePublicIpAddress": "true",
                 # The reference makes the template wait for the rule: nodes need the API server to
                 # join.
-                "securityGroups": shaped([group.id, ingress.id], lambda ids: ids[:1]),
+                "securityGroups": apply_known([group.id, ingress.id], lambda ids: ids[:1]),
             }
         ],
         "user_data": pulumi.Output.all(
@@ -283,7 +283,7 @@ def default_node_group(
         },
         "vpc_zone_identifiers": subnets,
         "instance_refresh": {"strategy": "Rolling", "preferences": {"minHealthyPercentage": 50}},
-        "tags": shaped(cluster.name, _scaling_tags),
+        "tags": apply_known(cluster.name, _scaling_tags),
     }
     options = pulumi.ResourceOptions(parent=parent, depends_on=depends_on)
     autoscaling_group: aws.autoscaling.Group = aws.autoscaling.Group(name, opts=options, **scaling)

@@ -43,20 +43,20 @@ def test_outage_is_503_with_retry_after_and_recovers(
         try:
             assert service.get("/livez").status == 200
             assert service.get("/readyz").status == 503
-            for answer in (
+            for response in (
                 service.post_json("/api/entries", {"name": "a", "message": "m"}),
                 service.get("/api/entries"),
             ):
-                assert answer.status == 503
-                assert int(answer.headers["retry-after"]) > 0
-                assert answer.headers["content-type"] == "application/problem+json"
-                assert b"127.0.0.1" not in answer.body
+                assert response.status == 503
+                assert int(response.headers["retry-after"]) > 0
+                assert response.headers["content-type"] == "application/problem+json"
+                assert b"127.0.0.1" not in response.body
             form = urlencode({"name": "Ada", "message": "typed with care"}).encode()
-            kept = service.request(
+            remaining = service.request(
                 "POST", "/", form, {"Content-Type": "application/x-www-form-urlencoded"}
             )
-            assert kept.status == 503
-            assert b"typed with care" in kept.body
+            assert remaining.status == 503
+            assert b"typed with care" in remaining.body
             page = service.get("/")
             assert page.status == 200
             assert b"The database is unavailable" in page.body
@@ -67,9 +67,9 @@ def test_outage_is_503_with_retry_after_and_recovers(
         entry = {"name": "a", "message": "after the outage"}
         assert service.post_json("/api/entries", entry).status == 201
         for _ in range(20):
-            found = service.get("/api/entries")
-            assert found.status == 200, found.body
-            assert [entry["message"] for entry in found.json()["entries"]] == [
+            result = service.get("/api/entries")
+            assert result.status == 200, result.body
+            assert [entry["message"] for entry in result.json()["entries"]] == [
                 "after the outage",
                 "before the outage",
             ]

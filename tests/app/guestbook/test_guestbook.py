@@ -20,22 +20,22 @@ def sign(book: FlaskClient, name: str, message: str, **headers: str) -> TestResp
 
 
 def test_signed_entry_is_on_the_page_and_in_the_api(book: FlaskClient) -> None:
-    answer = sign(book, "Ada", "line one\r\nline two")
-    assert answer.status_code == 303
-    page = book.get(answer.headers["Location"])
+    response = sign(book, "Ada", "line one\r\nline two")
+    assert response.status_code == 303
+    page = book.get(response.headers["Location"])
     assert "line one\nline two" in page.text
     (entry,) = book.get("/api/entries").get_json()["entries"]
     assert (entry["name"], entry["message"]) == ("Ada", "line one\nline two")
-    assert answer.headers["Location"].endswith(f"#entry-{entry['id']}")
+    assert response.headers["Location"].endswith(f"#entry-{entry['id']}")
     assert book.get(f"/api/entries/{entry['id']}").get_json() == entry
 
 
 def test_sql_and_markup_are_stored_as_text(book: FlaskClient) -> None:
-    answer = book.post(
+    response = book.post(
         "/api/entries", json={"name": HOSTILE, "message": "<script>alert(1)</script>"}
     )
-    assert answer.status_code == 201
-    assert answer.get_json()["name"] == HOSTILE
+    assert response.status_code == 201
+    assert response.get_json()["name"] == HOSTILE
     page = book.get("/").text
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
@@ -49,17 +49,17 @@ def test_pagination_returns_every_entry_once(book: FlaskClient) -> None:
             ).status_code
             == 201
         )
-    found: list[str] = []
+    result: list[str] = []
     before: int | None = None
     while True:
         page = book.get(
             "/api/entries", query_string={"limit": 20} | ({"before": before} if before else {})
         ).get_json()
-        found += [entry["message"] for entry in page["entries"]]
+        result += [entry["message"] for entry in page["entries"]]
         before = page["next_before"]
         if before is None:
             break
-    assert found == [f"message {number}" for number in reversed(range(45))]
+    assert result == [f"message {number}" for number in reversed(range(45))]
     first = book.get("/").text
     older = first.split('href="/?before=')[1].split("#")[0]
     assert "message 24<" in book.get(f"/?before={older}").text
@@ -94,18 +94,18 @@ def test_pagination_returns_every_entry_once(book: FlaskClient) -> None:
 def test_invalid_entry_is_refused_with_a_reason_for_each_field(
     book: FlaskClient, fields: dict[str, object], errors: dict[str, str]
 ) -> None:
-    answer = book.post("/api/entries", json=fields)
-    assert answer.status_code == 422
-    assert answer.get_json(force=True)["errors"] == errors
+    response = book.post("/api/entries", json=fields)
+    assert response.status_code == 422
+    assert response.get_json(force=True)["errors"] == errors
     assert book.get("/api/entries").get_json()["entries"] == []
 
 
 def test_invalid_form_is_returned_with_its_text_and_errors(book: FlaskClient) -> None:
-    answer = sign(book, "x" * 81, "a message worth keeping")
-    assert answer.status_code == 422
-    assert "a message worth keeping" in answer.text
-    assert "The name has 81 characters; the maximum is 80." in answer.text
-    assert 'aria-invalid="true"' in answer.text
+    response = sign(book, "x" * 81, "a message worth keeping")
+    assert response.status_code == 422
+    assert "a message worth keeping" in response.text
+    assert "The name has 81 characters; the maximum is 80." in response.text
+    assert 'aria-invalid="true"' in response.text
 
 
 def test_longest_entry_is_accepted_by_form_and_api(book: FlaskClient) -> None:
@@ -135,10 +135,10 @@ def test_longest_entry_is_accepted_by_form_and_api(book: FlaskClient) -> None:
 def test_invalid_api_body_has_its_status(
     book: FlaskClient, body: bytes, kind: str, status: int
 ) -> None:
-    answer = book.post("/api/entries", data=body, content_type=kind)
-    assert answer.status_code == status
-    assert answer.content_type == "application/problem+json"
-    assert answer.get_json(force=True)["status"] == status
+    response = book.post("/api/entries", data=body, content_type=kind)
+    assert response.status_code == status
+    assert response.content_type == "application/problem+json"
+    assert response.get_json(force=True)["status"] == status
 
 
 @pytest.mark.parametrize(
@@ -155,9 +155,9 @@ def test_invalid_api_body_has_its_status(
 def test_invalid_form_body_has_its_status(
     book: FlaskClient, body: bytes, kind: str, status: int
 ) -> None:
-    answer = book.post("/", data=body, content_type=kind)
-    assert answer.status_code == status
-    assert answer.content_type == "text/html; charset=utf-8"
+    response = book.post("/", data=body, content_type=kind)
+    assert response.status_code == status
+    assert response.content_type == "text/html; charset=utf-8"
 
 
 @pytest.mark.parametrize(
@@ -178,9 +178,9 @@ def test_parameter_out_of_range_is_400(book: FlaskClient, query: str) -> None:
 
 @pytest.mark.parametrize("entry", ["0", "999999", "9" * 30, "-1", "one"])
 def test_missing_entry_is_404(book: FlaskClient, entry: str) -> None:
-    answer = book.get(f"/api/entries/{entry}")
-    assert answer.status_code == 404
-    assert answer.content_type == "application/problem+json"
+    response = book.get(f"/api/entries/{entry}")
+    assert response.status_code == 404
+    assert response.content_type == "application/problem+json"
 
 
 def test_cross_origin_post_is_refused(book: FlaskClient) -> None:

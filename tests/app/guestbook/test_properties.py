@@ -41,10 +41,10 @@ def conforms(schema: dict[str, Any], value: object) -> None:
 
 def described(method: str, path: str, status: int) -> dict[str, Any]:
     """Return the description of a response; KeyError for an undescribed one."""
-    answer: dict[str, Any] = DOCUMENT["paths"][path][method]["responses"][str(status)]
-    if "$ref" in answer:
-        answer = DOCUMENT["components"]["responses"][answer["$ref"].rsplit("/", 1)[1]]
-    return answer
+    response: dict[str, Any] = DOCUMENT["paths"][path][method]["responses"][str(status)]
+    if "$ref" in response:
+        response = DOCUMENT["components"]["responses"][response["$ref"].rsplit("/", 1)[1]]
+    return response
 
 
 def check(
@@ -71,9 +71,9 @@ def test_openapi_document_is_valid_and_served(client: FlaskClient) -> None:
     for schema in DOCUMENT["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)
     for reference in json.dumps(DOCUMENT).split('"$ref": "#/')[1:]:
-        found: Any = DOCUMENT
+        result: Any = DOCUMENT
         for part in reference.split('"')[0].split("/"):
-            found = found[part]
+            result = result[part]
 
 
 def test_openapi_document_describes_exactly_the_routes() -> None:
@@ -94,7 +94,7 @@ def test_openapi_document_describes_exactly_the_routes() -> None:
 def test_any_json_object_is_stored_or_refused_as_described(
     shared_book: FlaskClient, fields: dict[str, Any]
 ) -> None:
-    status, answer = check(
+    status, response = check(
         shared_book,
         "post",
         "/api/entries",
@@ -105,11 +105,11 @@ def test_any_json_object_is_stored_or_refused_as_described(
     if status == 201:
         for key in ("name", "message"):
             assert (
-                answer[key]
+                response[key]
                 == unicodedata.normalize("NFC", fields[key].replace("\r\n", "\n")).strip()
             )
-        path = f"/api/entries/{answer['id']}"
-        assert check(shared_book, "get", "/api/entries/{id}", path) == (200, answer)
+        path = f"/api/entries/{response['id']}"
+        assert check(shared_book, "get", "/api/entries/{id}", path) == (200, response)
     else:
         assert status == 422
 
@@ -137,9 +137,9 @@ def test_any_list_parameters_get_a_described_response(
     query = f"limit={quote(limit, errors='replace')}" + (
         f"&before={quote(before, errors='replace')}" if before else ""
     )
-    status, answer = check(shared_book, "get", "/api/entries", f"/api/entries?{query}")
+    status, response = check(shared_book, "get", "/api/entries", f"/api/entries?{query}")
     if status == 200:
-        assert len(answer["entries"]) <= int(limit)
+        assert len(response["entries"]) <= int(limit)
 
 
 @given(name=text, message=text)

@@ -35,8 +35,8 @@ def variables(recording: Recording, project: str) -> dict[str, str]:
 
 def filters(recording: Recording, webhook: str) -> list[dict[str, Any]]:
     (group,) = recording.one(WEBHOOK, webhook).inputs["filterGroups"]
-    found: list[dict[str, Any]] = group["filters"]
-    return found
+    result: list[dict[str, Any]] = group["filters"]
+    return result
 
 
 def test_nothing_is_created_by_default() -> None:

@@ -28,10 +28,10 @@ def recording() -> Recording:
 
 
 def stages(recording: Recording) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = recording.one("aws:codepipeline/pipeline:Pipeline", "one").inputs[
-        "stages"
-    ]
-    return found
+    result: list[dict[str, Any]] = recording.one(
+        "aws:codepipeline/pipeline:Pipeline", "one"
+    ).inputs["stages"]
+    return result
 
 
 def test_stack_is_updated_between_the_image_and_its_approval(recording: Recording) -> None:
@@ -74,10 +74,10 @@ def test_approval_and_update_are_one_stage(recording: Recording) -> None:
 def test_update_knows_the_revision_that_continues_after_a_change_of_the_pipeline(
     changes: dict[str, Any], variable: str, kind: str
 ) -> None:
-    found = record(lambda: pipeline("one", infrastructure=SETTINGS, **changes))
-    text = stages(found)[5]["actions"][1]["configuration"]["EnvironmentVariables"]
+    result = record(lambda: pipeline("one", infrastructure=SETTINGS, **changes))
+    text = stages(result)[5]["actions"][1]["configuration"]["EnvironmentVariables"]
     assert {"name": "REVISION", "value": variable, "type": "PLAINTEXT"} in json.loads(text)
-    assert environment(found, UPDATE)["REVISION_TYPE"] == kind
+    assert environment(result, UPDATE)["REVISION_TYPE"] == kind
 
 
 def environment(recording: Recording, project: str) -> dict[str, str]:
@@ -114,14 +114,14 @@ def test_only_the_role_of_the_update_is_an_administrator(recording: Recording) -
 
 
 def test_alarms_gate_a_stage_that_is_not_skipped() -> None:
-    found = record(lambda: pipeline("one", infrastructure=SETTINGS, approval=False))
-    gated = [stage["name"] for stage in stages(found) if stage.get("onSuccess")]
+    result = record(lambda: pipeline("one", infrastructure=SETTINGS, approval=False))
+    gated = [stage["name"] for stage in stages(result) if stage.get("onSuccess")]
     assert gated == ["Sign", "Deploy"]
 
 
 def test_pipeline_notifies_about_approvals_of_changes() -> None:
-    found = record(lambda: pipeline("one", infrastructure=SETTINGS, approval=False))
-    assert "PublishApprovalRequests" in statements(found, "one")
+    result = record(lambda: pipeline("one", infrastructure=SETTINGS, approval=False))
+    assert "PublishApprovalRequests" in statements(result, "one")
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])
@@ -135,7 +135,7 @@ def test_images_are_built_by_the_pipeline_after_the_first(stack: str) -> None:
 
 def test_setting_adds_resources_and_replaces_none() -> None:
     before, after = run_program("dev"), run_program("dev", VALID)
-    keys = [{(item.type, item.name) for item in found.resources} for found in (before, after)]
+    keys = [{(item.type, item.name) for item in result.resources} for result in (before, after)]
     assert keys[0] <= keys[1]
     added = {name for _, name in keys[1] - keys[0]}
     assert {name for name in added if not name.startswith("observability-")} == {

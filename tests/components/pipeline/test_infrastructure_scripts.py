@@ -101,9 +101,9 @@ class Build:
 @pytest.fixture
 def build(tmp_path: Path) -> Build:
     (tmp_path / "bin").mkdir()
-    made = Build(tmp_path)
-    made.program("aws", 'echo "aws $@" >>commands; cat version 2>/dev/null || echo 1')
-    return made
+    created = Build(tmp_path)
+    created.program("aws", 'echo "aws $@" >>commands; cat version 2>/dev/null || echo 1')
+    return created
 
 
 def test_summary_names_lost_data_first(build: Build) -> None:

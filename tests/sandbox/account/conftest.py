@@ -44,8 +44,8 @@ class World:
         """Call /_sandbox/."""
         body = json.dumps(content).encode() if content is not None else None
         request = urllib.request.Request(f"{self.url}/_sandbox/{path}", data=body, method=method)
-        with urllib.request.urlopen(request) as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(request) as response:
+            return json.load(response)
 
     def alive(self) -> set[str]:
         """Return "service/type/id" of every live object."""
@@ -69,18 +69,18 @@ class World:
         ec2 = self.client("ec2")
         vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
         zones = enumerate(("us-east-1a", "us-east-1b"))
-        made = [
+        created = [
             ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{i}.0/24", AvailabilityZone=z)
             for i, z in zones
         ]
-        return str(vpc), [subnet["Subnet"]["SubnetId"] for subnet in made]
+        return str(vpc), [subnet["Subnet"]["SubnetId"] for subnet in created]
 
     def cluster(self, name: str = "main", **changes: Any) -> dict[str, Any]:
         """Create an EKS cluster with network and roles."""
         _, subnets = self.network()
         arn = self.role(f"{name}-cluster", "eks")
         self.role(f"{name}-node", "ec2")
-        wanted: dict[str, Any] = {
+        expected: dict[str, Any] = {
             "name": name,
             "roleArn": arn,
             "resourcesVpcConfig": {"subnetIds": subnets},
@@ -89,9 +89,9 @@ class World:
                 "bootstrapClusterCreatorAdminPermissions": False,
             },
         }
-        self.client("eks").create_cluster(**{**wanted, **changes})
-        found: dict[str, Any] = self.client("eks").describe_cluster(name=name)["cluster"]
-        return found
+        self.client("eks").create_cluster(**{**expected, **changes})
+        result: dict[str, Any] = self.client("eks").describe_cluster(name=name)["cluster"]
+        return result
 
 
 @contextmanager

@@ -54,8 +54,8 @@ def test_requests_are_validated_against_the_service_model(world: World) -> None:
     with refused("InvalidParameterException", "pattern"):
         eks.create_cluster(name="!", roleArn="r", resourcesVpcConfig={})
     with refused("InvalidParameterException", "enum value set"):
-        wrong = {"authenticationMode": "NONE"}
-        eks.create_cluster(name="c", roleArn="r", resourcesVpcConfig={}, accessConfig=wrong)
+        invalid = {"authenticationMode": "NONE"}
+        eks.create_cluster(name="c", roleArn="r", resourcesVpcConfig={}, accessConfig=invalid)
     with refused("MissingParameter", "SubnetId"):
         ec2.delete_subnet()
     with refused("ValidationError", "less than or equal to 64"):
@@ -77,9 +77,9 @@ def test_unknown_member_of_a_request_is_reported(world: World) -> None:
     }
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(urllib.request.Request(world.url, data=body, headers=headers))
-    answer = json.load(caught.value)
-    assert answer["__type"].endswith("InvalidParameterException")
-    assert "retentoinInDays" in str(answer)
+    response = json.load(caught.value)
+    assert response["__type"].endswith("InvalidParameterException")
+    assert "retentoinInDays" in str(response)
 
 
 def test_invalid_password_is_not_echoed(world: World) -> None:
@@ -310,9 +310,9 @@ def test_sigkill_during_parallel_writes_loses_no_answered_request(
     for writer in writers:
         writer.join()
     assert len(answered) >= 40
-    found = {vpc["VpcId"] for vpc in start().client("ec2").describe_vpcs()["Vpcs"]}
-    assert set(answered) <= found
-    assert len(found - set(answered)) <= len(writers)
+    result = {vpc["VpcId"] for vpc in start().client("ec2").describe_vpcs()["Vpcs"]}
+    assert set(answered) <= result
+    assert len(result - set(answered)) <= len(writers)
 
 
 def test_truncated_journal_is_read_up_to_the_last_complete_line(

@@ -268,19 +268,19 @@ def test_pod_identity_requires_a_trusting_role_and_is_unique_per_service_account
 ) -> None:
     eks = world.client("eks")
     world.cluster()
-    wanted = {"clusterName": "main", "namespace": "app", "serviceAccount": "web"}
+    expected = {"clusterName": "main", "namespace": "app", "serviceAccount": "web"}
     with refused("InvalidParameterException", "does not trust"):
-        eks.create_pod_identity_association(**wanted, roleArn=world.role("other", "ec2"))
+        eks.create_pod_identity_association(**expected, roleArn=world.role("other", "ec2"))
     role = world.role("web", "pods.eks")
-    made = eks.create_pod_identity_association(**wanted, roleArn=role)["association"]
+    created = eks.create_pod_identity_association(**expected, roleArn=role)["association"]
     with refused("ResourceInUseException"):
-        eks.create_pod_identity_association(**wanted, roleArn=role)
-    found = eks.list_pod_identity_associations(clusterName="main", namespace="app")["associations"]
-    assert [association["associationId"] for association in found] == [made["associationId"]]
-    eks.delete_pod_identity_association(clusterName="main", associationId=made["associationId"])
+        eks.create_pod_identity_association(**expected, roleArn=role)
+    result = eks.list_pod_identity_associations(clusterName="main", namespace="app")["associations"]
+    assert [association["associationId"] for association in result] == [created["associationId"]]
+    eks.delete_pod_identity_association(clusterName="main", associationId=created["associationId"])
     with refused("ResourceNotFoundException"):
         eks.describe_pod_identity_association(
-            clusterName="main", associationId=made["associationId"]
+            clusterName="main", associationId=created["associationId"]
         )
 
 
@@ -313,8 +313,8 @@ def test_access_entries_grant_permissions(world: World) -> None:
 
 
 def test_cluster_creator_gets_an_admin_entry_when_requested(world: World) -> None:
-    wanted = {"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": True}
-    cluster = world.cluster(accessConfig=wanted)
+    expected = {"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": True}
+    cluster = world.cluster(accessConfig=expected)
     grants = world.account.grants(cluster["arn"], "arn:aws:iam::123456789012:user/sandbox")
     assert [grant.policy_arn for grant in grants] == [
         "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"

@@ -124,8 +124,8 @@ def test_pipeline_has_versions_state_and_executions_in_progress(ready: World) ->
     assert pipelines.get_pipeline(name="release")["pipeline"]["version"] == 2
     with refused("ValidationException", "DIGEST"):
         pipelines.start_pipeline_execution(name="release")
-    given = [{"name": "DIGEST", "value": "sha256:1"}]
-    execution = pipelines.start_pipeline_execution(name="release", variables=given)[
+    inputs = [{"name": "DIGEST", "value": "sha256:1"}]
+    execution = pipelines.start_pipeline_execution(name="release", variables=inputs)[
         "pipelineExecutionId"
     ]
     one = {"pipelineName": "release", "pipelineExecutionId": execution}
@@ -216,7 +216,7 @@ def test_notification_rules_refer_to_pipelines_and_topics(ready: World) -> None:
     rules = ready.client("codestar-notifications")
     ready.client("codepipeline").create_pipeline(pipeline=PIPELINE)
     topic = ready.client("sns").create_topic(Name="t")["TopicArn"]
-    wanted: dict[str, Any] = {
+    expected: dict[str, Any] = {
         "Name": "rule",
         "Resource": "arn:aws:codepipeline:us-east-1:123456789012:release",
         "EventTypeIds": ["codepipeline-pipeline-manual-approval-needed"],
@@ -229,11 +229,11 @@ def test_notification_rules_refer_to_pipelines_and_topics(ready: World) -> None:
             {"Targets": [{"TargetType": "SNS", "TargetAddress": topic + "x"}]},
             "ConfigurationException",
         ),
-        ({"Resource": wanted["Resource"] + "x"}, "ResourceNotFoundException"),
+        ({"Resource": expected["Resource"] + "x"}, "ResourceNotFoundException"),
     ):
         with refused(code):
-            rules.create_notification_rule(**{**wanted, **change})
-    arn = rules.create_notification_rule(**wanted, Tags={"a": "b"})["Arn"]
+            rules.create_notification_rule(**{**expected, **change})
+    arn = rules.create_notification_rule(**expected, Tags={"a": "b"})["Arn"]
     rules.update_notification_rule(Arn=arn, DetailType="BASIC")
     shown = rules.describe_notification_rule(Arn=arn)
     assert (shown["DetailType"], shown["Status"], shown["Tags"]) == ("BASIC", "ENABLED", {"a": "b"})

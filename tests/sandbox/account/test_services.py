@@ -179,9 +179,10 @@ def test_new_bucket_is_encrypted_private_and_without_acls(world: World) -> None:
     s3.put_object(Bucket="logs-of-ours", Key="a", Body=b"body")
     assert s3.get_object(Bucket="logs-of-ours", Key="a")["Body"].read() == b"body"
     with refused("MalformedPolicy", "resource"):
-        wrong = {**deny, "Resource": "arn:aws:s3:::another"}
+        invalid = {**deny, "Resource": "arn:aws:s3:::another"}
         s3.put_bucket_policy(
-            Bucket="logs-of-ours", Policy=json.dumps({"Version": "2012-10-17", "Statement": wrong})
+            Bucket="logs-of-ours",
+            Policy=json.dumps({"Version": "2012-10-17", "Statement": invalid}),
         )
     with refused("AccessDenied", "public policies"):
         public = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": arns}
@@ -272,7 +273,7 @@ def test_alarms_are_validated_and_composed(world: World) -> None:
 
 
 def database(world: World, **changes: object) -> None:
-    wanted = {
+    expected = {
         "DBInstanceIdentifier": "db",
         "Engine": "postgres",
         "EngineVersion": "17",
@@ -282,7 +283,7 @@ def database(world: World, **changes: object) -> None:
         "AllocatedStorage": 20,
         "DBSubnetGroupName": "g",
     }
-    world.client("rds").create_db_instance(**{**wanted, **changes})
+    world.client("rds").create_db_instance(**{**expected, **changes})
 
 
 def test_database_prevents_deletion_of_its_groups_and_is_deleted_with_its_secret(
@@ -346,10 +347,10 @@ def test_database_prevents_deletion_of_its_groups_and_is_deleted_with_its_secret
 
 def test_engine_versions_are_described(world: World) -> None:
     rds = world.client("rds")
-    found = rds.describe_db_engine_versions(
+    result = rds.describe_db_engine_versions(
         Engine="postgres", EngineVersion="17", DefaultOnly=True
     )["DBEngineVersions"]
-    assert [version["DBParameterGroupFamily"] for version in found] == ["postgres17"]
+    assert [version["DBParameterGroupFamily"] for version in result] == ["postgres17"]
 
 
 def test_topic_policies_are_validated(world: World) -> None:
@@ -411,8 +412,8 @@ def test_budgets_keep_notifications_subscribers_and_tags(world: World) -> None:
     }
     eighty = {"NotificationType": "ACTUAL", "ComparisonOperator": "GREATER_THAN", "Threshold": 80.0}
     mail = {"SubscriptionType": "EMAIL", "Address": "a@example.org"}
-    held = [{"Notification": eighty, "Subscribers": [mail]}]
-    budgets.create_budget(**account, Budget=budget, NotificationsWithSubscribers=held)
+    stored = [{"Notification": eighty, "Subscribers": [mail]}]
+    budgets.create_budget(**account, Budget=budget, NotificationsWithSubscribers=stored)
     with refused("DuplicateRecordException"):
         budgets.create_budget(**account, Budget=budget)
     budgets.update_budget(

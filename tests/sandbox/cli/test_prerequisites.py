@@ -39,8 +39,8 @@ def test_every_check_has_result_and_purpose() -> None:
 
 
 def test_missing_packages_are_installed_by_one_command(bare: Path) -> None:
-    found = by_name()
-    missing = [check for check in found.values() if check.state == "missing"]
+    result = by_name()
+    missing = [check for check in result.values() if check.state == "missing"]
     assert {"image builder", "Docker engine", "buildah", "skopeo", "mmdebstrap", "git"} <= {
         it.name for it in missing
     }
@@ -57,10 +57,10 @@ def test_no_command_is_suggested_without_apt_get(bare: Path) -> None:
 
 def test_docker_cli_without_engine_is_detected(bare: Path) -> None:
     program(bare, "docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1")
-    found = by_name()
-    assert found["Docker engine"].state == "missing"
-    assert f"{bare}/docker reaches no Docker engine" in found["image builder"].result
-    assert found["image builder"].state == "missing"
+    result = by_name()
+    assert result["Docker engine"].state == "missing"
+    assert f"{bare}/docker reaches no Docker engine" in result["image builder"].result
+    assert result["image builder"].state == "missing"
 
 
 def test_stopped_engine_is_started_not_installed(bare: Path) -> None:
@@ -75,9 +75,9 @@ def test_stopped_engine_is_started_not_installed(bare: Path) -> None:
 def test_docker_without_buildkit_is_skipped_for_buildah(bare: Path) -> None:
     program(bare, "docker", 'test "$1" = version && echo "28.2.2 20.10.24" && exit 0; exit 1')
     program(bare, "buildah", "echo buildah version 1.28.2")
-    found = by_name()
-    assert found["image builder"].result == "buildah"
-    assert "has no BuildKit" in found["Docker engine"].result
+    result = by_name()
+    assert result["image builder"].result == "buildah"
+    assert "has no BuildKit" in result["Docker engine"].result
 
 
 def test_uncovered_pulumi_cli_is_used_on_request_only(

@@ -9,7 +9,7 @@ from typing import Any
 
 def violations(resources: Sequence[dict[str, Any]]) -> list[str]:
     """Return the violations in a deployment's resources, as the CLI's check would."""
-    found: list[str] = []
+    result: list[str] = []
     urns: set[str] = set()
     providers: set[str] = set()
     for resource in resources:
@@ -18,15 +18,15 @@ def violations(resources: Sequence[dict[str, Any]]) -> list[str]:
             providers.add(f"{urn}::{resource['id']}")
         provider = resource.get("provider")
         if provider and provider not in providers and not resource.get("pendingReplacement"):
-            found.append(f"{urn}: its provider {provider} doesn't stand before it")
-        found += [
+            result.append(f"{urn}: its provider {provider} doesn't stand before it")
+        result += [
             f"{urn}: its {kind} {other} doesn't stand before it"
             for kind, other in _needs(resource)
             if other not in urns
         ]
         urns.add(urn)
     living = Counter(item["urn"] for item in resources if not item.get("delete"))
-    return found + [f"{urn} is there {count} times" for urn, count in living.items() if count > 1]
+    return result + [f"{urn} is there {count} times" for urn, count in living.items() if count > 1]
 
 
 def _needs(resource: dict[str, Any]) -> Iterator[tuple[str, str]]:

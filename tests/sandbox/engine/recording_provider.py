@@ -209,9 +209,9 @@ class Kit(provider_pb2_grpc.ResourceProviderServicer):
             return p.ReadResponse()
         inputs = {key: value for key, value in thing.items() if key != "__name"}
         self._fail_if_asked(inputs, "read", context, request.name)
-        kept = self.secretive.get(request.id, {})
+        remaining = self.secretive.get(request.id, {})
         inputs = {
-            key: Secret(item) if isinstance(kept.get(key), Secret) else item
+            key: Secret(item) if isinstance(remaining.get(key), Secret) else item
             for key, item in inputs.items()
         }
         return p.ReadResponse(
@@ -228,18 +228,18 @@ class Kit(provider_pb2_grpc.ResourceProviderServicer):
 
     def Invoke(self, request: Any, context: Any) -> Any:
         arguments = from_struct(request.args)
-        answer = p.InvokeResponse()
+        response = p.InvokeResponse()
         if "bad" in arguments:
-            answer.failures.add(property="bad", reason="it is not allowed")
-        getattr(answer, "return").CopyFrom(_wire({**arguments, "found": "yes"}))
-        return answer
+            response.failures.add(property="bad", reason="it is not allowed")
+        getattr(response, "return").CopyFrom(_wire({**arguments, "found": "yes"}))
+        return response
 
     def Call(self, request: Any, context: Any) -> Any:
         itself = plain(from_struct(request.args)["__self__"])
         said = f"{request.tok} of {itself['urn'].rsplit('::', 1)[-1]} as {self.configured[-1].get('region', 'default')}"
-        answer = p.CallResponse()
-        getattr(answer, "return").CopyFrom(_wire({"said": said, "hidden": Secret("hush")}))
-        return answer
+        response = p.CallResponse()
+        getattr(response, "return").CopyFrom(_wire({"said": said, "hidden": Secret("hush")}))
+        return response
 
     def Cancel(self, request: Any, context: Any) -> Any:
         return empty_pb2.Empty()

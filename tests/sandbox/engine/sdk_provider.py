@@ -32,12 +32,12 @@ class Plain(sdk.Provider):
     """Stores its resources in a file."""
 
     async def check(self, request: sdk.CheckRequest) -> sdk.CheckResponse:
-        wrong = [
+        invalid = [
             sdk.CheckFailure(key, "it is not allowed")
             for key in sorted(request.new_inputs)
             if key.startswith("bad")
         ]
-        return sdk.CheckResponse(inputs=request.new_inputs, failures=wrong)
+        return sdk.CheckResponse(inputs=request.new_inputs, failures=invalid)
 
     async def diff(self, request: sdk.DiffRequest) -> sdk.DiffResponse:
         old, new = request.old_state, request.new_inputs

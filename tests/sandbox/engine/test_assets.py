@@ -133,10 +133,10 @@ def test_hashed_stream_is_a_valid_tar_file(name: str) -> None:
     tar.close()
     stream.seek(0)
     with tarfile.open(fileobj=stream) as read:
-        (found,) = read.getmembers()
-        content = read.extractfile(found)
+        (result,) = read.getmembers()
+        content = read.extractfile(result)
         assert content is not None
-        assert (found.name, found.size, found.mode, content.read()) == (name, 700, 0o600, data)
+        assert (result.name, result.size, result.mode, content.read()) == (name, 700, 0o600, data)
 
 
 def test_asset_diff_compares_content_and_lists_members(workspace: Workspace, kit: Kit) -> None:
@@ -153,8 +153,12 @@ def test_asset_diff_compares_content_and_lists_members(workspace: Workspace, kit
     workspace.program(program.replace("WORD", "one").replace("PLACE", "d/x"))
     workspace.json("up")
     assert "hush" not in workspace.state_file.read_text()
-    kept = workspace.resources()["a"]["inputs"]["one"]
-    assert kept == {SIGNATURE: ASSET, "path": "d/x", "hash": hashlib.sha256(b"one").hexdigest()}
+    remaining = workspace.resources()["a"]["inputs"]["one"]
+    assert remaining == {
+        SIGNATURE: ASSET,
+        "path": "d/x",
+        "hash": hashlib.sha256(b"one").hexdigest(),
+    }
     workspace.program(program.replace("WORD", "one").replace("PLACE", "same"))
     assert workspace.changes("preview") == {}
     assert workspace.changes("refresh") == {}
@@ -196,13 +200,13 @@ def test_remote_assets_are_fetched_in_every_run(
     )
     (tmp_path / "remote" / "z.zip?x=1").write_bytes(b"packed")
     workspace.json("up")
-    kept = workspace.resources()["a"]["inputs"]
-    assert kept["f"] == {
+    remaining = workspace.resources()["a"]["inputs"]
+    assert remaining["f"] == {
         SIGNATURE: ASSET,
         "uri": f"{server}/f",
         "hash": hashlib.sha256(b"one").hexdigest(),
     }
-    assert kept["z"]["hash"] == hashlib.sha256(b"packed").hexdigest()
+    assert remaining["z"]["hash"] == hashlib.sha256(b"packed").hexdigest()
     assert workspace.changes("preview") == {}
     (tmp_path / "remote" / "f").write_text("two")
     assert workspace.changes("preview") == {"update": 1}

@@ -33,9 +33,9 @@ def every(name, **options):
 def calls(workspace: Workspace) -> list[list[Any]]:
     """Return the hook calls since the last call of this function."""
     path = workspace.folder / "calls.jsonl"
-    found = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    result = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     path.unlink(missing_ok=True)
-    return found
+    return result
 
 
 def told(workspace: Workspace) -> list[tuple[str, str]]:
@@ -51,15 +51,15 @@ def test_hooks_run_before_and_after_operations_with_the_known_values(workspace: 
     workspace.json("up")
     kind, arn = "kit:index:Thing", workspace.resources()["a"]["outputs"]["arn"]
     identifier = arn.removeprefix("arn:kit:")
-    one, made = {"v": 1.0}, {"arn": arn, "token": "hidden", "v": 1.0}
+    one, created = {"v": 1.0}, {"arn": arn, "token": "hidden", "v": 1.0}
     assert calls(workspace) == [
         ["before_create", "a", kind, "", {"new_inputs": one}],
-        ["after_create", "a", kind, identifier, {"new_inputs": one, "new_outputs": made}],
+        ["after_create", "a", kind, identifier, {"new_inputs": one, "new_outputs": created}],
     ]
     workspace.program(program.replace("VALUE", "2"))
     workspace.json("up")
-    two, changed = {"v": 2.0}, {**made, "v": 2.0}
-    before = {"new_inputs": two, "old_inputs": one, "old_outputs": made}
+    two, changed = {"v": 2.0}, {**created, "v": 2.0}
+    before = {"new_inputs": two, "old_inputs": one, "old_outputs": created}
     assert calls(workspace) == [
         ["before_update", "a", kind, identifier, before],
         ["after_update", "a", kind, identifier, {**before, "new_outputs": changed}],
@@ -107,16 +107,16 @@ Whole("whole", Options(hooks=every("whole")), v=VALUE)
     )
     workspace.program(program.replace("VALUE", "1"))
     workspace.json("up")
-    found = calls(workspace)
-    names = [(kind, name) for kind, name, *_ in found]
+    result = calls(workspace)
+    names = [(kind, name) for kind, name, *_ in result]
     assert names[0] == ("before_create", "whole")
     assert sorted(names[1:]) == [
         ("after_create", "inside"),
         ("after_create", "whole"),
         ("before_create", "inside"),
     ]
-    (given,) = [item[4] for item in found if item[:2] == ["after_create", "whole"]]
-    assert given == {"new_inputs": {"v": 1.0}, "new_outputs": {"arn": "arn:kit:thing-1"}}
+    (inputs,) = [item[4] for item in result if item[:2] == ["after_create", "whole"]]
+    assert inputs == {"new_inputs": {"v": 1.0}, "new_outputs": {"arn": "arn:kit:thing-1"}}
     workspace.program(program.replace("VALUE", "2"))
     assert workspace.changes("up") == {"update": 1}
     assert told(workspace) == [("before_update", "whole"), ("after_update", "whole")]
@@ -125,9 +125,9 @@ Whole("whole", Options(hooks=every("whole")), v=VALUE)
 def test_hooks_with_on_dry_run_run_in_previews(workspace: Workspace) -> None:
     workspace.program(NOTING + 'Thing("a", Options(hooks=every("a", on_dry_run=True)), v=1)')
     workspace.json("preview")
-    found = calls(workspace)
-    assert [item[0] for item in found] == ["before_create", "after_create"]
-    assert "arn" in found[1][4]["new_outputs"]
+    result = calls(workspace)
+    assert [item[0] for item in result] == ["before_create", "after_create"]
+    assert "arn" in result[1][4]["new_outputs"]
     workspace.json("up")
     calls(workspace)
     workspace.program(NOTING + 'every("a", on_dry_run=True)')

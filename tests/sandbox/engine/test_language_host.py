@@ -44,9 +44,9 @@ def test_required_packages_are_those_that_installed_packages_declare(
 
 
 def test_about_names_the_interpreter(client: Any, tmp_path: Path) -> None:
-    answer = client.About(language_pb2.AboutRequest(info=info(tmp_path)))
-    assert answer.executable == sys.executable
-    assert answer.version == ".".join(map(str, sys.version_info[:3]))
+    response = client.About(language_pb2.AboutRequest(info=info(tmp_path)))
+    assert response.executable == sys.executable
+    assert response.version == ".".join(map(str, sys.version_info[:3]))
     assert client.GetPluginInfo(empty_pb2.Empty()).version.startswith("3.")
 
 
@@ -59,8 +59,8 @@ def test_virtual_environment_of_the_options_is_used(client: Any, tmp_path: Path)
     python = tmp_path / "own" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.symlink_to(sys.executable)
-    answer = client.About(language_pb2.AboutRequest(info=info(tmp_path, virtualenv="own")))
-    assert answer.executable == str(python)
+    response = client.About(language_pb2.AboutRequest(info=info(tmp_path, virtualenv="own")))
+    assert response.executable == str(python)
 
 
 @pytest.mark.parametrize(

@@ -207,8 +207,10 @@ def test_targets_limit_creations_updates_and_deletions(workspace: Workspace, kit
         "delete": 2
     }
     assert {thing["__name"] for thing in kit.things.values()} == {"c"}
-    wrong = workspace.json("up", "--target", "urn:pulumi:dev::demo::kit:index:Thing::zzz", expect=1)
-    assert "No resource has the target URN" in messages(wrong)
+    invalid = workspace.json(
+        "up", "--target", "urn:pulumi:dev::demo::kit:index:Thing::zzz", expect=1
+    )
+    assert "No resource has the target URN" in messages(invalid)
 
 
 def test_import_records_an_existing_resource_and_updates_differences(

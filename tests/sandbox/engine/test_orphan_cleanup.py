@@ -26,15 +26,15 @@ def test_orphans_of_a_killed_run_are_deleted(
     identifier = lost.pop("id")
     latest["pending_operations"] = [{"resource": {**lost, "outputs": {}}, "type": "creating"}]
     workspace.state_file.write_text(json.dumps(document))
-    kept = workspace.resources()["a"]["id"]
+    remaining = workspace.resources()["a"]["id"]
     kit.things["foreign"] = dict(kit.things[identifier])
     result = workspace.perform(
-        kind, created=[(workspace.urn("a"), kept), (lost["urn"], identifier)]
+        kind, created=[(workspace.urn("a"), remaining), (lost["urn"], identifier)]
     )
     assert result.result == "succeeded"
     assert "foreign" in kit.things
     assert (identifier in kit.things) is (kind == "preview")
-    assert (kept in kit.things) is (kind != "destroy")
+    assert (remaining in kit.things) is (kind != "destroy")
     assert len(kit.things) == left + (kind != "preview")
     assert bool(workspace.state().get("pending_operations")) is (kind == "preview")
 

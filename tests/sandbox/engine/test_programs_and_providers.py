@@ -65,8 +65,8 @@ def test_provider_on_the_sdks_own_servicer_has_a_complete_lifecycle(
 def test_check_failures_are_listed_by_property_without_frames(plain: Workspace) -> None:
     plain.program(PLAIN + 'Plain("a", bad1=1, bad2=2)\nPlain("b", fail="no\\nroom")')
     failed = plain.json("up", expect=1)
-    told = {item["urn"].rsplit("::", 1)[-1]: item["message"] for item in failed["diagnostics"]}
-    assert told == {"a": "bad1: it is not allowed\nbad2: it is not allowed", "b": "no\nroom"}
+    message = {item["urn"].rsplit("::", 1)[-1]: item["message"] for item in failed["diagnostics"]}
+    assert message == {"a": "bad1: it is not allowed\nbad2: it is not allowed", "b": "no\nroom"}
 
 
 def test_dying_provider_leaves_a_pending_operation(plain: Workspace) -> None:
@@ -207,11 +207,11 @@ def test_unknown_key_of_a_stack_file_is_a_warning(workspace: Workspace) -> None:
 
 def children(pid: int) -> list[int]:
     """Return the child processes of a process, from all its threads."""
-    found: list[int] = []
+    result: list[int] = []
     for task in Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended
-            found += map(int, (task / "children").read_text().split())
-    return found
+            result += map(int, (task / "children").read_text().split())
+    return result
 
 
 def wait_until_gone(pid: int) -> None:

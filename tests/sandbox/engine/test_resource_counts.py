@@ -35,8 +35,8 @@ class Stage:
 
 
 def stage(operation: str, program: str | None = None, /, **more: Any) -> Stage:
-    kept = {key: more.pop(key) for key in ("arguments", "fails", "before") if key in more}
-    return Stage(operation, program, tuple(sorted(more.items())), **kept)
+    remaining = {key: more.pop(key) for key in ("arguments", "fails", "before") if key in more}
+    return Stage(operation, program, tuple(sorted(more.items())), **remaining)
 
 
 def _there(identifier: str, **properties: Any) -> Callable[[Kit], object]:
@@ -377,23 +377,25 @@ def _state(workspace: Workspace) -> Any:
     document = export_stack(workspace.backend, "demo", "dev", "correct horse", show_secrets=True)
     resources = document["deployment"].get("resources") or []
     names = {item["id"]: item["urn"].rsplit("::", 1)[-1] for item in resources if item.get("id")}
-    found = {}
+    result = {}
     for item in resources:
-        kept = {
+        remaining = {
             key: item[key]
             for key in item
             if key not in ("created", "modified", "sourcePosition", "stackTrace")
         }
-        kept["dependencies"] = sorted(item.get("dependencies") or [])
+        remaining["dependencies"] = sorted(item.get("dependencies") or [])
         uses = item.get("propertyDependencies") or {}
-        kept["propertyDependencies"] = {key: sorted(urns) for key, urns in uses.items() if urns}
-        text = json.dumps(kept, sort_keys=True).replace("[]", "null")
-        found[item["urn"], bool(item.get("delete"))] = re.sub(
+        remaining["propertyDependencies"] = {
+            key: sorted(urns) for key, urns in uses.items() if urns
+        }
+        text = json.dumps(remaining, sort_keys=True).replace("[]", "null")
+        result[item["urn"], bool(item.get("delete"))] = re.sub(
             r"thing-\d+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
             lambda id: names.get(id.group(), id.group()),
             text,
         )
-    return found
+    return result
 
 
 @pytest.mark.parametrize("scene", SCENES)

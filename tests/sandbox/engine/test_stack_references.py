@@ -30,9 +30,9 @@ def test_stack_reference_outputs_are_read_in_previews_with_secrets(
     assert thing["plain"] == {"list": [1, "arn:kit:thing-1"]}
     assert (thing["hidden"], thing["deep"]) == ("hush-thing-1", {"in": "hush-thing-1"})
     assert "hush" not in taking.state_file.read_text()
-    kept = taking.resources()["again"]
-    assert (kept["external"], kept["id"]) == (True, "organization/demo/dev")
-    assert kept["outputs"]["secretOutputNames"] == ["deep", "hidden"]
+    remaining = taking.resources()["again"]
+    assert (remaining["external"], remaining["id"]) == (True, "organization/demo/dev")
+    assert remaining["outputs"]["secretOutputNames"] == ["deep", "hidden"]
     assert taking.changes("preview") == {}
     assert taking.changes("refresh") == {}
     assert taking.changes("destroy") == {"delete": 2}
@@ -93,10 +93,10 @@ def test_referenced_stack_with_another_passphrase_is_reported(
     taking.program(TAKING)
     changed = {**taking.environment, "PULUMI_CONFIG_PASSPHRASE": "another"}
     monkeypatch.setattr(Workspace, "environment", property(lambda _: changed))
-    told = messages(taking.json("preview", expect=1))
+    message = messages(taking.json("preview", expect=1))
     assert (
         "The outputs of stack 'organization/demo/dev' are unreadable: its secrets use another"
-        in told
+        in message
     )
 
 

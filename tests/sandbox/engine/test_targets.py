@@ -24,9 +24,9 @@ def both(workspace: Workspace, other: Kit) -> Iterator[Workspace]:
 
 
 def provider_ids(workspace: Workspace) -> dict[str, str]:
-    found = workspace.state()["resources"]
+    result = workspace.state()["resources"]
     return {
-        item["type"]: item["id"] for item in found if item["type"].startswith("pulumi:providers:")
+        item["type"]: item["id"] for item in result if item["type"].startswith("pulumi:providers:")
     }
 
 

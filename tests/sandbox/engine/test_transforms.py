@@ -132,12 +132,12 @@ Thing("c")
     line = (workspace.folder / "__main__.py").read_text().splitlines().index(
         '    raise ValueError("no such luck")'
     ) + 1
-    told = messages(failed)
+    message = messages(failed)
     assert (
         f"::a: Its transform failed: no such luck ({workspace.folder}/__main__.py, line {line})"
-        in told
+        in message
     )
-    assert "Traceback" not in told
+    assert "Traceback" not in message
     assert [thing["__name"] for thing in kit.things.values()] == ["c"]
 
 

@@ -201,10 +201,10 @@ class Workspace:
 
     def state(self) -> dict[str, Any]:
         """Return the stack's deployment."""
-        found: dict[str, Any] = json.loads(self.state_file.read_text())["checkpoint"].get(
+        result: dict[str, Any] = json.loads(self.state_file.read_text())["checkpoint"].get(
             "latest", {}
         )
-        return found
+        return result
 
     def check_integrity(self) -> None:
         """Check that either engine can read the state."""
@@ -236,9 +236,9 @@ def steps(document: dict[str, Any]) -> dict[str, str]:
 
 def messages(document: dict[str, Any], severity: str = "error") -> str:
     """Return all messages as one text."""
-    found: Sequence[dict[str, str]] = document["diagnostics"]
+    result: Sequence[dict[str, str]] = document["diagnostics"]
     return "\n".join(
-        f"{item['urn']}: {item['message']}" for item in found if item["severity"] == severity
+        f"{item['urn']}: {item['message']}" for item in result if item["severity"] == severity
     )
 
 

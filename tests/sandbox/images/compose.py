@@ -147,10 +147,10 @@ def laptop(folder: Path) -> Iterator[Laptop]:
         running.enter_context(_process(way_out, log))
         docker = next(
             (
-                found
+                result
                 for program in engines.docker_programs()
-                if (found := engines.DockerEngine(program, {"DOCKER_HOST": socket}))
-                and _ready(found, folder / "log")
+                if (result := engines.DockerEngine(program, {"DOCKER_HOST": socket}))
+                and _ready(result, folder / "log")
             ),
             None,
         )
@@ -192,9 +192,9 @@ def stand_ins(docker: engines.DockerEngine, bases: Path, folder: Path) -> dict[s
         pytest.skip("PostgreSQL is not installed (make tools)")
     if (reason := debian_base.problem()) is not None:
         pytest.skip(reason)
-    made = debian_base.local_base(bases, "amd64")
-    docker.load(made.base, "localhost/base:test")
-    docker.load(made.builder, "localhost/builder:test")
+    created = debian_base.local_base(bases, "amd64")
+    docker.load(created.base, "localhost/base:test")
+    docker.load(created.builder, "localhost/builder:test")
     shutil.copytree(FILES, folder, dirs_exist_ok=True)
     _pack(programs, folder / "postgres.tar")
     arguments = [f"--build-arg=PROGRAMS={programs}", "--build-arg=BASE_IMAGE=localhost/base:test"]
@@ -217,17 +217,17 @@ def _pack(programs: Path, tar: Path) -> None:
         home / "lib" / "dict_snowball.so",
     ]
     binaries.append(Path(shutil.which("setpriv") or "/usr/bin/setpriv"))
-    wanted = {*binaries, share, Path("/usr/share/zoneinfo")}
+    expected = {*binaries, share, Path("/usr/share/zoneinfo")}
     for binary in binaries:
         listed = subprocess.run(["ldd", binary], capture_output=True, text=True, check=True).stdout
-        wanted |= {
+        expected |= {
             Path(word)
             for line in listed.splitlines()
             for word in line.split()
             if word.startswith("/")
         }
     with tarfile.open(tar, "w", dereference=True) as archive:
-        for path in sorted(wanted):
+        for path in sorted(expected):
             # Under its real folder: in the base, /lib is a link, which must not become a folder.
             archive.add(path, arcname=str(path.parent.resolve() / path.name))
 

@@ -55,9 +55,9 @@ def test_engine_that_was_removed_during_the_build_is_replaced_by_another(
 ) -> None:
     removed = engines.DockerEngine(str(tmp_path / "removed"))
     failing = engines.DockerEngine(program(tmp_path / "docker", "echo broken >&2; exit 3"))
-    made = builder(tmp_path, monkeypatch, removed, failing, failing)
+    created = builder(tmp_path, monkeypatch, removed, failing, failing)
     with pytest.raises(BuildError, match="failed with code 3: broken"):
-        made.build(request_, None, None)
+        created.build(request_, None, None)
 
 
 def test_failing_build_of_a_working_engine_is_an_error(

@@ -79,9 +79,9 @@ def laptop_and_images() -> Iterator[tuple[Laptop, dict[str, str]]]:
 def project(laptop_and_images: tuple[Laptop, dict[str, str]], tmp_path: Path) -> Iterator[Project]:
     laptop, variables = laptop_and_images
     shutil.copytree(APP, tmp_path / "app", ignore=shutil.ignore_patterns("__pycache__", ".env"))
-    found = Project(laptop, tmp_path / "app", variables)
-    yield found
-    found.compose("down", "--volumes", POSTGRES_PASSWORD="any")
+    result = Project(laptop, tmp_path / "app", variables)
+    yield result
+    result.compose("down", "--volumes", POSTGRES_PASSWORD="any")
 
 
 def test_one_command_brings_it_up_and_entries_outlive_down_and_up(project: Project) -> None:
@@ -152,7 +152,7 @@ def test_commands_of_the_readme_replace_those_of_docker_and_psql(project: Projec
     assert {"app", "database"} <= set(re.findall(r"app|database", listed))
     [psql] = re.findall(r"`(\. app/\.env; [^`]* psql [^`]*)`", readme)
     line = f"cd {project.folder.parent}; {psql} -c 'SELECT 40 + 2 AS answer'"
-    answer = project.laptop.run("sh", "-euc", line)
-    assert "42" in answer.stdout, answer.stderr
+    response = project.laptop.run("sh", "-euc", line)
+    assert "42" in response.stdout, response.stderr
     assert project.compose("stop").returncode == 0
     assert "Up" not in project.compose("ps").stdout

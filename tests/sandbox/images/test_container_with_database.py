@@ -50,10 +50,10 @@ def migrate(
 def within(seconds: float, container: Container, path: str, status: int) -> requests.Response:
     """Return the first response with this status."""
     deadline = time.monotonic() + seconds
-    while (answer := requests.get(f"{container.url}{path}", timeout=60)).status_code != status:
+    while (response := requests.get(f"{container.url}{path}", timeout=60)).status_code != status:
         assert time.monotonic() < deadline, container.logs()[-3000:]
         time.sleep(0.2)
-    return answer
+    return response
 
 
 def test_image_migrates_repeatedly_and_concurrently(
@@ -100,7 +100,7 @@ def test_entries_survive_an_outage_of_the_database(
         database.start()
         within(60, container, "/readyz", 200)
         entries = within(60, container, "/api/entries", 200).json()["entries"]
-        assert [found["message"] for found in entries] == ["by the API", "by the page"]
+        assert [result["message"] for result in entries] == ["by the API", "by the page"]
         assert "Traceback" not in container.logs()
         assert database.password not in container.logs()
 
@@ -118,13 +118,13 @@ def test_stop_under_load_keeps_every_acknowledged_entry(
             while True:
                 entry = {"name": f"writer {number}", "message": "m"}
                 try:  # a new connection each time
-                    answer = requests.post(f"{container.url}/api/entries", json=entry, timeout=60)
+                    response = requests.post(f"{container.url}/api/entries", json=entry, timeout=60)
                 except requests.ConnectionError as error:
                     outcomes["disconnected"] += 1
                     if "Connection refused" in str(error):
                         return
                     continue
-                outcomes[str(answer.status_code)] += 1
+                outcomes[str(response.status_code)] += 1
 
         writers = [threading.Thread(target=write, args=(number,)) for number in range(8)]
         for writer in writers:

@@ -205,7 +205,7 @@ class World:
     def ended(self, id: str, status: str = "") -> dict[str, Any]:
         """Wait until an execution has ended, and check its status."""
         execution = self.wait(
-            lambda: found if (found := self.execution(id))["status"] not in LIVE else None
+            lambda: result if (result := self.execution(id))["status"] not in LIVE else None
         )
         if status:
             assert execution["status"] == status, execution

@@ -50,8 +50,8 @@ def test_commands_are_retried_and_the_window_is_open(world: World) -> None:
 def test_website_is_extracted_into_its_bucket(world: World) -> None:
     world.client("s3").create_bucket(Bucket="website-of-tests")
     world.ended(create(world, "static_website"), "Succeeded")
-    found = world.client("s3").get_object(Bucket="website-of-tests", Key="content.txt")
-    assert (found["Body"].read(), found["ContentType"]) == (b"first", "text/plain")
+    result = world.client("s3").get_object(Bucket="website-of-tests", Key="content.txt")
+    assert (result["Body"].read(), result["ContentType"]) == (b"first", "text/plain")
 
 
 @pytest.mark.parametrize("name", ["cloudformation_deploy"])

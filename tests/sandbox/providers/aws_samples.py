@@ -26,9 +26,9 @@ class Needs:
         self._made: list[Made] = []
 
     def make(self, token: str, inputs: Mapping[str, Any]) -> Made:
-        made = self.aws.create(token, f"need{len(self._made)}-{self.number}", inputs)
-        self._made.append(made)
-        return made
+        created = self.aws.create(token, f"need{len(self._made)}-{self.number}", inputs)
+        self._made.append(created)
+        return created
 
     def vpc(self) -> Made:
         return self.make("aws:ec2/vpc:Vpc", {"cidrBlock": "10.9.0.0/16"})
@@ -90,8 +90,8 @@ class Needs:
         return str(boto3.client("sns").create_topic(Name=f"topic-{self.number}")["TopicArn"])
 
     def remove(self) -> None:
-        for made in reversed(self._made):
-            self.aws.delete(made)
+        for created in reversed(self._made):
+            self.aws.delete(created)
 
 
 def trust(service: str) -> str:

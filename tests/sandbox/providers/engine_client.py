@@ -92,7 +92,7 @@ class Client:
         olds: Mapping[str, Any] | None = None,
         secrets: Any = (),
     ) -> dict[str, Any]:
-        answer = self.call(
+        response = self.call(
             "Check",
             pb.CheckRequest(
                 urn=self.urn(type, name),
@@ -101,9 +101,9 @@ class Client:
                 randomSeed=SEED,
             ),
         )
-        if answer.failures:
-            raise CheckFailed("\n".join(f"{f.property}: {f.reason}" for f in answer.failures))
-        return decode(answer.inputs).values
+        if response.failures:
+            raise CheckFailed("\n".join(f"{f.property}: {f.reason}" for f in response.failures))
+        return decode(response.inputs).values
 
     def preview(self, type: str, name: str, news: Mapping[str, Any]) -> dict[str, Any]:
         inputs = self.check(type, name, news)
@@ -115,9 +115,9 @@ class Client:
     def create(self, type: str, name: str, news: Mapping[str, Any], secrets: Any = ()) -> Made:
         inputs = self.check(type, name, news, secrets=secrets)
         request = pb.CreateRequest(urn=self.urn(type, name), properties=encode(inputs, secrets))
-        answer = self.call("Create", request)
-        state = decode(answer.properties)
-        return Made(type, name, answer.id, inputs, state.values, state.secrets)
+        response = self.call("Create", request)
+        state = decode(response.properties)
+        return Made(type, name, response.id, inputs, state.values, state.secrets)
 
     def diff(
         self, made: Made, news: Mapping[str, Any], ignore: Any = ()
@@ -179,10 +179,10 @@ class Client:
         self.call("Delete", request)
 
     def invoke(self, token: str, args: Mapping[str, Any]) -> dict[str, Any]:
-        answer = self.call("Invoke", pb.InvokeRequest(tok=token, args=encode(args)))
-        if answer.failures:
-            raise CheckFailed("\n".join(f"{f.property}: {f.reason}" for f in answer.failures))
-        return decode(getattr(answer, "return")).values
+        response = self.call("Invoke", pb.InvokeRequest(tok=token, args=encode(args)))
+        if response.failures:
+            raise CheckFailed("\n".join(f"{f.property}: {f.reason}" for f in response.failures))
+        return decode(getattr(response, "return")).values
 
 
 class Served:

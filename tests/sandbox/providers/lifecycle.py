@@ -34,7 +34,7 @@ def network(boto: Boto, cidr: str = "10.0") -> tuple[str, list[str]]:
         )
         for number, zone in enumerate("ab")
     ]
-    return str(vpc), [str(made["Subnet"]["SubnetId"]) for made in subnets]
+    return str(vpc), [str(created["Subnet"]["SubnetId"]) for created in subnets]
 
 
 def replaces(aws: Client, made: Made, news: dict[str, Any]) -> list[str]:
@@ -49,21 +49,21 @@ def changes(aws: Client, made: Made, news: dict[str, Any]) -> list[str]:
 
 def settled(aws: Client, made: Made) -> None:
     """Check that a refresh returns the resource unchanged."""
-    found = aws.read(made)
-    assert found is not None
-    assert found.inputs == made.inputs
-    unsteady = {key for key in found.state if found.state[key] != made.state.get(key)}
+    result = aws.read(made)
+    assert result is not None
+    assert result.inputs == made.inputs
+    unsteady = {key for key in result.state if result.state[key] != made.state.get(key)}
     assert unsteady <= {"modifiedAt", "latestRestorableTime"}
 
 
 def imports(aws: Client, made: Made, id: str | None = None, ignore: tuple[str, ...] = ()) -> None:
     """Check that an import returns inputs equal to the program's."""
-    found = aws.import_(made.type, made.name, id or made.id)
-    assert found is not None
-    assert found.id == made.id
+    result = aws.import_(made.type, made.name, id or made.id)
+    assert result is not None
+    assert result.id == made.id
     own = {
         key: value
         for key, value in made.inputs.items()
         if not key.startswith("__") and key != "tagsAll"
     }
-    assert aws.diff(found, own, ignore)[0].replaces == []
+    assert aws.diff(result, own, ignore)[0].replaces == []

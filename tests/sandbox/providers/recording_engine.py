@@ -63,8 +63,8 @@ class Engine(resource_pb2_grpc.ResourceMonitorServicer):
             "ALIAS_SPECS",
             "DELETED_WITH",
         )
-        known = [getattr(resource_pb2, f"RESOURCE_MONITOR_FEATURE_{name}") for name in features]
-        return resource_pb2.DeploymentInfo(supportedFeatures=known)
+        existing = [getattr(resource_pb2, f"RESOURCE_MONITOR_FEATURE_{name}") for name in features]
+        return resource_pb2.DeploymentInfo(supportedFeatures=existing)
 
     def SupportsFeature(self, request: Any, context: Any) -> resource_pb2.SupportsFeatureResponse:
         return resource_pb2.SupportsFeatureResponse(hasSupport=request.id != "transforms")
@@ -93,10 +93,10 @@ class Engine(resource_pb2_grpc.ResourceMonitorServicer):
                 dict(request.providers),
                 state,
             )
-        answer = resource_pb2.RegisterResourceResponse(urn=urn, object=struct(state))
+        response = resource_pb2.RegisterResourceResponse(urn=urn, object=struct(state))
         if request.custom:
-            answer.id = "" if self.preview else f"id-{request.name}"
-        return answer
+            response.id = "" if self.preview else f"id-{request.name}"
+        return response
 
     def RegisterResourceOutputs(self, request: Any, context: Any) -> empty_pb2.Empty:
         self.made[request.urn].outputs = json_format.MessageToDict(request.outputs)
@@ -104,7 +104,7 @@ class Engine(resource_pb2_grpc.ResourceMonitorServicer):
 
     def Invoke(self, request: Any, context: Any) -> provider_pb2.InvokeResponse:
         args = json_format.MessageToDict(request.args)
-        known: dict[str, dict[str, Any]] = {
+        existing: dict[str, dict[str, Any]] = {
             "aws:index/getPartition:getPartition": {
                 "partition": "aws",
                 "dnsSuffix": "amazonaws.com",
@@ -115,17 +115,17 @@ class Engine(resource_pb2_grpc.ResourceMonitorServicer):
             "aws:ssm/getParameter:getParameter": {"value": f"ami:{args.get('name')}"},
         }
         if request.tok == "pulumi:pulumi:getResource":
-            found = self.made[args["urn"]]
-            known[request.tok] = {
+            result = self.made[args["urn"]]
+            existing[request.tok] = {
                 "urn": args["urn"],
-                "id": f"id-{found.name}",
-                "state": found.outputs,
+                "id": f"id-{result.name}",
+                "state": result.outputs,
             }
-        return provider_pb2.InvokeResponse(**{"return": struct(known[request.tok])})
+        return provider_pb2.InvokeResponse(**{"return": struct(existing[request.tok])})
 
     def child(self, name: str, type: str = "") -> Registered:
-        [found] = [r for r in self.made.values() if r.name == name and r.type.endswith(type)]
-        return found
+        [result] = [r for r in self.made.values() if r.name == name and r.type.endswith(type)]
+        return result
 
     def tree(self) -> set[tuple[str, str, str]]:
         return {(r.type, r.name, r.parent) for r in self.made.values()}

@@ -46,29 +46,29 @@ def project(build_role: str) -> dict[str, Any]:
 def test_build_project_is_replaced_by_a_new_name_only(
     owned: Client, boto: Boto, build_role: str
 ) -> None:
-    given = project(build_role)
-    made = owned.create("aws:codebuild/project:Project", "build", given)
-    name = made.state["name"]
-    assert made.id.endswith(f":project/{name}")
+    inputs = project(build_role)
+    created = owned.create("aws:codebuild/project:Project", "build", inputs)
+    name = created.state["name"]
+    assert created.id.endswith(f":project/{name}")
     live = boto("codebuild").batch_get_projects(names=[name])["projects"][0]
     assert live["timeoutInMinutes"] == 60
     assert live["environment"]["privilegedMode"] is True
     assert {tag["key"]: tag["value"] for tag in live["tags"]} == {"Name": "build", "Owner": "us"}
-    settled(owned, made)
-    imports(owned, made)
-    assert replaces(owned, made, {**given, "name": "other"}) == ["name"]
+    settled(owned, created)
+    imports(owned, created)
+    assert replaces(owned, created, {**inputs, "name": "other"}) == ["name"]
 
     environment = {
-        **given["environment"],
+        **inputs["environment"],
         "environmentVariables": [
             {"name": "REPOSITORY", "value": "other"},
             {"name": "TOKEN", "value": "arn:secret", "type": "SECRETS_MANAGER"},
         ],
     }
-    news = {**given, "buildTimeout": 15, "environment": environment, "tags": {"Name": "again"}}
-    assert replaces(owned, made, news) == []
-    assert "environment.environmentVariables[0].value" in changes(owned, made, news)
-    made = owned.update(made, news)
+    news = {**inputs, "buildTimeout": 15, "environment": environment, "tags": {"Name": "again"}}
+    assert replaces(owned, created, news) == []
+    assert "environment.environmentVariables[0].value" in changes(owned, created, news)
+    created = owned.update(created, news)
     live = boto("codebuild").batch_get_projects(names=[name])["projects"][0]
     assert live["timeoutInMinutes"] == 15
     assert [v["name"] for v in live["environment"]["environmentVariables"]] == [
@@ -76,24 +76,26 @@ def test_build_project_is_replaced_by_a_new_name_only(
         "TOKEN",
     ]
     assert {tag["key"]: tag["value"] for tag in live["tags"]} == {"Name": "again", "Owner": "us"}
-    settled(owned, made)
+    settled(owned, created)
 
-    owned.delete(made)
+    owned.delete(created)
     assert name not in boto("codebuild").list_projects()["projects"]
-    assert owned.read(made) is None
-    owned.delete(made)
+    assert owned.read(created) is None
+    owned.delete(created)
 
 
 def test_report_group_is_deleted_with_its_reports(owned: Client, boto: Boto) -> None:
-    given = {"type": "TEST", "exportConfig": {"type": "NO_EXPORT"}, "deleteReports": True}
-    made = owned.create("aws:codebuild/reportGroup:ReportGroup", "results", given)
-    live = boto("codebuild").batch_get_report_groups(reportGroupArns=[made.id])["reportGroups"][0]
+    inputs = {"type": "TEST", "exportConfig": {"type": "NO_EXPORT"}, "deleteReports": True}
+    created = owned.create("aws:codebuild/reportGroup:ReportGroup", "results", inputs)
+    live = boto("codebuild").batch_get_report_groups(reportGroupArns=[created.id])["reportGroups"][
+        0
+    ]
     assert live["exportConfig"] == {"exportConfigType": "NO_EXPORT"}
     assert {tag["key"]: tag["value"] for tag in live["tags"]} == {"Owner": "us"}
-    settled(owned, made)
-    assert replaces(owned, made, {**given, "name": "other"}) == ["name"]
-    owned.delete(made)
-    assert made.id not in boto("codebuild").list_report_groups()["reportGroups"]
+    settled(owned, created)
+    assert replaces(owned, created, {**inputs, "name": "other"}) == ["name"]
+    owned.delete(created)
+    assert created.id not in boto("codebuild").list_report_groups()["reportGroups"]
 
 
 def test_project_with_codepipeline_on_one_side_is_refused(owned: Client, build_role: str) -> None:
@@ -109,8 +111,8 @@ def test_project_with_codepipeline_on_one_side_is_refused(owned: Client, build_r
 
 def test_unemulated_project_property_is_refused_by_name(owned: Client, build_role: str) -> None:
     with pytest.raises(CheckFailed, match='"buildBatchConfig" is not emulated'):
-        given = {**project(build_role), "buildBatchConfig": {"serviceRole": build_role}}
-        owned.check("aws:codebuild/project:Project", "x", given)
+        inputs = {**project(build_role), "buildBatchConfig": {"serviceRole": build_role}}
+        owned.check("aws:codebuild/project:Project", "x", inputs)
 
 
 def pipeline(pipeline_role: str, bucket: str) -> dict[str, Any]:
@@ -192,35 +194,35 @@ def deploy_project(owned: Client, build_role: str) -> str:
 def test_v2_pipeline_keeps_its_definition_and_updates_in_place(
     owned: Client, boto: Boto, pipeline_role: str, bucket: str, deploy_project: str
 ) -> None:
-    given = pipeline(pipeline_role, bucket)
-    made = owned.create("aws:codepipeline/pipeline:Pipeline", "release", given)
-    live = boto("codepipeline").get_pipeline(name=made.id)["pipeline"]
+    inputs = pipeline(pipeline_role, bucket)
+    created = owned.create("aws:codepipeline/pipeline:Pipeline", "release", inputs)
+    live = boto("codepipeline").get_pipeline(name=created.id)["pipeline"]
     assert live["stages"][1]["onFailure"] == {"result": "ROLLBACK"}
     assert live["stages"][1]["beforeEntry"]["conditions"][0]["rules"][0]["name"] == "calm"
     assert live["triggers"][0]["gitConfiguration"]["push"] == [{"tags": {"includes": ["v*"]}}]
     assert live["variables"] == [
         {"name": "digest", "defaultValue": "none", "description": "what to deploy"}
     ]
-    settled(owned, made)
-    imports(owned, made)
-    assert replaces(owned, made, {**given, "name": "other"}) == ["name"]
+    settled(owned, created)
+    imports(owned, created)
+    assert replaces(owned, created, {**inputs, "name": "other"}) == ["name"]
 
-    news = {**given, "executionMode": "SUPERSEDED", "tags": {"Name": "release"}}
-    assert changes(owned, made, news) == ["executionMode", "tags", "tagsAll.Name"]
-    assert replaces(owned, made, news) == []
-    made = owned.update(made, news)
-    live = boto("codepipeline").get_pipeline(name=made.id)["pipeline"]
+    news = {**inputs, "executionMode": "SUPERSEDED", "tags": {"Name": "release"}}
+    assert changes(owned, created, news) == ["executionMode", "tags", "tagsAll.Name"]
+    assert replaces(owned, created, news) == []
+    created = owned.update(created, news)
+    live = boto("codepipeline").get_pipeline(name=created.id)["pipeline"]
     assert (live["executionMode"], live["version"]) == ("SUPERSEDED", 2)
-    settled(owned, made)
+    settled(owned, created)
 
-    owned.delete(made)
-    assert owned.read(made) is None
+    owned.delete(created)
+    assert owned.read(created) is None
 
 
 def test_v2_features_are_refused_for_v1(owned: Client, pipeline_role: str, bucket: str) -> None:
     with pytest.raises(CheckFailed) as refused:
-        given = {**pipeline(pipeline_role, bucket), "pipelineType": "V1"}
-        owned.check("aws:codepipeline/pipeline:Pipeline", "x", given)
+        inputs = {**pipeline(pipeline_role, bucket), "pipelineType": "V1"}
+        owned.check("aws:codepipeline/pipeline:Pipeline", "x", inputs)
     assert {line.split(":")[0] for line in str(refused.value).splitlines()} == {
         "triggers",
         "variables",
@@ -229,23 +231,23 @@ def test_v2_features_are_refused_for_v1(owned: Client, pipeline_role: str, bucke
 
 
 def test_connection_is_pending_until_its_handshake(owned: Client, boto: Boto) -> None:
-    given = {"name": "github", "providerType": "GitHub", "tags": {"Name": "github"}}
-    made = owned.create("aws:codeconnections/connection:Connection", "github", given)
-    assert made.state["connectionStatus"] == "PENDING"
+    inputs = {"name": "github", "providerType": "GitHub", "tags": {"Name": "github"}}
+    created = owned.create("aws:codeconnections/connection:Connection", "github", inputs)
+    assert created.state["connectionStatus"] == "PENDING"
     assert (
-        boto("codeconnections").get_connection(ConnectionArn=made.id)["Connection"][
+        boto("codeconnections").get_connection(ConnectionArn=created.id)["Connection"][
             "ConnectionName"
         ]
         == "github"
     )
-    settled(owned, made)
-    imports(owned, made)
-    assert replaces(owned, made, {**given, "providerType": "GitLab"}) == ["providerType"]
-    made = owned.update(made, {**given, "tags": {"Name": "changed"}})
-    tags = boto("codeconnections").list_tags_for_resource(ResourceArn=made.id)["Tags"]
+    settled(owned, created)
+    imports(owned, created)
+    assert replaces(owned, created, {**inputs, "providerType": "GitLab"}) == ["providerType"]
+    created = owned.update(created, {**inputs, "tags": {"Name": "changed"}})
+    tags = boto("codeconnections").list_tags_for_resource(ResourceArn=created.id)["Tags"]
     assert {tag["Key"]: tag["Value"] for tag in tags} == {"Name": "changed", "Owner": "us"}
-    owned.delete(made)
-    assert owned.read(made) is None
+    owned.delete(created)
+    assert owned.read(created) is None
 
 
 def test_notification_rule_targets_a_topic(
@@ -257,36 +259,36 @@ def test_notification_rule_targets_a_topic(
         {**pipeline(pipeline_role, bucket), "name": "watched"},
     )
     topic = boto("sns").create_topic(Name="delivery")["TopicArn"]
-    given = {
+    inputs = {
         "name": "failures",
         "resource": watched.state["arn"],
         "detailType": "BASIC",
         "eventTypeIds": ["codepipeline-pipeline-pipeline-execution-failed"],
         "targets": [{"address": topic}],
     }
-    made = owned.create(
-        "aws:codestarnotifications/notificationRule:NotificationRule", "failures", given
+    created = owned.create(
+        "aws:codestarnotifications/notificationRule:NotificationRule", "failures", inputs
     )
-    settled(owned, made)
-    imports(owned, made)
-    assert replaces(owned, made, {**given, "resource": "arn:other"}) == ["resource"]
-    made = owned.update(made, {**given, "detailType": "FULL", "status": "DISABLED"})
-    live = boto("codestar-notifications").describe_notification_rule(Arn=made.id)
+    settled(owned, created)
+    imports(owned, created)
+    assert replaces(owned, created, {**inputs, "resource": "arn:other"}) == ["resource"]
+    created = owned.update(created, {**inputs, "detailType": "FULL", "status": "DISABLED"})
+    live = boto("codestar-notifications").describe_notification_rule(Arn=created.id)
     assert (live["DetailType"], live["Status"]) == ("FULL", "DISABLED")
-    owned.delete(made)
-    assert owned.read(made) is None
+    owned.delete(created)
+    assert owned.read(created) is None
     owned.delete(watched)
 
 
 def test_refused_pipeline_is_reported_and_not_created(
     owned: Client, pipeline_role: str, bucket: str
 ) -> None:
-    given = pipeline(pipeline_role, bucket)
-    given["stages"][1]["actions"][0]["inputArtifacts"] = ["never-made"]
+    inputs = pipeline(pipeline_role, bucket)
+    inputs["stages"][1]["actions"][0]["inputArtifacts"] = ["never-made"]
     with pytest.raises(
         Failed, match=r"creating CodePipeline Pipeline.*InvalidActionDeclarationException"
     ) as refused:
-        owned.create("aws:codepipeline/pipeline:Pipeline", "broken", given)
+        owned.create("aws:codepipeline/pipeline:Pipeline", "broken", inputs)
     assert refused.value.partial is None
 
 

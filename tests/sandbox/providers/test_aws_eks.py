@@ -77,7 +77,7 @@ def test_preview_of_a_cluster_has_unknown_computed_properties(
 def test_cluster_is_updated_one_setting_at_a_time(
     owned: Client, boto: Boto, inputs: dict[str, Any]
 ) -> None:
-    made = owned.create(CLUSTER, "live", {**inputs, "name": "live"})
+    created = owned.create(CLUSTER, "live", {**inputs, "name": "live"})
     news = {
         **inputs,
         "name": "live",
@@ -92,8 +92,8 @@ def test_cluster_is_updated_one_setting_at_a_time(
         },
         "tags": {"Name": "changed"},
     }
-    assert replaces(owned, made, news) == []
-    made = owned.update(made, news)
+    assert replaces(owned, created, news) == []
+    created = owned.update(created, news)
 
     live = boto("eks").describe_cluster(name="live")["cluster"]
     assert live["version"] == "1.35"
@@ -104,32 +104,36 @@ def test_cluster_is_updated_one_setting_at_a_time(
     logged = [entry["types"] for entry in live["logging"]["clusterLogging"] if entry["enabled"]]
     assert sorted(logged[0]) == ["api", "audit"]
     assert live["tags"] == {"Name": "changed", "Owner": "us"}
-    settled(owned, made)
+    settled(owned, created)
 
     with pytest.raises(Failed, match=r"deleting EKS Cluster \(live\).*InvalidRequestException"):
-        owned.delete(made)
-    made = owned.update(made, {**news, "deletionProtection": False})
-    owned.delete(made)
+        owned.delete(created)
+    created = owned.update(created, {**news, "deletionProtection": False})
+    owned.delete(created)
     assert "live" not in boto("eks").list_clusters()["clusters"]
-    assert owned.read(made) is None
-    owned.delete(made)
+    assert owned.read(created) is None
+    owned.delete(created)
 
 
 def test_failed_update_does_not_repeat_completed_settings(
     owned: Client, boto: Boto, inputs: dict[str, Any]
 ) -> None:
-    made = owned.create(CLUSTER, "half", {**inputs, "name": "half"})
+    created = owned.create(CLUSTER, "half", {**inputs, "name": "half"})
     _, elsewhere = network(boto, "10.1")
     with pytest.raises(Failed, match="Subnets have to stay in the cluster's VPC") as caught:
         owned.update(
-            made,
+            created,
             {**inputs, "name": "half", "version": "1.35", "vpcConfig": {"subnetIds": elsewhere}},
         )
 
     partial = caught.value.partial
     assert partial is not None
     half = Made(
-        CLUSTER, "half", made.id, decode(partial.inputs).values, decode(partial.properties).values
+        CLUSTER,
+        "half",
+        created.id,
+        decode(partial.inputs).values,
+        decode(partial.properties).values,
     )
     assert boto("eks").describe_cluster(name="half")["cluster"]["version"] == "1.35"
     settled(owned, half)
@@ -196,15 +200,15 @@ def test_auto_mode_switches_must_agree(owned: Client, boto: Boto, inputs: dict[s
     }
     with pytest.raises(CheckFailed, match="must all be set to either true or false"):
         owned.check(CLUSTER, "auto", {**inputs, "computeConfig": switches["computeConfig"]})
-    made = owned.create(
+    created = owned.create(
         CLUSTER, "auto", {**inputs, **switches, "bootstrapSelfManagedAddons": False}
     )
 
-    live = boto("eks").describe_cluster(name=made.id)["cluster"]
+    live = boto("eks").describe_cluster(name=created.id)["cluster"]
     assert live["computeConfig"]["enabled"] is True
-    assert made.state["kubernetesNetworkConfig"]["serviceIpv4Cidr"]
-    settled(owned, made)
-    owned.delete(made)
+    assert created.state["kubernetesNetworkConfig"]["serviceIpv4Cidr"]
+    settled(owned, created)
+    owned.delete(created)
 
 
 def test_node_group_is_scaled_labeled_and_deleted(owned: Client, boto: Boto, cluster: Made) -> None:
@@ -219,16 +223,16 @@ def test_node_group_is_scaled_labeled_and_deleted(owned: Client, boto: Boto, clu
         "labels": {"pool": "one", "gone": "soon"},
         "updateConfig": {"maxUnavailable": 1},
     }
-    made = owned.create("aws:eks/nodeGroup:NodeGroup", "workers", given)
-    name = made.state["nodeGroupName"]
-    assert made.id == f"shared:{name}"
-    assert made.state["version"] == "1.34"
-    assert made.state["releaseVersion"].startswith("1.34")
-    assert made.state["resources"][0]["autoscalingGroups"][0]["name"]
-    settled(owned, made)
-    imports(owned, made)
-    assert replaces(owned, made, {**given, "instanceTypes": ["t4g.large"]}) == ["instanceTypes"]
-    assert replaces(owned, made, {**given, "capacityType": "ON_DEMAND"}) == ["capacityType"]
+    created = owned.create("aws:eks/nodeGroup:NodeGroup", "workers", given)
+    name = created.state["nodeGroupName"]
+    assert created.id == f"shared:{name}"
+    assert created.state["version"] == "1.34"
+    assert created.state["releaseVersion"].startswith("1.34")
+    assert created.state["resources"][0]["autoscalingGroups"][0]["name"]
+    settled(owned, created)
+    imports(owned, created)
+    assert replaces(owned, created, {**given, "instanceTypes": ["t4g.large"]}) == ["instanceTypes"]
+    assert replaces(owned, created, {**given, "capacityType": "ON_DEMAND"}) == ["capacityType"]
 
     news = {
         **given,
@@ -236,18 +240,18 @@ def test_node_group_is_scaled_labeled_and_deleted(owned: Client, boto: Boto, clu
         "labels": {"pool": "two"},
         "taints": [{"key": "only", "value": "us", "effect": "NO_SCHEDULE"}],
     }
-    assert replaces(owned, made, news) == []
-    assert "scalingConfig.desiredSize" in changes(owned, made, news)
-    made = owned.update(made, news)
+    assert replaces(owned, created, news) == []
+    assert "scalingConfig.desiredSize" in changes(owned, created, news)
+    created = owned.update(created, news)
     live = boto("eks").describe_nodegroup(clusterName="shared", nodegroupName=name)["nodegroup"]
     assert live["scalingConfig"] == {"desiredSize": 2, "minSize": 1, "maxSize": 4}
     assert live["labels"] == {"pool": "two"}
     assert live["taints"] == [{"key": "only", "value": "us", "effect": "NO_SCHEDULE"}]
-    settled(owned, made)
+    settled(owned, created)
 
     with pytest.raises(Failed, match="ResourceInUseException"):
         owned.delete(cluster)
-    owned.delete(made)
+    owned.delete(created)
     assert boto("eks").list_nodegroups(clusterName="shared")["nodegroups"] == []
 
 
@@ -265,20 +269,24 @@ def test_addon_gets_the_newest_version_and_is_configured(
         "resolveConflictsOnUpdate": "OVERWRITE",
         "preserve": True,
     }
-    made = owned.create("aws:eks/addon:Addon", "cni", given)
-    assert made.id == "shared:vpc-cni"
-    settled(owned, made)
-    imports(owned, made)
+    created = owned.create("aws:eks/addon:Addon", "cni", given)
+    assert created.id == "shared:vpc-cni"
+    settled(owned, created)
+    imports(owned, created)
     assert (
-        changes(owned, made, {**given, "configurationValues": '{ "enableNetworkPolicy": "true" }'})
+        changes(
+            owned, created, {**given, "configurationValues": '{ "enableNetworkPolicy": "true" }'}
+        )
         == []
     )
-    assert replaces(owned, made, {**given, "addonName": "coredns"}) == ["addonName"]
+    assert replaces(owned, created, {**given, "addonName": "coredns"}) == ["addonName"]
 
-    made = owned.update(made, {**given, "configurationValues": '{"enableNetworkPolicy":"false"}'})
+    created = owned.update(
+        created, {**given, "configurationValues": '{"enableNetworkPolicy":"false"}'}
+    )
     live = boto("eks").describe_addon(clusterName="shared", addonName="vpc-cni")["addon"]
     assert live["configurationValues"] == '{"enableNetworkPolicy":"false"}'
-    owned.delete(made)
+    owned.delete(created)
     assert boto("eks").list_addons(clusterName="shared")["addons"] == []
 
 
@@ -309,10 +317,10 @@ def test_access_entry_and_policy_are_created_and_deleted(
     }
     granted = owned.create("aws:eks/accessPolicyAssociation:AccessPolicyAssociation", "edit", asked)
     assert granted.id == f"shared#{principal}#{policy}"
-    found = boto("eks").list_associated_access_policies(
+    result = boto("eks").list_associated_access_policies(
         clusterName="shared", principalArn=principal
     )
-    assert found["associatedAccessPolicies"][0]["accessScope"] == scope
+    assert result["associatedAccessPolicies"][0]["accessScope"] == scope
     settled(owned, granted)
     imports(owned, granted)
     assert replaces(owned, granted, {**asked, "accessScope": {"type": "cluster"}}) == [
@@ -331,27 +339,27 @@ def test_pod_identity_updates_its_role_in_place(owned: Client, boto: Boto, clust
         "serviceAccount": "web",
         "roleArn": role(boto, "web", "pods.eks.amazonaws.com"),
     }
-    made = owned.create("aws:eks/podIdentityAssociation:PodIdentityAssociation", "web", given)
-    assert made.id == made.state["associationId"]
-    settled(owned, made)
-    imports(owned, made, f"shared,{made.id}")
+    created = owned.create("aws:eks/podIdentityAssociation:PodIdentityAssociation", "web", given)
+    assert created.id == created.state["associationId"]
+    settled(owned, created)
+    imports(owned, created, f"shared,{created.id}")
     with pytest.raises(Failed, match="CLUSTER-NAME,ASSOCIATION-ID"):
-        owned.import_(made.type, "web", made.id)
+        owned.import_(created.type, "web", created.id)
     other = role(boto, "web-2", "pods.eks.amazonaws.com")
-    made = owned.update(made, {**given, "roleArn": other})
+    created = owned.update(created, {**given, "roleArn": other})
     live = boto("eks").describe_pod_identity_association(
-        clusterName="shared", associationId=made.id
+        clusterName="shared", associationId=created.id
     )["association"]
     assert live["roleArn"] == other
-    assert replaces(owned, made, {**given, "namespace": "b"}) == ["namespace"]
-    owned.delete(made)
+    assert replaces(owned, created, {**given, "namespace": "b"}) == ["namespace"]
+    owned.delete(created)
     assert boto("eks").list_pod_identity_associations(clusterName="shared")["associations"] == []
 
 
 def test_cluster_functions_return_description_and_token(owned: Client, cluster: Made) -> None:
-    found = owned.invoke("aws:eks/getCluster:getCluster", {"name": "shared"})
-    assert found["endpoint"] == cluster.state["endpoint"]
-    assert found["certificateAuthorities"] == [cluster.state["certificateAuthority"]]
+    result = owned.invoke("aws:eks/getCluster:getCluster", {"name": "shared"})
+    assert result["endpoint"] == cluster.state["endpoint"]
+    assert result["certificateAuthorities"] == [cluster.state["certificateAuthority"]]
 
     token = owned.invoke("aws:eks/getClusterAuth:getClusterAuth", {"name": "shared"})["token"]
     prefix, _, encoded = token.partition("k8s-aws-v1.")

@@ -13,11 +13,11 @@ from tests.sandbox.providers.engine_client import CheckFailed, Client, Failed
 
 
 def test_zones_belong_to_the_region(aws: Client) -> None:
-    found = aws.invoke(
+    result = aws.invoke(
         "aws:index/getAvailabilityZones:getAvailabilityZones", {"state": "available"}
     )
-    assert found["names"][:3] == ["us-east-1a", "us-east-1b", "us-east-1c"]
-    assert len(found["zoneIds"]) == len(found["names"])
+    assert result["names"][:3] == ["us-east-1a", "us-east-1b", "us-east-1c"]
+    assert len(result["zoneIds"]) == len(result["names"])
     fewer = aws.invoke(
         "aws:index/getAvailabilityZones:getAvailabilityZones",
         {"excludeNames": ["us-east-1a"], "region": "eu-west-1"},
@@ -45,21 +45,21 @@ def test_identity_region_and_partition(aws: Client) -> None:
 
 
 def test_role_is_looked_up_by_name(aws: Client, witness: Any) -> None:
-    made = witness("iam").create_role(
+    created = witness("iam").create_role(
         RoleName="ci", Path="/team/", AssumeRolePolicyDocument=trust("ec2.amazonaws.com")
     )["Role"]
-    found = aws.invoke("aws:iam/getRole:getRole", {"name": "ci"})
-    assert (found["arn"], found["path"], found["uniqueId"]) == (
-        made["Arn"],
+    result = aws.invoke("aws:iam/getRole:getRole", {"name": "ci"})
+    assert (result["arn"], result["path"], result["uniqueId"]) == (
+        created["Arn"],
         "/team/",
-        made["RoleId"],
+        created["RoleId"],
     )
     with pytest.raises(Failed, match=r"reading IAM Role \(gone\): couldn't find resource"):
         aws.invoke("aws:iam/getRole:getRole", {"name": "gone"})
 
 
 def test_policy_document_is_composed(aws: Client) -> None:
-    found = aws.invoke(
+    result = aws.invoke(
         "aws:iam/getPolicyDocument:getPolicyDocument",
         {
             "statements": [
@@ -78,7 +78,7 @@ def test_policy_document_is_composed(aws: Client) -> None:
             ],
         },
     )
-    wanted = {
+    expected = {
         "Version": "2012-10-17",
         "Statement": [
             {
@@ -92,8 +92,8 @@ def test_policy_document_is_composed(aws: Client) -> None:
             {"Sid": "more", "Effect": "Deny", "Action": "*"},
         ],
     }
-    assert same_policy(found["json"], json.dumps(wanted))
-    assert json.loads(found["minifiedJson"]) == json.loads(found["json"])
+    assert same_policy(result["json"], json.dumps(expected))
+    assert json.loads(result["minifiedJson"]) == json.loads(result["json"])
 
 
 def test_misspelled_argument_is_refused(aws: Client) -> None:
@@ -115,15 +115,15 @@ def test_registry_password_is_secret(aws: Client) -> None:
     from sandbox.providers.property_values import decode
 
     token = "aws:ecr/getAuthorizationToken:getAuthorizationToken"
-    answer = decode(getattr(aws.call("Invoke", pb.InvokeRequest(tok=token)), "return"))
-    assert answer.values["userName"] == "AWS"
-    assert answer.secrets == {("authorizationToken",), ("password",)}
+    response = decode(getattr(aws.call("Invoke", pb.InvokeRequest(tok=token)), "return"))
+    assert response.values["userName"] == "AWS"
+    assert response.secrets == {("authorizationToken",), ("password",)}
 
 
 def test_ssm_parameter_is_read(aws: Client, witness: Any) -> None:
     witness("ssm").put_parameter(Name="/app/level", Value="7", Type="String")
-    found = aws.invoke("aws:ssm/getParameter:getParameter", {"name": "/app/level"})
-    assert (found["value"], found["type"], found["version"]) == ("7", "String", 1)
+    result = aws.invoke("aws:ssm/getParameter:getParameter", {"name": "/app/level"})
+    assert (result["value"], result["type"], result["version"]) == ("7", "String", 1)
     with pytest.raises(Failed, match="ParameterNotFound"):
         aws.invoke("aws:ssm/getParameter:getParameter", {"name": "/app/nothing"})
 
@@ -132,13 +132,13 @@ def test_vpc_and_its_subnets_are_looked_up(aws: Client) -> None:
     needs = Needs(aws)
     vpc = needs.make("aws:ec2/vpc:Vpc", {"cidrBlock": "10.44.0.0/16", "tags": {"Name": "found"}})
     subnet = needs.subnet_in(vpc, "10.44.1.0/24")
-    found = aws.invoke("aws:ec2/getVpc:getVpc", {"tags": {"Name": "found"}})
-    assert (found["id"], found["cidrBlock"], found["enableDnsSupport"]) == (
+    result = aws.invoke("aws:ec2/getVpc:getVpc", {"tags": {"Name": "found"}})
+    assert (result["id"], result["cidrBlock"], result["enableDnsSupport"]) == (
         vpc.id,
         "10.44.0.0/16",
         True,
     )
-    assert found["mainRouteTableId"] == vpc.state["mainRouteTableId"]
+    assert result["mainRouteTableId"] == vpc.state["mainRouteTableId"]
     inside = aws.invoke(
         "aws:ec2/getSubnets:getSubnets", {"filters": [{"name": "vpc-id", "values": [vpc.id]}]}
     )
@@ -150,6 +150,6 @@ def test_vpc_and_its_subnets_are_looked_up(aws: Client) -> None:
 
 def test_s3_prefix_list_is_looked_up(aws: Client) -> None:
     name = "com.amazonaws.us-east-1.s3"
-    found = aws.invoke("aws:ec2/getManagedPrefixList:getManagedPrefixList", {"name": name})
-    assert found["name"] == name
-    assert found["id"].startswith("pl-")
+    result = aws.invoke("aws:ec2/getManagedPrefixList:getManagedPrefixList", {"name": name})
+    assert result["name"] == name
+    assert result["id"].startswith("pl-")

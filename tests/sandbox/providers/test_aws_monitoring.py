@@ -17,22 +17,23 @@ def topic(boto: Boto) -> str:
 
 
 def test_topic_updates_settings_and_tags_in_place(owned: Client, boto: Boto) -> None:
-    given = {"displayName": "Alarms", "tags": {"Name": "alarms"}}
-    made = owned.create("aws:sns/topic:Topic", "alarms", given)
-    assert made.id == made.state["arn"]
-    settled(owned, made)
-    imports(owned, made)
-    assert replaces(owned, made, {**given, "name": "other"}) == ["name"]
-    assert replaces(owned, made, {**given, "fifoTopic": True}) == ["fifoTopic"]
-    made = owned.update(made, {"displayName": "Bells", "tags": {"Name": "bells"}})
+    inputs = {"displayName": "Alarms", "tags": {"Name": "alarms"}}
+    created = owned.create("aws:sns/topic:Topic", "alarms", inputs)
+    assert created.id == created.state["arn"]
+    settled(owned, created)
+    imports(owned, created)
+    assert replaces(owned, created, {**inputs, "name": "other"}) == ["name"]
+    assert replaces(owned, created, {**inputs, "fifoTopic": True}) == ["fifoTopic"]
+    created = owned.update(created, {"displayName": "Bells", "tags": {"Name": "bells"}})
     assert (
-        boto("sns").get_topic_attributes(TopicArn=made.id)["Attributes"]["DisplayName"] == "Bells"
+        boto("sns").get_topic_attributes(TopicArn=created.id)["Attributes"]["DisplayName"]
+        == "Bells"
     )
-    tags = boto("sns").list_tags_for_resource(ResourceArn=made.id)["Tags"]
+    tags = boto("sns").list_tags_for_resource(ResourceArn=created.id)["Tags"]
     assert {tag["Key"]: tag["Value"] for tag in tags} == {"Name": "bells", "Owner": "us"}
-    settled(owned, made)
-    owned.delete(made)
-    assert owned.read(made) is None
+    settled(owned, created)
+    owned.delete(created)
+    assert owned.read(created) is None
 
 
 def test_topic_policy_is_compared_semantically_and_reset_on_deletion(
@@ -44,13 +45,13 @@ def test_topic_policy_is_compared_semantically_and_reset_on_deletion(
         "Action": "sns:Publish",
         "Resource": topic,
     }
-    given = {"arn": topic, "policy": json.dumps({"Version": "2012-10-17", "Statement": [allow]})}
-    made = owned.create("aws:sns/topicPolicy:TopicPolicy", "publish", given)
-    settled(owned, made)
-    imports(owned, made)
+    inputs = {"arn": topic, "policy": json.dumps({"Version": "2012-10-17", "Statement": [allow]})}
+    created = owned.create("aws:sns/topicPolicy:TopicPolicy", "publish", inputs)
+    settled(owned, created)
+    imports(owned, created)
     spaced = json.dumps({"Version": "2012-10-17", "Statement": allow}, indent=2)
-    assert changes(owned, made, {"arn": topic, "policy": spaced}) == []
-    owned.delete(made)
+    assert changes(owned, created, {"arn": topic, "policy": spaced}) == []
+    owned.delete(created)
     document = json.loads(boto("sns").get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"])
     assert document["Statement"][0]["Sid"] == "__default_statement_ID"
 
@@ -60,19 +61,19 @@ def test_subscription_has_a_filter_policy_and_is_deleted(
 ) -> None:
     queue = "arn:aws:sqs:us-east-1:123456789012:bells"
     boto("sqs").create_queue(QueueName="bells")
-    given = {"topic": topic, "protocol": "sqs", "endpoint": queue}
-    made = owned.create("aws:sns/topicSubscription:TopicSubscription", "bells", given)
-    settled(owned, made)
-    imports(owned, made)
-    assert replaces(owned, made, {**given, "protocol": "https"}) == ["protocol"]
-    made = owned.update(
-        made, {**given, "filterPolicy": '{"kind": ["alarm"]}', "rawMessageDelivery": True}
+    inputs = {"topic": topic, "protocol": "sqs", "endpoint": queue}
+    created = owned.create("aws:sns/topicSubscription:TopicSubscription", "bells", inputs)
+    settled(owned, created)
+    imports(owned, created)
+    assert replaces(owned, created, {**inputs, "protocol": "https"}) == ["protocol"]
+    created = owned.update(
+        created, {**inputs, "filterPolicy": '{"kind": ["alarm"]}', "rawMessageDelivery": True}
     )
-    live = boto("sns").get_subscription_attributes(SubscriptionArn=made.id)["Attributes"]
+    live = boto("sns").get_subscription_attributes(SubscriptionArn=created.id)["Attributes"]
     assert json.loads(live["FilterPolicy"]) == {"kind": ["alarm"]}
     assert live["RawMessageDelivery"] == "true"
-    owned.delete(made)
-    assert owned.read(made) is None
+    owned.delete(created)
+    assert owned.read(created) is None
 
 
 def alarm(topic: str) -> dict[str, Any]:
@@ -93,13 +94,13 @@ def alarm(topic: str) -> dict[str, Any]:
 
 
 def test_alarm_is_replaced_by_an_update(owned: Client, boto: Boto, topic: str) -> None:
-    given = alarm(topic)
-    made = owned.create("aws:cloudwatch/metricAlarm:MetricAlarm", "errors", given)
-    settled(owned, made)
-    imports(owned, made)
-    assert replaces(owned, made, {**given, "name": "other"}) == ["name"]
-    made = owned.update(
-        made, {**given, "threshold": 7.5, "alarmActions": [], "tags": {"Name": "changed"}}
+    inputs = alarm(topic)
+    created = owned.create("aws:cloudwatch/metricAlarm:MetricAlarm", "errors", inputs)
+    settled(owned, created)
+    imports(owned, created)
+    assert replaces(owned, created, {**inputs, "name": "other"}) == ["name"]
+    created = owned.update(
+        created, {**inputs, "threshold": 7.5, "alarmActions": [], "tags": {"Name": "changed"}}
     )
     live = boto("cloudwatch").describe_alarms(AlarmNames=["errors"])["MetricAlarms"][0]
     assert (live["Threshold"], live["AlarmActions"], live["Dimensions"]) == (
@@ -107,11 +108,11 @@ def test_alarm_is_replaced_by_an_update(owned: Client, boto: Boto, topic: str) -
         [],
         [{"Name": "LoadBalancer", "Value": "app/web/1"}],
     )
-    tags = boto("cloudwatch").list_tags_for_resource(ResourceARN=made.state["arn"])["Tags"]
+    tags = boto("cloudwatch").list_tags_for_resource(ResourceARN=created.state["arn"])["Tags"]
     assert {tag["Key"]: tag["Value"] for tag in tags} == {"Name": "changed", "Owner": "us"}
-    settled(owned, made)
-    owned.delete(made)
-    assert owned.read(made) is None
+    settled(owned, created)
+    owned.delete(created)
+    assert owned.read(created) is None
 
 
 def test_an_alarm_on_an_expression_keeps_its_queries(owned: Client) -> None:
@@ -122,7 +123,7 @@ def test_an_alarm_on_an_expression_keeps_its_queries(owned: Client) -> None:
         "stat": "Sum",
         "dimensions": {"Service": "web"},
     }
-    given = {
+    inputs = {
         "name": "ratio",
         "comparisonOperator": "GreaterThanThreshold",
         "evaluationPeriods": 1,
@@ -132,34 +133,34 @@ def test_an_alarm_on_an_expression_keeps_its_queries(owned: Client) -> None:
             {"id": "requests", "metric": metric},
         ],
     }
-    made = owned.create("aws:cloudwatch/metricAlarm:MetricAlarm", "ratio", given)
-    settled(owned, made)
-    imports(owned, made)
-    owned.delete(made)
+    created = owned.create("aws:cloudwatch/metricAlarm:MetricAlarm", "ratio", inputs)
+    settled(owned, created)
+    imports(owned, created)
+    owned.delete(created)
 
 
 def test_an_alarm_without_a_statistic_is_refused(owned: Client, topic: str) -> None:
-    given = {key: value for key, value in alarm(topic).items() if key != "statistic"}
+    inputs = {key: value for key, value in alarm(topic).items() if key != "statistic"}
     with pytest.raises(
         CheckFailed, match="statistic: one of `statistic` or `extendedStatistic` must be set"
     ):
-        owned.check("aws:cloudwatch/metricAlarm:MetricAlarm", "x", given)
+        owned.check("aws:cloudwatch/metricAlarm:MetricAlarm", "x", inputs)
 
 
 def test_composite_alarm_refers_to_alarms(owned: Client, boto: Boto, topic: str) -> None:
     one = owned.create(
         "aws:cloudwatch/metricAlarm:MetricAlarm", "one", {**alarm(topic), "name": "one"}
     )
-    given = {"alarmName": "any", "alarmRule": "ALARM(one)", "alarmActions": [topic]}
-    made = owned.create("aws:cloudwatch/compositeAlarm:CompositeAlarm", "any", given)
-    settled(owned, made)
-    imports(owned, made)
-    assert replaces(owned, made, {**given, "alarmName": "all"}) == ["alarmName"]
-    made = owned.update(made, {**given, "alarmRule": "NOT ALARM(one)"})
+    inputs = {"alarmName": "any", "alarmRule": "ALARM(one)", "alarmActions": [topic]}
+    created = owned.create("aws:cloudwatch/compositeAlarm:CompositeAlarm", "any", inputs)
+    settled(owned, created)
+    imports(owned, created)
+    assert replaces(owned, created, {**inputs, "alarmName": "all"}) == ["alarmName"]
+    created = owned.update(created, {**inputs, "alarmRule": "NOT ALARM(one)"})
     live = boto("cloudwatch").describe_alarms(AlarmTypes=["CompositeAlarm"])["CompositeAlarms"][0]
     assert live["AlarmRule"] == "NOT ALARM(one)"
-    owned.delete(made)
-    assert owned.read(made) is None
+    owned.delete(created)
+    assert owned.read(created) is None
     owned.delete(one)
 
 
@@ -176,32 +177,32 @@ def test_dashboard_is_compared_semantically(owned: Client, boto: Boto) -> None:
             }
         ]
     }
-    given = {"dashboardName": "app", "dashboardBody": json.dumps(body)}
-    made = owned.create("aws:cloudwatch/dashboard:Dashboard", "app", given)
-    settled(owned, made)
-    imports(owned, made)
-    assert changes(owned, made, {**given, "dashboardBody": json.dumps(body, indent=4)}) == []
+    inputs = {"dashboardName": "app", "dashboardBody": json.dumps(body)}
+    created = owned.create("aws:cloudwatch/dashboard:Dashboard", "app", inputs)
+    settled(owned, created)
+    imports(owned, created)
+    assert changes(owned, created, {**inputs, "dashboardBody": json.dumps(body, indent=4)}) == []
     body["widgets"][0]["width"] = 12
-    made = owned.update(made, {**given, "dashboardBody": json.dumps(body)})
+    created = owned.update(created, {**inputs, "dashboardBody": json.dumps(body)})
     live = json.loads(boto("cloudwatch").get_dashboard(DashboardName="app")["DashboardBody"])
     assert live["widgets"][0]["width"] == 12
-    owned.delete(made)
-    assert owned.read(made) is None
+    owned.delete(created)
+    assert owned.read(created) is None
 
 
 def test_rule_and_target_are_created_and_deleted_in_order(
     owned: Client, boto: Boto, topic: str
 ) -> None:
-    given = {
+    inputs = {
         "name": "runs",
         "eventPattern": '{"source": ["aws.codepipeline"]}',
         "tags": {"Name": "runs"},
     }
-    rule = owned.create("aws:cloudwatch/eventRule:EventRule", "runs", given)
+    rule = owned.create("aws:cloudwatch/eventRule:EventRule", "runs", inputs)
     settled(owned, rule)
     imports(owned, rule)
-    assert replaces(owned, rule, {**given, "eventBusName": "other"}) == ["eventBusName"]
-    rule = owned.update(rule, {**given, "description": "every run", "state": "DISABLED"})
+    assert replaces(owned, rule, {**inputs, "eventBusName": "other"}) == ["eventBusName"]
+    rule = owned.update(rule, {**inputs, "description": "every run", "state": "DISABLED"})
     live = boto("events").describe_rule(Name="runs")
     assert (live["Description"], live["State"]) == ("every run", "DISABLED")
 
@@ -220,8 +221,8 @@ def test_rule_and_target_are_created_and_deleted_in_order(
     imports(owned, target, f"runs/{name}")
     assert replaces(owned, target, {**asked, "targetId": "other"}) == ["targetId"]
     target = owned.update(target, {"rule": "runs", "arn": topic, "input": '{"it": "ran"}'})
-    [found] = boto("events").list_targets_by_rule(Rule="runs")["Targets"]
-    assert (found["Input"], "InputTransformer" in found) == ('{"it": "ran"}', False)
+    [result] = boto("events").list_targets_by_rule(Rule="runs")["Targets"]
+    assert (result["Input"], "InputTransformer" in result) == ('{"it": "ran"}', False)
     owned.delete(target)
     assert owned.read(target) is None
     owned.delete(rule)
@@ -234,61 +235,61 @@ def test_a_rule_without_pattern_or_schedule_is_refused(owned: Client) -> None:
 
 
 def test_budget_updates_limit_and_notifications(owned: Client, boto: Boto) -> None:
-    told = {
+    message = {
         "comparisonOperator": "GREATER_THAN",
         "notificationType": "FORECASTED",
         "threshold": 80,
         "thresholdType": "PERCENTAGE",
         "subscriberEmailAddresses": ["a@example.com"],
     }
-    given = {
+    inputs = {
         "name": "monthly",
         "budgetType": "COST",
         "limitAmount": "100",
         "limitUnit": "USD",
         "timeUnit": "MONTHLY",
-        "notifications": [told],
+        "notifications": [message],
     }
-    made = owned.create("aws:budgets/budget:Budget", "monthly", given)
-    assert made.id == "123456789012:monthly"
-    settled(owned, made)
-    imports(owned, made)
-    assert changes(owned, made, {**given, "limitAmount": "100.0"}) == []
-    assert replaces(owned, made, {**given, "name": "other"}) == ["name"]
-    news = {**given, "limitAmount": "200", "notifications": [{**told, "threshold": 100}]}
-    made = owned.update(made, news)
+    created = owned.create("aws:budgets/budget:Budget", "monthly", inputs)
+    assert created.id == "123456789012:monthly"
+    settled(owned, created)
+    imports(owned, created)
+    assert changes(owned, created, {**inputs, "limitAmount": "100.0"}) == []
+    assert replaces(owned, created, {**inputs, "name": "other"}) == ["name"]
+    news = {**inputs, "limitAmount": "200", "notifications": [{**message, "threshold": 100}]}
+    created = owned.update(created, news)
     of = {"AccountId": "123456789012", "BudgetName": "monthly"}
     assert float(boto("budgets").describe_budget(**of)["Budget"]["BudgetLimit"]["Amount"]) == 200
     [live] = boto("budgets").describe_notifications_for_budget(**of)["Notifications"]
     assert live["Threshold"] == 100
-    settled(owned, made)
-    owned.delete(made)
-    assert owned.read(made) is None
+    settled(owned, created)
+    owned.delete(created)
+    assert owned.read(created) is None
 
 
 def test_secret_is_created_without_value_and_deleted_by_recovery_window(
     owned: Client, boto: Boto
 ) -> None:
-    given = {
+    inputs = {
         "name": "app/token",
         "description": "a token",
         "recoveryWindowInDays": 0,
         "tags": {"Name": "token"},
     }
-    made = owned.create("aws:secretsmanager/secret:Secret", "token", given)
-    assert made.id == made.state["arn"]
-    settled(owned, made)
-    imports(owned, made)
-    assert replaces(owned, made, {**given, "name": "other"}) == ["name"]
-    made = owned.update(made, {**given, "description": "another"})
-    assert boto("secretsmanager").describe_secret(SecretId=made.id)["Description"] == "another"
-    owned.delete(made)
-    assert owned.read(made) is None
+    created = owned.create("aws:secretsmanager/secret:Secret", "token", inputs)
+    assert created.id == created.state["arn"]
+    settled(owned, created)
+    imports(owned, created)
+    assert replaces(owned, created, {**inputs, "name": "other"}) == ["name"]
+    created = owned.update(created, {**inputs, "description": "another"})
+    assert boto("secretsmanager").describe_secret(SecretId=created.id)["Description"] == "another"
+    owned.delete(created)
+    assert owned.read(created) is None
 
-    kept = owned.create("aws:secretsmanager/secret:Secret", "kept", {"name": "kept"})
-    owned.delete(kept)
+    remaining = owned.create("aws:secretsmanager/secret:Secret", "kept", {"name": "kept"})
+    owned.delete(remaining)
     assert boto("secretsmanager").describe_secret(SecretId="kept")["DeletedDate"]
-    assert owned.read(kept) is None
+    assert owned.read(remaining) is None
     with pytest.raises(
         CheckFailed,
         match="recoveryWindowInDays: must be 0 \\(delete immediately\\) or from 7 to 30",

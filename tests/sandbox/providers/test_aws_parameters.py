@@ -12,14 +12,14 @@ AMI_NAME = "amazon-eks-node-al2023-x86_64-standard-1.35-v20261105"
 
 
 def test_parameter_has_a_life_cycle(owned: Client, boto: Boto) -> None:
-    given = {"name": "/app/release", "type": "String", "insecureValue": "1", "tags": {"a": "b"}}
-    created = owned.create(PARAMETER, "release", given)
+    inputs = {"name": "/app/release", "type": "String", "insecureValue": "1", "tags": {"a": "b"}}
+    created = owned.create(PARAMETER, "release", inputs)
     assert created.id == "/app/release"
     assert created.state["arn"].endswith(":parameter/app/release")
     settled(owned, created)
     imports(owned, created)
-    assert replaces(owned, created, {**given, "name": "/app/other"}) == ["name"]
-    updated = owned.update(created, {**given, "insecureValue": "2"})
+    assert replaces(owned, created, {**inputs, "name": "/app/other"}) == ["name"]
+    updated = owned.update(created, {**inputs, "insecureValue": "2"})
     assert boto("ssm").get_parameter(Name=updated.id)["Parameter"]["Value"] == "2"
     owned.delete(updated)
     assert owned.read(updated) is None

@@ -139,21 +139,21 @@ def test_auto_name_has_seven_hex_digits_and_is_stable(aws: Client) -> None:
 
 
 def test_removed_name_becomes_an_auto_name(aws: Client) -> None:
-    given = aws.check(GROUP, "logs", {"name": "mine"})
-    assert aws.check(GROUP, "logs", {}, given)["name"] != "mine"
+    inputs = aws.check(GROUP, "logs", {"name": "mine"})
+    assert aws.check(GROUP, "logs", {}, inputs)["name"] != "mine"
 
 
 def test_replacement_deletes_first_only_for_an_explicit_name(aws: Client) -> None:
     for inputs, first in (({"name": "given"}, True), ({}, False)):
-        made = aws.create(
+        created = aws.create(
             "aws:iam/role:Role", "r", {**inputs, "assumeRolePolicy": trust("ec2.amazonaws.com")}
         )
-        answer, _ = aws.diff(
-            made, {**inputs, "assumeRolePolicy": trust("ec2.amazonaws.com"), "path": "/x/"}
+        response, _ = aws.diff(
+            created, {**inputs, "assumeRolePolicy": trust("ec2.amazonaws.com"), "path": "/x/"}
         )
-        assert list(answer.replaces) == ["path"]
-        assert answer.deleteBeforeReplace is first
-        aws.delete(made)
+        assert list(response.replaces) == ["path"]
+        assert response.deleteBeforeReplace is first
+        aws.delete(created)
 
 
 # Tags
@@ -165,46 +165,46 @@ def test_default_tags_are_applied_beside_the_resources_tags(
     aws = served_aws.attach(
         "aws", {"region": "us-east-1", "defaultTags": '{"tags": {"stage": "dev", "team": "a"}}'}
     )
-    made = aws.create(VPC, "x", {"cidrBlock": "10.0.0.0/16", "tags": {"team": "b"}})
-    found = witness("ec2").describe_vpcs(VpcIds=[made.id])["Vpcs"][0]["Tags"]
-    assert {tag["Key"]: tag["Value"] for tag in found} == {"stage": "dev", "team": "b"}
-    assert made.state["tags"] == {"team": "b"}
-    assert made.state["tagsAll"] == {"stage": "dev", "team": "b"}
-    read = aws.read(made)
+    created = aws.create(VPC, "x", {"cidrBlock": "10.0.0.0/16", "tags": {"team": "b"}})
+    result = witness("ec2").describe_vpcs(VpcIds=[created.id])["Vpcs"][0]["Tags"]
+    assert {tag["Key"]: tag["Value"] for tag in result} == {"stage": "dev", "team": "b"}
+    assert created.state["tags"] == {"team": "b"}
+    assert created.state["tagsAll"] == {"stage": "dev", "team": "b"}
+    read = aws.read(created)
     assert read is not None
-    assert read.inputs == made.inputs
-    aws.delete(made)
+    assert read.inputs == created.inputs
+    aws.delete(created)
 
 
 def test_changed_default_tags_update_every_resource(served_aws: Served, witness: Any) -> None:
     before = served_aws.attach(
         "aws", {"region": "us-east-1", "defaultTags": '{"tags": {"stage": "dev"}}'}
     )
-    made = before.create(GROUP, "x", {})
+    created = before.create(GROUP, "x", {})
     after = served_aws.attach(
         "aws", {"region": "us-east-1", "defaultTags": '{"tags": {"owner": "us"}}'}
     )
-    answer, _ = after.diff(made, {})
-    assert sorted(answer.detailedDiff) == ["tagsAll.owner", "tagsAll.stage"]
-    after.update(made, {})
-    assert witness("logs").list_tags_for_resource(resourceArn=made.state["arn"])["tags"] == {
+    response, _ = after.diff(created, {})
+    assert sorted(response.detailedDiff) == ["tagsAll.owner", "tagsAll.stage"]
+    after.update(created, {})
+    assert witness("logs").list_tags_for_resource(resourceArn=created.state["arn"])["tags"] == {
         "owner": "us"
     }
-    after.delete(made)
+    after.delete(created)
 
 
 def test_ignored_tags_are_left_unchanged(served_aws: Served, witness: Any) -> None:
     aws = served_aws.attach(
         "aws", {"region": "us-east-1", "ignoreTags": '{"keyPrefixes": ["kubernetes.io/"]}'}
     )
-    made = aws.create(VPC, "x", {"cidrBlock": "10.0.0.0/16"})
+    created = aws.create(VPC, "x", {"cidrBlock": "10.0.0.0/16"})
     witness("ec2").create_tags(
-        Resources=[made.id], Tags=[{"Key": "kubernetes.io/cluster/c", "Value": "shared"}]
+        Resources=[created.id], Tags=[{"Key": "kubernetes.io/cluster/c", "Value": "shared"}]
     )
-    read = aws.read(made)
+    read = aws.read(created)
     assert read is not None
-    assert read.inputs == made.inputs
-    aws.delete(made)
+    assert read.inputs == created.inputs
+    aws.delete(created)
 
 
 # Refresh
@@ -212,40 +212,40 @@ def test_ignored_tags_are_left_unchanged(served_aws: Served, witness: Any) -> No
 
 def test_drift_is_detected_by_refresh_and_fixed_by_update(aws: Client, witness: Any) -> None:
     program = {"retentionInDays": 7, "tags": {"a": "b"}}
-    made = aws.create(GROUP, "drifting", program)
+    created = aws.create(GROUP, "drifting", program)
     logs = witness("logs")
-    logs.put_retention_policy(logGroupName=made.id, retentionInDays=365)
-    logs.tag_resource(resourceArn=made.state["arn"], tags={"a": "changed", "extra": "1"})
-    read = aws.read(made)
+    logs.put_retention_policy(logGroupName=created.id, retentionInDays=365)
+    logs.tag_resource(resourceArn=created.state["arn"], tags={"a": "changed", "extra": "1"})
+    read = aws.read(created)
     assert read is not None
     assert read.state["retentionInDays"] == 365
-    answer, _ = aws.diff(read, program)
-    assert {"retentionInDays", "tags.a", "tags.extra"} <= {*answer.detailedDiff}
+    response, _ = aws.diff(read, program)
+    assert {"retentionInDays", "tags.a", "tags.extra"} <= {*response.detailedDiff}
     mended = aws.update(read, program)
     assert mended.state["retentionInDays"] == 7
-    assert logs.list_tags_for_resource(resourceArn=made.state["arn"])["tags"] == {"a": "b"}
+    assert logs.list_tags_for_resource(resourceArn=created.state["arn"])["tags"] == {"a": "b"}
     aws.delete(mended)
 
 
 def test_drift_of_unset_properties_is_detected(aws: Client, witness: Any) -> None:
-    made = aws.create("aws:iam/policy:Policy", "p", {"policy": allow("s3:GetObject")})
-    witness("iam").tag_policy(PolicyArn=made.id, Tags=[{"Key": "by", "Value": "hand"}])
-    read = aws.read(made)
+    created = aws.create("aws:iam/policy:Policy", "p", {"policy": allow("s3:GetObject")})
+    witness("iam").tag_policy(PolicyArn=created.id, Tags=[{"Key": "by", "Value": "hand"}])
+    read = aws.read(created)
     assert read is not None
-    answer, _ = aws.diff(read, {"policy": allow("s3:GetObject")})
-    assert "tags" in answer.diffs
-    aws.delete(made)
+    response, _ = aws.diff(read, {"policy": allow("s3:GetObject")})
+    assert "tags" in response.diffs
+    aws.delete(created)
 
 
 def test_missing_resource_is_read_as_deleted(aws: Client, witness: Any) -> None:
-    made = aws.create(BUCKET, "b", {})
-    witness("s3").delete_bucket(Bucket=made.id)
-    assert aws.read(made) is None
-    aws.delete(made)
+    created = aws.create(BUCKET, "b", {})
+    witness("s3").delete_bucket(Bucket=created.id)
+    assert aws.read(created) is None
+    aws.delete(created)
 
 
 def test_equivalent_policies_are_no_change(aws: Client) -> None:
-    made = aws.create("aws:iam/policy:Policy", "p", {"policy": allow("s3:GetObject")})
+    created = aws.create("aws:iam/policy:Policy", "p", {"policy": allow("s3:GetObject")})
     other = json.dumps(
         {
             "Statement": [{"Resource": ["*"], "Action": ["s3:GetObject"], "Effect": "Allow"}],
@@ -253,27 +253,27 @@ def test_equivalent_policies_are_no_change(aws: Client) -> None:
         },
         indent=4,
     )
-    answer, _ = aws.diff(made, {"policy": other})
-    assert not answer.diffs
-    aws.delete(made)
+    response, _ = aws.diff(created, {"policy": other})
+    assert not response.diffs
+    aws.delete(created)
 
 
 def test_policy_accepts_a_structure(aws: Client) -> None:
     document = json.loads(allow("s3:GetObject"))
-    made = aws.create("aws:iam/policy:Policy", "p", {"policy": document})
-    assert json.loads(made.state["policy"]) == document
-    aws.delete(made)
+    created = aws.create("aws:iam/policy:Policy", "p", {"policy": document})
+    assert json.loads(created.state["policy"]) == document
+    aws.delete(created)
 
 
 # Secrets, errors, several providers
 
 
 def test_secret_input_is_secret_in_the_state(aws: Client) -> None:
-    made = aws.create(
+    created = aws.create(
         GROUP, "g", {"name": "quiet", "tags": {"owner": "x"}}, secrets=[("tags", "owner")]
     )
-    assert ("tags", "owner") in made.secrets
-    aws.delete(made)
+    assert ("tags", "owner") in created.secrets
+    aws.delete(created)
 
 
 def test_aws_error_is_one_paragraph_with_code_and_message(aws: Client) -> None:
@@ -305,8 +305,8 @@ def test_partial_creation_returns_its_id(aws: Client, faults: Any, witness: Any)
         decode(caught.value.partial.inputs).values,
         decode(caught.value.partial.properties).values,
     )
-    made = Made(GROUP, "half", "half", inputs, state)
-    aws.update(made, {"name": "half", "retentionInDays": 7})
+    created = Made(GROUP, "half", "half", inputs, state)
+    aws.update(created, {"name": "half", "retentionInDays": 7})
     (group,) = witness("logs").describe_log_groups(logGroupNamePrefix="half")["logGroups"]
     assert group["retentionInDays"] == 7
     witness("logs").delete_log_group(logGroupName="half")
@@ -318,10 +318,10 @@ def test_orphan_of_a_killed_engine_is_deleted(
     aws = served_aws.attach("aws", {"region": "us-east-1", "maxRetries": "25"})
 
     def groups() -> list[Any]:
-        found: list[Any] = witness("logs").describe_log_groups(logGroupNamePrefix="orphan")[
+        result: list[Any] = witness("logs").describe_log_groups(logGroupNamePrefix="orphan")[
             "logGroups"
         ]
-        return found
+        return result
 
     def until(there: bool) -> None:
         deadline = time.monotonic() + 120
@@ -343,10 +343,10 @@ def test_orphan_of_a_killed_engine_is_deleted(
 
 
 def test_blocked_deletion_is_retried(aws: Client, faults: Any) -> None:
-    made = aws.create(VPC, "x", {"cidrBlock": "10.0.0.0/16"})
+    created = aws.create(VPC, "x", {"cidrBlock": "10.0.0.0/16"})
     faults(service="ec2", operation="DeleteVpc", code="DependencyViolation", count=2)
-    aws.delete(made)
-    assert aws.read(made) is None
+    aws.delete(created)
+    assert aws.read(created) is None
 
 
 def test_providers_with_different_configuration_are_isolated(
@@ -358,29 +358,29 @@ def test_providers_with_different_configuration_are_isolated(
     west = served_aws.attach(
         "aws", {"region": "eu-west-1", "defaultTags": '{"tags": {"at": "west"}}'}
     )
-    made = {
+    created = {
         at: client.create(GROUP, "x", {"name": "same"})
         for at, client in (("east", east), ("west", west))
     }
     for at, region in (("east", "us-east-1"), ("west", "eu-west-1")):
-        assert made[at].state["region"] == region
-        arn = made[at].state["arn"]
+        assert created[at].state["region"] == region
+        arn = created[at].state["arn"]
         assert witness("logs", region).list_tags_for_resource(resourceArn=arn)["tags"] == {"at": at}
-    east.delete(made["east"])
-    assert west.read(made["west"]) is not None
-    west.delete(made["west"])
+    east.delete(created["east"])
+    assert west.read(created["west"]) is not None
+    west.delete(created["west"])
 
 
 def test_resource_may_set_its_region(aws: Client, witness: Any) -> None:
-    made = aws.create(GROUP, "x", {"name": "elsewhere", "region": "us-west-2"})
-    assert ":us-west-2:" in made.state["arn"]
-    assert aws.read(made) is not None
+    created = aws.create(GROUP, "x", {"name": "elsewhere", "region": "us-west-2"})
+    assert ":us-west-2:" in created.state["arn"]
+    assert aws.read(created) is not None
     imported = aws.import_(GROUP, "x", "elsewhere@us-west-2")
     assert imported is not None
     assert imported.state["region"] == "us-west-2"
-    answer, _ = aws.diff(made, {"name": "elsewhere", "region": "eu-west-1"})
-    assert list(answer.replaces) == ["region"]
-    aws.delete(made)
+    response, _ = aws.diff(created, {"name": "elsewhere", "region": "eu-west-1"})
+    assert list(response.replaces) == ["region"]
+    aws.delete(created)
     assert not witness("logs", "us-west-2").describe_log_groups(logGroupNamePrefix="elsewhere")[
         "logGroups"
     ]

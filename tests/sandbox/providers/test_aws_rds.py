@@ -20,8 +20,8 @@ def subnets(boto: Boto) -> list[str]:
 
 @pytest.fixture(scope="module")
 def group(owned: Client, subnets: list[str]) -> str:
-    given = {"name": "databases", "subnetIds": subnets}
-    return owned.create("aws:rds/subnetGroup:SubnetGroup", "databases", given).id
+    inputs = {"name": "databases", "subnetIds": subnets}
+    return owned.create("aws:rds/subnetGroup:SubnetGroup", "databases", inputs).id
 
 
 def instance(group: str) -> dict[str, Any]:
@@ -46,27 +46,27 @@ def instance(group: str) -> dict[str, Any]:
 def test_instance_has_a_managed_password_and_updates_in_place(
     owned: Client, boto: Boto, group: str
 ) -> None:
-    given = instance(group)
-    made = owned.create("aws:rds/instance:Instance", "main", given)
+    inputs = instance(group)
+    created = owned.create("aws:rds/instance:Instance", "main", inputs)
     live = boto("rds").describe_db_instances(DBInstanceIdentifier="main")["DBInstances"][0]
-    assert made.id == live["DbiResourceId"] == made.state["resourceId"]
-    assert made.state["endpoint"] == f"{live['Endpoint']['Address']}:{live['Endpoint']['Port']}"
-    secret = made.state["masterUserSecrets"][0]["secretArn"]
+    assert created.id == live["DbiResourceId"] == created.state["resourceId"]
+    assert created.state["endpoint"] == f"{live['Endpoint']['Address']}:{live['Endpoint']['Port']}"
+    secret = created.state["masterUserSecrets"][0]["secretArn"]
     assert boto("secretsmanager").describe_secret(SecretId=secret)["ARN"] == secret
-    assert "password" not in made.state
-    assert made.state["engineVersion"] == "17"
-    settled(owned, made)
-    imports(owned, made, "main")
+    assert "password" not in created.state
+    assert created.state["engineVersion"] == "17"
+    settled(owned, created)
+    imports(owned, created, "main")
 
     news = {
-        **given,
+        **inputs,
         "instanceClass": "db.t4g.small",
         "allocatedStorage": 40,
         "multiAz": True,
         "tags": {"Name": "two"},
     }
-    assert replaces(owned, made, news) == []
-    made = owned.update(made, news)
+    assert replaces(owned, created, news) == []
+    created = owned.update(created, news)
     live = boto("rds").describe_db_instances(DBInstanceIdentifier="main")["DBInstances"][0]
     assert (live["DBInstanceClass"], live["AllocatedStorage"], live["MultiAZ"]) == (
         "db.t4g.small",
@@ -74,16 +74,16 @@ def test_instance_has_a_managed_password_and_updates_in_place(
         True,
     )
     assert {tag["Key"]: tag["Value"] for tag in live["TagList"]} == {"Name": "two", "Owner": "us"}
-    settled(owned, made)
+    settled(owned, created)
 
-    made = owned.update(made, {**news, "deletionProtection": True})
+    created = owned.update(created, {**news, "deletionProtection": True})
     with pytest.raises(Failed, match=r"deleting RDS DB Instance.*deletion protection"):
-        owned.delete(made)
-    made = owned.update(made, news)
-    owned.delete(made)
+        owned.delete(created)
+    created = owned.update(created, news)
+    owned.delete(created)
     assert boto("rds").describe_db_instances()["DBInstances"] == []
-    assert owned.read(made) is None
-    owned.delete(made)
+    assert owned.read(created) is None
+    owned.delete(created)
 
 
 @pytest.mark.parametrize(
@@ -102,33 +102,33 @@ def test_instance_has_a_managed_password_and_updates_in_place(
 def test_only_creation_time_properties_replace_an_instance(
     owned: Client, group: str, change: dict[str, Any], replacing: list[str]
 ) -> None:
-    given = {**instance(group), "identifier": "fixed"}
-    made = owned.create("aws:rds/instance:Instance", "fixed", given)
-    assert replaces(owned, made, {**given, **change}) == replacing
-    owned.delete(made)
+    inputs = {**instance(group), "identifier": "fixed"}
+    created = owned.create("aws:rds/instance:Instance", "fixed", inputs)
+    assert replaces(owned, created, {**inputs, **change}) == replacing
+    owned.delete(created)
 
 
 def test_instance_password_is_never_shown(owned: Client, group: str) -> None:
-    given = {**instance(group), "identifier": "own", "password": "correct-horse"}
+    inputs = {**instance(group), "identifier": "own", "password": "correct-horse"}
     with pytest.raises(CheckFailed, match='conflicts with "password"'):
-        owned.check("aws:rds/instance:Instance", "own", given)
-    del given["manageMasterUserPassword"]
-    made = owned.create("aws:rds/instance:Instance", "own", given, secrets={("password",)})
-    assert ("password",) in made.secrets
-    owned.delete(made)
+        owned.check("aws:rds/instance:Instance", "own", inputs)
+    del inputs["manageMasterUserPassword"]
+    created = owned.create("aws:rds/instance:Instance", "own", inputs, secrets={("password",)})
+    assert ("password",) in created.secrets
+    owned.delete(created)
 
 
 def test_deletion_requires_a_final_snapshot_or_skip_final_snapshot(
     owned: Client, group: str
 ) -> None:
-    given = {**instance(group), "identifier": "careful", "skipFinalSnapshot": False}
-    made = owned.create("aws:rds/instance:Instance", "careful", given)
+    inputs = {**instance(group), "identifier": "careful", "skipFinalSnapshot": False}
+    created = owned.create("aws:rds/instance:Instance", "careful", inputs)
     with pytest.raises(
         Failed, match="final_snapshot_identifier is required when skip_final_snapshot is false"
     ):
-        owned.delete(made)
-    made = owned.update(made, {**given, "skipFinalSnapshot": True})
-    owned.delete(made)
+        owned.delete(created)
+    created = owned.update(created, {**inputs, "skipFinalSnapshot": True})
+    owned.delete(created)
 
 
 def test_database_name_with_special_characters_is_refused(owned: Client, group: str) -> None:
@@ -164,68 +164,68 @@ def test_preview_refuses_changes_that_rds_refuses(
     owned: Client, group: str, change: dict[str, Any], problem: str | None
 ) -> None:
     token = "aws:rds/instance:Instance"
-    given = {
+    inputs = {
         **instance(group),
         "identifier": "kept",
         "allocatedStorage": 20,
         "engineVersion": "17.6",
     }
     with pytest.raises(CheckFailed, match=problem) if problem else nullcontext():
-        owned.check(token, "kept", {**given, **change}, given)
+        owned.check(token, "kept", {**inputs, **change}, inputs)
 
 
 def test_subnet_group_ignores_the_order_of_subnets(owned: Client, subnets: list[str]) -> None:
-    given = {"subnetIds": subnets, "tags": {"Name": "groups"}}
-    made = owned.create("aws:rds/subnetGroup:SubnetGroup", "Groups", given)
-    assert made.id.startswith("groups-")
-    assert made.state["description"] == "Managed by Pulumi"
-    settled(owned, made)
-    imports(owned, made)
-    assert changes(owned, made, {**given, "subnetIds": subnets[::-1]}) == []
-    assert replaces(owned, made, {**given, "name": "other"}) == ["name"]
-    owned.delete(made)
-    assert owned.read(made) is None
+    inputs = {"subnetIds": subnets, "tags": {"Name": "groups"}}
+    created = owned.create("aws:rds/subnetGroup:SubnetGroup", "Groups", inputs)
+    assert created.id.startswith("groups-")
+    assert created.state["description"] == "Managed by Pulumi"
+    settled(owned, created)
+    imports(owned, created)
+    assert changes(owned, created, {**inputs, "subnetIds": subnets[::-1]}) == []
+    assert replaces(owned, created, {**inputs, "name": "other"}) == ["name"]
+    owned.delete(created)
+    assert owned.read(created) is None
 
 
 def test_subnet_group_updates_in_place(owned: Client, boto: Boto, subnets: list[str]) -> None:
-    made = owned.create("aws:rds/subnetGroup:SubnetGroup", "changing", {"subnetIds": subnets})
-    made = owned.update(made, {"subnetIds": subnets, "description": "for databases"})
-    live = boto("rds").describe_db_subnet_groups(DBSubnetGroupName=made.id)["DBSubnetGroups"][0]
+    created = owned.create("aws:rds/subnetGroup:SubnetGroup", "changing", {"subnetIds": subnets})
+    created = owned.update(created, {"subnetIds": subnets, "description": "for databases"})
+    live = boto("rds").describe_db_subnet_groups(DBSubnetGroupName=created.id)["DBSubnetGroups"][0]
     assert live["DBSubnetGroupDescription"] == "for databases"
-    owned.delete(made)
+    owned.delete(created)
 
 
 def test_a_parameter_group_sets_parameters(owned: Client, boto: Boto) -> None:
     ssl = {"name": "rds.force_ssl", "value": "1", "applyMethod": "immediate"}
-    given = {"family": "postgres17", "parameters": [ssl]}
-    made = owned.create("aws:rds/parameterGroup:ParameterGroup", "strict", given)
-    settled(owned, made)
-    imports(owned, made)
-    assert replaces(owned, made, {**given, "family": "postgres18"}) == ["family"]
+    inputs = {"family": "postgres17", "parameters": [ssl]}
+    created = owned.create("aws:rds/parameterGroup:ParameterGroup", "strict", inputs)
+    settled(owned, created)
+    imports(owned, created)
+    assert replaces(owned, created, {**inputs, "family": "postgres18"}) == ["family"]
     more = {"name": "log_statement", "value": "ddl", "applyMethod": "immediate"}
-    made = owned.update(made, {**given, "parameters": [ssl, more]})
-    found = boto("rds").describe_db_parameters(DBParameterGroupName=made.id, Source="user")[
+    created = owned.update(created, {**inputs, "parameters": [ssl, more]})
+    result = boto("rds").describe_db_parameters(DBParameterGroupName=created.id, Source="user")[
         "Parameters"
     ]
-    assert {p["ParameterName"]: p["ParameterValue"] for p in found} == {
+    assert {p["ParameterName"]: p["ParameterValue"] for p in result} == {
         "rds.force_ssl": "1",
         "log_statement": "ddl",
     }
-    settled(owned, made)
-    owned.delete(made)
-    assert owned.read(made) is None
+    settled(owned, created)
+    owned.delete(created)
+    assert owned.read(created) is None
 
 
 def test_removed_parameter_is_reset(owned: Client, boto: Boto) -> None:
     ssl = {"name": "rds.force_ssl", "value": "1"}
-    made = owned.create(
+    created = owned.create(
         "aws:rds/parameterGroup:ParameterGroup",
         "reset",
         {"family": "postgres17", "parameters": [ssl]},
     )
-    made = owned.update(made, {"family": "postgres17"})
+    created = owned.update(created, {"family": "postgres17"})
     assert (
-        boto("rds").describe_db_parameters(DBParameterGroupName=made.id, Source="user")[
+        boto("rds").describe_db_parameters(DBParameterGroupName=created.id, Source="user")[
             "Parameters"
         ]
         == []
@@ -237,10 +237,10 @@ def test_failed_instance_is_reported_with_the_reason(
 ) -> None:
     failed = DatabaseState(status="failed", reason="port 5432 is in use; set another port")
     monkeypatch.setattr(NullDatabaseHost, "state", lambda *_: failed)
-    given = {**instance(group), "identifier": "broken"}
+    inputs = {**instance(group), "identifier": "broken"}
     with pytest.raises(
         Failed, match=r"DB instance broken became failed; .*: port 5432 is in use; set another port"
     ):
-        owned.create("aws:rds/instance:Instance", "broken", given)
+        owned.create("aws:rds/instance:Instance", "broken", inputs)
     monkeypatch.undo()
     boto("rds").delete_db_instance(DBInstanceIdentifier="broken", SkipFinalSnapshot=True)

@@ -42,19 +42,19 @@ def live(boto: Boto, id: str) -> Any:
 def test_group_rule_keeps_its_description_and_updates_in_place(
     owned: Client, boto: Boto, groups: list[str]
 ) -> None:
-    made = owned.create(INGRESS, "peers", given(groups))
-    assert live(boto, made.id)["Description"] == "from the workload"
-    settled(owned, made)
+    created = owned.create(INGRESS, "peers", given(groups))
+    assert live(boto, created.id)["Description"] == "from the workload"
+    settled(owned, created)
     news = {
         **given(groups),
         "referencedSecurityGroupId": groups[2],
         "toPort": 5433,
         "description": "from another",
     }
-    assert replaces(owned, made, news) == []
-    changed = owned.update(made, news)
-    assert changed.id == made.id
-    rule = live(boto, made.id)
+    assert replaces(owned, created, news) == []
+    changed = owned.update(created, news)
+    assert changed.id == created.id
+    rule = live(boto, created.id)
     assert (rule["ReferencedGroupInfo"]["GroupId"], rule["ToPort"]) == (groups[2], 5433)
     assert rule["Description"] == "from another"
     settled(owned, changed)
@@ -63,13 +63,13 @@ def test_group_rule_keeps_its_description_and_updates_in_place(
 
 
 def test_another_kind_of_source_replaces_the_rule(owned: Client, groups: list[str]) -> None:
-    made = owned.create(INGRESS, "kinds", given(groups))
+    created = owned.create(INGRESS, "kinds", given(groups))
     wider = {
         key: value for key, value in given(groups).items() if key != "referencedSecurityGroupId"
     }
-    found = replaces(owned, made, {**wider, "cidrIpv4": "10.0.0.0/8"})
-    assert sorted(found) == ["cidrIpv4", "referencedSecurityGroupId"]
-    owned.delete(made)
+    result = replaces(owned, created, {**wider, "cidrIpv4": "10.0.0.0/8"})
+    assert sorted(result) == ["cidrIpv4", "referencedSecurityGroupId"]
+    owned.delete(created)
 
 
 def test_older_rule_type_with_description_is_deleted(
@@ -84,9 +84,9 @@ def test_older_rule_type_with_description_is_deleted(
         "toPort": 22,
         "description": "with words",
     }
-    made = owned.create("aws:ec2/securityGroupRule:SecurityGroupRule", "older", inputs)
-    settled(owned, made)
-    owned.delete(made)
+    created = owned.create("aws:ec2/securityGroupRule:SecurityGroupRule", "older", inputs)
+    settled(owned, created)
+    owned.delete(created)
     filters = [{"Name": "group-id", "Values": [groups[0]]}]
     left = boto("ec2").describe_security_group_rules(Filters=filters)["SecurityGroupRules"]
     assert [rule for rule in left if not rule["IsEgress"]] == []
@@ -94,7 +94,7 @@ def test_older_rule_type_with_description_is_deleted(
 
 def test_new_subnet_assigns_no_public_addresses(boto: Boto) -> None:
     vpc = boto("ec2").create_vpc(CidrBlock="10.12.0.0/16")["Vpc"]["VpcId"]
-    made = boto("ec2").create_subnet(
+    created = boto("ec2").create_subnet(
         VpcId=vpc, CidrBlock="10.12.0.0/24", AvailabilityZone="us-east-1f"
     )["Subnet"]
-    assert (made["MapPublicIpOnLaunch"], made["DefaultForAz"]) == (False, False)
+    assert (created["MapPublicIpOnLaunch"], created["DefaultForAz"]) == (False, False)

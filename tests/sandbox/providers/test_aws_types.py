@@ -21,65 +21,65 @@ _EVERY = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.to
 
 @pytest.fixture
 def needs(aws: Client) -> Iterator[Needs]:
-    found = Needs(aws)
-    yield found
-    found.remove()
+    result = Needs(aws)
+    yield result
+    result.remove()
 
 
 @_EVERY
 def test_type_has_a_complete_lifecycle(aws: Client, needs: Needs, sample: Sample) -> None:
     inputs = sample.inputs(needs)
     name = f"sample-{needs.number}"
-    made = aws.create(sample.token, name, inputs)
+    created = aws.create(sample.token, name, inputs)
 
     for output in {*handlers()[sample.token].outputs} - {*sample.absent}:
-        assert output in made.state, f"create left {output} out of the state"
-    answer, _ = aws.diff(made, inputs)
-    assert not answer.diffs, "the same inputs must not be a change"
+        assert output in created.state, f"create left {output} out of the state"
+    response, _ = aws.diff(created, inputs)
+    assert not response.diffs, "the same inputs must not be a change"
 
-    read = aws.read(made)
+    read = aws.read(created)
     assert read is not None
-    assert read.inputs == made.inputs, "a refresh without drift must not change the inputs"
-    assert read.state == made.state, "a refresh without drift must not change the state"
-    assert read.id == made.id
+    assert read.inputs == created.inputs, "a refresh without drift must not change the inputs"
+    assert read.state == created.state, "a refresh without drift must not change the state"
+    assert read.id == created.id
 
-    imported = aws.import_(sample.token, name, sample.import_id(made))
+    imported = aws.import_(sample.token, name, sample.import_id(created))
     assert imported is not None
-    assert imported.id == made.id
+    assert imported.id == created.id
     named = handlers()[sample.token].autoname
-    same = {**inputs, **({named.property: made.state[named.property]} if named else {})}
-    answer, _ = aws.diff(imported, same)
+    same = {**inputs, **({named.property: created.state[named.property]} if named else {})}
+    response, _ = aws.diff(imported, same)
     untold = {key for key, spec in handlers()[sample.token].declared.items() if spec.write_only}
-    assert not {*answer.diffs} - untold, (
+    assert not {*response.diffs} - untold, (
         "importing and then running the same program must not be a change"
     )
 
     if sample.update is not None:
         changed = {**inputs, **sample.update}
-        answer, _ = aws.diff(made, changed)
-        assert set(sample.update) <= set(answer.diffs)
-        assert not answer.replaces
-        previewed = aws.update(made, changed, preview=True)
+        response, _ = aws.diff(created, changed)
+        assert set(sample.update) <= set(response.diffs)
+        assert not response.replaces
+        previewed = aws.update(created, changed, preview=True)
         for key in sample.update:
             assert same_value(
                 previewed.state[key], changed[key], handlers()[sample.token].declared[key]
             )
-        made = aws.update(made, changed)
-        answer, _ = aws.diff(made, changed)
-        assert not answer.diffs
-        read = aws.read(made)
+        created = aws.update(created, changed)
+        response, _ = aws.diff(created, changed)
+        assert not response.diffs
+        read = aws.read(created)
         assert read is not None
-        assert read.inputs == made.inputs, "the update must have reached the account"
+        assert read.inputs == created.inputs, "the update must have reached the account"
         inputs = changed
 
     if sample.replace is not None:
-        answer, _ = aws.diff(made, {**inputs, **sample.replace})
-        assert set(sample.replace) == set(answer.replaces)
+        response, _ = aws.diff(created, {**inputs, **sample.replace})
+        assert set(sample.replace) == set(response.replaces)
 
-    aws.delete(made)
+    aws.delete(created)
     if not sample.lives_on:
-        assert aws.read(made) is None
-    aws.delete(made)  # deleting a missing resource succeeds
+        assert aws.read(created) is None
+    aws.delete(created)  # deleting a missing resource succeeds
 
 
 @_EVERY
@@ -124,11 +124,11 @@ def test_preview_accepts_an_unknown_at_any_path(aws: Client, needs: Needs, sampl
 
 def test_every_declared_property_exists_in_the_sdk() -> None:
     for token, handler in handlers().items():
-        known = sdk.outputs(token) | sdk.arguments(token)
-        assert known, f"{token} is no type of pulumi_aws"
+        existing = sdk.outputs(token) | sdk.arguments(token)
+        assert existing, f"{token} is no type of pulumi_aws"
         declared = {*handler.inputs, *handler.outputs}
-        assert declared <= known, (
-            f"{token} declares {sorted(declared - known)}, which pulumi_aws does not have"
+        assert declared <= existing, (
+            f"{token} declares {sorted(declared - existing)}, which pulumi_aws does not have"
         )
 
 

@@ -116,9 +116,9 @@ def test_cluster_has_the_children_of_pulumi_eks(provider: Any, engine: Engine) -
 def test_control_plane_gets_every_setting(provider: Any, engine: Engine) -> None:
     build(provider, engine, "it", OURS)
 
-    made = engine.child("it-eksCluster")
-    assert made.inputs == {
-        "roleArn": made.inputs["roleArn"],
+    created = engine.child("it-eksCluster")
+    assert created.inputs == {
+        "roleArn": created.inputs["roleArn"],
         "version": "1.35",
         "enabledClusterLogTypes": ["api", "audit"],
         "deletionProtection": True,
@@ -139,11 +139,11 @@ def test_control_plane_gets_every_setting(provider: Any, engine: Engine) -> None
         },
         "tags": {"Name": "it-eksCluster"},
     }
-    assert made.ignored == [
+    assert created.ignored == [
         "accessConfig.bootstrapClusterCreatorAdminPermissions",
         "bootstrapSelfManagedAddons",
     ]
-    assert {"it-eksRole-role", "it-eksRole-4b490823"} <= set(made.depends)
+    assert {"it-eksRole-role", "it-eksRole-4b490823"} <= set(created.depends)
 
 
 def test_addons_have_pulumi_eks_defaults(provider: Any, engine: Engine) -> None:
@@ -237,12 +237,12 @@ def test_auto_mode_has_roles_and_coredns_only(provider: Any, engine: Engine) -> 
         ("aws:eks/addon:Addon", "it-coredns", "it"),
     }
     assert len(policies) == 5 + 2
-    made = engine.child("it-eksCluster").inputs
-    assert made["bootstrapSelfManagedAddons"] is False
-    assert made["computeConfig"]["enabled"] is True
-    assert made["computeConfig"]["nodePools"] == ["general-purpose", "system"]
-    assert made["storageConfig"] == {"blockStorage": {"enabled": True}}
-    assert made["kubernetesNetworkConfig"] == {
+    created = engine.child("it-eksCluster").inputs
+    assert created["bootstrapSelfManagedAddons"] is False
+    assert created["computeConfig"]["enabled"] is True
+    assert created["computeConfig"]["nodePools"] == ["general-purpose", "system"]
+    assert created["storageConfig"] == {"blockStorage": {"enabled": True}}
+    assert created["kubernetesNetworkConfig"] == {
         "ipFamily": "ipv4",
         "elasticLoadBalancing": {"enabled": True},
     }
@@ -274,11 +274,11 @@ def test_default_cluster_has_groups_nodes_and_aws_auth(provider: Any, engine: En
         ("aws:ec2/launchTemplate:LaunchTemplate", "it-launchTemplate", "it"),
         ("aws:autoscaling/group:Group", "it", "it"),
     }
-    found = engine.tree()
+    result = engine.tree()
     assert {
-        entry for entry in found if not (entry[0] == attachment and entry[2] == "it-instanceRole")
+        entry for entry in result if not (entry[0] == attachment and entry[2] == "it-instanceRole")
     } == expected
-    assert sum(1 for entry in found if entry[0] == attachment) == 4
+    assert sum(1 for entry in result if entry[0] == attachment) == 4
     mapped = yaml.safe_load(engine.child("it-nodeAccess").inputs["data"]["mapRoles"])
     assert mapped == [
         {
@@ -350,9 +350,9 @@ def test_managed_node_group_uses_its_clusters_version_and_subnets(
     )
     outputs = build(provider, engine, "workers", inputs, "ManagedNodeGroup")
 
-    made = engine.child("workers", "nodeGroup:NodeGroup")
-    assert made.parent == "workers"
-    assert made.inputs == {
+    created = engine.child("workers", "nodeGroup:NodeGroup")
+    assert created.parent == "workers"
+    assert created.inputs == {
         "amiType": "AL2023_ARM_64_STANDARD",
         "clusterName": "it",
         "instanceTypes": ["t4g.medium"],
@@ -361,7 +361,7 @@ def test_managed_node_group_uses_its_clusters_version_and_subnets(
         "subnetIds": ["subnet-p", "subnet-a", "subnet-b"],
         "version": "1.35",
     }
-    assert made.ignored == ["scalingConfig.desiredSize"]
+    assert created.ignored == ["scalingConfig.desiredSize"]
     assert outputs["nodeGroup"]["urn"].endswith("aws:eks/nodeGroup:NodeGroup::workers")
 
 
@@ -381,9 +381,9 @@ def test_node_group_with_imdsv2_creates_a_launch_template(provider: Any, engine:
     assert template.inputs["blockDeviceMappings"] == [
         {"deviceName": "/dev/xvda", "ebs": {"volumeSize": 30}}
     ]
-    made = engine.child("workers", "nodeGroup:NodeGroup").inputs
-    assert made["launchTemplate"] == {"id": "id-workers-launchTemplate", "version": "1"}
-    assert "diskSize" not in made
+    created = engine.child("workers", "nodeGroup:NodeGroup").inputs
+    assert created["launchTemplate"] == {"id": "id-workers-launchTemplate", "version": "1"}
+    assert "diskSize" not in created
 
 
 def test_node_group_keeps_an_explicit_launch_template(provider: Any, engine: Engine) -> None:
@@ -397,9 +397,9 @@ def test_node_group_keeps_an_explicit_launch_template(provider: Any, engine: Eng
         "ManagedNodeGroup",
     )
 
-    made = engine.child("workers", "nodeGroup:NodeGroup").inputs
-    assert made["launchTemplate"] == own
-    assert "version" not in made
+    created = engine.child("workers", "nodeGroup:NodeGroup").inputs
+    assert created["launchTemplate"] == own
+    assert "version" not in created
 
 
 @pytest.mark.parametrize(
@@ -478,7 +478,7 @@ def test_get_kubeconfig_scopes_the_kubeconfig_to_a_role(provider: Any, engine: A
         stack="dev",
         monitorEndpoint=engine.address,
     )
-    answer = getattr(provider.Call(request, timeout=240), "return")
+    response = getattr(provider.Call(request, timeout=240), "return")
 
-    run = json.loads(answer.fields["result"].string_value)["users"][0]["user"]["exec"]
+    run = json.loads(response.fields["result"].string_value)["users"][0]["user"]["exec"]
     assert run["args"][-2:] == ["--role", "arn:aws:iam::123456789012:role/reader"]

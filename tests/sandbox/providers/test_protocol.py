@@ -144,9 +144,9 @@ def test_output_without_a_value_is_unknown() -> None:
 
 
 def test_secret_inputs_are_secret_outputs(echo: Client) -> None:
-    made = echo.create(KIND, "x", {"password": "p", "size": 1}, secrets=[("password",)])
-    assert made.state["password"] == "p"
-    assert made.secrets == {("password",), ("token",)}
+    created = echo.create(KIND, "x", {"password": "p", "size": 1}, secrets=[("password",)])
+    assert created.state["password"] == "p"
+    assert created.secrets == {("password",), ("token",)}
 
 
 def test_connections_have_separate_configurations(served: Served) -> None:
@@ -199,20 +199,20 @@ def test_bug_in_a_provider_is_reported_without_traceback(echo: Client) -> None:
 
 
 def test_diff_lists_changes_and_replacements(echo: Client) -> None:
-    made = Made(KIND, "x", "thing-1", {"size": 1, "colour": "red"}, {})
-    answer, _ = echo.diff(made, {"size": 2, "colour": "blue"})
-    assert answer.changes == pb.DiffResponse.DIFF_SOME
-    assert list(answer.diffs) == ["colour", "size"]
-    assert list(answer.replaces) == ["size"]
-    assert answer.detailedDiff["size"].kind == pb.PropertyDiff.UPDATE_REPLACE
-    answer, _ = echo.diff(made, {"size": 2, "colour": "blue"}, ignore=["size", "colour"])
-    assert answer.changes == pb.DiffResponse.DIFF_NONE
+    created = Made(KIND, "x", "thing-1", {"size": 1, "colour": "red"}, {})
+    response, _ = echo.diff(created, {"size": 2, "colour": "blue"})
+    assert response.changes == pb.DiffResponse.DIFF_SOME
+    assert list(response.diffs) == ["colour", "size"]
+    assert list(response.replaces) == ["size"]
+    assert response.detailedDiff["size"].kind == pb.PropertyDiff.UPDATE_REPLACE
+    response, _ = echo.diff(created, {"size": 2, "colour": "blue"}, ignore=["size", "colour"])
+    assert response.changes == pb.DiffResponse.DIFF_NONE
 
 
 def test_handshake_accepts_engine_features(served: Served) -> None:
     client = served.attach("echo")
-    answer = client.call("Handshake", pb.ProviderHandshakeRequest(engine_address="127.0.0.1:1"))
-    assert (answer.accept_secrets, answer.accept_resources, answer.accept_outputs) == (
+    response = client.call("Handshake", pb.ProviderHandshakeRequest(engine_address="127.0.0.1:1"))
+    assert (response.accept_secrets, response.accept_resources, response.accept_outputs) == (
         True,
         True,
         True,
@@ -228,9 +228,9 @@ def test_changed_configuration_updates_the_provider_in_place(served: Served) -> 
     client = served.attach("echo")
     request = pb.DiffRequest(urn=client.urn("pulumi:providers:echo", "x"), news=encode({"a": "2"}))
     request.old_inputs.CopyFrom(encode({"a": "1"}))
-    answer = client.call("DiffConfig", request)
-    assert list(answer.diffs) == ["a"]
-    assert not answer.replaces
+    response = client.call("DiffConfig", request)
+    assert list(response.diffs) == ["a"]
+    assert not response.replaces
 
 
 def test_provider_process_prints_ports_and_ends_with_stdin() -> None:

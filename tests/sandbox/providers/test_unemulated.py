@@ -45,17 +45,17 @@ def test_only_a_type_that_does_not_exist_gets_a_suggestion(owned: Client) -> Non
 def test_recorded_resource_has_its_inputs_and_generated_outputs(
     owned: Client, recording: Home
 ) -> None:
-    made = owned.create(FUNCTION, "f", ARGUMENTS)
-    name = made.state["name"]
+    created = owned.create(FUNCTION, "f", ARGUMENTS)
+    name = created.state["name"]
     assert name.startswith("f-")
-    assert made.id == name
-    assert made.state["arn"] == f"arn:aws:lambda:us-east-1:123456789012:function/{name}"
-    assert made.state["runtime"] == "python3.13"
-    assert made.state["tagsAll"] == {"Owner": "us"}
-    assert not owned.diff(made, ARGUMENTS)[0].detailedDiff
+    assert created.id == name
+    assert created.state["arn"] == f"arn:aws:lambda:us-east-1:123456789012:function/{name}"
+    assert created.state["runtime"] == "python3.13"
+    assert created.state["tagsAll"] == {"Owner": "us"}
+    assert not owned.diff(created, ARGUMENTS)[0].detailedDiff
     recording.choose_unemulated("project", "test", "refuse")  # what is recorded remains so
-    updated = owned.update(made, ARGUMENTS | {"runtime": "python3.14"})
-    assert (updated.state["runtime"], updated.state["arn"]) == ("python3.14", made.state["arn"])
+    updated = owned.update(created, ARGUMENTS | {"runtime": "python3.14"})
+    assert (updated.state["runtime"], updated.state["arn"]) == ("python3.14", created.state["arn"])
     owned.delete(updated)
 
 

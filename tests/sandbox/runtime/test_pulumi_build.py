@@ -49,9 +49,9 @@ def test_cli_is_built_once_with_the_language_host_next_to_it(cache: Path) -> Non
     builds = (cache / "builds").read_text()
     assert pulumi_build.build() == path
     assert (cache / "builds").read_text() == builds
-    found = pulumi_cli.find()
-    assert found == pulumi_cli.PulumiCli(str(path), "v3.274.1")
-    assert found.covered
+    result = pulumi_cli.find()
+    assert result == pulumi_cli.PulumiCli(str(path), "v3.274.1")
+    assert result.covered
     assert os.access(path.with_name("pulumi-language-python"), os.X_OK)
 
 
@@ -61,9 +61,9 @@ def test_cli_on_path_takes_precedence(cache: Path) -> None:
     for folder, version in ((directory, "v3.274.1"), (cache / "bin", "v3.270.0")):
         script(folder / "pulumi", f"echo {version}")
         script(folder / "pulumi-language-python", "exit 0")
-    found = pulumi_cli.find()
-    assert found is not None
-    assert found.version == "v3.270.0"
+    result = pulumi_cli.find()
+    assert result is not None
+    assert result.version == "v3.270.0"
 
 
 def test_language_host_of_a_removed_clone_names_the_remedy(cache: Path) -> None:

@@ -75,13 +75,13 @@ def test_override_sets_the_addressed_value(
 def opened(project: Path, content: dict[str, Any]) -> dict[str, Any]:
     """Return the configuration's decrypted secrets."""
     secrets = PassphraseSecrets(Home(project / "home").passphrase(), content["encryptionsalt"])
-    found = {
+    result = {
         key: value if isinstance(value, list) else [value]
         for key, value in content["config"].items()
     }
     secret = {
         key: items
-        for key, items in found.items()
+        for key, items in result.items()
         if all(isinstance(i, dict) and "secure" in i for i in items)
     }
     clear = {

@@ -60,7 +60,7 @@ class FlowLog(Ec2Handler):
             raise Failure(
                 f"api error {problem['Error'].get('Code')}: {problem['Error'].get('Message')}"
             )
-        return call.made(response["FlowLogIds"][0])
+        return call.record_created(response["FlowLogIds"][0])
 
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         log = only(call.client("ec2").describe_flow_logs(FlowLogIds=[id])["FlowLogs"])

@@ -166,7 +166,7 @@ class LaunchTemplate(Ec2Handler):
             **self._described(inputs),
             **tagging("launch-template", inputs),
         )
-        return call.made(template["LaunchTemplate"]["LaunchTemplateId"])
+        return call.record_created(template["LaunchTemplate"]["LaunchTemplateId"])
 
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         ec2 = call.client("ec2")

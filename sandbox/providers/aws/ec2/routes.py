@@ -78,7 +78,7 @@ class RouteTable(Ec2Handler):
     def create(self, call: Call, inputs: Properties) -> str:
         ec2 = call.client("ec2")
         response = ec2.create_route_table(VpcId=inputs["vpcId"], **tagging("route-table", inputs))
-        id = call.made(response["RouteTable"]["RouteTableId"])
+        id = call.record_created(response["RouteTable"]["RouteTableId"])
         for route in inputs.get("routes") or []:
             ec2.create_route(
                 RouteTableId=id, **request_of(route, _DESTINATIONS), **request_of(route, _TARGETS)
@@ -179,7 +179,7 @@ class Route(Handler):
         call.client("ec2").create_route(
             RouteTableId=table, **destination, **request_of(inputs, _TARGETS)
         )
-        return call.made(_route_id(table, destination))
+        return call.record_created(_route_id(table, destination))
 
     def _find(
         self, call: Call, table: str, destination: Mapping[str, Any]
@@ -251,7 +251,7 @@ class RouteTableAssociation(Handler):
         response = call.client("ec2").associate_route_table(
             RouteTableId=inputs["routeTableId"], **request_of(inputs, names)
         )
-        return call.made(response["AssociationId"])
+        return call.record_created(response["AssociationId"])
 
     def _find(self, call: Call, id: str, state: Properties) -> Mapping[str, Any] | None:
         member, _, table = id.partition("/")

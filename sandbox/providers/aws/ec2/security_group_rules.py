@@ -61,7 +61,7 @@ class SecurityGroupRule(Handler):
     def create(self, call: Call, inputs: Properties) -> str:
         group = inputs["securityGroupId"]
         authorize(call, inputs["type"], group, [permission(inputs, group)])
-        return call.made(self._id(inputs))
+        return call.record_created(self._id(inputs))
 
     def _id(self, values: Properties) -> str:
         document = json.dumps(
@@ -247,7 +247,7 @@ class _VpcRule(Ec2Handler):
         response = operation(
             GroupId=group, IpPermissions=[rule], **tagging("security-group-rule", inputs)
         )
-        return call.made(str(response["SecurityGroupRules"][0]["SecurityGroupRuleId"]))
+        return call.record_created(str(response["SecurityGroupRules"][0]["SecurityGroupRuleId"]))
 
     def _find(self, call: Call, id: str) -> Mapping[str, Any] | None:
         response = gone(call, "describe_security_group_rules", ABSENT, SecurityGroupRuleIds=[id])

@@ -223,7 +223,7 @@ class SecurityGroup(_Group):
             **vpc,
             **tagging("security-group", inputs),
         )
-        id = call.made(response["GroupId"])
+        id = call.record_created(response["GroupId"])
         # Remove the default egress rule, as the AWS provider does.
         revoke(call, "egress", id, list((_find(call, id) or {}).get("IpPermissionsEgress") or []))
         for kind in ("ingress", "egress"):
@@ -269,7 +269,7 @@ class DefaultSecurityGroup(_Group):
             raise Failure(
                 f"the VPC {inputs.get('vpcId') or '(default)'} has no default security group"
             )
-        id = call.made(str(group["GroupId"]))
+        id = call.record_created(str(group["GroupId"]))
         _revoke_every(call, group)
         for kind in ("ingress", "egress"):
             authorize(call, kind, id, [permission(rule, id) for rule in inputs.get(kind) or []])

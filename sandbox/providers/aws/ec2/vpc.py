@@ -46,7 +46,7 @@ class Vpc(Ec2Handler):
             InstanceTenancy=inputs["instanceTenancy"],
             **tagging("vpc", inputs),
         )
-        id = call.made(response["Vpc"]["VpcId"])
+        id = call.record_created(response["Vpc"]["VpcId"])
         attributes = {name: inputs[name] for name in _VPC_ATTRIBUTES if name in inputs}
         defaults = {
             "enableDnsSupport": True,
@@ -148,7 +148,7 @@ class Subnet(Ec2Handler):
             **place,
             **tagging("subnet", inputs),
         )
-        id = call.made(response["Subnet"]["SubnetId"])
+        id = call.record_created(response["Subnet"]["SubnetId"])
         call.wait(lambda: self._state_of(call, id), {"available"}, what=id)
         maps_public_ip = bool(inputs.get("mapPublicIpOnLaunch"))
         if response["Subnet"].get("MapPublicIpOnLaunch", False) != maps_public_ip:
@@ -201,7 +201,7 @@ class InternetGateway(Ec2Handler):
     def create(self, call: Call, inputs: Properties) -> str:
         ec2 = call.client("ec2")
         response = ec2.create_internet_gateway(**tagging("internet-gateway", inputs))
-        id = call.made(response["InternetGateway"]["InternetGatewayId"])
+        id = call.record_created(response["InternetGateway"]["InternetGatewayId"])
         if inputs.get("vpcId"):
             ec2.attach_internet_gateway(InternetGatewayId=id, VpcId=inputs["vpcId"])
         return id
@@ -277,7 +277,7 @@ class Eip(Ec2Handler):
         response = call.client("ec2").allocate_address(
             Domain="vpc", **border, **tagging("elastic-ip", inputs)
         )
-        return call.made(response["AllocationId"])
+        return call.record_created(response["AllocationId"])
 
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         address = only(call.client("ec2").describe_addresses(AllocationIds=[id])["Addresses"])
@@ -340,7 +340,7 @@ class NatGateway(Ec2Handler):
             **optional,
             **tagging("natgateway", inputs),
         )
-        id = call.made(response["NatGateway"]["NatGatewayId"])
+        id = call.record_created(response["NatGateway"]["NatGatewayId"])
         call.wait(
             lambda: self._state_of(call, id), {"available"}, failed={"failed", "deleted"}, what=id
         )

@@ -80,7 +80,7 @@ class VpcEndpoint(Ec2Handler):
             **request_of(inputs, names),
             **tagging("vpc-endpoint", inputs),
         )
-        id = call.made(response["VpcEndpoint"]["VpcEndpointId"])
+        id = call.record_created(response["VpcEndpoint"]["VpcEndpointId"])
         call.wait(
             lambda: self._state_of(call, id),
             {"available", "pendingacceptance"},

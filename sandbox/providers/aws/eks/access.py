@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sandbox.providers.aws.eks.clusters import MISSING, retag, wait_for_update
-from sandbox.providers.aws.marshalling import filled, given, moment
+from sandbox.providers.aws.marshalling import filled, moment, without_none
 from sandbox.providers.aws.properties import block, boolean, json_text, set_of, text
 from sandbox.providers.aws.resource import Call, Handler
 from sandbox.providers.protocol import Failure, Properties
@@ -56,7 +56,7 @@ class Addon(Handler):
                 tags=inputs["tagsAll"],
             )
         )
-        id = call.made(f"{cluster}:{addon}")
+        id = call.record_created(f"{cluster}:{addon}")
         call.wait(
             lambda: str(self._describe(call, id)["status"]),
             ("ACTIVE",),
@@ -124,7 +124,7 @@ class Addon(Handler):
         response = call.client("eks").update_addon(
             clusterName=cluster,
             addonName=addon,
-            **given(**values, resolveConflicts=new.get("resolveConflictsOnUpdate")),
+            **without_none(**values, resolveConflicts=new.get("resolveConflictsOnUpdate")),
         )
         wait_for_update(call, cluster, response, _ADDON_SECONDS, addonName=addon)
 
@@ -193,7 +193,7 @@ class AccessEntry(Handler):
         call.retrying(
             lambda: eks.create_access_entry(**request), ("InvalidParameterException",), seconds=2
         )
-        return call.made(f"{inputs['clusterName']}:{inputs['principalArn']}")
+        return call.record_created(f"{inputs['clusterName']}:{inputs['principalArn']}")
 
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the entry."""
@@ -221,7 +221,7 @@ class AccessEntry(Handler):
         call.client("eks").update_access_entry(
             clusterName=cluster,
             principalArn=principal,
-            **given(
+            **without_none(
                 kubernetesGroups=new.get("kubernetesGroups")
                 if "kubernetesGroups" in changed
                 else None,
@@ -271,7 +271,7 @@ class AccessPolicyAssociation(Handler):
             policyArn=inputs["policyArn"],
             accessScope=filled(type=scope["type"], namespaces=scope.get("namespaces")),
         )
-        return call.made(
+        return call.record_created(
             "#".join(inputs[key] for key in ("clusterName", "principalArn", "policyArn"))
         )
 
@@ -326,9 +326,9 @@ class PodIdentityAssociation(Handler):
         keys = ("clusterName", "namespace", "serviceAccount", "roleArn", "targetRoleArn")
         request = filled(**{key: inputs.get(key) for key in keys}, tags=inputs["tagsAll"])
         response = call.client("eks").create_pod_identity_association(
-            **request, **given(disableSessionTags=inputs.get("disableSessionTags"))
+            **request, **without_none(disableSessionTags=inputs.get("disableSessionTags"))
         )
-        return call.made(response["association"]["associationId"])
+        return call.record_created(response["association"]["associationId"])
 
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the association."""
@@ -361,7 +361,7 @@ class PodIdentityAssociation(Handler):
         call.client("eks").update_pod_identity_association(
             clusterName=new["clusterName"],
             associationId=id,
-            **given(**{key: new.get(key) for key in changed}),
+            **without_none(**{key: new.get(key) for key in changed}),
         )
 
     def retag(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sandbox.providers.aws.marshalling import filled, given, moment
+from sandbox.providers.aws.marshalling import filled, moment, without_none
 from sandbox.providers.aws.properties import block, boolean, length, set_of, text
 from sandbox.providers.aws.resource import AutoName, Call, Handler
 from sandbox.providers.property_values import UNKNOWN
@@ -221,7 +221,7 @@ class Cluster(Handler):
             logging=_logging(types) if types else None,
             tags=inputs["tagsAll"],
         )
-        flags = given(
+        flags = without_none(
             deletionProtection=inputs.get("deletionProtection"),
             bootstrapSelfManagedAddons=inputs.get("bootstrapSelfManagedAddons"),
         )
@@ -234,7 +234,7 @@ class Cluster(Handler):
             ("InvalidParameterException",),
             seconds=2,
         )
-        call.made(name)
+        call.record_created(name)
         self._settle(call, name, 30 * MINUTE)
         return str(name)
 
@@ -264,7 +264,7 @@ class Cluster(Handler):
         """Update the version, then one setting at a time."""
         eks, hour = call.client("eks"), 60 * MINUTE
         if "version" in changed:
-            force = given(force=new.get("forceUpdateVersion"))
+            force = without_none(force=new.get("forceUpdateVersion"))
             wait_for_update(
                 call, id, eks.update_cluster_version(name=id, version=new["version"], **force), hour
             )

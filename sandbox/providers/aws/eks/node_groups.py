@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sandbox.providers.aws.eks.clusters import MINUTE, MISSING, retag, wait_for_update
-from sandbox.providers.aws.marshalling import filled, given
+from sandbox.providers.aws.marshalling import filled, without_none
 from sandbox.providers.aws.properties import (
     between,
     block,
@@ -118,7 +118,7 @@ class NodeGroup(Handler):
             tags=inputs["tagsAll"],
         )
         eks.create_nodegroup(**request)
-        id = call.made(f"{cluster}:{name}")
+        id = call.record_created(f"{cluster}:{name}")
         self._settle(call, cluster, name)
         return id
 
@@ -203,7 +203,7 @@ class NodeGroup(Handler):
             done(
                 eks.update_nodegroup_version(
                     **of,
-                    **given(
+                    **without_none(
                         version=new.get("version") if "version" in changed else None,
                         releaseVersion=new.get("releaseVersion")
                         if "releaseVersion" in changed

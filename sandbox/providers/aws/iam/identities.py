@@ -31,7 +31,7 @@ class InstanceProfile(Tagged):
         iam.create_instance_profile(
             InstanceProfileName=name, Path=inputs["path"], **tag_list(inputs)
         )
-        call.made(name)
+        call.record_created(name)
         if inputs.get("role"):
             iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=inputs["role"])
         return str(name)
@@ -95,7 +95,7 @@ class OpenIdConnectProvider(Tagged):
         response = call.client("iam").create_open_id_connect_provider(
             Url=url, ClientIDList=inputs["clientIdLists"], **thumbprints, **tag_list(inputs)
         )
-        return call.made(response["OpenIDConnectProviderArn"])
+        return call.record_created(response["OpenIDConnectProviderArn"])
 
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         response = call.client("iam").get_open_id_connect_provider(OpenIDConnectProviderArn=id)

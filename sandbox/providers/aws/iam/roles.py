@@ -126,7 +126,7 @@ class Role(Tagged):
             **{api: inputs[key] for key, api in names.items() if inputs.get(key)},
             **tag_list(inputs),
         )
-        call.made(name)
+        call.record_created(name)
         self._policies(call, name, {}, inputs)
         return str(name)
 
@@ -232,7 +232,7 @@ class RolePolicy(Handler):
 
     def create(self, call: Call, inputs: Properties) -> str:
         self._put(call, inputs)
-        return call.made(f"{inputs['role']}:{inputs['name']}")
+        return call.record_created(f"{inputs['role']}:{inputs['name']}")
 
     def _put(self, call: Call, inputs: Properties) -> None:
         call.client("iam").put_role_policy(
@@ -269,7 +269,7 @@ class RolePolicyAttachment(Handler):
         call.client("iam").attach_role_policy(
             RoleName=inputs["role"], PolicyArn=inputs["policyArn"]
         )
-        return call.made(f"{inputs['role']}-{inputs['policyArn']}")
+        return call.record_created(f"{inputs['role']}-{inputs['policyArn']}")
 
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         role, arn = state.get("role"), state.get("policyArn")
@@ -311,7 +311,7 @@ class Policy(Tagged):
             **described,
             **tag_list(inputs),
         )
-        return call.made(response["Policy"]["Arn"])
+        return call.record_created(response["Policy"]["Arn"])
 
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         iam = call.client("iam")

@@ -54,7 +54,7 @@ class EventSubscription(Handler):
             Tags=tag_list(inputs["tagsAll"]),
             **_settings(inputs),
         )
-        return call.made(name)
+        return call.record_created(name)
 
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the subscription."""

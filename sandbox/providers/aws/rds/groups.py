@@ -48,7 +48,7 @@ class SubnetGroup(Handler):
             SubnetIds=inputs["subnetIds"],
             Tags=tag_list(inputs["tagsAll"]),
         )
-        return call.made(name)
+        return call.record_created(name)
 
     def read(self, call: Call, id: str, state: Properties) -> Properties | None:
         """Describe the group."""
@@ -125,7 +125,7 @@ class ParameterGroup(Handler):
             Description=inputs["description"],
             Tags=tag_list(inputs["tagsAll"]),
         )
-        call.made(name)
+        call.record_created(name)
         self._set(call, name, inputs.get("parameters") or [])
         return name
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sandbox.providers.aws.marshalling import filled, given, moment, tag_list, tag_map
+from sandbox.providers.aws.marshalling import filled, moment, tag_list, tag_map, without_none
 from sandbox.providers.aws.properties import (
     Property,
     between,
@@ -187,7 +187,7 @@ class Instance(Handler):
             inputs.get("identifier") or f"{inputs['identifierPrefix']}{call.resource.name}".lower()
         )
         request = {
-            **given(**{api: inputs.get(key) for key, api, _ in (*_SETTINGS, *_FIXED)}),
+            **without_none(**{api: inputs.get(key) for key, api, _ in (*_SETTINGS, *_FIXED)}),
             "DBInstanceIdentifier": name,
             **filled(
                 EnableCloudwatchLogsExports=inputs.get("enabledCloudwatchLogsExports"),
@@ -199,7 +199,7 @@ class Instance(Handler):
         if snapshot := inputs.get("snapshotIdentifier"):
             return self._restore(call, snapshot, request)
         instance = rds.create_db_instance(**request)["DBInstance"]
-        call.made(instance["DbiResourceId"])
+        call.record_created(instance["DbiResourceId"])
         self._settle(call, name)
         return str(instance["DbiResourceId"])
 
@@ -213,7 +213,7 @@ class Instance(Handler):
         instance = rds.restore_db_instance_from_db_snapshot(
             DBSnapshotIdentifier=snapshot, **restored
         )["DBInstance"]
-        call.made(instance["DbiResourceId"])
+        call.record_created(instance["DbiResourceId"])
         self._settle(call, name)
         modifiable = set(model.operation_model("ModifyDBInstance").input_shape.members)
         later = {key: request[key] for key in request.keys() & modifiable - accepted}
@@ -321,7 +321,7 @@ class Instance(Handler):
         """Modify the instance, immediately or in the maintenance window."""
         rds, name = call.client("rds"), old["identifier"]
         names = {key: api for key, api, _ in _SETTINGS}
-        request = given(**{names[key]: new.get(key) for key in changed if key in names})
+        request = without_none(**{names[key]: new.get(key) for key in changed if key in names})
         if "port" in changed:
             request["DBPortNumber"] = request.pop("Port")
         if "identifier" in changed:

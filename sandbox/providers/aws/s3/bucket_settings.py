@@ -33,7 +33,7 @@ class BucketSetting(Handler):
 
     def create(self, call: Call, inputs: Properties) -> str:
         self.put(call, inputs["bucket"], inputs)
-        return call.made(inputs["bucket"])
+        return call.record_created(inputs["bucket"])
 
     def update(
         self, call: Call, id: str, old: Properties, new: Properties, changed: frozenset[str]
@@ -300,10 +300,12 @@ class BucketNotification(BucketSetting):
         response = call.client("s3").get_bucket_notification_configuration(Bucket=id)
         live: Properties = {"bucket": id, "eventbridge": "EventBridgeConfiguration" in response}
         for name, (api, arn, api_arn) in self._kinds.items():
-            live[name] = [self._told(item, arn, api_arn) for item in response.get(api) or []]
+            live[name] = [
+                self._notification(item, arn, api_arn) for item in response.get(api) or []
+            ]
         return live
 
-    def _told(self, item: Mapping[str, Any], arn: str, api_arn: str) -> dict[str, Any]:
+    def _notification(self, item: Mapping[str, Any], arn: str, api_arn: str) -> dict[str, Any]:
         rules = item.get("Filter", {}).get("Key", {}).get("FilterRules") or []
         filters = {f"filter{rule['Name'].capitalize()}": rule["Value"] for rule in rules}
         return {arn: item[api_arn], "events": item["Events"], "id": item.get("Id"), **filters}

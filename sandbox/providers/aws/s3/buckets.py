@@ -72,7 +72,7 @@ class Bucket(Handler):
                 "api error BucketAlreadyExists: The requested bucket name is not available."
             )
         s3.create_bucket(Bucket=name, **request)
-        call.made(name)
+        call.record_created(name)
         self._tag(call, name, inputs["tagsAll"])
         return str(name)
 
