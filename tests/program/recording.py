@@ -101,7 +101,6 @@ s3/bucketPublicAccessBlock:BucketPublicAccessBlock s3/bucketPolicy:BucketPolicy
 s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration
 s3/bucketOwnershipControls:BucketOwnershipControls s3/bucketNotification:BucketNotification
 ecr/repository:Repository ecr/lifecyclePolicy:LifecyclePolicy eks/addon:Addon
-iam/openIdConnectProvider:OpenIdConnectProvider iam/policy:Policy
 eks/accessEntry:AccessEntry eks/accessPolicyAssociation:AccessPolicyAssociation
 eks/podIdentityAssociation:PodIdentityAssociation rds/instance:Instance
 rds/subnetGroup:SubnetGroup rds/parameterGroup:ParameterGroup
@@ -122,9 +121,16 @@ kubernetes:networking.k8s.io/v1:Ingress kubernetes:networking.k8s.io/v1:IngressC
 kubernetes:core/v1:ConfigMap kubernetes:karpenter.sh/v1:NodePool
 """
 
+BOOTSTRAP_TYPES = "iam/openIdConnectProvider:OpenIdConnectProvider iam/policy:Policy"
+"""Types of bootstrap/ that the program does not use."""
 COMPONENTS = ("platform:index:", "platform:bootstrap:")
 """Type tokens of components begin with one of these."""
-KNOWN_TYPES = frozenset([*(f"aws:{kind}" for kind in AWS_TYPES.split()), *OTHER_TYPES.split()])
+KNOWN_TYPES = frozenset(
+    [
+        *(f"aws:{kind}" for kind in (*AWS_TYPES.split(), *BOOTSTRAP_TYPES.split())),
+        *OTHER_TYPES.split(),
+    ]
+)
 
 
 @dataclass(frozen=True)

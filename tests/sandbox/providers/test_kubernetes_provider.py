@@ -73,7 +73,9 @@ def test_conditions_of_an_awaited_object_are_not_kept_as_diagnostics(demo: Demo)
         engine = served.attach("kubernetes", {"kubeconfig": demo.kubeconfig().read_text()})
         handshake = pb.ProviderHandshakeRequest(engine_address=f"127.0.0.1:{port}")
         engine.call("Handshake", handshake)
-        engine.create(DEPLOYMENT, "web", deployment())
+        slow = deployment()
+        slow["spec"]["minReadySeconds"] = 1  # otherwise it may be ready before the first look
+        engine.create(DEPLOYMENT, "web", slow)
         eventually(lambda: bool(log.requests))
     server.stop(None)
     assert {(request.ephemeral, request.urn) for request in log.requests} == {
