@@ -12,13 +12,9 @@ import click
 
 from sandbox.cli import options
 from sandbox.cli.cluster_choice import ClusterChoice
-from sandbox.cli.endpoints import endpoints
 from sandbox.cli.output import DONE, FAILED, Output
-from sandbox.cli.releases import unreleased
 from sandbox.engine import Diagnostic, Display, PlainDisplay, Result, display_for
 from sandbox.engine.request import Kind
-from sandbox.providers.kubernetes.client import Client
-from sandbox.runtime import kubeconfig
 from sandbox.runtime.background import find
 from sandbox.runtime.home import Home, Unemulated, find_project
 from sandbox.runtime.operations import (
@@ -110,7 +106,10 @@ def _operation(
         if kind == "destroy" and result.exit_code == DONE and chosen_options.is_whole:
             home.choose_unemulated(session.project_name, stack, "refuse")
     if kind == "up" and result.exit_code == DONE:
-        _report_service(session, output)
+        # Imported here: a preview, the most frequent operation, needs no client of the cluster.
+        from sandbox.cli.releases import report_service  # noqa: PLC0415
+
+        report_service(session, output)
     for note in notes:
         output.note(note)
     output.document(result.to_json())
@@ -127,28 +126,6 @@ def _report_ended(session: Session, result: Result, output: Output) -> None:
     )
     output.note(message)
     result.diagnostics.append(Diagnostic("error", "", message))
-
-
-def _report_service(session: Session, output: Output) -> None:
-    """Print where the service answers, and what it runs if that is not what was built."""
-    served = endpoints(session.home, session.outputs())
-    if not served:
-        return
-    outputs = session.outputs(show_secrets=True)
-    if "kubeconfig" in outputs:
-        variables = session.running.environment(session.home, session.file.region)
-        path = kubeconfig.write(
-            session.home, session.stack, outputs["kubeconfig"], variables, session.namespace()
-        )
-        for line in unreleased(Client(path.read_text()), session.image_digests()):
-            output.note(line)
-    if session.running.without_containers:
-        output.note(
-            "the pods run as processes from the sources, not in containers: "
-            f"{session.running.without_containers}. sandbox/containers/README.md says what differs."
-        )
-    for endpoint in served:
-        output.say(f"{endpoint.service}: {endpoint.local_url}")
 
 
 def _confirm_preview(preview: Result, stack: str) -> int:

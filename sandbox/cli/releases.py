@@ -1,11 +1,15 @@
-"""Which images a stack has built, and which of them its Deployments run."""
+"""What a stack's service runs: where it answers, and images that are built but not released."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from sandbox.cli.endpoints import endpoints
+from sandbox.cli.output import Output
 from sandbox.providers.kubernetes.client import ApiStatusError, Client, UnreachableError
+from sandbox.runtime import kubeconfig
+from sandbox.runtime.session import Session
 
 
 def unreleased(client: Client, built: Sequence[str]) -> Iterator[str]:
@@ -43,3 +47,25 @@ def _containers(deployment: dict[str, Any]) -> Iterator[dict[str, Any]]:
     spec = deployment["spec"]["template"]["spec"]
     yield from spec["containers"]
     yield from spec.get("initContainers") or ()
+
+
+def report_service(session: Session, output: Output) -> None:
+    """Print where the service answers, and what it runs if that is not what was built."""
+    served = endpoints(session.home, session.outputs())
+    if not served:
+        return
+    outputs = session.outputs(show_secrets=True)
+    if "kubeconfig" in outputs:
+        variables = session.running.environment(session.home, session.file.region)
+        path = kubeconfig.write(
+            session.home, session.stack, outputs["kubeconfig"], variables, session.namespace()
+        )
+        for line in unreleased(Client(path.read_text()), session.image_digests()):
+            output.note(line)
+    if session.running.without_containers:
+        output.note(
+            "the pods run as processes from the sources, not in containers: "
+            f"{session.running.without_containers}. sandbox/containers/README.md says what differs."
+        )
+    for endpoint in served:
+        output.say(f"{endpoint.service}: {endpoint.local_url}")
