@@ -56,10 +56,14 @@ def connect(url: str) -> ContainerEngine | str:
     if any("rootless" in option for option in info.get("SecurityOptions") or ()):
         return f"the engine at {url} is rootless: its containers have a separate network"
     parts = [part.get("Name", "") for part in version.get("Components") or ()]
-    kind = "podman" if any("podman" in part.lower() for part in parts) else "docker"
+    if any("podman" in part.lower() for part in parts):
+        return (
+            f"the engine at {url} is Podman, which pulls from a registry on this machine over "
+            "TLS only and removes the address of a network that has no container"
+        )
     return ContainerEngine(
         socket=Path(url.removeprefix("unix://")),
-        name=f"{kind}://{version['Version']}",
+        name=f"docker://{version['Version']}",
         api=docker.APIClient(url, version="auto", timeout=_REQUEST_SECONDS),
     )
 

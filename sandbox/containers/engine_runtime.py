@@ -1,4 +1,4 @@
-"""Runs containers with Docker, or with Podman's Docker-compatible service.
+"""Runs containers with Docker.
 
 The engine holds running containers only: when one has ended, its log and its exit code are copied
 to the pod's directory and it is removed. Containers and networks have labels with the sandbox's

@@ -202,10 +202,13 @@ def detect(storage: Path) -> Engine | NoEngine:
 
 def docker_problem(program: str, environment: Mapping[str, str] | None = None) -> str | None:
     """Return why this Docker command line cannot build, or None."""
-    template = "{{.Client.Version}} {{.Server.Version}}"
+    names = "{{range .Server.Components}} {{.Name}}{{end}}"
+    template = f"{{{{.Client.Version}}}} {{{{.Server.Version}}}}{names}"
     versions = _output([program, "version", "--format", template], environment)
     if versions is None:
         return f"{program} reaches no Docker engine"
+    if "podman" in versions.lower():
+        return f"{program} reaches Podman, which has no BuildKit"
     client = int(versions.split(".", 1)[0])
     # Command lines before 23 include BuildKit; later ones need the buildx plugin.
     if client >= 23 and _output([program, "buildx", "version"], environment) is None:
