@@ -80,8 +80,9 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     def InstallDependencies(
         self, request: Any, context: grpc.ServicerContext
     ) -> Iterator[language_pb2.InstallDependenciesResponse]:
-        """Refuse: installing packages is the user's decision. A plugin with an interpreter may
-        be complete.
+        """Refuse for a program: installing packages is the user's decision.
+
+        Install nothing for a plugin, whose interpreter may have its packages.
         """
         if request.is_plugin:
             _interpreter(request.info, context)
@@ -157,6 +158,10 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             start_new_session=True,
         )
         os.close(lifeline)
+        # Registered first: the write waits for the program if the configuration is large.
+        with self._lock:
+            self._processes.add(process)
+        context.add_callback(lambda: _end(process))
         send_settings(
             alive,
             engine=self._engine_address,
@@ -170,9 +175,6 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             config=dict(request.config),
             secret_keys=list(request.configSecretKeys),
         )
-        with self._lock:
-            self._processes.add(process)
-        context.add_callback(lambda: _end(process))
         code = process.wait()
         with self._lock:
             self._processes.discard(process)
