@@ -106,7 +106,7 @@ def _operation(
         if kind == "destroy" and result.exit_code == DONE and chosen_options.is_whole:
             home.choose_unemulated(session.project_name, stack, "refuse")
     if kind == "up" and result.exit_code == DONE:
-        # Imported here: a preview, the most frequent operation, needs no client of the cluster.
+        # Imported here: a preview needs no client of the cluster.
         from sandbox.cli.releases import report_service  # noqa: PLC0415
 
         report_service(session, output)
