@@ -123,8 +123,11 @@ def _conditions(context: RequestContext, call: Call) -> dict[str, str]:
             boundary = getattr(role, "permissions_boundary_arn", None)
             if call.operation in {"CreateRole", "PutRolePermissionsBoundary"}:
                 boundary = call.get("PermissionsBoundary")
-            given = {"iam:permissionsboundary": boundary, "iam:policyarn": call.get("PolicyArn")}
-            return {key: str(value) for key, value in given.items() if value}
+            conditions = {
+                "iam:permissionsboundary": boundary,
+                "iam:policyarn": call.get("PolicyArn"),
+            }
+            return {key: str(value) for key, value in conditions.items() if value}
         case "sts", "AssumeRole":
             conditions = {
                 "sts:externalid": call.get("ExternalId"),

@@ -230,9 +230,9 @@ def check_session_policy(context: RequestContext, call: Call) -> None:
     """Validate session policies: syntax, and managed policies that exist."""
     if call.get("Policy"):
         policy_documents.statements(call["Policy"], _malformed, principal=False)
-    known = context.backend("iam").managed_policies
+    policies = context.backend("iam").managed_policies
     for item in call.get("PolicyArns") or ():
-        if item["arn"] not in known:
+        if item["arn"] not in policies:
             raise _malformed(f"Policy {item['arn']} does not exist or is not attachable.")
 
 

@@ -100,3 +100,9 @@ def test_arguments_are_substituted_in_env_and_label_for_buildah() -> None:
     dockerfile = "ARG A\nENV X=$A\nLABEL y=${A} \\\n  z=${B}\nRUN echo $A\n"
     expanded = "ARG A\nENV X=1\nLABEL y=1 \\\n  z=${B}\nRUN echo $A\n"
     assert engines.expand_variables(dockerfile, {"A": "1"}) == expanded
+
+
+def test_command_line_that_reaches_podman_cannot_build(program: Path) -> None:
+    program.write_text("#!/bin/sh\necho 20.10.24 4.3.1 Podman Engine Conmon\n")
+    problem = engines.docker_problem(str(program))
+    assert problem == f"{program} reaches Podman, which has no BuildKit"
